@@ -1,0 +1,346 @@
+//! What a rule judges: one operation on one object, with who asked for it and when.
+
+use std::cell::OnceCell;
+
+use jiff::Timestamp;
+
+use crate::object::immutable::{self, SpecDifference};
+use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Scale, StatefulSet};
+
+/// The operation of a review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// a new object
+    Create,
+    /// a changed object
+    Update,
+    /// an object that goes away
+    Delete,
+}
+
+impl Operation {
+    /// As AdmissionReview spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Who speaks to the API server: remedies speak of Git and values where a tool would undo a
+/// command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tool {
+    /// a person with `kubectl`, or nobody known
+    #[default]
+    Kubectl,
+    /// Helm
+    Helm,
+    /// Argo CD
+    ArgoCd,
+    /// Flux
+    Flux,
+}
+
+impl Tool {
+    /// The tool that a user name or a field manager betrays.
+    pub fn recognise(username: &str, field_manager: &str) -> Self {
+        let account = username.strip_prefix("system:serviceaccount:").unwrap_or_default();
+        let (namespace, account) = account.split_once(':').unwrap_or_default();
+        if field_manager.starts_with("argocd") || account.starts_with("argocd-") {
+            Self::ArgoCd
+        } else if matches!(field_manager, "kustomize-controller" | "helm-controller")
+            || namespace == "flux-system"
+            || matches!(account, "kustomize-controller" | "helm-controller")
+        {
+            Self::Flux
+        } else if field_manager == "helm" {
+            Self::Helm
+        } else {
+            Self::Kubectl
+        }
+    }
+
+    /// The tool's name, where it keeps the desired state itself.
+    pub const fn keeper(self) -> Option<&'static str> {
+        match self {
+            Self::Kubectl => None,
+            Self::Helm => Some("Helm"),
+            Self::ArgoCd => Some("Argo CD"),
+            Self::Flux => Some("Flux"),
+        }
+    }
+}
+
+/// A version of Kubernetes, which decides what the API server refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KubernetesVersion {
+    /// 1
+    pub major: u16,
+    /// such as 36
+    pub minor: u16,
+}
+
+impl Default for KubernetesVersion {
+    /// 1.36, on which the behaviour was observed.
+    fn default() -> Self {
+        Self { major: 1, minor: 36 }
+    }
+}
+
+impl std::str::FromStr for KubernetesVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not a Kubernetes version such as 1.36");
+        let (major, rest) = text.trim_start_matches('v').split_once('.').ok_or_else(wrong)?;
+        let minor = rest.split('.').next().unwrap_or_default();
+        Ok(Self {
+            major: major.parse().map_err(|_| wrong())?,
+            minor: minor.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+/// Who asked for a change, as the review says.
+#[derive(Clone, Debug, Default)]
+pub struct User {
+    /// such as `dev` or `system:serviceaccount:ci:deployer`; empty in the CLI
+    pub name: String,
+    /// groups
+    pub groups: Vec<String>,
+}
+
+/// The old and the new side of something.
+#[derive(Clone, Debug)]
+pub struct Pair<T> {
+    /// `None` on CREATE
+    pub old: Option<T>,
+    /// `None` on DELETE
+    pub new: Option<T>,
+}
+
+impl<T> Pair<T> {
+    /// Both sides, on UPDATE.
+    pub fn both(&self) -> Option<(&T, &T)> {
+        Some((self.old.as_ref()?, self.new.as_ref()?))
+    }
+
+    /// The new side, or the old one on DELETE.
+    pub fn any(&self) -> Option<&T> {
+        self.new.as_ref().or(self.old.as_ref())
+    }
+
+    fn try_map<U, E>(&self, f: impl Fn(&T) -> Result<U, E>) -> Result<Pair<U>, E> {
+        Ok(Pair {
+            old: self.old.as_ref().map(&f).transpose()?,
+            new: self.new.as_ref().map(&f).transpose()?,
+        })
+    }
+}
+
+/// The object that changes, by kind.
+#[derive(Clone, Debug)]
+pub enum Subject<'a> {
+    /// a set
+    StatefulSet(Pair<StatefulSet<'a>>),
+    /// a claim
+    Claim(Pair<Claim<'a>>),
+    /// the scale of a set
+    Scale(Pair<Scale<'a>>),
+    /// a kind that no rule judges
+    Other,
+}
+
+/// The circumstances of a change, everything but the objects.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// who asked
+    pub user: User,
+    /// through which tool
+    pub tool: Tool,
+    /// `options.fieldManager`
+    pub field_manager: String,
+    /// `options.propagationPolicy` of a DELETE
+    pub propagation_policy: Option<String>,
+    /// whether the request is a dry run
+    pub dry_run: bool,
+    /// when it is judged
+    pub now: Timestamp,
+    /// what the API server would refuse
+    pub kubernetes: KubernetesVersion,
+    /// `status` and the like; empty for the main resource
+    pub sub_resource: String,
+}
+
+/// Operation, old object, new object, who, options, now.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// the operation
+    pub operation: Operation,
+    /// the object's kind
+    pub kind: Kind,
+    /// the namespace, from the review where the object leaves it out; empty where neither says
+    pub namespace: String,
+    /// the name, from the old object where the review leaves it out
+    pub name: String,
+    /// the heads of both documents
+    pub objects: Pair<Object<'a>>,
+    /// the typed view
+    pub subject: Subject<'a>,
+    /// who, how, when
+    pub circumstances: Circumstances,
+    differences: OnceCell<Result<Vec<SpecDifference>, DecodeError>>,
+}
+
+impl<'a> Change<'a> {
+    /// A change from its documents.
+    ///
+    /// `namespace` is used where the object names none.
+    ///
+    /// # Errors
+    /// The field of a known kind that has the wrong type.
+    pub fn new(
+        operation: Operation,
+        kind: Kind,
+        namespace: &str,
+        objects: Pair<Object<'a>>,
+        circumstances: Circumstances,
+    ) -> Result<Self, DecodeError> {
+        let subject = match kind {
+            Kind::StatefulSet => Subject::StatefulSet(objects.try_map(StatefulSet::decode)?),
+            Kind::Claim => Subject::Claim(objects.try_map(Claim::decode)?),
+            Kind::Scale => Subject::Scale(objects.try_map(Scale::decode)?),
+            Kind::Other => Subject::Other,
+        };
+        let sides = || objects.new.iter().chain(&objects.old).map(|object| &object.metadata);
+        let first = |mut texts: std::vec::IntoIter<&str>| {
+            texts.find(|text| !text.is_empty()).unwrap_or_default().to_owned()
+        };
+        let mut namespaces: Vec<&str> = sides().map(|m| m.namespace.as_str()).collect();
+        namespaces.push(namespace);
+        let names: Vec<&str> = sides().map(|m| m.name.as_str()).collect();
+        Ok(Self {
+            operation,
+            kind,
+            namespace: first(namespaces.into_iter()),
+            name: first(names.into_iter()),
+            objects,
+            subject,
+            circumstances,
+            differences: OnceCell::new(),
+        })
+    }
+
+    /// `metadata` of the new object, or of the old one on DELETE.
+    pub fn metadata(&self) -> Option<&Metadata<'a>> {
+        self.objects.any().map(|object| &object.metadata)
+    }
+
+    /// Old and new set of an UPDATE.
+    pub fn updated_set(&self) -> Option<(&StatefulSet<'a>, &StatefulSet<'a>)> {
+        match &self.subject {
+            Subject::StatefulSet(pair) if self.operation == Operation::Update => pair.both(),
+            _ => None,
+        }
+    }
+
+    /// The set of a CREATE.
+    pub fn created_set(&self) -> Option<&StatefulSet<'a>> {
+        match &self.subject {
+            Subject::StatefulSet(pair) if self.operation == Operation::Create => pair.new.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The set of a DELETE.
+    pub fn deleted_set(&self) -> Option<&StatefulSet<'a>> {
+        match &self.subject {
+            Subject::StatefulSet(pair) if self.operation == Operation::Delete => pair.old.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The new set of a CREATE or an UPDATE, and the old one of an UPDATE.
+    pub fn written_set(&self) -> Option<(Option<&StatefulSet<'a>>, &StatefulSet<'a>)> {
+        match &self.subject {
+            Subject::StatefulSet(pair) => Some((pair.old.as_ref(), pair.new.as_ref()?)),
+            _ => None,
+        }
+    }
+
+    /// Old and new claim of an UPDATE.
+    pub fn updated_claim(&self) -> Option<(&Claim<'a>, &Claim<'a>)> {
+        match &self.subject {
+            Subject::Claim(pair) if self.operation == Operation::Update => pair.both(),
+            _ => None,
+        }
+    }
+
+    /// The new claim of a CREATE or an UPDATE, and the old one of an UPDATE.
+    pub fn written_claim(&self) -> Option<(Option<&Claim<'a>>, &Claim<'a>)> {
+        match &self.subject {
+            Subject::Claim(pair) => Some((pair.old.as_ref(), pair.new.as_ref()?)),
+            _ => None,
+        }
+    }
+
+    /// Old and new number of replicas, of an UPDATE of a set or of its scale.
+    pub fn scaled(&self) -> Option<(i64, i64)> {
+        match &self.subject {
+            Subject::StatefulSet(pair) => {
+                let (old, new) = pair.both()?;
+                Some((old.spec.replicas(), new.spec.replicas()))
+            }
+            Subject::Scale(pair) => {
+                let (old, new) = pair.both()?;
+                Some((old.replicas, new.replicas))
+            }
+            _ => None,
+        }
+    }
+
+    /// What differs between old and new where the API server lets nothing differ: outside the
+    /// mutable fields of a set, anywhere in the spec of a claim. Computed once.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn differences(&self) -> Result<&[SpecDifference], DecodeError> {
+        self.differences
+            .get_or_init(|| match &self.subject {
+                Subject::StatefulSet(pair) => match pair.both() {
+                    Some((old, new)) => immutable::statefulset(old, new),
+                    None => Ok(Vec::new()),
+                },
+                Subject::Claim(_) => match self.objects.both() {
+                    Some((old, new)) => immutable::claim(old, new),
+                    None => Ok(Vec::new()),
+                },
+                _ => Ok(Vec::new()),
+            })
+            .as_deref()
+            .map_err(Clone::clone)
+    }
+
+    /// The object as people name it: `StatefulSet shop/db`.
+    pub fn object_name(&self) -> String {
+        let kind = if self.kind == Kind::Scale { Kind::StatefulSet.name() } else { self.kind.name() };
+        let generated;
+        let name = if self.name.is_empty() {
+            generated = self
+                .metadata()
+                .map(|metadata| format!("{}*", metadata.generate_name))
+                .unwrap_or_default();
+            &generated
+        } else {
+            &self.name
+        };
+        if self.namespace.is_empty() {
+            format!("{kind} {name}")
+        } else {
+            format!("{kind} {}/{name}", self.namespace)
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! stateward
+pub mod change;
+pub mod facts;
+pub mod object;
+pub mod report;
+pub mod review;
+pub mod rules;

@@ -1,0 +1,102 @@
+//! Borrowed views of the objects that rules read.
+//!
+//! A view holds what rules need and nothing else; unknown fields are passed over. Text is
+//! borrowed from the document, large parts ([`Part`]) are decoded only when a rule asks for them,
+//! and two byte-equal parts are known to be equal without being decoded: a review's old and new
+//! object come from one encoder.
+
+pub mod claim;
+pub mod compare;
+pub mod immutable;
+pub mod json;
+pub mod metadata;
+pub mod pod;
+pub mod pointer;
+pub mod quantity;
+pub mod scale;
+pub mod selector;
+pub mod statefulset;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use self::claim::Claim;
+pub use self::json::{DecodeError, Part, Text, TextMap};
+pub use self::metadata::Metadata;
+pub use self::pod::PodTemplate;
+pub use self::pointer::Pointer;
+pub use self::quantity::Quantity;
+pub use self::scale::Scale;
+pub use self::statefulset::StatefulSet;
+
+/// The kinds that rules know; every other kind is [`Kind::Other`] and is never judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `apps/v1` StatefulSet
+    StatefulSet,
+    /// `v1` PersistentVolumeClaim
+    Claim,
+    /// `autoscaling/v1` Scale of a StatefulSet
+    Scale,
+    /// anything else
+    Other,
+}
+
+impl Kind {
+    /// The kind that a group, a version and a kind name.
+    pub fn of(group: &str, version: &str, kind: &str) -> Self {
+        match (group, version, kind) {
+            ("apps", "v1", "StatefulSet") => Self::StatefulSet,
+            ("", "v1", "PersistentVolumeClaim") => Self::Claim,
+            ("autoscaling", "v1", "Scale") => Self::Scale,
+            _ => Self::Other,
+        }
+    }
+
+    /// The kind that a manifest's `apiVersion` and `kind` name.
+    pub fn of_manifest(api_version: &str, kind: &str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self::of(group, version, kind)
+    }
+
+    /// The name as it stands in a manifest's `kind`, empty for [`Kind::Other`].
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "StatefulSet",
+            Self::Claim => "PersistentVolumeClaim",
+            Self::Scale => "Scale",
+            Self::Other => "",
+        }
+    }
+}
+
+/// The head of any Kubernetes object: what is read before its kind matters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Object<'a> {
+    /// `apiVersion`, empty where the document has none
+    #[serde(borrow, default)]
+    pub api_version: Text<'a>,
+    /// `kind`, empty where the document has none
+    #[serde(borrow, default)]
+    pub kind: Text<'a>,
+    /// `metadata`
+    #[serde(borrow, default)]
+    pub metadata: Metadata<'a>,
+    /// `spec`, not yet decoded
+    #[serde(borrow, default)]
+    pub spec: Option<&'a RawValue>,
+    /// `status`, not yet decoded
+    #[serde(borrow, default)]
+    pub status: Option<&'a RawValue>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads the head of a JSON document.
+    ///
+    /// # Errors
+    /// Names the first field of `metadata` (or `kind`, `apiVersion`) that has the wrong type.
+    pub fn decode(document: &'a str) -> Result<Self, DecodeError> {
+        json::decode(document, "")
+    }
+}

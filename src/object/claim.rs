@@ -1,0 +1,152 @@
+//! PersistentVolumeClaim, and the claim template of a StatefulSet, which has the same form.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{self, DecodeError, Text, null_default};
+use super::{Metadata, Object, Quantity};
+
+/// A PersistentVolumeClaim, or one of `spec.volumeClaimTemplates`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Claim<'a> {
+    /// a claim template carries a name here, and perhaps labels and annotations
+    #[serde(borrow)]
+    pub metadata: Metadata<'a>,
+    /// what is asked for
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub spec: ClaimSpec<'a>,
+    /// what is there; `None` where the document shows none
+    #[serde(borrow)]
+    pub status: Option<ClaimStatus<'a>>,
+}
+
+impl<'a> Claim<'a> {
+    /// Reads a claim from the head of its document.
+    ///
+    /// # Errors
+    /// The field that has the wrong type, quantities that Kubernetes refuses included.
+    pub fn decode(object: &Object<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            metadata: object.metadata.clone(),
+            spec: match object.spec {
+                Some(raw) => json::decode::<Option<_>>(raw.get(), "/spec")?.unwrap_or_default(),
+                None => ClaimSpec::default(),
+            },
+            status: match object.status {
+                Some(raw) => json::decode(raw.get(), "/status")?,
+                None => None,
+            },
+        })
+    }
+}
+
+/// `spec` of a claim.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimSpec<'a> {
+    /// such as `ReadWriteOnce`
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub access_modes: Vec<Text<'a>>,
+    /// sizes
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub resources: ClaimResources<'a>,
+    /// the volume it is bound to
+    #[serde(borrow)]
+    pub volume_name: Text<'a>,
+    /// `None` takes the default class, `Some("")` takes none at all
+    #[serde(borrow)]
+    pub storage_class_name: Option<Text<'a>>,
+    /// `Filesystem` where it is absent
+    #[serde(borrow)]
+    pub volume_mode: Option<Text<'a>>,
+    /// the class of performance parameters (KEP-3751)
+    #[serde(borrow)]
+    pub volume_attributes_class_name: Option<Text<'a>>,
+    /// selector, not decoded
+    #[serde(borrow)]
+    pub selector: Option<&'a RawValue>,
+    /// snapshot or claim to start from, not decoded
+    #[serde(borrow)]
+    pub data_source: Option<&'a RawValue>,
+    /// the same across kinds and namespaces, not decoded
+    #[serde(borrow)]
+    pub data_source_ref: Option<&'a RawValue>,
+}
+
+impl<'a> ClaimSpec<'a> {
+    /// The requested size as it is written, if there is one.
+    pub fn storage(&self) -> Option<&Size<'a>> {
+        self.resources.requests.storage.as_ref()
+    }
+
+    /// `Filesystem` or `Block`, the default applied.
+    pub fn volume_mode(&self) -> &str {
+        self.volume_mode.as_deref().filter(|mode| !mode.is_empty()).unwrap_or("Filesystem")
+    }
+}
+
+/// `spec.resources` of a claim.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClaimResources<'a> {
+    /// the least that is asked for
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub requests: StorageList<'a>,
+    /// the most; drivers ignore it
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub limits: StorageList<'a>,
+}
+
+/// The `storage` entry of a resource list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StorageList<'a> {
+    /// a size
+    #[serde(borrow)]
+    pub storage: Option<Size<'a>>,
+}
+
+/// `status` of a claim.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimStatus<'a> {
+    /// `Pending`, `Bound` or `Lost`
+    #[serde(borrow)]
+    pub phase: Text<'a>,
+    /// the size of the volume
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub capacity: StorageList<'a>,
+    /// the attributes class in force (KEP-3751)
+    #[serde(borrow)]
+    pub current_volume_attributes_class_name: Option<Text<'a>>,
+}
+
+/// A size together with the way it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size<'a> {
+    /// as in the document: people are told sizes as they wrote them
+    pub text: Text<'a>,
+    /// the value
+    pub quantity: Quantity,
+}
+
+impl std::fmt::Display for Size<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Size<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A bare number is legal: its JSON text is the quantity.
+        let raw = <&'de RawValue>::deserialize(deserializer)?;
+        let text = if raw.get().starts_with('"') {
+            serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?
+        } else {
+            Text::from(raw.get())
+        };
+        let quantity = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self { text, quantity })
+    }
+}

@@ -1,0 +1,286 @@
+//! The fields that the API server does not let an UPDATE change, each difference named.
+//!
+//! Source: `ValidateStatefulSetUpdate` and `ValidatePersistentVolumeClaimUpdate` of Kubernetes 1.36.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::compare::{CLAIM_SPEC, CLAIM_STATUS, LABEL_SELECTOR, OBJECT_META, differences};
+use super::json::decode;
+use super::{DecodeError, Object, Pointer, StatefulSet};
+
+/// What kind of difference it is; each kind belongs to one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DifferenceKind {
+    /// `spec.serviceName`
+    ServiceName,
+    /// `spec.selector`
+    Selector,
+    /// `spec.podManagementPolicy`
+    PodManagementPolicy,
+    /// a claim template that was not there
+    TemplateAdded,
+    /// a claim template that is gone
+    TemplateRemoved,
+    /// labels, annotations and other metadata of a claim template
+    TemplateMetadata,
+    /// `resources.requests.storage` of a claim template
+    TemplateStorage,
+    /// `storageClassName` of a claim template
+    TemplateStorageClass,
+    /// `accessModes` of a claim template
+    TemplateAccessModes,
+    /// `volumeMode` of a claim template
+    TemplateVolumeMode,
+    /// anything else, the order of claim templates included
+    Other,
+}
+
+/// A difference that the API server refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecDifference {
+    /// its kind
+    pub kind: DifferenceKind,
+    /// the claim template, where it is one's
+    pub template: Option<String>,
+    /// the field in the new object; in the old one where the new has none
+    pub field: Pointer,
+    /// the field in the old object
+    pub old_field: Pointer,
+    /// the old value as written
+    pub old: Option<String>,
+    /// the new value as written
+    pub new: Option<String>,
+}
+
+/// The differences between two sets outside the fields that may change.
+///
+/// # Errors
+/// The field that has the wrong type.
+pub fn statefulset(
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+) -> Result<Vec<SpecDifference>, DecodeError> {
+    let mut found = Vec::new();
+    let mut simple = |kind, field: &str, old: &str, new: &str| {
+        if old != new {
+            found.push(SpecDifference {
+                kind,
+                template: None,
+                field: field.into(),
+                old_field: field.into(),
+                old: Some(old.to_owned()),
+                new: Some(new.to_owned()),
+            });
+        }
+    };
+    simple(
+        DifferenceKind::ServiceName,
+        "/spec/serviceName",
+        &old.spec.service_name,
+        &new.spec.service_name,
+    );
+    simple(
+        DifferenceKind::PodManagementPolicy,
+        "/spec/podManagementPolicy",
+        old.spec.pod_management_policy(),
+        new.spec.pod_management_policy(),
+    );
+    if !old.spec.selector.same_bytes(&new.spec.selector) {
+        let at = "/spec/selector";
+        let (old_value, new_value) =
+            (value(old.spec.selector.raw(), at)?, value(new.spec.selector.raw(), at)?);
+        for field in
+            differences(old_value.as_ref(), new_value.as_ref(), &LABEL_SELECTOR, &at.into())
+        {
+            found.push(SpecDifference {
+                kind: DifferenceKind::Selector,
+                template: None,
+                old_field: field.field.clone(),
+                field: field.field,
+                old: field.old,
+                new: field.new,
+            });
+        }
+    }
+    if !old.spec.claim_templates.same_bytes(&new.spec.claim_templates) {
+        // Decoding first names a wrong type instead of calling it a difference.
+        old.claim_templates()?;
+        new.claim_templates()?;
+        claim_templates(old, new, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn claim_templates(
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+    found: &mut Vec<SpecDifference>,
+) -> Result<(), DecodeError> {
+    let at = Pointer::from("/spec/volumeClaimTemplates");
+    let list = |set: &StatefulSet<'_>| -> Result<Vec<Value>, DecodeError> {
+        Ok(match value(set.spec.claim_templates.raw(), at.as_str())? {
+            Some(Value::Array(list)) => list,
+            _ => Vec::new(),
+        })
+    };
+    let (olds, news) = (list(old)?, list(new)?);
+    let (old_names, new_names) = (names(&olds), names(&news));
+    let same_names = {
+        let sorted = |names: &[&str]| {
+            let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            names.sort_unstable();
+            names
+        };
+        sorted(&old_names) == sorted(&new_names)
+    };
+    let unique = |names: &[&str]| {
+        names.iter().enumerate().all(|(index, name)| !names[..index].contains(name))
+    };
+    if same_names && old_names != new_names {
+        found.push(SpecDifference {
+            kind: DifferenceKind::Other,
+            template: None,
+            field: at.clone(),
+            old_field: at.clone(),
+            old: Some(old_names.join(", ")),
+            new: Some(new_names.join(", ")),
+        });
+    }
+    // Templates of one name cannot be told apart by it, so equal lists are paired by place.
+    let by_place = same_names && !(unique(&old_names) && unique(&new_names));
+    for (index, template) in news.iter().enumerate() {
+        let name = new_names[index];
+        let partner =
+            if by_place { Some(index) } else { old_names.iter().position(|old| *old == name) };
+        let field = at.clone().index(index);
+        match partner.and_then(|old_index| Some((old_index, olds.get(old_index)?))) {
+            Some((old_index, old_template)) => {
+                let old_at = at.clone().index(old_index);
+                claim_template(name, old_template, template, &old_at, &field, found);
+            }
+            None => found.push(SpecDifference {
+                kind: DifferenceKind::TemplateAdded,
+                template: Some(name.to_owned()),
+                field,
+                old_field: at.clone(),
+                old: None,
+                new: Some(name.to_owned()),
+            }),
+        }
+    }
+    for (index, name) in old_names.iter().enumerate() {
+        let kept = new_names.iter().filter(|new| *new == name).count();
+        let had_before = old_names[..index].iter().filter(|old| *old == name).count();
+        if had_before >= kept {
+            found.push(SpecDifference {
+                kind: DifferenceKind::TemplateRemoved,
+                template: Some((*name).to_owned()),
+                field: at.clone(),
+                old_field: at.clone().index(index),
+                old: Some((*name).to_owned()),
+                new: None,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn claim_template(
+    name: &str,
+    old: &Value,
+    new: &Value,
+    old_at: &Pointer,
+    new_at: &Pointer,
+    found: &mut Vec<SpecDifference>,
+) {
+    for (part, shape) in
+        [("metadata", &OBJECT_META), ("spec", &CLAIM_SPEC), ("status", &CLAIM_STATUS)]
+    {
+        let below = Pointer::default().key(part);
+        for difference in differences(old.get(part), new.get(part), shape, &below) {
+            let path = difference.field.as_str();
+            let kind = match path {
+                "/spec/resources/requests/storage" => DifferenceKind::TemplateStorage,
+                "/spec/storageClassName" => DifferenceKind::TemplateStorageClass,
+                "/spec/volumeMode" => DifferenceKind::TemplateVolumeMode,
+                _ if path.starts_with("/spec/accessModes") => DifferenceKind::TemplateAccessModes,
+                _ if path.starts_with("/metadata/") => DifferenceKind::TemplateMetadata,
+                _ => DifferenceKind::Other,
+            };
+            found.push(SpecDifference {
+                kind,
+                template: Some(name.to_owned()),
+                field: Pointer::from(format!("{new_at}{path}")),
+                old_field: Pointer::from(format!("{old_at}{path}")),
+                old: difference.old,
+                new: difference.new,
+            });
+        }
+    }
+}
+
+/// The differences between the specs of two claims, whatever the server says to each.
+///
+/// Data sources are compared as `NormalizeDataSources` leaves them: one that stands in only one
+/// of `dataSource` and `dataSourceRef` stands in both.
+///
+/// # Errors
+/// The field that has the wrong type.
+pub fn claim(old: &Object<'_>, new: &Object<'_>) -> Result<Vec<SpecDifference>, DecodeError> {
+    if old.spec.map(RawValue::get) == new.spec.map(RawValue::get) {
+        return Ok(Vec::new());
+    }
+    let spec = |object: &Object<'_>| -> Result<Option<Value>, DecodeError> {
+        let mut spec = value(object.spec, "/spec")?;
+        if let Some(Value::Object(fields)) = &mut spec {
+            for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
+                let absent = fields.get(to).is_none_or(Value::is_null);
+                let source = fields.get(from).filter(|source| {
+                    absent
+                        && source.is_object()
+                        && source.get("namespace").and_then(Value::as_str).unwrap_or("").is_empty()
+                });
+                if let Some(source) = source.cloned() {
+                    fields.insert(to.to_owned(), source);
+                }
+            }
+        }
+        Ok(spec)
+    };
+    let (old, new) = (spec(old)?, spec(new)?);
+    Ok(differences(old.as_ref(), new.as_ref(), &CLAIM_SPEC, &"/spec".into())
+        .into_iter()
+        .map(|difference| SpecDifference {
+            kind: DifferenceKind::Other,
+            template: None,
+            old_field: difference.field.clone(),
+            field: difference.field,
+            old: difference.old,
+            new: difference.new,
+        })
+        .collect())
+}
+
+fn names(templates: &[Value]) -> Vec<&str> {
+    templates
+        .iter()
+        .map(|template| {
+            template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+        })
+        .collect()
+}
+
+fn value(raw: Option<&RawValue>, at: &str) -> Result<Option<Value>, DecodeError> {
+    raw.map(|raw| decode(raw.get(), at)).transpose()
+}
+
+/// A difference's two values as `old → new`, `(none)` standing for an absent one.
+pub fn arrow(old: Option<&str>, new: Option<&str>) -> String {
+    let shown = |value: Option<&str>| match value {
+        None => "(none)".to_owned(),
+        Some("") => "\"\"".to_owned(),
+        Some(text) => text.to_owned(),
+    };
+    format!("{} → {}", shown(old), shown(new))
+}

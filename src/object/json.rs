@@ -1,0 +1,228 @@
+//! Text, maps and late-decoded parts, borrowed from a JSON document.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Pointer;
+
+/// A JSON string, borrowed where it holds no escape.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, v: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(v)))
+            }
+
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(v.to_owned())))
+            }
+
+            // Go reads null into a string as the empty string.
+            fn visit_unit<E: de::Error>(self) -> Result<Text<'de>, E> {
+                Ok(Text::default())
+            }
+        }
+
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+/// A JSON object whose values are strings: labels, annotations, `matchLabels`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+impl<'a> TextMap<'a> {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        // The last one wins where a key stands twice, as in Go's decoder.
+        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| &**v)
+    }
+
+    /// Whether no pair is there.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The pairs in the order of the document.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(k, v)| (&**k, &**v))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MapVisitor;
+
+        impl<'de> Visitor<'de> for MapVisitor {
+            type Value = TextMap<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object whose values are strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(TextMap(pairs))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<TextMap<'de>, E> {
+                Ok(TextMap::default())
+            }
+        }
+
+        deserializer.deserialize_any(MapVisitor)
+    }
+}
+
+/// Reads `null` as the default value, as Go's decoder does.
+pub fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A field that does not hold what its kind says it holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", field_prefix(field))]
+pub struct DecodeError {
+    /// where, as a pointer into the document
+    pub field: Pointer,
+    /// what is wrong with it
+    pub message: String,
+}
+
+fn field_prefix(field: &Pointer) -> String {
+    if field.as_str().is_empty() { String::new() } else { format!("{}: ", field.dotted()) }
+}
+
+/// Decodes `document`, which stands at `prefix` (a JSON pointer) of the whole object.
+///
+/// # Errors
+/// The field that does not fit, or the place of the syntax error.
+pub fn decode<'a, T: Deserialize<'a>>(
+    document: &'a str,
+    prefix: &str,
+) -> Result<T, DecodeError> {
+    serde_json::from_str(document).map_err(|first| {
+        // The happy path does not pay for paths: they are found by decoding once more.
+        let mut deserializer = serde_json::Deserializer::from_str(document);
+        let (field, message) = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+            Ok(_) => (Pointer::from(prefix), first.to_string()),
+            Err(error) => {
+                let mut field = Pointer::from(prefix);
+                for segment in error.path() {
+                    match segment {
+                        serde_path_to_error::Segment::Seq { index } => {
+                            field = field.index(*index);
+                        }
+                        serde_path_to_error::Segment::Map { key } => field = field.key(key),
+                        _ => {}
+                    }
+                }
+                (field, error.inner().to_string())
+            }
+        };
+        // Lines and columns of a re-encoded document mean nothing to its reader.
+        let message = match message.rfind(" at line ") {
+            Some(end) => message[..end].to_owned(),
+            None => message,
+        };
+        DecodeError { field, message }
+    })
+}
+
+/// A part of an object that is decoded when first asked for.
+#[derive(Clone, Debug)]
+pub struct Part<'a, T> {
+    raw: Option<&'a RawValue>,
+    at: &'static str,
+    value: OnceCell<Result<T, DecodeError>>,
+}
+
+impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
+    /// A part that stands at the JSON pointer `at`.
+    pub const fn new(raw: Option<&'a RawValue>, at: &'static str) -> Self {
+        Self { raw, at, value: OnceCell::new() }
+    }
+
+    /// The decoded part; absent and `null` read as the default.
+    ///
+    /// # Errors
+    /// The field of the part that has the wrong type.
+    pub fn get(&self) -> Result<&T, DecodeError> {
+        self.value
+            .get_or_init(|| match self.raw.map(RawValue::get) {
+                None | Some("null") => Ok(T::default()),
+                Some(raw) => decode(raw, self.at),
+            })
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// The part as it stands in the document.
+    pub fn raw(&self) -> Option<&'a RawValue> {
+        self.raw
+    }
+
+}
+
+impl<T> Part<'_, T> {
+    /// Whether both parts are the same bytes, and hence equal.
+    pub fn same_bytes<U>(&self, other: &Part<'_, U>) -> bool {
+        self.raw.map(RawValue::get) == other.raw.map(RawValue::get)
+    }
+}

@@ -1,0 +1,86 @@
+//! Object metadata.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{Text, TextMap, null_default};
+
+/// `metadata`, as far as rules and exemptions read it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata<'a> {
+    /// empty where the server has yet to make one from `generateName`
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// the stem of a name that the server makes
+    #[serde(borrow)]
+    pub generate_name: Text<'a>,
+    /// empty where the document leaves it to the request
+    #[serde(borrow)]
+    pub namespace: Text<'a>,
+    /// empty before the server has set it
+    #[serde(borrow)]
+    pub uid: Text<'a>,
+    /// labels
+    #[serde(borrow)]
+    pub labels: TextMap<'a>,
+    /// annotations
+    #[serde(borrow)]
+    pub annotations: TextMap<'a>,
+    /// owners
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub owner_references: Vec<OwnerReference<'a>>,
+    /// finalizers
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub finalizers: Vec<Text<'a>>,
+    /// set while the object is going away
+    #[serde(borrow)]
+    pub deletion_timestamp: Option<Text<'a>>,
+    /// who wrote which field, not decoded
+    #[serde(borrow)]
+    pub managed_fields: Option<&'a RawValue>,
+}
+
+impl Metadata<'_> {
+    /// The owner that controls this object, if any.
+    pub fn controller(&self) -> Option<&OwnerReference<'_>> {
+        self.owner_references.iter().find(|owner| owner.controller == Some(true))
+    }
+
+    /// Whether the object is going away.
+    pub fn is_terminating(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
+}
+
+/// One entry of `metadata.ownerReferences`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerReference<'a> {
+    /// group and version of the owner
+    #[serde(borrow)]
+    pub api_version: Text<'a>,
+    /// kind of the owner
+    #[serde(borrow)]
+    pub kind: Text<'a>,
+    /// name of the owner
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// whether the owner manages the object
+    pub controller: Option<bool>,
+}
+
+/// One entry of `metadata.managedFields`, without the fields.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FieldManager<'a> {
+    /// the manager's name, such as `kubectl-client-side-apply`
+    #[serde(borrow)]
+    pub manager: Text<'a>,
+    /// RFC 3339 time of its last write
+    #[serde(borrow)]
+    pub time: Text<'a>,
+    /// `status`, or empty for the main resource
+    #[serde(borrow)]
+    pub subresource: Text<'a>,
+}

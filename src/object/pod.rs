@@ -1,0 +1,184 @@
+//! The pod template of a StatefulSet.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{Text, TextMap, null_default};
+
+/// `spec.template`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodTemplate<'a> {
+    /// labels and annotations of the pods
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub metadata: PodTemplateMetadata<'a>,
+    /// what the pods run
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub spec: PodSpec<'a>,
+}
+
+/// `spec.template.metadata`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodTemplateMetadata<'a> {
+    /// labels of the pods
+    #[serde(borrow)]
+    pub labels: TextMap<'a>,
+}
+
+/// `spec.template.spec`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec<'a> {
+    /// containers
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub containers: Vec<Container<'a>>,
+    /// init containers, side cars among them
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub init_containers: Vec<Container<'a>>,
+    /// volumes beside those of the claim templates
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub volumes: Vec<Volume<'a>>,
+    /// affinity
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub affinity: Affinity<'a>,
+    /// `topologySpreadConstraints`, not decoded
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub topology_spread_constraints: Vec<&'a RawValue>,
+    /// seconds between SIGTERM and SIGKILL; 30 where it is absent
+    pub termination_grace_period_seconds: Option<i64>,
+    /// `Always` where it is absent, the only legal value
+    #[serde(borrow)]
+    pub restart_policy: Option<Text<'a>>,
+    /// forbidden in a StatefulSet
+    pub active_deadline_seconds: Option<i64>,
+}
+
+impl<'a> PodSpec<'a> {
+    /// Every container with the name of its list and its place in it.
+    pub fn all_containers(&self) -> impl Iterator<Item = (&'static str, usize, &Container<'a>)> {
+        self.init_containers
+            .iter()
+            .enumerate()
+            .map(|(index, container)| ("initContainers", index, container))
+            .chain(
+                self.containers
+                    .iter()
+                    .enumerate()
+                    .map(|(index, container)| ("containers", index, container)),
+            )
+    }
+}
+
+/// A container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Container<'a> {
+    /// name
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// image with tag or digest
+    #[serde(borrow)]
+    pub image: Text<'a>,
+    /// file system mounts
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub volume_mounts: Vec<VolumeMount<'a>>,
+    /// block devices
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub volume_devices: Vec<VolumeDevice<'a>>,
+    /// environment
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub env: Vec<EnvVar<'a>>,
+    /// readiness probe, not decoded
+    #[serde(borrow)]
+    pub readiness_probe: Option<&'a RawValue>,
+    /// `Always` makes an init container a side car
+    #[serde(borrow)]
+    pub restart_policy: Option<Text<'a>>,
+}
+
+/// One of `volumeMounts`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeMount<'a> {
+    /// the volume or claim template
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// where it is mounted
+    #[serde(borrow)]
+    pub mount_path: Text<'a>,
+    /// the folder of the volume that is mounted
+    #[serde(borrow)]
+    pub sub_path: Text<'a>,
+    /// the same with variables expanded
+    #[serde(borrow)]
+    pub sub_path_expr: Text<'a>,
+}
+
+/// One of `volumeDevices`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeDevice<'a> {
+    /// the claim template
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// where the device appears
+    #[serde(borrow)]
+    pub device_path: Text<'a>,
+}
+
+/// One of `env`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EnvVar<'a> {
+    /// name
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// value; `None` where it comes from elsewhere
+    #[serde(borrow)]
+    pub value: Option<Text<'a>>,
+}
+
+/// One of `volumes`, as far as rules tell sources apart.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Volume<'a> {
+    /// name
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// a folder of the node
+    #[serde(borrow)]
+    pub host_path: Option<HostPath<'a>>,
+    /// a claim that all pods share
+    #[serde(borrow)]
+    pub persistent_volume_claim: Option<ClaimSource<'a>>,
+}
+
+/// `hostPath` of a volume.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct HostPath<'a> {
+    /// the folder
+    #[serde(borrow)]
+    pub path: Text<'a>,
+}
+
+/// `persistentVolumeClaim` of a volume.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimSource<'a> {
+    /// name of the claim
+    #[serde(borrow)]
+    pub claim_name: Text<'a>,
+    /// whether it is mounted read-only
+    pub read_only: Option<bool>,
+}
+
+/// `affinity` of a pod.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Affinity<'a> {
+    /// not decoded: that it is there is what counts
+    #[serde(borrow)]
+    pub pod_anti_affinity: Option<&'a RawValue>,
+}

@@ -1,0 +1,217 @@
+//! StatefulSet.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{self, DecodeError, Part, Text, null_default};
+use super::selector::LabelSelector;
+use super::{Claim, Metadata, Object, PodTemplate};
+
+/// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
+#[derive(Clone, Debug)]
+pub struct StatefulSet<'a> {
+    /// metadata
+    pub metadata: Metadata<'a>,
+    /// spec
+    pub spec: StatefulSetSpec<'a>,
+}
+
+impl<'a> StatefulSet<'a> {
+    /// Reads a set from the head of its document; the pod template and the claim templates are
+    /// decoded when a rule asks for them.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn decode(object: &Object<'a>) -> Result<Self, DecodeError> {
+        let spec = match object.spec {
+            Some(raw) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?,
+            None => None,
+        };
+        Ok(Self { metadata: object.metadata.clone(), spec: spec.unwrap_or_default().into() })
+    }
+
+    /// The claim templates.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn claim_templates(&self) -> Result<&[Claim<'a>], DecodeError> {
+        self.spec.claim_templates.get().map(Vec::as_slice)
+    }
+
+    /// The pod template.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn template(&self) -> Result<&PodTemplate<'a>, DecodeError> {
+        self.spec.template.get()
+    }
+
+    /// The selector.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn selector(&self) -> Result<&LabelSelector<'a>, DecodeError> {
+        self.spec.selector.get()
+    }
+
+    /// The claim template called `name` and its place in the list.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn claim_template(&self, name: &str) -> Result<Option<(usize, &Claim<'a>)>, DecodeError> {
+        let templates = self.claim_templates()?;
+        Ok(templates.iter().enumerate().find(|(_, template)| &*template.metadata.name == name))
+    }
+
+    /// The ordinals of the pods, from `ordinals.start` on.
+    pub fn ordinals(&self) -> std::ops::Range<i64> {
+        let start = self.spec.ordinals_start();
+        start..start.saturating_add(self.spec.replicas().max(0))
+    }
+}
+
+/// `spec` of a set.
+#[derive(Clone, Debug)]
+pub struct StatefulSetSpec<'a> {
+    /// `None` means 1
+    pub replicas: Option<i64>,
+    /// which pods are the set's
+    pub selector: Part<'a, LabelSelector<'a>>,
+    /// the governing Service; empty where there is none
+    pub service_name: Text<'a>,
+    /// `None` means `OrderedReady`
+    pub pod_management_policy: Option<Text<'a>>,
+    /// how a new template reaches the pods
+    pub update_strategy: UpdateStrategy<'a>,
+    /// what happens to claims
+    pub retention: RetentionPolicy<'a>,
+    /// `None` means 10
+    pub revision_history_limit: Option<i64>,
+    /// seconds
+    pub min_ready_seconds: Option<i64>,
+    /// numbering
+    pub ordinals: Option<Ordinals>,
+    /// the pod template
+    pub template: Part<'a, PodTemplate<'a>>,
+    /// the claim templates
+    pub claim_templates: Part<'a, Vec<Claim<'a>>>,
+}
+
+impl StatefulSetSpec<'_> {
+    /// Number of pods, 1 by default.
+    pub fn replicas(&self) -> i64 {
+        self.replicas.unwrap_or(1)
+    }
+
+    /// `OrderedReady` by default.
+    pub fn pod_management_policy(&self) -> &str {
+        self.pod_management_policy.as_deref().filter(|p| !p.is_empty()).unwrap_or("OrderedReady")
+    }
+
+    /// The first ordinal, 0 by default.
+    pub fn ordinals_start(&self) -> i64 {
+        self.ordinals.as_ref().and_then(|ordinals| ordinals.start).unwrap_or(0)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SpecFields<'a> {
+    replicas: Option<i64>,
+    #[serde(borrow)]
+    selector: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_name: Text<'a>,
+    #[serde(borrow)]
+    pod_management_policy: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "null_default")]
+    update_strategy: UpdateStrategy<'a>,
+    #[serde(borrow, deserialize_with = "null_default")]
+    persistent_volume_claim_retention_policy: RetentionPolicy<'a>,
+    revision_history_limit: Option<i64>,
+    min_ready_seconds: Option<i64>,
+    ordinals: Option<Ordinals>,
+    #[serde(borrow)]
+    template: Option<&'a RawValue>,
+    #[serde(borrow)]
+    volume_claim_templates: Option<&'a RawValue>,
+}
+
+impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {
+    fn from(fields: SpecFields<'a>) -> Self {
+        Self {
+            replicas: fields.replicas,
+            selector: Part::new(fields.selector, "/spec/selector"),
+            service_name: fields.service_name,
+            pod_management_policy: fields.pod_management_policy,
+            update_strategy: fields.update_strategy,
+            retention: fields.persistent_volume_claim_retention_policy,
+            revision_history_limit: fields.revision_history_limit,
+            min_ready_seconds: fields.min_ready_seconds,
+            ordinals: fields.ordinals,
+            template: Part::new(fields.template, "/spec/template"),
+            claim_templates: Part::new(
+                fields.volume_claim_templates,
+                "/spec/volumeClaimTemplates",
+            ),
+        }
+    }
+}
+
+/// `spec.updateStrategy`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpdateStrategy<'a> {
+    /// `RollingUpdate` where it is absent
+    #[serde(borrow, rename = "type")]
+    pub kind: Option<Text<'a>>,
+    /// parameters of `RollingUpdate`
+    pub rolling_update: Option<RollingUpdate>,
+}
+
+impl UpdateStrategy<'_> {
+    /// `RollingUpdate` by default.
+    pub fn kind(&self) -> &str {
+        self.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or("RollingUpdate")
+    }
+}
+
+/// `spec.updateStrategy.rollingUpdate`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollingUpdate {
+    /// ordinals below it keep the old template
+    pub partition: Option<i64>,
+}
+
+/// `spec.persistentVolumeClaimRetentionPolicy`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RetentionPolicy<'a> {
+    /// `Retain` where it is absent
+    #[serde(borrow)]
+    pub when_deleted: Option<Text<'a>>,
+    /// `Retain` where it is absent
+    #[serde(borrow)]
+    pub when_scaled: Option<Text<'a>>,
+}
+
+impl RetentionPolicy<'_> {
+    /// What happens to the claims when the set is deleted.
+    pub fn when_deleted(&self) -> &str {
+        self.when_deleted.as_deref().filter(|policy| !policy.is_empty()).unwrap_or("Retain")
+    }
+
+    /// What happens to the claims of pods that are scaled away.
+    pub fn when_scaled(&self) -> &str {
+        self.when_scaled.as_deref().filter(|policy| !policy.is_empty()).unwrap_or("Retain")
+    }
+}
+
+/// `spec.ordinals`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Ordinals {
+    /// the first ordinal
+    pub start: Option<i64>,
+}

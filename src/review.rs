@@ -1,0 +1,1 @@
+//! The wire form of AdmissionReview v1; nobody else knows it.

@@ -1,0 +1,57 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::immutable::{DifferenceKind, arrow};
+
+declare_rule! {
+    /// `spec.serviceName` names the Service that gives each pod its DNS name. The API server lets
+    /// no UPDATE change it, and its message does not say which field it means.
+    ///
+    /// ## Why
+    /// Clients and peers find `<pod>.<service>.<namespace>.svc`; under another Service the old
+    /// names stop to resolve as pods restart.
+    ///
+    /// ## Way out
+    /// Keep the name, or re-create the set around its running pods. They carry on and take the
+    /// new name at their next restart.
+    StsServiceName {
+        id: "sts-service-name",
+        title: "the governing Service of a StatefulSet changes",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetUpdate",
+    }
+}
+
+impl Rule for StsServiceName {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, _)) = change.updated_set() else { return Ok(()) };
+        for difference in change.differences()? {
+            if difference.kind != DifferenceKind::ServiceName {
+                continue;
+            }
+            let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
+            let operation = serde_json::json!(
+                {"op": "add", "path": "/spec/serviceName", "value": after.unwrap_or_default()}
+            );
+            let steps = remedy::recreate(change, old, vec![operation])?;
+            let finding = findings.add(
+                difference.field.clone(),
+                format!("serviceName would change, {}", arrow(before, after)),
+            );
+            finding
+                .values(before, after)
+                .why(
+                    "The pods' DNS names hang on it, and Kubernetes lets no edit change it: \
+                     the set has to be re-created around its running pods.",
+                )
+                .remedy(steps);
+        }
+        Ok(())
+    }
+}
