@@ -1,7 +1,11 @@
 //! stateward
 pub mod change;
+pub mod decide;
 pub mod facts;
+pub mod mutations;
+pub mod nearest;
 pub mod object;
+pub mod policy;
 pub mod report;
 pub mod review;
 pub mod rules;
