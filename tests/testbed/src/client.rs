@@ -64,7 +64,10 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Session").field("url", &self.config.cluster_url).finish()
+        formatter
+            .debug_struct("Session")
+            .field("url", &self.config.cluster_url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,7 +133,7 @@ impl Session {
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
         // On our runtime, because a connection dies with the runtime that opened it.
-        let answer = tokio::time::timeout(Duration::from_mins(2), self.runtime.spawn(answer));
+        let answer = tokio::time::timeout(Duration::from_secs(120), self.runtime.spawn(answer));
         let (parts, bytes) = answer
             .await
             .with_context(|| format!("{method} {path}: no answer in two minutes"))?
@@ -162,8 +165,8 @@ impl Session {
     }
 
     /// PATCH with a merge patch.
-    pub async fn merge(&self, path: &str, patch: Value) -> Result<Reply> {
-        self.request("PATCH", path, MERGE_PATCH, patch).await
+    pub async fn merge(&self, path: &str, change: Value) -> Result<Reply> {
+        self.request("PATCH", path, MERGE_PATCH, change).await
     }
 
     /// DELETE with options; `Value::Null` for none.

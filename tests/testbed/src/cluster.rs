@@ -292,7 +292,7 @@ impl Testbed {
         Ok(made["metadata"]["name"].as_str().context("a namespace without name")?.to_owned())
     }
 
-    /// See [`wait_for`](crate::wait::wait_for).
+    /// See [`wait_for`].
     pub async fn wait_for<T, F>(&self, description: &str, timeout: Duration, probe: F) -> Result<T>
     where
         F: AsyncFnMut() -> Result<Option<T>>,
@@ -352,7 +352,7 @@ impl Testbed {
         }
         self.lock().insert(component, process);
         if matches!(component, Component::Etcd | Component::ApiServer) {
-            self.ready(Duration::from_mins(1)).await?;
+            self.ready(Duration::from_secs(60)).await?;
         }
         Ok(())
     }

@@ -57,7 +57,8 @@ pub struct Tools {
 /// Processes that ask at the same time build once: the others wait on a file lock.
 pub fn install() -> Result<Tools> {
     let cache = cache();
-    std::fs::create_dir_all(&cache).with_context(|| format!("could not create {cache:?}"))?;
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("could not create {}", cache.display()))?;
     let kubernetes = KUBERNETES.install(&cache)?;
     let etcd = match asset("etcd") {
         Some(path) => path,
@@ -149,8 +150,9 @@ impl Module {
     fn build(&self, folder: &Path) -> Result<()> {
         let start = Instant::now();
         let names = self.binaries.join(", ");
-        say(&format!("testbed: building {names} from {} (once, takes minutes)", self.name));
-        let output = go(self.name)?
+        let mut go = go(self.name)?;
+        say(&format!("testbed: building {names} from tools/{} (once, takes minutes)", self.name));
+        let output = go
             .args(["install", "-trimpath", "-ldflags", LDFLAGS, "tool"])
             .env("GOBIN", folder)
             .stderr(Stdio::piped())

@@ -92,7 +92,8 @@ phase: Running
 
 /// Writes the Stages for kwok.
 pub(crate) fn write_stages(folder: &Path) -> Result<()> {
-    let text = stages().iter().map(|stage| format!("---\n{stage}\n")).collect::<String>();
+    let stages: Vec<String> = stages().iter().map(Value::to_string).collect();
+    let text = stages.join("\n---\n");
     std::fs::write(folder.join(STAGES), text).context("could not write the stages of kwok")
 }
 
@@ -111,7 +112,7 @@ fn stages() -> Vec<Value> {
             "node-ready",
             "Node",
             &[is(ready, "NotIn", &["True"])],
-            json!({"statusTemplate": NODE_STATUS}),
+            &json!({"statusTemplate": NODE_STATUS}),
         ),
         stage(
             "pod-ready",
@@ -123,7 +124,7 @@ fn stages() -> Vec<Value> {
                 is(unready_wanted, "NotIn", &["false"]),
                 is(".status.phase", "NotIn", &["Succeeded", "Failed"]),
             ],
-            json!({"statusTemplate": STARTED.replace("READY", "`True`")}),
+            &json!({"statusTemplate": STARTED.replace("READY", "`True`")}),
         ),
         stage(
             "pod-unready",
@@ -134,7 +135,7 @@ fn stages() -> Vec<Value> {
                 is(ready, "NotIn", &["False"]),
                 is(unready_wanted, "In", &["false"]),
             ],
-            json!({"statusTemplate": STARTED.replace("READY", "`False`")}),
+            &json!({"statusTemplate": STARTED.replace("READY", "`False`")}),
         ),
         stage(
             "pod-complete",
@@ -144,18 +145,18 @@ fn stages() -> Vec<Value> {
                 is(".status.phase", "In", &["Running"]),
                 is(".metadata.ownerReferences.[].kind", "In", &["Job"]),
             ],
-            json!({"statusTemplate": "phase: Succeeded\n"}),
+            &json!({"statusTemplate": "phase: Succeeded\n"}),
         ),
         stage(
             "pod-delete",
             "Pod",
             &[is(".metadata.deletionTimestamp", "Exists", &[]), is(stuck, "NotIn", &["true"])],
-            json!({"delete": true}),
+            &json!({"delete": true}),
         ),
     ]
 }
 
-fn stage(name: &str, kind: &str, when: &[Value], next: Value) -> Value {
+fn stage(name: &str, kind: &str, when: &[Value], next: &Value) -> Value {
     json!({
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "Stage",

@@ -137,5 +137,5 @@ pub fn tail(log: &Path, lines: usize) -> String {
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
     let from = all.len().saturating_sub(lines);
-    all[from..].iter().map(|line| format!("    {line}\n")).collect()
+    all[from..].iter().flat_map(|line| ["    ", line, "\n"]).collect()
 }

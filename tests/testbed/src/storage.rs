@@ -280,8 +280,8 @@ impl Player {
                 let capacity = class.rounded(target);
                 let name = volume["metadata"]["name"].as_str().unwrap_or_default();
                 let path = format!("/api/v1/persistentvolumes/{name}");
-                let patch = json!({"spec": {"capacity": {"storage": capacity}}});
-                self.csi.merge(&path, patch).await?.ok()?;
+                let larger = json!({"spec": {"capacity": {"storage": capacity}}});
+                self.csi.merge(&path, larger).await?.ok()?;
                 let controller_only =
                     class.play == Play::Controller || claim.object["spec"]["volumeMode"] == "Block";
                 let status = if controller_only {

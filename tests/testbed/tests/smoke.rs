@@ -301,3 +301,14 @@ async fn components_come_back() -> Result<()> {
     assert!(!folder.exists());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_start_that_fails_shows_the_log() {
+    if testbed::skipped() {
+        return;
+    }
+    let builder = Testbed::builder().controllers(false).api_server_argument("--no-such-flag");
+    let error = format!("{:#}", builder.start().await.unwrap_err());
+    assert!(error.contains("kube-apiserver ended with exit status: 1"), "{error}");
+    assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
+}

@@ -18,7 +18,7 @@ use crate::process::{Janitor, Process};
 use crate::wait::wait_for;
 use crate::{nodes, say};
 
-const TIMEOUT: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) async fn start(options: Builder) -> Result<Testbed> {
