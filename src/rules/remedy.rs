@@ -101,19 +101,15 @@ pub fn recreate(
             ),
         ),
         run("remove the set and leave its pods running", delete),
-        run("create it again; it adopts the pods, none restarts", format!(
-            "kubectl create -f {name}.yaml"
-        )),
+        run(
+            "create it again; it adopts the pods, none restarts",
+            format!("kubectl create -f {name}.yaml"),
+        ),
     ])
 }
 
 /// Raises the claims of template `template` to `size`: one command, no pod touched.
-pub fn grow_claims(
-    change: &Change<'_>,
-    old: &StatefulSet<'_>,
-    template: &str,
-    size: &str,
-) -> Step {
+pub fn grow_claims(change: &Change<'_>, old: &StatefulSet<'_>, template: &str, size: &str) -> Step {
     let name = &change.name;
     let ordinals = old.ordinals();
     let range = if ordinals.end - ordinals.start == 1 {
