@@ -1,6 +1,8 @@
 //! stateward
+pub mod certificates;
 pub mod change;
 pub mod decide;
+pub mod cli;
 pub mod facts;
 pub mod mutations;
 pub mod nearest;
@@ -9,3 +11,5 @@ pub mod policy;
 pub mod report;
 pub mod review;
 pub mod rules;
+pub mod telemetry;
+pub mod webhook;

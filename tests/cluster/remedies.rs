@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testbed::Testbed;
 
-use crate::webhook::{LONG, STORAGE, apply, cluster, path, pod_uids, running, set, with};
+use crate::webhook::{LONG, STORAGE, apply, cluster, path, pod_uids, running, set};
 
 /// One denied edit.
 struct Scenario {
