@@ -263,6 +263,11 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Whether a DELETE leaves the dependents alone: `--cascade=orphan`.
+    pub fn orphans(&self) -> bool {
+        self.circumstances.propagation_policy.as_deref() == Some("Orphan")
+    }
+
     /// The new set of a CREATE or an UPDATE, and the old one of an UPDATE.
     pub fn written_set(&self) -> Option<(Option<&StatefulSet<'a>>, &StatefulSet<'a>)> {
         match &self.subject {
@@ -326,7 +331,8 @@ impl<'a> Change<'a> {
 
     /// The object as people name it: `StatefulSet shop/db`.
     pub fn object_name(&self) -> String {
-        let kind = if self.kind == Kind::Scale { Kind::StatefulSet.name() } else { self.kind.name() };
+        let kind =
+            if self.kind == Kind::Scale { Kind::StatefulSet.name() } else { self.kind.name() };
         let generated;
         let name = if self.name.is_empty() {
             generated = self
