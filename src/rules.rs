@@ -4,7 +4,9 @@
 //! description, examples, JSON schema, documentation page, `explain` output and SARIF entry all
 //! come from its one file and its folder of fixtures under `policies/rules/`.
 
+mod example;
 pub mod finding;
+pub mod page;
 pub mod remedy;
 mod template;
 

@@ -120,8 +120,8 @@ fn steps(change: &Change<'_>, door: &Door) -> Vec<Step> {
         remedy::amend_template(
             change,
             &format!(
-                "replace {} by {} from it (valueFrom: {{secretKeyRef: {{name: {name}-password, key: \
-                 password}}}})",
+                "replace {} by {} with valueFrom: {{secretKeyRef: {{name: {name}-password, key: \
+                 password}}}}",
                 door.variable, door.password
             ),
         ),

@@ -52,7 +52,7 @@ impl Rule for StsGraceZero {
                 "Databases are killed before they can write out their memory, and a new pod may \
                  start while the old one still writes.",
             )
-            .remedy(vec![remedy::amend(
+            .remedy(vec![remedy::amend_template(
                 change,
                 &format!(
                     "set spec.template.spec.terminationGracePeriodSeconds: {wanted}, or what the \

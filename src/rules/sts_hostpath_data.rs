@@ -51,7 +51,7 @@ impl Rule for StsHostpathData {
                         .index(index)
                         .key("hostPath")
                         .key("path"),
-                    format!("container {container} would write to {path} of its node"),
+                    format!("{container} would write to node folder {path}"),
                 )
                 .values(None, Some(path))
                 .why(

@@ -8,8 +8,9 @@ declare_rule! {
     ///
     /// ## Why
     /// The API server takes names of up to 63. But the controller labels each pod with
-    /// `controller-revision-hash: <name>-<hash>`, up to 11 characters more than the name, and a
-    /// label holds 63: no pod is ever created, and the set only shows `FailedCreate` events.
+    /// `controller-revision-hash: <name>-<hash>`, where the hash has eight to ten characters, and a
+    /// label holds 63. Above 54 no pod is ever created; with 53 or 54 that depends on the hash, so
+    /// an edit of the template can stop what worked. The set only shows `FailedCreate` events.
     ///
     /// ## Way out
     /// Take a shorter name before there is data: a set cannot be renamed.
@@ -54,8 +55,8 @@ impl Rule for StsNameTooLong {
             )
             .values(None, Some(value))
             .why(format!(
-                "With {length} characters, the label controller-revision-hash of its pods passes \
-                 63, and no pod is ever created."
+                "With {length} characters the pods' label controller-revision-hash can pass 63, and then \
+                 no pod is created."
             ))
             .remedy(vec![remedy::amend(
                 change,

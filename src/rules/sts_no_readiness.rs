@@ -41,7 +41,7 @@ impl Rule for StsNoReadiness {
             findings
                 .add(
                     template::container("containers", index),
-                    format!("container {name} would have no readiness probe"),
+                    format!("no readiness probe in container {name}"),
                 )
                 .why(
                     "A rolling update restarts the next pod as soon as this container runs, \

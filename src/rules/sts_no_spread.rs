@@ -54,11 +54,10 @@ impl Rule for StsNoSpread {
                          labelSelector: {selector}}}]"
                     ),
                 ),
-                remedy::amend(
-                    change,
-                    "or set the annotation stateward.dev/anti-affinity: preferred, and the webhook \
+                remedy::say(
+"or set the annotation stateward.dev/anti-affinity: preferred, and the webhook \
                      spreads them",
-                ),
+),
             ]);
         Ok(())
     }

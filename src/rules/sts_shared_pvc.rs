@@ -75,7 +75,7 @@ impl Rule for StsSharedPvc {
                 }
                 Fact::Unknown(needs) => {
                     findings
-                        .add(field, format!("{replicas} pods would share claim {claim}"))
+                        .add(field, format!("{replicas} pods would share claim {claim}, access modes unknown"))
                         .values(None, Some(claim))
                         .why(format!(
                             "Only ReadWriteMany or ReadOnlyMany serves pods on several nodes; to be \

@@ -45,7 +45,7 @@ impl Rule for StsVctUnmounted {
                 ),
             )];
             if change.operation == Operation::Create {
-                steps.push(remedy::amend(change, "or leave the claim template out"));
+                steps.push(remedy::say("or leave the claim template out"));
             }
             findings
                 .add(

@@ -44,7 +44,7 @@ impl Rule for StsVolumeShadowed {
             findings
                 .add(
                     Pointer::from("/spec/template/spec/volumes").index(index).key("name"),
-                    format!("claim template {name} would take the place of volume {name}"),
+                    format!("a claim template would take the place of volume {name}"),
                 )
                 .values(None, Some(name))
                 .why("The pods would mount the claim wherever the manifest means this volume.")

@@ -49,3 +49,30 @@ pub(super) fn written<'c, 'a>(
 pub(super) fn container(list: &str, index: usize) -> Pointer {
     Pointer::from("/spec/template/spec").key(list).index(index)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Circumstances, Operation, Pair};
+    use crate::object::{Kind, Object};
+
+    fn judge(old: &str, new: &str) -> Result<bool, DecodeError> {
+        let set = |replicas: i64, template: &str| {
+            format!(r#"{{"spec":{{"replicas":{replicas},"template":{template}}}}}"#)
+        };
+        let (old, new) = (set(1, old), set(2, new));
+        let objects = Pair { old: Some(Object::decode(&old)?), new: Some(Object::decode(&new)?) };
+        let (operation, kind) = (Operation::Update, Kind::StatefulSet);
+        let change = Change::new(operation, kind, "", objects, Circumstances::default())?;
+        written(&change).map(|written| written.is_some())
+    }
+
+    #[test]
+    fn an_untouched_template_is_not_even_decoded() {
+        assert_eq!(judge(r#"{"spec":{}}"#, r#"{"spec":{}}"#), Ok(false));
+        assert_eq!(judge(r#"{"spec":"wrong type"}"#, r#"{"spec":"wrong type"}"#), Ok(false));
+        assert_eq!(judge(r#"{"spec":{}}"#, r#"{"spec":{"containers":[]}}"#), Ok(true));
+        let error = judge(r#"{"spec":{}}"#, r#"{"spec":"wrong type"}"#).unwrap_err();
+        assert_eq!(error.field.as_str(), "/spec/template/spec");
+    }
+}
