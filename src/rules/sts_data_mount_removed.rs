@@ -144,7 +144,12 @@ fn trim(path: &str) -> &str {
 
 /// Whether the mount of a container that goes is kept by another one: by one that did not have it
 /// before (the container was renamed), or, where no container comes, by one that shared it.
-fn taken_over(mount: &Mount<'_>, before: &PodSpec<'_>, after: &PodSpec<'_>, names: &[&Text<'_>]) -> bool {
+fn taken_over(
+    mount: &Mount<'_>,
+    before: &PodSpec<'_>,
+    after: &PodSpec<'_>,
+    names: &[&Text<'_>],
+) -> bool {
     let has = |container: &Container<'_>| {
         mounts(container, names).iter().any(|other| other.place == mount.place)
     };

@@ -40,10 +40,7 @@ impl Rule for StsNoSpread {
         }
         let selector = written.set.spec.selector.raw().map_or("{}", |raw| raw.get());
         findings
-            .add(
-                "/spec/template/spec",
-                format!("all {replicas} pods may be scheduled to one node"),
-            )
+            .add("/spec/template/spec", format!("all {replicas} pods may be scheduled to one node"))
             .why("When that node fails or is drained, every member goes at once.")
             .remedy(vec![
                 remedy::amend(
@@ -55,9 +52,9 @@ impl Rule for StsNoSpread {
                     ),
                 ),
                 remedy::say(
-"or set the annotation stateward.dev/anti-affinity: preferred, and the webhook \
+                    "or set the annotation stateward.dev/anti-affinity: preferred, and the webhook \
                      spreads them",
-),
+                ),
             ]);
         Ok(())
     }

@@ -38,7 +38,10 @@ impl Rule for StsOndelete {
         let pointer = Pointer::from("/spec/updateStrategy/type");
         let keep = remedy::keep(change, &pointer, before);
         findings
-            .add(pointer, format!("new pod templates would no longer roll out, {before} → OnDelete"))
+            .add(
+                pointer,
+                format!("new pod templates would no longer roll out, {before} → OnDelete"),
+            )
             .values(Some(before), Some(after))
             .why(
                 "An edit of the template would reach a pod only once that pod is deleted by hand, \

@@ -47,7 +47,9 @@ impl Rule for StsOrdinalsStart {
         };
         let why = match (leaving, coming) {
             (Some(leaving), Some(coming)) => {
-                format!("{leaving} would be deleted and {coming} started with other claims; {fate}.")
+                format!(
+                    "{leaving} would be deleted and {coming} started with other claims; {fate}."
+                )
             }
             (Some(leaving), None) => format!("{leaving} would be deleted; {fate}."),
             _ => "Pods to come would not use the claims that exist: a pod's ordinal names its \

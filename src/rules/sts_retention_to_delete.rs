@@ -68,9 +68,7 @@ impl Rule for StsRetentionToDelete {
                 .why(why)
                 .remedy(vec![
                     keep,
-                    remedy::say(
-                        "delete claims one by one when nothing needs their data any more",
-                    ),
+                    remedy::say("delete claims one by one when nothing needs their data any more"),
                 ]);
         }
         Ok(())

@@ -32,8 +32,7 @@ impl Rule for StsVctUnmounted {
         let Some(written) = template::written(change)? else { return Ok(()) };
         for (index, claim) in written.set.claim_templates()?.iter().enumerate() {
             let name = claim.metadata.name.as_str();
-            if is_mounted(written.pod, name)
-                || !written.introduces(|_, pod| !is_mounted(pod, name))
+            if is_mounted(written.pod, name) || !written.introduces(|_, pod| !is_mounted(pod, name))
             {
                 continue;
             }
