@@ -123,6 +123,8 @@ pub struct VolumeMount<'a> {
     /// the same with variables expanded
     #[serde(borrow)]
     pub sub_path_expr: Text<'a>,
+    /// whether nothing can be written there
+    pub read_only: Option<bool>,
 }
 
 /// One of `volumeDevices`.

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::Step;
-use crate::change::{Change, Tool};
+use crate::change::{Change, Operation, Tool};
 use crate::object::{DecodeError, Pointer, StatefulSet};
 
 /// `kubectl`, with the object's namespace where it is known.
@@ -42,6 +42,26 @@ pub fn run(text: impl Into<String>, command: impl Into<String>) -> Step {
 pub fn keep(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
     let place = manifest_place(change.circumstances.tool);
     say(format!("keep {}: {value} {place}", field.dotted()))
+}
+
+/// Takes a value back to Kubernetes' default: `field: value`, or no such field.
+pub fn default(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
+    let place = manifest_place(change.circumstances.tool);
+    say(format!("set {}: {value} {place}, or leave it out: it is the default", field.dotted()))
+}
+
+/// Amends the manifest before it is applied: `in Git, what`.
+pub fn amend(change: &Change<'_>, what: &str) -> Step {
+    say(format!("{}, {what}", manifest_place(change.circumstances.tool)))
+}
+
+/// Amends the pod template, which restarts the pods of a set that is already there.
+pub fn amend_template(change: &Change<'_>, what: &str) -> Step {
+    let mut step = amend(change, what);
+    if change.operation == Operation::Update {
+        step.text.push_str("; a changed template restarts the pods");
+    }
+    step
 }
 
 /// Replaces the live set `old` by one that `operations` (a JSON patch) have changed, without
