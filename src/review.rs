@@ -7,8 +7,8 @@
 mod answer;
 mod request;
 
-pub use self::answer::{Answer, Denial};
-pub use self::request::{BadReview, Review};
+pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
+pub use self::request::{MalformedReview, Review};
 
 use jiff::Timestamp;
 
@@ -26,7 +26,7 @@ pub fn answer(
     facts: &Facts,
     policy: &Policy,
     now: Timestamp,
-) -> Result<Answer, BadReview> {
+) -> Result<Answer, MalformedReview> {
     let review = Review::decode(body)?;
     let change = match review.change(now) {
         Ok(change) => change,
@@ -42,6 +42,6 @@ pub fn answer(
 ///
 /// # Errors
 /// What makes the body no review.
-pub fn failed(body: &[u8], why: &str, policy: &Policy) -> Result<Answer, BadReview> {
+pub fn failed(body: &[u8], why: &str, policy: &Policy) -> Result<Answer, MalformedReview> {
     Ok(Answer::failed(&Review::decode(body)?, why, policy))
 }

@@ -13,7 +13,7 @@ use crate::policy::{OnError, Policy};
 use crate::rules::Action;
 
 /// The body of an answer, and what to log and count about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer {
     /// the JSON of the AdmissionReview
     pub body: Vec<u8>,
@@ -23,29 +23,90 @@ pub struct Answer {
     pub operation: &'static str,
     /// the kind, `other` for one that no rule judges
     pub kind: &'static str,
-    /// `denied`, `patched`, `warned`, `allowed`, `exempt` or `error`
-    pub outcome: &'static str,
+    /// what it came to
+    pub outcome: Outcome,
     /// one per denial, for the log
     pub denials: Vec<Denial>,
-    /// rule and what came of it: `deny`, `warn`, `audit`, `allowed` or `not-judged`
-    pub rules: Vec<(&'static str, &'static str)>,
+    /// what rules said, where that was anything
+    pub verdicts: Vec<(&'static str, RuleOutcome)>,
     /// what went wrong, where something did
     pub error: Option<String>,
 }
 
-/// A denial, as it is logged.
-#[derive(Clone, Debug)]
+/// What a review came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// allowed as it is
+    Allowed,
+    /// allowed, with warnings
+    Warned,
+    /// allowed, with a patch
+    Patched,
+    /// refused
+    Denied,
+    /// there is no verdict; the policy says what happens then
+    Error,
+    /// not for us to judge
+    Exempt,
+}
+
+impl Outcome {
+    /// The name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Warned => "warned",
+            Self::Patched => "patched",
+            Self::Denied => "denied",
+            Self::Error => "error",
+            Self::Exempt => "exempt",
+        }
+    }
+}
+
+/// What became of what a rule said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RuleOutcome {
+    /// refused
+    Denied,
+    /// warned
+    Warned,
+    /// would have refused, were the policy not in audit mode
+    Audited,
+    /// silenced by an `allow` annotation
+    Allowed,
+    /// could not judge, for want of a fact
+    NotJudged,
+}
+
+impl RuleOutcome {
+    /// The name in metrics and audit annotations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Warned => "warned",
+            Self::Audited => "audited",
+            Self::Allowed => "allowed",
+            Self::NotJudged => "not-judged",
+        }
+    }
+}
+
+/// A refusal, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// the rule
+    /// the rule's id
     pub rule: &'static str,
     /// kind, namespace and name
     pub object: String,
-    /// the field
-    pub field: String,
-    /// what would have changed
-    pub what: String,
+    /// where it lives
+    pub namespace: String,
     /// who asked
     pub user: String,
+    /// the field in the words of its YAML
+    pub field: String,
+    /// what would have changed
+    pub message: String,
     /// whether it was a dry run
     pub dry_run: bool,
 }
@@ -124,27 +185,28 @@ impl Answer {
             message,
             details: Some(Details { name: &change.name, kind: change.kind.name(), causes }),
         });
-        let rules = rules(decision);
+        let verdicts = verdicts(decision);
         let outcome = if !allowed {
-            "denied"
+            Outcome::Denied
         } else if decision.patch.is_some() {
-            "patched"
+            Outcome::Patched
         } else if !decision.malformed.is_empty() {
-            "error"
+            Outcome::Error
         } else if decision.exemption.is_some() {
-            "exempt"
+            Outcome::Exempt
         } else if warnings.is_empty() {
-            "allowed"
+            Outcome::Allowed
         } else {
-            "warned"
+            Outcome::Warned
         };
         let denials = decision
             .denials()
             .map(|verdict| Denial {
                 rule: verdict.finding.rule,
                 object: change.object_name(),
+                namespace: change.namespace.clone(),
                 field: verdict.finding.field.dotted(),
-                what: verdict.finding.what.clone(),
+                message: verdict.finding.what.clone(),
                 user: review.user().to_owned(),
                 dry_run: review.dry_run(),
             })
@@ -156,7 +218,7 @@ impl Answer {
             patch_type: decision.patch.as_ref().map(|_| "JSONPatch"),
             patch: decision.patch.as_ref().map(|patch| STANDARD.encode(&patch.json)),
             warnings,
-            audit_annotations: audit_annotations(change, decision, &rules),
+            audit_annotations: audit_annotations(change, decision, &verdicts),
         });
         Self {
             body,
@@ -165,7 +227,7 @@ impl Answer {
             kind: kind(review.kind),
             outcome,
             denials,
-            rules,
+            verdicts,
             error: decision.malformed.first().map(ToString::to_string),
         }
     }
@@ -202,9 +264,9 @@ impl Answer {
             allowed,
             operation: review.operation(),
             kind: kind(review.kind),
-            outcome: "error",
+            outcome: Outcome::Error,
             denials: Vec::new(),
-            rules: Vec::new(),
+            verdicts: Vec::new(),
             error: Some(why.to_owned()),
         }
     }
@@ -224,27 +286,27 @@ const fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn rules(decision: &Decision) -> Vec<(&'static str, &'static str)> {
-    let mut rules: Vec<(&'static str, &'static str)> = Vec::new();
-    for verdict in &decision.verdicts {
+fn verdicts(decision: &Decision) -> Vec<(&'static str, RuleOutcome)> {
+    let found = decision.verdicts.iter().map(|verdict| {
         let outcome = match verdict.action {
-            _ if verdict.audited => "audit",
-            Action::Deny => "deny",
-            Action::Warn | Action::Off => "warn",
+            _ if verdict.audited => RuleOutcome::Audited,
+            Action::Deny => RuleOutcome::Denied,
+            Action::Warn | Action::Off => RuleOutcome::Warned,
         };
-        rules.push((verdict.finding.rule, outcome));
-    }
-    rules.extend(decision.allowed_rules.iter().map(|rule| (*rule, "allowed")));
-    rules.extend(decision.not_judged.iter().map(|missing| (missing.rule, "not-judged")));
-    rules.dedup();
-    rules
+        (verdict.finding.rule, outcome)
+    });
+    let allowed = decision.allowed_rules.iter().map(|rule| (*rule, RuleOutcome::Allowed));
+    let missing = decision.not_judged.iter().map(|m| (m.rule, RuleOutcome::NotJudged));
+    let mut verdicts: Vec<_> = found.chain(allowed).chain(missing).collect();
+    verdicts.dedup();
+    verdicts
 }
 
 /// What the API server's audit log keeps under the webhook's name.
 fn audit_annotations(
     change: &Change<'_>,
     decision: &Decision,
-    rules: &[(&'static str, &'static str)],
+    verdicts: &[(&'static str, RuleOutcome)],
 ) -> Map<String, Value> {
     let mut annotations = Map::new();
     let mut put = |key: &str, value: String| {
@@ -253,7 +315,7 @@ fn audit_annotations(
         }
     };
     let list: Vec<String> =
-        rules.iter().map(|(rule, outcome)| format!("{rule}={outcome}")).collect();
+        verdicts.iter().map(|(rule, outcome)| format!("{rule}={}", outcome.name())).collect();
     put("rules", list.join(","));
     if let Some(exemption) = decision.exemption {
         put("exempt", exemption.name().to_owned());

@@ -12,7 +12,7 @@ const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// Why a body is no review that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadReview {
+pub enum MalformedReview {
     /// no UTF-8
     #[error("the body is not UTF-8 text")]
     Encoding,
@@ -131,26 +131,26 @@ impl<'a> Review<'a> {
     ///
     /// # Errors
     /// What makes the body no review that can be answered.
-    pub fn decode(body: &'a [u8]) -> Result<Self, BadReview> {
-        let text = std::str::from_utf8(body).map_err(|_| BadReview::Encoding)?;
+    pub fn decode(body: &'a [u8]) -> Result<Self, MalformedReview> {
+        let text = std::str::from_utf8(body).map_err(|_| MalformedReview::Encoding)?;
         let envelope: Envelope<'a> =
-            serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
+            serde_json::from_str(text).map_err(|error| MalformedReview::Json(error.to_string()))?;
         if &*envelope.kind != "AdmissionReview" {
-            return Err(BadReview::Kind(envelope.kind.to_string()));
+            return Err(MalformedReview::Kind(envelope.kind.to_string()));
         }
         if &*envelope.api_version != API_VERSION {
-            return Err(BadReview::Version(envelope.api_version.to_string()));
+            return Err(MalformedReview::Version(envelope.api_version.to_string()));
         }
-        let request = envelope.request.ok_or(BadReview::NoRequest)?;
+        let request = envelope.request.ok_or(MalformedReview::NoRequest)?;
         if request.uid.is_empty() {
-            return Err(BadReview::NoUid);
+            return Err(MalformedReview::NoUid);
         }
         let operation = match &*request.operation {
             "CREATE" => Some(Operation::Create),
             "UPDATE" => Some(Operation::Update),
             "DELETE" => Some(Operation::Delete),
             "CONNECT" => None,
-            other => return Err(BadReview::Operation(other.to_owned())),
+            other => return Err(MalformedReview::Operation(other.to_owned())),
         };
         let mut kind = Kind::of(&request.kind.group, &request.kind.version, &request.kind.kind);
         // Deployments and others have a scale as well.
@@ -162,16 +162,16 @@ impl<'a> Review<'a> {
             let (object, old) = (absent(request.object), absent(request.old_object));
             match operation {
                 Some(Operation::Create) if object => {
-                    return Err(BadReview::NoObject("CREATE", "object"));
+                    return Err(MalformedReview::NoObject("CREATE", "object"));
                 }
                 Some(Operation::Update) if object => {
-                    return Err(BadReview::NoObject("UPDATE", "object"));
+                    return Err(MalformedReview::NoObject("UPDATE", "object"));
                 }
                 Some(Operation::Update) if old => {
-                    return Err(BadReview::NoObject("UPDATE", "oldObject"));
+                    return Err(MalformedReview::NoObject("UPDATE", "oldObject"));
                 }
                 Some(Operation::Delete) if old => {
-                    return Err(BadReview::NoObject("DELETE", "oldObject"));
+                    return Err(MalformedReview::NoObject("DELETE", "oldObject"));
                 }
                 _ => {}
             }
