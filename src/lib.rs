@@ -1,7 +1,9 @@
 //! stateward
+pub mod certificates;
 pub mod change;
 pub mod facts;
 pub mod object;
 pub mod report;
 pub mod review;
 pub mod rules;
+pub mod telemetry;
