@@ -7,3 +7,4 @@ pub mod report;
 pub mod review;
 pub mod rules;
 pub mod telemetry;
+pub mod webhook;
