@@ -113,8 +113,8 @@ impl<S> Guarded<S> {
         io::Error::from(io::ErrorKind::TimedOut)
     }
 
-    /// Nothing to read: is it time to give up?
-    fn poll_read_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// Nothing to read: is it time to give up, and why?
+    fn poll_give_up(&mut self, cx: &mut Context<'_>) -> Poll<u8> {
         let doing = self.pulse.doing.load(Ordering::Relaxed);
         let (limit, reason) = match doing {
             HEAD => (self.limits.header, HEADER_TIMEOUT),
@@ -126,8 +126,7 @@ impl<S> Guarded<S> {
             self.timed = timed;
             self.timer.as_mut().reset(Instant::now() + limit);
         }
-        ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(self.end(reason))
+        self.timer.as_mut().poll(cx).map(|()| reason)
     }
 
     /// Passes on the outcome of a write, unless none was possible for too long.
@@ -168,7 +167,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                 }
                 Poll::Ready(read)
             }
-            Poll::Pending => this.poll_read_timeout(cx).map(Err),
+            Poll::Pending => this.poll_give_up(cx).map(|reason| Err(this.end(reason))),
         }
     }
 }
@@ -201,6 +200,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            // After an answer hyper waits for input without asking for it again, so the timer is
+            // set here. When it fires hyper asks, and gets the timeout.
+            let _ = this.poll_give_up(cx);
+        }
         this.timed_write(cx, flushed)
     }
 
