@@ -1,6 +1,7 @@
 //! stateward
 pub mod certificates;
 pub mod change;
+pub mod cli;
 pub mod facts;
 pub mod object;
 pub mod report;

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// Judges the bytes of a review.
 pub trait Reviewer: Send + Sync + 'static {
-    /// The answer to the body of an AdmissionReview, and what to log and count.
+    /// The answer to the body of an `AdmissionReview`, and what to log and count.
     ///
     /// It computes and does not wait: it runs on a thread of the server.
     ///
@@ -73,7 +73,7 @@ impl Failure {
 /// An answered review.
 #[derive(Clone, Debug)]
 pub struct Reviewed {
-    /// the AdmissionReview to send back, as JSON
+    /// the `AdmissionReview` to send back, as JSON
     pub body: Vec<u8>,
     /// whether the change is allowed
     pub allowed: bool,

@@ -92,11 +92,13 @@ impl Routes {
     fn refuse(&self, refusal: &Refusal, pulse: &Pulse) -> Answer {
         if refusal.status != StatusCode::SERVICE_UNAVAILABLE {
             self.metrics.bad_request(refusal.reason);
-            tracing::warn!(
-                status = refusal.status.as_u16(),
-                reason = refusal.reason,
-                "refused a request"
-            );
+            // The text stays out of the log: it may quote the body.
+            let status = refusal.status.as_u16();
+            if refusal.reason == "review" {
+                tracing::warn!(status, "refused a review that cannot be judged");
+            } else {
+                tracing::debug!(status, reason = refusal.reason, "refused a request");
+            }
         }
         let mut answer = line(refusal.status, &refusal.text);
         if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
@@ -223,7 +225,7 @@ impl Routes {
                 namespace = denial.namespace,
                 user = denial.user,
                 field = denial.field,
-                message = denial.message,
+                reason = denial.message,
                 allowed = reviewed.allowed,
                 "denied"
             );

@@ -1,13 +1,15 @@
 //! Readiness, metrics and shutdown.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::StatusCode;
 use jiff::Timestamp;
-use stateward::certificates::dev;
+use stateward::certificates::{ServingCertificate, dev};
+use stateward::webhook::{Config, Health, Server};
 use tokio::net::TcpStream;
 
-use crate::harness::{PATIENCE, post, soon, start, start_with, try_post, until};
+use crate::harness::{PATIENCE, Tester, post, soon, start, start_with, try_post, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plain_port_has_three_pages() {
@@ -155,24 +157,72 @@ async fn signals_begin_the_shutdown_and_end_the_grace_period() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_named() {
     let server = start(|_| {}).await;
-    let certificate = stateward::certificates::ServingCertificate::load(
-        &server.folder.join("tls.crt"),
-        &server.folder.join("tls.key"),
-    );
-    let config = stateward::webhook::Config {
+    let certificate =
+        ServingCertificate::load(&server.folder.join("tls.crt"), &server.folder.join("tls.key"));
+    let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         health_listen: server.health,
         ..Default::default()
     };
-    let error = stateward::webhook::Server::bind(
+    let error = Server::bind(
         config,
-        std::sync::Arc::new(crate::harness::Tester::default()),
-        std::sync::Arc::new(certificate.unwrap()),
-        std::sync::Arc::default(),
-        stateward::webhook::Health::new(),
+        Arc::new(Tester::default()),
+        Arc::new(certificate.unwrap()),
+        Arc::default(),
+        Health::new(),
     )
     .await
     .unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {}", server.health));
     server.stop().await;
+}
+
+/// Where the log of this process goes while it is tested.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_a_line_per_denial_and_no_body() {
+    let log = Log::default();
+    let lines = log.clone();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || lines.clone())
+        .init();
+    let server = start(|_| {}).await;
+    let mut connection = server.connect().await;
+    for body in ["deny sesame", "bad sesame", "panic sesame", "sesame"] {
+        post(&mut connection, "/validate", body).await;
+    }
+    server.stop().await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    // Other tests of this process log as well, but none of them says this.
+    assert!(!text.contains("sesame"), "{text}");
+    let line = text.lines().find(|line| line.contains("\"message\":\"denied\"")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    for (key, value) in [
+        ("level", "INFO"),
+        ("rule", "sts-service-name"),
+        ("object", "StatefulSet db"),
+        ("namespace", "prod"),
+        ("user", "dev"),
+        ("field", "/spec/serviceName"),
+        ("reason", "serviceName would change"),
+    ] {
+        assert_eq!(line[key], value, "{line}");
+    }
+    assert!(text.contains("\"message\":\"the review panicked\""), "{text}");
 }
