@@ -326,7 +326,8 @@ impl<'a> Change<'a> {
 
     /// The object as people name it: `StatefulSet shop/db`.
     pub fn object_name(&self) -> String {
-        let kind = if self.kind == Kind::Scale { Kind::StatefulSet.name() } else { self.kind.name() };
+        let kind =
+            if self.kind == Kind::Scale { Kind::StatefulSet.name() } else { self.kind.name() };
         let generated;
         let name = if self.name.is_empty() {
             generated = self

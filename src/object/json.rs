@@ -153,10 +153,7 @@ fn field_prefix(field: &Pointer) -> String {
 ///
 /// # Errors
 /// The field that does not fit, or the place of the syntax error.
-pub fn decode<'a, T: Deserialize<'a>>(
-    document: &'a str,
-    prefix: &str,
-) -> Result<T, DecodeError> {
+pub fn decode<'a, T: Deserialize<'a>>(document: &'a str, prefix: &str) -> Result<T, DecodeError> {
     serde_json::from_str(document).map_err(|first| {
         // The happy path does not pay for paths: they are found by decoding once more.
         let mut deserializer = serde_json::Deserializer::from_str(document);
@@ -217,7 +214,6 @@ impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
     pub fn raw(&self) -> Option<&'a RawValue> {
         self.raw
     }
-
 }
 
 impl<T> Part<'_, T> {

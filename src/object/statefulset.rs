@@ -150,10 +150,7 @@ impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {
             min_ready_seconds: fields.min_ready_seconds,
             ordinals: fields.ordinals,
             template: Part::new(fields.template, "/spec/template"),
-            claim_templates: Part::new(
-                fields.volume_claim_templates,
-                "/spec/volumeClaimTemplates",
-            ),
+            claim_templates: Part::new(fields.volume_claim_templates, "/spec/volumeClaimTemplates"),
         }
     }
 }

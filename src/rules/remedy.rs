@@ -101,19 +101,15 @@ pub fn recreate(
             ),
         ),
         run("remove the set and leave its pods running", delete),
-        run("create it again; it adopts the pods, none restarts", format!(
-            "kubectl create -f {name}.yaml"
-        )),
+        run(
+            "create it again; it adopts the pods, none restarts",
+            format!("kubectl create -f {name}.yaml"),
+        ),
     ])
 }
 
 /// Raises the claims of template `template` to `size`: one command, no pod touched.
-pub fn grow_claims(
-    change: &Change<'_>,
-    old: &StatefulSet<'_>,
-    template: &str,
-    size: &str,
-) -> Step {
+pub fn grow_claims(change: &Change<'_>, old: &StatefulSet<'_>, template: &str, size: &str) -> Step {
     let name = &change.name;
     let ordinals = old.ordinals();
     let range = if ordinals.end - ordinals.start == 1 {
@@ -133,8 +129,6 @@ pub fn grow_claims(
 
 /// Whether a set re-created from `old` would be given anti-affinity that its pods do not have.
 fn needs_no_injection(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
-    let spec = &old.template()?.spec;
-    Ok(spec.affinity.pod_anti_affinity.is_none()
-        && spec.topology_spread_constraints.is_empty()
+    Ok(!old.template()?.spec.says_how_to_spread()
         && old.metadata.annotations.get("stateward.dev/anti-affinity") != Some("none"))
 }
