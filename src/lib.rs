@@ -1,8 +1,8 @@
 //! stateward
 pub mod certificates;
 pub mod change;
-pub mod decide;
 pub mod cli;
+pub mod decide;
 pub mod facts;
 pub mod mutations;
 pub mod nearest;

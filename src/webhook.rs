@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod guard;
 mod health;
+mod judge;
 mod reviewer;
 mod routes;
 mod server;
@@ -17,8 +18,7 @@ mod tls;
 
 pub use self::config::Config;
 pub use self::health::Health;
-pub use self::reviewer::{
-    BadReview, Denial, Endpoint, Failure, Outcome, Reviewed, Reviewer, Verdict,
-};
+pub use self::judge::{Judge, LoadPolicyError, load_policy};
+pub use self::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 pub use self::server::{Server, ServerError};
 pub use self::shutdown::Shutdown;

@@ -32,8 +32,7 @@ impl Rule for StsNoSpread {
         let Some(written) = template::written(change)? else { return Ok(()) };
         let replicas = written.set.spec.replicas();
         if replicas <= 1
-            || written.pod.affinity.pod_anti_affinity.is_some()
-            || !written.pod.topology_spread_constraints.is_empty()
+            || written.pod.says_how_to_spread()
             || written.set.metadata.annotations.get("stateward.dev/anti-affinity").is_some()
         {
             return Ok(());

@@ -7,11 +7,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::{BadReview, Endpoint, Failure, Health, Reviewed, Reviewer};
+use super::{BadReview, Endpoint, Failure, Health, Reviewer};
 use crate::decide::Stage;
 use crate::facts::Facts;
 use crate::policy::{Policy, PolicyError, Resize};
-use crate::review;
+use crate::review::{self, Answer, MalformedReview};
 use crate::telemetry::Metrics;
 
 /// Why a policy file cannot be used.
@@ -75,7 +75,7 @@ impl Judge {
                     continue;
                 }
                 last = now;
-                match load(&file) {
+                match load_policy(&file) {
                     Ok(policy) => {
                         self.policy.store(Arc::new(policy.with_default_resize(self.default_resize)));
                         metrics.policy_reloaded(true);
@@ -113,7 +113,7 @@ fn describe(error: &dyn std::error::Error) -> String {
 ///
 /// # Errors
 /// The file with line, column and reason.
-pub fn load(file: &Path) -> Result<Policy, LoadPolicyError> {
+pub fn load_policy(file: &Path) -> Result<Policy, LoadPolicyError> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file)
         .map_err(|source| LoadPolicyError::Read { file: name.clone(), source })?;
@@ -121,15 +121,22 @@ pub fn load(file: &Path) -> Result<Policy, LoadPolicyError> {
 }
 
 impl Reviewer for Judge {
-    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Reviewed, BadReview> {
+    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
         let stage = match endpoint {
             Endpoint::Mutate => Stage::Mutating,
             Endpoint::Validate => Stage::Validating,
         };
         review::answer(stage, body, &self.facts, &self.policy.load(), Timestamp::now())
+            .map_err(BadReview::from)
     }
 
-    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Reviewed, BadReview> {
-        review::failed(body, failure.describe(), &self.policy.load())
+    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+        review::failed(body, failure.describe(), &self.policy.load()).map_err(BadReview::from)
+    }
+}
+
+impl From<MalformedReview> for BadReview {
+    fn from(error: MalformedReview) -> Self {
+        Self(error.to_string())
     }
 }

@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use super::Config;
 use super::body::{self, Memory, Unread};
 use super::guard::Pulse;
-use super::reviewer::{BadReview, Endpoint, Failure, Reviewed, Reviewer};
+use super::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 use super::shutdown::{Shutdown, Stage};
+use crate::review;
 use crate::telemetry::Metrics;
 
 /// What is sent back.
@@ -182,7 +183,7 @@ impl Routes {
         body: Bytes,
         slot: OwnedSemaphorePermit,
         deadline: Instant,
-    ) -> Result<Reviewed, BadReview> {
+    ) -> Result<review::Answer, BadReview> {
         let review = {
             let (reviewer, metrics) = (Arc::clone(&self.reviewer), Arc::clone(&self.metrics));
             let body = body.clone();
@@ -217,7 +218,7 @@ impl Routes {
             .unwrap_or_else(|_| Err(BadReview(failure.describe().to_owned())))
     }
 
-    fn report(&self, endpoint: Endpoint, reviewed: &Reviewed) {
+    fn report(&self, endpoint: Endpoint, reviewed: &review::Answer) {
         for denial in &reviewed.denials {
             tracing::info!(
                 rule = denial.rule,
@@ -226,12 +227,15 @@ impl Routes {
                 user = denial.user,
                 field = denial.field,
                 reason = denial.message,
-                allowed = reviewed.allowed,
+                dry_run = denial.dry_run,
                 "denied"
             );
         }
         for (rule, verdict) in &reviewed.verdicts {
             self.metrics.judged(rule, verdict.name());
+        }
+        if let Some(error) = &reviewed.error {
+            tracing::warn!(endpoint = endpoint.name(), error, "not judged");
         }
         self.metrics.reviewed(
             endpoint.name(),

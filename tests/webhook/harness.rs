@@ -16,9 +16,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use stateward::certificates::{self, ServingCertificate, dev};
 use stateward::telemetry::Metrics;
+use stateward::review::{Answer, Denial, Outcome, RuleOutcome};
 use stateward::webhook::{
-    BadReview, Config, Denial, Endpoint, Failure, Health, Outcome, Reviewed, Reviewer, Server,
-    ServerError, Shutdown, Verdict,
+    BadReview, Config, Endpoint, Failure, Health, Reviewer, Server, ServerError, Shutdown,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -77,8 +77,8 @@ pub(crate) struct Tester {
     pub(crate) gate: Gate,
 }
 
-fn reviewed(body: String, outcome: Outcome) -> Reviewed {
-    Reviewed {
+fn reviewed(body: String, outcome: Outcome) -> Answer {
+    Answer {
         body: body.into_bytes(),
         allowed: outcome != Outcome::Denied,
         operation: "UPDATE",
@@ -86,11 +86,12 @@ fn reviewed(body: String, outcome: Outcome) -> Reviewed {
         outcome,
         denials: Vec::new(),
         verdicts: Vec::new(),
+        error: None,
     }
 }
 
 impl Reviewer for Tester {
-    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Reviewed, BadReview> {
+    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
         let word = body.split(|byte| *byte == b' ').next().unwrap_or_default();
         match word {
             b"panic" => panic!("as asked"),
@@ -106,8 +107,9 @@ impl Reviewer for Tester {
                     user: "dev".to_owned(),
                     field: "/spec/serviceName".to_owned(),
                     message: "serviceName would change".to_owned(),
+                    dry_run: false,
                 });
-                denied.verdicts.push(("sts-service-name", Verdict::Denied));
+                denied.verdicts.push(("sts-service-name", RuleOutcome::Denied));
                 return Ok(denied);
             }
             _ => {}
@@ -115,7 +117,7 @@ impl Reviewer for Tester {
         Ok(reviewed(format!("{} {}", endpoint.name(), body.len()), Outcome::Allowed))
     }
 
-    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Reviewed, BadReview> {
+    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
         assert!(!body.ends_with(b"twice"), "as asked");
         Ok(reviewed(format!("failed: {}", failure.describe()), Outcome::Error))
     }
