@@ -6,7 +6,7 @@
 //! with a change, [`mutations`] put defaults into it, the [`policy`] says what is done, and
 //! [`mod@decide`] brings them together. Around that pure core stand the shells: [`review`] is the
 //! wire form of the API server, [`webhook`] the server that speaks it, [`manifest`] reads files,
-//! [`report`] prints findings, and [`cli`] is the command line.
+//! [`mod@check`] judges them, [`report`] prints findings, and [`cli`] is the command line.
 
 pub mod object;
 
@@ -27,6 +27,7 @@ pub mod certificates;
 pub mod telemetry;
 pub mod webhook;
 
+pub mod check;
 pub mod manifest;
 pub mod report;
 
