@@ -15,7 +15,7 @@ pub enum Format {
     Json,
     /// SARIF 2.1.0, for code scanning
     Sarif,
-    /// `JUnit` XML, for test dashboards
+    /// JUnit XML, for test dashboards
     Junit,
     /// workflow commands that GitHub shows beside the changed lines
     Github,
@@ -130,7 +130,7 @@ pub struct Options {
     pub verbose: bool,
     /// text: use colours
     pub color: bool,
-    /// `JUnit`: a warning is a failed test
+    /// JUnit: a warning is a failed test
     pub warnings_fail: bool,
     /// Markdown: where a file can be opened, such as `https://github.com/o/r/blob/main`
     pub link_base: Option<String>,
@@ -142,7 +142,7 @@ pub enum RenderError {
     /// JSON or SARIF
     #[error("the report cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// `JUnit`
+    /// JUnit
     #[error("the report cannot be written as JUnit XML")]
     Junit(#[from] quick_junit::SerializeError),
 }

@@ -1,4 +1,4 @@
-//! `JUnit` XML: one suite per file, one case per finding, and one per object without any.
+//! JUnit XML: one suite per file, one case per finding, and one per object without any.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{InputError, Options, Outcome, RenderError, Report, ReportedFinding};
 /// The suite of what belongs to no file.
 const NO_FILE: &str = "stateward";
 
-/// The report as `JUnit` XML.
+/// The report as JUnit XML.
 ///
 /// # Errors
 /// The serialiser failed.
