@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
 use ratio::Candidates;
-use stateward::decide::Stage;
+use stateward::change::KubernetesVersion;
+use stateward::decide::{Grounds, Stage};
 use stateward::facts::Facts;
 use stateward::policy::{Policy, Resize};
 use stateward::review;
@@ -20,6 +21,12 @@ use stateward::review;
 fn main() {
     let policy = Policy::default().with_default_resize(Resize::Orchestrate);
     let facts = Facts::none();
+    let grounds = Grounds {
+        policy: &policy,
+        facts: &facts,
+        kubernetes: KubernetesVersion::default(),
+        now: Timestamp::UNIX_EPOCH,
+    };
     let mut reviews = ratio::reviews();
     reviews
         .push(("an UPDATE of 12 KB, one label changed".to_owned(), ratio::update_of_12_kb(false)));
@@ -45,26 +52,12 @@ fn main() {
         Candidates::new()
             .add("decode, decide, encode (mutate)", || {
                 for body in &bodies {
-                    let answer = review::answer(
-                        Stage::Mutating,
-                        body,
-                        &facts,
-                        &policy,
-                        Timestamp::UNIX_EPOCH,
-                    );
-                    black_box(answer.ok());
+                    black_box(review::answer(Stage::Validating, body, &grounds).ok());
                 }
             })
             .add("decode, decide, encode (validate)", || {
                 for body in &bodies {
-                    let answer = review::answer(
-                        Stage::Validating,
-                        body,
-                        &facts,
-                        &policy,
-                        Timestamp::UNIX_EPOCH,
-                    );
-                    black_box(answer.ok());
+                    black_box(review::answer(Stage::Validating, body, &grounds).ok());
                 }
             })
             .add("parse into serde_json::Value", || {

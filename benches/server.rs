@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use stateward::change::KubernetesVersion;
 use stateward::certificates::{ServingCertificate, dev};
 use stateward::policy::{Policy, Resize};
 use stateward::review::{Answer, Outcome};
@@ -57,7 +58,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let certificates = dev::ensure(folder.path(), &[], Timestamp::now())?;
     let connector = connector(&certificates.authority)?;
     let policy = Policy::default();
-    let judge: Arc<dyn Reviewer> = Arc::new(Judge::new(policy, Resize::Orchestrate));
+    let judge: Arc<dyn Reviewer> = Arc::new(Judge::new(
+        policy,
+        Resize::Orchestrate,
+        KubernetesVersion::default(),
+    ));
     let reviews = [
         ("an UPDATE of 12 KB, one label changed", ratio::update_of_12_kb(false)),
         ("an UPDATE of 12 KB, a new image", ratio::update_of_12_kb(true)),

@@ -1,81 +1,76 @@
 //! Judges pairs of manifests and says where in the files each finding stands.
 
-use crate::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
-use crate::decide::{Decision, Stage, decide};
-use crate::facts::Facts;
+use crate::change::{Change, Circumstances, Operation, Pair};
+use crate::decide::{Decision, Grounds, Stage, decide};
 use crate::manifest::{Document, Pairing};
 use crate::object::{DecodeError, Kind, Object, Pointer};
-use crate::policy::Policy;
 use crate::report::{
-    Cause, InputError, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report, ReportedFinding,
-    Summary,
+    Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
+    ReportedFinding,
 };
 use crate::rules::{Action, Group};
 
-/// What a check judges with.
-#[derive(Debug)]
-pub struct Checker<'a> {
-    /// the policy
-    pub policy: &'a Policy,
-    /// what is known besides the pairs
-    pub facts: &'a Facts,
-    /// decides what the API server would refuse
-    pub kubernetes: KubernetesVersion,
-    /// when the check runs
-    pub now: jiff::Timestamp,
+/// Judges every pair; `errors` and `skipped` come from reading them.
+pub fn check(
+    pairings: &[Pairing],
+    errors: Vec<InputError>,
+    skipped: usize,
+    grounds: &Grounds<'_>,
+) -> Report {
+    let mut found = Found {
+        grounds,
+        judged: Vec::new(),
+        findings: Vec::new(),
+        not_judged: Vec::new(),
+        errors,
+    };
+    for pairing in pairings {
+        found.judge(pairing);
+    }
+    Report::new(found.judged, skipped, found.findings, found.not_judged, found.errors)
 }
 
-impl Checker<'_> {
-    /// Judges every pair; `errors` and `skipped` come from reading them.
-    pub fn check(
-        &self,
-        pairings: &[Pairing],
-        errors: Vec<InputError>,
-        skipped: usize,
-    ) -> Report {
-        let mut report = Report {
-            version: 1,
-            findings: Vec::new(),
-            not_judged: Vec::new(),
-            errors,
-            summary: Summary { skipped, ..Summary::default() },
-        };
-        for pairing in pairings {
-            self.judge(pairing, &mut report);
-        }
-        report.findings.sort_by(|a, b| order(a).cmp(&order(b)));
-        let count = |outcome| report.findings.iter().filter(|f| f.outcome == outcome).count();
-        report.summary.deny = count(Outcome::Deny);
-        report.summary.warn = count(Outcome::Warn);
-        report.summary.error = count(Outcome::Error) + report.errors.len();
-        report.summary.not_judged = report.not_judged.len();
-        report
-    }
+/// What has been found so far.
+struct Found<'g> {
+    grounds: &'g Grounds<'g>,
+    judged: Vec<JudgedObject>,
+    findings: Vec<ReportedFinding>,
+    not_judged: Vec<NotJudged>,
+    errors: Vec<InputError>,
+}
 
-    fn judge(&self, pairing: &Pairing, report: &mut Report) {
+impl Found<'_> {
+    fn judge(&mut self, pairing: &Pairing) {
         let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return };
         let kind = Kind::of_manifest(&document.api_version, &document.kind);
         if kind == Kind::Other {
             return;
         }
-        report.summary.objects += 1;
         let operation = match (&pairing.old, &pairing.new) {
             (None, _) => Operation::Create,
             (Some(_), Some(_)) => Operation::Update,
             (Some(_), None) => Operation::Delete,
         };
         let site = Site { pairing, operation, document };
+        self.judged.push(JudgedObject {
+            operation: operation.name(),
+            object: site.object(),
+            file: document.file.to_string(),
+            // Of the document, not of the field: a place is found by reading once more.
+            line: document.first_line(),
+        });
         let change = match self.change(pairing, kind, operation) {
             Ok(change) => change,
             Err(error) => {
-                report.findings.push(site.malformed(&error));
+                self.findings.push(site.malformed(&error));
                 return;
             }
         };
-        match decide(Stage::Check, &change, &document.json, self.facts, self.policy) {
-            Ok(decision) => site.report(&change, decision, report),
+        let Grounds { policy, facts, .. } = *self.grounds;
+        match decide(Stage::Check, &change, &document.json, facts, policy) {
+            Ok(decision) => site.report(&change, decision, self),
             // A check asks for no patch, so none can fail to apply.
-            Err(error) => report.errors.push(InputError {
+            Err(error) => self.errors.push(InputError {
                 file: document.file.to_string(),
                 line: document.location().line,
                 column: document.location().column,
@@ -95,23 +90,12 @@ impl Checker<'_> {
         };
         let objects = Pair { old: decode(&pairing.old)?, new: decode(&pairing.new)? };
         let circumstances = Circumstances {
-            now: self.now,
-            kubernetes: self.kubernetes,
+            now: self.grounds.now,
+            kubernetes: self.grounds.kubernetes,
             ..Circumstances::default()
         };
         Change::new(operation, kind, "", objects, circumstances)
     }
-}
-
-/// By file, then line, then column, then rule.
-fn order(finding: &ReportedFinding) -> (&str, usize, usize, &str) {
-    let place = finding.new.as_ref().or(finding.old.as_ref());
-    (
-        place.map_or("", |place| place.file.as_str()),
-        place.map_or(0, |place| place.line),
-        place.map_or(0, |place| place.column),
-        finding.rule.as_str(),
-    )
 }
 
 /// One pair, and where its fields stand.
@@ -122,7 +106,7 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    fn report(&self, change: &Change<'_>, decision: Decision, report: &mut Report) {
+    fn report(&self, change: &Change<'_>, decision: Decision, found: &mut Found<'_>) {
         let object = change.object_name();
         for verdict in decision.verdicts {
             let finding = verdict.finding;
@@ -135,7 +119,7 @@ impl Site<'_> {
                 (Outcome::Deny, _) => Some(RefusedBy::Policy),
                 _ => None,
             };
-            report.findings.push(ReportedFinding {
+            found.findings.push(ReportedFinding {
                 rule: finding.rule.to_owned(),
                 outcome,
                 operation: self.operation.name(),
@@ -151,14 +135,14 @@ impl Site<'_> {
             });
         }
         for missing in decision.not_judged {
-            report.not_judged.push(NotJudged {
+            found.not_judged.push(NotJudged {
                 rule: missing.rule.to_owned(),
                 object: self.object(),
                 needs: missing.needs,
             });
         }
         for error in &decision.malformed {
-            report.findings.push(self.malformed(error));
+            found.findings.push(self.malformed(error));
         }
     }
 

@@ -6,7 +6,7 @@ mod exemption;
 use std::borrow::Cow;
 
 pub use self::exemption::Exemption;
-use crate::change::{Change, Operation};
+use crate::change::{Change, KubernetesVersion, Operation};
 use crate::facts::Facts;
 use crate::mutations::{
     Mutation, Patch, PatchError, anti_affinity, claim_template_metadata, resize,
@@ -30,6 +30,19 @@ impl Stage {
     const fn in_cluster(self) -> bool {
         !matches!(self, Self::Check)
     }
+}
+
+/// What a verdict rests on besides the change.
+#[derive(Clone, Copy, Debug)]
+pub struct Grounds<'a> {
+    /// the policy
+    pub policy: &'a Policy,
+    /// what is known beyond the change
+    pub facts: &'a Facts,
+    /// decides what the API server would refuse
+    pub kubernetes: KubernetesVersion,
+    /// when it is judged
+    pub now: jiff::Timestamp,
 }
 
 /// A finding with what is done about it.

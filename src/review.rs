@@ -10,25 +10,17 @@ mod request;
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
 pub use self::request::{MalformedReview, Review};
 
-use jiff::Timestamp;
-
-use crate::decide::{Stage, decide};
-use crate::facts::Facts;
+use crate::decide::{Grounds, Stage, decide};
 use crate::policy::Policy;
 
 /// Answers the body of a review.
 ///
 /// # Errors
 /// What makes the body no review; the HTTP answer to it is 400.
-pub fn answer(
-    stage: Stage,
-    body: &[u8],
-    facts: &Facts,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<Answer, MalformedReview> {
+pub fn answer(stage: Stage, body: &[u8], grounds: &Grounds<'_>) -> Result<Answer, MalformedReview> {
     let review = Review::decode(body)?;
-    let change = match review.change(now) {
+    let Grounds { policy, facts, .. } = *grounds;
+    let change = match review.change(grounds) {
         Ok(change) => change,
         Err(error) => return Ok(Answer::malformed(&review, &error, policy)),
     };

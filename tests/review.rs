@@ -4,10 +4,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stateward::decide::Stage;
+use stateward::change::KubernetesVersion;
+use stateward::decide::{Grounds, Stage};
 use stateward::facts::Facts;
 use stateward::policy::{Policy, Resize};
-use stateward::review::{self, Answer};
+use stateward::review::{self, Answer, Outcome};
 
 fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews")
@@ -22,7 +23,16 @@ fn json(name: &str) -> Value {
 }
 
 fn answer(stage: Stage, body: &[u8], policy: &Policy) -> Answer {
-    review::answer(stage, body, &Facts::none(), policy, Timestamp::UNIX_EPOCH).unwrap()
+    review::answer(stage, body, &grounds(policy, &Facts::none())).unwrap()
+}
+
+fn grounds<'a>(policy: &'a Policy, facts: &'a Facts) -> Grounds<'a> {
+    Grounds {
+        policy,
+        facts,
+        kubernetes: KubernetesVersion::default(),
+        now: Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn orchestrate() -> Policy {
@@ -77,11 +87,14 @@ fn every_recorded_review_gets_its_verdict() {
                 assert_eq!(response["status"]["reason"], "Forbidden", "{name}");
                 assert!(!message.contains("is immutable") && !message.contains("immutable field"));
             }
-            let rules: Vec<String> =
-                answer.rules.iter().map(|(rule, outcome)| format!("{rule}={outcome}")).collect();
+            let rules: Vec<String> = answer
+                .verdicts
+                .iter()
+                .map(|(rule, outcome)| format!("{rule}={}", outcome.name()))
+                .collect();
             table.push_str(&format!(
                 "{name:<80} {label:<8} {:<8} {}\n",
-                answer.outcome,
+                answer.outcome.name(),
                 rules.join(" ")
             ));
         }
@@ -176,7 +189,7 @@ fn the_policy_decides_about_growth() {
                 json!(mode);
         }
         let policy = Policy::parse(policy, "test").unwrap();
-        answer(Stage::Mutating, review.to_string().as_bytes(), &policy).outcome
+        answer(Stage::Mutating, review.to_string().as_bytes(), &policy).outcome.name()
     };
     assert_eq!(verdict("version: 1", None), "denied");
     assert_eq!(verdict("version: 1\nresize: orchestrate", None), "patched");
@@ -197,7 +210,7 @@ fn growth_beyond_the_sets_own_limit_is_denied() {
     review["request"]["oldObject"]["metadata"]["annotations"]["stateward.dev/resize-max"] =
         json!("15Gi");
     let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate());
-    assert_eq!(answer.outcome, "denied");
+    assert_eq!(answer.outcome, Outcome::Denied);
 }
 
 #[test]
@@ -212,12 +225,12 @@ fn an_owned_set_is_left_to_its_owner() {
     let verdict = |review: &Value| {
         answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()).outcome
     };
-    assert_eq!(verdict(&review), "exempt");
+    assert_eq!(verdict(&review), Outcome::Exempt);
     for side in ["object", "oldObject"] {
         review["request"][side]["metadata"]["annotations"]["stateward.dev/owner-managed"] =
             json!("allow");
     }
-    assert_eq!(verdict(&review), "patched");
+    assert_eq!(verdict(&review), Outcome::Patched);
 }
 
 #[test]
@@ -320,7 +333,7 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
     };
     let allowed = verdict("version: 1");
     assert!(allowed.allowed);
-    assert_eq!(allowed.outcome, "error");
+    assert_eq!(allowed.outcome, Outcome::Error);
     let warning = response(&allowed)["warnings"][0].as_str().unwrap().to_owned();
     assert!(warning.contains("spec.replicas"), "{warning}");
     let denied = verdict("version: 1\non-error: deny");
@@ -331,15 +344,8 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
 #[test]
 fn bodies_that_are_no_reviews_are_refused_by_name() {
     let refused = |body: &[u8]| {
-        review::answer(
-            Stage::Mutating,
-            body,
-            &Facts::none(),
-            &Policy::default(),
-            Timestamp::UNIX_EPOCH,
-        )
-        .unwrap_err()
-        .to_string()
+        let (policy, facts) = (Policy::default(), Facts::none());
+        review::answer(Stage::Mutating, body, &grounds(&policy, &facts)).unwrap_err().to_string()
     };
     let edited = |edit: fn(&mut Value)| {
         let mut review = json("update-statefulset-service-name");

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::telemetry::{LogFormat, Metrics, log};
-use crate::webhook::{Config, Health, Reviewer, Server, Shutdown};
+use crate::change::KubernetesVersion;
+use crate::policy::{Policy, Resize};
+use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
+
+use super::Outcome;
 
 /// A review on one line for the `curl` line: a set that would be scaled to zero.
 const SAMPLE: &str = concat!(
@@ -32,8 +35,9 @@ const SAMPLE: &str = concat!(
 const SPARE_FILES: u64 = 128;
 
 /// Answers the reviews of an API server over HTTPS
-#[derive(Clone, Debug, Args)]
-pub struct ServeArgs {
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n  stateward serve --dev")]
+pub struct Args {
     /// Needs no cluster: make development certificates once, and keep them
     #[arg(long, required_unless_present = "tls_cert")]
     pub dev: bool,
@@ -55,10 +59,10 @@ pub struct ServeArgs {
     /// Private key in PEM form, read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// How often the certificate files are looked at
+    /// How often the certificate files and the policy are looked at
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub certificate_poll: Duration,
-    /// Policy file, read again when it changes
+    /// Policy file, read again when it changes [default: the built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Longest time for a review, also where the API server would wait longer
@@ -76,6 +80,9 @@ pub struct ServeArgs {
     /// Reviews that are judged at a time; more are turned away with 503
     #[arg(long, value_name = "COUNT", default_value_t = 256)]
     pub max_reviews: usize,
+    /// The version that decides what the API server would refuse
+    #[arg(long, value_name = "VERSION", default_value = "1.36")]
+    pub kubernetes_version: KubernetesVersion,
     /// Form of the log
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -97,18 +104,39 @@ pub struct Started {
     pub expires: Timestamp,
 }
 
-/// Serves until SIGTERM or SIGINT. `print` is called once both ports are open.
+/// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Certificates that cannot be read or made, ports that cannot be opened.
-pub fn run(
-    args: &ServeArgs,
+/// Certificates that cannot be read or made, a policy that is wrong, ports that cannot be opened.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let policy = match &args.policy {
+        Some(file) => load_policy(file)?,
+        None => Policy::default(),
+    };
+    log::start(args.log_format, &args.log_level)?;
+    let source = policy.source.clone();
+    let growth = if args.dev { Resize::Orchestrate } else { Resize::default() };
+    let judge = Arc::new(Judge::new(policy, growth, args.kubernetes_version));
+    let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
+    if let Some(file) = args.policy.clone() {
+        let (metrics, health) = (Arc::clone(&metrics), health.clone());
+        Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
+    }
+    serve(args, judge, metrics, health, |started| {
+        super::print(&format!("policy    {source}\n{started}\n"))?;
+        Ok(())
+    })?;
+    Ok(Outcome::Clean)
+}
+
+/// `print` is called once both ports are open.
+fn serve(
+    args: &Args,
     reviewer: Arc<dyn Reviewer>,
     metrics: Arc<Metrics>,
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    log::start(args.log_format, &args.log_level)?;
     let dev = args.dev_certificates()?;
     let certificate = match (&dev, &args.tls_cert, &args.tls_key) {
         (Some(dev), ..) => ServingCertificate::load(&dev.certificate, &dev.key)?,
@@ -143,7 +171,7 @@ pub fn run(
     served
 }
 
-impl ServeArgs {
+impl Args {
     fn dev_certificates(&self) -> anyhow::Result<Option<DevCertificates>> {
         if !self.dev {
             return Ok(None);
@@ -264,10 +292,10 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Command {
         #[command(flatten)]
-        serve: ServeArgs,
+        serve: Args,
     }
 
-    fn parse(line: &str) -> Result<ServeArgs, String> {
+    fn parse(line: &str) -> Result<Args, String> {
         Command::try_parse_from(std::iter::once("serve").chain(line.split_whitespace()))
             .map(|command| command.serve)
             .map_err(|error| error.to_string())

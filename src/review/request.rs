@@ -1,10 +1,10 @@
 //! A review as it arrives.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User};
+use crate::change::{Change, Circumstances, Operation, Pair, Tool, User};
+use crate::decide::Grounds;
 use crate::object::json::null_default;
 use crate::object::{DecodeError, Kind, Object, Text};
 
@@ -183,7 +183,7 @@ impl<'a> Review<'a> {
     ///
     /// # Errors
     /// The field of a known kind that has the wrong type.
-    pub fn change(&self, now: Timestamp) -> Result<Change<'a>, DecodeError> {
+    pub fn change(&self, grounds: &Grounds<'_>) -> Result<Change<'a>, DecodeError> {
         let request = &self.request;
         let operation = self.operation.unwrap_or(Operation::Create);
         let decode = |raw: Option<&'a RawValue>| {
@@ -216,8 +216,8 @@ impl<'a> Review<'a> {
             field_manager: request.options.field_manager.to_string(),
             propagation_policy: request.options.propagation_policy.as_deref().map(str::to_owned),
             dry_run: request.dry_run,
-            now,
-            kubernetes: KubernetesVersion::default(),
+            now: grounds.now,
+            kubernetes: grounds.kubernetes,
             sub_resource: match &*request.sub_resource {
                 "scale" => String::new(),
                 other => other.to_owned(),

@@ -8,7 +8,8 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::{BadReview, Endpoint, Failure, Health, Reviewer};
-use crate::decide::Stage;
+use crate::change::KubernetesVersion;
+use crate::decide::{Grounds, Stage};
 use crate::facts::Facts;
 use crate::policy::{Policy, PolicyError, Resize};
 use crate::review::{self, Answer, MalformedReview};
@@ -41,13 +42,14 @@ pub struct Judge {
     policy: ArcSwap<Policy>,
     facts: Facts,
     default_resize: Resize,
+    kubernetes: KubernetesVersion,
 }
 
 impl Judge {
     /// Judges by `policy`; where it does not say what becomes of growth, `default_resize` holds.
-    pub fn new(policy: Policy, default_resize: Resize) -> Self {
+    pub fn new(policy: Policy, default_resize: Resize, kubernetes: KubernetesVersion) -> Self {
         let policy = ArcSwap::from_pointee(policy.with_default_resize(default_resize));
-        Self { policy, facts: Facts::none(), default_resize }
+        Self { policy, facts: Facts::none(), default_resize, kubernetes }
     }
 
     /// The policy in force.
@@ -126,8 +128,14 @@ impl Reviewer for Judge {
             Endpoint::Mutate => Stage::Mutating,
             Endpoint::Validate => Stage::Validating,
         };
-        review::answer(stage, body, &self.facts, &self.policy.load(), Timestamp::now())
-            .map_err(BadReview::from)
+        let policy = self.policy.load();
+        let grounds = Grounds {
+            policy: &policy,
+            facts: &self.facts,
+            kubernetes: self.kubernetes,
+            now: Timestamp::now(),
+        };
+        review::answer(stage, body, &grounds).map_err(BadReview::from)
     }
 
     fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
