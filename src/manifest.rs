@@ -10,9 +10,12 @@ mod document;
 pub mod git;
 mod json;
 pub mod pair;
+mod place;
 pub mod render;
 mod scalar;
+mod template;
 mod tree;
+mod view;
 mod yaml;
 
 use std::io::Read;

@@ -646,6 +646,27 @@ fn both_sides_are_rendered_where_they_are() {
 }
 
 #[test]
+fn the_settings_of_a_repository_change_nothing_that_is_rendered() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let repository = repository();
+    let root = repository.path();
+    let hook = root.join(".git/hooks/post-index-change");
+    write(root, &[(".git/hooks/post-index-change", "#!/bin/sh\ntouch $GIT_DIR/ran\n")]);
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write(root, &[(".git/info/sparse-checkout", "/top.yaml\n")]);
+    git(root, &["config", "core.sparseCheckout", "true"]);
+    git(root, &["config", "core.splitIndex", "true"]);
+    let old = render_revision("cat deploy/a.yaml", root, "v1").unwrap();
+    assert_eq!(names(&old), ["old-a"]);
+    assert!(!root.join(".git/ran").exists());
+    let shared = std::fs::read_dir(root.join(".git")).unwrap();
+    let shared = shared
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with("sharedindex"));
+    assert_eq!(shared.count(), 0);
+}
+
+#[test]
 fn a_command_that_fails_is_quoted() {
     let repository = repository();
     let noisy = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $i >&2; done; exit 3";
@@ -653,7 +674,7 @@ fn a_command_that_fails_is_quoted() {
     assert!(error.contains("ended with exit status: 3:\nline 3\n"), "{error}");
     assert!(error.ends_with("line 12"), "{error}");
     let error = render_revision("exit 4", repository.path(), "v1").unwrap_err();
-    assert!(matches!(error, RenderError::Failed { status, .. } if status.code() == Some(4)));
+    assert_eq!(error.to_string(), "`exit 4` at v1 ended with exit status: 4");
     let error = render_revision("true", repository.path(), "v2").unwrap_err();
     assert!(matches!(error, RenderError::Git(GitError::NoRevision(_))));
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::tree::{Content, Fault, NodeId, Style, Tree, View};
-use super::{json, yaml};
+use super::tree::{Content, Fault, NodeId, Tree};
+use super::view::View;
+use super::{json, place, template, yaml};
 use crate::object::Pointer;
 use crate::report::InputError;
 
@@ -110,7 +111,7 @@ impl Document {
     pub fn locate(&self, field: &Pointer) -> Location {
         let tree = self.source.tree.get_or_init(|| self.source.read().0);
         let view = View { tree, source: self.source.as_str() };
-        let span = place(view, self.node, self.via, field);
+        let span = place::of(view, self.node, self.via, field);
         let (line, column) = self.source.line_and_column(span.start);
         Location { line, column, span }
     }
@@ -118,82 +119,6 @@ impl Document {
     /// The place of the object itself: of its first field.
     pub fn location(&self) -> Location {
         self.locate(&Pointer::default())
-    }
-}
-
-fn place(view: View<'_>, object: NodeId, via: Option<NodeId>, field: &Pointer) -> Range<usize> {
-    let mut node = object;
-    let mut via = via;
-    let mut key: Option<NodeId> = None;
-    let mut absent = false;
-    for token in field.tokens() {
-        let next = match view.node(node).content {
-            Content::Mapping(_) => view
-                .members(node)
-                .into_iter()
-                .find(|member| member.key == token)
-                .map(|member| (Some(member.key_node), member.value, member.via)),
-            Content::Sequence(_) => token
-                .parse()
-                .ok()
-                .and_then(|index: usize| view.children(node).nth(index))
-                .map(|element| (None, element, None)),
-            _ => None,
-        };
-        let Some((next_key, next_node, merged)) = next else {
-            absent = true;
-            break;
-        };
-        if via.is_none() {
-            via = merged.or((view.resolve(next_node) != next_node).then_some(next_node));
-        }
-        (key, node) = (next_key, next_node);
-    }
-    if let Some(alias) = via {
-        return view.span(alias);
-    }
-    let value = view.span(node);
-    // A value that is left out has no place of its own.
-    let empty = value.is_empty() && view.node(node).style != Style::Block;
-    match key {
-        Some(key) if absent || empty => view.span(key),
-        _ if absent => first_line(view.source, value),
-        _ => whole(view, node, key),
-    }
-}
-
-fn first_line(source: &str, span: Range<usize>) -> Range<usize> {
-    let line = source[span.clone()].lines().next().unwrap_or_default();
-    span.start..span.start + line.len()
-}
-
-/// A value from its first to its last character. The parser leaves out the `|` of a block scalar
-/// and the first `-` of a list that is not indented, and counts the space after a value.
-fn whole(view: View<'_>, node: NodeId, key: Option<NodeId>) -> Range<usize> {
-    let span = view.span(node);
-    if let (Content::Sequence(_), Some(key)) = (&view.node(node).content, key) {
-        let key = view.span(key).end;
-        let mut line = key;
-        for text in view.source[key..span.start].split_inclusive('\n') {
-            let dash = text.trim_start();
-            if line > key && dash.starts_with('-') {
-                return line + text.len() - dash.len()..span.end;
-            }
-            line += text.len();
-        }
-    }
-    let text = &view.source[span.clone()];
-    let end = span.start + text.trim_end().len();
-    if view.node(node).style != Style::Block {
-        return span.start..end.max(span.start);
-    }
-    let before = view.source[..span.start].trim_end();
-    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let header = &before[line..];
-    let header = header.split_once(" #").map_or(header, |(header, _)| header);
-    match header.rfind(['|', '>']) {
-        Some(at) => line + at..end.max(before.len()),
-        None => span.start..end,
     }
 }
 
@@ -209,16 +134,16 @@ pub(super) struct Found {
 pub(super) fn read(source: &Arc<Source>, found: &mut Found) {
     let (tree, fault) = source.read();
     let view = View { tree: &tree, source: source.as_str() };
-    let mut objects = Objects { view, source, template: template(source.as_str()), found };
+    let mut objects = Objects { view, source, template: template::named(source.as_str()), found };
     for root in &tree.roots {
-        if let Some(fault) = unresolved(view, *root) {
+        if let Some(fault) = template::unresolved(view, *root) {
             objects.fault(&fault);
         } else {
             objects.document(*root);
         }
     }
     if let Some(fault) = fault {
-        let fault = template_line(source.as_str(), fault.at).unwrap_or(fault);
+        let fault = template::behind(source.as_str(), fault.at).unwrap_or(fault);
         found.faults.push(source.error(&fault));
     }
 }
@@ -414,73 +339,4 @@ impl Head<'_> {
         let items = view.get(id, "items")?;
         matches!(view.node(items).content, Content::Sequence(_) | Content::Null).then_some(items)
     }
-}
-
-/// The template that Helm names above each document.
-fn template(source: &str) -> Option<String> {
-    source
-        .lines()
-        .take_while(|line| line.is_empty() || line.starts_with('#') || line.starts_with("---"))
-        .find_map(|line| line.strip_prefix("# Source: "))
-        .map(|name| name.trim_end().to_owned())
-}
-
-const HINT: &str =
-    "unresolved Helm template (`{{`): check what it renders to, with --render 'helm template …'";
-
-/// Helm's own words: other tools write `{{` into strings that are meant to stay.
-const HELM: [&str; 9] = [
-    ".Values",
-    ".Release",
-    ".Chart",
-    ".Capabilities",
-    ".Template.",
-    ".Files",
-    "include ",
-    "tpl ",
-    "toYaml ",
-];
-
-/// A template that happens to be good YAML.
-fn unresolved(view: View<'_>, root: NodeId) -> Option<Fault> {
-    if !view.source.contains("{{") {
-        return None;
-    }
-    let mut open = vec![root];
-    while let Some(id) = open.pop() {
-        let node = view.node(id);
-        open.extend(view.children(id));
-        // Block scalars hold files of all sorts, charts among them.
-        let Content::String(text) = &node.content else { continue };
-        if node.style == Style::Block {
-            continue;
-        }
-        for (at, _) in view.text(text).match_indices("{{") {
-            let words = view.text(text)[at + 2..].trim_start_matches('-').trim_start();
-            if HELM.iter().any(|word| words.starts_with(word)) {
-                return Some(Fault { at: node.span.start, message: HINT.to_owned() });
-            }
-        }
-    }
-    None
-}
-
-/// The template behind a syntax error, if that is what it is.
-fn template_line(source: &str, at: usize) -> Option<Fault> {
-    let mut start = 0;
-    for line in source.split_inclusive('\n') {
-        let end = start + line.len();
-        if let Some(offset) = line.find("{{") {
-            let faulty = (start..end).contains(&at);
-            let words = line[offset + 2..].trim_start_matches('-').trim_start();
-            if faulty
-                || line.trim_start().starts_with("{{")
-                || HELM.iter().any(|word| words.starts_with(word))
-            {
-                return Some(Fault { at: start + offset, message: HINT.to_owned() });
-            }
-        }
-        start = end;
-    }
-    None
 }

@@ -113,6 +113,16 @@ impl Repository {
         for arguments in [&["read-tree", &self.commit][..], &["checkout-index", "--all", "--force"]]
         {
             let mut command = git(into);
+            // Nothing of the user's settings may reach beyond the two temporary places, or leave
+            // a file out.
+            for setting in [
+                "core.hooksPath=/dev/null",
+                "core.splitIndex=false",
+                "core.fsmonitor=false",
+                "core.sparseCheckout=false",
+            ] {
+                command.args(["-c", setting]);
+            }
             command.env("GIT_INDEX_FILE", index).env("GIT_DIR", &directory);
             command.env("GIT_WORK_TREE", into).args(arguments);
             succeed(arguments[0], command.stdin(Stdio::null()).output())?;

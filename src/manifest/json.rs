@@ -6,7 +6,8 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::tree::{Builder, Content, Fault, MAX_DEPTH, Node, NodeId, Style, Tree, View};
+use super::tree::{Builder, Content, Fault, MAX_DEPTH, Node, NodeId, Style, Tree};
+use super::view::View;
 
 /// Reads every document of `source`, up to the first fault.
 pub(super) fn read(source: &str) -> (Tree, Option<Fault>) {

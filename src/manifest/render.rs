@@ -24,10 +24,12 @@ pub enum RenderError {
         source: std::io::Error,
     },
     /// the command failed
-    #[error("`{command}` ended with {status}{}", quoted(message))]
+    #[error("`{command}`{} ended with {status}{}", at(revision.as_deref()), quoted(message))]
     Failed {
         /// the command
         command: String,
+        /// where it ran, `None` for the work tree
+        revision: Option<String>,
         /// such as `exit status: 1`
         status: std::process::ExitStatus,
         /// the last lines that it printed to standard error
@@ -41,6 +43,10 @@ pub enum RenderError {
     Folder(#[source] std::io::Error),
 }
 
+fn at(revision: Option<&str>) -> String {
+    revision.map_or_else(String::new, |revision| format!(" at {revision}"))
+}
+
 fn quoted(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(":\n{message}") }
 }
@@ -50,7 +56,7 @@ fn quoted(message: &str) -> String {
 /// # Errors
 /// The command does not start, or fails.
 pub fn render(command: &str, folder: &Path) -> Result<Inputs, RenderError> {
-    rendered(command, folder, RENDERED.to_owned())
+    rendered(command, folder, None)
 }
 
 /// The same in a temporary checkout of `revision`, in the folder that corresponds to `folder`.
@@ -73,10 +79,10 @@ pub fn render_revision(
     if !folder.is_dir() {
         return Ok(Inputs::default());
     }
-    rendered(command, &folder, format!("{revision}:{RENDERED}"))
+    rendered(command, &folder, Some(revision))
 }
 
-fn rendered(command: &str, folder: &Path, name: String) -> Result<Inputs, RenderError> {
+fn rendered(command: &str, folder: &Path, revision: Option<&str>) -> Result<Inputs, RenderError> {
     let output = Command::new("sh")
         .args(["-c", command])
         .current_dir(folder)
@@ -87,9 +93,17 @@ fn rendered(command: &str, folder: &Path, name: String) -> Result<Inputs, Render
         let printed = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = printed.trim_end().lines().collect();
         let message = lines[lines.len().saturating_sub(QUOTED)..].join("\n");
-        let status = output.status;
-        return Err(RenderError::Failed { command: command.to_owned(), status, message });
+        return Err(RenderError::Failed {
+            command: command.to_owned(),
+            revision: revision.map(str::to_owned),
+            status: output.status,
+            message,
+        });
     }
+    let name = match revision {
+        Some(revision) => format!("{revision}:{RENDERED}"),
+        None => RENDERED.to_owned(),
+    };
     let mut inputs = Inputs::default();
     inputs.read(vec![File { name, bytes: output.stdout }]);
     Ok(inputs)

@@ -127,7 +127,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::json;
-    use super::super::tree::View;
+    use super::super::view::View;
     use super::*;
 
     fn json(yaml: &str) -> Result<String, String> {
