@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{head, post, rest, send, soon, start, write};
 
@@ -137,6 +137,25 @@ async fn an_endless_body_is_told_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_first_is_told_before_it_sends() {
+    let server = start(|config| config.max_body = 1000).await;
+    let expect = "expect: 100-continue\r\nconnection: close\r\n";
+    let mut stream = server.tls().await;
+    write(&mut stream, &head(&format!("{expect}content-length: 2\r\n"))).await.unwrap();
+    let mut first = [0; 12];
+    soon(stream.read_exact(&mut first)).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 100");
+    write(&mut stream, "{}").await.unwrap();
+    assert!(rest(&mut stream).await.ends_with("validate 2"));
+
+    let mut stream = server.tls().await;
+    write(&mut stream, &head(&format!("{expect}content-length: 2000\r\n"))).await.unwrap();
+    let reply = rest(&mut stream).await;
+    assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_head_ends_the_connection() {
     let server = start(|config| config.header_timeout = Duration::from_millis(200)).await;
     let (mut silent, mut slow) = (server.tls().await, server.tls().await);
@@ -215,7 +234,7 @@ async fn what_is_no_http_or_no_tls_ends_the_connection() {
     let mut plain = tokio::net::TcpStream::connect(server.address).await.unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let mut bytes = Vec::new();
-    let _ = soon(tokio::io::AsyncReadExt::read_to_end(&mut plain, &mut bytes)).await;
+    let _ = soon(plain.read_to_end(&mut bytes)).await;
     assert!(!bytes.starts_with(b"HTTP"), "plain HTTP was answered");
     let failed = "stateward_tls_handshake_failures_total{reason=\"protocol\"}";
     assert!((server.metric(failed).await - 1.0).abs() < 0.5);
