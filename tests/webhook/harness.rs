@@ -263,6 +263,11 @@ impl Running {
         line.map_or(0.0, |value| value.trim().parse().unwrap())
     }
 
+    /// Waits until a metric has a value: what ends a connection is counted after its end is seen.
+    pub(crate) async fn counts(&self, name: &str, value: f64) {
+        until(async || (self.metric(name).await - value).abs() < 0.5).await;
+    }
+
     /// Stops it without a grace period.
     pub(crate) async fn stop(self) {
         self.shutdown.hurry();

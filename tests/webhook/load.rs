@@ -12,7 +12,7 @@ use crate::harness::{Running, head, post, rest, soon, start, try_post, until, wr
 const IN_FLIGHT: &str = "stateward_reviews_in_flight ";
 
 async fn judged(server: &Running, reviews: f64) {
-    until(async || (server.metric(IN_FLIGHT).await - reviews).abs() < 0.5).await;
+    server.counts(IN_FLIGHT, reviews).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +36,7 @@ async fn half_open_connections_keep_nobody_out() {
     }
     until(async || server.metric(open).await < 0.5).await;
     let timeouts = "stateward_tls_handshake_failures_total{reason=\"timeout\"}";
-    assert!((server.metric(timeouts).await - 2000.0).abs() < 0.5);
+    server.counts(timeouts, 2000.0).await;
     server.stop().await;
 }
 
