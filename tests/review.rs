@@ -391,8 +391,8 @@ fn odd_json_gets_a_verdict_or_a_clear_refusal() {
         let body = text.replace(from, to);
         let answer = answer(Stage::Mutating, body.as_bytes(), &orchestrate());
         assert!(
-            answer.outcome == "error" || answer.outcome == "denied",
-            "{to}: {}",
+            matches!(answer.outcome, Outcome::Error | Outcome::Denied),
+            "{to}: {:?}",
             answer.outcome
         );
     }

@@ -96,6 +96,11 @@ impl Document {
         self.source.as_str()
     }
 
+    /// The text of the whole file.
+    pub fn text(&self) -> &str {
+        &self.source.text
+    }
+
     /// The line of the file with which [`Self::source`] begins, from 1.
     pub fn first_line(&self) -> usize {
         self.source.first_line

@@ -61,6 +61,29 @@ pub fn load_revision(folder: &Path, revision: &str, paths: &[PathBuf]) -> Result
     Ok(inputs)
 }
 
+/// The file `name` in `folder` or the nearest folder above it, as `revision` holds it: its name
+/// with the revision, and its text.
+///
+/// # Errors
+/// The folder is in no repository, or the revision does not exist.
+pub fn nearest_file(
+    folder: &Path,
+    revision: &str,
+    name: &str,
+) -> Result<Option<(String, String)>, GitError> {
+    let repository = Repository::open(folder, revision)?;
+    for above in Path::new(&repository.prefix).ancestors() {
+        let full = above.join(name).to_string_lossy().into_owned();
+        if let Entry::File(id) = repository.look_up(&full)? {
+            let mut files = repository.read(vec![Blob { name: full, id }])?;
+            return Ok(files.pop().map(|file| {
+                (file.name, String::from_utf8_lossy(&file.bytes).into_owned())
+            }));
+        }
+    }
+    Ok(None)
+}
+
 /// A revision of a repository.
 pub(super) struct Repository {
     folder: PathBuf,

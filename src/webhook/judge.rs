@@ -69,15 +69,16 @@ impl Judge {
     ) {
         // A thread of its own: reading a file blocks.
         std::thread::spawn(move || {
-            let mut last = std::fs::read(&file).ok();
+            let mut last = std::fs::read_to_string(&file).ok();
             loop {
                 std::thread::sleep(interval);
-                let now = std::fs::read(&file).ok();
+                let read = std::fs::read_to_string(&file);
+                let now = read.as_ref().ok().cloned();
                 if now == last {
                     continue;
                 }
                 last = now;
-                match load_policy(&file) {
+                match parse(&file, read) {
                     Ok(policy) => {
                         self.policy.store(Arc::new(policy.with_default_resize(self.default_resize)));
                         metrics.policy_reloaded(true);
@@ -116,9 +117,12 @@ fn describe(error: &dyn std::error::Error) -> String {
 /// # Errors
 /// The file with line, column and reason.
 pub fn load_policy(file: &Path) -> Result<Policy, LoadPolicyError> {
+    parse(file, std::fs::read_to_string(file))
+}
+
+fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolicyError> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| LoadPolicyError::Read { file: name.clone(), source })?;
+    let text = read.map_err(|source| LoadPolicyError::Read { file: name.clone(), source })?;
     Policy::parse(&text, &name).map_err(|source| LoadPolicyError::Parse { file: name, source })
 }
 
