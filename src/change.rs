@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 
 use jiff::Timestamp;
 
+use crate::object::compare::plain;
 use crate::object::immutable::{self, SpecDifference};
-use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Scale, StatefulSet};
+use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
 /// The operation of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -327,6 +328,19 @@ impl<'a> Change<'a> {
             })
             .as_deref()
             .map_err(Clone::clone)
+    }
+
+    /// What the old object has at `field`, as people read it.
+    ///
+    /// # Errors
+    /// The place where the old document is no JSON.
+    pub fn old_value(&self, field: &Pointer) -> Result<Option<String>, DecodeError> {
+        let Some(spec) = self.objects.old.as_ref().and_then(|old| old.spec) else {
+            return Ok(None);
+        };
+        let Some(below) = field.as_str().strip_prefix("/spec") else { return Ok(None) };
+        let spec: serde_json::Value = crate::object::json::decode(spec.get(), "/spec")?;
+        Ok(spec.pointer(below).map(plain))
     }
 
     /// The object as people name it: `StatefulSet shop/db`.

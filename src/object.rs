@@ -7,9 +7,11 @@
 
 pub mod claim;
 pub mod compare;
+pub mod fault;
 pub mod immutable;
 pub mod json;
 pub mod metadata;
+pub mod names;
 pub mod pod;
 pub mod pointer;
 pub mod quantity;

@@ -195,6 +195,15 @@ impl Entry {
     }
 }
 
+/// The first release that looks at the pod template and the claim templates of a new set, and at
+/// its serviceName (kubernetes#131790, #132212, #130233; the exact release is unverified).
+const POD_TEMPLATE_SINCE: u16 = 34;
+
+/// What a rule needs that cannot judge a claim without its status; completes "needs …".
+fn status_of(change: &Change<'_>) -> String {
+    format!("status of {}", change.object_name())
+}
+
 /// The rule called `id`.
 pub fn by_id(id: &str) -> Option<&'static Entry> {
     RULES.iter().find(|entry| entry.meta.id == id)
@@ -254,11 +263,31 @@ macro_rules! rules {
 
 rules! {
     sts_vct_size_shrink::StsVctSizeShrink,
+    sts_vct_size_grow::StsVctSizeGrow,
+    sts_vct_storage_class::StsVctStorageClass,
+    sts_vct_access_modes::StsVctAccessModes,
+    sts_vct_volume_mode::StsVctVolumeMode,
+    sts_vct_added::StsVctAdded,
+    sts_vct_removed::StsVctRemoved,
+    sts_vct_metadata::StsVctMetadata,
     sts_service_name::StsServiceName,
+    sts_selector::StsSelector,
+    sts_pod_management_policy::StsPodManagementPolicy,
+    sts_spec_immutable::StsSpecImmutable,
+    sts_recreate_strategy::StsRecreateStrategy,
+    sts_mount_unknown_volume::StsMountUnknownVolume,
+    sts_invalid_value::StsInvalidValue,
+    pvc_shrink::PvcShrink,
+    pvc_expand_class_disallows::PvcExpandClassDisallows,
+    pvc_expand_unbound::PvcExpandUnbound,
+    pvc_immutable_edit::PvcImmutableEdit,
+    pvc_vac_unset::PvcVacUnset,
+    pvc_invalid_value::PvcInvalidValue,
     sts_delete_pvc_retention_delete::StsDeletePvcRetentionDelete,
     sts_delete_cascade::StsDeleteCascade,
     sts_retention_to_delete::StsRetentionToDelete,
     sts_retention_delete_create::StsRetentionDeleteCreate,
+    pvc_fractional_or_huge::PvcFractionalOrHuge,
     sts_scale_to_zero::StsScaleToZero,
     sts_replica_jump::StsReplicaJump,
     sts_ordinals_start::StsOrdinalsStart,

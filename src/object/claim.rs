@@ -11,7 +11,7 @@ use super::{Metadata, Object, Quantity};
 #[serde(rename_all = "camelCase", default)]
 pub struct Claim<'a> {
     /// a claim template carries a name here, and perhaps labels and annotations
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "null_default")]
     pub metadata: Metadata<'a>,
     /// what is asked for
     #[serde(borrow, deserialize_with = "null_default")]
@@ -86,6 +86,46 @@ impl<'a> ClaimSpec<'a> {
     }
 }
 
+impl ClaimStatus<'_> {
+    /// Whether the claim has its volume.
+    pub fn is_bound(&self) -> bool {
+        self.phase.as_str() == "Bound"
+    }
+
+    /// Whether an expansion has left its mark, which permits to take it back.
+    pub fn has_expansion(&self) -> bool {
+        let filled = |raw: Option<&RawValue>| {
+            raw.is_some_and(|raw| !matches!(raw.get().trim(), "null" | "{}"))
+        };
+        filled(self.allocated_resources) || filled(self.allocated_resource_statuses)
+    }
+}
+
+/// `dataSource` or `dataSourceRef` of a claim.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DataSource<'a> {
+    /// absent and empty both mean the core group, yet they differ
+    #[serde(borrow)]
+    pub api_group: Option<Text<'a>>,
+    /// kind
+    #[serde(borrow)]
+    pub kind: Text<'a>,
+    /// name
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// only `dataSourceRef` may have one
+    #[serde(borrow)]
+    pub namespace: Option<Text<'a>>,
+}
+
+impl DataSource<'_> {
+    /// The group, empty for the core group.
+    pub fn group(&self) -> &str {
+        self.api_group.as_deref().unwrap_or_default()
+    }
+}
+
 /// `spec.resources` of a claim.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -117,6 +157,12 @@ pub struct ClaimStatus<'a> {
     /// the size of the volume
     #[serde(borrow, deserialize_with = "null_default")]
     pub capacity: StorageList<'a>,
+    /// sizes that a running expansion works on, not decoded
+    #[serde(borrow)]
+    pub allocated_resources: Option<&'a RawValue>,
+    /// how far a running expansion is, not decoded
+    #[serde(borrow)]
+    pub allocated_resource_statuses: Option<&'a RawValue>,
     /// the attributes class in force (KEP-3751)
     #[serde(borrow)]
     pub current_volume_attributes_class_name: Option<Text<'a>>,

@@ -177,6 +177,8 @@ fn collect(
             (Some(old), Some(new)) => old.rounded_to_milli() == new.rounded_to_milli(),
             _ => old == new,
         },
+        // A list of words is one value to people.
+        Shape::List(Shape::Text) => elements(old) == elements(new),
         Shape::List(element) => {
             let (olds, news) = (elements(old), elements(new));
             if olds.len() == news.len() {
@@ -241,13 +243,19 @@ fn difference(old: Option<&Value>, new: Option<&Value>, field: Pointer) -> Field
     FieldDifference { field, old: old.map(plain), new: new.map(plain) }
 }
 
-/// A value as people read it: text without quotes, lists joined, all else as JSON.
+/// A value as people read it: text without quotes, lists joined, labels as `key=value`, all else
+/// as JSON.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(list) if list.iter().all(|v| v.is_string()) => {
             list.iter().map(plain).collect::<Vec<_>>().join(",")
         }
+        Value::Object(map) if !map.is_empty() && map.values().all(Value::is_string) => map
+            .iter()
+            .map(|(key, value)| format!("{key}={}", plain(value)))
+            .collect::<Vec<_>>()
+            .join(","),
         other => other.to_string(),
     }
 }
@@ -310,6 +318,19 @@ mod tests {
             fields(&json!({}), &json!({"storageClassName": "", "selector": {}}), &CLAIM_SPEC),
             ["selector", "storageClassName"]
         );
+    }
+
+    #[test]
+    fn lists_of_words_differ_as_a_whole() {
+        let found = differences(
+            Some(&json!({"accessModes": ["ReadWriteOnce"]})),
+            Some(&json!({"accessModes": ["ReadWriteMany"]})),
+            &CLAIM_SPEC,
+            &Pointer::default(),
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].field.as_str(), "/accessModes");
+        assert_eq!(found[0].new.as_deref(), Some("ReadWriteMany"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::compare::{CLAIM_SPEC, CLAIM_STATUS, LABEL_SELECTOR, OBJECT_META, differences};
 use super::json::decode;
-use super::{DecodeError, Object, Pointer, StatefulSet};
+use super::{DecodeError, Object, Pointer, Quantity, StatefulSet};
 
 /// What kind of difference it is; each kind belongs to one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +51,24 @@ pub struct SpecDifference {
     pub old: Option<String>,
     /// the new value as written
     pub new: Option<String>,
+}
+
+impl SpecDifference {
+    /// The claim template with its old and its new size, where both are sizes.
+    pub fn sizes(&self) -> Option<(&str, Quantity, Quantity)> {
+        let size = |text: &Option<String>| text.as_deref()?.parse().ok();
+        Some((self.template.as_deref()?, size(&self.old)?, size(&self.new)?))
+    }
+
+    /// The place of the claim template in the old list.
+    pub fn template_index(&self) -> Option<usize> {
+        self.old_field.tokens().nth(2)?.parse().ok()
+    }
+
+    /// The pointer to the old claim template.
+    pub fn old_template(&self) -> Pointer {
+        self.old_field.tokens().take(3).fold(Pointer::default(), |at, token| at.key(&token))
+    }
 }
 
 /// The differences between two sets outside the fields that may change.
@@ -222,8 +240,9 @@ fn claim_template(
 
 /// The differences between the specs of two claims, whatever the server says to each.
 ///
-/// Data sources are compared as `NormalizeDataSources` leaves them: one that stands in only one
-/// of `dataSource` and `dataSourceRef` stands in both.
+/// Data sources are compared as the server stores them (`EnforceDataSourceBackwardsCompatibility`
+/// and `NormalizeDataSources`): one that stands in only one of `dataSource` and `dataSourceRef`
+/// stands in both, and one that a claim without a source could not have had is dropped.
 ///
 /// # Errors
 /// The field that has the wrong type.
@@ -231,24 +250,32 @@ pub fn claim(old: &Object<'_>, new: &Object<'_>) -> Result<Vec<SpecDifference>, 
     if old.spec.map(RawValue::get) == new.spec.map(RawValue::get) {
         return Ok(Vec::new());
     }
-    let spec = |object: &Object<'_>| -> Result<Option<Value>, DecodeError> {
-        let mut spec = value(object.spec, "/spec")?;
-        if let Some(Value::Object(fields)) = &mut spec {
-            for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
-                let absent = fields.get(to).is_none_or(Value::is_null);
-                let source = fields.get(from).filter(|source| {
-                    absent
-                        && source.is_object()
-                        && source.get("namespace").and_then(Value::as_str).unwrap_or("").is_empty()
-                });
-                if let Some(source) = source.cloned() {
-                    fields.insert(to.to_owned(), source);
-                }
+    let spec = |object: &Object<'_>| value(object.spec, "/spec");
+    let (mut old, mut new) = (spec(old)?, spec(new)?);
+    let has = |spec: &Option<Value>, key: &str| source(spec.as_ref(), key).is_some();
+    let (old_source, old_reference) = (has(&old, "dataSource"), has(&old, "dataSourceRef"));
+    if let Some(Value::Object(fields)) = &mut new {
+        let drop_reference = !old_reference
+            && fields.get("dataSourceRef").is_some_and(|source| !namespace(source).is_empty());
+        if drop_reference {
+            fields.remove("dataSourceRef");
+        }
+        let reference = fields.get("dataSourceRef").is_some_and(|source| !source.is_null());
+        if !old_source && !old_reference && !reference {
+            let known = fields.get("dataSource").is_some_and(|source| {
+                let text = |key: &str| source.get(key).and_then(Value::as_str).unwrap_or_default();
+                matches!(
+                    (text("kind"), text("apiGroup")),
+                    ("PersistentVolumeClaim", "") | ("VolumeSnapshot", "snapshot.storage.k8s.io")
+                )
+            });
+            if !known {
+                fields.remove("dataSource");
             }
         }
-        Ok(spec)
-    };
-    let (old, new) = (spec(old)?, spec(new)?);
+    }
+    normalise_sources(&mut old);
+    normalise_sources(&mut new);
     Ok(differences(old.as_ref(), new.as_ref(), &CLAIM_SPEC, &"/spec".into())
         .into_iter()
         .map(|difference| SpecDifference {
@@ -260,6 +287,25 @@ pub fn claim(old: &Object<'_>, new: &Object<'_>) -> Result<Vec<SpecDifference>, 
             new: difference.new,
         })
         .collect())
+}
+
+fn source<'v>(spec: Option<&'v Value>, key: &str) -> Option<&'v Value> {
+    spec?.get(key).filter(|source| !source.is_null())
+}
+
+fn namespace(source: &Value) -> &str {
+    source.get("namespace").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn normalise_sources(spec: &mut Option<Value>) {
+    for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
+        let alone = source(spec.as_ref(), to).is_none();
+        let copy =
+            source(spec.as_ref(), from).filter(|source| alone && namespace(source).is_empty());
+        if let (Some(copy), Some(Value::Object(fields))) = (copy.cloned(), spec.as_mut()) {
+            fields.insert(to.to_owned(), copy);
+        }
+    }
 }
 
 fn names(templates: &[Value]) -> Vec<&str> {
@@ -275,11 +321,15 @@ fn value(raw: Option<&RawValue>, at: &str) -> Result<Option<Value>, DecodeError>
     raw.map(|raw| decode(raw.get(), at)).transpose()
 }
 
-/// A difference's two values as `old → new`, `(none)` standing for an absent one.
+/// A difference's two values as `old → new`, `(none)` standing for an absent one. Long values are
+/// cut: a sentence with both has to fit a line.
 pub fn arrow(old: Option<&str>, new: Option<&str>) -> String {
     let shown = |value: Option<&str>| match value {
         None => "(none)".to_owned(),
         Some("") => "\"\"".to_owned(),
+        Some(text) if text.chars().count() > 24 => {
+            format!("{}…", text.chars().take(23).collect::<String>())
+        }
         Some(text) => text.to_owned(),
     };
     format!("{} → {}", shown(old), shown(new))

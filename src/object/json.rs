@@ -77,14 +77,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 }
 
 /// A JSON object whose values are strings: labels, annotations, `matchLabels`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl<'a> TextMap<'a> {
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
+        self.get_text(key).map(Text::as_str)
+    }
+
+    /// The value of `key`, as it is borrowed.
+    pub fn get_text(&self, key: &str) -> Option<&Text<'a>> {
         // The last one wins where a key stands twice, as in Go's decoder.
-        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| &**v)
+        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| v)
     }
 
     /// Whether no pair is there.
@@ -97,6 +102,16 @@ impl<'a> TextMap<'a> {
         self.0.iter().map(|(k, v)| (&**k, &**v))
     }
 }
+
+impl PartialEq for TextMap<'_> {
+    /// The order of the pairs has no meaning.
+    fn eq(&self, other: &Self) -> bool {
+        let within = |a: &Self, b: &Self| a.iter().all(|(key, _)| a.get(key) == b.get(key));
+        within(self, other) && within(other, self)
+    }
+}
+
+impl Eq for TextMap<'_> {}
 
 impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Text, TextMap, null_default};
+use super::json::{DecodeError, Text, TextMap, decode, null_default};
 
 /// `metadata`, as far as rules and exemptions read it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,6 +47,19 @@ impl Metadata<'_> {
         self.owner_references.iter().find(|owner| owner.controller == Some(true))
     }
 
+    /// Whether somebody manages fields of the object by server-side apply.
+    ///
+    /// # Errors
+    /// The field of `managedFields` that has the wrong type.
+    pub fn has_applier(&self) -> Result<bool, DecodeError> {
+        let Some(raw) = self.managed_fields else { return Ok(false) };
+        let managers: Option<Vec<FieldManager<'_>>> = decode(raw.get(), "/metadata/managedFields")?;
+        Ok(managers
+            .unwrap_or_default()
+            .iter()
+            .any(|manager| manager.operation.as_str() == "Apply" && manager.subresource.is_empty()))
+    }
+
     /// Whether the object is going away.
     pub fn is_terminating(&self) -> bool {
         self.deletion_timestamp.is_some()
@@ -77,6 +90,9 @@ pub struct FieldManager<'a> {
     /// the manager's name, such as `kubectl-client-side-apply`
     #[serde(borrow)]
     pub manager: Text<'a>,
+    /// `Apply` for server-side apply, `Update` for all else
+    #[serde(borrow)]
+    pub operation: Text<'a>,
     /// RFC 3339 time of its last write
     #[serde(borrow)]
     pub time: Text<'a>,

@@ -24,6 +24,9 @@ pub struct PodTemplateMetadata<'a> {
     /// labels of the pods
     #[serde(borrow)]
     pub labels: TextMap<'a>,
+    /// annotations of the pods
+    #[serde(borrow)]
+    pub annotations: TextMap<'a>,
 }
 
 /// `spec.template.spec`.
@@ -52,6 +55,9 @@ pub struct PodSpec<'a> {
     pub restart_policy: Option<Text<'a>>,
     /// forbidden in a StatefulSet
     pub active_deadline_seconds: Option<i64>,
+    /// `ClusterFirst` where it is absent
+    #[serde(borrow)]
+    pub dns_policy: Option<Text<'a>>,
 }
 
 impl<'a> PodSpec<'a> {
@@ -99,6 +105,12 @@ pub struct Container<'a> {
     /// environment
     #[serde(borrow, deserialize_with = "null_default")]
     pub env: Vec<EnvVar<'a>>,
+    /// ports
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub ports: Vec<ContainerPort<'a>>,
+    /// `Always`, `IfNotPresent` or `Never`; derived from the tag where it is absent
+    #[serde(borrow)]
+    pub image_pull_policy: Option<Text<'a>>,
     /// readiness probe, not decoded
     #[serde(borrow)]
     pub readiness_probe: Option<&'a RawValue>,
@@ -151,6 +163,22 @@ pub struct EnvVar<'a> {
     pub value: Option<Text<'a>>,
 }
 
+/// One of `ports`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerPort<'a> {
+    /// name, which a Service may refer to
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// number
+    pub container_port: Option<i64>,
+    /// port of the node, if any
+    pub host_port: Option<i64>,
+    /// `TCP` where it is absent
+    #[serde(borrow)]
+    pub protocol: Option<Text<'a>>,
+}
+
 /// One of `volumes`, as far as rules tell sources apart.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -164,6 +192,9 @@ pub struct Volume<'a> {
     /// a claim that all pods share
     #[serde(borrow)]
     pub persistent_volume_claim: Option<ClaimSource<'a>>,
+    /// a claim that lives as long as the pod, not decoded
+    #[serde(borrow)]
+    pub ephemeral: Option<&'a RawValue>,
 }
 
 /// `hostPath` of a volume.

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::claim::Size;
 use super::json::{self, DecodeError, Part, Text, null_default};
 use super::selector::LabelSelector;
-use super::{Claim, Metadata, Object, PodTemplate};
+use super::{Claim, Metadata, Object, PodTemplate, Pointer};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct StatefulSet<'a> {
     pub metadata: Metadata<'a>,
     /// spec
     pub spec: StatefulSetSpec<'a>,
+    /// status; empty where the document shows none
+    pub status: Part<'a, StatefulSetStatus<'a>>,
 }
 
 impl<'a> StatefulSet<'a> {
@@ -27,7 +30,11 @@ impl<'a> StatefulSet<'a> {
             Some(raw) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?,
             None => None,
         };
-        Ok(Self { metadata: object.metadata.clone(), spec: spec.unwrap_or_default().into() })
+        Ok(Self {
+            metadata: object.metadata.clone(),
+            spec: spec.unwrap_or_default().into(),
+            status: Part::new(object.status, "/status"),
+        })
     }
 
     /// The claim templates.
@@ -63,10 +70,46 @@ impl<'a> StatefulSet<'a> {
         Ok(templates.iter().enumerate().find(|(_, template)| &*template.metadata.name == name))
     }
 
+    /// The annotation `stateward.dev/resize-max`: the largest size that an edit may ask for.
+    ///
+    /// # Errors
+    /// The annotation, where it is no size: a limit that cannot be read is not passed over.
+    pub fn resize_max(&self) -> Result<Option<Size<'a>>, DecodeError> {
+        let Some(text) = self.metadata.annotations.get_text(RESIZE_MAX) else { return Ok(None) };
+        match text.parse() {
+            Ok(quantity) => Ok(Some(Size { text: text.clone(), quantity })),
+            Err(error) => Err(DecodeError {
+                field: Pointer::from("/metadata/annotations").key(RESIZE_MAX),
+                message: format!("{error}"),
+            }),
+        }
+    }
+
     /// The ordinals of the pods, from `ordinals.start` on.
     pub fn ordinals(&self) -> std::ops::Range<i64> {
         let start = self.spec.ordinals_start();
         start..start.saturating_add(self.spec.replicas().max(0))
+    }
+}
+
+const RESIZE_MAX: &str = "stateward.dev/resize-max";
+
+/// `status` of a set, as far as a re-creation asks for it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StatefulSetStatus<'a> {
+    /// the revision that pods had before the last change of the template
+    #[serde(borrow)]
+    pub current_revision: Text<'a>,
+    /// the revision of the template
+    #[serde(borrow)]
+    pub update_revision: Text<'a>,
+}
+
+impl StatefulSetStatus<'_> {
+    /// Whether pods of two revisions are, or may be, about.
+    pub fn is_rolling(&self) -> bool {
+        !self.update_revision.is_empty() && self.current_revision != self.update_revision
     }
 }
 

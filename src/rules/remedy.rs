@@ -1,21 +1,24 @@
 //! Ways out that several rules share.
 //!
-//! Commands are complete for the object at hand. A step that re-creates a set never restarts its
-//! pods: unless the live template already has an answer to anti-affinity, the new set asks for
-//! none, so that nothing is injected when it is created.
+//! Commands are complete for the object at hand and run as pasted. A step that re-creates a set
+//! never restarts its pods unless it says so: where the live template has no answer to
+//! anti-affinity, the new set asks for none, so that nothing is injected when it is created.
 
-use serde_json::{Value, json};
+mod recreate;
+
+pub use self::recreate::{Recreation, recreate, test_template, transplant};
 
 use super::Step;
 use crate::change::{Change, Operation, Tool};
-use crate::object::{DecodeError, Pointer, StatefulSet};
+use crate::object::immutable::SpecDifference;
+use crate::object::{Pointer, StatefulSet};
 
 /// `kubectl`, with the object's namespace where it is known.
 pub fn kubectl(change: &Change<'_>) -> String {
     if change.namespace.is_empty() {
         "kubectl".to_owned()
     } else {
-        format!("kubectl -n {}", change.namespace)
+        format!("kubectl -n {}", quoted(&change.namespace))
     }
 }
 
@@ -38,10 +41,25 @@ pub fn run(text: impl Into<String>, command: impl Into<String>) -> Step {
     Step { text: text.into(), command: Some(command.into()) }
 }
 
+/// A word as a shell takes it; names that the API server accepts stay as they are.
+pub fn quoted(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._/:=@%+,".contains(&b);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 /// Takes the edit back: `field: value`, in the place where the tool keeps it.
 pub fn keep(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
-    let place = manifest_place(change.circumstances.tool);
-    say(format!("keep {}: {value} {place}", field.dotted()))
+    let value = if value.is_empty() { "\"\"" } else { value };
+    let field = field.dotted();
+    say(match change.circumstances.tool {
+        // A chart's values have other names than the fields they end up in.
+        Tool::Helm => format!("set the chart's values so that {field} stays {value}"),
+        tool => format!("keep {field}: {value} {}", manifest_place(tool)),
+    })
 }
 
 /// Takes a value back to Kubernetes' default: `field: value`, or no such field.
@@ -64,91 +82,73 @@ pub fn amend_template(change: &Change<'_>, what: &str) -> Step {
     step
 }
 
-/// Replaces the live set `old` by one that `operations` (a JSON patch) have changed, without
-/// restarting a pod: orphan delete, then create.
-///
-/// # Errors
-/// The field of the live set that has the wrong type.
-pub fn recreate(
+/// The steps as an alternative: `lead` begins the first one.
+pub fn otherwise(lead: &str, mut steps: Vec<Step>) -> Vec<Step> {
+    if let Some(first) = steps.first_mut() {
+        first.text = format!("{lead}{}", first.text);
+    }
+    steps
+}
+
+/// Takes a difference back, whether the old object had the field or not.
+pub fn keep_old(change: &Change<'_>, difference: &SpecDifference) -> Step {
+    match &difference.old {
+        Some(value) => keep(change, &difference.old_field, value),
+        None => say(match change.circumstances.tool {
+            Tool::Helm => {
+                format!("set the chart's values so that {} stays out", difference.field.dotted())
+            }
+            tool => format!("leave {} out {}", difference.field.dotted(), manifest_place(tool)),
+        }),
+    }
+}
+
+/// Raises the claims of template `template` to `size`, without touching a pod; nothing where the
+/// set has no pods.
+pub fn grow_claims(
     change: &Change<'_>,
     old: &StatefulSet<'_>,
-    operations: Vec<Value>,
-) -> Result<Vec<Step>, DecodeError> {
-    let name = &change.name;
+    template: &str,
+    size: &str,
+) -> Vec<Step> {
+    let Some(ordinals) = ordinals(old) else { return Vec::new() };
+    let count = old.ordinals().count();
+    let patch = format!(
+        "{} patch pvc {}-$i --type merge -p \
+         '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
+        kubectl(change),
+        quoted(&format!("{template}-{}", change.name)),
+    );
+    let claims = if count == 1 { "existing claim".to_owned() } else { format!("{count} claims") };
+    vec![run(
+        format!("raise the {claims}; the class has to allow expansion, no pod restarts"),
+        format!("for i in {ordinals}; do {patch}; done"),
+    )]
+}
+
+/// The ordinals of the pods as a shell's `for` takes them.
+fn ordinals(set: &StatefulSet<'_>) -> Option<String> {
+    let ordinals = set.ordinals();
+    match ordinals.end.saturating_sub(ordinals.start) {
+        ..=0 => None,
+        // Spelt out where it is short: not every seq is the same.
+        1..=9 => Some(ordinals.map(|i| i.to_string()).collect::<Vec<_>>().join(" ")),
+        _ => Some(format!("$(seq {} {})", ordinals.start, ordinals.end - 1)),
+    }
+}
+
+/// Replaces each pod by a new one, from the first ordinal on: the only order in which the
+/// controller goes on while it cannot update the pods that are left.
+pub fn replace_pods(change: &Change<'_>, set: &StatefulSet<'_>) -> Vec<Step> {
+    let Some(ordinals) = ordinals(set) else { return Vec::new() };
     let kubectl = kubectl(change);
-    let delete = format!("{kubectl} delete statefulset {name} --cascade=orphan");
-    let keeps_out_injection = needs_no_injection(old)?;
-    let tool = change.circumstances.tool;
-    if tool.keeper().is_some() {
-        let place = manifest_place(tool);
-        let mut steps = Vec::new();
-        if keeps_out_injection {
-            steps.push(say(format!(
-                "set the annotation stateward.dev/anti-affinity: none {place}, so that no pod restarts"
-            )));
-        }
-        steps.push(run("remove the set and leave its pods running", delete));
-        steps.push(say(match tool {
-            Tool::Helm => "run the upgrade again: it re-creates the set, which adopts the pods",
-            _ => "sync again: the set is re-created from Git and adopts the pods",
-        }));
-        return Ok(steps);
-    }
-    let mut patch = vec![json!({"op": "remove", "path": "/metadata/resourceVersion"})];
-    patch.extend(operations);
-    if keeps_out_injection {
-        if old.metadata.annotations.is_empty() {
-            patch.push(json!({
-                "op": "add",
-                "path": "/metadata/annotations",
-                "value": {"stateward.dev/anti-affinity": "none"}
-            }));
-        } else {
-            patch.push(json!({
-                "op": "add",
-                "path": "/metadata/annotations/stateward.dev~1anti-affinity",
-                "value": "none"
-            }));
-        }
-    }
-    let patch = Value::Array(patch).to_string().replace('\'', "'\\''");
-    Ok(vec![
-        run(
-            "write the changed set to a file",
-            format!(
-                "{kubectl} get statefulset {name} -o yaml | kubectl patch --local -f - --type json \
-                 -p '{patch}' -o yaml > {name}.yaml"
-            ),
-        ),
-        run("remove the set and leave its pods running", delete),
-        run(
-            "create it again; it adopts the pods, none restarts",
-            format!("kubectl create -f {name}.yaml"),
-        ),
-    ])
-}
-
-/// Raises the claims of template `template` to `size`: one command, no pod touched.
-pub fn grow_claims(change: &Change<'_>, old: &StatefulSet<'_>, template: &str, size: &str) -> Step {
-    let name = &change.name;
-    let ordinals = old.ordinals();
-    let range = if ordinals.end - ordinals.start == 1 {
-        ordinals.start.to_string()
-    } else {
-        format!("$(seq {} {})", ordinals.start, ordinals.end - 1)
-    };
-    run(
-        format!("raise the {} existing claims; no pod restarts", ordinals.end - ordinals.start),
+    let pod = format!("{}-$i", quoted(&change.name));
+    vec![run(
+        "delete its pods one at a time, each after the one before is ready again: they restart",
         format!(
-            "for i in {range}; do {} patch pvc {template}-{name}-$i --type merge -p \
-             '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'; done",
-            kubectl(change)
+            "for i in {ordinals}; do {kubectl} delete pod {pod} && \
+             {kubectl} wait --for=create pod/{pod} --timeout=5m && \
+             {kubectl} wait --for=condition=Ready pod/{pod} --timeout=15m || break; done"
         ),
-    )
-}
-
-/// Whether a set re-created from `old` would be given anti-affinity that its pods do not have.
-fn needs_no_injection(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
-    Ok(!old.template()?.spec.says_how_to_spread()
-        && old.metadata.annotations.get("stateward.dev/anti-affinity") != Some("none"))
+    )]
 }

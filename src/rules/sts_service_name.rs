@@ -13,7 +13,7 @@ declare_rule! {
     ///
     /// ## Way out
     /// Keep the name, or re-create the set around its running pods. They carry on and take the
-    /// new name at their next restart.
+    /// new name at their next restart, so create the new Service first.
     StsServiceName {
         id: "sts-service-name",
         title: "the governing Service of a StatefulSet changes",
@@ -36,19 +36,22 @@ impl Rule for StsServiceName {
                 continue;
             }
             let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
-            let operation = serde_json::json!(
-                {"op": "add", "path": "/spec/serviceName", "value": after.unwrap_or_default()}
-            );
-            let steps = remedy::recreate(change, old, vec![operation])?;
-            let finding = findings.add(
-                difference.field.clone(),
-                format!("serviceName would change, {}", arrow(before, after)),
-            );
-            finding
+            let operations = remedy::transplant(change, &difference.old_field, &difference.field)?;
+            let mut steps =
+                vec![remedy::keep(change, &difference.field, before.unwrap_or_default())];
+            steps.extend(remedy::otherwise(
+                "or, once the new Service is there, ",
+                remedy::recreate(change, old, Vec::from_iter(operations))?,
+            ));
+            steps.push(remedy::say("each pod takes its new DNS name when it next restarts"));
+            findings
+                .add(
+                    difference.field.clone(),
+                    format!("serviceName would change, {}", arrow(before, after)),
+                )
                 .values(before, after)
                 .why(
-                    "The pods' DNS names hang on it, and Kubernetes lets no edit change it: \
-                     the set has to be re-created around its running pods.",
+                    "The DNS names of the pods hang on it, and Kubernetes lets no edit change it.",
                 )
                 .remedy(steps);
         }

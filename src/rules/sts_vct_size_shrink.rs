@@ -3,6 +3,9 @@ use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, arrow};
 
+/// Where the resize controller notes which resize re-created a set.
+const RESIZE_ID: &str = "stateward.dev/resize-id";
+
 declare_rule! {
     /// A claim template asks for less storage than before.
     ///
@@ -10,9 +13,12 @@ declare_rule! {
     /// Claims cannot shrink. Even a re-created set would leave its existing volumes as they are
     /// and only make later ones smaller, which then differ from their siblings.
     ///
+    /// The usual cause is an old manifest: the set was resized in the cluster, and Git or the
+    /// chart's values still hold the size from before.
+    ///
     /// ## Way out
-    /// Keep the size. Where the smaller volumes are really wanted, create a second set with them
-    /// and let the database copy its data over.
+    /// Keep the size, and raise it where the manifest is kept. Where smaller volumes are really
+    /// wanted, create a second set with them and let the database copy its data over.
     StsVctSizeShrink {
         id: "sts-vct-size-shrink",
         title: "a claim template shrinks",
@@ -29,44 +35,46 @@ impl Rule for StsVctSizeShrink {
     const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Some((old, new)) = change.updated_set() else { return Ok(()) };
+        let Some((old, _)) = change.updated_set() else { return Ok(()) };
         for difference in change.differences()? {
-            let (DifferenceKind::TemplateStorage, Some(template)) =
-                (difference.kind, difference.template.as_deref())
-            else {
-                continue;
-            };
-            let size = |set: &crate::object::StatefulSet<'_>| {
-                Ok::<_, crate::object::DecodeError>(
-                    set.claim_template(template)?.and_then(|(_, claim)| {
-                        claim.spec.storage().map(|size| size.quantity.clone())
-                    }),
-                )
-            };
-            let (Some(before), Some(after)) = (size(old)?, size(new)?) else { continue };
-            if after >= before {
+            let Some((template, before, after)) = difference.sizes() else { continue };
+            if difference.kind != DifferenceKind::TemplateStorage || after >= before {
                 continue;
             }
             let values = (difference.old.as_deref(), difference.new.as_deref());
-            findings
+            let size = values.0.unwrap_or_default();
+            let place = remedy::manifest_place(change.circumstances.tool);
+            let field = difference.field.dotted();
+            let resized = old.metadata.annotations.get(RESIZE_ID).is_some();
+            let finding = findings
                 .add(
                     difference.field.clone(),
                     format!("claim template {template} would shrink, {}", arrow(values.0, values.1)),
                 )
                 .old_field(difference.old_field.clone())
-                .values(values.0, values.1)
-                .why(format!(
-                    "Claims cannot shrink: the {} existing volumes would stay as they are, and only \
-                     later ones would be smaller.",
-                    old.spec.replicas()
-                ))
-                .remedy(vec![
-                    remedy::keep(change, &difference.field, values.0.unwrap_or_default()),
-                    remedy::say(
-                        "there is no safe way to shrink; for smaller volumes create a second set \
-                         and copy the data over",
-                    ),
-                ]);
+                .values(values.0, values.1);
+            if resized {
+                finding
+                    .why(format!(
+                        "The set was resized to {size} in the cluster, which this manifest does \
+                         not know yet, and claims cannot shrink."
+                    ))
+                    .step(format!("raise {field} to {size} {place}, then apply it again"));
+            } else {
+                let claims = match old.spec.replicas() {
+                    1 => "the existing volume would stay as it is".to_owned(),
+                    count => format!("the {count} existing volumes would stay as they are"),
+                };
+                finding
+                    .why(format!(
+                        "Claims cannot shrink: {claims}, and only later ones would be smaller."
+                    ))
+                    .remedy(vec![remedy::keep(change, &difference.field, size)]);
+            }
+            finding.step(
+                "there is no safe way to shrink a volume; for smaller ones create a second set \
+                 and copy the data over",
+            );
         }
         Ok(())
     }

@@ -1,0 +1,132 @@
+//! Values that the API server's validation refuses, whatever was there before.
+//!
+//! Source: `ValidateStatefulSetSpec`, `ValidatePersistentVolumeClaimSpec` and what they call, of
+//! Kubernetes 1.36. Of the pod template only what is listed in [`pod`] is looked at.
+
+mod claim;
+mod pod;
+mod set;
+
+pub use self::claim::{claim, claim_template};
+pub use self::set::{created, introduced};
+
+use super::names::{is_label_value, is_qualified_name};
+use super::{Metadata, Pointer, TextMap};
+
+/// The part of an object that a fault is in; it decides when the server looks, and which rule
+/// speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Area {
+    /// labels and annotations of the object
+    Metadata,
+    /// `metadata.name`, looked at on CREATE
+    Name,
+    /// `spec.serviceName`, looked at on CREATE
+    ServiceName,
+    /// `spec.selector`
+    Selector,
+    /// `updateStrategy.type: Recreate`
+    Recreate,
+    /// other fields of the spec, and those of the pod template that are looked at on every UPDATE
+    Spec,
+    /// a claim template, looked at on CREATE
+    ClaimTemplate,
+    /// a mount or device that names no volume
+    Mount,
+    /// the rest of the pod template, looked at where the old set was valid
+    Pod,
+}
+
+/// A value that the server refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// where it is
+    pub area: Area,
+    /// the field
+    pub field: Pointer,
+    /// the value, where the field has one
+    pub value: Option<String>,
+    /// the fault with its value; continues a sentence that begins with the object's name
+    pub what: String,
+    /// what to write instead: "set … to …"
+    pub instead: String,
+}
+
+impl Fault {
+    /// Whether `self` was there already as `other`.
+    fn is(&self, other: &Self) -> bool {
+        self.field == other.field && self.value == other.value && self.what == other.what
+    }
+}
+
+/// A value as it is quoted in a sentence: short, and in one line.
+fn shown(value: &str) -> String {
+    let mut short: String = value.chars().take(32).collect();
+    if short.len() < value.len() {
+        short.push('…');
+    }
+    if short.is_empty() || short.contains(char::is_whitespace) {
+        format!("{short:?}")
+    } else {
+        short
+    }
+}
+
+/// Most bytes that the keys and values of all annotations may have.
+const ANNOTATION_BYTES: usize = 256 << 10;
+
+fn metadata(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
+    labels(&metadata.labels, &"/metadata/labels".into(), Area::Metadata, faults);
+    annotations(&metadata.annotations, &"/metadata/annotations".into(), Area::Metadata, faults);
+}
+
+fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) {
+    for (key, value) in map.iter() {
+        let field = at.clone().key(key);
+        if !is_qualified_name(key) {
+            faults.push(Fault {
+                area,
+                value: Some(value.to_owned()),
+                what: format!("{} is no label key", shown(key)),
+                instead: format!("name the label {} otherwise: [prefix/]name", shown(key)),
+                field,
+            });
+        } else if !is_label_value(value) {
+            faults.push(Fault {
+                area,
+                value: Some(value.to_owned()),
+                what: format!("{} is no label value, for {}", shown(value), shown(key)),
+                instead: format!(
+                    "set {} to at most 63 letters, digits, '-', '_' or '.'",
+                    field.dotted()
+                ),
+                field,
+            });
+        }
+    }
+}
+
+fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) {
+    for (key, value) in map.iter() {
+        // Unlike that of a label, an annotation's key may hold capitals in its prefix.
+        if !is_qualified_name(&key.to_lowercase()) {
+            faults.push(Fault {
+                area,
+                field: at.clone().key(key),
+                value: Some(value.to_owned()),
+                what: format!("{} is no annotation key", shown(key)),
+                instead: format!("name the annotation {} otherwise: [prefix/]name", shown(key)),
+            });
+        }
+    }
+    let bytes: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > ANNOTATION_BYTES {
+        faults.push(Fault {
+            area,
+            field: at.clone(),
+            value: None,
+            what: format!("its annotations have {bytes} bytes, more than {ANNOTATION_BYTES}"),
+            instead: format!("keep {} below 256 KiB", at.dotted()),
+        });
+    }
+}

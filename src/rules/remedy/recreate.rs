@@ -1,0 +1,199 @@
+//! Replaces a set around its running pods: orphan delete, then create.
+
+use serde_json::{Value, json};
+
+use super::{kubectl, manifest_place, quoted, run, say};
+use crate::change::{Change, Tool};
+use crate::object::{DecodeError, Object, Pointer, StatefulSet};
+use crate::rules::Step;
+
+/// What a re-creation changes, and what it does to the pods.
+#[derive(Clone, Debug, Default)]
+pub struct Recreation {
+    /// a JSON patch of the live set
+    pub operations: Vec<Value>,
+    /// what becomes of the pods, where they do not just run on
+    pub pods: Option<&'static str>,
+    /// whether the rest of the edit has been taken over as well
+    pub complete: bool,
+}
+
+/// Replaces the live set `old` by one that `operations` (a JSON patch) have changed, without
+/// restarting a pod.
+///
+/// # Errors
+/// The field of the live set that has the wrong type.
+pub fn recreate(
+    change: &Change<'_>,
+    old: &StatefulSet<'_>,
+    operations: Vec<Value>,
+) -> Result<Vec<Step>, DecodeError> {
+    Recreation { operations, ..Recreation::default() }.steps(change, old)
+}
+
+impl Recreation {
+    /// The steps, for the tool through which the change comes.
+    ///
+    /// # Errors
+    /// The field of the live set that has the wrong type.
+    pub fn steps(
+        self,
+        change: &Change<'_>,
+        old: &StatefulSet<'_>,
+    ) -> Result<Vec<Step>, DecodeError> {
+        let mut steps = Vec::from_iter(rollout_first(change, old)?);
+        if change.circumstances.tool.keeper().is_some() {
+            steps.extend(kept_elsewhere(change, old, self.pods)?);
+            return Ok(steps);
+        }
+        let kubectl = kubectl(change);
+        let name = quoted(&change.name);
+        let file = quoted(&format!("{}-recreate.yaml", change.name));
+        let annotate = if needs_no_injection(old)? {
+            " | kubectl annotate --local --overwrite -f - stateward.dev/anti-affinity=none -o yaml"
+        } else {
+            ""
+        };
+        // The server refuses to create an object that names a version.
+        let mut patch = vec![json!({"op": "remove", "path": "/metadata/resourceVersion"})];
+        patch.extend(self.operations);
+        let patch = Value::Array(patch).to_string().replace('\'', "'\\''");
+        steps.push(run(
+            "write the changed set to a file",
+            format!(
+                "{kubectl} get statefulset {name} -o yaml{annotate} \
+                 | kubectl patch --local -f - --type json -p '{patch}' -o yaml > {file}"
+            ),
+        ));
+        // One command, which reads the file before it deletes anything.
+        let pods = self.pods.unwrap_or("its pods are adopted, none restarts");
+        steps.push(run(
+            format!("delete the set without its pods and create it anew; {pods}"),
+            format!("kubectl replace --force --cascade=orphan -f {file}"),
+        ));
+        let more = !self.complete && has_other_changes(change);
+        if old.metadata.has_applier()? {
+            steps.push(say(
+                "apply the manifest with --server-side --force-conflicts once: the new set has \
+                 another field manager",
+            ));
+        } else if more {
+            steps.push(say("apply the manifest again for its other changes"));
+        }
+        Ok(steps)
+    }
+}
+
+/// A tool creates again what it finds missing, from what it keeps itself.
+fn kept_elsewhere(
+    change: &Change<'_>,
+    old: &StatefulSet<'_>,
+    pods: Option<&str>,
+) -> Result<Vec<Step>, DecodeError> {
+    let tool = change.circumstances.tool;
+    let mut steps = Vec::new();
+    if needs_no_injection(old)? {
+        steps.push(say(format!(
+            "add the annotation stateward.dev/anti-affinity: none to the set {}, or its pods \
+             would restart",
+            manifest_place(tool)
+        )));
+    }
+    steps.push(run(
+        "delete the set without its pods",
+        format!("{} delete statefulset {} --cascade=orphan", kubectl(change), quoted(&change.name)),
+    ));
+    let again = match tool {
+        Tool::Helm => "run the upgrade again, which creates the set anew",
+        _ => "sync again, which creates the set anew from Git",
+    };
+    let template_differs = change
+        .updated_set()
+        .is_some_and(|(old, new)| !old.spec.template.same_bytes(&new.spec.template));
+    let pods = pods.unwrap_or(if template_differs {
+        "its pods are adopted, and restart one at a time since their template differs too"
+    } else {
+        "its pods are adopted, none restarts"
+    });
+    steps.push(say(format!("{again}; {pods}")));
+    Ok(steps)
+}
+
+/// A set that is re-created forgets which pods were to stay on the old template.
+fn rollout_first(change: &Change<'_>, old: &StatefulSet<'_>) -> Result<Option<Step>, DecodeError> {
+    let strategy = &old.spec.update_strategy;
+    if !old.status.get()?.is_rolling() || strategy.kind() != "RollingUpdate" {
+        return Ok(None);
+    }
+    let partition = strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition);
+    Ok(Some(match partition.filter(|partition| *partition > 0) {
+        Some(partition) => say(format!(
+            "finish the rollout first (partition {partition} holds pods back): a new set forgets it"
+        )),
+        None => run(
+            "wait until the running rollout is done",
+            format!("{} rollout status statefulset {}", kubectl(change), quoted(&change.name)),
+        ),
+    }))
+}
+
+/// Whether the edit also touches what may change.
+fn has_other_changes(change: &Change<'_>) -> bool {
+    change.updated_set().is_some_and(|(old, new)| {
+        !old.spec.template.same_bytes(&new.spec.template)
+            || old.spec.replicas() != new.spec.replicas()
+    })
+}
+
+/// Whether a set re-created from `old` would be given anti-affinity that its pods do not have.
+fn needs_no_injection(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
+    Ok(!old.template()?.spec.says_how_to_spread()
+        && old.metadata.annotations.get("stateward.dev/anti-affinity") != Some("none"))
+}
+
+/// A patch operation that fails unless the live set has template `name` at place `index`.
+pub fn test_template(index: usize, name: &str) -> Value {
+    json!({
+        "op": "test",
+        "path": format!("/spec/volumeClaimTemplates/{index}/metadata/name"),
+        "value": name
+    })
+}
+
+/// The patch operation that gives the live set what the new one has at `field`, which is at
+/// `old_field` there. Where the live set lacks the parent, the parent is taken over.
+///
+/// # Errors
+/// The place where a document is no JSON.
+pub fn transplant(
+    change: &Change<'_>,
+    old_field: &Pointer,
+    field: &Pointer,
+) -> Result<Option<Value>, DecodeError> {
+    let Some((old, new)) = change.objects.both() else { return Ok(None) };
+    let (old, new) = (spec(old)?, spec(new)?);
+    let (mut to, mut from) = (old_field.as_str(), field.as_str());
+    loop {
+        let (Some((to_parent, _)), Some((from_parent, _))) =
+            (to.rsplit_once('/'), from.rsplit_once('/'))
+        else {
+            return Ok(None);
+        };
+        if old.pointer(to_parent).is_some() {
+            break;
+        }
+        (to, from) = (to_parent, from_parent);
+    }
+    Ok(Some(match new.pointer(from) {
+        Some(value) => json!({"op": "add", "path": to, "value": value}),
+        None => json!({"op": "remove", "path": to}),
+    }))
+}
+
+fn spec(object: &Object<'_>) -> Result<Value, DecodeError> {
+    let spec = match object.spec {
+        Some(raw) => crate::object::json::decode(raw.get(), "/spec")?,
+        None => Value::Null,
+    };
+    Ok(json!({"spec": spec}))
+}

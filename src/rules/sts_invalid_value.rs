@@ -1,0 +1,73 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::fault::{self, Area};
+use crate::object::immutable::DifferenceKind;
+
+declare_rule! {
+    /// A set holds a value that the API server refuses: labels that its selector does not match,
+    /// negative replicas, an unknown policy, a claim template without a size, a container without
+    /// an image.
+    ///
+    /// ## Why
+    /// The server refuses the set as a whole. On an UPDATE only a value that the edit brings is
+    /// named. Of the pod template the names, images, ports, mounts and devices are looked at; its
+    /// probes, affinities, resources and security contexts are not.
+    ///
+    /// ## Way out
+    /// Write a value that is accepted.
+    StsInvalidValue {
+        id: "sts-invalid-value",
+        title: "a StatefulSet holds a value that Kubernetes refuses",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetSpec",
+    }
+}
+
+impl Rule for StsInvalidValue {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, new)) = change.written_set() else { return Ok(()) };
+        let faults = match old {
+            Some(old) => fault::introduced(old, new)?,
+            None => fault::created(new)?,
+        };
+        let looks_at_pods = change.circumstances.kubernetes.minor >= super::POD_TEMPLATE_SINCE;
+        let policy_differs = change
+            .differences()?
+            .iter()
+            .any(|difference| difference.kind == DifferenceKind::PodManagementPolicy);
+        for fault in faults {
+            let covered = match fault.area {
+                // sts-recreate-strategy and sts-mount-unknown-volume
+                Area::Recreate | Area::Mount => true,
+                Area::Pod | Area::ClaimTemplate | Area::ServiceName => !looks_at_pods,
+                // sts-pod-management-policy
+                _ => policy_differs && fault.field.as_str() == "/spec/podManagementPolicy",
+            };
+            if covered {
+                continue;
+            }
+            // Containers and volumes may have changed places.
+            let before = match fault.area {
+                Area::Pod => None,
+                _ => change.old_value(&fault.field)?,
+            };
+            findings
+                .add(fault.field, fault.what)
+                .values(before.as_deref(), fault.value.as_deref())
+                .why("Kubernetes refuses the set for it.")
+                .step(format!(
+                    "{} {}",
+                    fault.instead,
+                    remedy::manifest_place(change.circumstances.tool)
+                ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::fault::{self, Area};
+
+declare_rule! {
+    /// A container mounts, or uses as a device, something that is neither a volume of the pod nor
+    /// a claim template.
+    ///
+    /// ## Why
+    /// Kubernetes refuses such a set since 1.34. Older releases accept it, and then no pod can be
+    /// created from it: a set that is edited so loses the pods that restart.
+    ///
+    /// ## Way out
+    /// Name a volume or a claim template that is there.
+    StsMountUnknownVolume {
+        id: "sts-mount-unknown-volume",
+        title: "a mount names no volume and no claim template",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes pkg/apis/core/validation/validation.go ValidateVolumeMounts; kubernetes#131790",
+    }
+}
+
+impl Rule for StsMountUnknownVolume {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, new)) = change.written_set() else { return Ok(()) };
+        let faults = match old {
+            Some(old) => fault::introduced(old, new)?,
+            None => fault::created(new)?,
+        };
+        let refuses = change.circumstances.kubernetes.minor >= super::POD_TEMPLATE_SINCE;
+        for fault in faults.into_iter().filter(|fault| fault.area == Area::Mount) {
+            let finding = findings.add(fault.field, fault.what);
+            finding
+                .values(None, fault.value.as_deref())
+                .why(if refuses {
+                    "Kubernetes refuses the set: no pod could be created from it."
+                } else {
+                    "This release of Kubernetes accepts the set, but no pod can be created from it."
+                })
+                .step(format!(
+                    "{} {}",
+                    fault.instead,
+                    remedy::manifest_place(change.circumstances.tool)
+                ));
+            if !refuses {
+                finding.unsure();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::immutable::{DifferenceKind, arrow};
+
+declare_rule! {
+    /// `spec.podManagementPolicy` changes, which the API server lets no UPDATE do.
+    ///
+    /// ## Why
+    /// The policy says whether pods start and stop in order or all at once. It touches no running
+    /// pod, yet the set has to be re-created for it.
+    ///
+    /// ## Way out
+    /// Re-create the set around its running pods. `Parallel` starts all pods of a database at
+    /// once: see that its bootstrap can stand that.
+    StsPodManagementPolicy {
+        id: "sts-pod-management-policy",
+        title: "the pod management policy of a StatefulSet changes",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetUpdate",
+    }
+}
+
+impl Rule for StsPodManagementPolicy {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, _)) = change.updated_set() else { return Ok(()) };
+        for difference in change.differences()? {
+            if difference.kind != DifferenceKind::PodManagementPolicy {
+                continue;
+            }
+            let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
+            let mut steps =
+                vec![remedy::keep(change, &difference.field, before.unwrap_or_default())];
+            // A set with a policy that does not exist could not be created again.
+            if matches!(after, Some("OrderedReady" | "Parallel")) {
+                let operations =
+                    remedy::transplant(change, &difference.old_field, &difference.field)?;
+                steps.extend(remedy::otherwise(
+                    "or ",
+                    remedy::recreate(change, old, Vec::from_iter(operations))?,
+                ));
+            }
+            findings
+                .add(
+                    difference.field.clone(),
+                    format!("podManagementPolicy would change, {}", arrow(before, after)),
+                )
+                .values(before, after)
+                .why(
+                    "Kubernetes lets no edit change how pods start and stop: the set has to be \
+                     re-created.",
+                )
+                .remedy(steps);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::fault::{self, Area};
+
+declare_rule! {
+    /// `spec.updateStrategy.type` is `Recreate`, which a Deployment knows and a StatefulSet does
+    /// not.
+    ///
+    /// ## Why
+    /// Kubernetes up to 1.36 refuses it. In 1.37 it exists behind a gate that is off by default
+    /// (KEP-3541), and it stops every pod of the set at once.
+    ///
+    /// ## Way out
+    /// `RollingUpdate` replaces pods one at a time; with `OnDelete` a person decides when each one
+    /// goes.
+    StsRecreateStrategy {
+        id: "sts-recreate-strategy",
+        title: "a StatefulSet asks for the update strategy Recreate",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetSpec; KEP-3541",
+    }
+}
+
+/// The first release that may know the strategy.
+const RECREATE_SINCE: u16 = 37;
+
+impl Rule for StsRecreateStrategy {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, new)) = change.written_set() else { return Ok(()) };
+        let faults = match old {
+            Some(old) => fault::introduced(old, new)?,
+            None => fault::created(new)?,
+        };
+        for fault in faults.into_iter().filter(|fault| fault.area == Area::Recreate) {
+            let before = old.map(|old| old.spec.update_strategy.kind());
+            let refuses = change.circumstances.kubernetes.minor < RECREATE_SINCE;
+            let what = match before {
+                Some(before) => format!("updateStrategy.type would change, {before} → Recreate"),
+                None => "updateStrategy.type would be Recreate".to_owned(),
+            };
+            let finding = findings.add(fault.field, what);
+            finding
+                .values(before, Some("Recreate"))
+                .why(if refuses {
+                    "Only Deployments know it: Kubernetes refuses it for a StatefulSet, where it \
+                     would stop all pods at once."
+                } else {
+                    "It stops all pods at once, and Kubernetes knows it only where a feature gate \
+                     is on."
+                })
+                .step(format!(
+                    "set spec.updateStrategy.type to RollingUpdate {}: pods are replaced one at a \
+                     time",
+                    remedy::manifest_place(change.circumstances.tool)
+                ))
+                .step("or to OnDelete: a pod is replaced when somebody deletes it");
+            if !refuses {
+                finding.unsure();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::immutable::{DifferenceKind, arrow};
+
+declare_rule! {
+    /// The access modes of a claim template change, which the API server lets no UPDATE do.
+    ///
+    /// ## Why
+    /// Existing claims keep the modes that they were made with. A re-created set would hold
+    /// claims of both kinds.
+    ///
+    /// ## Way out
+    /// Keep the modes. To use others for later pods only, re-create the set around its running
+    /// pods; to change them for the data that is there, copy it to a second set.
+    StsVctAccessModes {
+        id: "sts-vct-access-modes",
+        title: "the access modes of a claim template change",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetUpdate",
+    }
+}
+
+impl Rule for StsVctAccessModes {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, _)) = change.updated_set() else { return Ok(()) };
+        for difference in change.differences()? {
+            let (DifferenceKind::TemplateAccessModes, Some(template)) =
+                (difference.kind, difference.template.as_deref())
+            else {
+                continue;
+            };
+            let values = (difference.old.as_deref(), difference.new.as_deref());
+            let mut steps = vec![match values.0 {
+                Some(modes) => {
+                    remedy::keep(change, &difference.old_field, &format!("[{modes}]"))
+                }
+                None => remedy::keep_old(change, difference),
+            }];
+            // A set without modes could not be created again.
+            if values.1.is_some_and(|modes| !modes.is_empty()) {
+                let mut operations = Vec::new();
+                if let Some(index) = difference.template_index() {
+                    operations.push(remedy::test_template(index, template));
+                }
+                operations.extend(remedy::transplant(
+                    change,
+                    &difference.old_field,
+                    &difference.field,
+                )?);
+                steps.extend(remedy::otherwise(
+                    "or, for the claims of later pods only, ",
+                    remedy::recreate(change, old, operations)?,
+                ));
+            }
+            findings
+                .add(
+                    difference.field.clone(),
+                    format!(
+                        "claim template {template}: accessModes would change, {}",
+                        arrow(short(values.0).as_deref(), short(values.1).as_deref())
+                    ),
+                )
+                .old_field(difference.old_field.clone())
+                .values(values.0, values.1)
+                .why(
+                    "Existing claims keep the modes they were made with: the set would hold claims \
+                     of both kinds.",
+                )
+                .remedy(steps);
+        }
+        Ok(())
+    }
+}
+
+/// The modes as `kubectl get pvc` prints them: two lists of full names do not fit a line.
+fn short(modes: Option<&str>) -> Option<String> {
+    let short = |mode| match mode {
+        "ReadWriteOnce" => "RWO",
+        "ReadOnlyMany" => "ROX",
+        "ReadWriteMany" => "RWX",
+        "ReadWriteOncePod" => "RWOP",
+        other => other,
+    };
+    Some(modes?.split(',').map(short).collect::<Vec<_>>().join(","))
+}

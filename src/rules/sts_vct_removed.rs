@@ -1,0 +1,96 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::immutable::DifferenceKind;
+use crate::object::{DecodeError, StatefulSet};
+
+declare_rule! {
+    /// A claim template is removed, which the API server lets no UPDATE do.
+    ///
+    /// ## Why
+    /// The claims that were made from it stay behind with their data, and the next pod starts
+    /// without them: a database that finds its folder empty starts from nothing.
+    ///
+    /// ## Way out
+    /// Keep the template. Where its data is no longer needed, re-create the set without it; the
+    /// claims stay until somebody deletes them.
+    StsVctRemoved {
+        id: "sts-vct-removed",
+        title: "a claim template is removed",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetUpdate",
+    }
+}
+
+impl Rule for StsVctRemoved {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, new)) = change.updated_set() else { return Ok(()) };
+        let removed: Vec<_> = change
+            .differences()?
+            .iter()
+            .filter(|difference| difference.kind == DifferenceKind::TemplateRemoved)
+            .collect();
+        let Some(first) = removed.first() else { return Ok(()) };
+        let names: Vec<&str> = removed.iter().filter_map(|d| d.template.as_deref()).collect();
+        let list = names.join(", ");
+        let place = remedy::manifest_place(change.circumstances.tool);
+        let mut steps = vec![remedy::say(format!("keep claim template {list} {place}"))];
+        if mounts(new, &names)? {
+            steps.push(remedy::say(format!(
+                "the pod template still mounts {list}, so that a set without it could not be \
+                 created either: take those mounts out first"
+            )));
+        } else {
+            let mut operations = Vec::new();
+            // Where the live pods mount it the template has to change as well.
+            let mounted = mounts(old, &names)?;
+            for (field, wanted) in [("/spec/volumeClaimTemplates", true), ("/spec/template", mounted)]
+            {
+                if wanted {
+                    operations.extend(remedy::transplant(change, &field.into(), &field.into())?);
+                }
+            }
+            let recreation = remedy::Recreation {
+                operations,
+                pods: mounted.then_some(
+                    "its pods are adopted, then restart one at a time without the volume",
+                ),
+                complete: mounted,
+            };
+            let lead = format!("or, where the data of {list} is no longer needed, ");
+            steps.extend(remedy::otherwise(&lead, recreation.steps(change, old)?));
+            steps.push(remedy::say(format!("the claims of {list} stay until you delete them")));
+        }
+        let what = match names.as_slice() {
+            [one] => format!("claim template {one} would be removed"),
+            _ => format!("claim templates {list} would be removed"),
+        };
+        findings
+            .add(first.field.clone(), what)
+            .old_field(first.old_field.clone())
+            .values(Some(&list), None)
+            .why(
+                "Its claims would stay behind with their data, and the next pod would start \
+                 without them.",
+            )
+            .remedy(steps);
+        Ok(())
+    }
+}
+
+/// Whether a container uses one of the claim templates called `names`.
+fn mounts(set: &StatefulSet<'_>, names: &[&str]) -> Result<bool, DecodeError> {
+    let spec = &set.template()?.spec;
+    let own = |name: &str| spec.volumes.iter().any(|volume| volume.name.as_str() == name);
+    let uses = |name: &str| names.contains(&name) && !own(name);
+    Ok(spec.all_containers().any(|(_, _, container)| {
+        container.volume_mounts.iter().any(|mount| uses(&mount.name))
+            || container.volume_devices.iter().any(|device| uses(&device.name))
+    }))
+}

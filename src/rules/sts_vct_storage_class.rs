@@ -1,0 +1,83 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::immutable::{DifferenceKind, arrow};
+
+declare_rule! {
+    /// The StorageClass of a claim template changes, which the API server lets no UPDATE do.
+    ///
+    /// ## Why
+    /// A claim keeps its class for life. A re-created set would leave its existing volumes where
+    /// they are; only the claims of later pods would come from the new class.
+    ///
+    /// ## Way out
+    /// Keep the class. To move the data, create a second set with the new class and let the
+    /// database copy its data over. To use the new class for later pods only, re-create the set
+    /// around its running pods.
+    StsVctStorageClass {
+        id: "sts-vct-storage-class",
+        title: "the StorageClass of a claim template changes",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetUpdate",
+    }
+}
+
+impl Rule for StsVctStorageClass {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some((old, _)) = change.updated_set() else { return Ok(()) };
+        for difference in change.differences()? {
+            let (DifferenceKind::TemplateStorageClass, Some(template)) =
+                (difference.kind, difference.template.as_deref())
+            else {
+                continue;
+            };
+            let values = (difference.old.as_deref(), difference.new.as_deref());
+            let mut operations = Vec::new();
+            if let Some(index) = difference.template_index() {
+                operations.push(remedy::test_template(index, template));
+            }
+            operations.extend(remedy::transplant(
+                change,
+                &difference.old_field,
+                &difference.field,
+            )?);
+            let class = match values.1 {
+                None => "the default class".to_owned(),
+                Some("") => "no class".to_owned(),
+                Some(class) => format!("class {class}"),
+            };
+            let mut steps = vec![
+                remedy::keep_old(change, difference),
+                remedy::say(format!(
+                    "to move the data, create a second set with {class} and copy it over"
+                )),
+            ];
+            steps.extend(remedy::otherwise(
+                "or, for the claims of later pods only, ",
+                remedy::recreate(change, old, operations)?,
+            ));
+            findings
+                .add(
+                    difference.field.clone(),
+                    format!(
+                        "claim template {template}: storageClassName would change, {}",
+                        arrow(values.0, values.1)
+                    ),
+                )
+                .old_field(difference.old_field.clone())
+                .values(values.0, values.1)
+                .why(
+                    "A claim keeps its class for life: only the volumes of later pods would be of \
+                     the new one.",
+                )
+                .remedy(steps);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::immutable::{DifferenceKind, arrow};
+
+declare_rule! {
+    /// A claim template changes between `Filesystem` and `Block`, which the API server lets no
+    /// UPDATE do.
+    ///
+    /// ## Why
+    /// Existing volumes keep their mode. What one mode has written the other cannot read, and a
+    /// pod template fits only one of them.
+    ///
+    /// ## Way out
+    /// Keep the mode. For the other one create a second set and let the database copy its data
+    /// over.
+    StsVctVolumeMode {
+        id: "sts-vct-volume-mode",
+        title: "the volume mode of a claim template changes",
+        group: Refusal,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Update]],
+        source: "kubernetes pkg/apis/apps/validation/validation.go ValidateStatefulSetUpdate",
+    }
+}
+
+impl Rule for StsVctVolumeMode {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        for difference in change.differences()? {
+            let (DifferenceKind::TemplateVolumeMode, Some(template)) =
+                (difference.kind, difference.template.as_deref())
+            else {
+                continue;
+            };
+            let mode = |value: Option<&str>| value.unwrap_or("Filesystem").to_owned();
+            let (before, after) = (mode(difference.old.as_deref()), mode(difference.new.as_deref()));
+            findings
+                .add(
+                    difference.field.clone(),
+                    format!(
+                        "claim template {template}: volumeMode would change, {}",
+                        arrow(Some(&before), Some(&after))
+                    ),
+                )
+                .old_field(difference.old_field.clone())
+                .values(Some(&before), Some(&after))
+                .why(
+                    "Existing volumes keep their mode, and what was written in one cannot be read \
+                     in the other.",
+                )
+                .remedy(vec![
+                    remedy::keep(change, &difference.old_field, &before),
+                    remedy::say(format!(
+                        "there is no safe way to change it in place; for {after} volumes create a \
+                         second set and copy the data over"
+                    )),
+                ]);
+        }
+        Ok(())
+    }
+}
