@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use stateward::change::KubernetesVersion;
 use stateward::certificates::{ServingCertificate, dev};
+use stateward::change::KubernetesVersion;
 use stateward::policy::{Policy, Resize};
 use stateward::review::{Answer, Outcome};
 use stateward::telemetry::Metrics;
@@ -58,16 +58,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let certificates = dev::ensure(folder.path(), &[], Timestamp::now())?;
     let connector = connector(&certificates.authority)?;
     let policy = Policy::default();
-    let judge: Arc<dyn Reviewer> = Arc::new(Judge::new(
-        policy,
-        Resize::Orchestrate,
-        KubernetesVersion::default(),
-    ));
+    let judge: Arc<dyn Reviewer> =
+        Arc::new(Judge::new(policy, Resize::Orchestrate, KubernetesVersion::default()));
     let reviews = [
         ("an UPDATE of 12 KB, one label changed", ratio::update_of_12_kb(false)),
         ("an UPDATE of 12 KB, a new image", ratio::update_of_12_kb(true)),
     ];
-    let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let server =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (title, body) in reviews {
         println!("\n{title}: {} bytes, {CONNECTIONS} connections", body.len());
@@ -197,7 +195,9 @@ where
             if slot.is_none() {
                 match future.as_mut().poll(context) {
                     std::task::Poll::Ready(Ok(value)) => *slot = Some(value),
-                    std::task::Poll::Ready(Err(error)) => return std::task::Poll::Ready(Err(error)),
+                    std::task::Poll::Ready(Err(error)) => {
+                        return std::task::Poll::Ready(Err(error));
+                    }
                     std::task::Poll::Pending => waiting = true,
                 }
             }

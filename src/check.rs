@@ -17,13 +17,8 @@ pub fn check(
     skipped: usize,
     grounds: &Grounds<'_>,
 ) -> Report {
-    let mut found = Found {
-        grounds,
-        judged: Vec::new(),
-        findings: Vec::new(),
-        not_judged: Vec::new(),
-        errors,
-    };
+    let mut found =
+        Found { grounds, judged: Vec::new(), findings: Vec::new(), not_judged: Vec::new(), errors };
     for pairing in pairings {
         found.judge(pairing);
     }
@@ -148,11 +143,8 @@ impl Site<'_> {
 
     /// A field of the wrong type: the API server refuses to decode it.
     fn malformed(&self, error: &DecodeError) -> ReportedFinding {
-        let in_new = self
-            .pairing
-            .new
-            .as_ref()
-            .is_some_and(|new| wrong_in(new, self.kind(), &error.field));
+        let in_new =
+            self.pairing.new.as_ref().is_some_and(|new| wrong_in(new, self.kind(), &error.field));
         let (old, new) = if in_new {
             (None, self.pairing.new.as_ref())
         } else {
@@ -202,8 +194,7 @@ impl Site<'_> {
 fn wrong_in(document: &Document, kind: Kind, field: &Pointer) -> bool {
     let judge = || -> Result<(), DecodeError> {
         let objects = Pair { old: None, new: Some(Object::decode(&document.json)?) };
-        let change =
-            Change::new(Operation::Create, kind, "", objects, Circumstances::default())?;
+        let change = Change::new(Operation::Create, kind, "", objects, Circumstances::default())?;
         if let Some(set) = change.created_set() {
             set.selector()?;
             set.template()?;

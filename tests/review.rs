@@ -27,12 +27,7 @@ fn answer(stage: Stage, body: &[u8], policy: &Policy) -> Answer {
 }
 
 fn grounds<'a>(policy: &'a Policy, facts: &'a Facts) -> Grounds<'a> {
-    Grounds {
-        policy,
-        facts,
-        kubernetes: KubernetesVersion::default(),
-        now: Timestamp::UNIX_EPOCH,
-    }
+    Grounds { policy, facts, kubernetes: KubernetesVersion::default(), now: Timestamp::UNIX_EPOCH }
 }
 
 fn orchestrate() -> Policy {

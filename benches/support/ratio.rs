@@ -9,22 +9,22 @@ const ROUNDS: usize = 31;
 const ROUND: Duration = Duration::from_millis(20);
 
 /// Things that are measured side by side.
-pub struct Candidates<'a> {
+pub(crate) struct Candidates<'a> {
     list: Vec<(&'static str, Box<dyn FnMut() + 'a>)>,
 }
 
 impl<'a> Candidates<'a> {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { list: Vec::new() }
     }
 
-    pub fn add(mut self, name: &'static str, run: impl FnMut() + 'a) -> Self {
+    pub(crate) fn add(mut self, name: &'static str, run: impl FnMut() + 'a) -> Self {
         self.list.push((name, Box::new(run)));
         self
     }
 
     /// Prints the median time of each per item, and its ratio to the first.
-    pub fn print(mut self, items: usize) {
+    pub(crate) fn print(mut self, items: usize) {
         let mut times = vec![Vec::new(); self.list.len()];
         for _ in 0..ROUNDS {
             for (index, (_, run)) in self.list.iter_mut().enumerate() {
@@ -55,7 +55,7 @@ impl<'a> Candidates<'a> {
 }
 
 /// The recorded reviews, by name.
-pub fn reviews() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn reviews() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .expect("the recorded reviews are part of the repository")
@@ -73,7 +73,7 @@ pub fn reviews() -> Vec<(String, Vec<u8>)> {
 
 /// An UPDATE of 12 KB from the recorded one, with a longer pod template; `image` says whether the
 /// template changes or only a label of the set.
-pub fn update_of_12_kb(image: bool) -> Vec<u8> {
+pub(crate) fn update_of_12_kb(image: bool) -> Vec<u8> {
     let (_, body) = reviews()
         .into_iter()
         .find(|(name, _)| name == "update-statefulset-image-downgrade")

@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
-use crate::telemetry::{LogFormat, Metrics, log};
 use crate::change::KubernetesVersion;
 use crate::policy::{Policy, Resize};
+use crate::telemetry::{LogFormat, Metrics, log};
 use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
 
 use super::Outcome;

@@ -76,9 +76,9 @@ pub fn nearest_file(
         let full = above.join(name).to_string_lossy().into_owned();
         if let Entry::File(id) = repository.look_up(&full)? {
             let mut files = repository.read(vec![Blob { name: full, id }])?;
-            return Ok(files.pop().map(|file| {
-                (file.name, String::from_utf8_lossy(&file.bytes).into_owned())
-            }));
+            return Ok(files
+                .pop()
+                .map(|file| (file.name, String::from_utf8_lossy(&file.bytes).into_owned())));
         }
     }
     Ok(None)

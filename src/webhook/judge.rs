@@ -80,7 +80,8 @@ impl Judge {
                 last = now;
                 match parse(&file, read) {
                     Ok(policy) => {
-                        self.policy.store(Arc::new(policy.with_default_resize(self.default_resize)));
+                        self.policy
+                            .store(Arc::new(policy.with_default_resize(self.default_resize)));
                         metrics.policy_reloaded(true);
                         health.set_policy_problem(None);
                         tracing::info!(policy = %file.display(), "policy reloaded");

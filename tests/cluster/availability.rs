@@ -40,7 +40,7 @@ async fn certificates_are_replaced_without_a_failed_call() {
     let pair = [
         format!("--tls-cert={}", dev.certs.join("tls.crt").display()),
         format!("--tls-key={}", dev.certs.join("tls.key").display()),
-        "--tls-reload-interval=100ms".to_owned(),
+        "--certificate-poll=100ms".to_owned(),
     ];
     let arguments: Vec<&str> = pair.iter().map(String::as_str).collect();
     let webhook = Webhook::start_without_dev(&dev.certs, &arguments).await;

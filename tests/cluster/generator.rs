@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 /// One way to change a field: its name in the table, and what it does to the object.
-pub struct Edit {
+pub(crate) struct Edit {
     /// the field as the table names it
-    pub field: &'static str,
+    pub(crate) field: &'static str,
     /// the pointer that a refusal has to name a part of
-    pub pointer: &'static str,
+    pub(crate) pointer: &'static str,
     apply: fn(&mut Value, &mut fastrand::Rng),
 }
 
 impl Edit {
-    pub fn apply(&self, object: &mut Value, rng: &mut fastrand::Rng) {
+    pub(crate) fn apply(&self, object: &mut Value, rng: &mut fastrand::Rng) {
         (self.apply)(object, rng);
     }
 }
@@ -49,7 +49,7 @@ const POD: &str = "/spec/template/spec";
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 
 /// Every spec field of a StatefulSet.
-pub static STATEFULSET: &[Edit] = edits! {
+pub(crate) static STATEFULSET: &[Edit] = edits! {
     "replicas" at "/spec/replicas" => |o, r| choose(o, "/spec", "replicas", r, &[
         json!(0), json!(1), json!(2), json!(5), json!(-1), json!(null), json!("(absent)"),
         json!("three"),
@@ -218,7 +218,7 @@ pub static STATEFULSET: &[Edit] = edits! {
 };
 
 /// Every spec field of a claim.
-pub static CLAIM: &[Edit] = edits! {
+pub(crate) static CLAIM: &[Edit] = edits! {
     "pvc accessModes" at "/spec/accessModes" => |o, r| choose(o, "/spec", "accessModes", r, &[
         json!(["ReadWriteOnce"]), json!(["ReadWriteMany"]), json!([]), json!(["Sometimes"]),
         json!("(absent)"),

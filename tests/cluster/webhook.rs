@@ -8,20 +8,20 @@ use testbed::process::Process;
 use testbed::{Output, Testbed};
 use tokio::sync::OnceCell;
 
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// `stateward serve --dev`, with its certificates in a folder of its own.
-pub struct Webhook {
-    pub certs: PathBuf,
-    pub port: u16,
-    pub health: u16,
+pub(crate) struct Webhook {
+    pub(crate) certs: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) health: u16,
     _process: Process,
     _folder: tempfile::TempDir,
 }
 
 impl Webhook {
     /// Starts `serve --dev` and waits until it is ready.
-    pub async fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let certs = folder.path().join("certs");
         let mut all = vec!["--dev".to_owned(), format!("--certs-dir={}", certs.display())];
@@ -30,7 +30,7 @@ impl Webhook {
     }
 
     /// Starts `serve` with a certificate that the authority of `certs` has signed.
-    pub async fn start_without_dev(certs: &Path, arguments: &[&str]) -> Self {
+    pub(crate) async fn start_without_dev(certs: &Path, arguments: &[&str]) -> Self {
         let all = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         Self::serve(tempfile::tempdir().unwrap(), certs.to_owned(), all).await
     }
@@ -50,12 +50,12 @@ impl Webhook {
             Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop))
         })
         .await
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", process.tail()));
         Self { certs, port, health, _process: process, _folder: folder }
     }
 
     /// Both webhook configurations, as `stateward manifests` prints them.
-    pub fn manifests(&self, arguments: &[&str]) -> String {
+    pub(crate) fn manifests(&self, arguments: &[&str]) -> String {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
             .arg("manifests")
             .arg("--ca")
@@ -69,7 +69,7 @@ impl Webhook {
     }
 
     /// Registers it, and waits until the API server calls it: a refusal proves it.
-    pub async fn register(&self, testbed: &Testbed, arguments: &[&str]) {
+    pub(crate) async fn register(&self, testbed: &Testbed, arguments: &[&str]) {
         let manifests = self.manifests(arguments);
         let applied =
             testbed.kubectl_with("admin", &["apply", "-f", "-"], Some(&manifests)).await.unwrap();
@@ -88,7 +88,7 @@ impl Webhook {
 }
 
 /// One control plane with stateward in front of it, for all tests of this process.
-pub async fn cluster() -> &'static Testbed {
+pub(crate) async fn cluster() -> &'static Testbed {
     static WEBHOOK: OnceCell<Webhook> = OnceCell::const_new();
     let testbed = Testbed::shared().await.unwrap();
     WEBHOOK
@@ -102,7 +102,7 @@ pub async fn cluster() -> &'static Testbed {
 }
 
 /// A set with one claim template of 10Gi, two pods, and an answer of its own to anti-affinity.
-pub fn set(name: &str, namespace: &str) -> Value {
+pub(crate) fn set(name: &str, namespace: &str) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -135,28 +135,28 @@ pub fn set(name: &str, namespace: &str) -> Value {
     })
 }
 
-pub fn path(namespace: &str, name: &str) -> String {
+pub(crate) fn path(namespace: &str, name: &str) -> String {
     format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")
 }
 
-pub const STORAGE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+pub(crate) const STORAGE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 
 /// `object` with the value at `pointer` replaced.
-pub fn with(object: &Value, pointer: &str, value: Value) -> Value {
+pub(crate) fn with(object: &Value, pointer: &str, value: Value) -> Value {
     let mut object = object.clone();
     *object.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = value;
     object
 }
 
 /// `kubectl apply` of an object, with further arguments.
-pub async fn apply(testbed: &Testbed, object: &Value, arguments: &[&str]) -> Output {
+pub(crate) async fn apply(testbed: &Testbed, object: &Value, arguments: &[&str]) -> Output {
     let mut all = vec!["apply", "-f", "-"];
     all.extend(arguments);
     testbed.kubectl_with("admin", &all, Some(&object.to_string())).await.unwrap()
 }
 
 /// Creates the set and waits until its pods are ready.
-pub async fn running(testbed: &Testbed, set: &Value) -> Value {
+pub(crate) async fn running(testbed: &Testbed, set: &Value) -> Value {
     apply(testbed, set, &[]).await.ok().unwrap();
     let path = testbed::client::path_of(set).unwrap();
     let replicas = set["spec"]["replicas"].clone();
@@ -167,7 +167,7 @@ pub async fn running(testbed: &Testbed, set: &Value) -> Value {
 }
 
 /// Names and UIDs of the pods of a namespace.
-pub async fn pod_uids(testbed: &Testbed, namespace: &str) -> Vec<(String, String)> {
+pub(crate) async fn pod_uids(testbed: &Testbed, namespace: &str) -> Vec<(String, String)> {
     let pods = testbed.get(&format!("/api/v1/namespaces/{namespace}/pods")).await.unwrap();
     let mut uids: Vec<(String, String)> = pods.body["items"]
         .as_array()

@@ -15,8 +15,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use stateward::certificates::{self, ServingCertificate, dev};
-use stateward::telemetry::Metrics;
 use stateward::review::{Answer, Denial, Outcome, RuleOutcome};
+use stateward::telemetry::Metrics;
 use stateward::webhook::{
     BadReview, Config, Endpoint, Failure, Health, Reviewer, Server, ServerError, Shutdown,
 };
