@@ -1,5 +1,7 @@
 //! Every rule over its fixtures: what it finds stands in a snapshot beside each file.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};

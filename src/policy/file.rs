@@ -186,16 +186,12 @@ struct RuleId(&'static str);
 impl<'de> Deserialize<'de> for RuleId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        match rules::by_id(&name) {
-            Some(entry) => Ok(Self(entry.meta.id)),
-            None => {
-                let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
-                Err(de::Error::custom(format!(
-                    "there is no rule \"{name}\"{}",
-                    crate::nearest::hint(&name, &known)
-                )))
-            }
+        if let Some(entry) = rules::by_id(&name) {
+            return Ok(Self(entry.meta.id));
         }
+        let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+        let hint = crate::nearest::hint(&name, &known);
+        Err(de::Error::custom(format!("there is no rule \"{name}\"{hint}")))
     }
 }
 
@@ -258,11 +254,11 @@ impl<'de> Deserialize<'de> for RuleSettings {
                 let mut settings = BTreeMap::new();
                 while let Some(RuleId(id)) = map.next_key()? {
                     let setting: RuleSetting = map.next_value()?;
-                    if let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params) {
-                        if let Err(error) = (entry.compile)(params.clone()) {
-                            let text = format!("parameters of {id}: {error}");
-                            return Err(de::Error::custom(text));
-                        }
+                    if let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params)
+                        && let Err(error) = (entry.compile)(params.clone())
+                    {
+                        let text = format!("parameters of {id}: {error}");
+                        return Err(de::Error::custom(text));
                     }
                     settings.insert(id, setting);
                 }

@@ -58,8 +58,10 @@ impl Rule for PvcShrink {
         let finding = findings.add(field.clone(), what);
         finding
             .values(Some(&before.text), Some(&after.text))
-            .why("Volumes cannot shrink: Kubernetes lowers a request only to take back an \
-                  expansion that did not come about, to more than the volume has.")
+            .why(
+                "Volumes cannot shrink: Kubernetes lowers a request only to take back an \
+                  expansion that did not come about, to more than the volume has.",
+            )
             .remedy(vec![remedy::keep(change, &field, &before.text)]);
         if let Some(capacity) = volume.filter(|_| recovers) {
             finding.step(format!(

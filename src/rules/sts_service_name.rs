@@ -50,9 +50,7 @@ impl Rule for StsServiceName {
                     format!("serviceName would change, {}", arrow(before, after)),
                 )
                 .values(before, after)
-                .why(
-                    "The DNS names of the pods hang on it, and Kubernetes lets no edit change it.",
-                )
+                .why("The DNS names of the pods hang on it, and Kubernetes lets no edit change it.")
                 .remedy(steps);
         }
         Ok(())

@@ -38,9 +38,7 @@ impl Rule for StsVctAccessModes {
             };
             let values = (difference.old.as_deref(), difference.new.as_deref());
             let mut steps = vec![match values.0 {
-                Some(modes) => {
-                    remedy::keep(change, &difference.old_field, &format!("[{modes}]"))
-                }
+                Some(modes) => remedy::keep(change, &difference.old_field, &format!("[{modes}]")),
                 None => remedy::keep_old(change, difference),
             }];
             // A set without modes could not be created again.

@@ -37,7 +37,8 @@ impl Rule for StsVctVolumeMode {
                 continue;
             };
             let mode = |value: Option<&str>| value.unwrap_or("Filesystem").to_owned();
-            let (before, after) = (mode(difference.old.as_deref()), mode(difference.new.as_deref()));
+            let (before, after) =
+                (mode(difference.old.as_deref()), mode(difference.new.as_deref()));
             findings
                 .add(
                     difference.field.clone(),
