@@ -309,10 +309,10 @@ fn unknown(at: &Pointer, name: &str, volumes: &Volumes<'_>, verb: &str, found: &
         );
     } else if !volumes.contains_key(name) {
         let known: Vec<&str> = volumes.keys().copied().filter(|name| !name.is_empty()).collect();
-        let instead = if known.is_empty() {
-            format!("add a volume or a claim template called {name}, or leave {} out", at.dotted())
-        } else {
-            format!("set {}.name to one of {}", at.dotted(), known.join(", "))
+        let instead = match known.as_slice() {
+            [] => format!("add a volume called {name}, or leave {} out", at.dotted()),
+            [one] => format!("set {}.name to {one}", at.dotted()),
+            _ => format!("set {}.name to one of {}", at.dotted(), known.join(", ")),
         };
         found.add(
             Area::Mount,
