@@ -264,6 +264,11 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Whether a DELETE leaves the dependents alone: `--cascade=orphan`.
+    pub fn orphans(&self) -> bool {
+        self.circumstances.propagation_policy.as_deref() == Some("Orphan")
+    }
+
     /// The new set of a CREATE or an UPDATE, and the old one of an UPDATE.
     pub fn written_set(&self) -> Option<(Option<&StatefulSet<'a>>, &StatefulSet<'a>)> {
         match &self.subject {

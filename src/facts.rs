@@ -1,6 +1,8 @@
 //! What is known beyond the change itself. A fact is known or `Unknown` with the reason, never
 //! silently absent.
 
+mod files;
+
 use std::collections::BTreeMap;
 
 /// A fact, or why it is not known.

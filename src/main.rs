@@ -1,1 +1,27 @@
-fn main() {}
+//! Parses the arguments, runs one command, turns the outcome into an exit code.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use stateward::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    match cli::run(Cli::parse()) {
+        Ok(outcome) => ExitCode::from(outcome.code()),
+        // Whoever read us has enough, as in `stateward rules | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is closed as well, the exit code has to say it.
+            let _ = writeln!(io::stderr().lock(), "error: {error:#}");
+            ExitCode::from(cli::Outcome::Failed.code())
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

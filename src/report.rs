@@ -1,7 +1,22 @@
 //! What `check` says, and the formats in which it says it.
+//!
+//! Each format is one pure function from a [`Report`] and its [`Sources`] to text.
+
+pub mod format;
+pub mod github;
+pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod sarif;
+pub mod sources;
+pub mod text;
+
+use std::fmt;
 
 use serde::Serialize;
 
+pub use self::format::{Format, Options, Output, RenderError, render};
+pub use self::sources::Sources;
 use crate::rules::Step;
 
 /// Everything that one run found. Its JSON is the stable format: fields are only ever added.
@@ -18,6 +33,52 @@ pub struct Report {
     pub errors: Vec<InputError>,
     /// counts
     pub summary: Summary,
+    /// the objects that were judged, whatever was found
+    pub judged: Vec<JudgedObject>,
+}
+
+impl Report {
+    /// A report in its stable order, counted. `skipped` documents are no Kubernetes objects.
+    pub fn new(
+        judged: Vec<JudgedObject>,
+        skipped: usize,
+        mut findings: Vec<ReportedFinding>,
+        not_judged: Vec<NotJudged>,
+        mut errors: Vec<InputError>,
+    ) -> Self {
+        // The sort is stable: findings at one place stay in the order of the rules.
+        findings.sort_by(|a, b| a.order().cmp(&b.order()));
+        errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        let of = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
+        let summary = Summary {
+            objects: judged.len(),
+            skipped,
+            deny: of(Outcome::Deny),
+            warn: of(Outcome::Warn),
+            error: of(Outcome::Error) + errors.len(),
+            not_judged: not_judged.len(),
+        };
+        Self { version: 1, findings, not_judged, errors, summary, judged }
+    }
+
+    /// Whether everything could be read and nothing was found.
+    pub const fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.errors.is_empty()
+    }
+}
+
+/// An object that was judged.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedObject {
+    /// `CREATE`, `UPDATE` or `DELETE`
+    pub operation: &'static str,
+    /// the object
+    pub object: ObjectRef,
+    /// where it begins; in the old file on DELETE
+    pub file: String,
+    /// from 1
+    pub line: usize,
 }
 
 /// What a finding leads to.
@@ -30,6 +91,26 @@ pub enum Outcome {
     Warn,
     /// a field could not be decoded, so that nothing could be judged
     Error,
+}
+
+impl Outcome {
+    /// For people: `denied`, `warning` or `error`.
+    pub const fn severity(self) -> &'static str {
+        match self {
+            Self::Deny => "denied",
+            Self::Warn => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    /// The worst is 0.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Deny => 0,
+            Self::Error => 1,
+            Self::Warn => 2,
+        }
+    }
 }
 
 /// Who refuses.
@@ -72,6 +153,53 @@ pub struct ReportedFinding {
     pub refused_by: Option<RefusedBy>,
 }
 
+impl ReportedFinding {
+    /// Where it is shown: in the new file, or in the old one on DELETE.
+    pub fn place(&self) -> Option<&Place> {
+        self.new.as_ref().or(self.old.as_ref())
+    }
+
+    /// Says it where Kubernetes itself refuses: no policy can allow the edit then.
+    fn refusal(&self) -> Option<&'static str> {
+        (self.refused_by == Some(RefusedBy::Kubernetes))
+            .then_some("Kubernetes itself refuses this, whatever the policy says.")
+    }
+
+    /// The way out in numbered steps, each command on a line of its own.
+    fn steps(&self) -> Option<String> {
+        let steps: Vec<String> = self
+            .remedy
+            .iter()
+            .enumerate()
+            .map(|(number, step)| match &step.command {
+                Some(command) => {
+                    let command = command.replace('\n', "\n   ");
+                    format!("{}. {}:\n   {command}", number + 1, step.text)
+                }
+                None => format!("{}. {}", number + 1, step.text),
+            })
+            .collect();
+        (!steps.is_empty()).then(|| steps.join("\n"))
+    }
+
+    /// The whole finding but for its place, as plain text.
+    fn prose(&self) -> String {
+        let mut lines = vec![self.message.clone()];
+        if !self.why.is_empty() {
+            lines.push(self.why.clone());
+        }
+        lines.extend(self.refusal().map(ToOwned::to_owned));
+        lines.extend(self.steps());
+        lines.join("\n")
+    }
+
+    fn order(&self) -> (&str, usize, usize) {
+        self.place()
+            .map(|place| (place.file.as_str(), place.line, place.column))
+            .unwrap_or_default()
+    }
+}
+
 /// Names an object.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,6 +212,17 @@ pub struct ObjectRef {
     pub namespace: String,
     /// name, or generateName
     pub name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    /// As people name it: `StatefulSet shop/db`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
 }
 
 /// A value and where it stands.
@@ -100,6 +239,22 @@ pub struct Place {
     pub column: usize,
     /// the template that a `# Source:` comment of rendered output names
     pub template: Option<String>,
+}
+
+impl Place {
+    /// What to open: the template where the file is rendered output, which exists nowhere.
+    fn shown_file(&self) -> &str {
+        self.template.as_deref().unwrap_or(&self.file)
+    }
+
+    /// Line and column in [`Self::shown_file`], where they are known.
+    const fn shown_position(&self) -> Option<(usize, usize)> {
+        if self.template.is_some() || self.line == 0 {
+            None
+        } else {
+            Some((self.line, if self.column == 0 { 1 } else { self.column }))
+        }
+    }
 }
 
 /// One field of a finding.
@@ -135,6 +290,28 @@ pub struct InputError {
     pub message: String,
 }
 
+impl InputError {
+    fn place(&self) -> Place {
+        Place {
+            value: None,
+            file: self.file.clone(),
+            line: self.line,
+            column: self.column,
+            template: None,
+        }
+    }
+}
+
+impl fmt::Display for InputError {
+    /// `file:line:column: message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.line, self.column) {
+            (0, _) => write!(f, "{}: {}", self.file, self.message),
+            (line, column) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
+        }
+    }
+}
+
 /// Counts.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -151,4 +328,49 @@ pub struct Summary {
     pub error: usize,
     /// rules that gave no verdict
     pub not_judged: usize,
+}
+
+impl fmt::Display for Summary {
+    /// `3 objects judged: 1 denied, 1 warning; 2 documents skipped; 1 not judged`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.objects {
+            0 => f.write_str("no objects judged")?,
+            objects => write!(f, "{} judged", count(objects, "object"))?,
+        }
+        let mut outcomes = Vec::new();
+        if self.deny > 0 {
+            outcomes.push(format!("{} denied", self.deny));
+        }
+        if self.warn > 0 {
+            outcomes.push(count(self.warn, "warning"));
+        }
+        if self.error > 0 {
+            outcomes.push(count(self.error, "error"));
+        }
+        if outcomes.is_empty() {
+            f.write_str(": nothing found")?;
+        } else {
+            write!(f, ": {}", outcomes.join(", "))?;
+        }
+        if self.skipped > 0 {
+            write!(f, "; {} skipped", count(self.skipped, "document"))?;
+        }
+        if self.not_judged > 0 {
+            write!(f, "; {} not judged", self.not_judged)?;
+        }
+        Ok(())
+    }
+}
+
+/// `text` without what would steer a terminal: it comes from manifests that anybody may have
+/// written. Line ends stay.
+fn printable(text: &str) -> String {
+    let lines: Vec<String> =
+        text.split('\n').map(annotate_snippets::normalize_untrusted_str).collect();
+    lines.join("\n").replace(|c: char| c.is_control() && c != '\n', "�")
+}
+
+/// A number with its noun.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

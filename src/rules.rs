@@ -4,8 +4,11 @@
 //! description, examples, JSON schema, documentation page, `explain` output and SARIF entry all
 //! come from its one file and its folder of fixtures under `policies/rules/`.
 
+mod example;
 pub mod finding;
+pub mod page;
 pub mod remedy;
+mod template;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -275,11 +278,29 @@ rules! {
     sts_mount_unknown_volume::StsMountUnknownVolume,
     sts_invalid_value::StsInvalidValue,
     pvc_shrink::PvcShrink,
-    pvc_expand_unbound::PvcExpandUnbound,
     pvc_expand_class_disallows::PvcExpandClassDisallows,
+    pvc_expand_unbound::PvcExpandUnbound,
     pvc_immutable_edit::PvcImmutableEdit,
     pvc_vac_unset::PvcVacUnset,
     pvc_invalid_value::PvcInvalidValue,
+    sts_delete_pvc_retention_delete::StsDeletePvcRetentionDelete,
+    sts_delete_cascade::StsDeleteCascade,
+    sts_retention_to_delete::StsRetentionToDelete,
+    sts_retention_delete_create::StsRetentionDeleteCreate,
     pvc_fractional_or_huge::PvcFractionalOrHuge,
     sts_scale_to_zero::StsScaleToZero,
+    sts_replica_jump::StsReplicaJump,
+    sts_ordinals_start::StsOrdinalsStart,
+    sts_ondelete::StsOndelete,
+    sts_data_mount_removed::StsDataMountRemoved,
+    sts_vct_unmounted::StsVctUnmounted,
+    sts_volume_shadowed::StsVolumeShadowed,
+    sts_shared_pvc::StsSharedPvc,
+    sts_name_too_long::StsNameTooLong,
+    sts_image_latest::StsImageLatest,
+    sts_hostpath_data::StsHostpathData,
+    sts_no_spread::StsNoSpread,
+    sts_grace_zero::StsGraceZero,
+    sts_no_readiness::StsNoReadiness,
+    sts_empty_password::StsEmptyPassword,
 }

@@ -192,7 +192,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Size<'a> {
         } else {
             Text::from(raw.get())
         };
-        let quantity = text.parse().map_err(serde::de::Error::custom)?;
+        // Go's decoder trims white space before it parses.
+        let quantity = text.trim().parse().map_err(serde::de::Error::custom)?;
         Ok(Self { text, quantity })
     }
 }

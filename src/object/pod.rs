@@ -43,8 +43,8 @@ pub struct PodSpec<'a> {
     #[serde(borrow, deserialize_with = "null_default")]
     pub volumes: Vec<Volume<'a>>,
     /// affinity
-    #[serde(borrow, deserialize_with = "null_default")]
-    pub affinity: Affinity<'a>,
+    #[serde(borrow)]
+    pub affinity: Option<Affinity<'a>>,
     /// `topologySpreadConstraints`, not decoded
     #[serde(borrow, deserialize_with = "null_default")]
     pub topology_spread_constraints: Vec<&'a RawValue>,
@@ -61,6 +61,16 @@ pub struct PodSpec<'a> {
 }
 
 impl<'a> PodSpec<'a> {
+    /// `affinity.podAntiAffinity`, not decoded.
+    pub fn pod_anti_affinity(&self) -> Option<&'a RawValue> {
+        self.affinity.as_ref().and_then(|affinity| affinity.pod_anti_affinity)
+    }
+
+    /// Whether the template says anything about how its pods are spread.
+    pub fn says_how_to_spread(&self) -> bool {
+        self.pod_anti_affinity().is_some() || !self.topology_spread_constraints.is_empty()
+    }
+
     /// Every container with the name of its list and its place in it.
     pub fn all_containers(&self) -> impl Iterator<Item = (&'static str, usize, &Container<'a>)> {
         self.init_containers
@@ -125,6 +135,8 @@ pub struct VolumeMount<'a> {
     /// the same with variables expanded
     #[serde(borrow)]
     pub sub_path_expr: Text<'a>,
+    /// whether nothing can be written there
+    pub read_only: Option<bool>,
 }
 
 /// One of `volumeDevices`.

@@ -9,7 +9,7 @@ mod recreate;
 pub use self::recreate::{Recreation, recreate, take_over, test_template, transplant};
 
 use super::Step;
-use crate::change::{Change, Tool};
+use crate::change::{Change, Operation, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::{Pointer, StatefulSet};
 
@@ -60,6 +60,26 @@ pub fn keep(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
         Tool::Helm => format!("set the chart's values so that {field} stays {value}"),
         tool => format!("keep {field}: {value} {}", manifest_place(tool)),
     })
+}
+
+/// Takes a value back to Kubernetes' default: `field: value`, or no such field.
+pub fn default(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
+    let place = manifest_place(change.circumstances.tool);
+    say(format!("set {}: {value} {place}, or leave it out: it is the default", field.dotted()))
+}
+
+/// Amends the manifest before it is applied: `in Git, what`.
+pub fn amend(change: &Change<'_>, what: &str) -> Step {
+    say(format!("{}, {what}", manifest_place(change.circumstances.tool)))
+}
+
+/// Amends the pod template, which restarts the pods of a set that is already there.
+pub fn amend_template(change: &Change<'_>, what: &str) -> Step {
+    let mut step = amend(change, what);
+    if change.operation == Operation::Update {
+        step.text.push_str("; a changed template restarts the pods");
+    }
+    step
 }
 
 /// The steps as an alternative: `lead` begins the first one.

@@ -157,9 +157,7 @@ fn has_other_changes(change: &Change<'_>) -> bool {
 
 /// Whether a set re-created from `old` would be given anti-affinity that its pods do not have.
 fn needs_no_injection(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
-    let spec = &old.template()?.spec;
-    Ok(spec.affinity.pod_anti_affinity.is_none()
-        && spec.topology_spread_constraints.is_empty()
+    Ok(!old.template()?.spec.says_how_to_spread()
         && old.metadata.annotations.get("stateward.dev/anti-affinity") != Some("none"))
 }
 

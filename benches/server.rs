@@ -1,0 +1,233 @@
+//! Reviews over TLS with HTTP/1.1 keep-alive: the whole decision beside the same server that
+//! answers a fixed body.
+//!
+//! The server has one thread and the clients another. Rounds alternate between the two servers,
+//! and the ratio of the medians counts.
+
+#[path = "support/ratio.rs"]
+mod ratio;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use stateward::certificates::{ServingCertificate, dev};
+use stateward::change::KubernetesVersion;
+use stateward::policy::{Policy, Resize};
+use stateward::review::{Answer, Outcome};
+use stateward::telemetry::Metrics;
+use stateward::webhook::{
+    BadReview, Config, Endpoint, Failure, Health, Judge, Reviewer, Server, Shutdown,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+const CONNECTIONS: usize = 8;
+const ROUNDS: usize = 11;
+const ROUND: Duration = Duration::from_millis(700);
+
+/// Answers the same body whatever it is asked.
+struct Fixed(Vec<u8>);
+
+impl Reviewer for Fixed {
+    fn review(&self, _: Endpoint, _: &[u8]) -> Result<Answer, BadReview> {
+        Ok(Answer {
+            body: self.0.clone(),
+            allowed: true,
+            operation: "UPDATE",
+            kind: "StatefulSet",
+            outcome: Outcome::Allowed,
+            denials: Vec::new(),
+            verdicts: Vec::new(),
+            error: None,
+        })
+    }
+
+    fn failed(&self, _: Endpoint, _: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+        Err(BadReview(failure.describe().to_owned()))
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let certificates = dev::ensure(folder.path(), &[], Timestamp::now())?;
+    let connector = connector(&certificates.authority)?;
+    let policy = Policy::default();
+    let judge: Arc<dyn Reviewer> =
+        Arc::new(Judge::new(policy, Resize::Orchestrate, KubernetesVersion::default()));
+    let reviews = [
+        ("an UPDATE of 12 KB, one label changed", ratio::update_of_12_kb(false)),
+        ("an UPDATE of 12 KB, a new image", ratio::update_of_12_kb(true)),
+    ];
+    let server =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for (title, body) in reviews {
+        println!("\n{title}: {} bytes, {CONNECTIONS} connections", body.len());
+        for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
+            let answer = judge.review(endpoint, &body).map_err(|error| error.to_string())?;
+            let fixed: Arc<dyn Reviewer> = Arc::new(Fixed(answer.body));
+            let mut sides = Vec::new();
+            for reviewer in [fixed, Arc::clone(&judge)] {
+                let certificate = Arc::new(ServingCertificate::load(
+                    &certificates.certificate,
+                    &certificates.key,
+                )?);
+                let config = Config {
+                    listen: ([127, 0, 0, 1], 0).into(),
+                    health_listen: ([127, 0, 0, 1], 0).into(),
+                    ..Config::default()
+                };
+                let bound = server.block_on(Server::bind(
+                    config,
+                    reviewer,
+                    certificate,
+                    Arc::new(Metrics::new()),
+                    Health::new(),
+                ))?;
+                let address = bound.local_addr();
+                server.spawn(bound.run(Shutdown::new()));
+                let request = request(endpoint, &body);
+                let mut connections = Vec::new();
+                for _ in 0..CONNECTIONS {
+                    connections.push(client.block_on(connect(&connector, address))?);
+                }
+                sides.push((request, connections));
+            }
+            let mut rates = [Vec::new(), Vec::new()];
+            let mut times = [Vec::new(), Vec::new()];
+            for _ in 0..ROUNDS {
+                for (side, (request, connections)) in sides.iter_mut().enumerate() {
+                    let (rate, mut taken) = client.block_on(round(request, connections))?;
+                    rates[side].push(rate);
+                    times[side].append(&mut taken);
+                }
+            }
+            let [fixed, whole] = rates.map(|mut rates| {
+                rates.sort_by(f64::total_cmp);
+                rates[rates.len() / 2]
+            });
+            println!(
+                "  {:<9} fixed body {fixed:>8.0}/s, decision {whole:>8.0}/s: ratio {:.2}",
+                endpoint.path(),
+                whole / fixed
+            );
+            for (name, mut times) in ["fixed body", "decision"].into_iter().zip(times) {
+                times.sort_unstable();
+                let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+                println!("            {name:<10} p50 {:?}, p99 {:?}", at(50), at(99));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn connector(authority: &std::path::Path) -> Result<TlsConnector, Box<dyn std::error::Error>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority)?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn connect(
+    connector: &TlsConnector,
+    address: std::net::SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::from(address.ip());
+    connector.connect(name, stream).await
+}
+
+/// The head that the API server sends, and the body.
+fn request(endpoint: Endpoint, body: &[u8]) -> Vec<u8> {
+    let mut request = format!(
+        "POST {}?timeout=3s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: kube-apiserver-admission\r\n\
+         Content-Length: {}\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\n\r\n",
+        endpoint.path(),
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+/// Sends for one round over all connections; answers a second, and the time of each.
+async fn round(
+    request: &[u8],
+    connections: &mut [TlsStream<TcpStream>],
+) -> std::io::Result<(f64, Vec<Duration>)> {
+    let start = Instant::now();
+    let runs = connections.iter_mut().map(|connection| async move {
+        let mut times = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        while start.elapsed() < ROUND {
+            let sent = Instant::now();
+            connection.write_all(request).await?;
+            connection.flush().await?;
+            answer(connection, &mut buffer).await?;
+            times.push(sent.elapsed());
+        }
+        Ok::<_, std::io::Error>(times)
+    });
+    let times: Vec<Duration> = join_all(runs).await?.into_iter().flatten().collect();
+    Ok((times.len() as f64 / start.elapsed().as_secs_f64(), times))
+}
+
+async fn join_all<F, T>(futures: impl Iterator<Item = F>) -> std::io::Result<Vec<T>>
+where
+    F: Future<Output = std::io::Result<T>>,
+{
+    let mut pinned: Vec<_> = futures.map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut waiting = false;
+        for (future, slot) in pinned.iter_mut().zip(&mut done) {
+            if slot.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(Ok(value)) => *slot = Some(value),
+                    std::task::Poll::Ready(Err(error)) => {
+                        return std::task::Poll::Ready(Err(error));
+                    }
+                    std::task::Poll::Pending => waiting = true,
+                }
+            }
+        }
+        if waiting { std::task::Poll::Pending } else { std::task::Poll::Ready(Ok(())) }
+    })
+    .await?;
+    Ok(done.into_iter().flatten().collect())
+}
+
+/// Reads one answer; its head says how long it is.
+async fn answer(connection: &mut TlsStream<TcpStream>, buffer: &mut [u8]) -> std::io::Result<()> {
+    let mut filled = 0;
+    loop {
+        let read = connection.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        filled += read;
+        if let Some(end) = buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
+            assert!(head.starts_with("http/1.1 200"), "{head}");
+            let length: usize = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .and_then(|length| length.parse().ok())
+                .unwrap_or_default();
+            if filled >= end + 4 + length {
+                return Ok(());
+            }
+        }
+    }
+}

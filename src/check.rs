@@ -1,0 +1,218 @@
+//! Judges pairs of manifests and says where in the files each finding stands.
+
+use crate::change::{Change, Circumstances, Operation, Pair};
+use crate::decide::{Decision, Grounds, Stage, decide};
+use crate::manifest::{Document, Pairing};
+use crate::object::{DecodeError, Kind, Object, Pointer};
+use crate::report::{
+    Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
+    ReportedFinding,
+};
+use crate::rules::{Action, Group};
+
+/// Judges every pair; `errors` and `skipped` come from reading them.
+pub fn check(
+    pairings: &[Pairing],
+    errors: Vec<InputError>,
+    skipped: usize,
+    grounds: &Grounds<'_>,
+) -> Report {
+    let mut found =
+        Found { grounds, judged: Vec::new(), findings: Vec::new(), not_judged: Vec::new(), errors };
+    for pairing in pairings {
+        found.judge(pairing);
+    }
+    Report::new(found.judged, skipped, found.findings, found.not_judged, found.errors)
+}
+
+/// What has been found so far.
+struct Found<'g> {
+    grounds: &'g Grounds<'g>,
+    judged: Vec<JudgedObject>,
+    findings: Vec<ReportedFinding>,
+    not_judged: Vec<NotJudged>,
+    errors: Vec<InputError>,
+}
+
+impl Found<'_> {
+    fn judge(&mut self, pairing: &Pairing) {
+        let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return };
+        let kind = Kind::of_manifest(&document.api_version, &document.kind);
+        if kind == Kind::Other {
+            return;
+        }
+        let operation = match (&pairing.old, &pairing.new) {
+            (None, _) => Operation::Create,
+            (Some(_), Some(_)) => Operation::Update,
+            (Some(_), None) => Operation::Delete,
+        };
+        let site = Site { pairing, operation, document };
+        self.judged.push(JudgedObject {
+            operation: operation.name(),
+            object: site.object(),
+            file: document.file.to_string(),
+            // Of the document, not of the field: a place is found by reading once more.
+            line: document.first_line(),
+        });
+        let change = match self.change(pairing, kind, operation) {
+            Ok(change) => change,
+            Err(error) => {
+                self.findings.push(site.malformed(&error));
+                return;
+            }
+        };
+        let Grounds { policy, facts, .. } = *self.grounds;
+        match decide(Stage::Check, &change, &document.json, facts, policy) {
+            Ok(decision) => site.report(&change, decision, self),
+            // A check asks for no patch, so none can fail to apply.
+            Err(error) => self.errors.push(InputError {
+                file: document.file.to_string(),
+                line: document.location().line,
+                column: document.location().column,
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    fn change<'d>(
+        &self,
+        pairing: &'d Pairing,
+        kind: Kind,
+        operation: Operation,
+    ) -> Result<Change<'d>, DecodeError> {
+        let decode = |side: &'d Option<Document>| {
+            side.as_ref().map(|document| Object::decode(&document.json)).transpose()
+        };
+        let objects = Pair { old: decode(&pairing.old)?, new: decode(&pairing.new)? };
+        let circumstances = Circumstances {
+            now: self.grounds.now,
+            kubernetes: self.grounds.kubernetes,
+            ..Circumstances::default()
+        };
+        Change::new(operation, kind, "", objects, circumstances)
+    }
+}
+
+/// One pair, and where its fields stand.
+struct Site<'a> {
+    pairing: &'a Pairing,
+    operation: Operation,
+    document: &'a Document,
+}
+
+impl Site<'_> {
+    fn report(&self, change: &Change<'_>, decision: Decision, found: &mut Found<'_>) {
+        let object = change.object_name();
+        for verdict in decision.verdicts {
+            let finding = verdict.finding;
+            let outcome = match verdict.action {
+                Action::Deny => Outcome::Deny,
+                Action::Warn | Action::Off => Outcome::Warn,
+            };
+            let refused_by = match (outcome, verdict.group) {
+                (Outcome::Deny, Group::Refusal) => Some(RefusedBy::Kubernetes),
+                (Outcome::Deny, _) => Some(RefusedBy::Policy),
+                _ => None,
+            };
+            found.findings.push(ReportedFinding {
+                rule: finding.rule.to_owned(),
+                outcome,
+                operation: self.operation.name(),
+                object: self.object(),
+                field: finding.field.to_string(),
+                old: place(self.pairing.old.as_ref(), &finding.old_field, finding.old),
+                new: place(self.pairing.new.as_ref(), &finding.field, finding.new),
+                message: format!("{object}: {}", finding.what),
+                causes: vec![Cause { field: finding.field.dotted(), message: finding.what }],
+                why: finding.why,
+                remedy: finding.remedy,
+                refused_by,
+            });
+        }
+        for missing in decision.not_judged {
+            found.not_judged.push(NotJudged {
+                rule: missing.rule.to_owned(),
+                object: self.object(),
+                needs: missing.needs,
+            });
+        }
+        for error in &decision.malformed {
+            found.findings.push(self.malformed(error));
+        }
+    }
+
+    /// A field of the wrong type: the API server refuses to decode it.
+    fn malformed(&self, error: &DecodeError) -> ReportedFinding {
+        let in_new =
+            self.pairing.new.as_ref().is_some_and(|new| wrong_in(new, self.kind(), &error.field));
+        let (old, new) = if in_new {
+            (None, self.pairing.new.as_ref())
+        } else {
+            (self.pairing.old.as_ref().or(self.pairing.new.as_ref()), None)
+        };
+        ReportedFinding {
+            rule: "malformed".to_owned(),
+            outcome: Outcome::Error,
+            operation: self.operation.name(),
+            object: self.object(),
+            field: error.field.to_string(),
+            old: place(old, &error.field, None),
+            new: place(new, &error.field, None),
+            message: format!("{} {}: {error}", self.document.kind, self.name()),
+            why: "The API server cannot read it either, so nothing else was judged.".to_owned(),
+            remedy: Vec::new(),
+            causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
+            refused_by: None,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::of_manifest(&self.document.api_version, &self.document.kind)
+    }
+
+    fn name(&self) -> String {
+        let Document { namespace, name, .. } = self.document;
+        if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") }
+    }
+
+    fn object(&self) -> ObjectRef {
+        let name = if self.document.name.is_empty() {
+            self.document.generate_name.clone()
+        } else {
+            self.document.name.clone()
+        };
+        ObjectRef {
+            api_version: self.document.api_version.clone(),
+            kind: self.document.kind.clone(),
+            namespace: self.document.namespace.clone(),
+            name,
+        }
+    }
+}
+
+/// Whether decoding this document alone stumbles over the same field.
+fn wrong_in(document: &Document, kind: Kind, field: &Pointer) -> bool {
+    let judge = || -> Result<(), DecodeError> {
+        let objects = Pair { old: None, new: Some(Object::decode(&document.json)?) };
+        let change = Change::new(Operation::Create, kind, "", objects, Circumstances::default())?;
+        if let Some(set) = change.created_set() {
+            set.selector()?;
+            set.template()?;
+            set.claim_templates()?;
+        }
+        Ok(())
+    };
+    judge().is_err_and(|error| error.field == *field)
+}
+
+fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) -> Option<Place> {
+    let document = document?;
+    let location = document.locate(field);
+    Some(Place {
+        value,
+        file: document.file.to_string(),
+        line: location.line,
+        column: location.column,
+        template: document.template.clone(),
+    })
+}

@@ -1,0 +1,165 @@
+//! `stateward check`: judges manifests.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::{ColorChoice, ValueEnum};
+use jiff::Timestamp;
+
+use super::{Outcome, output};
+use crate::change::KubernetesVersion;
+use crate::check::check;
+use crate::decide::Grounds;
+use crate::facts::Facts;
+use crate::manifest::{
+    Inputs, Paired, Pairing, load, load_revision, pair, render, render_revision,
+};
+use crate::report::{Options, Output, Report, Sources};
+
+/// Arguments of `stateward check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  \
+    stateward check --old-ref origin/main --format text --format sarif=out.sarif deploy/")]
+pub struct Args {
+    /// Files or folders with manifests; "-" is standard input
+    #[arg(value_name = "PATH", required_unless_present = "render")]
+    pub paths: Vec<PathBuf>,
+
+    /// File or folder with the manifests as they were; repeatable
+    #[arg(long, value_name = "PATH", conflicts_with = "old_ref")]
+    pub old: Vec<PathBuf>,
+
+    /// Git revision with the manifests as they were: reads the same paths from it
+    #[arg(long, value_name = "REF")]
+    pub old_ref: Option<String>,
+
+    /// Judge what this command prints, run in a checkout of each revision,
+    /// such as 'helm template db charts/db -f values.yaml'
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["paths", "old"])]
+    pub render: Option<String>,
+
+    /// Judge an object that is only in the old version as a DELETE
+    #[arg(long)]
+    pub deletions: bool,
+
+    /// The policy [default: stateward.yaml in this folder or one above it; with --old-ref, the
+    /// one of that revision]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// The version that decides what the API server would refuse
+    #[arg(long, value_name = "VERSION", default_value = "1.36")]
+    pub kubernetes_version: KubernetesVersion,
+
+    /// What makes the exit code 1
+    #[arg(long, value_name = "OUTCOME", default_value = "deny")]
+    pub fail_on: FailOn,
+
+    /// Format, and the file it goes to: text, json, sarif, junit, github, markdown; repeatable
+    /// [default: text]
+    #[arg(long, value_name = "FORMAT[=FILE]")]
+    pub format: Vec<Output>,
+
+    /// Whether text is coloured; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+
+    /// Say what was judged, and what was not
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// What makes the exit code 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// a warning
+    Warn,
+    /// a denial
+    #[default]
+    Deny,
+}
+
+impl Args {
+    /// What the formats are told.
+    pub fn options(&self) -> Options {
+        Options {
+            verbose: self.verbose,
+            color: output::color(self.color),
+            warnings_fail: self.fail_on == FailOn::Warn,
+            link_base: output::link_base(|name| std::env::var(name).ok()),
+        }
+    }
+}
+
+/// Judges.
+///
+/// # Errors
+/// A policy that is wrong, a revision that is not there, a command that fails.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let outputs = Output::resolve(&args.format)?;
+    let policy = match (&args.policy, &args.old_ref) {
+        (None, Some(revision)) => super::policy::find_in_revision(revision)?,
+        (named, _) => super::policy::find(named.as_deref())?,
+    };
+    let new = args.new_inputs()?;
+    let (facts, unreadable) = Facts::from_documents(&new.documents);
+    let mut paired = match args.old_inputs()? {
+        Some(old) => pair(old, new, args.deletions),
+        None => Paired {
+            pairings: new
+                .documents
+                .into_iter()
+                .map(|document| Pairing { old: None, new: Some(document) })
+                .collect(),
+            errors: new.errors,
+            skipped: new.skipped,
+        },
+    };
+    paired.errors.extend(unreadable);
+    let grounds = Grounds {
+        policy: &policy,
+        facts: &facts,
+        kubernetes: args.kubernetes_version,
+        now: Timestamp::now(),
+    };
+    let report = check(&paired.pairings, paired.errors, paired.skipped, &grounds);
+    let sources = sources(&paired.pairings, &report);
+    let options = args.options();
+    if args.verbose {
+        super::print_error(&format!("policy: {}\n", policy.source));
+    }
+    output::write(&outputs, &report, &sources, &options)?;
+    Ok(Outcome::of(&report, args.fail_on))
+}
+
+impl Args {
+    fn new_inputs(&self) -> anyhow::Result<Inputs> {
+        match &self.render {
+            Some(command) => Ok(render(command, &std::env::current_dir()?)?),
+            None => Ok(load(&self.paths, &mut std::io::stdin())),
+        }
+    }
+
+    fn old_inputs(&self) -> anyhow::Result<Option<Inputs>> {
+        let folder = std::env::current_dir()?;
+        Ok(match (&self.old_ref, &self.render) {
+            (Some(revision), Some(command)) => Some(render_revision(command, &folder, revision)?),
+            (Some(revision), None) => Some(load_revision(&folder, revision, &self.paths)?),
+            (None, _) if !self.old.is_empty() => Some(load(&self.old, &mut std::io::empty())),
+            (None, _) => None,
+        })
+    }
+}
+
+/// The texts of the files in which something was found.
+fn sources(pairings: &[Pairing], report: &Report) -> Sources {
+    let mut sources = Sources::none();
+    let places = report.findings.iter().flat_map(|finding| finding.old.iter().chain(&finding.new));
+    let files: BTreeSet<&str> = places.map(|place| place.file.as_str()).collect();
+    for document in pairings.iter().flat_map(|pairing| pairing.old.iter().chain(&pairing.new)) {
+        if files.contains(&*document.file) {
+            sources.add(&*document.file, document.text());
+        }
+    }
+    sources
+}

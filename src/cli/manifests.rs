@@ -1,0 +1,178 @@
+//! `stateward manifests`: the webhook configurations.
+
+mod configuration;
+mod selector;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use self::configuration::{ClientConfig, Registration};
+pub use self::selector::Requirement;
+use super::Outcome;
+
+/// Arguments of `stateward manifests`.
+#[derive(Debug, clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("where").required(true).args(["url", "service"]),
+    after_help = "Example:\n  stateward manifests --ca certs/dev/ca.crt \
+                  --url https://127.0.0.1:9443 | kubectl apply -f -"
+)]
+pub struct Args {
+    /// The certificate of the authority that the API server is to trust, in PEM form
+    #[arg(long, value_name = "FILE")]
+    pub ca: PathBuf,
+
+    /// Where the API server reaches the webhook, without a path
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub url: Option<String>,
+
+    /// The Service in front of the webhook; its namespace is not judged
+    #[arg(long, value_name = "NAMESPACE/NAME[:PORT]")]
+    pub service: Option<Service>,
+
+    /// Judge only namespaces with these labels: KEY=VALUE, KEY!=VALUE, KEY, !KEY; repeatable
+    #[arg(long, value_name = "REQUIREMENT")]
+    pub namespace_selector: Vec<Requirement>,
+
+    /// A namespace that is not judged, besides kube-system; repeatable
+    #[arg(long, value_name = "NAMESPACE")]
+    pub exclude_namespace: Vec<String>,
+
+    /// What becomes of a change while the webhook cannot be reached
+    #[arg(long, value_name = "POLICY", default_value = "Ignore", ignore_case = true)]
+    pub failure_policy: FailurePolicy,
+
+    /// Seconds that the API server waits for an answer
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "3",
+        value_parser = clap::value_parser!(u8).range(1..=30)
+    )]
+    pub timeout: u8,
+}
+
+/// What becomes of a change while the webhook cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[value(rename_all = "PascalCase")]
+pub enum FailurePolicy {
+    /// it goes through unjudged
+    Ignore,
+    /// it is refused
+    Fail,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// its namespace
+    pub namespace: String,
+    /// its name
+    pub name: String,
+    /// its port
+    pub port: u16,
+}
+
+impl std::str::FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not NAMESPACE/NAME or NAMESPACE/NAME:PORT");
+        let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
+        let (name, port) = rest.split_once(':').unwrap_or((rest, "443"));
+        let port = port.parse().map_err(|_| wrong())?;
+        if !is_label(namespace) || !is_label(name) || port == 0 {
+            return Err(wrong());
+        }
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned(), port })
+    }
+}
+
+/// Whether `text` is a DNS label, as the names of namespaces and Services are.
+fn is_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty()
+        && text.len() <= 63
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// What the API server takes as the URL of a webhook, without its path.
+fn base_url(text: &str) -> Result<String, String> {
+    let Some(rest) = text.strip_prefix("https://") else {
+        return Err("the API server calls webhooks over https only".to_owned());
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() || rest.contains(['?', '#', '@', ' ']) {
+        return Err("it has to be https://HOST:PORT, without user, query and fragment".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Prints them.
+///
+/// # Errors
+/// A file that is no certificate of an authority.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let pem = std::fs::read(&args.ca)
+        .with_context(|| format!("cannot read \"{}\"", args.ca.display()))?;
+    let at = args.ca.display();
+    if pem.windows(11).any(|window| window == b"PRIVATE KEY") {
+        bail!("\"{at}\" holds a private key, which must not be published; give the certificate");
+    }
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("\"{at}\" is not in PEM form"))?;
+    if certificates.is_empty() {
+        bail!("\"{at}\" holds no certificate in PEM form");
+    }
+    let mut excluded = vec!["kube-system".to_owned()];
+    excluded.extend(args.service.iter().map(|service| service.namespace.clone()));
+    excluded.extend(args.exclude_namespace.iter().cloned());
+    let registration = Registration {
+        client: match (&args.url, &args.service) {
+            (Some(url), _) => ClientConfig::Url(url),
+            (None, Some(service)) => ClientConfig::Service(service),
+            (None, None) => bail!("--url or --service has to be given"),
+        },
+        authority: &pem,
+        excluded,
+        requirements: &args.namespace_selector,
+        failure_policy: args.failure_policy,
+        timeout: args.timeout,
+    };
+    super::print(&registration.yaml()?)?;
+    Ok(Outcome::Clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_services() {
+        let service = |namespace: &str, port| {
+            Ok(Service { namespace: namespace.to_owned(), name: "web".to_owned(), port })
+        };
+        assert_eq!("a/web".parse(), service("a", 443));
+        assert_eq!("a-b/web:9443".parse(), service("a-b", 9443));
+        for wrong in ["web", "a/", "/web", "a/web:0", "a/web:x", "A/web", "a/-web", "a/b/c"] {
+            assert!(wrong.parse::<Service>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn takes_only_urls_that_the_api_server_takes() {
+        assert_eq!(base_url("https://h:9443/").as_deref(), Ok("https://h:9443"));
+        assert_eq!(base_url("https://h/a").as_deref(), Ok("https://h/a"));
+        for wrong in ["http://h", "h:9443", "https://", "https://u@h", "https://h?a", "https://h#a"]
+        {
+            assert!(base_url(wrong).is_err(), "{wrong}");
+        }
+    }
+}

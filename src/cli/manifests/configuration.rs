@@ -1,0 +1,232 @@
+//! The webhook configurations as documents.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::{FailurePolicy, Requirement, Service};
+
+/// The users that promise 10 names: they carry out what was decided elsewhere, and to block them
+/// is to leave things stuck. The CSI resizer is not among them, for each driver names its own; it
+/// writes only `status`, which no rule below asks for.
+const CONTROL_PLANE: [&str; 5] = [
+    "system:kube-controller-manager",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kube-system:pvc-protection-controller",
+    "system:serviceaccount:kube-system:statefulset-controller",
+];
+
+/// True where old or new object is not left to its owner. Both count, so that nobody escapes by
+/// adding or dropping an owner in the same edit. On DELETE `object` is null, on CREATE `oldObject`
+/// is; a Scale names no owner and is always judged.
+const NOT_LEFT_TO_OWNER: &str = "[object, oldObject].exists(x, x != null && \
+    (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
+    (request.resource.resource == 'persistentvolumeclaims' && \
+    o.kind in ['StatefulSet', 'Pod'])) || \
+    x.metadata.?annotations[?'stateward.dev/owner-managed'].orValue('') == 'allow'))";
+
+/// False on an UPDATE that leaves the spec of a terminating object alone, such as the one that
+/// empties its finalizers: under `Fail` it would be stuck while the webhook is away.
+const NOT_GOING_AWAY: &str = "object == null || oldObject == null || \
+    !has(oldObject.metadata.deletionTimestamp) || object.?spec != oldObject.?spec";
+
+/// How the API server reaches the webhook.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ClientConfig<'a> {
+    /// by a URL without a path
+    Url(&'a str),
+    /// through a Service
+    Service(&'a Service),
+}
+
+/// What both configurations are made of.
+#[derive(Debug)]
+pub(super) struct Registration<'a> {
+    pub(super) client: ClientConfig<'a>,
+    /// in PEM form
+    pub(super) authority: &'a [u8],
+    /// namespaces that are not judged
+    pub(super) excluded: Vec<String>,
+    pub(super) requirements: &'a [Requirement],
+    pub(super) failure_policy: FailurePolicy,
+    pub(super) timeout: u8,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Configuration {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata,
+    webhooks: [Webhook; 1],
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    name: &'static str,
+    labels: Labels,
+}
+
+#[derive(Serialize)]
+struct Labels {
+    #[serde(rename = "app.kubernetes.io/name")]
+    name: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Webhook {
+    name: &'static str,
+    client_config: Client,
+    rules: Vec<Rule>,
+    namespace_selector: NamespaceSelector,
+    match_conditions: Vec<MatchCondition>,
+    match_policy: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reinvocation_policy: Option<&'static str>,
+    failure_policy: FailurePolicy,
+    timeout_seconds: u8,
+    side_effects: &'static str,
+    admission_review_versions: [&'static str; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Client {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<ServiceReference>,
+    ca_bundle: String,
+}
+
+#[derive(Serialize)]
+struct ServiceReference {
+    namespace: String,
+    name: String,
+    port: u16,
+    path: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    api_groups: [&'static str; 1],
+    api_versions: [&'static str; 1],
+    resources: [&'static str; 1],
+    operations: Vec<&'static str>,
+    scope: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NamespaceSelector {
+    match_expressions: Vec<Requirement>,
+}
+
+#[derive(Serialize)]
+struct MatchCondition {
+    name: &'static str,
+    expression: String,
+}
+
+impl Registration<'_> {
+    /// Both configurations as one YAML stream.
+    pub(super) fn yaml(&self) -> anyhow::Result<String> {
+        let mutating = Configuration {
+            api_version: "admissionregistration.k8s.io/v1",
+            kind: "MutatingWebhookConfiguration",
+            metadata: metadata(),
+            webhooks: [Webhook {
+                rules: vec![
+                    rule("apps", "statefulsets", &["CREATE", "UPDATE"]),
+                    rule("", "persistentvolumeclaims", &["CREATE", "UPDATE"]),
+                ],
+                // Another webhook may add a claim template or an affinity after us.
+                reinvocation_policy: Some("IfNeeded"),
+                ..self.webhook("mutate.stateward.dev", "/mutate")
+            }],
+        };
+        let validating = Configuration {
+            api_version: "admissionregistration.k8s.io/v1",
+            kind: "ValidatingWebhookConfiguration",
+            metadata: metadata(),
+            webhooks: [Webhook {
+                rules: vec![
+                    rule("apps", "statefulsets", &["CREATE", "UPDATE", "DELETE"]),
+                    rule("", "persistentvolumeclaims", &["CREATE", "UPDATE", "DELETE"]),
+                    // A rule on statefulsets does not cover the way of kubectl scale and the
+                    // autoscaler.
+                    rule("apps", "statefulsets/scale", &["UPDATE"]),
+                ],
+                ..self.webhook("validate.stateward.dev", "/validate")
+            }],
+        };
+        // Never folded: an expression is easier to compare with its origin in one line.
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        Ok(serde_saphyr::to_string_multiple_with_options(&[mutating, validating], options)?)
+    }
+
+    fn webhook(&self, name: &'static str, path: &'static str) -> Webhook {
+        let mut match_expressions =
+            vec![Requirement::not_in("kubernetes.io/metadata.name", self.excluded.clone())];
+        match_expressions.extend_from_slice(self.requirements);
+        let users: Vec<String> = CONTROL_PLANE.iter().map(|user| format!("'{user}'")).collect();
+        let condition =
+            |name, expression: &str| MatchCondition { name, expression: expression.to_owned() };
+        Webhook {
+            name,
+            client_config: self.client(path),
+            rules: Vec::new(),
+            namespace_selector: NamespaceSelector { match_expressions },
+            match_conditions: vec![
+                condition(
+                    "not-the-control-plane",
+                    &format!("!(request.userInfo.username in [{}])", users.join(", ")),
+                ),
+                condition("not-left-to-its-owner", NOT_LEFT_TO_OWNER),
+                condition("not-going-away", NOT_GOING_AWAY),
+            ],
+            match_policy: "Equivalent",
+            reinvocation_policy: None,
+            failure_policy: self.failure_policy,
+            timeout_seconds: self.timeout,
+            side_effects: "None",
+            admission_review_versions: ["v1"],
+        }
+    }
+
+    fn client(&self, path: &'static str) -> Client {
+        let ca_bundle = STANDARD.encode(self.authority);
+        match self.client {
+            ClientConfig::Url(url) => {
+                Client { url: Some(format!("{url}{path}")), service: None, ca_bundle }
+            }
+            ClientConfig::Service(service) => Client {
+                url: None,
+                service: Some(ServiceReference {
+                    namespace: service.namespace.clone(),
+                    name: service.name.clone(),
+                    port: service.port,
+                    path,
+                }),
+                ca_bundle,
+            },
+        }
+    }
+}
+
+fn metadata() -> Metadata {
+    Metadata { name: "stateward", labels: Labels { name: "stateward" } }
+}
+
+fn rule(group: &'static str, resource: &'static str, operations: &[&'static str]) -> Rule {
+    Rule {
+        api_groups: [group],
+        api_versions: ["v1"],
+        resources: [resource],
+        operations: operations.to_vec(),
+        scope: "Namespaced",
+    }
+}

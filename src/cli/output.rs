@@ -1,0 +1,115 @@
+//! Where a report goes.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::ColorChoice;
+
+use crate::report::{Format, Options, Output, Report, Sources, render};
+
+/// Writes the report to each of `outputs`, standard output last: an error then stands below it.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(
+    outputs: &[Output],
+    report: &Report,
+    sources: &Sources,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let (stdout, files): (Vec<&Output>, Vec<&Output>) =
+        outputs.iter().partition(|output| output.file.is_none());
+    for output in files.into_iter().chain(stdout) {
+        match &output.file {
+            Some(file) => {
+                let options = Options { color: false, ..options.clone() };
+                let text = render(output.format, report, sources, &options)?;
+                std::fs::write(file, text)
+                    .with_context(|| format!("cannot write \"{}\"", file.display()))?;
+            }
+            None if output.format == Format::Text => {
+                let text = render(output.format, report, sources, options)?;
+                // Windows consoles need their colours translated; elsewhere it passes through.
+                let mut stdout = anstream::AutoStream::new(
+                    std::io::stdout(),
+                    if options.color {
+                        anstream::ColorChoice::Always
+                    } else {
+                        anstream::ColorChoice::Never
+                    },
+                );
+                stdout.write_all(text.as_bytes())?;
+                stdout.flush()?;
+            }
+            None => super::print(&render(output.format, report, sources, options)?)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether standard output gets colours: as asked, or by `NO_COLOR` and the terminal.
+pub fn color(asked: ColorChoice) -> bool {
+    match asked {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+        }
+    }
+}
+
+/// Where a file of this revision can be opened, as the pipeline of GitHub or GitLab says.
+pub fn link_base(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let github = || {
+        let server = variable("GITHUB_SERVER_URL")?;
+        let repository = variable("GITHUB_REPOSITORY")?;
+        Some(format!("{server}/{repository}/blob/{}", variable("GITHUB_SHA")?))
+    };
+    let gitlab =
+        || Some(format!("{}/-/blob/{}", variable("CI_PROJECT_URL")?, variable("CI_COMMIT_SHA")?));
+    github().or_else(gitlab)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_follow_the_pipeline() {
+        let with = |variables: &'static [(&str, &str)]| {
+            link_base(move |name| {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, v)| (*v).to_owned())
+            })
+        };
+        let github = &[
+            ("GITHUB_SERVER_URL", "https://github.com"),
+            ("GITHUB_REPOSITORY", "o/r"),
+            ("GITHUB_SHA", "abc"),
+        ];
+        assert_eq!(with(github).as_deref(), Some("https://github.com/o/r/blob/abc"));
+        assert_eq!(with(&github[..2]), None);
+        let gitlab = &[("CI_PROJECT_URL", "https://gitlab.com/o/r"), ("CI_COMMIT_SHA", "abc")];
+        assert_eq!(with(gitlab).as_deref(), Some("https://gitlab.com/o/r/-/blob/abc"));
+    }
+
+    #[test]
+    fn files_get_no_colours() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("out.txt");
+        let outputs = [Output { format: Format::Text, file: Some(file.clone()) }];
+        let error = crate::report::InputError {
+            file: "f".to_owned(),
+            line: 1,
+            column: 2,
+            message: "m".to_owned(),
+        };
+        let report = Report::new(Vec::new(), 0, Vec::new(), Vec::new(), vec![error]);
+        let options = Options { color: true, ..Options::default() };
+        write(&outputs, &report, &Sources::none(), &options).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(text, "error: f:1:2: m\n\nno objects judged: 1 error\n");
+        let outputs = [Output { format: Format::Json, file: Some(folder.path().join("no/out")) }];
+        let error = write(&outputs, &report, &Sources::none(), &options).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write"), "{error}");
+    }
+}

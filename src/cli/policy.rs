@@ -1,0 +1,97 @@
+//! `stateward policy`: the policy file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use clap::Subcommand;
+
+use super::Outcome;
+use crate::manifest::git;
+use crate::policy::{Policy, PolicyFile};
+use crate::webhook::load_policy;
+
+/// Arguments of `stateward policy`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stateward policy lint stateward.yaml")]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do with the policy.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the JSON schema of the policy file, for editors
+    #[command(after_help = "Example:\n  stateward policy schema > stateward.schema.json")]
+    Schema,
+    /// Say whether a policy file is right, and where it is not
+    #[command(after_help = "Example:\n  stateward policy lint stateward.yaml")]
+    Lint(LintArgs),
+}
+
+/// Arguments of `stateward policy lint`.
+#[derive(Debug, clap::Args)]
+pub struct LintArgs {
+    /// The policy; "-" is standard input [default: stateward.yaml in this folder or one above it]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// The file name that is looked for.
+const FILE: &str = "stateward.yaml";
+
+/// Prints or judges.
+///
+/// # Errors
+/// A file that cannot be read or is no policy.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    match &args.command {
+        Command::Schema => {
+            super::print(&format!("{:#}\n", PolicyFile::schema()))?;
+        }
+        Command::Lint(LintArgs { file }) => {
+            let policy = match file {
+                Some(file) if file.as_os_str() == "-" => {
+                    let text = std::io::read_to_string(std::io::stdin())
+                        .context("cannot read standard input")?;
+                    Policy::parse(&text, "-").map_err(|error| anyhow!("-:{error}"))?
+                }
+                file => find(file.as_deref())?,
+            };
+            super::print(&format!("{}: no fault found\n", policy.source))?;
+        }
+    }
+    Ok(Outcome::Clean)
+}
+
+/// The policy: the file that is named, else the nearest `stateward.yaml` upwards from the working
+/// folder, else the built-in defaults.
+///
+/// # Errors
+/// A file that cannot be read or is no policy.
+pub fn find(named: Option<&Path>) -> anyhow::Result<Policy> {
+    if let Some(file) = named {
+        return Ok(load_policy(file)?);
+    }
+    let folder = std::env::current_dir().context("cannot tell the working folder")?;
+    match folder.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file()) {
+        Some(file) => Ok(load_policy(&file)?),
+        None => Ok(Policy::default()),
+    }
+}
+
+/// The policy of a git revision: the nearest `stateward.yaml` upwards from the working folder, as
+/// the revision holds it, so that a change cannot relax its own check.
+///
+/// # Errors
+/// No git repository, no such revision, or a file that is no policy.
+pub fn find_in_revision(revision: &str) -> anyhow::Result<Policy> {
+    let folder = std::env::current_dir().context("cannot tell the working folder")?;
+    match git::nearest_file(&folder, revision, FILE)? {
+        Some((name, text)) => {
+            Policy::parse(&text, &name).map_err(|error| anyhow!("{name}:{error}"))
+        }
+        None => Ok(Policy::default()),
+    }
+}

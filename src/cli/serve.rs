@@ -1,0 +1,339 @@
+//! `stateward serve`: the webhook.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
+use crate::change::KubernetesVersion;
+use crate::policy::{Policy, Resize};
+use crate::telemetry::{LogFormat, Metrics, log};
+use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
+
+use super::Outcome;
+
+/// A review on one line for the `curl` line: a set that would be scaled to zero.
+const SAMPLE: &str = concat!(
+    r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","#,
+    r#""kind":{"group":"autoscaling","version":"v1","kind":"Scale"},"#,
+    r#""resource":{"group":"apps","version":"v1","resource":"statefulsets"},"#,
+    r#""subResource":"scale","name":"db","namespace":"default","operation":"UPDATE","#,
+    r#""userInfo":{"username":"you"},"#,
+    r#""object":{"apiVersion":"autoscaling/v1","kind":"Scale","#,
+    r#""metadata":{"name":"db","namespace":"default"},"spec":{"replicas":0}},"#,
+    r#""oldObject":{"apiVersion":"autoscaling/v1","kind":"Scale","#,
+    r#""metadata":{"name":"db","namespace":"default"},"spec":{"replicas":3}}}}"#,
+);
+
+/// File descriptors that are kept for everything but connections to the webhook.
+const SPARE_FILES: u64 = 128;
+
+/// Answers the reviews of an API server over HTTPS
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n  stateward serve --dev")]
+pub struct Args {
+    /// Needs no cluster: make development certificates once, and keep them
+    #[arg(long, required_unless_present = "tls_cert")]
+    pub dev: bool,
+    /// Address of /mutate and /validate
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9443")]
+    pub listen: SocketAddr,
+    /// Address of /livez, /readyz and /metrics, without TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
+    pub health_listen: SocketAddr,
+    /// Where --dev keeps its certificates
+    #[arg(long, value_name = "FOLDER", default_value = "certs/dev")]
+    pub certs_dir: PathBuf,
+    /// Further name or address in the certificate of --dev; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub cert_name: Vec<String>,
+    /// Certificate chain in PEM form, read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "dev")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key in PEM form, read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// How often the certificate files and the policy are looked at
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub certificate_poll: Duration,
+    /// Policy file, read again when it changes [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Longest time for a review, also where the API server would wait longer
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub review_timeout: Duration,
+    /// How long to go on serving after SIGTERM, so that clients move; 10s, with --dev 0s
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub grace_period: Option<Duration>,
+    /// How long reviews in flight may take after the grace period
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    pub drain_timeout: Duration,
+    /// Open connections; more are turned away with 503
+    #[arg(long, value_name = "COUNT", default_value_t = 4096)]
+    pub max_connections: usize,
+    /// Reviews that are judged at a time; more are turned away with 503
+    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    pub max_reviews: usize,
+    /// The version that decides what the API server would refuse
+    #[arg(long, value_name = "VERSION", default_value = "1.36")]
+    pub kubernetes_version: KubernetesVersion,
+    /// Form of the log
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// error, warn, info, debug or trace, or a filter such as `stateward::webhook=debug`
+    #[arg(long, value_name = "LEVEL", env = "STATEWARD_LOG", default_value = "info")]
+    pub log_level: String,
+}
+
+/// A server that has started, in words.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// where reviews are received
+    pub address: SocketAddr,
+    /// where the plain port is
+    pub health_address: SocketAddr,
+    /// the development certificates, with `--dev`
+    pub dev: Option<DevCertificates>,
+    /// when the serving certificate expires
+    pub expires: Timestamp,
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Certificates that cannot be read or made, a policy that is wrong, ports that cannot be opened.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let policy = match &args.policy {
+        Some(file) => load_policy(file)?,
+        None => Policy::default(),
+    };
+    log::start(args.log_format, &args.log_level)?;
+    let source = policy.source.clone();
+    let growth = if args.dev { Resize::Orchestrate } else { Resize::default() };
+    let judge = Arc::new(Judge::new(policy, growth, args.kubernetes_version));
+    let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
+    if let Some(file) = args.policy.clone() {
+        let (metrics, health) = (Arc::clone(&metrics), health.clone());
+        Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
+    }
+    serve(args, judge, metrics, health, |started| {
+        super::print(&format!("policy    {source}\n{started}\n"))?;
+        Ok(())
+    })?;
+    Ok(Outcome::Clean)
+}
+
+/// `print` is called once both ports are open.
+fn serve(
+    args: &Args,
+    reviewer: Arc<dyn Reviewer>,
+    metrics: Arc<Metrics>,
+    health: Health,
+    print: impl FnOnce(&Started) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let dev = args.dev_certificates()?;
+    let certificate = match (&dev, &args.tls_cert, &args.tls_key) {
+        (Some(dev), ..) => ServingCertificate::load(&dev.certificate, &dev.key)?,
+        (None, Some(certificate), Some(key)) => ServingCertificate::load(certificate, key)?,
+        _ => anyhow::bail!("serve needs --dev, or --tls-cert with --tls-key"),
+    };
+    let certificate = Arc::new(certificate);
+    let config = args.config();
+    // One more thread than a single processor has, so that deadlines hold while a review computes.
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    let served = runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        shutdown.on_signals().context("cannot receive signals")?;
+        let server =
+            Server::bind(config, reviewer, Arc::clone(&certificate), metrics, health).await?;
+        print(&Started {
+            address: server.local_addr(),
+            health_address: server.health_local_addr(),
+            dev,
+            expires: certificate.expires(),
+        })?;
+        server.run(shutdown).await?;
+        anyhow::Ok(())
+    });
+    // A review that never ends must not keep the process.
+    runtime.shutdown_background();
+    served
+}
+
+impl Args {
+    fn dev_certificates(&self) -> anyhow::Result<Option<DevCertificates>> {
+        if !self.dev {
+            return Ok(None);
+        }
+        let mut names = self.cert_name.clone();
+        if !self.listen.ip().is_unspecified() {
+            names.push(self.listen.ip().to_string());
+        }
+        Ok(Some(dev::ensure(&self.certs_dir, &names, Timestamp::now())?))
+    }
+
+    fn config(&self) -> Config {
+        let defaults = Config::default();
+        let grace = if self.dev { Duration::ZERO } else { defaults.grace_period };
+        Config {
+            listen: self.listen,
+            health_listen: self.health_listen,
+            max_connections: affordable(self.max_connections),
+            max_reviews: self.max_reviews,
+            review_timeout: self.review_timeout,
+            certificate_poll: self.certificate_poll,
+            grace_period: self.grace_period.unwrap_or(grace),
+            drain_timeout: self.drain_timeout,
+            ..defaults
+        }
+    }
+}
+
+impl fmt::Display for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = format!("https://{}", reachable(self.address));
+        writeln!(f, "reviews   {base}/mutate and {base}/validate")?;
+        let health = reachable(self.health_address);
+        writeln!(f, "health    http://{health}/readyz, /livez and /metrics")?;
+        match &self.dev {
+            Some(dev) => {
+                let made = match &dev.made {
+                    Made::Nothing => "kept from last time".to_owned(),
+                    Made::Certificate(why) => {
+                        format!("kept; it signed a new serving certificate, since {why}")
+                    }
+                    Made::Everything => "newly made".to_owned(),
+                };
+                writeln!(f, "CA file   {} ({made})", dev.authority.display())?;
+            }
+            None => writeln!(f, "TLS       the certificate expires at {}", self.expires)?,
+        }
+        write!(f, "try       {}", self.curl())
+    }
+}
+
+impl Started {
+    /// A command that sends a review, as typed into a shell.
+    pub fn curl(&self) -> String {
+        let trust = match &self.dev {
+            Some(dev) => format!("--cacert {}", quoted(&dev.authority.display().to_string())),
+            // Which authority signed the certificate is not known here.
+            None => "--insecure".to_owned(),
+        };
+        format!(
+            "curl -sS {trust} -H 'Content-Type: application/json' -d '{SAMPLE}' \
+             https://{}/validate",
+            reachable(self.address)
+        )
+    }
+}
+
+/// The address that a client on this machine uses.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// A word of a shell command.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// A duration such as `10s` or `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration =
+        text.parse().map_err(|_| format!("\"{text}\" is not a duration such as 10s or 1m30s"))?;
+    Duration::try_from(parsed).map_err(|_| format!("\"{text}\" is negative"))
+}
+
+/// As many connections as there can be files, after asking for as many files as are allowed:
+/// connections beyond that would wait, instead of being turned away.
+fn affordable(connections: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let Some(files) = current else { return connections };
+    let most = usize::try_from(files.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX).max(1);
+    if connections > most {
+        tracing::warn!(files, connections = most, "lowered the cap on connections to open files");
+    }
+    connections.min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        serve: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Command::try_parse_from(std::iter::once("serve").chain(line.split_whitespace()))
+            .map(|command| command.serve)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn certificates_come_from_one_place() {
+        assert!(parse("--dev").unwrap().dev);
+        let both = parse("--tls-cert a --tls-key b").unwrap();
+        assert_eq!((both.dev, both.tls_key), (false, Some(PathBuf::from("b"))));
+        assert!(parse("").unwrap_err().contains("--dev"));
+        assert!(parse("--tls-cert a").unwrap_err().contains("--tls-key"));
+        assert!(parse("--tls-key a").unwrap_err().contains("--tls-cert"));
+        assert!(parse("--dev --tls-cert a --tls-key b").unwrap_err().contains("cannot be used"));
+    }
+
+    #[test]
+    fn durations_are_named_when_they_are_none() {
+        let args = parse("--dev --grace-period 1m30s --review-timeout 500ms").unwrap();
+        assert_eq!(args.grace_period, Some(Duration::from_secs(90)));
+        assert_eq!(args.config().review_timeout, Duration::from_millis(500));
+        assert!(parse("--dev --grace-period soon").unwrap_err().contains("\"soon\" is not"));
+        assert!(parse("--dev --grace-period=-3s").unwrap_err().contains("\"-3s\" is negative"));
+    }
+
+    #[test]
+    fn only_a_cluster_needs_a_grace_period() {
+        assert_eq!(parse("--dev").unwrap().config().grace_period, Duration::ZERO);
+        let real = parse("--tls-cert a --tls-key b").unwrap().config();
+        assert_eq!(real.grace_period, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn words_of_a_shell_are_quoted_where_needed() {
+        assert_eq!(quoted("certs/dev/ca.crt"), "certs/dev/ca.crt");
+        assert_eq!(quoted("my certs/it's"), "'my certs/it'\\''s'");
+        assert_eq!(reachable("[::]:9443".parse().unwrap()).to_string(), "[::1]:9443");
+        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()).to_string(), "127.0.0.1:1");
+        assert_eq!(reachable("10.0.0.7:1".parse().unwrap()).to_string(), "10.0.0.7:1");
+    }
+}

@@ -1,0 +1,285 @@
+//! Rules and mutations over one change: the one function that gives a verdict, for the webhook
+//! and for the CLI alike.
+
+mod exemption;
+
+use std::borrow::Cow;
+
+pub use self::exemption::Exemption;
+use crate::change::{Change, KubernetesVersion, Operation};
+use crate::facts::Facts;
+use crate::mutations::{
+    Mutation, Patch, PatchError, anti_affinity, claim_template_metadata, resize,
+};
+use crate::object::{DecodeError, Kind};
+use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
+use crate::rules::{Action, Finding, Findings, Group, Unjudged};
+
+/// Who asks for a verdict, and hence what is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// the mutating webhook: what the API server itself would refuse, and mutations
+    Mutating,
+    /// the validating webhook: everything else, on what survived
+    Validating,
+    /// the CLI: everything at once
+    Check,
+}
+
+impl Stage {
+    const fn in_cluster(self) -> bool {
+        !matches!(self, Self::Check)
+    }
+}
+
+/// What a verdict rests on besides the change.
+#[derive(Clone, Copy, Debug)]
+pub struct Grounds<'a> {
+    /// the policy
+    pub policy: &'a Policy,
+    /// what is known beyond the change
+    pub facts: &'a Facts,
+    /// decides what the API server would refuse
+    pub kubernetes: KubernetesVersion,
+    /// when it is judged
+    pub now: jiff::Timestamp,
+}
+
+/// A finding with what is done about it.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// the finding
+    pub finding: Finding,
+    /// what is done: warn or deny
+    pub action: Action,
+    /// the rule's group
+    pub group: Group,
+    /// whether it would have been denied but for `mode: audit`
+    pub audited: bool,
+    /// where people get help
+    pub help: Option<Help>,
+}
+
+/// A rule that gave no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// the rule
+    pub rule: &'static str,
+    /// what would have to be known
+    pub needs: String,
+}
+
+/// Findings, patch and warnings of one change.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// what was found, in the order of the rules
+    pub verdicts: Vec<Verdict>,
+    /// rules that need what is not known
+    pub not_judged: Vec<Missing>,
+    /// fields of the wrong type, each once
+    pub malformed: Vec<DecodeError>,
+    /// what `on-error` makes of a malformed field
+    pub on_error: OnError,
+    /// the patch, already tried on the new document
+    pub patch: Option<Patch>,
+    /// what mutations say, one line each
+    pub warnings: Vec<String>,
+    /// the names of the mutations in the patch
+    pub done: Vec<&'static str>,
+    /// why nothing was judged
+    pub exemption: Option<Exemption>,
+    /// rules that an `allow` annotation silenced
+    pub allowed_rules: Vec<&'static str>,
+}
+
+impl Decision {
+    /// Whether the change may go on.
+    pub fn allowed(&self) -> bool {
+        !self.verdicts.iter().any(|verdict| verdict.action == Action::Deny)
+            && (self.malformed.is_empty() || self.on_error == OnError::Allow)
+    }
+
+    /// The verdicts that deny.
+    pub fn denials(&self) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.iter().filter(|verdict| verdict.action == Action::Deny)
+    }
+
+    fn malformed(&mut self, error: DecodeError) {
+        if !self.malformed.contains(&error) {
+            self.malformed.push(error);
+        }
+    }
+}
+
+/// Judges `change`.
+///
+/// # Errors
+/// A patch of ours that does not fit the reviewed document; nothing may be answered with it.
+pub fn decide(
+    stage: Stage,
+    change: &Change<'_>,
+    document: &str,
+    facts: &Facts,
+    policy: &Policy,
+) -> Result<Decision, PatchError> {
+    let mut decision = Decision { on_error: policy.on_error, ..Decision::default() };
+    // Status and the like are not the user's to write, and the scale has a kind of its own.
+    if change.kind == Kind::Other || !change.circumstances.sub_resource.is_empty() {
+        return Ok(decision);
+    }
+    decision.exemption = exemption::of(change, policy);
+    if decision.exemption.is_some() && stage.in_cluster() {
+        return Ok(decision);
+    }
+    let exempt = decision.exemption.is_some();
+    let mutation = if stage == Stage::Validating || exempt {
+        Mutation::default()
+    } else {
+        mutate(change, policy).unwrap_or_else(|error| {
+            decision.malformed(error);
+            Mutation::default()
+        })
+    };
+    let allowances = exemption::allowances(change, policy);
+    for rule in policy.rules(change, stage.in_cluster()) {
+        let refusal = rule.entry.meta.group == Group::Refusal;
+        if !judged_at(stage, &rule, change) || (exempt && !refusal) {
+            continue;
+        }
+        // The CLI says what the API server refuses, whatever the policy makes of it.
+        let kubernetes = refusal && stage == Stage::Check;
+        if rule.action == Action::Off && !kubernetes {
+            continue;
+        }
+        let id = rule.entry.meta.id;
+        let carried_out = mutation.carries_out.contains(&id);
+        let left_alone = id == resize::RULE && resize::mode(change, policy) == Resize::Ignore;
+        if left_alone && !kubernetes {
+            continue;
+        }
+        let mut findings = Findings::new(id);
+        match (rule.check)(change, facts, &mut findings) {
+            Ok(()) => {}
+            Err(Unjudged::Needs(needs)) => decision.not_judged.push(Missing { rule: id, needs }),
+            Err(Unjudged::Malformed(error)) => decision.malformed(error),
+        }
+        let allowed = allowances.contains(&id);
+        for finding in findings.into_vec() {
+            if allowed && !kubernetes {
+                if !decision.allowed_rules.contains(&id) {
+                    decision.allowed_rules.push(id);
+                }
+                continue;
+            }
+            let mut action = if kubernetes { Action::Deny } else { rule.action };
+            if finding.unsure || carried_out {
+                action = action.min(Action::Warn);
+            }
+            let audited = action == Action::Deny && policy.mode == Mode::Audit && !kubernetes;
+            if audited {
+                action = Action::Warn;
+            }
+            let help = rule.help.cloned();
+            // In the cluster the mutation's own warnings tell what became of the edit.
+            if !(carried_out && stage.in_cluster()) {
+                let group = rule.entry.meta.group;
+                decision.verdicts.push(Verdict { finding, action, group, audited, help });
+            }
+        }
+    }
+    if policy.mode == Mode::Audit {
+        let would = |text: &String| format!("(audit) {text}");
+        decision.warnings.extend(mutation.warnings.iter().map(would));
+    } else if decision.allowed() && stage == Stage::Mutating {
+        decision.patch = mutation.tried(change, document)?;
+        decision.warnings = mutation.warnings;
+        decision.done = mutation.done;
+    }
+    Ok(decision)
+}
+
+fn mutate(change: &Change<'_>, policy: &Policy) -> Result<Mutation, DecodeError> {
+    let mut mutation = Mutation::default();
+    if change.kind == Kind::StatefulSet && change.operation != Operation::Delete {
+        resize::mutate(change, policy, &mut mutation)?;
+        claim_template_metadata::mutate(change, policy, &mut mutation)?;
+        anti_affinity::mutate(change, policy, &mut mutation)?;
+    }
+    Ok(mutation)
+}
+
+/// Edits that Kubernetes refuses reach the mutating webhook only; all else is judged once, after
+/// every mutation. Growth of a claim template is such an edit, whichever rule speaks of it.
+fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> bool {
+    let refused_edit = rule.entry.meta.group == Group::Refusal
+        || (rule.entry.meta.id == HUGE_GROWTH && change.updated_set().is_some());
+    match stage {
+        Stage::Check => true,
+        Stage::Mutating => refused_edit,
+        Stage::Validating => !refused_edit,
+    }
+}
+
+/// The rule about growth that cannot be undone.
+const HUGE_GROWTH: &str = "pvc-fractional-or-huge";
+
+impl Decision {
+    /// The text of a denial: the first finding in full, the others in a line each, then how to
+    /// read on. `None` where nothing is denied.
+    pub fn message(&self, change: &Change<'_>, policy: &Policy) -> Option<String> {
+        let object = change.object_name();
+        let mut denials = self.denials();
+        let Some(first) = denials.next() else {
+            let error = self.malformed.first().filter(|_| !self.allowed())?;
+            return Some(format!(
+                "{object}: {error}\nThe object cannot be judged, and the policy refuses what \
+                 cannot be judged (on-error: deny)."
+            ));
+        };
+        let mut text = first.finding.denial(&object);
+        for other in denials {
+            text.push_str(&format!("\nalso: {} [{}]", other.finding.what, other.finding.rule));
+        }
+        let rule = first.finding.rule;
+        text.push_str(&format!("\n{rule} · stateward explain {rule}"));
+        if first.group != Group::Refusal && policy.overrides {
+            text.push_str(&format!(
+                " · to allow it on purpose: annotations stateward.dev/allow: {rule} and \
+                 stateward.dev/allow-reason"
+            ));
+        }
+        if let Some(help) = &first.help {
+            let parts: Vec<Cow<'_, str>> = [&help.url, &help.contact]
+                .into_iter()
+                .flatten()
+                .map(|part| Cow::Borrowed(part.as_str()))
+                .collect();
+            if !parts.is_empty() {
+                text.push_str(&format!("\nhelp: {}", parts.join(" · ")));
+            }
+        }
+        Some(text)
+    }
+
+    /// Every warning, one line of at most 120 characters each.
+    pub fn all_warnings(&self, change: &Change<'_>) -> Vec<String> {
+        let object = change.object_name();
+        let from_findings = self
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.action == Action::Warn)
+            .map(|verdict| verdict.finding.warning(&object));
+        let from_errors = self
+            .malformed
+            .iter()
+            .filter(|_| self.on_error == OnError::Allow)
+            .map(|error| format!("{object} was not judged: {error}"));
+        self.warnings
+            .iter()
+            .cloned()
+            .chain(from_findings)
+            .chain(from_errors)
+            .map(|text| crate::rules::finding::one_line(&text))
+            .collect()
+    }
+}

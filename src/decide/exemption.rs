@@ -1,0 +1,163 @@
+//! Who and what is never judged, and which rules an annotation silences.
+
+use jiff::Timestamp;
+
+use crate::change::{Change, Operation, Pair, Subject};
+use crate::object::{Metadata, Object};
+use crate::policy::Policy;
+use crate::rules;
+
+/// Why nothing is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exemption {
+    /// a controller of the control plane asks
+    ControlPlane,
+    /// kube-system or stateward's own namespace
+    Namespace,
+    /// the object is going away
+    Terminating,
+    /// the last finalizers are taken off
+    Finalizers,
+    /// a controller owns the object and has not opted in
+    Owned,
+    /// stateward's own controller asks
+    Own,
+}
+
+impl Exemption {
+    /// The name in logs, metrics and audit annotations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::Namespace => "namespace",
+            Self::Terminating => "terminating",
+            Self::Finalizers => "finalizers",
+            Self::Owned => "owned",
+            Self::Own => "own",
+        }
+    }
+}
+
+/// The controllers of the control plane; blocking one of them wedges what it cleans up. CSI
+/// resizers run under any name, but write only status and annotations, which no rule judges.
+const CONTROL_PLANE: &[&str] = &[
+    "generic-garbage-collector",
+    "namespace-controller",
+    "statefulset-controller",
+    "pvc-protection-controller",
+    "persistent-volume-binder",
+    "expand-controller",
+];
+/// The one user of managed clusters.
+const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+/// The service account of stateward's controller, in its own namespace.
+const OWN_ACCOUNT: &str = "stateward-controller";
+/// The field manager of stateward's controller.
+const OWN_MANAGER: &str = "stateward";
+/// The annotation that lets stateward judge a set although a controller owns it.
+const OWNER_MANAGED: &str = "stateward.dev/owner-managed";
+/// The annotation that names rules to silence.
+const ALLOW: &str = "stateward.dev/allow";
+const ALLOW_REASON: &str = "stateward.dev/allow-reason";
+const ALLOW_UNTIL: &str = "stateward.dev/allow-until";
+
+pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
+    let user = change.circumstances.user.name.as_str();
+    if user == CONTROLLER_MANAGER
+        || user
+            .strip_prefix("system:serviceaccount:kube-system:")
+            .is_some_and(|account| CONTROL_PLANE.contains(&account))
+    {
+        return Some(Exemption::ControlPlane);
+    }
+    if change.namespace == "kube-system" || change.namespace == policy.own_namespace {
+        return Some(Exemption::Namespace);
+    }
+    let own = user
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|account| account.split_once(':'))
+        .is_some_and(|(namespace, name)| namespace == policy.own_namespace && name == OWN_ACCOUNT);
+    if own && change.circumstances.field_manager == OWN_MANAGER {
+        return Some(Exemption::Own);
+    }
+    let metadata = |object: &Option<Object<'_>>, test: fn(&Metadata<'_>) -> bool| {
+        object.as_ref().is_some_and(|object| test(&object.metadata))
+    };
+    let Pair { old, new } = &change.objects;
+    if metadata(old, |m| m.is_terminating()) || metadata(new, |m| m.is_terminating()) {
+        return Some(Exemption::Terminating);
+    }
+    if let (Operation::Update, Some(old), Some(new)) = (change.operation, old, new)
+        && !old.metadata.finalizers.is_empty()
+        && new.metadata.finalizers.is_empty()
+        // Only the removal itself is let through, not an edit that hides behind one.
+        && old.spec.map(serde_json::value::RawValue::get)
+            == new.spec.map(serde_json::value::RawValue::get)
+    {
+        return Some(Exemption::Finalizers);
+    }
+    // A Scale carries no owner references, so nothing can be said of its set here.
+    let owned = match &change.subject {
+        Subject::StatefulSet(_) => metadata(new, is_owned_set) || metadata(old, is_owned_set),
+        Subject::Claim(_) => metadata(new, is_owned_claim) || metadata(old, is_owned_claim),
+        Subject::Scale(_) | Subject::Other => false,
+    };
+    owned.then_some(Exemption::Owned)
+}
+
+fn is_owned_set(metadata: &Metadata<'_>) -> bool {
+    metadata.controller().is_some() && metadata.annotations.get(OWNER_MANAGED) != Some("allow")
+}
+
+/// Claims of a set carry the set or a pod as owner under retention `Delete`: that is no operator.
+fn is_owned_claim(metadata: &Metadata<'_>) -> bool {
+    metadata.controller().is_some_and(|owner| !matches!(&*owner.kind, "StatefulSet" | "Pod"))
+}
+
+/// The rules that the `allow` annotation silences for this change: read from the new object on
+/// CREATE and UPDATE, from the old one on DELETE, in force only with a reason and before
+/// `allow-until`, and, where the policy names people, added or edited only by one of them.
+pub(super) fn allowances(change: &Change<'_>, policy: &Policy) -> Vec<&'static str> {
+    if !policy.overrides {
+        return Vec::new();
+    }
+    let Some(metadata) = change.metadata() else { return Vec::new() };
+    let annotation = |key| metadata.annotations.get(key);
+    let Some(list) = annotation(ALLOW) else { return Vec::new() };
+    let reason = annotation(ALLOW_REASON).is_some_and(|reason| !reason.trim().is_empty());
+    let expired = annotation(ALLOW_UNTIL).is_some_and(|until| {
+        // A time that cannot be read has passed.
+        !until.parse::<Timestamp>().is_ok_and(|until| until > change.circumstances.now)
+    });
+    if !reason || expired || !may_allow(change, policy) {
+        return Vec::new();
+    }
+    list.split(',').filter_map(|id| rules::by_id(id.trim())).map(|entry| entry.meta.id).collect()
+}
+
+/// Adding or editing the annotation is reserved to the people whom the policy names; using one
+/// that stands already is free.
+fn may_allow(change: &Change<'_>, policy: &Policy) -> bool {
+    if policy.allow_users.is_empty() && policy.allow_groups.is_empty() {
+        return true;
+    }
+    let user = &change.circumstances.user;
+    if policy.allow_users.contains(&user.name)
+        || user.groups.iter().any(|group| policy.allow_groups.contains(group))
+    {
+        return true;
+    }
+    let values = |object: &Option<Object<'_>>| {
+        [ALLOW, ALLOW_REASON, ALLOW_UNTIL].map(|key| {
+            object
+                .as_ref()
+                .and_then(|object| object.metadata.annotations.get(key))
+                .map(str::to_owned)
+        })
+    };
+    match change.operation {
+        Operation::Create => false,
+        Operation::Update => values(&change.objects.old) == values(&change.objects.new),
+        Operation::Delete => true,
+    }
+}

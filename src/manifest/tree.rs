@@ -1,0 +1,247 @@
+//! The tree of one document's nodes, each with its place in the source.
+//!
+//! It owns no part of the source: text is kept as a range of it where nothing had to be unescaped.
+//! Whoever reads the tree brings the source along, as a [`View`].
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::view::View;
+
+/// As deep as any object is read; Kubernetes objects stay far below.
+pub(super) const MAX_DEPTH: u32 = 255;
+/// How much aliases may add to one document, in nodes and in bytes. kubectl stops at about as many.
+const MAX_ALIASED: Size = Size { nodes: 400_000, bytes: 64 << 20 };
+
+/// A node's place in the tree.
+pub(super) type NodeId = usize;
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub content: Content,
+    pub style: Style,
+    /// bytes of the source
+    pub span: Range<usize>,
+    /// the next child of the same parent
+    pub next: Option<NodeId>,
+}
+
+impl Node {
+    pub(super) const fn new(content: Content, style: Style, span: Range<usize>) -> Self {
+        Self { content, style, span, next: None }
+    }
+}
+
+/// How a node is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// a scalar without quotes
+    Plain,
+    /// a scalar in quotes
+    Quoted,
+    /// a scalar under `|` or `>`
+    Block,
+    /// anything else
+    Other,
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    Null,
+    Bool(bool),
+    /// a JSON number
+    Number(Text),
+    String(Text),
+    Sequence(Option<NodeId>),
+    /// keys and values in turn
+    Mapping(Option<NodeId>),
+    Alias(NodeId),
+}
+
+/// Text, in the source or beside it.
+#[derive(Debug)]
+pub(super) enum Text {
+    Source(Range<usize>),
+    Own(usize),
+}
+
+/// What is wrong, and at which byte of the source.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub at: usize,
+    pub message: String,
+}
+
+/// The nodes of one or more documents.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub nodes: Vec<Node>,
+    pub texts: Vec<String>,
+    pub roots: Vec<NodeId>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: u64,
+    bytes: u64,
+}
+
+impl Size {
+    fn add(&mut self, other: Self) {
+        self.nodes = self.nodes.saturating_add(other.nodes);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Measure {
+    /// with aliases written out
+    whole: Size,
+    /// the part of it that aliases add
+    aliased: Size,
+    depth: u32,
+}
+
+struct Frame {
+    node: NodeId,
+    last: Option<NodeId>,
+    measure: Measure,
+    anchor: Option<usize>,
+}
+
+/// Grows a tree from what a reader meets, and refuses what no object may hold: a key that stands
+/// twice, aliases that grow without bound, and nesting without end.
+pub(super) struct Builder<'s> {
+    source: &'s str,
+    tree: Tree,
+    open: Vec<Frame>,
+    anchors: HashMap<usize, (NodeId, Option<Measure>)>,
+    /// how many roots belong to documents that were read to their end
+    ended: usize,
+}
+
+impl<'s> Builder<'s> {
+    pub(super) fn new(source: &'s str) -> Self {
+        Self { source, tree: Tree::default(), open: Vec::new(), anchors: HashMap::new(), ended: 0 }
+    }
+
+    pub(super) const fn source(&self) -> &'s str {
+        self.source
+    }
+
+    /// The text as it is kept: borrowed text must be a slice of the source.
+    pub(super) fn keep(&mut self, text: Cow<'_, str>) -> Text {
+        if let Cow::Borrowed(text) = text {
+            let start = (text.as_ptr() as usize).wrapping_sub(self.source.as_ptr() as usize);
+            let end = start.wrapping_add(text.len());
+            if self.source.get(start..end).is_some() {
+                return Text::Source(start..end);
+            }
+        }
+        self.tree.texts.push(text.into_owned());
+        Text::Own(self.tree.texts.len() - 1)
+    }
+
+    /// A scalar.
+    pub(super) fn leaf(&mut self, node: Node, anchor: Option<usize>) -> Result<(), Fault> {
+        let bytes = node.span.len() as u64;
+        let measure = Measure { whole: Size { nodes: 1, bytes }, ..Measure::default() };
+        let id = self.link(node);
+        if let Some(anchor) = anchor {
+            self.anchors.insert(anchor, (id, Some(measure)));
+        }
+        self.count(id, measure)
+    }
+
+    /// A place where the node of `anchor` stands once more.
+    pub(super) fn alias(&mut self, anchor: usize, span: Range<usize>) -> Result<(), Fault> {
+        let fault = |message: &str| Fault { at: span.start, message: message.to_owned() };
+        let Some((target, measure)) = self.anchors.get(&anchor) else {
+            return Err(fault("this alias has no anchor"));
+        };
+        let Some(measure) = measure else {
+            return Err(fault("this alias stands within its own anchor"));
+        };
+        let measure = Measure { aliased: measure.whole, ..*measure };
+        let node = Node::new(Content::Alias(*target), Style::Other, span);
+        let id = self.link(node);
+        self.count(id, measure)
+    }
+
+    /// The start of a list or a mapping.
+    pub(super) fn open(&mut self, node: Node, anchor: Option<usize>) {
+        let id = self.link(node);
+        if let Some(anchor) = anchor {
+            self.anchors.insert(anchor, (id, None));
+        }
+        let measure = Measure { whole: Size { nodes: 1, bytes: 2 }, ..Measure::default() };
+        self.open.push(Frame { node: id, last: None, measure, anchor });
+    }
+
+    /// The end of what was opened last, at `end` where the source shows one.
+    pub(super) fn close(&mut self, end: Option<usize>) -> Result<(), Fault> {
+        let Some(frame) = self.open.pop() else { return Ok(()) };
+        let last = frame.last.map(|last| self.tree.nodes[last].span.end);
+        let node = &mut self.tree.nodes[frame.node];
+        node.span.end = end.or(last).unwrap_or(node.span.end).max(node.span.start);
+        if matches!(node.content, Content::Mapping(_)) {
+            self.view().check_keys(frame.node)?;
+        }
+        if let Some(anchor) = frame.anchor {
+            self.anchors.insert(anchor, (frame.node, Some(frame.measure)));
+        }
+        self.count(frame.node, frame.measure)
+    }
+
+    /// The end of a document: anchors do not reach further.
+    pub(super) fn end_document(&mut self) {
+        self.anchors.clear();
+        self.ended = self.tree.roots.len();
+    }
+
+    /// The tree, up to the last document that was read to its end.
+    pub(super) fn finish(mut self) -> Tree {
+        self.tree.roots.truncate(self.ended);
+        self.tree
+    }
+
+    fn view(&self) -> View<'_> {
+        View { tree: &self.tree, source: self.source }
+    }
+
+    fn link(&mut self, node: Node) -> NodeId {
+        let id = self.tree.nodes.len();
+        self.tree.nodes.push(node);
+        let Some(frame) = self.open.last_mut() else {
+            self.tree.roots.push(id);
+            return id;
+        };
+        match frame.last.replace(id) {
+            Some(last) => self.tree.nodes[last].next = Some(id),
+            None => match &mut self.tree.nodes[frame.node].content {
+                Content::Sequence(first) | Content::Mapping(first) => *first = Some(id),
+                _ => {}
+            },
+        }
+        id
+    }
+
+    fn count(&mut self, id: NodeId, measure: Measure) -> Result<(), Fault> {
+        let Some(frame) = self.open.last_mut() else { return Ok(()) };
+        let total = &mut frame.measure;
+        total.whole.add(measure.whole);
+        total.aliased.add(measure.aliased);
+        total.depth = total.depth.max(measure.depth + 1);
+        let fault = |message: String| Err(Fault { at: self.tree.nodes[id].span.start, message });
+        if total.depth > MAX_DEPTH {
+            return fault(format!("this is nested deeper than {MAX_DEPTH} levels"));
+        }
+        if total.aliased.nodes > MAX_ALIASED.nodes || total.aliased.bytes > MAX_ALIASED.bytes {
+            return fault("aliases make this document grow beyond all bounds".to_owned());
+        }
+        Ok(())
+    }
+}

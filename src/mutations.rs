@@ -1,0 +1,11 @@
+//! What stateward puts into an object by itself: one file per mutation, and the patch they build.
+//!
+//! Each is a pure function from a change to patch operations. Writing only where a field is
+//! absent makes them idempotent, so that a reinvocation and a second review change nothing.
+
+pub mod anti_affinity;
+pub mod claim_template_metadata;
+pub mod patch;
+pub mod resize;
+
+pub use self::patch::{Mutation, Patch, PatchError};

@@ -1,0 +1,150 @@
+//! Anti-affinity for sets that say nothing about where their pods go.
+//!
+//! Injected on CREATE only, since it changes the pod template: on an UPDATE it would restart
+//! every pod. An UPDATE whose manifest merely omits what was injected keeps it, for the same
+//! reason.
+
+use serde_json::{Value, json};
+
+use super::Mutation;
+use crate::change::{Change, Operation};
+use crate::object::{DecodeError, Pointer, StatefulSet};
+use crate::policy::{AntiAffinity, Policy};
+
+/// The annotation that asks for one kind of anti-affinity, or for none.
+pub const ANNOTATION: &str = "stateward.dev/anti-affinity";
+/// The annotation that lists what was injected at creation.
+pub const INJECTED: &str = "stateward.dev/injected";
+/// The name of this mutation in [`INJECTED`].
+pub const NAME: &str = "anti-affinity";
+
+const HOST: &str = "kubernetes.io/hostname";
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// Injects on CREATE, keeps on UPDATE.
+///
+/// # Errors
+/// The field of the set that has the wrong type.
+pub fn mutate(
+    change: &Change<'_>,
+    policy: &Policy,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    let Some((old, new)) = change.written_set() else { return Ok(()) };
+    match (change.operation, old) {
+        (Operation::Create, _) => inject(change, new, policy, mutation),
+        (Operation::Update, Some(old)) => keep(change, old, new, policy, mutation),
+        _ => Ok(()),
+    }
+}
+
+/// The kind that is in force for a set: its annotation, where the policy allows overrides.
+fn kind(change: &Change<'_>, set: &StatefulSet<'_>, policy: &Policy) -> AntiAffinity {
+    let asked = set.metadata.annotations.get(ANNOTATION).and_then(AntiAffinity::from_annotation);
+    match asked {
+        Some(AntiAffinity::None) if !policy.overrides => policy.anti_affinity(change),
+        Some(kind) => kind,
+        None => policy.anti_affinity(change),
+    }
+}
+
+fn inject(
+    change: &Change<'_>,
+    new: &StatefulSet<'_>,
+    policy: &Policy,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    let kind = kind(change, new, policy);
+    if kind == AntiAffinity::None || new.template()?.spec.says_how_to_spread() {
+        return Ok(());
+    }
+    let Some(selector) = selector(new) else { return Ok(()) };
+    write(new, anti_affinity(kind, &selector), mutation)?;
+    // The list names one mutation today; a set created from a copy keeps a longer one.
+    let mut injected: Vec<String> = new
+        .metadata
+        .annotations
+        .get(INJECTED)
+        .and_then(|list| serde_json::from_str(list).ok())
+        .unwrap_or_default();
+    if !injected.iter().any(|name| name == NAME) {
+        injected.push(NAME.to_owned());
+    }
+    mutation.annotate(change, INJECTED, &Value::from(injected).to_string());
+    mutation.done.push("inject-anti-affinity");
+    Ok(())
+}
+
+fn keep(
+    change: &Change<'_>,
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+    policy: &Policy,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    let injected = old
+        .metadata
+        .annotations
+        .get(INJECTED)
+        .and_then(|list| serde_json::from_str::<Vec<String>>(list).ok())
+        .is_some_and(|list| list.iter().any(|name| name == NAME));
+    if !injected || old.spec.template.same_bytes(&new.spec.template) {
+        return Ok(());
+    }
+    // Asking for none on purpose is how a person gets rid of it.
+    if kind(change, new, policy) == AntiAffinity::None || new.template()?.spec.says_how_to_spread()
+    {
+        return Ok(());
+    }
+    let (Some(live), Some(selector)) = (old.template()?.spec.pod_anti_affinity(), selector(old))
+    else {
+        return Ok(());
+    };
+    let Ok(live) = serde_json::from_str::<Value>(live.get()) else { return Ok(()) };
+    let ours = [AntiAffinity::Preferred, AntiAffinity::Zone]
+        .iter()
+        .any(|kind| anti_affinity(*kind, &selector) == live);
+    if ours {
+        write(new, live, mutation)?;
+        if new.metadata.annotations.get(INJECTED).is_none() {
+            mutation.annotate(change, INJECTED, &format!("[\"{NAME}\"]"));
+        }
+        mutation.done.push("keep-anti-affinity");
+    }
+    Ok(())
+}
+
+fn selector(set: &StatefulSet<'_>) -> Option<Value> {
+    serde_json::from_str(set.spec.selector.raw()?.get()).ok().filter(Value::is_object)
+}
+
+fn write(
+    set: &StatefulSet<'_>,
+    pod_anti_affinity: Value,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    let affinity = Pointer::from("/spec/template/spec/affinity");
+    if set.template()?.spec.affinity.is_some() {
+        mutation.add(&affinity.key("podAntiAffinity"), pod_anti_affinity);
+    } else {
+        mutation.add(&affinity, json!({ "podAntiAffinity": pod_anti_affinity }));
+    }
+    Ok(())
+}
+
+/// The value of `podAntiAffinity`: preferred only, so that no pod ever stays pending for it.
+fn anti_affinity(kind: AntiAffinity, selector: &Value) -> Value {
+    let (first, second) = match kind {
+        AntiAffinity::Zone => (ZONE, HOST),
+        AntiAffinity::None | AntiAffinity::Preferred => (HOST, ZONE),
+    };
+    let term = |weight: u8, topology_key: &str| {
+        json!({
+            "weight": weight,
+            "podAffinityTerm": {"labelSelector": selector, "topologyKey": topology_key}
+        })
+    };
+    json!({
+        "preferredDuringSchedulingIgnoredDuringExecution": [term(100, first), term(50, second)]
+    })
+}

@@ -1,0 +1,334 @@
+//! The policy: one file, `stateward.yaml`, the same in the cluster and in CI.
+//!
+//! [`file`] is the file as it is written; [`Policy`] is what it compiles to: parameters bound,
+//! rule names resolved, scopes in order.
+
+mod file;
+mod scope;
+
+use std::sync::Arc;
+
+pub use self::file::{Help, PolicyError, PolicyFile};
+use self::scope::CompiledScope;
+use crate::change::{Change, Operation};
+use crate::object::TextMap;
+use crate::rules::{Action, Check, Entry, RULES};
+
+/// Whether findings are enforced.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// deny and patch
+    #[default]
+    Enforce,
+    /// deny nothing and patch nothing; say what would have been done
+    Audit,
+}
+
+/// What becomes of an edit that grows a claim template.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// refuse it, with the steps that a person takes instead
+    #[default]
+    Reject,
+    /// accept it as a request, which a controller carries out
+    Orchestrate,
+    /// leave it to the API server, which refuses it
+    Ignore,
+}
+
+impl Resize {
+    /// The value of the annotation `stateward.dev/resize`.
+    pub fn from_annotation(value: &str) -> Option<Self> {
+        match value {
+            "reject" => Some(Self::Reject),
+            "orchestrate" => Some(Self::Orchestrate),
+            "ignore" => Some(Self::Ignore),
+            _ => None,
+        }
+    }
+}
+
+/// Which anti-affinity a new set is given when it has no answer of its own.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum AntiAffinity {
+    /// nothing is injected
+    None,
+    /// preferred: hosts first, zones at a lower weight
+    #[default]
+    Preferred,
+    /// preferred: zones first, hosts at a lower weight
+    Zone,
+}
+
+impl AntiAffinity {
+    /// The value of the annotation `stateward.dev/anti-affinity`.
+    pub fn from_annotation(value: &str) -> Option<Self> {
+        match value {
+            "none" => Some(Self::None),
+            "preferred" => Some(Self::Preferred),
+            "zone" => Some(Self::Zone),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of an edit that changes only labels or annotations of a claim template.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimTemplateMetadata {
+    /// refuse it, with the way out
+    #[default]
+    Deny,
+    /// put the old metadata back and accept the rest
+    Restore,
+}
+
+/// What is answered where a review could not be judged.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnError {
+    /// allow it, with a warning
+    #[default]
+    Allow,
+    /// refuse it
+    Deny,
+}
+
+/// A rule as the policy sets it.
+#[derive(Default)]
+struct Setting {
+    action: Option<Action>,
+    check: Option<Check>,
+    help: Option<Arc<Help>>,
+}
+
+/// The compiled policy.
+pub struct Policy {
+    /// where it came from, for people: a file name or `built-in defaults`
+    pub source: String,
+    /// whether findings are enforced
+    pub mode: Mode,
+    /// whether annotations may relax it
+    pub overrides: bool,
+    /// what is answered where a review could not be judged
+    pub on_error: OnError,
+    /// the namespace that stateward runs in, never judged
+    pub own_namespace: String,
+    /// users and groups that may exempt an object with the `allow` annotation; empty means all
+    pub allow_users: Vec<String>,
+    /// see `allow_users`
+    pub allow_groups: Vec<String>,
+    help: Option<Arc<Help>>,
+    resize: Option<Resize>,
+    anti_affinity: AntiAffinity,
+    claim_template_metadata: ClaimTemplateMetadata,
+    /// one per rule, in the order of [`RULES`]; every check is bound
+    rules: Vec<Setting>,
+    scopes: Vec<CompiledScope>,
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("source", &self.source).field("mode", &self.mode).finish()
+    }
+}
+
+impl Default for Policy {
+    /// The built-in defaults.
+    fn default() -> Self {
+        Self::compile(PolicyFile::default(), "built-in defaults")
+    }
+}
+
+/// A rule with what the policy says of it for one change.
+pub struct EffectiveRule<'p> {
+    /// the rule
+    pub entry: &'static Entry,
+    /// what is done about its findings
+    pub action: Action,
+    /// the rule, its parameters bound
+    pub check: &'p Check,
+    /// where people get help
+    pub help: Option<&'p Help>,
+}
+
+impl Policy {
+    /// Reads and compiles a policy file.
+    ///
+    /// # Errors
+    /// Line, column and reason, with the nearest known name for an unknown one.
+    pub fn parse(text: &str, source: &str) -> Result<Self, PolicyError> {
+        Ok(Self::compile(PolicyFile::parse(text)?, source))
+    }
+
+    fn compile(file: PolicyFile, source: &str) -> Self {
+        let mut rules = scope::settings(&file.rules);
+        for (entry, setting) in RULES.iter().zip(&mut rules) {
+            if setting.check.is_none() {
+                // The defaults of a rule's own parameters always decode.
+                setting.check = (entry.compile)((entry.defaults)()).ok();
+            }
+        }
+        let allow = file.allow.unwrap_or_default();
+        Self {
+            source: source.to_owned(),
+            mode: file.mode,
+            overrides: file.overrides.unwrap_or(true),
+            on_error: file.on_error,
+            own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
+            allow_users: allow.users,
+            allow_groups: allow.groups,
+            help: file.help.map(Arc::new),
+            resize: file.resize,
+            anti_affinity: file.anti_affinity,
+            claim_template_metadata: file.claim_template_metadata,
+            rules,
+            scopes: file.scopes.iter().map(CompiledScope::new).collect(),
+        }
+    }
+
+    /// The mode of resizing where the file leaves it out: `serve --dev` orchestrates.
+    #[must_use]
+    pub fn with_default_resize(mut self, resize: Resize) -> Self {
+        self.resize.get_or_insert(resize);
+        self
+    }
+
+    /// The rules that judge `change`, each with its effective action: the stricter of what the
+    /// labels of the old and of the new object lead to.
+    pub fn rules<'p>(
+        &'p self,
+        change: &Change<'_>,
+        in_cluster: bool,
+    ) -> impl Iterator<Item = EffectiveRule<'p>> {
+        let new_scopes = self.matching(change, change.objects.any().map(|o| &o.metadata.labels));
+        let old_scopes = match change.operation {
+            // Without label selectors, old and new fall into the same scopes.
+            Operation::Update if self.scopes.iter().any(CompiledScope::reads_labels) => {
+                Some(self.matching(change, change.objects.old.as_ref().map(|o| &o.metadata.labels)))
+            }
+            _ => None,
+        };
+        let (kind, operation) = (change.kind, change.operation);
+        RULES
+            .iter()
+            .enumerate()
+            .filter(move |(_, entry)| entry.meta.applies(kind, operation))
+            .filter_map(move |(index, entry)| {
+                let new = self.setting(index, &new_scopes, in_cluster);
+                let action = match &old_scopes {
+                    Some(scopes) => self.setting(index, scopes, in_cluster).0.max(new.0),
+                    None => new.0,
+                };
+                Some(EffectiveRule { entry, action, check: new.1?, help: new.2 })
+            })
+    }
+
+    fn setting<'p>(
+        &'p self,
+        index: usize,
+        scopes: &[&'p CompiledScope],
+        in_cluster: bool,
+    ) -> (Action, Option<&'p Check>, Option<&'p Help>) {
+        let base = &self.rules[index];
+        let mut action = base.action;
+        let mut check = base.check.as_ref();
+        let mut help = base.help.as_deref().or(self.help.as_deref());
+        // The last match wins.
+        for scope in scopes {
+            let setting = &scope.rules[index];
+            action = setting.action.or(action);
+            check = setting.check.as_ref().or(check);
+            help = setting.help.as_deref().or(help);
+        }
+        (action.unwrap_or_else(|| RULES[index].meta.default_action(in_cluster)), check, help)
+    }
+
+    fn matching(&self, change: &Change<'_>, labels: Option<&TextMap<'_>>) -> Vec<&CompiledScope> {
+        self.scopes
+            .iter()
+            .filter(|scope| scope.matches(change.kind, &change.namespace, labels))
+            .collect()
+    }
+
+    fn scoped<T>(
+        &self,
+        change: &Change<'_>,
+        base: T,
+        pick: impl Fn(&CompiledScope) -> Option<T>,
+    ) -> T {
+        self.matching(change, change.objects.any().map(|o| &o.metadata.labels))
+            .into_iter()
+            .filter_map(pick)
+            .last()
+            .unwrap_or(base)
+    }
+
+    /// What becomes of an edit that grows a claim template of this object.
+    pub fn resize(&self, change: &Change<'_>) -> Resize {
+        self.scoped(change, self.resize.unwrap_or_default(), |scope| scope.resize)
+    }
+
+    /// Which anti-affinity this new set is given.
+    pub fn anti_affinity(&self, change: &Change<'_>) -> AntiAffinity {
+        self.scoped(change, self.anti_affinity, |scope| scope.anti_affinity)
+    }
+
+    /// What becomes of an edit to the metadata of this set's claim templates.
+    pub fn claim_template_metadata(&self, change: &Change<'_>) -> ClaimTemplateMetadata {
+        self.scoped(change, self.claim_template_metadata, |scope| scope.claim_template_metadata)
+    }
+}

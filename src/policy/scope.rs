@@ -1,0 +1,81 @@
+//! Scopes, compiled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wildmatch::WildMatch;
+
+use super::file::{MatchKind, RuleSettings, Scope};
+use super::{AntiAffinity, ClaimTemplateMetadata, Resize, Setting};
+use crate::object::{Kind, TextMap};
+use crate::rules::RULES;
+
+pub(super) struct CompiledScope {
+    namespaces: Vec<WildMatch>,
+    labels: BTreeMap<String, String>,
+    kinds: Vec<Kind>,
+    /// one per rule, in the order of [`RULES`]
+    pub(super) rules: Vec<Setting>,
+    pub(super) resize: Option<Resize>,
+    pub(super) anti_affinity: Option<AntiAffinity>,
+    pub(super) claim_template_metadata: Option<ClaimTemplateMetadata>,
+}
+
+impl CompiledScope {
+    pub(super) fn new(scope: &Scope) -> Self {
+        Self {
+            namespaces: scope.r#match.namespaces.iter().map(|name| WildMatch::new(name)).collect(),
+            labels: scope.r#match.labels.clone(),
+            kinds: scope
+                .r#match
+                .kinds
+                .iter()
+                .map(|kind| match kind {
+                    MatchKind::StatefulSet => Kind::StatefulSet,
+                    MatchKind::PersistentVolumeClaim => Kind::Claim,
+                    MatchKind::Scale => Kind::Scale,
+                })
+                .collect(),
+            rules: settings(&scope.rules),
+            resize: scope.resize,
+            anti_affinity: scope.anti_affinity,
+            claim_template_metadata: scope.claim_template_metadata,
+        }
+    }
+
+    pub(super) fn reads_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
+    /// A Scale carries no labels, so a label selector counts as matching it.
+    pub(super) fn matches(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        labels: Option<&TextMap<'_>>,
+    ) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && (self.namespaces.is_empty()
+                || self.namespaces.iter().any(|pattern| pattern.matches(namespace)))
+            && (kind == Kind::Scale
+                || self.labels.iter().all(|(key, value)| {
+                    labels.and_then(|labels| labels.get(key)) == Some(value.as_str())
+                }))
+    }
+}
+
+/// What a part of the file says of each rule, in the order of [`RULES`].
+pub(super) fn settings(settings: &RuleSettings) -> Vec<Setting> {
+    RULES
+        .iter()
+        .map(|entry| {
+            let Some(setting) = settings.0.get(entry.meta.id) else { return Setting::default() };
+            Setting {
+                action: setting.action,
+                // Reading the file has compiled the same parameters once already.
+                check: setting.params.clone().and_then(|params| (entry.compile)(params).ok()),
+                help: setting.help.clone().map(Arc::new),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! GitHub's workflow commands: a line each, shown beside the lines of a pull request.
+
+use super::{Options, Outcome, Place, Report, printable};
+
+/// The report as workflow commands; empty where nothing was found.
+pub fn render(report: &Report, options: &Options) -> String {
+    let mut text = String::new();
+    for finding in &report.findings {
+        let command = match finding.outcome {
+            Outcome::Deny | Outcome::Error => "error",
+            Outcome::Warn => "warning",
+        };
+        let mut properties = finding.place().map(place).unwrap_or_default();
+        let title = format!("{} {}", finding.outcome.severity(), finding.rule);
+        properties.push(("title", title.trim_end().to_owned()));
+        text.push_str(&line(command, &properties, &finding.prose()));
+    }
+    for error in &report.errors {
+        let mut properties = place(&error.place());
+        properties.push(("title", "error".to_owned()));
+        text.push_str(&line("error", &properties, &error.message));
+    }
+    if options.verbose {
+        for not in &report.not_judged {
+            let properties = [("title", format!("not judged: {}", not.rule))];
+            let message = format!("{}: {} needs {}", not.object, not.rule, not.needs);
+            text.push_str(&line("notice", &properties, &message));
+        }
+    }
+    text
+}
+
+fn place(place: &Place) -> Vec<(&'static str, String)> {
+    // GitHub matches the path with the changed files as it stands.
+    let file = place.shown_file();
+    let mut properties = vec![("file", file.strip_prefix("./").unwrap_or(file).to_owned())];
+    if let Some((line, column)) = place.shown_position() {
+        properties.push(("line", line.to_string()));
+        properties.push(("col", column.to_string()));
+    }
+    properties
+}
+
+fn line(command: &str, properties: &[(&str, String)], message: &str) -> String {
+    let properties: Vec<String> = properties
+        .iter()
+        .map(|(key, value)| {
+            format!("{key}={}", data(value).replace(':', "%3A").replace(',', "%2C"))
+        })
+        .collect();
+    format!("::{command} {}::{}\n", properties.join(","), data(message))
+}
+
+/// The percent sign goes first, or the escapes themselves would be escaped.
+fn data(text: &str) -> String {
+    let text = printable(&text.replace("\r\n", "\n"));
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}

@@ -1,0 +1,40 @@
+//! The stable format for programs.
+//!
+//! ```json
+//! {
+//!   "version": 1,
+//!   "findings": [{
+//!     "rule": "…",
+//!     "outcome": "deny | warn | error",
+//!     "operation": "CREATE | UPDATE | DELETE",
+//!     "object": {"apiVersion": "…", "kind": "…", "namespace": "…", "name": "…"},
+//!     "field": "JSON pointer",
+//!     "old": {"value": "… | null", "file": "…", "line": 1, "column": 1, "template": "… | null"},
+//!     "new": {…},
+//!     "message": "…",
+//!     "why": "…",
+//!     "remedy": [{"text": "…", "command": "… | null"}],
+//!     "causes": [{"field": "…", "message": "…"}],
+//!     "refusedBy": "kubernetes | policy | null"
+//!   }],
+//!   "notJudged": [{"rule": "…", "object": {…}, "needs": "…"}],
+//!   "errors": [{"file": "…", "line": 1, "column": 1, "message": "…"}],
+//!   "summary": {"objects": 0, "skipped": 0, "deny": 0, "warn": 0, "error": 0, "notJudged": 0},
+//!   "judged": [{"operation": "…", "object": {…}, "file": "…", "line": 1}]
+//! }
+//! ```
+//!
+//! `old` and `new` are null where there is no such side. Fields are only ever added. Findings and
+//! errors stand in the order of files, then lines.
+
+use super::{RenderError, Report};
+
+/// The report as indented JSON.
+///
+/// # Errors
+/// The serialiser failed; no report is known that makes it fail.
+pub fn render(report: &Report) -> Result<String, RenderError> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(text)
+}

@@ -1,0 +1,332 @@
+//! A review as it is answered.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Review;
+use crate::change::Change;
+use crate::decide::Decision;
+use crate::object::{DecodeError, Kind};
+use crate::policy::{OnError, Policy};
+use crate::rules::Action;
+
+/// The body of an answer, and what to log and count about it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// the JSON of the AdmissionReview
+    pub body: Vec<u8>,
+    /// whether the request may go on
+    pub allowed: bool,
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`
+    pub operation: &'static str,
+    /// the kind, `other` for one that no rule judges
+    pub kind: &'static str,
+    /// what it came to
+    pub outcome: Outcome,
+    /// one per denial, for the log
+    pub denials: Vec<Denial>,
+    /// what rules said, where that was anything
+    pub verdicts: Vec<(&'static str, RuleOutcome)>,
+    /// what went wrong, where something did
+    pub error: Option<String>,
+}
+
+/// What a review came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// allowed as it is
+    Allowed,
+    /// allowed, with warnings
+    Warned,
+    /// allowed, with a patch
+    Patched,
+    /// refused
+    Denied,
+    /// there is no verdict; the policy says what happens then
+    Error,
+    /// not for us to judge
+    Exempt,
+}
+
+impl Outcome {
+    /// The name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Warned => "warned",
+            Self::Patched => "patched",
+            Self::Denied => "denied",
+            Self::Error => "error",
+            Self::Exempt => "exempt",
+        }
+    }
+}
+
+/// What became of what a rule said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RuleOutcome {
+    /// refused
+    Denied,
+    /// warned
+    Warned,
+    /// would have refused, were the policy not in audit mode
+    Audited,
+    /// silenced by an `allow` annotation
+    Allowed,
+    /// could not judge, for want of a fact
+    NotJudged,
+}
+
+impl RuleOutcome {
+    /// The name in metrics and audit annotations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Warned => "warned",
+            Self::Audited => "audited",
+            Self::Allowed => "allowed",
+            Self::NotJudged => "not-judged",
+        }
+    }
+}
+
+/// A refusal, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// the rule's id
+    pub rule: &'static str,
+    /// kind, namespace and name
+    pub object: String,
+    /// where it lives
+    pub namespace: String,
+    /// who asked
+    pub user: String,
+    /// the field in the words of its YAML
+    pub field: String,
+    /// what would have changed
+    pub message: String,
+    /// whether it was a dry run
+    pub dry_run: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    kind: &'static str,
+    api_version: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    audit_annotations: Map<String, Value>,
+}
+
+/// 403 and `Forbidden`: clients take 409 and 422 as leave to delete and re-create.
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u16,
+    reason: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details<'a>>,
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    name: &'a str,
+    kind: &'static str,
+    causes: Vec<Cause>,
+}
+
+#[derive(Serialize)]
+struct Cause {
+    reason: &'static str,
+    message: String,
+    field: String,
+}
+
+impl Answer {
+    /// The answer that a decision leads to.
+    pub fn of(
+        review: &Review<'_>,
+        change: &Change<'_>,
+        decision: &Decision,
+        policy: &Policy,
+    ) -> Self {
+        let allowed = decision.allowed();
+        let message = decision.message(change, policy);
+        let warnings = decision.all_warnings(change);
+        let causes = decision
+            .denials()
+            .map(|verdict| Cause {
+                reason: "FieldValueForbidden",
+                message: verdict.finding.what.clone(),
+                field: verdict.finding.field.dotted(),
+            })
+            .collect();
+        let status = message.as_deref().map(|message| Status {
+            code: 403,
+            reason: "Forbidden",
+            message,
+            details: Some(Details { name: &change.name, kind: change.kind.name(), causes }),
+        });
+        let verdicts = verdicts(decision);
+        let outcome = if !allowed {
+            Outcome::Denied
+        } else if decision.patch.is_some() {
+            Outcome::Patched
+        } else if !decision.malformed.is_empty() {
+            Outcome::Error
+        } else if decision.exemption.is_some() {
+            Outcome::Exempt
+        } else if warnings.is_empty() {
+            Outcome::Allowed
+        } else {
+            Outcome::Warned
+        };
+        let denials = decision
+            .denials()
+            .map(|verdict| Denial {
+                rule: verdict.finding.rule,
+                object: change.object_name(),
+                namespace: change.namespace.clone(),
+                field: verdict.finding.field.dotted(),
+                message: verdict.finding.what.clone(),
+                user: review.user().to_owned(),
+                dry_run: review.dry_run(),
+            })
+            .collect();
+        let body = encode(Response {
+            uid: review.uid(),
+            allowed,
+            status,
+            patch_type: decision.patch.as_ref().map(|_| "JSONPatch"),
+            patch: decision.patch.as_ref().map(|patch| STANDARD.encode(&patch.json)),
+            warnings,
+            audit_annotations: audit_annotations(change, decision, &verdicts),
+        });
+        Self {
+            body,
+            allowed,
+            operation: review.operation(),
+            kind: kind(review.kind),
+            outcome,
+            denials,
+            verdicts,
+            error: decision.malformed.first().map(ToString::to_string),
+        }
+    }
+
+    /// The answer to an object of a known kind that cannot be decoded.
+    pub(super) fn malformed(review: &Review<'_>, error: &DecodeError, policy: &Policy) -> Self {
+        Self::failed(review, &error.to_string(), policy)
+    }
+
+    /// The answer where nothing could be judged: what the policy's `on-error` says.
+    pub fn failed(review: &Review<'_>, why: &str, policy: &Policy) -> Self {
+        let allowed = policy.on_error == OnError::Allow;
+        let what = format!("stateward could not judge this request: {why}");
+        let message = format!("{what}\nThe policy refuses what cannot be judged (on-error: deny).");
+        let status = (!allowed).then_some(Status {
+            code: 403,
+            reason: "Forbidden",
+            message: &message,
+            details: None,
+        });
+        let mut audit = Map::new();
+        audit.insert("error".to_owned(), Value::from(why));
+        let body = encode(Response {
+            uid: review.uid(),
+            allowed,
+            status,
+            patch_type: None,
+            patch: None,
+            warnings: vec![crate::rules::finding::one_line(&what)],
+            audit_annotations: audit,
+        });
+        Self {
+            body,
+            allowed,
+            operation: review.operation(),
+            kind: kind(review.kind),
+            outcome: Outcome::Error,
+            denials: Vec::new(),
+            verdicts: Vec::new(),
+            error: Some(why.to_owned()),
+        }
+    }
+}
+
+fn encode(response: Response<'_>) -> Vec<u8> {
+    let envelope =
+        Envelope { kind: "AdmissionReview", api_version: "admission.k8s.io/v1", response };
+    // Strings, numbers and maps with string keys: writing them to memory cannot fail.
+    serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Other => "other",
+        known => known.name(),
+    }
+}
+
+fn verdicts(decision: &Decision) -> Vec<(&'static str, RuleOutcome)> {
+    let found = decision.verdicts.iter().map(|verdict| {
+        let outcome = match verdict.action {
+            _ if verdict.audited => RuleOutcome::Audited,
+            Action::Deny => RuleOutcome::Denied,
+            Action::Warn | Action::Off => RuleOutcome::Warned,
+        };
+        (verdict.finding.rule, outcome)
+    });
+    let allowed = decision.allowed_rules.iter().map(|rule| (*rule, RuleOutcome::Allowed));
+    let missing = decision.not_judged.iter().map(|m| (m.rule, RuleOutcome::NotJudged));
+    let mut verdicts: Vec<_> = found.chain(allowed).chain(missing).collect();
+    verdicts.dedup();
+    verdicts
+}
+
+/// What the API server's audit log keeps under the webhook's name.
+fn audit_annotations(
+    change: &Change<'_>,
+    decision: &Decision,
+    verdicts: &[(&'static str, RuleOutcome)],
+) -> Map<String, Value> {
+    let mut annotations = Map::new();
+    let mut put = |key: &str, value: String| {
+        if !value.is_empty() {
+            annotations.insert(key.to_owned(), Value::from(value));
+        }
+    };
+    let list: Vec<String> =
+        verdicts.iter().map(|(rule, outcome)| format!("{rule}={}", outcome.name())).collect();
+    put("rules", list.join(","));
+    if let Some(exemption) = decision.exemption {
+        put("exempt", exemption.name().to_owned());
+    }
+    put("mutations", decision.done.join(","));
+    if !decision.allowed_rules.is_empty() {
+        let reason = change
+            .metadata()
+            .and_then(|metadata| metadata.annotations.get("stateward.dev/allow-reason"))
+            .unwrap_or_default();
+        put("allowed", format!("{}: {reason}", decision.allowed_rules.join(",")));
+    }
+    annotations
+}

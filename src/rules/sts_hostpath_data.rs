@@ -1,0 +1,85 @@
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::Pointer;
+use crate::object::pod::PodSpec;
+
+declare_rule! {
+    /// A container mounts a `hostPath` volume and may write to it.
+    ///
+    /// ## Why
+    /// The files lie on one node. A pod that is scheduled to another node starts without them, and
+    /// comes upon whatever an earlier pod left there; a node that is replaced takes them with it.
+    ///
+    /// ## Way out
+    /// Use a claim template; for disks of the node, the class of a local volume provisioner, which
+    /// ties the pod to its node. Mount what is only read with `readOnly: true`.
+    StsHostpathData {
+        id: "sts-hostpath-data",
+        title: "a container writes to a folder of its node",
+        group: Practice,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes.io/docs/concepts/storage/volumes#hostpath",
+    }
+}
+
+impl Rule for StsHostpathData {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some(written) = template::written(change)? else { return Ok(()) };
+        for (index, volume) in written.pod.volumes.iter().enumerate() {
+            let Some(folder) = &volume.host_path else { continue };
+            let path = folder.path.as_str();
+            let Some(container) = writer(written.pod, &volume.name) else { continue };
+            let was_written = |pod: &PodSpec<'_>| {
+                pod.volumes.iter().any(|old| {
+                    old.host_path.as_ref().is_some_and(|folder| &*folder.path == path)
+                        && writer(pod, &old.name).is_some()
+                })
+            };
+            if !written.introduces(|_, pod| was_written(pod)) {
+                continue;
+            }
+            let name = &volume.name;
+            findings
+                .add(
+                    Pointer::from("/spec/template/spec/volumes")
+                        .index(index)
+                        .key("hostPath")
+                        .key("path"),
+                    format!("{container} would write to node folder {path}"),
+                )
+                .values(None, Some(path))
+                .why(
+                    "A pod that moves to another node starts without these files, and a node that \
+                     is replaced takes them along.",
+                )
+                .remedy(vec![
+                    remedy::amend_template(
+                        change,
+                        &format!("mount {name} with readOnly: true where files are only read"),
+                    ),
+                    remedy::say(
+                        "where they are data, use a claim template, which only a new set can get",
+                    ),
+                ]);
+        }
+        Ok(())
+    }
+}
+
+/// The first container that may write to `volume`.
+fn writer<'c>(pod: &'c PodSpec<'_>, volume: &str) -> Option<&'c str> {
+    pod.all_containers()
+        .find(|(_, _, container)| {
+            container
+                .volume_mounts
+                .iter()
+                .any(|mount| &*mount.name == volume && mount.read_only != Some(true))
+        })
+        .map(|(_, _, container)| container.name.as_str())
+}

@@ -1,0 +1,85 @@
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::pod::PodSpec;
+
+declare_rule! {
+    /// A container's image has no tag, or the tag `latest`, and no digest.
+    ///
+    /// ## Why
+    /// What such a name stands for changes. A pod that restarts on another node may bring a newer
+    /// major version, which cannot read the data files of the older one, or converts them so that
+    /// there is no way back. Its peers still run the older version then.
+    ///
+    /// ## Way out
+    /// Name a full version, or a digest.
+    StsImageLatest {
+        id: "sts-image-latest",
+        title: "an image has no fixed version",
+        group: Practice,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes.io/docs/concepts/containers/images#image-names; kube-linter latest-tag",
+    }
+}
+
+impl Rule for StsImageLatest {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some(written) = template::written(change)? else { return Ok(()) };
+        for (list, index, container) in written.pod.all_containers() {
+            let (name, image) = (&container.name, &container.image);
+            let had = |pod: &PodSpec<'_>| {
+                pod.all_containers().any(|(_, _, old)| {
+                    floats(&old.image) && (old.name == *name || old.image == *image)
+                })
+            };
+            if !floats(image) || !written.introduces(|_, pod| had(pod)) {
+                continue;
+            }
+            let repository = image.strip_suffix(":latest").unwrap_or(image);
+            findings
+                .add(
+                    template::container(list, index).key("image"),
+                    format!("image {image} has no fixed version"),
+                )
+                .values(None, Some(image))
+                .why(
+                    "A pod that restarts may bring a newer major version, which cannot read the \
+                     data of the older one.",
+                )
+                .remedy(vec![remedy::amend_template(
+                    change,
+                    &format!("name a full version, image: {repository}:<version>"),
+                )]);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the image has neither a digest nor a tag other than `latest`. A colon before the last
+/// slash belongs to the registry's port. No image at all is the API server's business.
+fn floats(image: &str) -> bool {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    !image.is_empty()
+        && !image.contains('@')
+        && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::floats;
+
+    #[test]
+    fn ports_tags_and_digests_are_told_apart() {
+        for image in ["postgres", "postgres:latest", "host:5000/img", "host:5000/img:latest"] {
+            assert!(floats(image), "{image}");
+        }
+        for image in ["postgres:17", "host:5000/img:1", "img@sha256:0", "img:latest@sha256:0", ""] {
+            assert!(!floats(image), "{image}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::pod::PodSpec;
+
+declare_rule! {
+    /// A container has no readiness probe. Init containers, side cars among them, do not count.
+    ///
+    /// ## Why
+    /// A pod whose containers merely run counts as ready. A rolling update then restarts the next
+    /// member before the last one has caught up, and Services send clients to members that
+    /// cannot answer.
+    ///
+    /// ## Way out
+    /// Add a probe that asks the database itself, such as `pg_isready` or `redis-cli ping`.
+    StsNoReadiness {
+        id: "sts-no-readiness",
+        title: "a container has no readiness probe",
+        group: Practice,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes.io/docs/concepts/workloads/controllers/statefulset#rolling-updates",
+    }
+}
+
+impl Rule for StsNoReadiness {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some(written) = template::written(change)? else { return Ok(()) };
+        for (index, container) in written.pod.containers.iter().enumerate() {
+            let name = &container.name;
+            let had_none = |pod: &PodSpec<'_>| {
+                pod.containers.iter().any(|old| old.name == *name && old.readiness_probe.is_none())
+            };
+            if container.readiness_probe.is_some() || !written.introduces(|_, pod| had_none(pod)) {
+                continue;
+            }
+            findings
+                .add(
+                    template::container("containers", index),
+                    format!("no readiness probe in container {name}"),
+                )
+                .why(
+                    "A rolling update restarts the next pod as soon as this container runs, \
+                     whether or not it has caught up.",
+                )
+                .remedy(vec![remedy::amend_template(
+                    change,
+                    &format!(
+                        "add a readinessProbe to container {name} that asks the program itself, \
+                         as pg_isready does"
+                    ),
+                )]);
+        }
+        Ok(())
+    }
+}

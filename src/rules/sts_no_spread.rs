@@ -1,0 +1,60 @@
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::change::Change;
+use crate::facts::Facts;
+
+declare_rule! {
+    /// A new set of several replicas has neither pod anti-affinity nor topology spread constraints.
+    ///
+    /// ## Why
+    /// The scheduler's own defaults spread only by a little, and not at all when one node has most
+    /// of the free space: all members may share a node, and go down with it.
+    ///
+    /// ## Way out
+    /// Spread them over nodes, and over zones where there are several. Where the webhook runs, it
+    /// adds preferred anti-affinity to a new set by itself; the annotation
+    /// `stateward.dev/anti-affinity` chooses or refuses that, and silences this rule.
+    StsNoSpread {
+        id: "sts-no-spread",
+        title: "nothing keeps the pods of a new StatefulSet on different nodes",
+        group: Practice,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create]],
+        source: "kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints",
+    }
+}
+
+impl Rule for StsNoSpread {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some(written) = template::written(change)? else { return Ok(()) };
+        let replicas = written.set.spec.replicas();
+        if replicas <= 1
+            || written.pod.says_how_to_spread()
+            || written.set.metadata.annotations.get("stateward.dev/anti-affinity").is_some()
+        {
+            return Ok(());
+        }
+        let selector = written.set.spec.selector.raw().map_or("{}", |raw| raw.get());
+        findings
+            .add("/spec/template/spec", format!("all {replicas} pods may be scheduled to one node"))
+            .why("When that node fails or is drained, every member goes at once.")
+            .remedy(vec![
+                remedy::amend(
+                    change,
+                    &format!(
+                        "set spec.template.spec.topologySpreadConstraints: [{{maxSkew: 1, \
+                         topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, \
+                         labelSelector: {selector}}}]"
+                    ),
+                ),
+                remedy::say(
+                    "or set the annotation stateward.dev/anti-affinity: preferred, and the webhook \
+                     spreads them",
+                ),
+            ]);
+        Ok(())
+    }
+}

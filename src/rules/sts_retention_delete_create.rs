@@ -1,0 +1,63 @@
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::Pointer;
+
+declare_rule! {
+    /// A set is created with `persistentVolumeClaimRetentionPolicy` `Delete`, for `whenDeleted` or
+    /// for `whenScaled`.
+    ///
+    /// ## Why
+    /// A deleted set, or a pod that is scaled away, takes its claims and their data along. For
+    /// caches and test systems that is wanted, for a database it is one mistake away from a
+    /// restore.
+    ///
+    /// ## Way out
+    /// Leave the policy at `Retain`, the default. Where the data may go, say so with the `allow`
+    /// annotation.
+    StsRetentionDeleteCreate {
+        id: "sts-retention-delete-create",
+        title: "a new StatefulSet binds its claims to its own life or that of its pods",
+        group: Data,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create]],
+        source: "KEP-1847",
+    }
+}
+
+impl Rule for StsRetentionDeleteCreate {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some(set) = change.created_set() else { return Ok(()) };
+        let retention = &set.spec.retention;
+        for (field, value, what, why) in [
+            (
+                "whenDeleted",
+                retention.when_deleted(),
+                "its claims would be deleted with it",
+                "Whoever deletes the set deletes the data too.",
+            ),
+            (
+                "whenScaled",
+                retention.when_scaled(),
+                "a scale-down would delete claims",
+                "A pod that is scaled away takes its claim along, and comes back empty.",
+            ),
+        ] {
+            if value != "Delete" || set.claim_templates()?.is_empty() {
+                continue;
+            }
+            let pointer = Pointer::from("/spec/persistentVolumeClaimRetentionPolicy").key(field);
+            let retain = remedy::default(change, &pointer, "Retain");
+            findings
+                .add(pointer, format!("{what}, as {field} is Delete"))
+                .values(None, Some(value))
+                .why(why)
+                .remedy(vec![retain]);
+        }
+        Ok(())
+    }
+}

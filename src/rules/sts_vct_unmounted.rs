@@ -1,0 +1,70 @@
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::change::{Change, Operation};
+use crate::facts::Facts;
+use crate::object::Pointer;
+use crate::object::pod::PodSpec;
+
+declare_rule! {
+    /// A claim template is mounted by no container.
+    ///
+    /// ## Why
+    /// Each pod gets a volume that nothing writes to. Mostly the name in `volumeMounts` is meant
+    /// to be another, and the database writes into its container, where a restart loses the data.
+    ///
+    /// ## Way out
+    /// Mount the template where the database keeps its data, or leave it out of a new set.
+    StsVctUnmounted {
+        id: "sts-vct-unmounted",
+        title: "a claim template is mounted by no container",
+        group: Data,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes pkg/controller/statefulset/stateful_set_utils.go updateStorage",
+    }
+}
+
+impl Rule for StsVctUnmounted {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some(written) = template::written(change)? else { return Ok(()) };
+        for (index, claim) in written.set.claim_templates()?.iter().enumerate() {
+            let name = claim.metadata.name.as_str();
+            if is_mounted(written.pod, name) || !written.introduces(|_, pod| !is_mounted(pod, name))
+            {
+                continue;
+            }
+            let mut steps = vec![remedy::amend_template(
+                change,
+                &format!(
+                    "add volumeMounts: [{{name: {name}, mountPath: <the data folder>}}] to a \
+                     container"
+                ),
+            )];
+            if change.operation == Operation::Create {
+                steps.push(remedy::say("or leave the claim template out"));
+            }
+            findings
+                .add(
+                    Pointer::from("/spec/volumeClaimTemplates").index(index),
+                    format!("claim template {name} would be mounted by no container"),
+                )
+                .values(None, Some(name))
+                .why(
+                    "Each pod would get a volume that nothing writes to, and what the containers \
+                     write goes with them.",
+                )
+                .remedy(steps);
+        }
+        Ok(())
+    }
+}
+
+fn is_mounted(pod: &PodSpec<'_>, name: &str) -> bool {
+    pod.all_containers().any(|(_, _, container)| {
+        container.volume_mounts.iter().any(|mount| &*mount.name == name)
+            || container.volume_devices.iter().any(|device| &*device.name == name)
+    })
+}

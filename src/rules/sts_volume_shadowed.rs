@@ -1,0 +1,58 @@
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::change::Change;
+use crate::facts::Facts;
+use crate::object::{Pointer, StatefulSet};
+
+declare_rule! {
+    /// An entry of `volumes` has the name of a claim template.
+    ///
+    /// ## Why
+    /// The controller puts the claim in its place: the volume that is written down, a Secret say,
+    /// is in no pod. The API server accepts it without a word.
+    ///
+    /// ## Way out
+    /// Give the volume a name of its own and mount it by that, or leave it out.
+    StsVolumeShadowed {
+        id: "sts-volume-shadowed",
+        title: "a volume has the name of a claim template, which takes its place",
+        group: Data,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update]],
+        source: "kubernetes staging/src/k8s.io/api/apps/v1/types.go volumeClaimTemplates",
+    }
+}
+
+impl Rule for StsVolumeShadowed {
+    type Params = NoParams;
+    const META: super::Meta = Self::DESCRIPTION;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let Some(written) = template::written(change)? else { return Ok(()) };
+        for (index, volume) in written.pod.volumes.iter().enumerate() {
+            let name = volume.name.as_str();
+            let shadowed = |set: &StatefulSet<'_>| set.claim_template(name).map(|t| t.is_some());
+            if !shadowed(written.set)? {
+                continue;
+            }
+            if let Some((set, pod)) = written.old
+                && shadowed(set)?
+                && pod.volumes.iter().any(|volume| &*volume.name == name)
+            {
+                continue;
+            }
+            findings
+                .add(
+                    Pointer::from("/spec/template/spec/volumes").index(index).key("name"),
+                    format!("a claim template would take the place of volume {name}"),
+                )
+                .values(None, Some(name))
+                .why("The pods would mount the claim wherever the manifest means this volume.")
+                .remedy(vec![remedy::amend_template(
+                    change,
+                    &format!("rename volume {name} and its mounts, or leave it out"),
+                )]);
+        }
+        Ok(())
+    }
+}

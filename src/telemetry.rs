@@ -1,0 +1,9 @@
+//! Logs and metrics of the running server.
+//!
+//! A log line never holds a request body, and the labels of a metric come from closed sets.
+
+pub mod log;
+pub mod metrics;
+
+pub use self::log::{LogError, LogFormat};
+pub use self::metrics::Metrics;

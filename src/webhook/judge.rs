@@ -1,0 +1,155 @@
+//! The reviewer that the product runs: the pure core with the policy in force.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
+use super::{BadReview, Endpoint, Failure, Health, Reviewer};
+use crate::change::KubernetesVersion;
+use crate::decide::{Grounds, Stage};
+use crate::facts::Facts;
+use crate::policy::{Policy, PolicyError, Resize};
+use crate::review::{self, Answer, MalformedReview};
+use crate::telemetry::Metrics;
+
+/// Why a policy file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadPolicyError {
+    /// the file cannot be read
+    #[error("cannot read the policy {file}")]
+    Read {
+        /// the file
+        file: String,
+        /// why
+        source: std::io::Error,
+    },
+    /// the file is no policy
+    #[error("{file}:{source}")]
+    Parse {
+        /// the file
+        file: String,
+        /// line, column and reason
+        source: PolicyError,
+    },
+}
+
+/// Judges reviews by a policy that can be replaced while it serves.
+#[derive(Debug)]
+pub struct Judge {
+    policy: ArcSwap<Policy>,
+    facts: Facts,
+    default_resize: Resize,
+    kubernetes: KubernetesVersion,
+}
+
+impl Judge {
+    /// Judges by `policy`; where it does not say what becomes of growth, `default_resize` holds.
+    pub fn new(policy: Policy, default_resize: Resize, kubernetes: KubernetesVersion) -> Self {
+        let policy = ArcSwap::from_pointee(policy.with_default_resize(default_resize));
+        Self { policy, facts: Facts::none(), default_resize, kubernetes }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Reads `file` again whenever its content changes, for as long as the process lives. A file
+    /// that cannot be used leaves the policy as it is; that is logged, counted and shown by
+    /// `/readyz`.
+    pub fn follow(
+        self: Arc<Self>,
+        file: PathBuf,
+        interval: Duration,
+        metrics: Arc<Metrics>,
+        health: Health,
+    ) {
+        // A thread of its own: reading a file blocks.
+        std::thread::spawn(move || {
+            let mut last = std::fs::read_to_string(&file).ok();
+            loop {
+                std::thread::sleep(interval);
+                let read = std::fs::read_to_string(&file);
+                let now = read.as_ref().ok().cloned();
+                if now == last {
+                    continue;
+                }
+                last = now;
+                match parse(&file, read) {
+                    Ok(policy) => {
+                        self.policy
+                            .store(Arc::new(policy.with_default_resize(self.default_resize)));
+                        metrics.policy_reloaded(true);
+                        health.set_policy_problem(None);
+                        tracing::info!(policy = %file.display(), "policy reloaded");
+                    }
+                    Err(error) => {
+                        let text = describe(&error);
+                        metrics.policy_reloaded(false);
+                        tracing::error!(error = text, "policy not reloaded, the old one stays");
+                        health.set_policy_problem(Some(text));
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// An error with its causes on one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Reads and compiles a policy file.
+///
+/// # Errors
+/// The file with line, column and reason.
+pub fn load_policy(file: &Path) -> Result<Policy, LoadPolicyError> {
+    parse(file, std::fs::read_to_string(file))
+}
+
+fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolicyError> {
+    let name = file.display().to_string();
+    let text = read.map_err(|source| LoadPolicyError::Read { file: name.clone(), source })?;
+    Policy::parse(&text, &name).map_err(|source| LoadPolicyError::Parse { file: name, source })
+}
+
+impl Reviewer for Judge {
+    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
+        let stage = match endpoint {
+            Endpoint::Mutate => Stage::Mutating,
+            Endpoint::Validate => Stage::Validating,
+        };
+        let policy = self.policy.load();
+        let grounds = Grounds {
+            policy: &policy,
+            facts: &self.facts,
+            kubernetes: self.kubernetes,
+            now: Timestamp::now(),
+        };
+        review::answer(stage, body, &grounds).map_err(BadReview::from)
+    }
+
+    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+        review::failed(body, failure.describe(), &self.policy.load()).map_err(BadReview::from)
+    }
+}
+
+impl From<MalformedReview> for BadReview {
+    fn from(error: MalformedReview) -> Self {
+        Self(error.to_string())
+    }
+}

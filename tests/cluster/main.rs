@@ -1,0 +1,15 @@
+//! stateward in front of a real control plane.
+//!
+//! These tests build and start kube-apiserver, kube-controller-manager, etcd, kubectl and helm.
+//! `STATEWARD_TESTBED=skip` leaves them out, and says so.
+
+mod anti_affinity;
+mod availability;
+mod deletion;
+mod fidelity;
+mod generator;
+mod growth;
+mod refusals;
+mod remedies;
+mod scale;
+mod webhook;

@@ -1,0 +1,206 @@
+//! Builds the components from their published Go modules, once per version.
+//!
+//! `tools/<module>/go.mod` pins each with a `tool` directive; the binaries end up in
+//! `<target>/testbed/<module>-<hash>`, so that the second run only looks whether they are there.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::say;
+
+// Without these the server says that it is v0.0.0-master, and helm and kubectl believe it.
+const LDFLAGS: &str = "-s -w \
+    -X k8s.io/component-base/version.gitVersion=v1.36.3 \
+    -X k8s.io/component-base/version.gitMajor=1 \
+    -X k8s.io/component-base/version.gitMinor=36";
+
+/// One `go.mod` of ours and the binaries it installs.
+struct Module {
+    name: &'static str,
+    binaries: &'static [&'static str],
+}
+
+const KUBERNETES: Module = Module {
+    name: "kubernetes",
+    binaries: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"],
+};
+// The module path ends in `server/v3`, so that is what go calls the binary.
+const ETCD: Module = Module { name: "etcd", binaries: &["server"] };
+const HELM: Module = Module { name: "helm", binaries: &["helm"] };
+const KWOK: Module = Module { name: "kwok", binaries: &["kwok"] };
+
+/// Where the binaries are.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// The API server.
+    pub kube_apiserver: PathBuf,
+    /// The controllers.
+    pub kube_controller_manager: PathBuf,
+    /// The scheduler.
+    pub kube_scheduler: PathBuf,
+    /// The command line client.
+    pub kubectl: PathBuf,
+    /// The store behind the API server.
+    pub etcd: PathBuf,
+    /// The package manager.
+    pub helm: PathBuf,
+    /// Plays nodes and pods.
+    pub kwok: PathBuf,
+}
+
+/// Makes sure that all components are built and says where they are.
+///
+/// Processes that ask at the same time build once: the others wait on a file lock.
+pub fn install() -> Result<Tools> {
+    let cache = cache();
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("could not create {}", cache.display()))?;
+    let kubernetes = KUBERNETES.install(&cache)?;
+    let etcd = match asset("etcd") {
+        Some(path) => path,
+        None => ETCD.install(&cache)?.join("server"),
+    };
+    let from = |name: &str| asset(name).unwrap_or_else(|| kubernetes.join(name));
+    Ok(Tools {
+        kube_apiserver: from("kube-apiserver"),
+        kube_controller_manager: from("kube-controller-manager"),
+        kube_scheduler: from("kube-scheduler"),
+        kubectl: from("kubectl"),
+        etcd,
+        helm: HELM.install(&cache)?.join("helm"),
+        kwok: KWOK.install(&cache)?.join("kwok"),
+    })
+}
+
+/// The folder of the tools' `go.mod` files.
+pub fn tools_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tools")
+}
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
+}
+
+/// The target folder of the workspace.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => workspace().join(folder),
+        None => workspace().join("target"),
+    }
+}
+
+/// A `go` command in the folder of one module, with the settings of the person left out.
+pub fn go(module: &str) -> Result<Command> {
+    let folder = tools_folder().join(module);
+    let found = Command::new("go")
+        .args(["env", "GOVERSION"])
+        .current_dir(&folder)
+        .env("GOFLAGS", "")
+        .stderr(Stdio::piped())
+        .output();
+    let problem = match found {
+        Ok(output) if output.status.success() => None,
+        // The go command explains itself when go.mod asks for a newer one.
+        Ok(output) => Some(first_line(&output.stderr)),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(problem) = problem {
+        bail!(
+            "go 1.26 or newer is needed to build the control plane ({problem}): install it from https://go.dev/dl, or leave these tests out with STATEWARD_TESTBED=skip"
+        );
+    }
+    let mut command = Command::new("go");
+    command.current_dir(&folder).env("GOFLAGS", "").env("CGO_ENABLED", "0");
+    // A go.work above us would hide the pinned versions.
+    command.env("GOWORK", "off").stdin(Stdio::null());
+    Ok(command)
+}
+
+impl Module {
+    fn install(&self, cache: &Path) -> Result<PathBuf> {
+        let manifest = tools_folder().join(self.name).join("go.mod");
+        let text = std::fs::read(&manifest)
+            .with_context(|| format!("could not read {}", manifest.display()))?;
+        let hash = fnv1a(&[&text, LDFLAGS.as_bytes()]);
+        let folder = cache.join(format!("{}-{hash:016x}", self.name));
+        if self.complete(&folder) {
+            return Ok(folder);
+        }
+
+        let lock = File::create(cache.join(format!("{}.lock", self.name)))?;
+        lock.lock().context("could not lock the cache of built tools")?;
+        if self.complete(&folder) {
+            return Ok(folder);
+        }
+        self.build(&folder)?;
+        Ok(folder)
+    }
+
+    // Go renames a finished binary into place, so one that is there is whole.
+    fn complete(&self, folder: &Path) -> bool {
+        self.binaries.iter().all(|binary| folder.join(binary).is_file())
+    }
+
+    fn build(&self, folder: &Path) -> Result<()> {
+        let start = Instant::now();
+        let names = self.binaries.join(", ");
+        let mut go = go(self.name)?;
+        say(&format!("testbed: building {names} from tools/{} (once, takes minutes)", self.name));
+        let output = go
+            .args(["install", "-trimpath", "-ldflags", LDFLAGS, "tool"])
+            .env("GOBIN", folder)
+            .stderr(Stdio::piped())
+            .output()
+            .context("could not run go install")?;
+        if !output.status.success() {
+            bail!("could not build {names}:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        if !self.complete(folder) {
+            bail!("go install left no {names} in {}", folder.display());
+        }
+        say(&format!("testbed: built {names} in {:.0?}", start.elapsed()));
+        Ok(())
+    }
+}
+
+fn cache() -> PathBuf {
+    target().join("testbed")
+}
+
+/// A binary from the folder that the convention of envtest names.
+fn asset(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?).join(name);
+    path.is_file().then_some(path)
+}
+
+/// The FNV-1a hash: unlike the hasher of std it stays the same from release to release.
+fn fnv1a(parts: &[&[u8]]) -> u64 {
+    parts.iter().flat_map(|part| part.iter()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).lines().next().unwrap_or("no message").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv1a() {
+        assert_eq!(fnv1a(&[b"foo", b"bar"]), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn the_workspace_is_the_parent_of_this_crate() {
+        assert!(workspace().join("Cargo.lock").is_file());
+    }
+}

@@ -1,0 +1,66 @@
+//! A real Kubernetes control plane for the tests of stateward and for people.
+//!
+//! Nothing is mocked where the real thing runs: `kube-apiserver`, `kube-controller-manager`,
+//! `kube-scheduler`, `etcd`, `kubectl`, `helm` and `kwok` are built from their published Go modules
+//! ([`install`]) and started on loopback in a temporary folder ([`Testbed`]). Two things are
+//! played, since they need machines: nodes and pods ([`nodes`], by kwok) and storage
+//! ([`storage`], by a task of ours that does what a CSI provisioner, resizer and kubelet do).
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! if testbed::skipped() {
+//!     return Ok(());
+//! }
+//! let bed = testbed::Testbed::start().await?;
+//! bed.play_storage().await?;
+//! bed.apply(serde_json::json!({
+//!     "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"},
+//! }))
+//! .await?;
+//! assert_eq!(bed.get("/api/v1/namespaces/shop").await?.status, 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | Variable | Effect |
+//! | --- | --- |
+//! | `STATEWARD_TESTBED=skip` | [`skipped`] answers yes, and tests leave themselves out |
+//! | `STATEWARD_TESTBED_KEEP=1` | the temporary folder with all logs stays |
+//! | `KUBEBUILDER_ASSETS` | `kube-apiserver`, `etcd`, `kubectl` are taken from there |
+
+pub mod client;
+pub mod cluster;
+pub mod commands;
+pub mod install;
+pub mod nodes;
+mod ports;
+pub mod process;
+pub mod storage;
+pub mod wait;
+
+pub use client::{Reply, Session};
+pub use cluster::{Builder, Component, Testbed};
+pub use commands::Output;
+pub use install::Tools;
+pub use ports::free_port;
+pub use storage::Storage;
+
+use std::io::Write as _;
+
+/// Whether `STATEWARD_TESTBED=skip` asks to leave out the tests that need a cluster; says so loudly.
+pub fn skipped() -> bool {
+    let skip = std::env::var("STATEWARD_TESTBED").is_ok_and(|value| value == "skip");
+    if skip {
+        let who = std::thread::current().name().unwrap_or("a test").to_owned();
+        say(&format!(
+            "\n!!! SKIPPED: {who} did not run, since STATEWARD_TESTBED=skip leaves out what needs a cluster !!!\n"
+        ));
+    }
+    skip
+}
+
+/// Writes a line to the real standard error, past the capture of the test harness.
+pub(crate) fn say(line: &str) {
+    // A closed standard error is no reason to stop.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
