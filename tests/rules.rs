@@ -1,5 +1,7 @@
 //! Every rule over its fixtures: what it finds stands in a snapshot beside each file.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};

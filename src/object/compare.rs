@@ -23,13 +23,13 @@ pub enum Shape {
     /// a quantity, rounded up to a thousandth by the server's defaults
     Quantity,
     /// a list whose order counts
-    List(&'static Shape),
+    List(&'static Self),
     /// a map
-    Map(&'static Shape),
+    Map(&'static Self),
     /// a struct; absent and `{}` are the same
-    Struct(&'static [(&'static str, Shape)]),
+    Struct(&'static [(&'static str, Self)]),
     /// a pointer to a struct: absent differs from `{}`
-    OptionalStruct(&'static [(&'static str, Shape)]),
+    OptionalStruct(&'static [(&'static str, Self)]),
     /// anything else, compared as it stands
     Opaque,
 }
@@ -254,7 +254,7 @@ fn difference(old: Option<&Value>, new: Option<&Value>, field: Pointer) -> Field
 pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(list) if list.iter().all(|v| v.is_string()) => {
+        Value::Array(list) if list.iter().all(Value::is_string) => {
             list.iter().map(plain).collect::<Vec<_>>().join(",")
         }
         Value::Object(map) if !map.is_empty() && map.values().all(Value::is_string) => map

@@ -11,7 +11,7 @@ use std::str::FromStr;
 /// The largest value that a binary suffix can express.
 const BINARY_CAP: &str = "9223372036854775807";
 /// Fraction digits beyond these cannot change a value rounded up to a nano unit, save as "more".
-const FRACTION_DIGITS: usize = 1000;
+const FRACTION_DIGITS: u16 = 1000;
 
 /// A decimal number: ±digits × 10^exponent, without leading or trailing zero digits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -189,11 +189,12 @@ impl FromStr for Quantity {
             }
             Scale::Binary(_) if whole.len() > BINARY_CAP.len() => Ok(cap(negative)),
             Scale::Binary(power) => {
-                if fraction.len() > FRACTION_DIGITS {
-                    let more = fraction[FRACTION_DIGITS..].bytes().any(|b| b != b'0');
-                    digits.truncate(whole.len() + FRACTION_DIGITS);
+                let most = usize::from(FRACTION_DIGITS);
+                if fraction.len() > most {
+                    let more = fraction[most..].bytes().any(|b| b != b'0');
+                    digits.truncate(whole.len() + most);
                     digits.push(u8::from(more));
-                    exponent = -(FRACTION_DIGITS as i64) - 1;
+                    exponent = -i64::from(FRACTION_DIGITS) - 1;
                 }
                 for _ in 0..power / 10 {
                     digits = multiply(digits, 1024);
@@ -274,15 +275,12 @@ fn round_up(negative: bool, mut digits: Vec<u8>, exponent: i64, least: i64) -> Q
     let more = digits[kept..].iter().any(|digit| *digit != 0);
     digits.truncate(kept);
     if more {
-        match digits.iter().rposition(|digit| *digit != 9) {
-            Some(last) => {
-                digits[last] += 1;
-                digits[last + 1..].fill(0);
-            }
-            None => {
-                digits.fill(0);
-                digits.insert(0, 1);
-            }
+        if let Some(place) = digits.iter().rposition(|digit| *digit != 9) {
+            digits[place] += 1;
+            digits[place + 1..].fill(0);
+        } else {
+            digits.fill(0);
+            digits.insert(0, 1);
         }
     }
     Quantity::normal(negative, digits, least)

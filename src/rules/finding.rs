@@ -1,5 +1,7 @@
 //! What a rule says.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::object::Pointer;
@@ -89,16 +91,16 @@ impl Finding {
         // The field is named once: not again where the sentence already names it.
         let field = self.field.dotted();
         if !field.is_empty() && !self.what.contains(&field) {
-            text.push_str(&format!(" ({field})"));
+            _ = write!(text, " ({field})");
         }
         if !self.why.is_empty() {
             text.push('\n');
             text.push_str(&self.why);
         }
         for (number, step) in self.remedy.iter().enumerate() {
-            text.push_str(&format!("\n  {}. {}", number + 1, step.text));
+            _ = write!(text, "\n  {}. {}", number + 1, step.text);
             if let Some(command) = &step.command {
-                text.push_str(&format!(":\n     {command}"));
+                _ = write!(text, ":\n     {command}");
             }
         }
         text

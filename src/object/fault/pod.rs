@@ -195,7 +195,8 @@ fn one_container(container: &Container<'_>, at: &Pointer, found: &mut Collector<
         let number = port.container_port.unwrap_or(0);
         let host = port.host_port.unwrap_or(0);
         for (key, number, unset) in [("containerPort", number, false), ("hostPort", host, true)] {
-            if !(1..=65535).contains(&number) && !(unset && number == 0) {
+            let legal = (1..=65535).contains(&number) || unset && number == 0;
+            if !legal {
                 let field = at.clone().key(key);
                 let what = format!("{key} {number} of container {whose} is no port");
                 let instead = format!("set {} to 1 … 65535", field.dotted());

@@ -43,13 +43,15 @@ impl Recreation {
         old: &StatefulSet<'_>,
     ) -> Result<Vec<Step>, DecodeError> {
         // A set that the server refuses to create again would be lost.
-        if let Some((_, new)) = change.updated_set() {
-            if let Some(fault) = fault::created(new)?.first() {
-                return Ok(vec![say(format!(
-                    "do not re-create the set as it is: Kubernetes would refuse {}",
-                    fault.field.dotted()
-                ))]);
-            }
+        let faults = match change.updated_set() {
+            Some((_, new)) => fault::created(new)?,
+            None => Vec::new(),
+        };
+        if let Some(fault) = faults.first() {
+            return Ok(vec![say(format!(
+                "do not re-create the set as it is: Kubernetes would refuse {}",
+                fault.field.dotted()
+            ))]);
         }
         let mut steps = Vec::from_iter(rollout_first(change, old)?);
         if change.circumstances.tool.keeper().is_some() {
