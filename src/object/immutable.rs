@@ -152,9 +152,6 @@ fn claim_templates(
         };
         sorted(&old_names) == sorted(&new_names)
     };
-    let unique = |names: &[&str]| {
-        names.iter().enumerate().all(|(index, name)| !names[..index].contains(name))
-    };
     if same_names && old_names != new_names {
         found.push(SpecDifference {
             kind: DifferenceKind::Other,
@@ -165,12 +162,18 @@ fn claim_templates(
             new: Some(new_names.join(", ")),
         });
     }
-    // Templates of one name cannot be told apart by it, so equal lists are paired by place.
-    let by_place = same_names && !(unique(&old_names) && unique(&new_names));
+    // Templates of one name cannot be told apart by it: the second pairs with the second.
+    let nth = |names: &[&str], index: usize| {
+        names[..index].iter().filter(|name| **name == names[index]).count()
+    };
     for (index, template) in news.iter().enumerate() {
         let name = new_names[index];
-        let partner =
-            if by_place { Some(index) } else { old_names.iter().position(|old| *old == name) };
+        let partner = old_names
+            .iter()
+            .enumerate()
+            .filter(|(_, old)| **old == name)
+            .nth(nth(&new_names, index))
+            .map(|(old_index, _)| old_index);
         let field = at.clone().index(index);
         match partner.and_then(|old_index| Some((old_index, olds.get(old_index)?))) {
             Some((old_index, old_template)) => {
@@ -189,8 +192,7 @@ fn claim_templates(
     }
     for (index, name) in old_names.iter().enumerate() {
         let kept = new_names.iter().filter(|new| *new == name).count();
-        let had_before = old_names[..index].iter().filter(|old| *old == name).count();
-        if had_before >= kept {
+        if nth(&old_names, index) >= kept {
             found.push(SpecDifference {
                 kind: DifferenceKind::TemplateRemoved,
                 template: Some((*name).to_owned()),
