@@ -3,6 +3,12 @@
 //! Ratios within one run: every round measures all candidates, and the median over the rounds
 //! counts, so that a busy machine slows all of them alike.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a bench prints rounded figures"
+)]
+
 #[path = "support/ratio.rs"]
 mod ratio;
 

@@ -4,6 +4,12 @@
 //! The server has one thread and the clients another. Rounds alternate between the two servers,
 //! and the ratio of the medians counts.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a bench prints rounded figures"
+)]
+
 #[path = "support/ratio.rs"]
 mod ratio;
 

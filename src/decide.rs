@@ -4,6 +4,7 @@
 mod exemption;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 pub use self::exemption::Exemption;
 use crate::change::{Change, KubernetesVersion, Operation};
@@ -238,15 +239,16 @@ impl Decision {
         };
         let mut text = first.finding.denial(&object);
         for other in denials {
-            text.push_str(&format!("\nalso: {} [{}]", other.finding.what, other.finding.rule));
+            let _ = write!(text, "\nalso: {} [{}]", other.finding.what, other.finding.rule);
         }
         let rule = first.finding.rule;
-        text.push_str(&format!("\n{rule} · stateward explain {rule}"));
+        let _ = write!(text, "\n{rule} · stateward explain {rule}");
         if first.group != Group::Refusal && policy.overrides {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 " · to allow it on purpose: annotations stateward.dev/allow: {rule} and \
                  stateward.dev/allow-reason"
-            ));
+            );
         }
         if let Some(help) = &first.help {
             let parts: Vec<Cow<'_, str>> = [&help.url, &help.contact]
@@ -255,7 +257,7 @@ impl Decision {
                 .map(|part| Cow::Borrowed(part.as_str()))
                 .collect();
             if !parts.is_empty() {
-                text.push_str(&format!("\nhelp: {}", parts.join(" · ")));
+                let _ = write!(text, "\nhelp: {}", parts.join(" · "));
             }
         }
         Some(text)

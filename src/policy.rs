@@ -182,7 +182,10 @@ pub struct Policy {
 
 impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Policy").field("source", &self.source).field("mode", &self.mode).finish()
+        f.debug_struct("Policy")
+            .field("source", &self.source)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }
 
@@ -312,8 +315,8 @@ impl Policy {
     ) -> T {
         self.matching(change, change.objects.any().map(|o| &o.metadata.labels))
             .into_iter()
-            .filter_map(pick)
-            .last()
+            .rev()
+            .find_map(pick)
             .unwrap_or(base)
     }
 

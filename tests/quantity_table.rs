@@ -2,7 +2,7 @@
 //!
 //! The table is made by `tests/testbed/tools/quantity`, which runs Kubernetes' own parser.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+#![expect(clippy::panic, reason = "a test says by a panic what went wrong")]
 
 use serde::Deserialize;
 use stateward::object::Quantity;

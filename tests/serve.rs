@@ -1,5 +1,7 @@
 //! `stateward serve` as a person runs it: what it prints, a policy that changes, SIGTERM.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

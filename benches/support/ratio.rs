@@ -1,6 +1,7 @@
 //! Measuring side by side, and the reviews to measure with.
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
+#![expect(clippy::expect_used, reason = "a bench has nobody to report to")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

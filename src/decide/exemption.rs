@@ -84,7 +84,7 @@ pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
         object.as_ref().is_some_and(|object| test(&object.metadata))
     };
     let Pair { old, new } = &change.objects;
-    if metadata(old, |m| m.is_terminating()) || metadata(new, |m| m.is_terminating()) {
+    if [old, new].into_iter().flatten().any(|object| object.metadata.is_terminating()) {
         return Some(Exemption::Terminating);
     }
     if let (Operation::Update, Some(old), Some(new)) = (change.operation, old, new)

@@ -50,12 +50,14 @@ impl Mutation {
     }
 
     /// Adds or overwrites the member or element at `field`, whose parent is there.
-    pub fn add(&mut self, field: &Pointer, value: Value) {
+    pub fn add(&mut self, field: &Pointer, value: impl Into<Value>) {
+        let value = value.into();
         self.operations.push(json!({"op": "add", "path": field, "value": value}));
     }
 
     /// Overwrites what stands at `field`.
-    pub fn replace(&mut self, field: &Pointer, value: Value) {
+    pub fn replace(&mut self, field: &Pointer, value: impl Into<Value>) {
+        let value = value.into();
         self.operations.push(json!({"op": "replace", "path": field, "value": value}));
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
+use crate::nearest;
 use crate::rules::{self, Action, RULES};
 
 /// Why a policy file cannot be used.
@@ -186,16 +187,12 @@ struct RuleId(&'static str);
 impl<'de> Deserialize<'de> for RuleId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        match rules::by_id(&name) {
-            Some(entry) => Ok(Self(entry.meta.id)),
-            None => {
-                let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
-                Err(de::Error::custom(format!(
-                    "there is no rule \"{name}\"{}",
-                    crate::nearest::hint(&name, &known)
-                )))
-            }
+        if let Some(entry) = rules::by_id(&name) {
+            return Ok(Self(entry.meta.id));
         }
+        let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+        let hint = nearest::hint(&name, &known);
+        Err(de::Error::custom(format!("there is no rule \"{name}\"{hint}")))
     }
 }
 
@@ -258,11 +255,11 @@ impl<'de> Deserialize<'de> for RuleSettings {
                 let mut settings = BTreeMap::new();
                 while let Some(RuleId(id)) = map.next_key()? {
                     let setting: RuleSetting = map.next_value()?;
-                    if let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params) {
-                        if let Err(error) = (entry.compile)(params.clone()) {
-                            let text = format!("parameters of {id}: {error}");
-                            return Err(de::Error::custom(text));
-                        }
+                    if let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params)
+                        && let Err(error) = (entry.compile)(params.clone())
+                    {
+                        let text = format!("parameters of {id}: {error}");
+                        return Err(de::Error::custom(text));
                     }
                     settings.insert(id, setting);
                 }
@@ -319,7 +316,7 @@ impl PolicyFile {
             let (line, column) = error
                 .location()
                 .map_or((0, 0), |location| (location.line() as usize, location.column() as usize));
-            PolicyError { line, column, message: message(&error.without_snippet().to_string()) }
+            PolicyError { line, column, message: message(&error) }
         })
     }
 
@@ -329,17 +326,20 @@ impl PolicyFile {
     }
 }
 
-/// The decoder's sentence without its own "at line …", and with a hint for a misspelt key.
-fn message(text: &str) -> String {
-    let first = text.lines().next().unwrap_or(text);
-    let sentence = first.find(" at line ").map_or(first, |end| &first[..end]);
-    let sentence = sentence.strip_prefix("error: ").unwrap_or(sentence);
-    let mut quoted = sentence.split('`').skip(1).step_by(2);
-    match (sentence.starts_with("unknown field"), quoted.next()) {
-        (true, Some(wrong)) => {
-            let known: Vec<&str> = quoted.collect();
-            format!("there is no key \"{wrong}\" here{}", crate::nearest::hint(wrong, &known))
+/// The decoder's sentence without its own "at line …", and with a hint for a misspelt word.
+fn message(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            format!("there is no key \"{field}\" here{}", nearest::hint(field, expected))
         }
-        _ => sentence.to_owned(),
+        serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => {
+            format!("\"{variant}\" is no value of this key{}", nearest::hint(variant, expected))
+        }
+        other => {
+            let text = other.to_string();
+            let first = text.lines().next().unwrap_or(&text);
+            let sentence = first.find(" at line ").map_or(first, |end| &first[..end]);
+            sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned()
+        }
     }
 }

@@ -53,7 +53,8 @@ impl Rule for PvcExpandClassDisallows {
         }
         let field = crate::object::Pointer::from("/spec/resources/requests/storage");
         let sizes = arrow(Some(&before.text), Some(&after.text));
-        let copy = "or create a bigger claim of a class that allows expansion, and copy the data over";
+        let copy =
+            "or create a bigger claim of a class that allows expansion, and copy the data over";
         if none {
             findings
                 .add(field.clone(), format!("would grow, {sizes}, but has no StorageClass"))

@@ -68,9 +68,8 @@ impl Rule for PvcFractionalOrHuge {
                     _ => (index, None),
                 };
                 let below = "spec/resources/requests/storage";
-                let at = |index| {
-                    Pointer::from(format!("/spec/volumeClaimTemplates/{index}/{below}"))
-                };
+                let at =
+                    |index| Pointer::from(format!("/spec/volumeClaimTemplates/{index}/{below}"));
                 let size = template.spec.storage();
                 if let Some(finding) =
                     sizes(params, change, &at(index), Some(name), old, size, findings)
@@ -146,10 +145,9 @@ fn requested(
         else {
             continue;
         };
-        let after: crate::object::Quantity = size.parse().map_err(|error| DecodeError {
-            field: field.clone(),
-            message: format!("{error}"),
-        })?;
+        let after: crate::object::Quantity = size
+            .parse()
+            .map_err(|error| DecodeError { field: field.clone(), message: format!("{error}") })?;
         if beyond(params, &before.quantity, &after) {
             let subject = format!("claim template {template} ");
             huge(params, change, &field, &subject, &before.text, &size, findings)
@@ -159,11 +157,7 @@ fn requested(
     Ok(())
 }
 
-fn beyond(
-    params: &Params,
-    old: &crate::object::Quantity,
-    new: &crate::object::Quantity,
-) -> bool {
+fn beyond(params: &Params, old: &crate::object::Quantity, new: &crate::object::Quantity) -> bool {
     old.is_positive() && *new > old.times(params.max_growth_factor.get())
 }
 

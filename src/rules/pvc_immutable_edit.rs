@@ -64,7 +64,10 @@ impl Rule for PvcImmutableEdit {
             findings
                 .add(
                     field,
-                    format!("its class annotation would change, {}", arrow(Some(&before), Some(&after))),
+                    format!(
+                        "its class annotation would change, {}",
+                        arrow(Some(&before), Some(&after))
+                    ),
                 )
                 .values(Some(&before), Some(&after))
                 .why("The annotation names the class of a volume that exists already.")
@@ -133,10 +136,8 @@ fn add(change: &Change<'_>, difference: &SpecDifference, findings: &mut Findings
     let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
     let name = difference.field.tokens().skip(1).collect::<Vec<_>>().join(".");
     let unbound = name == "volumeAttributesClassName";
-    let finding = findings.add(
-        difference.field.clone(),
-        format!("{name} would change, {}", arrow(before, after)),
-    );
+    let finding = findings
+        .add(difference.field.clone(), format!("{name} would change, {}", arrow(before, after)));
     finding
         .old_field(difference.old_field.clone())
         .values(before, after)
@@ -147,7 +148,8 @@ fn add(change: &Change<'_>, difference: &SpecDifference, findings: &mut Findings
         })
         .remedy(vec![remedy::keep_old(change, difference)]);
     if unbound {
-        let command = format!("{} describe pvc {}", remedy::kubectl(change), remedy::quoted(&change.name));
+        let command =
+            format!("{} describe pvc {}", remedy::kubectl(change), remedy::quoted(&change.name));
         finding.command("or wait until it is bound; see what it waits for", command);
     } else {
         finding.step("for another kind of volume create a second claim and copy the data over");

@@ -43,10 +43,7 @@ impl Rule for StsServiceName {
                 None | Some("") => "or ",
                 Some(_) => "or, once the new Service is there, ",
             };
-            steps.extend(remedy::otherwise(
-                lead,
-                remedy::recreate(change, old, operations)?,
-            ));
+            steps.extend(remedy::otherwise(lead, remedy::recreate(change, old, operations)?));
             steps.push(remedy::say("each pod takes its new DNS name when it next restarts"));
             findings
                 .add(
@@ -54,9 +51,7 @@ impl Rule for StsServiceName {
                     format!("serviceName would change, {}", arrow(before, after)),
                 )
                 .values(before, after)
-                .why(
-                    "The DNS names of the pods hang on it, and Kubernetes lets no edit change it.",
-                )
+                .why("The DNS names of the pods hang on it, and Kubernetes lets no edit change it.")
                 .remedy(steps);
         }
         Ok(())

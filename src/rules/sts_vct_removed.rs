@@ -51,7 +51,8 @@ impl Rule for StsVctRemoved {
             let mut operations = Vec::new();
             // Where the live pods mount it the template has to change as well.
             let mounted = mounts(old, &names)?;
-            for (field, wanted) in [("/spec/volumeClaimTemplates", true), ("/spec/template", mounted)]
+            for (field, wanted) in
+                [("/spec/volumeClaimTemplates", true), ("/spec/template", mounted)]
             {
                 if wanted {
                     operations.extend(remedy::transplant(change, &field.into(), &field.into())?);

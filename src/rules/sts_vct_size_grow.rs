@@ -43,7 +43,8 @@ impl Rule for StsVctSizeGrow {
             }
             let values = (difference.old.as_deref(), difference.new.as_deref());
             let size = values.1.unwrap_or_default();
-            let what = format!("claim template {template} would grow, {}", arrow(values.0, values.1));
+            let what =
+                format!("claim template {template} would grow, {}", arrow(values.0, values.1));
             let limit = old.resize_max()?.filter(|limit| after > limit.quantity);
             if let Some(limit) = limit {
                 let raise = remedy::run(

@@ -49,7 +49,10 @@ impl Rule for StsVctSizeShrink {
             let finding = findings
                 .add(
                     difference.field.clone(),
-                    format!("claim template {template} would shrink, {}", arrow(values.0, values.1)),
+                    format!(
+                        "claim template {template} would shrink, {}",
+                        arrow(values.0, values.1)
+                    ),
                 )
                 .old_field(difference.old_field.clone())
                 .values(values.0, values.1);

@@ -27,12 +27,12 @@ pub enum LoadPolicyError {
         source: std::io::Error,
     },
     /// the file is no policy
-    #[error("{file}:{source}")]
+    #[error("{file}:{reason}")]
     Parse {
         /// the file
         file: String,
         /// line, column and reason
-        source: PolicyError,
+        reason: PolicyError,
     },
 }
 
@@ -98,19 +98,12 @@ impl Judge {
     }
 }
 
-/// An error with its causes on one line.
+/// An error with its cause on one line.
 fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
-    text
 }
 
 /// Reads and compiles a policy file.
@@ -124,7 +117,7 @@ pub fn load_policy(file: &Path) -> Result<Policy, LoadPolicyError> {
 fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolicyError> {
     let name = file.display().to_string();
     let text = read.map_err(|source| LoadPolicyError::Read { file: name.clone(), source })?;
-    Policy::parse(&text, &name).map_err(|source| LoadPolicyError::Parse { file: name, source })
+    Policy::parse(&text, &name).map_err(|reason| LoadPolicyError::Parse { file: name, reason })
 }
 
 impl Reviewer for Judge {

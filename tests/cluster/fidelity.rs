@@ -188,8 +188,9 @@ fn compare(cases: &[Case], report: &Value) -> Table {
                 case.message.lines().next().unwrap_or_default(),
                 refusals
                     .iter()
-                    .map(|f| format!("{} at {}: {}; ", f["rule"], f["field"], f["message"]))
-                    .collect::<String>(),
+                    .map(|f| format!("{} at {}: {}", f["rule"], f["field"], f["message"]))
+                    .collect::<Vec<_>>()
+                    .join("; "),
                 if not_judged { "not judged" } else { "" },
                 case.old["spec"],
                 case.new["spec"],

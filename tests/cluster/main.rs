@@ -3,6 +3,8 @@
 //! These tests build and start kube-apiserver, kube-controller-manager, etcd, kubectl and helm.
 //! `STATEWARD_TESTBED=skip` leaves them out, and says so.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod anti_affinity;
 mod availability;
 mod deletion;

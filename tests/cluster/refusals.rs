@@ -62,11 +62,11 @@ async fn every_way_of_writing_gets_our_message_with_403() {
             edited["spec"]["template"]["metadata"]["labels"]["tier"] = json!("x");
         }
         // A merge patch of one list is the whole list.
-        let patch = json!({"spec": edited["spec"]});
+        let merge = json!({"spec": edited["spec"]});
         let requests = [
             ("PUT", String::new(), JSON, edited.clone()),
-            ("PATCH", String::new(), MERGE_PATCH, patch.clone()),
-            ("PATCH", String::new(), STRATEGIC_PATCH, patch.clone()),
+            ("PATCH", String::new(), MERGE_PATCH, merge.clone()),
+            ("PATCH", String::new(), STRATEGIC_PATCH, merge.clone()),
             ("PATCH", "fieldManager=other&force=true".to_owned(), APPLY_PATCH, edited.clone()),
         ];
         for (method, query, content_type, body) in requests {

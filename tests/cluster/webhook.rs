@@ -14,7 +14,6 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Webhook {
     pub(crate) certs: PathBuf,
     pub(crate) port: u16,
-    pub(crate) health: u16,
     _process: Process,
     _folder: tempfile::TempDir,
 }
@@ -51,7 +50,7 @@ impl Webhook {
         })
         .await
         .unwrap_or_else(|error| panic!("{error:#}\n{}", process.tail()));
-        Self { certs, port, health, _process: process, _folder: folder }
+        Self { certs, port, _process: process, _folder: folder }
     }
 
     /// Both webhook configurations, as `stateward manifests` prints them.
