@@ -336,3 +336,67 @@ pub fn arrow(old: Option<&str>, new: Option<&str>) -> String {
     };
     format!("{} → {}", shown(old), shown(new))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(old: &[(&str, &str)], new: &[(&str, &str)]) -> Vec<(DifferenceKind, String, String)> {
+        let document = |templates: &[(&str, &str)]| {
+            let list: Vec<String> = templates
+                .iter()
+                .map(|(name, size)| {
+                    format!(
+                        r#"{{"metadata":{{"name":"{name}"}},
+                            "spec":{{"resources":{{"requests":{{"storage":"{size}"}}}}}}}}"#
+                    )
+                })
+                .collect();
+            format!(r#"{{"spec":{{"volumeClaimTemplates":[{}]}}}}"#, list.join(","))
+        };
+        let (old, new) = (document(old), document(new));
+        let set = |document| StatefulSet::decode(&Object::decode(document).unwrap()).unwrap();
+        statefulset(&set(&old), &set(&new))
+            .unwrap()
+            .into_iter()
+            .map(|found| (found.kind, found.old_field.to_string(), found.field.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn a_template_is_found_again_in_another_place() {
+        let at = "/spec/volumeClaimTemplates";
+        let size = "spec/resources/requests/storage";
+        assert_eq!(
+            found(&[("a", "1Gi"), ("b", "1Gi")], &[("new", "1Gi"), ("b", "2Gi")]),
+            [
+                (DifferenceKind::TemplateAdded, at.to_owned(), format!("{at}/0")),
+                (
+                    DifferenceKind::TemplateStorage,
+                    format!("{at}/1/{size}"),
+                    format!("{at}/1/{size}")
+                ),
+                (DifferenceKind::TemplateRemoved, format!("{at}/0"), at.to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn twins_are_told_apart_by_their_order() {
+        let kinds = |old: &[(&str, &str)], new: &[(&str, &str)]| -> Vec<DifferenceKind> {
+            found(old, new).into_iter().map(|(kind, ..)| kind).collect()
+        };
+        let (one, two) = ([("a", "1Gi")], [("a", "1Gi"), ("a", "1Gi")]);
+        assert_eq!(kinds(&one, &two), [DifferenceKind::TemplateAdded]);
+        assert_eq!(kinds(&two, &one), [DifferenceKind::TemplateRemoved]);
+        assert_eq!(kinds(&two, &two), []);
+        assert_eq!(kinds(&two, &[("a", "1Gi"), ("a", "2Gi")]), [DifferenceKind::TemplateStorage]);
+    }
+
+    #[test]
+    fn a_changed_order_is_a_difference() {
+        let (ab, ba) = ([("a", "1Gi"), ("b", "1Gi")], [("b", "1Gi"), ("a", "1Gi")]);
+        let at = "/spec/volumeClaimTemplates".to_owned();
+        assert_eq!(found(&ab, &ba), [(DifferenceKind::Other, at.clone(), at)]);
+    }
+}

@@ -147,7 +147,7 @@ pub fn replace_pods(change: &Change<'_>, set: &StatefulSet<'_>) -> Vec<Step> {
     let kubectl = kubectl(change);
     let pod = format!("{}-$i", quoted(&change.name));
     vec![run(
-        "restart its pods, deleting each once the one before is ready again",
+        "delete its pods one at a time, each once the one before is ready; they restart",
         format!(
             "for i in {ordinals}; do {kubectl} delete pod {pod} && \
              {kubectl} wait --for=create pod/{pod} --timeout=5m && \
