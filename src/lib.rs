@@ -4,9 +4,10 @@
 //! The modules in reading order: an [`object`] is a borrowed view of a manifest; a [`change`] is an
 //! operation with its old and new object; [`facts`] are what is known besides. [`rules`] find fault
 //! with a change, [`mutations`] put defaults into it, the [`policy`] says what is done, and
-//! [`mod@decide`] brings them together. Around that pure core stand the shells: [`review`] is the
-//! wire form of the API server, [`webhook`] the server that speaks it, [`manifest`] reads files,
-//! [`mod@check`] judges them, [`report`] prints findings, and [`cli`] is the command line.
+//! [`mod@decide`] brings them together; [`resize`] decides how volumes grow. Around that pure core
+//! stand the shells: [`review`] is the wire form of the API server, [`webhook`] the server that
+//! speaks it, [`manifest`] reads files, [`mod@check`] judges them, [`report`] prints findings, and
+//! [`cli`] is the command line.
 
 pub mod object;
 
@@ -20,6 +21,8 @@ pub mod mutations;
 pub mod policy;
 
 pub mod decide;
+
+pub mod resize;
 
 pub mod review;
 

@@ -1,0 +1,378 @@
+//! What is to be done next.
+//!
+//! [`step`] is pure and total: the same cluster, record and time give the same [`Action`]. It is
+//! asked again after every action, from what is then observed, so an action is never part of a
+//! script: a process may end between any two of them, and whoever comes next goes on.
+//!
+//! No action deletes a claim, and the one that deletes a set carries the UID and the
+//! resourceVersion that the record names; it always orphans.
+
+mod fence;
+mod gap;
+mod grow;
+mod request;
+mod settle;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Observed, Set};
+use super::record::{Ended, Phase, Reason, Record, Retention, Row, Standing, Status, Word};
+use crate::facts::Fact;
+use crate::object::Quantity;
+
+/// Every interval, so that tests need not wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// the longest rest before the cluster is looked at again
+    pub resync: SignedDuration,
+    /// the longest rest while a set is away
+    pub gap_resync: SignedDuration,
+    /// how old pods and revision must be before the set is deleted
+    pub just_changed: SignedDuration,
+    /// how long a fence may take to hold
+    pub fence_bound: SignedDuration,
+    /// how many fences may fail, and how many times somebody may re-create the set too small
+    pub tries: u32,
+    /// how long a CREATE that was sent may still land
+    pub create_quarantine: SignedDuration,
+    /// how long a refused CREATE is tried with the sizes asked
+    pub create_asked: SignedDuration,
+    /// after how long of refusal a person may leave the set absent
+    pub leave_absent: SignedDuration,
+    /// how long a set may be gone before a resize of it ends
+    pub set_gone: SignedDuration,
+    /// how long the snapshot of a set that somebody deleted is kept
+    pub keep_snapshot: SignedDuration,
+    /// the longest snapshot, in bytes
+    pub snapshot_limit: usize,
+    /// whether a request by annotation needs a proven right to grow claims
+    pub authorize_claims: bool,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            resync: SignedDuration::from_secs(30),
+            gap_resync: SignedDuration::from_secs(2),
+            just_changed: SignedDuration::from_secs(30),
+            fence_bound: SignedDuration::from_secs(60),
+            tries: 3,
+            create_quarantine: SignedDuration::from_secs(120),
+            create_asked: SignedDuration::from_secs(120),
+            leave_absent: SignedDuration::from_secs(300),
+            set_gone: SignedDuration::from_secs(600),
+            keep_snapshot: SignedDuration::from_hours(24),
+            snapshot_limit: 700 * 1024,
+            authorize_claims: true,
+        }
+    }
+}
+
+/// What is to be done next. Every patch tests the object's UID and each value that it replaces;
+/// every write of the record tests the resourceVersion at which the record was read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// nothing, until something changes or this long has passed
+    Wait {
+        /// how long
+        after: SignedDuration,
+    },
+    /// read everything anew, past every cache, beginning with the set
+    Refresh,
+    /// send the dry runs of DELETE and CREATE
+    DryRun,
+    /// create the record, with an empty spec, named after the set
+    CreateRecord,
+    /// write `/status`
+    WriteStatus(Box<Status>),
+    /// put our finalizer on the record
+    AddFinalizer,
+    /// take our finalizer off the record
+    RemoveFinalizer,
+    /// raise a claim's request
+    GrowClaim {
+        /// its name
+        claim: String,
+        /// its UID
+        uid: String,
+        /// its request, which the patch tests
+        from: Quantity,
+        /// the request to write
+        to: Quantity,
+        /// its `resize-id`, which the patch tests: a patch that arrives twice fails the second time
+        had_id: Option<String>,
+        /// the `resize-id` to write
+        id: String,
+    },
+    /// remove an owner reference from a claim above the ordinals
+    FreeClaim {
+        /// its name
+        claim: String,
+        /// its UID
+        uid: String,
+        /// the owner's UID
+        owner: String,
+    },
+    /// evict a pod, with its UID as precondition
+    Evict {
+        /// its name
+        pod: String,
+        /// its UID
+        uid: String,
+    },
+    /// set both retention fields to `Retain`
+    Fence {
+        /// the set's UID
+        uid: String,
+        /// the retention that the patch tests
+        from: Retention,
+    },
+    /// put retention back
+    RestoreRetention {
+        /// the set's UID
+        uid: String,
+        /// the retention before the fence
+        to: Retention,
+    },
+    /// change the set's resourceVersion, so that a DELETE on its way fails
+    Touch {
+        /// the set's UID
+        uid: String,
+        /// its `resize-id`, which the patch tests
+        had: Option<String>,
+        /// the `resize-id` to write; none removes it
+        id: Option<String>,
+    },
+    /// delete the set and orphan what it owns
+    Delete {
+        /// precondition
+        uid: String,
+        /// precondition
+        resource_version: String,
+    },
+    /// create the set from the snapshot
+    Create {
+        /// as the record holds it
+        snapshot: String,
+        /// claim template → size to raise it to; empty keeps the old template
+        sizes: BTreeMap<String, String>,
+        /// `resize-id`
+        id: String,
+    },
+    /// put partition and retention back, in one patch
+    Open {
+        /// the set's UID
+        uid: String,
+        /// the partition that the patch tests, and the one to write; none leaves it alone
+        partition: Option<(i64, Option<i64>)>,
+        /// the retention to write in place of `Retain`; none leaves it alone
+        retention: Option<Retention>,
+    },
+    /// put the snapshot's managedFields back, where nobody but us stands in them
+    RestoreManagers {
+        /// the set's UID
+        uid: String,
+    },
+    /// remove `resize-requested`
+    ClearRequest {
+        /// the set's UID
+        uid: String,
+        /// its value, which the patch tests
+        value: BTreeMap<String, String>,
+    },
+}
+
+/// One decision's input, with the sizes asked already read.
+pub struct View<'a> {
+    /// the cluster
+    pub observed: &'a Observed,
+    /// the record
+    pub record: &'a Record,
+    /// the time
+    pub now: Timestamp,
+    /// every interval
+    pub parameters: &'a Parameters,
+    /// claim template → size asked; empty before a request is acted on
+    pub targets: BTreeMap<String, Quantity>,
+}
+
+/// What is to be done next for one set and its record.
+pub fn step(
+    observed: &Observed,
+    record: Option<&Record>,
+    now: Timestamp,
+    parameters: &Parameters,
+) -> Action {
+    let Some(record) = record else { return request::without_record(observed, parameters) };
+    let view = View::new(observed, record, now, parameters);
+    let Fact::Known(set) = &observed.set else { return view.wait() };
+    if matches!(&observed.namespace, Fact::Known(namespace) if namespace.terminating) {
+        return settle::namespace_terminates(&view);
+    }
+    match &record.status.phase {
+        Phase::Requested => request::begin(&view, set.as_ref()),
+        Phase::Growing => grow::growing(&view, set.as_ref()),
+        Phase::ClaimsGrown => fence::claims_grown(&view, set.as_ref()),
+        Phase::Fenced => fence::fenced(&view, set.as_ref()),
+        Phase::Deleting | Phase::Creating => gap::recover(&view, set.as_ref()),
+        Phase::Adopting => settle::adopting(&view, set.as_ref()),
+        Phase::Verifying => settle::verifying(&view, set.as_ref()),
+        Phase::Complete | Phase::Aborted | Phase::Conflict | Phase::Degraded => {
+            settle::over(&view, set.as_ref())
+        }
+        Phase::Unknown(_) => gap::close_only(&view, set.as_ref()),
+    }
+}
+
+impl<'a> View<'a> {
+    /// Reads the sizes asked from the record.
+    pub fn new(
+        observed: &'a Observed,
+        record: &'a Record,
+        now: Timestamp,
+        parameters: &'a Parameters,
+    ) -> Self {
+        let targets = record.status.acting.iter().flat_map(|acting| &acting.targets);
+        let targets =
+            targets.filter_map(|(name, size)| Some((name.clone(), size.parse().ok()?))).collect();
+        Self { observed, record, now, parameters, targets }
+    }
+
+    fn status(&self) -> &Status {
+        &self.record.status
+    }
+
+    /// How long ago something was; for ever where it never was.
+    pub fn elapsed(&self, since: Option<Timestamp>) -> SignedDuration {
+        since.map_or(SignedDuration::MAX, |since| self.now.duration_since(since))
+    }
+
+    /// The `resize-id` that our patches write on claims.
+    pub fn claim_id(&self) -> String {
+        let number = self.status().acting.as_ref().map_or(0, |acting| acting.number);
+        format!("{}/{number}", self.record.uid)
+    }
+
+    /// The `resize-id` of the set that this attempt creates.
+    pub fn set_id(&self) -> Option<String> {
+        let replaced = self.status().attempt.set_uid.as_ref()?;
+        Some(format!("{}/{replaced}", self.record.uid))
+    }
+
+    fn wait(&self) -> Action {
+        Action::Wait { after: self.parameters.resync }
+    }
+
+    fn wait_in_gap(&self) -> Action {
+        Action::Wait { after: self.parameters.gap_resync }
+    }
+
+    /// Writes the status as `change` leaves it.
+    fn write(&self, change: impl FnOnce(&mut Status)) -> Action {
+        let mut status = self.status().clone();
+        change(&mut status);
+        status.refresh_conditions(self.record.generation, self.now);
+        Action::WriteStatus(Box::new(status))
+    }
+
+    /// Goes to another phase.
+    fn enter(&self, phase: Phase, change: impl FnOnce(&mut Status)) -> Action {
+        self.write(|status| {
+            status.phase = phase;
+            status.standing = None;
+            change(status);
+        })
+    }
+
+    /// Rests, and says why where the record does not say so yet.
+    fn rest(&self, standing: Standing) -> Action {
+        if self.status().standing.as_ref() == Some(&standing) {
+            return self.wait();
+        }
+        self.write(|status| status.standing = Some(standing))
+    }
+
+    fn waiting(&self, reason: Reason, detail: impl Into<String>) -> Action {
+        self.rest(Standing { word: Word::Waiting, reason, detail: detail.into() })
+    }
+
+    fn blocked(&self, reason: Reason, detail: impl Into<String>) -> Action {
+        self.rest(Standing { word: Word::Blocked, reason, detail: detail.into() })
+    }
+
+    /// Ends the request. The snapshot goes, unless it is all that is left of the set.
+    fn end(&self, phase: Phase, reason: Reason, detail: impl Into<String>) -> Action {
+        let detail = detail.into();
+        self.write(|status| {
+            if reason != Reason::DeletedByOther {
+                status.snapshot = None;
+            }
+            status.phase = phase.clone();
+            status.standing = Some(Standing { word: Word::Ended, reason: reason.clone(), detail });
+            let generation = status.acting.as_ref().map_or(0, |acting| acting.generation);
+            status.push_result(Ended { phase, reason, at: self.now, generation });
+        })
+    }
+
+    /// Whether the request being acted on is to end.
+    fn abort_requested(&self) -> bool {
+        let acting = self.status().acting.as_ref().map_or(0, |acting| acting.generation);
+        self.record.deleting || self.record.spec.abort.is_some_and(|ends| ends >= acting)
+    }
+
+    fn paused(&self, set: &Set) -> bool {
+        self.record.spec.paused || set.paused
+    }
+
+    /// Puts retention back, where the fence changed it and nobody else wrote it since. Nothing
+    /// where there is nothing to put back; in doubt `Retain` stays.
+    fn undo_fence(&self, set: &Set) -> Option<Action> {
+        let to = self.status().attempt.retention?;
+        let ours = set.retention == Retention::RETAIN && to != Retention::RETAIN;
+        let untouched = matches!(set.retention_written, Fact::Known(false));
+        (ours && untouched && !set.terminating)
+            .then(|| Action::RestoreRetention { uid: set.uid.clone(), to })
+    }
+
+    /// The set is not there although nothing of ours deleted it.
+    fn set_gone(&self) -> Action {
+        let since = self.status().attempt.gone_since;
+        if since.is_none() {
+            return self.write(|status| {
+                status.attempt.gone_since = Some(self.now);
+                status.standing = Some(Standing {
+                    word: Word::Waiting,
+                    reason: Reason::SetGone,
+                    detail: String::new(),
+                });
+            });
+        }
+        if self.elapsed(since) >= self.parameters.set_gone || self.abort_requested() {
+            return self.end(Phase::Aborted, Reason::DeletedByOther, "");
+        }
+        self.wait()
+    }
+
+    /// One row per claim of the request, keeping what earlier rows remember.
+    fn rows(&self) -> Vec<Row> {
+        let claims = super::gate::claims(self).unwrap_or_default();
+        let row = |name: &str| self.status().claims.iter().find(|row| row.name == name);
+        claims
+            .into_iter()
+            .map(|(claim, asked)| {
+                let target = asked.to_string();
+                match row(&claim.name) {
+                    Some(row) if row.target == target => row.clone(),
+                    _ => Row {
+                        name: claim.name.clone(),
+                        from: claim.request.to_string(),
+                        target,
+                        evicted: None,
+                    },
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,239 @@
+//! From grown claims to a set that is safe to delete, and every way back.
+
+use super::grow::{self, Claims, waiting};
+use super::{Action, View, request, settle};
+use crate::facts::Fact;
+use crate::resize::gate;
+use crate::resize::observed::{Revision, Set};
+use crate::resize::record::{Attempt, Phase, Reason, Retention, RevisionName, Word};
+
+/// In the phase ClaimsGrown: the resize may rest here for as long as it likes.
+pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
+    let Some(set) = set else { return release(view).unwrap_or_else(|| view.set_gone()) };
+    // An undo that was interrupted, or that answers a late write of our own fence.
+    if let Some(action) = view.undo_fence(set) {
+        return action;
+    }
+    if let Some(action) = request::changed(view, set) {
+        return action;
+    }
+    if view.paused(set) {
+        return release(view).unwrap_or_else(|| view.blocked(Reason::Paused, ""));
+    }
+    match grow::claims(view, set) {
+        Claims::Act(action) => return action,
+        Claims::Failed(reason, claim) => return view.end(Phase::Degraded, reason, claim),
+        Claims::Rest(standing) => return release(view).unwrap_or_else(|| view.rest(standing)),
+        Claims::Grown => {}
+    }
+    match grow::evict(view, set) {
+        Ok(Some(action)) => return action,
+        Ok(None) => {}
+        Err(claim) => return view.end(Phase::Degraded, Reason::NodeResize, claim),
+    }
+    if gate::templates_reach(set, &view.targets) {
+        // The template tells the truth already: only what is left of the request is cleared.
+        return view.enter(Phase::Verifying, |status| {
+            status.attempt.new_uid = Some(set.uid.clone());
+        });
+    }
+    if view.record.spec.hold == Some(Phase::ClaimsGrown) {
+        return release(view).unwrap_or_else(|| view.waiting(Reason::Held, ""));
+    }
+    match touch_gate(view, set) {
+        Gate::Ask(action) => action,
+        Gate::Shut(standing) => release(view).unwrap_or_else(|| view.rest(standing)),
+        Gate::Open if view.record.finalizer => view.enter(Phase::Fenced, |status| {
+            status.attempt = Attempt {
+                set_uid: Some(set.uid.clone()),
+                retention: Some(set.retention),
+                fence_since: Some(view.now),
+                fences: status.attempt.fences,
+                replaced: status.attempt.replaced,
+                ..Attempt::default()
+            };
+        }),
+        Gate::Open => Action::AddFinalizer,
+    }
+}
+
+/// Whether the set may be touched.
+enum Gate {
+    /// it may
+    Open,
+    /// something must be read first
+    Ask(Action),
+    /// it may not
+    Shut(crate::resize::record::Standing),
+}
+
+/// All checks of the gate, from fresh reads; the cheap ones first, dry runs only when the rest
+/// is well.
+fn touch_gate(view: &View<'_>, set: &Set) -> Gate {
+    let checks = gate::set(view, set);
+    let shut = gate::worst(&checks);
+    let Some(standing) = shut else {
+        return if view.observed.fresh { Gate::Open } else { Gate::Ask(Action::Refresh) };
+    };
+    let others = checks.iter().filter(|check| check.outcome != gate::Outcome::Ok);
+    let unread = matches!(&view.observed.dry_runs, Fact::Unknown(_));
+    if unread && others.count() == DRY_RUNS {
+        return Gate::Ask(if view.observed.fresh { Action::DryRun } else { Action::Refresh });
+    }
+    if !view.observed.fresh {
+        return Gate::Ask(Action::Refresh);
+    }
+    Gate::Shut(standing)
+}
+
+/// How many checks are answered by dry runs.
+const DRY_RUNS: usize = 3;
+
+/// The record's finalizer goes where nothing is fenced.
+fn release(view: &View<'_>) -> Option<Action> {
+    view.record.finalizer.then_some(Action::RemoveFinalizer)
+}
+
+/// In the phase Fenced.
+pub(super) fn fenced(view: &View<'_>, set: Option<&Set>) -> Action {
+    let attempt = &view.status().attempt;
+    let Some(set) = set else { return view.set_gone() };
+    if attempt.set_uid.as_ref() != Some(&set.uid) {
+        return settle::another_set(view, set);
+    }
+    if set.terminating {
+        return view.waiting(Reason::SetTerminating, "");
+    }
+    if view.abort_requested() {
+        let ended = || view.end(Phase::Aborted, Reason::AbortRequested, "");
+        return view.undo_fence(set).unwrap_or_else(ended);
+    }
+    if withdrawn(view, set) {
+        let ended = || view.end(Phase::Aborted, Reason::Withdrawn, "");
+        return view.undo_fence(set).unwrap_or_else(ended);
+    }
+    if view.paused(set) || view.record.spec.hold == Some(Phase::ClaimsGrown) {
+        return step_aside(view, set, attempt.fences);
+    }
+    let late = view.elapsed(attempt.fence_since) >= view.parameters.fence_bound;
+    let open = gate::worst(&gate::fence(view, set));
+    if let Some(standing) = open {
+        if late {
+            return fence_failed(view, set);
+        }
+        if set.retention != Retention::RETAIN {
+            return Action::Fence { uid: set.uid.clone(), from: set.retention };
+        }
+        if !view.observed.fresh {
+            return Action::Refresh;
+        }
+        return free_leftover(view, set).unwrap_or_else(|| view.rest(standing));
+    }
+    match touch_gate(view, set) {
+        Gate::Ask(action) => action,
+        Gate::Open => begin_delete(view, set),
+        // Our own patch of retention makes a rollout look under way for a moment.
+        Gate::Shut(standing) if standing.word == Word::Waiting && !late => view.rest(standing),
+        Gate::Shut(_) => step_aside(view, set, attempt.fences),
+    }
+}
+
+fn withdrawn(view: &View<'_>, set: &Set) -> bool {
+    let acting = view.status().acting.as_ref();
+    acting.is_some_and(|acting| acting.withdrawable) && set.requested.is_empty()
+}
+
+/// Phase and snapshot in one write, with the only resourceVersion at which a DELETE is sent.
+fn begin_delete(view: &View<'_>, set: &Set) -> Action {
+    let Some(revision) = update_revision(view, set) else {
+        return view.rest(waiting(Reason::NotObserved, "update revision"));
+    };
+    view.enter(Phase::Deleting, |status| {
+        status.snapshot = Some(set.snapshot.clone());
+        status.attempt.resource_version = Some(set.resource_version.clone());
+        status.attempt.partition = set.partition;
+        status.attempt.revision = Some(revision);
+    })
+}
+
+fn update_revision(view: &View<'_>, set: &Set) -> Option<RevisionName> {
+    let Fact::Known(revisions) = &view.observed.revisions else { return None };
+    let named = |revision: &&Revision| revision.id.name == set.update_revision;
+    revisions.iter().find(named).map(|revision| revision.id.clone())
+}
+
+/// Claims above the ordinals are nobody's business but ours: the StatefulSet controller does not
+/// look at them.
+fn free_leftover(view: &View<'_>, set: &Set) -> Option<Action> {
+    let Fact::Known(claims) = &view.observed.claims else { return None };
+    let leftover = claims.iter().find(|claim| {
+        !set.ordinals().contains(&claim.ordinal) && !claim.owners.is_empty() && !claim.terminating
+    })?;
+    Some(Action::FreeClaim {
+        claim: leftover.name.clone(),
+        uid: leftover.uid.clone(),
+        owner: leftover.owners.first()?.clone(),
+    })
+}
+
+/// The fence did not hold in time.
+fn fence_failed(view: &View<'_>, set: &Set) -> Action {
+    let fences = view.status().attempt.fences + 1;
+    if fences >= view.parameters.tries {
+        let ended = || view.end(Phase::Conflict, Reason::FenceNeverHeld, "");
+        return view.undo_fence(set).unwrap_or_else(ended);
+    }
+    step_aside(view, set, fences)
+}
+
+/// Back to ClaimsGrown, with retention as it was.
+fn step_aside(view: &View<'_>, set: &Set, fences: u32) -> Action {
+    view.undo_fence(set).unwrap_or_else(|| {
+        view.enter(Phase::ClaimsGrown, |status| {
+            status.attempt.fences = fences;
+            status.attempt.fence_since = None;
+        })
+    })
+}
+
+/// The old set lives and a DELETE may have been sent: delete it, or step back.
+pub(super) fn old_set_lives(view: &View<'_>, set: &Set) -> Action {
+    let attempt = &view.status().attempt;
+    let same = attempt.resource_version.as_ref() == Some(&set.resource_version);
+    let stop = view.abort_requested()
+        || view.paused(set)
+        || view.record.spec.hold == Some(Phase::ClaimsGrown)
+        || withdrawn(view, set);
+    if !stop && gate::worst(&gate::fence(view, set)).is_none() {
+        match touch_gate(view, set) {
+            Gate::Ask(action) => return action,
+            Gate::Open if same => {
+                return Action::Delete {
+                    uid: set.uid.clone(),
+                    resource_version: set.resource_version.clone(),
+                };
+            }
+            // Any DELETE that was sent fails on its resourceVersion; a new one needs a new snapshot.
+            Gate::Open => return begin_delete(view, set),
+            Gate::Shut(_) => {}
+        }
+    }
+    if !view.observed.fresh {
+        return Action::Refresh;
+    }
+    step_back(view, set, same)
+}
+
+/// Only once the set's resourceVersion has changed can no DELETE commit any more; the snapshot
+/// stays until then.
+fn step_back(view: &View<'_>, set: &Set, same: bool) -> Action {
+    if same {
+        let ours = view.set_id();
+        let id = if set.resize_id == ours { None } else { ours };
+        return Action::Touch { uid: set.uid.clone(), had: set.resize_id.clone(), id };
+    }
+    view.enter(Phase::Fenced, |status| {
+        status.snapshot = None;
+        status.attempt.resource_version = None;
+    })
+}

@@ -1,0 +1,173 @@
+//! The gap, and the table of recovery (protocol §8).
+
+use std::collections::BTreeMap;
+
+use super::{Action, View, fence};
+use crate::facts::Fact;
+use crate::resize::gate;
+use crate::resize::observed::{Revision, Set};
+use crate::resize::record::{Attempt, Phase, Reason};
+
+/// What stands under the name of the set, seen from an attempt that may have deleted it.
+enum Stands<'s> {
+    /// the old set, as it was
+    Old(&'s Set),
+    /// a set that is going away
+    Terminating,
+    /// nothing
+    Nothing,
+    /// the set that this attempt created
+    Ours(&'s Set),
+    /// a set that another attempt created, landed late
+    OtherAttempts(&'s Set),
+    /// a set that somebody else created, large enough
+    TheirsLarge(&'s Set),
+    /// a set that somebody else created with an old template
+    TheirsSmall(&'s Set),
+}
+
+fn stands<'s>(view: &View<'_>, set: Option<&'s Set>) -> Stands<'s> {
+    let Some(set) = set else { return Stands::Nothing };
+    let old = view.status().attempt.set_uid.as_ref() == Some(&set.uid);
+    match &set.resize_id {
+        _ if set.terminating => Stands::Terminating,
+        _ if old => Stands::Old(set),
+        Some(id) if view.set_id().as_ref() == Some(id) => Stands::Ours(set),
+        Some(_) => Stands::OtherAttempts(set),
+        None if gate::templates_reach(set, &view.targets) => Stands::TheirsLarge(set),
+        None => Stands::TheirsSmall(set),
+    }
+}
+
+/// In the phases Deleting and Creating.
+pub(super) fn recover(view: &View<'_>, set: Option<&Set>) -> Action {
+    match stands(view, set) {
+        Stands::Old(set) => fence::old_set_lives(view, set),
+        // The garbage collector may take minutes when the controller manager is down.
+        Stands::Terminating => view.wait_in_gap(),
+        Stands::Nothing => close(view),
+        Stands::Ours(set) => adopt(view, set, true),
+        Stands::OtherAttempts(set) => view.end(
+            Phase::Conflict,
+            Reason::LateDuplicate,
+            set.resize_id.clone().unwrap_or_default(),
+        ),
+        Stands::TheirsLarge(set) => adopt(view, set, false),
+        Stands::TheirsSmall(set) => replaced(view, set),
+    }
+}
+
+/// Who deleted the set that is gone.
+enum Origin {
+    /// our DELETE is known as committed, or the set's revision was orphaned
+    Ours,
+    /// somebody's cascading delete won
+    Other,
+    /// not yet read
+    Unread,
+}
+
+/// A cascading delete takes the revision along or leaves it to a dead owner; an orphan delete
+/// leaves it without one, and a set that shares the pods' labels may have adopted it since.
+fn origin(view: &View<'_>) -> Origin {
+    let attempt = &view.status().attempt;
+    if attempt.set_uid.is_some() && view.observed.memory.deleted == attempt.set_uid {
+        return Origin::Ours;
+    }
+    let (Fact::Known(revisions), Some(expected), true) =
+        (&view.observed.revisions, &attempt.revision, view.observed.fresh)
+    else {
+        return Origin::Unread;
+    };
+    let named = |revision: &&Revision| revision.id.uid == expected.uid;
+    match revisions.iter().find(named).map(|revision| &revision.owner) {
+        Some(None | Some((_, true))) => Origin::Ours,
+        Some(Some((_, false))) | None => Origin::Other,
+    }
+}
+
+/// Nothing stands there: the gap is closed, whatever is paused, blocked or limited.
+fn close(view: &View<'_>) -> Action {
+    let refused = view.status().attempt.refused_since;
+    let leave = view.record.spec.leave_absent
+        && refused.is_some()
+        && view.elapsed(refused) >= view.parameters.leave_absent;
+    if leave {
+        return view.end(Phase::Aborted, Reason::LeftAbsent, "");
+    }
+    match origin(view) {
+        Origin::Unread if view.observed.fresh => view.wait_in_gap(),
+        Origin::Unread => Action::Refresh,
+        Origin::Other => view.end(Phase::Aborted, Reason::DeletedByOther, ""),
+        Origin::Ours => create(view),
+    }
+}
+
+/// CREATE, with the sizes asked for as long as that is not refused for too long.
+fn create(view: &View<'_>) -> Action {
+    let status = view.status();
+    let memory = &view.observed.memory;
+    // Once a CREATE was refused the record learns since when. Not before: nothing is written
+    // between DELETE and CREATE. And not at any price: a set matters more than its record.
+    if memory.create_refused.is_some()
+        && status.attempt.refused_since.is_none()
+        && !memory.record_unwritable
+    {
+        return view.enter(Phase::Creating, |status| {
+            status.attempt.refused_since = Some(view.now);
+            status.last_create = Some(view.now);
+        });
+    }
+    let (Some(snapshot), Some(id)) = (&status.snapshot, view.set_id()) else {
+        return view.wait_in_gap();
+    };
+    let since = status.attempt.refused_since;
+    let old = view.abort_requested()
+        || since.is_some() && view.elapsed(since) >= view.parameters.create_asked;
+    let sizes = match &status.acting {
+        Some(acting) if !old => acting.targets.clone(),
+        _ => BTreeMap::new(),
+    };
+    Action::Create { snapshot: snapshot.clone(), sizes, id }
+}
+
+/// The set is back.
+fn adopt(view: &View<'_>, set: &Set, ours: bool) -> Action {
+    view.enter(Phase::Adopting, |status| {
+        status.last_create = Some(view.now);
+        status.attempt.new_uid = Some(set.uid.clone());
+        status.attempt.ours = ours;
+        if !ours {
+            // Its retention and partition are what its creator wrote.
+            status.attempt.retention = None;
+            status.snapshot = None;
+        }
+    })
+}
+
+/// Somebody re-created the set with its old template: once more from the gate, three times.
+fn replaced(view: &View<'_>, set: &Set) -> Action {
+    let replaced = view.status().attempt.replaced + 1;
+    if replaced >= view.parameters.tries {
+        return view.end(Phase::Conflict, Reason::TooSmallAgain, "");
+    }
+    view.enter(Phase::ClaimsGrown, |status| {
+        status.snapshot = None;
+        status.last_create = Some(view.now);
+        status.attempt = Attempt { set_uid: Some(set.uid.clone()), replaced, ..Attempt::default() };
+        if let Some(acting) = &mut status.acting {
+            acting.set_uid = set.uid.clone();
+        }
+    })
+}
+
+/// A phase that this version does not know: an open gap is closed, and nothing else is done.
+pub(super) fn close_only(view: &View<'_>, set: Option<&Set>) -> Action {
+    match set {
+        None if view.status().snapshot.is_some() => match close(view) {
+            action @ (Action::Create { .. } | Action::Refresh) => action,
+            _ => view.wait_in_gap(),
+        },
+        _ => view.wait(),
+    }
+}

@@ -1,0 +1,137 @@
+//! Growing claims: at once, whatever the state of pods, rollouts and sibling claims.
+
+use super::{Action, View, request};
+use crate::facts::Fact;
+use crate::resize::gate::{self, Growth};
+use crate::resize::observed::Set;
+use crate::resize::record::{Phase, Reason, Row, Standing, Word};
+
+/// What the claims ask for.
+pub(super) enum Claims {
+    /// something to write
+    Act(Action),
+    /// the request cannot be met
+    Failed(Reason, String),
+    /// something to wait for
+    Rest(Standing),
+    /// every claim's controller side is done
+    Grown,
+}
+
+/// In the phase Growing.
+pub(super) fn growing(view: &View<'_>, set: Option<&Set>) -> Action {
+    let Some(set) = set else { return view.set_gone() };
+    if let Some(action) = request::changed(view, set) {
+        return action;
+    }
+    if view.paused(set) {
+        return view.blocked(Reason::Paused, "");
+    }
+    match claims(view, set) {
+        Claims::Act(action) => action,
+        Claims::Failed(reason, claim) => view.end(Phase::Degraded, reason, claim),
+        Claims::Rest(standing) => view.rest(standing),
+        Claims::Grown => view.enter(Phase::ClaimsGrown, |status| status.claims = view.rows()),
+    }
+}
+
+/// Raises what is short, one claim at a time; only then does a claim that cannot grow count.
+pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
+    let Some(claims) = gate::claims(view) else {
+        return Claims::Rest(waiting(Reason::NotObserved, "claims"));
+    };
+    let rows = view.rows();
+    if rows != view.status().claims {
+        return Claims::Act(view.write(|status| status.claims = rows));
+    }
+    let (mut failed, mut stuck, mut growing) = (None, None, None);
+    for (claim, asked) in claims {
+        match gate::growth(view, claim, asked) {
+            Growth::Short(to) => {
+                return Claims::Act(Action::GrowClaim {
+                    claim: claim.name.clone(),
+                    uid: claim.uid.clone(),
+                    from: claim.request.clone(),
+                    to,
+                    had_id: claim.resize_id.clone(),
+                    id: view.claim_id(),
+                });
+            }
+            Growth::Failed(reason) => failed = failed.or(Some((reason, claim.name.clone()))),
+            Growth::Stuck(reason) => {
+                stuck = stuck.or(Some(Standing {
+                    word: Word::Blocked,
+                    reason,
+                    detail: claim.name.clone(),
+                }));
+            }
+            Growth::Unbound if !set.ordinals().contains(&claim.ordinal) => {}
+            Growth::Growing | Growth::Unbound => {
+                growing = growing.or(Some(waiting(Reason::ClaimsGrowing, &claim.name)));
+            }
+            Growth::Done | Growth::NodePending => {}
+        }
+    }
+    match (failed, stuck.or(growing)) {
+        (Some((reason, claim)), _) => Claims::Failed(reason, claim),
+        (None, Some(standing)) => Claims::Rest(standing),
+        (None, None) => Claims::Grown,
+    }
+}
+
+/// With consent, restarts a pod whose file system waits for it: once per claim and target, and
+/// only while every other pod is well. `Err` where the restart did not help.
+pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String> {
+    let (Fact::Known(pods), Some(claims)) = (&view.observed.pods, gate::claims(view)) else {
+        return Ok(None);
+    };
+    if !set.evict {
+        return Ok(None);
+    }
+    let row = |name: &str| view.status().claims.iter().find(|row| row.name == name);
+    for (claim, asked) in claims {
+        if gate::growth(view, claim, asked) != Growth::NodePending || !claim.mounted {
+            continue;
+        }
+        let Some(pod) = pods.iter().find(|pod| pod.ordinal == claim.ordinal) else { continue };
+        if !view.observed.fresh {
+            return Ok(Some(Action::Refresh));
+        }
+        match row(&claim.name).and_then(|row| row.evicted.as_ref()) {
+            // The pod's UID is in the record before the eviction is sent. While it lives the
+            // eviction did not happen, and sending it again cannot reach another pod.
+            Some(evicted) if *evicted == pod.uid => {
+                if pod.terminating || !others_are_well(set, pods, pod) {
+                    return Ok(None);
+                }
+                return Ok(Some(Action::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }));
+            }
+            Some(_) if pod.available => return Err(claim.name.clone()),
+            Some(_) => {}
+            None if others_are_well(set, pods, pod) && !pod.terminating => {
+                let (name, uid) = (claim.name.clone(), pod.uid.clone());
+                return Ok(Some(view.write(|status| {
+                    let note = |row: &mut Row| row.evicted = Some(uid.clone());
+                    status.claims.iter_mut().filter(|row| row.name == name).for_each(note);
+                })));
+            }
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Every other pod is there, available, and of the update revision, which `pod` must be too.
+fn others_are_well(
+    set: &Set,
+    pods: &[crate::resize::observed::Pod],
+    pod: &crate::resize::observed::Pod,
+) -> bool {
+    pods.len() == set.replicas as usize
+        && pods.iter().all(|other| other.revision == set.update_revision)
+        && pods.iter().filter(|other| other.uid != pod.uid).all(|p| p.available && !p.terminating)
+}
+
+pub(super) fn waiting(reason: Reason, detail: &str) -> Standing {
+    Standing { word: Word::Waiting, reason, detail: detail.to_owned() }
+}

@@ -1,0 +1,152 @@
+//! Requests: from the annotation and the record to the sizes that are acted on.
+
+use std::collections::BTreeMap;
+
+use super::{Action, Parameters, View, settle};
+use crate::facts::Fact;
+use crate::object::Quantity;
+use crate::resize::observed::{Observed, Set};
+use crate::resize::record::{Acting, Attempt, Phase, Reason};
+
+/// No record is there: one is made for a request that is not yet carried out.
+pub(super) fn without_record(observed: &Observed, parameters: &Parameters) -> Action {
+    match &observed.set {
+        Fact::Known(Some(set)) if !set.terminating && unmet(set, &set.requested) => {
+            Action::CreateRecord
+        }
+        _ => Action::Wait { after: parameters.resync },
+    }
+}
+
+/// Takes a request, or says why it cannot be taken.
+pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
+    if view.record.deleting && !view.record.finalizer {
+        return view.wait();
+    }
+    let Some(set) = set else { return view.set_gone() };
+    if view.abort_requested() && view.record.spec.abort.is_some() {
+        return view.end(Phase::Aborted, Reason::AbortRequested, "");
+    }
+    if view.paused(set) {
+        return view.blocked(Reason::Paused, "");
+    }
+    let wanted = match wanted(view, set) {
+        Ok(wanted) => wanted,
+        Err(reason) => return view.blocked(reason, ""),
+    };
+    if wanted.is_empty() {
+        return view.wait();
+    }
+    if let Some((reason, template)) = wrong(view, set, &wanted) {
+        return view.blocked(reason, template);
+    }
+    act_on(view, set, wanted)
+}
+
+/// Begins to carry `wanted` out on this set.
+fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Action {
+    view.enter(Phase::Growing, |status| {
+        status.acting = Some(Acting {
+            number: status.acting.as_ref().map_or(0, |acting| acting.number) + 1,
+            generation: view.record.generation,
+            set_uid: set.uid.clone(),
+            targets: wanted,
+            withdrawable: view.record.spec.targets.is_empty(),
+        });
+        status.requests = set.requested.clone();
+        status.attempt = Attempt { set_uid: Some(set.uid.clone()), ..Attempt::default() };
+        status.claims.clear();
+    })
+}
+
+/// Before the set is touched: what the request has become meanwhile. Nothing where it stands.
+pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
+    let acting = view.record.status.acting.as_ref()?;
+    if view.abort_requested() {
+        return Some(view.end(Phase::Aborted, Reason::AbortRequested, ""));
+    }
+    if set.uid != acting.set_uid {
+        return Some(settle::another_set(view, set));
+    }
+    if acting.withdrawable && set.requested.is_empty() {
+        return Some(view.end(Phase::Aborted, Reason::Withdrawn, ""));
+    }
+    // A request that is not proven or not possible does not disturb the one that is.
+    let wanted = wanted(view, set).ok()?;
+    if wanted != acting.targets && !wanted.is_empty() && wrong(view, set, &wanted).is_none() {
+        return Some(act_on(view, set, wanted));
+    }
+    None
+}
+
+/// A request is over: whether there is a new one.
+pub(super) fn is_new(view: &View<'_>, set: &Set) -> bool {
+    let status = &view.record.status;
+    let Some(acting) = &status.acting else { return true };
+    if view.abort_requested() {
+        return false;
+    }
+    let spec_changed = view.record.generation > acting.generation
+        && (status.phase != Phase::Complete || unmet(set, &spec_targets(view)))
+        && status.observed_generation != view.record.generation;
+    let asked_again = set.requested != status.requests || status.phase == Phase::Complete;
+    spec_changed || (asked_again && unmet(set, &set.requested) && wanted(view, set).is_ok())
+}
+
+/// Whether a template is smaller than a request for it.
+pub(super) fn unmet(set: &Set, requests: &BTreeMap<String, String>) -> bool {
+    requests.iter().any(|(template, size)| {
+        let Ok(size) = size.parse::<Quantity>() else { return false };
+        set.templates.get(template).is_some_and(|have| *have < size)
+    })
+}
+
+fn spec_targets(view: &View<'_>) -> BTreeMap<String, String> {
+    let targets = &view.record.spec.targets;
+    targets.iter().map(|(name, target)| (name.clone(), target.storage.clone())).collect()
+}
+
+/// The sizes asked by record and annotation; of two for one template the larger counts.
+///
+/// The right behind an annotation is proven when it enters the record, and not asked again.
+fn wanted(view: &View<'_>, set: &Set) -> Result<BTreeMap<String, String>, Reason> {
+    let mut wanted = spec_targets(view);
+    let proven = !view.parameters.authorize_claims
+        || set.requested == view.record.status.requests
+        || matches!(view.observed.admission_policy, Fact::Known(true));
+    for (template, size) in &set.requested {
+        if !proven {
+            return Err(Reason::RightUnproven);
+        }
+        let Ok(asked) = size.parse::<Quantity>() else { return Err(Reason::BadTarget) };
+        let larger = wanted
+            .get(template)
+            .and_then(|have| have.parse::<Quantity>().ok())
+            .is_some_and(|have| have >= asked);
+        if !larger {
+            wanted.insert(template.clone(), size.clone());
+        }
+    }
+    Ok(wanted)
+}
+
+/// The first request that cannot be carried out on this set, and why.
+fn wrong(
+    view: &View<'_>,
+    set: &Set,
+    wanted: &BTreeMap<String, String>,
+) -> Option<(Reason, String)> {
+    let max = match &view.observed.namespace {
+        Fact::Known(namespace) => namespace.max.as_ref().or(set.max.as_ref()),
+        Fact::Unknown(_) => return Some((Reason::NotObserved, "the namespace".to_owned())),
+    };
+    wanted.iter().find_map(|(template, size)| {
+        let reason = match size.parse::<Quantity>() {
+            Err(_) => Reason::BadTarget,
+            Ok(_) if !set.templates.contains_key(template) => Reason::NoSuchTemplate,
+            Ok(size) if max.is_some_and(|max| size > *max) => Reason::OverMax,
+            Ok(_) => return None,
+        };
+        Some((reason, template.clone()))
+    })
+}

@@ -1,0 +1,196 @@
+//! After the gap: adoption, putting back, and what is left to do once it is over.
+
+use super::grow::{self, Claims};
+use super::{Action, View, request};
+use crate::facts::Fact;
+use crate::resize::gate;
+use crate::resize::observed::{Managers, Set};
+use crate::resize::record::{Phase, Reason, Retention, Word};
+
+/// Whether the set that came back is still the one that stands there.
+fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Action> {
+    let attempt = &view.status().attempt;
+    let Some(set) = set else { return Err(view.set_gone()) };
+    if attempt.new_uid.as_ref() == Some(&set.uid) {
+        return Ok(set);
+    }
+    Err(another_set(view, set))
+}
+
+/// A set of another UID has the name: of another attempt of ours, or somebody's.
+pub(super) fn another_set(view: &View<'_>, set: &Set) -> Action {
+    let prefix = format!("{}/", view.record.uid);
+    match &set.resize_id {
+        Some(id) if id.starts_with(&prefix) => view.end(Phase::Conflict, Reason::LateDuplicate, id),
+        _ => view.end(Phase::Aborted, Reason::Replaced, ""),
+    }
+}
+
+/// In the phase Adopting: the partition stays above every ordinal until nothing would roll.
+pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
+    let set = match same_set(view, set) {
+        Ok(set) => set,
+        Err(action) => return action,
+    };
+    let attempt = &view.status().attempt;
+    if set.terminating {
+        return view.waiting(Reason::SetTerminating, "");
+    }
+    if !view.observed.fresh {
+        return Action::Refresh;
+    }
+    if !set.generation_observed {
+        return view.waiting(Reason::PodsNotAdopted, "");
+    }
+    let expected = attempt.revision.as_ref().map(|revision| revision.name.as_str());
+    if attempt.ours && expected != Some(&set.update_revision) {
+        // It would roll every pod: the partition stays, and a person decides.
+        return view.end(Phase::Degraded, Reason::RevisionDiffers, &set.update_revision);
+    }
+    let Fact::Known(pods) = &view.observed.pods else {
+        return view.waiting(Reason::NotObserved, "pods");
+    };
+    let strange = pods.iter().find(|pod| {
+        !pod.terminating
+            && (pod.owner.as_ref() != Some(&set.uid)
+                || attempt.ours && pod.revision != set.update_revision)
+    });
+    if let Some(pod) = strange {
+        return view.waiting(Reason::PodsNotAdopted, &pod.name);
+    }
+    if attempt.ours
+        && let Some(action) = open(view, set)
+    {
+        return action;
+    }
+    view.enter(Phase::Verifying, |_| {})
+}
+
+/// One patch puts partition and retention back. What somebody else wrote meanwhile stays.
+fn open(view: &View<'_>, set: &Set) -> Option<Action> {
+    let attempt = &view.status().attempt;
+    let frozen = set.frozen_partition();
+    let partition = (!set.on_delete && set.partition == Some(frozen))
+        .then_some((frozen, attempt.partition))
+        .filter(|(frozen, before)| *before != Some(*frozen));
+    let before = attempt.retention.filter(|before| *before != Retention::RETAIN);
+    let untouched = matches!(set.retention_written, Fact::Known(false));
+    let retention = before.filter(|_| untouched && set.retention == Retention::RETAIN);
+    (partition.is_some() || retention.is_some()).then(|| Action::Open {
+        uid: set.uid.clone(),
+        partition,
+        retention,
+    })
+}
+
+/// In the phase Verifying: everything is put back, then looked at once more.
+pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
+    let set = match same_set(view, set) {
+        Ok(set) => set,
+        Err(action) => return action,
+    };
+    if set.terminating {
+        return view.waiting(Reason::SetTerminating, "");
+    }
+    if !view.observed.fresh {
+        return Action::Refresh;
+    }
+    let status = view.status();
+    if status.attempt.ours && status.snapshot.is_some() && set.managers == Managers::OnlyOurs {
+        return Action::RestoreManagers { uid: set.uid.clone() };
+    }
+    if !set.requested.is_empty() && !request::unmet(set, &set.requested) {
+        return Action::ClearRequest { uid: set.uid.clone(), value: set.requested.clone() };
+    }
+    // Claims made by a scale-up meanwhile grow like all others.
+    match grow::claims(view, set) {
+        Claims::Act(action) => return action,
+        Claims::Failed(reason, claim) => return finish(view, Phase::Degraded, reason, claim),
+        Claims::Rest(standing) => return view.rest(standing),
+        Claims::Grown => {}
+    }
+    match grow::evict(view, set) {
+        Ok(Some(action)) => return action,
+        Ok(None) => {}
+        Err(claim) => return finish(view, Phase::Degraded, Reason::NodeResize, claim),
+    }
+    if !gate::templates_reach(set, &view.targets) {
+        return if view.abort_requested() {
+            finish(view, Phase::Aborted, Reason::AbortRequested, String::new())
+        } else {
+            finish(view, Phase::Degraded, Reason::OldTemplate, String::new())
+        };
+    }
+    if let Some(claim) = pending_mounted(view) {
+        return view.waiting(Reason::FileSystemPending, claim);
+    }
+    if let Some(pod) = unsettled_pod(view, set) {
+        return view.waiting(Reason::Restoring, pod);
+    }
+    finish(view, Phase::Complete, Reason::Done, String::new())
+}
+
+/// The finalizer goes before the last word is written.
+fn finish(view: &View<'_>, phase: Phase, reason: Reason, detail: String) -> Action {
+    if view.record.finalizer {
+        return Action::RemoveFinalizer;
+    }
+    view.end(phase, reason, detail)
+}
+
+/// A mounted claim whose file system is not there yet.
+fn pending_mounted<'v>(view: &'v View<'_>) -> Option<&'v str> {
+    let pending = |claim: &crate::resize::observed::Claim, asked| {
+        claim.mounted && gate::growth(view, claim, asked) != gate::Growth::Done
+    };
+    let claims = gate::claims(view)?;
+    let (claim, _) = claims.into_iter().find(|(claim, asked)| pending(claim, asked))?;
+    Some(&claim.name)
+}
+
+/// A pod that is not controlled by the set, or not of its update revision.
+fn unsettled_pod(view: &View<'_>, set: &Set) -> Option<String> {
+    let Fact::Known(pods) = &view.observed.pods else { return Some("pods".to_owned()) };
+    if !set.generation_observed || pods.len() != set.replicas as usize {
+        return Some(format!("{} of {} pods", pods.len(), set.replicas));
+    }
+    let unsettled = pods.iter().find(|pod| {
+        pod.owner.as_ref() != Some(&set.uid)
+            || !set.on_delete && pod.revision != set.update_revision
+    })?;
+    Some(unsettled.name.clone())
+}
+
+/// The namespace goes: nothing is created any more, and nothing of ours holds it up.
+pub(super) fn namespace_terminates(view: &View<'_>) -> Action {
+    if view.status().phase.is_live() {
+        return view.end(Phase::Aborted, Reason::NamespaceTerminating, "");
+    }
+    if view.record.finalizer { Action::RemoveFinalizer } else { view.wait() }
+}
+
+/// The request is over.
+pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
+    if view.record.finalizer {
+        return Action::RemoveFinalizer;
+    }
+    if view.record.deleting {
+        return view.wait();
+    }
+    let status = view.status();
+    let ended = status.results.last().map(|ended| ended.at);
+    if status.snapshot.is_some() && view.elapsed(ended) >= view.parameters.keep_snapshot {
+        return view.write(|status| status.snapshot = None);
+    }
+    if let Some(set) = set
+        && !set.terminating
+        && request::is_new(view, set)
+    {
+        return view.enter(Phase::Requested, |_| {});
+    }
+    if status.observed_generation != view.record.generation {
+        return view.write(|_| {});
+    }
+    debug_assert!(status.standing.as_ref().is_none_or(|rest| rest.word == Word::Ended));
+    view.wait()
+}

@@ -1,0 +1,362 @@
+//! What the control plane does: answers to writes, and the controllers beside ours.
+
+use stateward::resize::Action;
+
+use crate::world::{
+    ClaimM, ControllerM, Gone, Last, PodM, RecordM, RevisionM, SetM, StatusId, Sync, World,
+    size_of, size_of_quantity, uid_of,
+};
+
+/// The answer to a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Committed,
+    /// a precondition or a tested value failed, or the object is not there
+    Rejected,
+    /// a CREATE was refused by admission or quota
+    Refused,
+}
+
+/// Whether an action reaches the API server at all.
+pub fn is_write(action: &Action) -> bool {
+    !matches!(action, Action::Wait { .. } | Action::Refresh | Action::DryRun)
+}
+
+/// The API server's answer to a write; `record_fresh` says whether the record's resourceVersion
+/// that was read is still its own.
+pub fn apply(world: &mut World, action: &Action, record_fresh: bool) -> Answer {
+    match apply_if_possible(world, action, record_fresh) {
+        Some(answer) => answer,
+        None => Answer::Rejected,
+    }
+}
+
+/// The live set with this UID.
+fn set<'w>(world: &'w mut World, uid: &str) -> Option<&'w mut SetM> {
+    world.set.as_mut().filter(|set| set.uid == uid_of(uid))
+}
+
+fn claim<'w>(world: &'w mut World, name: &str, uid: &str) -> Option<&'w mut ClaimM> {
+    let ordinal: usize = name.rsplit('-').next()?.parse().ok()?;
+    (uid == format!("c{ordinal}")).then_some(())?;
+    world.claims[ordinal].as_mut()
+}
+
+fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> Option<Answer> {
+    match action {
+        Action::Wait { .. } | Action::Refresh | Action::DryRun => {}
+        Action::CreateRecord => {
+            if world.record.is_some() {
+                return None;
+            }
+            world.record = Some(RecordM {
+                generation: 1,
+                finalizer: false,
+                deleting: false,
+                paused: false,
+                abort: None,
+                target: None,
+                status: StatusId::of(stateward::resize::record::Status::default()),
+            });
+            world.bump_record();
+        }
+        Action::WriteStatus(status) => {
+            let record = world.record.as_mut().filter(|_| record_fresh)?;
+            record.status = StatusId::of((**status).clone());
+            world.bump_record();
+        }
+        Action::AddFinalizer => {
+            // The API server refuses new finalizers on an object that is going away.
+            let record = world.record.as_mut().filter(|r| record_fresh && !r.deleting)?;
+            record.finalizer = true;
+            world.bump_record();
+        }
+        Action::RemoveFinalizer => {
+            let record = world.record.as_mut().filter(|_| record_fresh)?;
+            record.finalizer = false;
+            if record.deleting {
+                world.record = None;
+            }
+            world.bump_record();
+        }
+        Action::GrowClaim { claim: name, uid, from, to, had_id, id } => {
+            let number = |id: &String| -> Option<u8> { id.strip_prefix("R/")?.parse().ok() };
+            let claim = claim(world, name, uid)?;
+            let same = claim.request == size_of_quantity(from)
+                && claim.id == had_id.as_ref().and_then(number);
+            same.then_some(())?;
+            claim.request = size_of_quantity(to);
+            claim.id = number(id);
+        }
+        Action::FreeClaim { claim: name, uid, owner } => {
+            let claim = claim(world, name, uid)?;
+            (claim.owner == Some(uid_of(owner))).then_some(())?;
+            claim.owner = None;
+            claim.young = false;
+        }
+        Action::Evict { pod, uid } => {
+            let ordinal: usize = pod.rsplit('-').next()?.parse().ok()?;
+            world.pods[ordinal].as_ref().filter(|pod| pod.uid == uid_of(uid))?;
+            world.pods[ordinal] = None;
+        }
+        Action::Fence { uid, from } => {
+            let delete = from.when_deleted == stateward::resize::record::Policy::Delete;
+            let set = set(world, uid).filter(|set| set.delete == delete)?;
+            set.delete = false;
+            world.bump_spec();
+        }
+        Action::RestoreRetention { uid, to } => {
+            let set = set(world, uid).filter(|set| !set.delete)?;
+            set.delete = to.when_deleted == stateward::resize::record::Policy::Delete;
+            world.bump_spec();
+        }
+        Action::Touch { uid, had, id } => {
+            let number = |id: &Option<String>| id.as_ref().map(|id| uid_of(&id[2..]));
+            let set = set(world, uid).filter(|set| set.id == number(had))?;
+            set.id = number(id);
+            world.bump_set();
+        }
+        Action::Delete { uid, resource_version } => {
+            let set = set(world, uid).filter(|_| resource_version == "now")?;
+            set.terminating = true;
+            set.orphan = true;
+            let last = Last { size: set.size, revision: set.revision };
+            world.last = Some(last);
+            world.gone = Gone::Us;
+            world.bump_set();
+        }
+        Action::Create { snapshot, sizes, id } => {
+            if world.set.is_some() || world.namespace_terminating {
+                return None;
+            }
+            if world.refusing {
+                return Some(Answer::Refused);
+            }
+            let fields: Vec<&str> = snapshot.split(',').collect();
+            let size = fields[0].parse::<u8>().unwrap();
+            let asked = sizes.get("data").map_or(size, |asked| size.max(size_of(asked)));
+            let uid = world.fresh_uid();
+            world.set = Some(SetM {
+                uid,
+                size: asked,
+                revision: fields[1].parse().unwrap(),
+                observed: false,
+                current: 9,
+                update: 9,
+                delete: false,
+                retention_written: false,
+                frozen: true,
+                terminating: false,
+                orphan: false,
+                id: Some(uid_of(&id[2..])),
+                requested: fields[3].parse().ok(),
+                only_ours: true,
+                restored: false,
+            });
+            world.gone = Gone::Present;
+            world.bump_spec();
+        }
+        Action::Open { uid, partition, retention } => {
+            let set = set(world, uid)?;
+            if partition.is_some() && !set.frozen || retention.is_some() && set.delete {
+                return None;
+            }
+            set.frozen &= partition.is_none();
+            set.delete |= retention.is_some();
+            world.bump_spec();
+        }
+        Action::RestoreManagers { uid } => {
+            let set = set(world, uid).filter(|set| set.only_ours)?;
+            set.restored = true;
+            world.bump_set();
+        }
+        Action::ClearRequest { uid, value } => {
+            let value = value.get("data").map(|size| size_of(size));
+            let set = set(world, uid).filter(|set| set.requested == value)?;
+            set.requested = None;
+            world.bump_set();
+        }
+    }
+    Some(Answer::Committed)
+}
+
+/// What the answer teaches the controller that sent the write.
+pub fn learn(memory: &mut ControllerM, action: &Action, answer: Answer) {
+    match (action, answer) {
+        (Action::Delete { uid, .. }, Answer::Committed) => memory.deleted = Some(uid_of(uid)),
+        (Action::Create { .. }, Answer::Refused) => memory.refused = true,
+        (Action::Create { .. }, _) => {
+            memory.refused = false;
+            memory.deleted = None;
+        }
+        (Action::DryRun, _) => memory.dry = true,
+        _ => {}
+    }
+}
+
+/// One step of the garbage collector: orphan one dependent, take the finalizer off, or delete one
+/// object whose owner is gone.
+pub fn garbage_collector(world: &World) -> Option<(&'static str, World)> {
+    let mut next = world.clone();
+    if let Some(set) = world.set.as_ref().filter(|set| set.terminating && set.orphan) {
+        let owner = Some(set.uid);
+        // It orphans what its cache knows, once: what is younger keeps its owner.
+        for revision in next.revisions.iter_mut().flatten() {
+            if revision.owner == owner && !revision.young {
+                revision.owner = None;
+                return Some(("gc orphans the revision", next));
+            }
+        }
+        for pod in next.pods.iter_mut().flatten() {
+            if pod.owner == owner && !pod.young {
+                pod.owner = None;
+                return Some(("gc orphans a pod", next));
+            }
+        }
+        for claim in next.claims.iter_mut().flatten() {
+            if claim.owner == owner && !claim.young {
+                claim.owner = None;
+                return Some(("gc orphans a claim", next));
+            }
+        }
+        next.set = None;
+        next.bump_set();
+        return Some(("gc takes the set", next));
+    }
+    let dead = |owner: Option<u8>| {
+        owner.is_some_and(|uid| world.set.as_ref().is_none_or(|set| set.uid != uid))
+    };
+    for revision in &mut next.revisions {
+        if revision.as_ref().is_some_and(|revision| dead(revision.owner)) {
+            *revision = None;
+            return Some(("gc deletes the revision", next));
+        }
+    }
+    for pod in &mut next.pods {
+        if pod.as_ref().is_some_and(|pod| dead(pod.owner)) {
+            *pod = None;
+            return Some(("gc deletes a pod", next));
+        }
+    }
+    for claim in next.claims.iter_mut().flatten() {
+        if dead(claim.owner) && !claim.terminating {
+            claim.terminating = true;
+            return Some(("gc deletes a claim", next));
+        }
+    }
+    None
+}
+
+/// The StatefulSet controller begins a sync: it reads the set, and works from that.
+pub fn sync_begins(world: &World) -> Option<World> {
+    let set = world.set.as_ref().filter(|set| world.sync.is_none() && !set.terminating)?;
+    let mut next = world.clone();
+    next.sync = Some(Sync {
+        uid: set.uid,
+        delete: set.delete,
+        frozen: set.frozen,
+        revision: set.revision,
+        size: set.size,
+        current: true,
+    });
+    let ended = sync_ends(&next)?;
+    // A sync that would change nothing is left out.
+    (World { sync: None, ..ended } != *world).then_some(next)
+}
+
+/// The StatefulSet controller ends a sync. What it creates or stamps follows what it read; only
+/// adoption asks anew whether the set is still there.
+pub fn sync_ends(world: &World) -> Option<World> {
+    let sync = world.sync.clone()?;
+    let mut next = world.clone();
+    next.sync = None;
+    let live = world.set.as_ref().is_some_and(|set| set.uid == sync.uid && !set.terminating);
+    if live {
+        for revision in next.revisions.iter_mut().flatten() {
+            revision.owner = revision.owner.or(Some(sync.uid));
+        }
+        for pod in next.pods.iter_mut().flatten() {
+            pod.owner = pod.owner.or(Some(sync.uid));
+        }
+        if next.revisions[usize::from(sync.revision)].is_none() {
+            let uid = next.fresh_uid();
+            next.revisions[usize::from(sync.revision)] =
+                Some(RevisionM { uid, owner: Some(sync.uid), young: true });
+        }
+    }
+    // Claims are owned under Delete and free under Retain, as far as ordinals go. In 1.36 a sync
+    // looks at the claims of pods that are there.
+    for ordinal in 0..usize::from(world.replicas) {
+        let Some(claim) = &mut next.claims[ordinal] else { continue };
+        let wanted = sync.delete.then_some(sync.uid);
+        if claim.owner != wanted && !claim.terminating && world.pods[ordinal].is_some() {
+            claim.owner = wanted;
+            claim.young = sync.delete;
+        }
+    }
+    let missing = (0..usize::from(world.replicas)).find(|n| world.pods[*n].is_none());
+    let rolled = (0..usize::from(world.replicas)).rev().find(|ordinal| {
+        let pod = &world.pods[*ordinal];
+        pod.as_ref().is_some_and(|pod| pod.revision != sync.revision && pod.owner == Some(sync.uid))
+    });
+    if let Some(ordinal) = missing {
+        let uid = next.fresh_uid();
+        next.pods[ordinal] = Some(PodM {
+            uid,
+            owner: Some(sync.uid),
+            revision: sync.revision,
+            young: true,
+            ready: true,
+        });
+        let claim = next.claims[ordinal].get_or_insert(ClaimM {
+            request: sync.size,
+            capacity: sync.size,
+            pending: false,
+            infeasible: false,
+            owner: sync.delete.then_some(sync.uid),
+            young: true,
+            terminating: false,
+            id: None,
+        });
+        if claim.pending {
+            // The node grows the file system when the pod starts.
+            claim.pending = false;
+            claim.capacity = claim.request;
+        }
+    } else if let Some(ordinal) = rolled.filter(|_| live && !sync.frozen) {
+        next.pods[ordinal] = None;
+    }
+    if live {
+        let set = next.set.as_mut()?;
+        let before = set.clone();
+        set.update = sync.revision;
+        let all = |revision: u8| next.pods.iter().flatten().all(|pod| pod.revision == revision);
+        // A new set's current revision begins as its update revision.
+        if set.current == 9 || all(sync.revision) && missing.is_none() {
+            set.current = sync.revision;
+        }
+        set.observed = sync.current;
+        if *set != before {
+            next.bump_set();
+        }
+    }
+    Some(next)
+}
+
+/// The resizer works on one claim.
+pub fn resizer(world: &World) -> Option<World> {
+    let ordinal = world.claims.iter().position(|claim| {
+        claim.as_ref().is_some_and(|claim| {
+            claim.capacity < claim.request && !claim.pending && !claim.infeasible
+        })
+    })?;
+    let mut next = world.clone();
+    let pending = next.pending && next.pods[ordinal].is_some();
+    let claim = next.claims[ordinal].as_mut()?;
+    if pending {
+        claim.pending = true;
+    } else {
+        claim.capacity = claim.request;
+    }
+    Some(next)
+}

@@ -1,0 +1,20 @@
+//! The explorer: every interleaving of small worlds, with the shipped `step` in them.
+//!
+//! [`world`] is a model of what a resize meets: API server, garbage collector, StatefulSet
+//! controller, resizer, and people. [`search`] visits every state that can be reached with a
+//! budget of faults and checks [`properties`] in each; [`slices`] are the worlds that are
+//! explored, each until nothing is left; [`sequences`] are the interleavings of protocol §11 that
+//! broke earlier drafts, played one by one.
+//!
+//! The model is no proof about Kubernetes. What it assumes stands beside each of its actions; a
+//! comparison of the model with a real API server does not exist yet.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
+mod cluster;
+mod people;
+mod properties;
+mod search;
+mod sequences;
+mod slices;
+mod world;

@@ -1,0 +1,165 @@
+//! What must hold, whatever happens.
+
+use stateward::resize::Action;
+use stateward::resize::record::{Phase, Word};
+
+use crate::world::{Gone, World};
+
+/// What must hold in every state.
+pub fn of_state(world: &World) -> Result<(), String> {
+    let claim_lost = world.claims.iter().flatten().any(|claim| claim.terminating);
+    if claim_lost && !world.doomed {
+        return Err("a claim is being deleted, and nobody asked for it".into());
+    }
+    let away = world.set.as_ref().is_none_or(|set| set.terminating);
+    if away && world.gone == Gone::Us {
+        let Some(status) = world.status() else {
+            return Err("the set is away through us, and there is no record".into());
+        };
+        if status.snapshot.is_none() {
+            return Err(format!(
+                "the set is away through us in {}, without snapshot",
+                status.phase
+            ));
+        }
+        if !matches!(status.phase, Phase::Deleting | Phase::Creating) {
+            return Err(format!("the set is away through us, and the phase is {}", status.phase));
+        }
+        if status.standing.is_some_and(|rest| rest.word == Word::Blocked) {
+            return Err("an open gap is blocked".into());
+        }
+        if !world.record.as_ref().is_some_and(|record| record.finalizer) {
+            return Err("the set is away through us, and the record has no finalizer".into());
+        }
+    }
+    Ok(())
+}
+
+/// What must hold when a write of ours commits, `before` being the world it met.
+pub fn of_write(before: &World, action: &Action, after: &World) -> Result<(), String> {
+    for (was, is) in before.claims.iter().zip(&after.claims) {
+        if let (Some(was), Some(is)) = (was, is)
+            && is.request < was.request
+        {
+            return Err("we lowered a claim".into());
+        }
+        if was.is_some() && is.is_none() {
+            return Err("we deleted a claim".into());
+        }
+    }
+    match action {
+        Action::Delete { uid, .. } => deleting(before, uid),
+        Action::Create { .. } => creating(before, after),
+        Action::WriteStatus(status) if status.phase == Phase::Complete => complete(before),
+        Action::RemoveFinalizer if before.gone == Gone::Us => {
+            Err("the finalizer goes while the set is away through us".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn deleting(before: &World, uid: &str) -> Result<(), String> {
+    let Some(set) = &before.set else { return Ok(()) };
+    let status = before.status().ok_or("a DELETE without a record")?;
+    if status.attempt.set_uid.as_deref() != Some(uid) {
+        return Err("the record does not name the set that is deleted".into());
+    }
+    if status.snapshot.is_none() {
+        return Err("a DELETE without a snapshot".into());
+    }
+    if set.delete {
+        return Err("a DELETE while retention is Delete".into());
+    }
+    if before.claims.iter().flatten().any(|claim| claim.owner.is_some()) {
+        return Err("a DELETE while a claim has an owner".into());
+    }
+    if before.pods.iter().flatten().any(|pod| pod.young) {
+        return Err("a DELETE while the garbage collector does not know a pod".into());
+    }
+    Ok(())
+}
+
+fn creating(before: &World, after: &World) -> Result<(), String> {
+    let (Some(last), Some(set)) = (&before.last, &after.set) else {
+        return Err("a CREATE where nothing was deleted by orphaning".into());
+    };
+    if before.gone == Gone::PersonCascade {
+        return Err("a set that a person deleted is created again".into());
+    }
+    if set.revision != last.revision {
+        return Err("an edit of the pod template is lost".into());
+    }
+    if set.size < last.size {
+        return Err("the template became smaller".into());
+    }
+    if set.delete || !set.frozen {
+        return Err("the set is created without retention Retain or a high partition".into());
+    }
+    Ok(())
+}
+
+fn complete(world: &World) -> Result<(), String> {
+    let record = world.record.as_ref().ok_or("Complete without a record")?;
+    let set = world.set.as_ref().ok_or("Complete without a set")?;
+    let asked = record.status.read(|status| {
+        let size = status.acting.as_ref()?.targets.get("data")?.clone();
+        Some(crate::world::size_of(&size))
+    });
+    let asked = asked.ok_or("Complete without a request")?;
+    let ours = set.id.is_some();
+    let short = |claim: &crate::world::ClaimM| claim.capacity < asked;
+    if set.size < asked {
+        return Err("Complete with a small template".into());
+    }
+    if world.claims.iter().flatten().any(short) {
+        return Err("Complete with a small claim".into());
+    }
+    if set.requested.is_some_and(|size| size <= set.size) {
+        return Err("Complete with a request on the set".into());
+    }
+    if record.finalizer {
+        return Err("Complete with a finalizer".into());
+    }
+    if ours && set.frozen {
+        return Err("Complete with a high partition".into());
+    }
+    if set.delete != world.retention_before && !set.retention_written {
+        return Err("Complete without retention as it was".into());
+    }
+    if ours && set.only_ours && !set.restored {
+        return Err("Complete without managedFields as they were".into());
+    }
+    Ok(())
+}
+
+/// What must hold when the control plane acts.
+pub fn of_environment(before: &World, label: &str, after: &World) -> Result<(), String> {
+    let pods = |world: &World| world.pods.iter().flatten().count();
+    if label == "sync ends" && pods(after) < pods(before) && !before.edited {
+        return Err("the StatefulSet controller restarts a pod that nobody edited".into());
+    }
+    Ok(())
+}
+
+/// Whether nothing is left to do: what every world must come to once faults end.
+pub fn settled(world: &World) -> Result<(), String> {
+    let set_away = world.set.as_ref().is_none_or(|set| set.terminating);
+    let Some(record) = &world.record else {
+        return if set_away && world.gone == Gone::Us {
+            Err("no set, no record".into())
+        } else {
+            Ok(())
+        };
+    };
+    let status = record.status.get();
+    if set_away && world.gone == Gone::Us && !world.refusing {
+        return Err("the gap stays open".into());
+    }
+    if record.finalizer && !set_away {
+        return Err(format!("the finalizer stays in {}", status.phase));
+    }
+    if status.phase.is_live() && status.standing.is_none() && !world.refusing {
+        return Err(format!("{} rests and does not say why", status.phase));
+    }
+    Ok(())
+}

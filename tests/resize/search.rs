@@ -1,0 +1,435 @@
+//! Breadth-first search over all worlds, and the components in which a world can stay for ever.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use stateward::resize::{Action, step};
+
+use crate::cluster::{self, Answer, is_write};
+use crate::people::{self, Fault};
+use crate::properties;
+use crate::world::{Hashed, InFlight, NOW, World, parameters};
+
+/// What is explored.
+pub struct Slice {
+    pub name: &'static str,
+    pub starts: Vec<World>,
+    pub faults: &'static [Fault],
+}
+
+/// How often each thing happened.
+#[derive(Default)]
+pub struct Counts(pub BTreeMap<String, u64>);
+
+impl Counts {
+    fn add(&mut self, kind: &str, name: impl std::fmt::Display) {
+        *self.0.entry(format!("{kind} {name}")).or_default() += 1;
+    }
+}
+
+/// What a slice came to.
+pub struct Explored {
+    pub states: usize,
+    pub edges: usize,
+    pub components: usize,
+    pub seconds: f64,
+    pub counts: Counts,
+}
+
+/// One thing that can happen.
+struct Next {
+    label: Label,
+    world: World,
+    /// no fault: it happens by itself
+    free: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Label {
+    Controller(u8),
+    Environment(&'static str),
+    Arrives(u8),
+    Fault(Fault),
+    FaultOf(u8, Fault),
+}
+
+/// The decision of one controller: what caches say first, and fresh reads where it asks for them.
+pub fn decide(world: &World, controller: usize) -> Action {
+    let memory = &world.controllers[controller];
+    let record = world.read_record();
+    let parameters = parameters();
+    let first = step(&world.observe(memory, false), record.as_ref(), *NOW, &parameters);
+    if first == Action::Refresh {
+        return step(&world.observe(memory, true), record.as_ref(), *NOW, &parameters);
+    }
+    first
+}
+
+/// Sends a write and learns from the answer.
+fn carry_out(world: &World, controller: usize, action: &Action) -> Result<(World, Answer), String> {
+    let mut next = world.clone();
+    let answer = cluster::apply(&mut next, action, true);
+    if answer == Answer::Committed {
+        properties::of_write(world, action, &next)?;
+    }
+    cluster::learn(&mut next.controllers[controller], action, answer);
+    Ok((next, answer))
+}
+
+/// Everything that can happen in a world.
+fn successors(
+    world: &World,
+    faults: &[Fault],
+    counts: &mut Counts,
+) -> Result<Vec<Next>, (Label, String)> {
+    let mut all = Vec::new();
+    let mut quiet = world.in_flight.is_empty();
+    for controller in 0..world.controllers.len() {
+        let number = controller as u8;
+        let action = decide(world, controller);
+        counts.add("action", action_name(&action));
+        if matches!(action, Action::Wait { .. } | Action::Refresh) {
+            continue;
+        }
+        let label = Label::Controller(number);
+        let (next, answer) = carry_out(world, controller, &action).map_err(|why| (label, why))?;
+        counts.add("answer", format!("{answer:?}"));
+        if !(answer == Answer::Refused && next == *world) {
+            quiet = false;
+        }
+        if is_write(&action) && world.faults > 0 {
+            for fault in faults {
+                if let Some(faulty) = faulty_write(world, &next, controller, &action, *fault) {
+                    let label = Label::FaultOf(number, *fault);
+                    all.push(Next { label, world: faulty, free: false });
+                }
+            }
+        }
+        all.push(Next { label, world: next, free: true });
+    }
+    for (n, sent) in world.in_flight.iter().enumerate() {
+        let mut next = world.clone();
+        next.in_flight.remove(n);
+        let label = Label::Arrives(n as u8);
+        let action = sent.action();
+        let mut met = next.clone();
+        let answer = cluster::apply(&mut next, &action, sent.record_fresh);
+        if answer == Answer::Committed {
+            met.in_flight.clear();
+            properties::of_write(&met, &action, &next).map_err(|why| (label, why))?;
+            counts.add("late", action_name(&action));
+        }
+        all.push(Next { label, world: next, free: true });
+    }
+    let environment = [
+        cluster::garbage_collector(world),
+        cluster::sync_begins(world).map(|next| ("sync begins", next)),
+        cluster::sync_ends(world).map(|next| ("sync ends", next)),
+        cluster::resizer(world).map(|next| ("resizer", next)),
+    ];
+    for (name, next) in environment.into_iter().flatten().chain(people::heal(world)) {
+        let label = Label::Environment(name);
+        properties::of_environment(world, name, &next).map_err(|why| (label, why))?;
+        quiet &= name == "resizer" || name.starts_with("a person") || name.starts_with("creating");
+        all.push(Next { label, world: next, free: true });
+    }
+    // Time passes where everybody waits; at any other moment it is a fault.
+    if quiet {
+        let mut next = world.clone();
+        next.tick();
+        if next != *world {
+            all.push(Next { label: Label::Environment("tick"), world: next, free: true });
+        }
+    }
+    if world.faults > 0 {
+        for fault in faults {
+            if let Some(next) = people::strike(world, *fault) {
+                all.push(Next { label: Label::Fault(*fault), world: next, free: false });
+            }
+        }
+    }
+    for next in &all {
+        counts.add("event", label_name(next.label));
+    }
+    Ok(all)
+}
+
+fn faulty_write(
+    world: &World,
+    committed: &World,
+    controller: usize,
+    action: &Action,
+    fault: Fault,
+) -> Option<World> {
+    let mut next = match fault {
+        Fault::ResponseLost => {
+            let mut next = committed.clone();
+            next.controllers[controller] = world.controllers[controller].clone();
+            if matches!(action, Action::Create { .. }) {
+                // Not known as refused: what it knew of its DELETE is used up.
+                next.controllers[controller].deleted = None;
+            }
+            next
+        }
+        Fault::CrashAfterWrite => {
+            let mut next = committed.clone();
+            next.controllers[controller] = crate::world::ControllerM::default();
+            next
+        }
+        Fault::Delayed => {
+            let mut next = world.clone();
+            next.in_flight.push(InFlight::new(action.clone()));
+            if matches!(action, Action::Create { .. }) {
+                next.controllers[controller].deleted = None;
+            }
+            next
+        }
+        _ => return None,
+    };
+    next.faults -= 1;
+    Some(next)
+}
+
+pub fn action_name(action: &Action) -> String {
+    let text = format!("{action:?}");
+    text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
+}
+
+fn label_name(label: Label) -> String {
+    match label {
+        Label::Controller(_) => "controller".to_owned(),
+        Label::Environment(name) => name.to_owned(),
+        Label::Arrives(_) => "late write arrives".to_owned(),
+        Label::Fault(fault) | Label::FaultOf(_, fault) => format!("{fault:?}"),
+    }
+}
+
+/// Visits every state of a slice; panics with the shortest trace to the first violation.
+pub fn explore(slice: &Slice) -> Explored {
+    let began = Instant::now();
+    let mut counts = Counts::default();
+    let mut states: Vec<Arc<World>> = Vec::new();
+    let mut known: Hashed<Arc<World>, u32> = Hashed::default();
+    let mut parents: Vec<(u32, Label)> = Vec::new();
+    let mut edges: Vec<Vec<(u32, Label)>> = Vec::new();
+    let mut all_edges = 0;
+    for start in &slice.starts {
+        let start = Arc::new(start.clone());
+        known.insert(start.clone(), states.len() as u32);
+        parents.push((u32::MAX, Label::Environment("start")));
+        states.push(start);
+    }
+    let mut at = 0;
+    while at < states.len() {
+        let world = states[at].clone();
+        let fail = |label: Label, why: &str| -> ! {
+            panic!("{}", story(slice, &states, &parents, at as u32, Some(label), why))
+        };
+        if let Err(why) = properties::of_state(&world) {
+            fail(Label::Environment("(this state)"), &why);
+        }
+        note(&world, &mut counts);
+        let successors = match successors(&world, slice.faults, &mut counts) {
+            Ok(successors) => successors,
+            Err((label, why)) => fail(label, &why),
+        };
+        let mut free = Vec::new();
+        for next in successors {
+            all_edges += 1;
+            let to = match known.get(&next.world) {
+                Some(to) => *to,
+                None => {
+                    let to = states.len() as u32;
+                    let world = Arc::new(next.world);
+                    known.insert(world.clone(), to);
+                    states.push(world);
+                    parents.push((at as u32, next.label));
+                    to
+                }
+            };
+            if next.free {
+                free.push((to, next.label));
+            }
+        }
+        edges.push(free);
+        at += 1;
+    }
+    let components = components(&edges);
+    for component in &components {
+        if let Some(why) = stuck(&states, &edges, component) {
+            let first = *component.iter().min().unwrap();
+            let more = format!("{why} (a component of {} states)", component.len());
+            panic!("{}", story(slice, &states, &parents, first, None, &more));
+        }
+    }
+    Explored {
+        states: states.len(),
+        edges: all_edges,
+        components: components.len(),
+        seconds: began.elapsed().as_secs_f64(),
+        counts,
+    }
+}
+
+fn note(world: &World, counts: &mut Counts) {
+    let Some(record) = &world.record else { return };
+    record.status.read(|status| {
+        counts.add("phase", &status.phase);
+        if let Some(rest) = &status.standing {
+            counts.add("reason", &rest.reason);
+        }
+    });
+}
+
+/// The shortest way to a violation, as a test.
+fn story(
+    slice: &Slice,
+    states: &[Arc<World>],
+    parents: &[(u32, Label)],
+    end: u32,
+    last: Option<Label>,
+    why: &str,
+) -> String {
+    let mut labels = Vec::new();
+    let mut at = end;
+    while parents[at as usize].0 != u32::MAX {
+        labels.push((at, parents[at as usize].1));
+        at = parents[at as usize].0;
+    }
+    labels.reverse();
+    let mut text =
+        format!("slice {}: {why}\n// start {at}:\nlet mut play = Play::new(start);\n", slice.name);
+    let mut before = at;
+    for (state, label) in labels {
+        let world = &states[before as usize];
+        let doing = match label {
+            Label::Controller(n) | Label::FaultOf(n, _) => {
+                format!(" // {}", action_name(&decide(world, usize::from(n))))
+            }
+            _ => String::new(),
+        };
+        let phase = states[state as usize].phase().map_or("none".to_owned(), |p| p.to_string());
+        let _ = writeln!(text, "play.happens(Label::{label:?});{doing} → {phase}");
+        before = state;
+    }
+    if let Some(label) = last {
+        let _ = writeln!(text, "play.happens(Label::{label:?});");
+    }
+    let world = &states[end as usize];
+    let _ = writeln!(text, "// {world:#?}\n// {:#?}", world.status());
+    for n in 0..world.controllers.len() {
+        let _ = writeln!(text, "// controller {n}: {:?}", decide(world, n));
+    }
+    text
+}
+
+/// Whether a world can stay in these states for ever, although it should not. An action that can
+/// happen in all of them happens at last (weak fairness), so it must lead to one of them.
+fn stuck(states: &[Arc<World>], edges: &[Vec<(u32, Label)>], component: &[u32]) -> Option<String> {
+    let inside = |state: &u32| component.binary_search(state).is_ok();
+    let first = component.first()?;
+    let cycle = component.len() > 1 || edges[*first as usize].iter().any(|(to, _)| to == first);
+    let leaves = |label: &Label| {
+        component.iter().all(|state| {
+            let same = edges[*state as usize].iter().filter(|(_, other)| other == label);
+            let mut found = false;
+            let mut outside = true;
+            for (to, _) in same {
+                found = true;
+                outside &= !inside(to);
+            }
+            found && outside
+        })
+    };
+    if edges[*first as usize].iter().any(|(_, label)| leaves(label)) {
+        return None;
+    }
+    for state in component {
+        if let Err(why) = properties::settled(&states[*state as usize]) {
+            return Some(why);
+        }
+    }
+    let acts = component.iter().find(|state| {
+        let world = &states[**state as usize];
+        !world.refusing && (0..world.controllers.len()).any(|n| is_write(&decide(world, n)))
+    });
+    (cycle && acts.is_some()).then(|| "we write for ever".to_owned())
+}
+
+/// Strongly connected components (Tarjan, without recursion), each sorted.
+fn components(edges: &[Vec<(u32, Label)>]) -> Vec<Vec<u32>> {
+    let n = edges.len();
+    let (mut index, mut low) = (vec![u32::MAX; n], vec![0_u32; n]);
+    let mut on_stack = vec![false; n];
+    let (mut stack, mut found, mut count) = (Vec::new(), Vec::new(), 0_u32);
+    for root in 0..n as u32 {
+        if index[root as usize] != u32::MAX {
+            continue;
+        }
+        let mut work = vec![(root, 0_usize)];
+        while let Some((at, edge)) = work.pop() {
+            let v = at as usize;
+            if edge == 0 {
+                index[v] = count;
+                low[v] = count;
+                count += 1;
+                stack.push(at);
+                on_stack[v] = true;
+            }
+            if let Some((to, _)) = edges[v].get(edge) {
+                work.push((at, edge + 1));
+                let w = *to as usize;
+                if index[w] == u32::MAX {
+                    work.push((*to, 0));
+                } else if on_stack[w] {
+                    low[v] = low[v].min(index[w]);
+                }
+                continue;
+            }
+            if low[v] == index[v] {
+                let mut component = Vec::new();
+                while let Some(member) = stack.pop() {
+                    on_stack[member as usize] = false;
+                    component.push(member);
+                    if member == at {
+                        break;
+                    }
+                }
+                component.sort_unstable();
+                found.push(component);
+            }
+            if let Some((parent, _)) = work.last() {
+                let p = *parent as usize;
+                low[p] = low[p].min(low[v]);
+            }
+        }
+    }
+    found
+}
+
+/// A world that is played by hand.
+pub struct Play {
+    pub world: World,
+}
+
+impl Play {
+    pub fn new(world: World) -> Self {
+        Self { world }
+    }
+
+    /// Lets one thing happen; panics where it cannot, or where it breaks a property.
+    pub fn happens(&mut self, label: Label) {
+        let all = match label {
+            Label::Fault(fault) | Label::FaultOf(_, fault) => vec![fault],
+            _ => Vec::new(),
+        };
+        let mut counts = Counts::default();
+        let next = successors(&self.world, &all, &mut counts).unwrap();
+        let next = next.into_iter().find(|next| next.label == label);
+        let next = next.unwrap_or_else(|| panic!("{label:?} cannot happen in {:#?}", self.world));
+        properties::of_state(&next.world).unwrap();
+        self.world = next.world;
+    }
+}
