@@ -334,6 +334,7 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
     let denied = verdict("version: 1\non-error: deny");
     assert!(!denied.allowed);
     assert!(response(&denied)["status"]["message"].as_str().unwrap().contains("spec.replicas"));
+    assert!(verdict("version: 1\nmode: audit\non-error: deny").allowed);
 }
 
 #[test]
