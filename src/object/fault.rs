@@ -1,7 +1,7 @@
 //! Values that the API server's validation refuses, whatever was there before.
 //!
 //! Source: `ValidateStatefulSetSpec`, `ValidatePersistentVolumeClaimSpec` and what they call, of
-//! Kubernetes 1.36. Of the pod template only what is listed in [`pod`] is looked at.
+//! Kubernetes 1.36. Of the pod template only what is listed in `fault::pod` is looked at.
 
 mod claim;
 mod pod;
