@@ -57,6 +57,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// The action that the policy names so.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Off, Self::Warn, Self::Deny].into_iter().find(|action| action.name() == name)
+    }
+
     /// The name in the policy.
     pub const fn name(self) -> &'static str {
         match self {
