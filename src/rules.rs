@@ -205,8 +205,8 @@ impl Entry {
 const POD_TEMPLATE_SINCE: u16 = 34;
 
 /// What a rule needs that cannot judge a claim without its status; completes "needs …".
-fn status_of(change: &Change<'_>) -> String {
-    format!("status of {}", change.object_name())
+fn status() -> String {
+    "its status, which the old manifest does not show".to_owned()
 }
 
 /// The rule called `id`.
