@@ -57,8 +57,32 @@ pub struct Verdict {
     pub group: Group,
     /// whether it would have been denied but for `mode: audit`
     pub audited: bool,
+    /// whether a mutation makes the safe form of the edit happen, so that it is not denied
+    pub carried_out: bool,
     /// where people get help
     pub help: Option<Help>,
+}
+
+impl Verdict {
+    /// How to allow a denied edit on purpose, where the policy lets one.
+    pub fn on_purpose(&self, policy: &Policy) -> Option<String> {
+        let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
+        may.then(|| {
+            format!(
+                "to allow it on purpose: annotations stateward.dev/allow: {} and \
+                 stateward.dev/allow-reason",
+                self.finding.rule
+            )
+        })
+    }
+
+    /// Where people get help, in one line.
+    pub fn help_line(&self) -> Option<String> {
+        let help = self.help.as_ref()?;
+        let parts: Vec<&str> =
+            [&help.url, &help.contact].into_iter().flatten().map(String::as_str).collect();
+        (!parts.is_empty()).then(|| parts.join(" · "))
+    }
 }
 
 /// A rule that gave no verdict.
@@ -133,7 +157,9 @@ pub fn decide(
         return Ok(decision);
     }
     let exempt = decision.exemption.is_some();
-    let mutation = if stage == Stage::Validating || exempt {
+    // In audit nothing is patched, and the API server refuses what a patch would have mended.
+    let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
+    let mutation = if stage == Stage::Validating || exempt || unpatched {
         Mutation::default()
     } else {
         mutate(change, policy).unwrap_or_else(|error| {
@@ -184,7 +210,14 @@ pub fn decide(
             // In the cluster the mutation's own warnings tell what became of the edit.
             if !(carried_out && stage.in_cluster()) {
                 let group = rule.entry.meta.group;
-                decision.verdicts.push(Verdict { finding, action, group, audited, help });
+                decision.verdicts.push(Verdict {
+                    finding,
+                    action,
+                    group,
+                    audited,
+                    carried_out,
+                    help,
+                });
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod file;
 mod scope;
+mod settings;
 
 use std::sync::Arc;
 

@@ -36,6 +36,18 @@ impl Exemption {
             Self::Own => "own",
         }
     }
+
+    /// Why, for people: completes "…, for".
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "a controller of the control plane asks",
+            Self::Namespace => "its namespace is never judged",
+            Self::Terminating => "it is going away",
+            Self::Finalizers => "its last finalizers are taken off",
+            Self::Owned => "a controller owns it",
+            Self::Own => "stateward's own controller asks",
+        }
+    }
 }
 
 /// The users of the control plane that are never judged; blocking one wedges what it cleans up.
