@@ -18,10 +18,10 @@ fn what_kubernetes_refuses_nobody_can_allow() {
     let allow = "{stateward.dev/allow: sts-service-name, stateward.dev/allow-reason: because}";
     let off = "rules: {sts-service-name: off}\n";
     for (policy, old, new) in [
-        ("", SET.to_with_owner(), renamed(SET)),
-        (off, SET.to_with_owner(), renamed(SET)),
-        ("mode: audit\n", SET.to_with_owner(), renamed(SET)),
-        ("rules: {sts-service-name: warn}\n", SET.to_with_owner(), renamed(SET)),
+        ("", SET.to_owned(), renamed(SET)),
+        (off, SET.to_owned(), renamed(SET)),
+        ("mode: audit\n", SET.to_owned(), renamed(SET)),
+        ("rules: {sts-service-name: warn}\n", SET.to_owned(), renamed(SET)),
         ("", annotated(allow), renamed(&annotated(allow))),
     ] {
         let ran = edit(policy, &old, &new, 1);
