@@ -1,8 +1,11 @@
 //! Judges pairs of manifests and says where in the files each finding stands.
 
+use serde_json::Value;
+
 use crate::change::{Change, Circumstances, Operation, Pair};
 use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
 use crate::manifest::{Document, Pairing};
+use crate::object::compare::plain;
 use crate::object::{DecodeError, Kind, Object, Pointer};
 use crate::report::{
     Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
@@ -254,6 +257,11 @@ fn wrong_in(document: &Document, kind: Kind, field: &Pointer) -> bool {
 fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) -> Option<Place> {
     let document = document?;
     let location = document.locate_head(field);
+    // A rule gives the value where it says more than the field does.
+    let value = value.or_else(|| {
+        let object: Value = serde_json::from_str(&document.json).ok()?;
+        object.pointer(field.as_str()).filter(|value| is_scalar(value)).map(plain)
+    });
     Some(Place {
         value,
         missing: location.missing,
@@ -262,4 +270,8 @@ fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) ->
         column: location.column,
         template: document.template.clone(),
     })
+}
+
+const fn is_scalar(value: &Value) -> bool {
+    matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
 }

@@ -6,7 +6,7 @@ mod exemption;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-pub use self::exemption::Exemption;
+pub use self::exemption::{CONTROL_PLANE, Exemption};
 use crate::change::{Change, KubernetesVersion, Operation};
 use crate::facts::Facts;
 use crate::mutations::{

@@ -231,7 +231,11 @@ impl Policy {
             source: source.to_owned(),
             mode: file.mode,
             overrides: file.overrides.unwrap_or(true),
-            on_error: file.on_error,
+            // `mode: audit` denies nothing, whatever goes wrong.
+            on_error: match file.mode {
+                Mode::Enforce => file.on_error,
+                Mode::Audit => OnError::Allow,
+            },
             own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
             allow_users: allow.users,
             allow_groups: allow.groups,

@@ -123,7 +123,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
     }
     serve(args, judge, metrics, health, |started| {
-        super::print(&format!("policy    {source}\n{started}\n"))?;
+        // No false green: what is recorded here is carried out by nobody.
+        let controller = "no controller runs here: requests to grow are recorded, not carried out";
+        super::print(&format!("policy    {source}\nresize    {controller}\n{started}\n"))?;
         Ok(())
     })?;
     Ok(Outcome::Clean)

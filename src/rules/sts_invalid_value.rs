@@ -42,6 +42,7 @@ impl Rule for StsInvalidValue {
             .differences()?
             .iter()
             .any(|difference| difference.kind == DifferenceKind::PodManagementPolicy);
+        let place = remedy::manifest_place(change.circumstances.tool);
         for fault in faults {
             let covered = match fault.area {
                 // sts-recreate-strategy and sts-mount-unknown-volume
@@ -61,12 +62,8 @@ impl Rule for StsInvalidValue {
             findings
                 .add(fault.field, fault.what)
                 .values(before.as_deref(), fault.value.as_deref())
-                .why("Kubernetes refuses the set for it.")
-                .step(format!(
-                    "{} {}",
-                    fault.instead,
-                    remedy::manifest_place(change.circumstances.tool)
-                ));
+                .why("Kubernetes refuses a set with such a value.")
+                .step(format!("{place}, {}", fault.instead));
         }
         Ok(())
     }

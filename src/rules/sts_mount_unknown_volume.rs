@@ -35,6 +35,7 @@ impl Rule for StsMountUnknownVolume {
             None => fault::created(new)?,
         };
         let refuses = change.circumstances.kubernetes.minor >= super::POD_TEMPLATE_SINCE;
+        let place = remedy::manifest_place(change.circumstances.tool);
         for fault in faults.into_iter().filter(|fault| fault.area == Area::Mount) {
             let finding = findings.add(fault.field, fault.what);
             finding
@@ -44,11 +45,7 @@ impl Rule for StsMountUnknownVolume {
                 } else {
                     "This release of Kubernetes accepts the set, but no pod can be created from it."
                 })
-                .step(format!(
-                    "{} {}",
-                    fault.instead,
-                    remedy::manifest_place(change.circumstances.tool)
-                ));
+                .step(format!("{place}, {}", fault.instead));
             if !refuses {
                 finding.unsure();
             }

@@ -139,6 +139,7 @@ fn numbers(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
         let Some(value) = value else { continue };
         let field = Pointer::from(path);
         let name = path.rsplit('/').next().unwrap_or_default();
+        let name = if name == "start" { "ordinals.start" } else { name };
         let (limit, instead) = if value < least {
             (format!("less than {least}"), format!("{least} or more"))
         } else if i32::try_from(value).is_err() {
