@@ -44,11 +44,12 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
                 judged.operation, judged.object, judged.file, judged.line
             );
             if let Some(reason) = judged.exempt_for {
-                said.push_str(&format!("; only what Kubernetes refuses, for {reason}"));
+                said += "; only what Kubernetes refuses, for ";
+                said += reason;
             }
             if !judged.allowed.is_empty() {
-                let rules = judged.allowed.join(", ");
-                said.push_str(&format!("; allowed by its annotation: {rules}"));
+                said += "; allowed by its annotation: ";
+                said += &judged.allowed.join(", ");
             }
             line(said);
         }
