@@ -3,7 +3,6 @@
 
 mod exemption;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 pub use self::exemption::{CONTROL_PLANE, Exemption};
@@ -129,6 +128,27 @@ impl Decision {
         self.verdicts.iter().filter(|verdict| verdict.action == Action::Deny)
     }
 
+    /// Adds the verdict of a rule that comes a second time with other parameters. Where both
+    /// find fault with one field, the stricter verdict stays.
+    fn found_again(&mut self, verdict: Verdict) {
+        let same = |known: &&mut Verdict| {
+            known.finding.rule == verdict.finding.rule
+                && known.finding.field == verdict.finding.field
+        };
+        match self.verdicts.iter_mut().find(same) {
+            Some(known) if known.action >= verdict.action => {}
+            Some(known) => *known = verdict,
+            None => self.verdicts.push(verdict),
+        }
+    }
+
+    fn not_judged(&mut self, rule: &'static str, needs: String) {
+        let missing = Missing { rule, needs };
+        if !self.not_judged.contains(&missing) {
+            self.not_judged.push(missing);
+        }
+    }
+
     fn malformed(&mut self, error: DecodeError) {
         if !self.malformed.contains(&error) {
             self.malformed.push(error);
@@ -187,7 +207,7 @@ pub fn decide(
         let mut findings = Findings::new(id);
         match (rule.check)(change, facts, &mut findings) {
             Ok(()) => {}
-            Err(Unjudged::Needs(needs)) => decision.not_judged.push(Missing { rule: id, needs }),
+            Err(Unjudged::Needs(needs)) => decision.not_judged(id, needs),
             Err(Unjudged::Malformed(error)) => decision.malformed(error),
         }
         let allowed = allowances.contains(&id);
@@ -210,14 +230,12 @@ pub fn decide(
             // In the cluster the mutation's own warnings tell what became of the edit.
             if !(carried_out && stage.in_cluster()) {
                 let group = rule.entry.meta.group;
-                decision.verdicts.push(Verdict {
-                    finding,
-                    action,
-                    group,
-                    audited,
-                    carried_out,
-                    help,
-                });
+                let verdict = Verdict { finding, action, group, audited, carried_out, help };
+                if rule.again {
+                    decision.found_again(verdict);
+                } else {
+                    decision.verdicts.push(verdict);
+                }
             }
         }
     }
@@ -276,22 +294,11 @@ impl Decision {
         }
         let rule = first.finding.rule;
         let _ = write!(text, "\n{rule} · stateward explain {rule}");
-        if first.group != Group::Refusal && policy.overrides {
-            let _ = write!(
-                text,
-                " · to allow it on purpose: annotations stateward.dev/allow: {rule} and \
-                 stateward.dev/allow-reason"
-            );
+        if let Some(on_purpose) = first.on_purpose(policy) {
+            let _ = write!(text, " · {on_purpose}");
         }
-        if let Some(help) = &first.help {
-            let parts: Vec<Cow<'_, str>> = [&help.url, &help.contact]
-                .into_iter()
-                .flatten()
-                .map(|part| Cow::Borrowed(part.as_str()))
-                .collect();
-            if !parts.is_empty() {
-                let _ = write!(text, "\nhelp: {}", parts.join(" · "));
-            }
+        if let Some(help) = first.help_line() {
+            let _ = write!(text, "\nhelp: {help}");
         }
         Some(text)
     }

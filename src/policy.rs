@@ -76,6 +76,8 @@ pub struct EffectiveRule<'p> {
     pub check: &'p Check,
     /// where people get help
     pub help: Option<&'p Help>,
+    /// whether the rule comes a second time, with the parameters that the old labels lead to
+    pub again: bool,
 }
 
 impl Policy {
@@ -125,7 +127,8 @@ impl Policy {
     }
 
     /// The rules that judge `change`, each with its effective action: the stricter of what the
-    /// labels of the old and of the new object lead to.
+    /// labels of the old and of the new object lead to. Where the two lead to different parameters,
+    /// the rule comes twice, and whatever either finds has been found.
     pub fn rules<'p>(
         &'p self,
         change: &Change<'_>,
@@ -144,13 +147,22 @@ impl Policy {
             .iter()
             .enumerate()
             .filter(move |(_, entry)| entry.meta.applies(kind, operation))
-            .filter_map(move |(index, entry)| {
-                let new = self.setting(index, &new_scopes, in_cluster);
-                let action = match &old_scopes {
-                    Some(scopes) => self.setting(index, scopes, in_cluster).0.max(new.0),
-                    None => new.0,
+            .flat_map(move |(index, entry)| {
+                let rule = |scopes, again| {
+                    let (action, check, help) = self.setting(index, scopes, in_cluster);
+                    check.map(|check| EffectiveRule { entry, action, check, help, again })
                 };
-                Some(EffectiveRule { entry, action, check: new.1?, help: new.2 })
+                let mut new = rule(new_scopes.as_slice(), false);
+                let mut old = old_scopes.as_ref().and_then(|scopes| rule(scopes.as_slice(), true));
+                if let (Some(by_old), Some(by_new)) = (&old, &mut new)
+                    && std::ptr::eq(by_old.check, by_new.check)
+                {
+                    if by_old.action > by_new.action {
+                        (by_new.action, by_new.help) = (by_old.action, by_old.help);
+                    }
+                    old = None;
+                }
+                new.into_iter().chain(old)
             })
     }
 

@@ -167,6 +167,7 @@ impl JsonSchema for RuleSettings {
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let action = generator.subschema_for::<Action>();
         let help = generator.subschema_for::<Help>();
+        let off = serde_json::json!({"const": false, "description": "off, as YAML 1.1 reads it"});
         let mut properties = serde_json::Map::new();
         for entry in RULES {
             let mut params = Value::from((entry.schema)());
@@ -178,9 +179,13 @@ impl JsonSchema for RuleSettings {
                 entry.meta.id.to_owned(),
                 serde_json::json!({
                     "description": entry.meta.title,
-                    "anyOf": [action, {
+                    "anyOf": [action, off, {
                         "type": "object",
-                        "properties": {"action": action, "params": params, "help": help},
+                        "properties": {
+                            "action": {"anyOf": [action, off]},
+                            "params": params,
+                            "help": help
+                        },
                         "additionalProperties": false
                     }]
                 }),

@@ -156,9 +156,14 @@ impl Folder {
         self.git(&["commit", "--quiet", "--message", "x"]);
     }
 
+    /// `stateward` with the arguments and something on standard input, in this folder.
+    pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Ran {
+        run(self.path(), arguments, input)
+    }
+
     /// `stateward check` with the arguments, in this folder.
     pub(crate) fn check(&self, arguments: &[&str]) -> Ran {
-        run(self.path(), &[&["check"], arguments].concat(), "")
+        self.run(&[&["check"], arguments].concat(), "")
     }
 
     /// The same in a folder below.
@@ -168,7 +173,7 @@ impl Folder {
 
     /// The same with something on standard input.
     pub(crate) fn check_with(&self, input: &str, arguments: &[&str]) -> Ran {
-        run(self.path(), &[&["check"], arguments].concat(), input)
+        self.run(&[&["check"], arguments].concat(), input)
     }
 
     /// The report as JSON, by its exit code.
