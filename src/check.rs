@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::change::{Change, Circumstances, Operation, Pair};
 use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
 use crate::manifest::{Document, Pairing};
-use crate::object::compare::plain;
 use crate::mutations::resize;
+use crate::object::compare::plain;
 use crate::object::{DecodeError, Kind, Object, Pointer};
 use crate::report::{
     Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
