@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::change::{Change, Circumstances, Operation, Pair};
 use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
 use crate::manifest::{Document, Pairing};
+use crate::mutations::resize;
 use crate::object::compare::plain;
 use crate::object::{DecodeError, Kind, Object, Pointer};
 use crate::report::{
@@ -29,8 +30,14 @@ pub fn check(
 }
 
 /// Why an edit is not denied that Kubernetes itself refuses.
-const CARRIED_OUT: &str = "Kubernetes refuses this edit; where stateward's webhook runs, it puts \
-    the old value back and does what the policy says instead.";
+fn carried_out(rule: &str) -> String {
+    let instead = if rule == resize::RULE {
+        "the old size stays and the growth is recorded as a request"
+    } else {
+        "the old value is put back and the rest of the edit accepted"
+    };
+    format!("Kubernetes refuses this edit; where stateward's webhook runs, {instead}.")
+}
 
 /// The kinds that are judged, with the version in which clusters serve them.
 const SERVED: [(&str, &str); 2] = [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
@@ -147,7 +154,7 @@ impl Site<'_> {
             let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
             let mut finding = verdict.finding;
             if verdict.carried_out {
-                CARRIED_OUT.clone_into(&mut finding.why);
+                finding.why = carried_out(finding.rule);
                 finding.remedy.clear();
             }
             let outcome = match verdict.action {

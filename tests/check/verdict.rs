@@ -80,7 +80,7 @@ fn growth_of_a_claim_template_is_refused_unless_it_is_carried_out() {
     }
     let ran = edit("resize: orchestrate\n", SET, &grown, 0);
     let finding = &ran.json()["findings"][0];
-    assert!(finding["why"].as_str().unwrap().contains("where stateward's webhook runs"));
+    assert!(finding["why"].as_str().unwrap().ends_with("is recorded as a request."));
     assert_eq!(finding["remedy"], serde_json::json!([]), "nothing is left for a person to do");
     let asks = |mode: &str| annotated(&format!("{{stateward.dev/resize: {mode}}}"));
     let asks_and_grows = |mode: &str| asks(mode).replace("10Gi", "20Gi");
