@@ -15,6 +15,7 @@ pub mod names;
 pub mod pod;
 pub mod pointer;
 pub mod quantity;
+pub mod reason;
 pub mod scale;
 pub mod selector;
 pub mod statefulset;

@@ -1,6 +1,6 @@
 //! Every rule over its fixtures: what it finds stands in a snapshot beside each file.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 use std::path::{Path, PathBuf};
 

@@ -225,7 +225,13 @@ fn collect(
         }
     };
     if !equal {
-        found.push(difference(old, new, at.clone()));
+        let mut difference = difference(old, new, at.clone());
+        if let Shape::DefaultText(default) | Shape::OptionalDefault(default) = shape {
+            // People are told the value that holds, not that none is written.
+            difference.old.get_or_insert_with(|| (*default).to_owned());
+            difference.new.get_or_insert_with(|| (*default).to_owned());
+        }
+        found.push(difference);
     }
 }
 

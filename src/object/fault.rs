@@ -1,7 +1,7 @@
 //! Values that the API server's validation refuses, whatever was there before.
 //!
 //! Source: `ValidateStatefulSetSpec`, `ValidatePersistentVolumeClaimSpec` and what they call, of
-//! Kubernetes 1.36. Of the pod template only what is listed in [`pod`] is looked at.
+//! Kubernetes 1.36. Of the pod template only what is listed in `fault::pod` is looked at.
 
 mod claim;
 mod pod;
@@ -128,5 +128,51 @@ fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fau
             what: format!("its annotations have {bytes} bytes, more than {ANNOTATION_BYTES}"),
             instead: format!("keep {} below 256 KiB", at.dotted()),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::{Object, StatefulSet};
+
+    fn set(name: &str, spec: &str) -> String {
+        format!(r#"{{"metadata":{{"name":"{name}"}},"spec":{{{spec}}}}}"#)
+    }
+
+    fn decode(document: &str) -> StatefulSet<'_> {
+        StatefulSet::decode(&Object::decode(document).unwrap()).unwrap()
+    }
+
+    const SOUND: &str = r#""selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":
+        {"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}"#;
+
+    #[test]
+    fn a_name_of_64_characters_is_too_long() {
+        for (length, faults) in [(63, 0), (64, 1)] {
+            let document = set(&"a".repeat(length), SOUND);
+            let found = created(&decode(&document)).unwrap();
+            assert_eq!(found.len(), faults, "{found:?}");
+            assert!(found.iter().all(|fault| fault.area == Area::Name));
+        }
+    }
+
+    #[test]
+    fn the_pod_template_is_left_alone_where_the_old_set_was_invalid() {
+        let (sound, broken) = (set("s", SOUND), set("s", &SOUND.replace("\"i\"", "\"\"")));
+        let worse = set("s", &SOUND.replace("\"i\"", "\"\"").replace("\"c\"", "\"C\""));
+        let count = |old: &str, new: &str| introduced(&decode(old), &decode(new)).unwrap().len();
+        assert_eq!(count(&sound, &broken), 1);
+        assert_eq!(count(&sound, &worse), 2);
+        assert_eq!(count(&broken, &worse), 0);
+    }
+
+    #[test]
+    fn a_value_that_gets_worse_is_introduced() {
+        let replicas = |count: i64| set("s", &format!("\"replicas\":{count},{SOUND}"));
+        let count = |old: i64, new: i64| {
+            introduced(&decode(&replicas(old)), &decode(&replicas(new))).unwrap().len()
+        };
+        assert_eq!((count(1, -1), count(-1, -1), count(-1, -2), count(-1, 0)), (1, 0, 1, 0));
     }
 }

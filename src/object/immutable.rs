@@ -151,9 +151,6 @@ fn claim_templates(
         };
         sorted(&old_names) == sorted(&new_names)
     };
-    let unique = |names: &[&str]| {
-        names.iter().enumerate().all(|(index, name)| !names[..index].contains(name))
-    };
     if same_names && old_names != new_names {
         found.push(SpecDifference {
             kind: DifferenceKind::Other,
@@ -164,12 +161,18 @@ fn claim_templates(
             new: Some(new_names.join(", ")),
         });
     }
-    // Templates of one name cannot be told apart by it, so equal lists are paired by place.
-    let by_place = same_names && !(unique(&old_names) && unique(&new_names));
+    // Templates of one name cannot be told apart by it: the second pairs with the second.
+    let nth = |names: &[&str], index: usize| {
+        names[..index].iter().filter(|name| **name == names[index]).count()
+    };
     for (index, template) in news.iter().enumerate() {
         let name = new_names[index];
-        let partner =
-            if by_place { Some(index) } else { old_names.iter().position(|old| *old == name) };
+        let partner = old_names
+            .iter()
+            .enumerate()
+            .filter(|(_, old)| **old == name)
+            .nth(nth(&new_names, index))
+            .map(|(old_index, _)| old_index);
         let field = at.clone().index(index);
         match partner.and_then(|old_index| Some((old_index, olds.get(old_index)?))) {
             Some((old_index, old_template)) => {
@@ -188,8 +191,7 @@ fn claim_templates(
     }
     for (index, name) in old_names.iter().enumerate() {
         let kept = new_names.iter().filter(|new| *new == name).count();
-        let had_before = old_names[..index].iter().filter(|old| *old == name).count();
-        if had_before >= kept {
+        if nth(&old_names, index) >= kept {
             found.push(SpecDifference {
                 kind: DifferenceKind::TemplateRemoved,
                 template: Some((*name).to_owned()),
@@ -332,4 +334,68 @@ pub fn arrow(old: Option<&str>, new: Option<&str>) -> String {
         Some(text) => text.to_owned(),
     };
     format!("{} → {}", shown(old), shown(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(old: &[(&str, &str)], new: &[(&str, &str)]) -> Vec<(DifferenceKind, String, String)> {
+        let document = |templates: &[(&str, &str)]| {
+            let list: Vec<String> = templates
+                .iter()
+                .map(|(name, size)| {
+                    format!(
+                        r#"{{"metadata":{{"name":"{name}"}},
+                            "spec":{{"resources":{{"requests":{{"storage":"{size}"}}}}}}}}"#
+                    )
+                })
+                .collect();
+            format!(r#"{{"spec":{{"volumeClaimTemplates":[{}]}}}}"#, list.join(","))
+        };
+        let (old, new) = (document(old), document(new));
+        let set = |document| StatefulSet::decode(&Object::decode(document).unwrap()).unwrap();
+        statefulset(&set(&old), &set(&new))
+            .unwrap()
+            .into_iter()
+            .map(|found| (found.kind, found.old_field.to_string(), found.field.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn a_template_is_found_again_in_another_place() {
+        let at = "/spec/volumeClaimTemplates";
+        let size = "spec/resources/requests/storage";
+        assert_eq!(
+            found(&[("a", "1Gi"), ("b", "1Gi")], &[("new", "1Gi"), ("b", "2Gi")]),
+            [
+                (DifferenceKind::TemplateAdded, at.to_owned(), format!("{at}/0")),
+                (
+                    DifferenceKind::TemplateStorage,
+                    format!("{at}/1/{size}"),
+                    format!("{at}/1/{size}")
+                ),
+                (DifferenceKind::TemplateRemoved, format!("{at}/0"), at.to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn twins_are_told_apart_by_their_order() {
+        let kinds = |old: &[(&str, &str)], new: &[(&str, &str)]| -> Vec<DifferenceKind> {
+            found(old, new).into_iter().map(|(kind, ..)| kind).collect()
+        };
+        let (one, two) = ([("a", "1Gi")], [("a", "1Gi"), ("a", "1Gi")]);
+        assert_eq!(kinds(&one, &two), [DifferenceKind::TemplateAdded]);
+        assert_eq!(kinds(&two, &one), [DifferenceKind::TemplateRemoved]);
+        assert_eq!(kinds(&two, &two), []);
+        assert_eq!(kinds(&two, &[("a", "1Gi"), ("a", "2Gi")]), [DifferenceKind::TemplateStorage]);
+    }
+
+    #[test]
+    fn a_changed_order_is_a_difference() {
+        let (ab, ba) = ([("a", "1Gi"), ("b", "1Gi")], [("b", "1Gi"), ("a", "1Gi")]);
+        let at = "/spec/volumeClaimTemplates".to_owned();
+        assert_eq!(found(&ab, &ba), [(DifferenceKind::Other, at.clone(), at)]);
+    }
 }

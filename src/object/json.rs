@@ -290,12 +290,7 @@ pub fn decode<'a, T: Deserialize<'a>>(document: &'a str, prefix: &str) -> Result
                 (field, error.inner().to_string())
             }
         };
-        // Lines and columns of a re-encoded document mean nothing to its reader.
-        let message = match message.rfind(" at line ") {
-            Some(end) => message[..end].to_owned(),
-            None => message,
-        };
-        DecodeError { field, message }
+        DecodeError { field, message: super::reason::of(&message).into_owned() }
     })
 }
 

@@ -189,10 +189,10 @@ impl FromStr for Quantity {
             }
             Scale::Binary(_) if whole.len() > BINARY_CAP.len() => Ok(cap(negative)),
             Scale::Binary(power) => {
-                let kept = usize::from(FRACTION_DIGITS);
-                if fraction.len() > kept {
-                    let more = fraction[kept..].bytes().any(|b| b != b'0');
-                    digits.truncate(whole.len() + kept);
+                let most = usize::from(FRACTION_DIGITS);
+                if fraction.len() > most {
+                    let more = fraction[most..].bytes().any(|b| b != b'0');
+                    digits.truncate(whole.len() + most);
                     digits.push(u8::from(more));
                     exponent = -i64::from(FRACTION_DIGITS) - 1;
                 }
@@ -275,9 +275,9 @@ fn round_up(negative: bool, mut digits: Vec<u8>, exponent: i64, least: i64) -> Q
     let more = digits[kept..].iter().any(|digit| *digit != 0);
     digits.truncate(kept);
     if more {
-        if let Some(carried) = digits.iter().rposition(|digit| *digit != 9) {
-            digits[carried] += 1;
-            digits[carried + 1..].fill(0);
+        if let Some(place) = digits.iter().rposition(|digit| *digit != 9) {
+            digits[place] += 1;
+            digits[place + 1..].fill(0);
         } else {
             digits.fill(0);
             digits.insert(0, 1);

@@ -91,16 +91,16 @@ impl Finding {
         // The field is named once: not again where the sentence already names it.
         let field = self.field.dotted();
         if !field.is_empty() && !self.what.contains(&field) {
-            let _ = write!(text, " ({field})");
+            _ = write!(text, " ({field})");
         }
         if !self.why.is_empty() {
             text.push('\n');
             text.push_str(&self.why);
         }
         for (number, step) in self.remedy.iter().enumerate() {
-            let _ = write!(text, "\n  {}. {}", number + 1, step.text);
+            _ = write!(text, "\n  {}. {}", number + 1, step.text);
             if let Some(command) = &step.command {
-                let _ = write!(text, ":\n     {command}");
+                _ = write!(text, ":\n     {command}");
             }
         }
         text

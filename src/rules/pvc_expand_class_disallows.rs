@@ -42,19 +42,20 @@ impl Rule for PvcExpandClassDisallows {
             return Ok(());
         }
         let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status_of(change)));
+            return Err(Unjudged::Needs(super::status()));
         };
         // Another class is the business of pvc-immutable-edit, an unbound claim of
         // pvc-expand-unbound.
-        let class = class(old);
-        if !status.is_bound() || class != self::class(new) && !class.is_empty() {
+        let (class, new_class) = (class(old), class(new));
+        let none = class.is_empty() || new_class.is_empty();
+        if !status.is_bound() || class != new_class && !none {
             return Ok(());
         }
         let field = crate::object::Pointer::from("/spec/resources/requests/storage");
         let sizes = arrow(Some(&before.text), Some(&after.text));
         let copy =
             "or create a bigger claim of a class that allows expansion, and copy the data over";
-        if class.is_empty() {
+        if none {
             findings
                 .add(field.clone(), format!("would grow, {sizes}, but has no StorageClass"))
                 .values(Some(&before.text), Some(&after.text))

@@ -37,7 +37,13 @@ impl Rule for PvcImmutableEdit {
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_claim() else { return Ok(()) };
         let mut unjudged = Ok(());
-        for difference in change.differences()? {
+        let differences = change.differences()?;
+        // The server copies one into the other, so that both differ.
+        let source = differences.iter().any(|d| is_below(d, "/spec/dataSource"));
+        for difference in differences {
+            if source && is_below(difference, "/spec/dataSourceRef") {
+                continue;
+            }
             match refused(change, old, new, difference) {
                 Ok(false) => {}
                 Ok(true) => add(change, difference, findings),
@@ -58,7 +64,10 @@ impl Rule for PvcImmutableEdit {
             findings
                 .add(
                     field,
-                    format!("its beta class would change, {}", arrow(Some(&before), Some(&after))),
+                    format!(
+                        "its class annotation would change, {}",
+                        arrow(Some(&before), Some(&after))
+                    ),
                 )
                 .values(Some(&before), Some(&after))
                 .why("The annotation names the class of a volume that exists already.")
@@ -66,6 +75,11 @@ impl Rule for PvcImmutableEdit {
         }
         unjudged
     }
+}
+
+fn is_below(difference: &SpecDifference, field: &str) -> bool {
+    let below = difference.field.as_str().strip_prefix(field);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn place(change: &Change<'_>) -> &'static str {
@@ -91,7 +105,7 @@ fn refused(
             } else {
                 match &old.status {
                     Some(status) => !status.is_bound(),
-                    None => return Err(Unjudged::Needs(super::status_of(change))),
+                    None => return Err(Unjudged::Needs(super::status())),
                 }
             }
         }
@@ -136,8 +150,7 @@ fn add(change: &Change<'_>, difference: &SpecDifference, findings: &mut Findings
     if unbound {
         let command =
             format!("{} describe pvc {}", remedy::kubectl(change), remedy::quoted(&change.name));
-        finding
-            .command("or wait until it is bound; what it waits for stands at the end of", command);
+        finding.command("or wait until it is bound; see what it waits for", command);
     } else {
         finding.step("for another kind of volume create a second claim and copy the data over");
     }

@@ -53,12 +53,12 @@ impl Rule for PvcInvalidValue {
             let finding = findings.add(fault.field.clone(), what);
             finding
                 .values(before.as_deref(), fault.value.as_deref())
-                .why("Kubernetes refuses the claim for it.");
+                .why("Kubernetes refuses a claim with such a value.");
             if let Some(before) = before {
                 finding.remedy(vec![remedy::keep(change, &fault.field, &before)]);
             } else {
                 let place = remedy::manifest_place(change.circumstances.tool);
-                finding.step(format!("{} {place}", fault.instead));
+                finding.step(format!("{place}, {}", fault.instead));
             }
         }
         Ok(())

@@ -39,7 +39,7 @@ impl Rule for PvcShrink {
             return Ok(());
         }
         let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status_of(change)));
+            return Err(Unjudged::Needs(super::status()));
         };
         let capacity = status.capacity.storage.as_ref();
         let recovers = change.circumstances.kubernetes.minor >= 32 || status.has_expansion();
@@ -58,15 +58,11 @@ impl Rule for PvcShrink {
         let finding = findings.add(field.clone(), what);
         finding
             .values(Some(&before.text), Some(&after.text))
-            .why(
-                "Volumes cannot shrink: Kubernetes lowers a request only to take back an \
-                  expansion that did not come about, to more than the volume has.",
-            )
+            .why("Volumes cannot shrink; a request may at most go back to above what its volume has.")
             .remedy(vec![remedy::keep(change, &field, &before.text)]);
         if let Some(capacity) = volume.filter(|_| recovers) {
             finding.step(format!(
-                "or, to take the expansion back, set a size of more than {capacity} and at most \
-                 {before}"
+                "or, to take an expansion back that has not come about, set a size above {capacity}"
             ));
         }
         finding.step(

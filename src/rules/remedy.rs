@@ -6,7 +6,7 @@
 
 mod recreate;
 
-pub use self::recreate::{Recreation, recreate, test_template, transplant};
+pub use self::recreate::{Recreation, recreate, take_over, test_template, transplant};
 
 use super::Step;
 use crate::change::{Change, Operation, Tool};
@@ -84,7 +84,8 @@ pub fn amend_template(change: &Change<'_>, what: &str) -> Step {
 
 /// The steps as an alternative: `lead` begins the first one.
 pub fn otherwise(lead: &str, mut steps: Vec<Step>) -> Vec<Step> {
-    if let Some(first) = steps.first_mut() {
+    // A warning is no alternative.
+    if let Some(first) = steps.first_mut().filter(|first| !first.text.starts_with("do not ")) {
         first.text = format!("{lead}{}", first.text);
     }
     steps
@@ -92,7 +93,9 @@ pub fn otherwise(lead: &str, mut steps: Vec<Step>) -> Vec<Step> {
 
 /// Takes a difference back, whether the old object had the field or not.
 pub fn keep_old(change: &Change<'_>, difference: &SpecDifference) -> Step {
+    let is_list = difference.old_field.as_str().ends_with("/accessModes");
     match &difference.old {
+        Some(value) if is_list => keep(change, &difference.old_field, &format!("[{value}]")),
         Some(value) => keep(change, &difference.old_field, value),
         None => say(match change.circumstances.tool {
             Tool::Helm => {
@@ -144,7 +147,7 @@ pub fn replace_pods(change: &Change<'_>, set: &StatefulSet<'_>) -> Vec<Step> {
     let kubectl = kubectl(change);
     let pod = format!("{}-$i", quoted(&change.name));
     vec![run(
-        "delete its pods one at a time, each after the one before is ready again: they restart",
+        "delete its pods one at a time, each once the one before is ready; they restart",
         format!(
             "for i in {ordinals}; do {kubectl} delete pod {pod} && \
              {kubectl} wait --for=create pod/{pod} --timeout=5m && \

@@ -37,15 +37,8 @@ impl Rule for StsPodManagementPolicy {
             let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
             let mut steps =
                 vec![remedy::keep(change, &difference.field, before.unwrap_or_default())];
-            // A set with a policy that does not exist could not be created again.
-            if matches!(after, Some("OrderedReady" | "Parallel")) {
-                let operations =
-                    remedy::transplant(change, &difference.old_field, &difference.field)?;
-                steps.extend(remedy::otherwise(
-                    "or ",
-                    remedy::recreate(change, old, Vec::from_iter(operations))?,
-                ));
-            }
+            let operations = remedy::take_over(change, difference)?;
+            steps.extend(remedy::otherwise("or ", remedy::recreate(change, old, operations)?));
             findings
                 .add(
                     difference.field.clone(),

@@ -38,9 +38,7 @@ impl Rule for StsSelector {
         let (old_text, new_text) = (before.to_string(), after.to_string());
         let place = remedy::manifest_place(change.circumstances.tool);
         let mut steps = vec![remedy::say(format!("keep spec.selector {place}: {old_text}"))];
-        if after.is_empty() {
-            steps.push(remedy::say("a set without a selector cannot be created either"));
-        } else if after.matches(&old.template()?.metadata.labels) {
+        if after.matches(&old.template()?.metadata.labels) {
             let at = "/spec/selector";
             let operations = remedy::transplant(change, &at.into(), &at.into())?;
             steps.extend(remedy::otherwise(

@@ -36,13 +36,14 @@ impl Rule for StsServiceName {
                 continue;
             }
             let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
-            let operations = remedy::transplant(change, &difference.old_field, &difference.field)?;
+            let operations = remedy::take_over(change, difference)?;
             let mut steps =
                 vec![remedy::keep(change, &difference.field, before.unwrap_or_default())];
-            steps.extend(remedy::otherwise(
-                "or, once the new Service is there, ",
-                remedy::recreate(change, old, Vec::from_iter(operations))?,
-            ));
+            let lead = match after {
+                None | Some("") => "or ",
+                Some(_) => "or, once the new Service is there, ",
+            };
+            steps.extend(remedy::otherwise(lead, remedy::recreate(change, old, operations)?));
             steps.push(remedy::say("each pod takes its new DNS name when it next restarts"));
             findings
                 .add(

@@ -52,15 +52,14 @@ impl Rule for StsSpecImmutable {
                 None => format!("{} would change", difference.field.dotted()),
             };
             let mut steps = vec![remedy::keep_old(change, difference)];
-            if !reordered {
-                let mut operations = Vec::new();
-                if let (Some(index), Some(template)) =
-                    (difference.template_index(), difference.template.as_deref())
-                {
-                    operations.push(remedy::test_template(index, template));
-                }
-                let taken = remedy::transplant(change, &difference.old_field, &difference.field)?;
-                operations.extend(taken);
+            if reordered {
+                steps = vec![remedy::say(format!(
+                    "keep their order {}: {}",
+                    remedy::manifest_place(change.circumstances.tool),
+                    difference.old.as_deref().unwrap_or_default()
+                ))];
+            } else {
+                let operations = remedy::take_over(change, difference)?;
                 steps.extend(remedy::otherwise("or ", remedy::recreate(change, old, operations)?));
             }
             findings

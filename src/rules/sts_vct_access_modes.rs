@@ -37,26 +37,12 @@ impl Rule for StsVctAccessModes {
                 continue;
             };
             let values = (difference.old.as_deref(), difference.new.as_deref());
-            let mut steps = vec![match values.0 {
-                Some(modes) => remedy::keep(change, &difference.old_field, &format!("[{modes}]")),
-                None => remedy::keep_old(change, difference),
-            }];
-            // A set without modes could not be created again.
-            if values.1.is_some_and(|modes| !modes.is_empty()) {
-                let mut operations = Vec::new();
-                if let Some(index) = difference.template_index() {
-                    operations.push(remedy::test_template(index, template));
-                }
-                operations.extend(remedy::transplant(
-                    change,
-                    &difference.old_field,
-                    &difference.field,
-                )?);
-                steps.extend(remedy::otherwise(
-                    "or, for the claims of later pods only, ",
-                    remedy::recreate(change, old, operations)?,
-                ));
-            }
+            let mut steps = vec![remedy::keep_old(change, difference)];
+            let operations = remedy::take_over(change, difference)?;
+            steps.extend(remedy::otherwise(
+                "or, for the claims of later pods only, ",
+                remedy::recreate(change, old, operations)?,
+            ));
             findings
                 .add(
                     difference.field.clone(),

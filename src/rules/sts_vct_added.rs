@@ -47,8 +47,9 @@ impl Rule for StsVctAdded {
             operations.pop();
         }
         let list = names.join(", ");
+        let noun = if names.len() == 1 { "claim template" } else { "claim templates" };
         let mut steps = vec![remedy::say(format!(
-            "leave claim template {list} out {}",
+            "leave {noun} {list} out {}",
             remedy::manifest_place(change.circumstances.tool)
         ))];
         let recreation = remedy::Recreation {
@@ -58,10 +59,7 @@ impl Rule for StsVctAdded {
         };
         steps.extend(remedy::otherwise("or ", recreation.steps(change, old)?));
         steps.extend(remedy::replace_pods(change, old));
-        let what = match names.as_slice() {
-            [one] => format!("claim template {one} would be added"),
-            _ => format!("claim templates {list} would be added"),
-        };
+        let what = format!("{noun} {list} would be added");
         findings
             .add(first.field.clone(), what)
             .old_field(first.old_field.clone())

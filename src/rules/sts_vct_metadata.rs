@@ -68,7 +68,10 @@ impl Rule for StsVctMetadata {
                 group.iter().take(2).map(|d| remedy::keep_old(change, d)).collect();
             if group.len() > 2 {
                 steps.truncate(1);
-                steps.push(remedy::say(format!("and the same for {} more", group.len() - 1)));
+                steps.push(remedy::say(format!(
+                    "and the same for {} other labels and annotations of it",
+                    group.len() - 1
+                )));
             }
             steps.extend(remedy::otherwise(
                 "or, for the claims of later pods only, ",

@@ -40,7 +40,8 @@ impl Rule for StsVctRemoved {
         let names: Vec<&str> = removed.iter().filter_map(|d| d.template.as_deref()).collect();
         let list = names.join(", ");
         let place = remedy::manifest_place(change.circumstances.tool);
-        let mut steps = vec![remedy::say(format!("keep claim template {list} {place}"))];
+        let noun = if names.len() == 1 { "claim template" } else { "claim templates" };
+        let mut steps = vec![remedy::say(format!("keep {noun} {list} {place}"))];
         if mounts(new, &names)? {
             steps.push(remedy::say(format!(
                 "the pod template still mounts {list}, so that a set without it could not be \
@@ -64,14 +65,11 @@ impl Rule for StsVctRemoved {
                 ),
                 complete: mounted,
             };
-            let lead = format!("or, where the data of {list} is no longer needed, ");
-            steps.extend(remedy::otherwise(&lead, recreation.steps(change, old)?));
+            let lead = "or, where its data is no longer needed, ";
+            steps.extend(remedy::otherwise(lead, recreation.steps(change, old)?));
             steps.push(remedy::say(format!("the claims of {list} stay until you delete them")));
         }
-        let what = match names.as_slice() {
-            [one] => format!("claim template {one} would be removed"),
-            _ => format!("claim templates {list} would be removed"),
-        };
+        let what = format!("{noun} {list} would be removed");
         findings
             .add(first.field.clone(), what)
             .old_field(first.old_field.clone())

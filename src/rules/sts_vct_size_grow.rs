@@ -74,15 +74,7 @@ impl Rule for StsVctSizeGrow {
                     ]);
                 continue;
             }
-            let mut operations = Vec::new();
-            if let Some(index) = difference.template_index() {
-                operations.push(remedy::test_template(index, template));
-            }
-            operations.extend(remedy::transplant(
-                change,
-                &difference.old_field,
-                &difference.field,
-            )?);
+            let operations = remedy::take_over(change, difference)?;
             let mut steps = remedy::grow_claims(change, old, template, size);
             steps.extend(remedy::recreate(change, old, operations)?);
             findings

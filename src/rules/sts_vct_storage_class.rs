@@ -38,15 +38,7 @@ impl Rule for StsVctStorageClass {
                 continue;
             };
             let values = (difference.old.as_deref(), difference.new.as_deref());
-            let mut operations = Vec::new();
-            if let Some(index) = difference.template_index() {
-                operations.push(remedy::test_template(index, template));
-            }
-            operations.extend(remedy::transplant(
-                change,
-                &difference.old_field,
-                &difference.field,
-            )?);
+            let operations = remedy::take_over(change, difference)?;
             let class = match values.1 {
                 None => "the default class".to_owned(),
                 Some("") => "no class".to_owned(),

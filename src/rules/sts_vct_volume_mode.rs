@@ -36,28 +36,27 @@ impl Rule for StsVctVolumeMode {
             else {
                 continue;
             };
-            let mode = |value: Option<&str>| value.unwrap_or("Filesystem").to_owned();
-            let (before, after) =
-                (mode(difference.old.as_deref()), mode(difference.new.as_deref()));
+            let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
             findings
                 .add(
                     difference.field.clone(),
                     format!(
                         "claim template {template}: volumeMode would change, {}",
-                        arrow(Some(&before), Some(&after))
+                        arrow(before, after)
                     ),
                 )
                 .old_field(difference.old_field.clone())
-                .values(Some(&before), Some(&after))
+                .values(before, after)
                 .why(
                     "Existing volumes keep their mode, and what was written in one cannot be read \
                      in the other.",
                 )
                 .remedy(vec![
-                    remedy::keep(change, &difference.old_field, &before),
+                    remedy::keep_old(change, difference),
                     remedy::say(format!(
-                        "there is no safe way to change it in place; for {after} volumes create a \
-                         second set and copy the data over"
+                        "there is no safe way to change it in place; for {} volumes create a \
+                         second set and copy the data over",
+                        after.unwrap_or_default()
                     )),
                 ]);
         }

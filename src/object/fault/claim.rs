@@ -53,6 +53,9 @@ pub fn claim_template(
     spec(spec_at, sources, &at, &subject, Area::ClaimTemplate, true, faults)
 }
 
+/// Adds a fault: path, value, fault, what to write instead.
+type Add<'f> = dyn FnMut(&str, Option<&str>, String, &str) + 'f;
+
 type Sources<'a> = (Option<DataSource<'a>>, Option<DataSource<'a>>);
 
 /// Both data sources of a new claim as the server stores them: one that stands alone is copied,
@@ -187,11 +190,7 @@ fn spec(
     Ok(())
 }
 
-fn data_sources(
-    (old_style, new_style): Sources<'_>,
-    api_groups: bool,
-    add: &mut dyn FnMut(&str, Option<&str>, String, &str),
-) {
+fn data_sources((old_style, new_style): Sources<'_>, api_groups: bool, add: &mut Add<'_>) {
     for (path, source) in [("/dataSource", &old_style), ("/dataSourceRef", &new_style)] {
         let Some(source) = source else { continue };
         if source.name.is_empty() || source.kind.is_empty() {

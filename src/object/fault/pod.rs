@@ -195,7 +195,8 @@ fn one_container(container: &Container<'_>, at: &Pointer, found: &mut Collector<
         let number = port.container_port.unwrap_or(0);
         let host = port.host_port.unwrap_or(0);
         for (key, number, unset) in [("containerPort", number, false), ("hostPort", host, true)] {
-            if !((1..=65535).contains(&number) || unset && number == 0) {
+            let legal = (1..=65535).contains(&number) || unset && number == 0;
+            if !legal {
                 let field = at.clone().key(key);
                 let what = format!("{key} {number} of container {whose} is no port");
                 let instead = format!("set {} to 1 … 65535", field.dotted());
@@ -309,10 +310,10 @@ fn unknown(at: &Pointer, name: &str, volumes: &Volumes<'_>, verb: &str, found: &
         );
     } else if !volumes.contains_key(name) {
         let known: Vec<&str> = volumes.keys().copied().filter(|name| !name.is_empty()).collect();
-        let instead = if known.is_empty() {
-            format!("add a volume or a claim template called {name}, or leave {} out", at.dotted())
-        } else {
-            format!("set {}.name to one of {}", at.dotted(), known.join(", "))
+        let instead = match known.as_slice() {
+            [] => format!("add a volume called {name}, or leave {} out", at.dotted()),
+            [one] => format!("set {}.name to {one}", at.dotted()),
+            _ => format!("set {}.name to one of {}", at.dotted(), known.join(", ")),
         };
         found.add(
             Area::Mount,

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{kubectl, manifest_place, quoted, run, say};
 use crate::change::{Change, Tool};
-use crate::object::{DecodeError, Object, Pointer, StatefulSet};
+use crate::object::immutable::SpecDifference;
+use crate::object::{DecodeError, Object, Pointer, StatefulSet, fault};
 use crate::rules::Step;
 
 /// What a re-creation changes, and what it does to the pods.
@@ -41,6 +42,17 @@ impl Recreation {
         change: &Change<'_>,
         old: &StatefulSet<'_>,
     ) -> Result<Vec<Step>, DecodeError> {
+        // A set that the server refuses to create again would be lost.
+        let faults = match change.updated_set() {
+            Some((_, new)) => fault::created(new)?,
+            None => Vec::new(),
+        };
+        if let Some(fault) = faults.first() {
+            return Ok(vec![say(format!(
+                "do not re-create the set as it is: Kubernetes would refuse {}",
+                fault.field.dotted()
+            ))]);
+        }
         let mut steps = Vec::from_iter(rollout_first(change, old)?);
         if change.circumstances.tool.keeper().is_some() {
             steps.extend(kept_elsewhere(change, old, self.pods)?);
@@ -94,8 +106,8 @@ fn kept_elsewhere(
     let mut steps = Vec::new();
     if needs_no_injection(old)? {
         steps.push(say(format!(
-            "add the annotation stateward.dev/anti-affinity: none to the set {}, or its pods \
-             would restart",
+            "add the annotation stateward.dev/anti-affinity: none to the set {}, which keeps its \
+             pods from restarting",
             manifest_place(tool)
         )));
     }
@@ -158,6 +170,23 @@ pub fn test_template(index: usize, name: &str) -> Value {
         "path": format!("/spec/volumeClaimTemplates/{index}/metadata/name"),
         "value": name
     })
+}
+
+/// The patch operations that take `difference` over into the live set; they fail where its claim
+/// template is not in its place.
+///
+/// # Errors
+/// The place where a document is no JSON.
+pub fn take_over(
+    change: &Change<'_>,
+    difference: &SpecDifference,
+) -> Result<Vec<Value>, DecodeError> {
+    let mut operations = Vec::new();
+    if let (Some(index), Some(name)) = (difference.template_index(), &difference.template) {
+        operations.push(test_template(index, name));
+    }
+    operations.extend(transplant(change, &difference.old_field, &difference.field)?);
+    Ok(operations)
 }
 
 /// The patch operation that gives the live set what the new one has at `field`, which is at
