@@ -60,7 +60,7 @@ impl<'a> Metadata<'a> {
             match key {
                 "name" => metadata.name = Text::read(raw, "/metadata/name")?,
                 "generateName" => {
-                    metadata.generate_name = Text::read(raw, "/metadata/generateName")?
+                    metadata.generate_name = Text::read(raw, "/metadata/generateName")?;
                 }
                 "namespace" => metadata.namespace = Text::read(raw, "/metadata/namespace")?,
                 "uid" => metadata.uid = Text::read(raw, "/metadata/uid")?,
