@@ -101,7 +101,7 @@ impl<'a> Review<'a> {
                 _ => {}
             }
         }
-        Ok(Self { request, operation, kind, outlines })
+        Ok(Self { request, outlines, operation, kind })
     }
 
     /// The change that is reviewed.
