@@ -145,16 +145,16 @@ impl<'a> Review<'a> {
                 .map(|raw| Object::decode(raw.get()))
                 .transpose(),
         };
-        let old = match operation {
-            Operation::Create => None,
-            _ => decode(outlines.old.as_ref(), self.request.old_object, None)?,
+        let old = if operation == Operation::Create {
+            None
+        } else {
+            decode(outlines.old.as_ref(), self.request.old_object, None)?
         };
-        let new = match operation {
-            Operation::Delete => None,
-            _ => {
-                let like = outlines.old.as_ref().zip(old.as_ref());
-                decode(outlines.new.as_ref(), self.request.object, like)?
-            }
+        let new = if operation == Operation::Delete {
+            None
+        } else {
+            let like = outlines.old.as_ref().zip(old.as_ref());
+            decode(outlines.new.as_ref(), self.request.object, like)?
         };
         Ok(Pair { old, new })
     }
