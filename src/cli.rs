@@ -54,7 +54,7 @@ pub enum Command {
     /// Answers AdmissionReviews over HTTPS under /mutate and /validate, and /livez, /readyz and
     /// /metrics on a plain port. Certificates and policy are read again when they change. SIGTERM
     /// makes it unready, drains it and ends it with exit code 0.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// List the rules
     Rules(rules::Args),
     /// Explain one rule: why, examples, way out

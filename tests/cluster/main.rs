@@ -7,6 +7,7 @@
 
 mod anti_affinity;
 mod availability;
+mod certificates;
 mod deletion;
 mod fidelity;
 mod generator;

@@ -34,8 +34,8 @@ pub(super) enum ClientConfig<'a> {
 #[derive(Debug)]
 pub(super) struct Registration<'a> {
     pub(super) client: ClientConfig<'a>,
-    /// in PEM form
-    pub(super) authority: &'a [u8],
+    /// in PEM form, where it is known
+    pub(super) authority: Option<&'a [u8]>,
     /// namespaces that are not judged
     pub(super) excluded: Vec<String>,
     pub(super) requirements: &'a [Requirement],
@@ -88,7 +88,8 @@ struct Client {
     url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<ServiceReference>,
-    ca_bundle: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_bundle: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -188,7 +189,7 @@ impl Registration<'_> {
     }
 
     fn client(&self, path: &'static str) -> Client {
-        let ca_bundle = STANDARD.encode(self.authority);
+        let ca_bundle = self.authority.map(|pem| STANDARD.encode(pem));
         match self.client {
             ClientConfig::Url(url) => {
                 Client { url: Some(format!("{url}{path}")), service: None, ca_bundle }
