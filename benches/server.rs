@@ -117,7 +117,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let start = Instant::now();
                     let mut taken = client.block_on(round(request, connections))?;
                     let wall = start.elapsed().as_secs_f64();
-                    let used = (server_cpu(&server)? - before.0, thread_cpu()? - before.1);
+                    let used = (
+                        server_cpu(&server)?.saturating_sub(before.0),
+                        thread_cpu()?.saturating_sub(before.1),
+                    );
                     rates[side].push(taken.len() as f64 / wall);
                     costs[side].push(used.0.as_secs_f64() / taken.len() as f64 * 1e6);
                     busy[side].push([used.0, used.1].map(|cpu| cpu.as_secs_f64() / wall));

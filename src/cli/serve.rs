@@ -20,10 +20,11 @@ use crate::telemetry::{LogFormat, Metrics, log};
 use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
 
 pub use self::cluster::ClusterArgs;
+pub(super) use self::cluster::object_name;
 use super::Outcome;
 
 /// A review on one line for the `curl` line: a set that would be scaled to zero.
-const SAMPLE: &str = concat!(
+pub(super) const SAMPLE: &str = concat!(
     r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","#,
     r#""kind":{"group":"autoscaling","version":"v1","kind":"Scale"},"#,
     r#""resource":{"group":"apps","version":"v1","resource":"statefulsets"},"#,
@@ -290,7 +291,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// A duration such as `10s` or `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration =
         text.parse().map_err(|_| format!("\"{text}\" is not a duration such as 10s or 1m30s"))?;
     Duration::try_from(parsed).map_err(|_| format!("\"{text}\" is negative"))

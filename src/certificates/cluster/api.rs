@@ -253,7 +253,7 @@ impl Api {
         wanted: &Bundle,
     ) -> Result<bool, ApiError> {
         let Some(edit) = seen.edit(wanted) else { return Ok(false) };
-        let path = kind.path(&seen.metadata.name);
+        let path = format!("{}?fieldManager=stateward", kind.path(&seen.metadata.name));
         let body = edit.to_string().into_bytes();
         let content = "application/json-patch+json";
         let answer = self.send(Method::PATCH, &path, content, Some(body)).await?;

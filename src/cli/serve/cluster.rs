@@ -18,10 +18,10 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "cluster_certs")]
     pub service: Option<Service>,
     /// The Secret with the authority, in the namespace of the Service
-    #[arg(long, value_name = "NAME", default_value = "stateward-authority", value_parser = name)]
+    #[arg(long, value_name = "NAME", default_value = "stateward-authority", value_parser = object_name)]
     pub authority_secret: String,
     /// The name of both webhook configurations
-    #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = name)]
+    #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
     /// How often the authority and both configurations are looked at
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
@@ -34,7 +34,8 @@ pub struct ClusterArgs {
     pub certificate_lifetime: Duration,
 }
 
-fn name(text: &str) -> Result<String, String> {
+/// The name of an object.
+pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
     if is_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
 }
 
