@@ -1,5 +1,7 @@
 //! The walk over a review's bytes and serde's way through them come to the same.
 
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
 use std::fmt::Debug;
 use std::path::Path;
 
