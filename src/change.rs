@@ -214,7 +214,13 @@ impl<'a> Change<'a> {
         circumstances: Circumstances,
     ) -> Result<Self, DecodeError> {
         let subject = match kind {
-            Kind::StatefulSet => Subject::StatefulSet(objects.try_map(StatefulSet::decode)?),
+            Kind::StatefulSet => {
+                let old = objects.old.as_ref().map(StatefulSet::decode).transpose()?;
+                let new = objects.new.as_ref().map(|new| {
+                    StatefulSet::decode_like(new, objects.old.as_ref().zip(old.as_ref()))
+                });
+                Subject::StatefulSet(Pair { new: new.transpose()?, old })
+            }
             Kind::Claim => Subject::Claim(objects.try_map(Claim::decode)?),
             Kind::Scale => Subject::Scale(objects.try_map(Scale::decode)?),
             Kind::Other => Subject::Other,

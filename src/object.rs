@@ -12,6 +12,7 @@ pub mod immutable;
 pub mod json;
 pub mod metadata;
 pub mod names;
+pub mod outline;
 pub mod pod;
 pub mod pointer;
 pub mod quantity;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 pub use self::claim::Claim;
 pub use self::json::{DecodeError, Part, Raw, Text, TextMap};
 pub use self::metadata::Metadata;
+pub use self::outline::Outline;
 pub use self::pod::PodTemplate;
 pub use self::pointer::Pointer;
 pub use self::quantity::Quantity;
@@ -130,7 +132,7 @@ impl<'a> Object<'a> {
             api_version: text("apiVersion", "/apiVersion")?,
             kind: text("kind", "/kind")?,
             metadata: match (&outline.metadata, outline.members.get("metadata")) {
-                (Some(members), _) => Metadata::from_members(members, like_metadata)?,
+                (Some(outline), _) => Metadata::from_outline(outline, like_metadata)?,
                 (None, Some(raw)) => json::decode(raw, "/metadata")?,
                 (None, None) => Metadata::default(),
             },
@@ -138,43 +140,5 @@ impl<'a> Object<'a> {
             status: outline.members.raw("status"),
             spec_members: outline.spec.clone(),
         })
-    }
-}
-
-/// An object's members, and those of its `metadata` and `spec`.
-#[derive(Clone, Debug)]
-pub struct Outline<'a> {
-    members: Members<'a>,
-    metadata: Option<Members<'a>>,
-    spec: Option<Members<'a>>,
-}
-
-impl<'a> Outline<'a> {
-    /// Walks the object that begins here. What has the same bytes in `like` is not walked again.
-    pub fn read(walk: &mut Walk<'a>, like: Option<&Self>) -> Option<Self> {
-        let mut outline = Self { members: Members::begin(walk)?, metadata: None, spec: None };
-        while let Some(key) = outline.members.key(walk)? {
-            let (part, like_part) = match key {
-                "metadata" => (&mut outline.metadata, like.and_then(|like| like.metadata.as_ref())),
-                "spec" => (&mut outline.spec, like.and_then(|like| like.spec.as_ref())),
-                _ => {
-                    let value = walk.value_like(like.and_then(|like| like.members.get(key)))?;
-                    outline.members.push(key, value);
-                    continue;
-                }
-            };
-            let value = if walk.peek() == Some(b'{') {
-                part.insert(Members::read(walk, like_part)?).text()
-            } else {
-                walk.value()?
-            };
-            outline.members.push(key, value);
-        }
-        Some(outline)
-    }
-
-    /// The whole object.
-    pub fn text(&self) -> &'a str {
-        self.members.text()
     }
 }

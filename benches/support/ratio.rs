@@ -90,7 +90,18 @@ pub(crate) fn update_of_12_kb(image: bool) -> Vec<u8> {
         (r#""labels":{"#, r#""labels":{"changed":"yes","#)
     };
     assert!(old.contains(from), "{old}");
-    let new = if image { old.replace(from, to) } else { old.replacen(from, to, 1) };
+    // Each writer has an entry in managedFields, with the time of its last write.
+    let entries = r#""managedFields":["#;
+    let new = if image {
+        let (manager, time) = (r#""kubectl-client-side-apply""#, "2026-11-21T00:17:30Z");
+        let (before, after) = old.split_once(manager).expect("an entry of kubectl");
+        let after = after.replacen(time, "2026-11-21T00:19:02Z", 1);
+        format!("{before}{manager}{after}").replace(from, to)
+    } else {
+        let entry = r#"{"manager":"kubectl-label","operation":"Update","apiVersion":"apps/v1","time":"2026-11-21T00:19:02Z","fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:labels":{"f:changed":{}}}}},"#;
+        assert!(old.contains(entries), "{old}");
+        old.replacen(from, to, 1).replacen(entries, &format!("{entries}{entry}"), 1)
+    };
     let body = body.replacen(review.request.object.get(), &new, 1).into_bytes();
     assert!((11_500..12_500).contains(&body.len()), "{} bytes", body.len());
     body

@@ -21,7 +21,7 @@ pub struct Text<'a>(Form<'a>);
 enum Form<'a> {
     Plain(Cow<'a, str>),
     /// an annotation may hold a whole manifest, and few are read
-    Escaped(Raw<'a>, OnceCell<String>),
+    Escaped(Raw<'a>, OnceCell<Box<str>>),
 }
 
 impl<'a> Text<'a> {
@@ -170,13 +170,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl<'a> TextMap<'a> {
-    /// Reads the map at `prefix` of the whole object.
+    /// Reads the map at `prefix` of the whole object, which may have been walked before.
     ///
     /// # Errors
     /// The value that is no string.
-    pub(super) fn read(raw: &'a str, prefix: &str) -> Result<Self, DecodeError> {
+    pub(super) fn read(
+        raw: &'a str,
+        members: Option<&Members<'a>>,
+        prefix: &str,
+    ) -> Result<Self, DecodeError> {
         let plain = || {
-            let members = Members::read(&mut Walk::new(raw), None)?;
+            let walked;
+            let members = match members {
+                Some(members) => members,
+                None => {
+                    walked = Members::read(&mut Walk::new(raw), None)?;
+                    &walked
+                }
+            };
             let pair = |(key, value)| Some((Text::from(key), Text::plain(value)?));
             members.iter().map(pair).collect::<Option<_>>().map(Self)
         };
@@ -199,6 +210,20 @@ impl<'a> TextMap<'a> {
         self.0.is_empty()
     }
 
+    /// The keys in the order of the document.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| &**key)
+    }
+
+    /// Bytes of all keys and values, or more where that would take decoding them.
+    pub fn len_at_most(&self) -> usize {
+        let len = |text: &Text<'_>| match &text.0 {
+            Form::Plain(text) => text.len(),
+            Form::Escaped(raw, _) => raw.0.len(),
+        };
+        self.0.iter().map(|(key, value)| key.len() + len(value)).sum()
+    }
+
     /// The pairs in the order of the document.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(k, v)| (&**k, &**v))
@@ -208,8 +233,8 @@ impl<'a> TextMap<'a> {
 impl PartialEq for TextMap<'_> {
     /// The order of the pairs has no meaning.
     fn eq(&self, other: &Self) -> bool {
-        let within = |a: &Self, b: &Self| a.iter().all(|(key, _)| a.get(key) == b.get(key));
-        within(self, other) && within(other, self)
+        let within = |a: &Self, b: &Self| a.keys().all(|key| a.get_text(key) == b.get_text(key));
+        self.0 == other.0 || within(self, other) && within(other, self)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::json::{DecodeError, Raw, Text, TextMap, decode, null_default};
-use super::walk::Members;
+use super::outline::MetadataOutline;
 
 /// `metadata`, as far as rules and exemptions read it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,17 +46,14 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     /// The field that has the wrong type.
-    pub(super) fn from_members(
-        members: &Members<'a>,
-        like: Option<(&Members<'a>, &Self)>,
+    pub(super) fn from_outline(
+        outline: &MetadataOutline<'a>,
+        like: Option<(&MetadataOutline<'a>, &Self)>,
     ) -> Result<Self, DecodeError> {
         let mut metadata = Self::default();
+        let MetadataOutline { members, annotations, .. } = outline;
         for (key, raw) in members.iter() {
-            let same = like.filter(|(members, _)| members.get(key) == Some(raw));
-            let map = |at: &str, pick: fn(&Self) -> &TextMap<'a>| match same {
-                Some((_, like)) => Ok(pick(like).clone()),
-                None => TextMap::read(raw, at),
-            };
+            let same = like.filter(|(like, _)| like.members.get(key) == Some(raw));
             match key {
                 "name" => metadata.name = Text::read(raw, "/metadata/name")?,
                 "generateName" => {
@@ -64,9 +61,12 @@ impl<'a> Metadata<'a> {
                 }
                 "namespace" => metadata.namespace = Text::read(raw, "/metadata/namespace")?,
                 "uid" => metadata.uid = Text::read(raw, "/metadata/uid")?,
-                "labels" => metadata.labels = map("/metadata/labels", |m| &m.labels)?,
+                "labels" => metadata.labels = TextMap::read(raw, None, "/metadata/labels")?,
                 "annotations" => {
-                    metadata.annotations = map("/metadata/annotations", |m| &m.annotations)?;
+                    metadata.annotations = match same {
+                        Some((_, like)) => like.annotations.clone(),
+                        None => TextMap::read(raw, annotations.as_ref(), "/metadata/annotations")?,
+                    };
                 }
                 "ownerReferences" => {
                     metadata.owner_references =

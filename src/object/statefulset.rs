@@ -26,14 +26,29 @@ impl<'a> StatefulSet<'a> {
     /// # Errors
     /// The field that has the wrong type.
     pub fn decode(object: &Object<'a>) -> Result<Self, DecodeError> {
-        let spec = match (&object.spec_members, object.spec) {
-            (Some(members), _) => Some(SpecFields::from_members(members)?),
-            (None, Some(raw)) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?,
-            (None, None) => None,
+        Self::decode_like(object, None)
+    }
+
+    /// The same beside the other side of a change: most changes leave the spec alone.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn decode_like(
+        object: &Object<'a>,
+        like: Option<(&Object<'a>, &Self)>,
+    ) -> Result<Self, DecodeError> {
+        let same = like.filter(|(other, _)| other.spec == object.spec).map(|(_, set)| &set.spec);
+        let spec = match (same, &object.spec_members, object.spec) {
+            (Some(spec), ..) => spec.clone(),
+            (None, Some(members), _) => SpecFields::from_members(members)?.into(),
+            (None, None, Some(raw)) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?
+                .unwrap_or_default()
+                .into(),
+            (None, None, None) => SpecFields::default().into(),
         };
         Ok(Self {
             metadata: object.metadata.clone(),
-            spec: spec.unwrap_or_default().into(),
+            spec,
             status: Part::new(object.status, "/status"),
         })
     }

@@ -12,6 +12,8 @@ use super::Raw;
 const DEPTH: u32 = 128;
 /// Objects with more members are left to serde, since each key is compared with the others.
 const MEMBERS: usize = 64;
+/// An element of a list is compared with this many.
+const COMPARED: usize = 16;
 
 /// A place in a document.
 #[derive(Debug)]
@@ -124,6 +126,27 @@ impl<'a> Walk<'a> {
             Some(like) if self.passes(like) => Some(like),
             _ => self.value(),
         }
+    }
+
+    /// The elements of the list that begins here, and the whole of it. Elements that are the same
+    /// bytes as those of `like` are not walked.
+    pub fn list_like(&mut self, like: &[&'a str]) -> Option<(Vec<&'a str>, &'a str)> {
+        self.blank();
+        let start = self.at;
+        self.expect(b'[')?;
+        let mut list = Vec::with_capacity(like.len() + 1);
+        while self.peek()? != b']' {
+            if !list.is_empty() {
+                self.expect(b',')?;
+            }
+            let same = like.iter().take(COMPARED).find(|like| self.passes(like));
+            list.push(match same {
+                Some(same) => same,
+                None => self.value()?,
+            });
+        }
+        self.at += 1;
+        Some((list, &self.text[start..self.at]))
     }
 
     /// Whether nothing but blanks is left.
@@ -247,37 +270,56 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
 /// The place after the string whose text begins at `at`.
 fn string(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        while let Some(word) = bytes[at..].first_chunk() {
-            let special = specials(u64::from_le_bytes(*word));
-            if special != 0 {
-                at += special.trailing_zeros() as usize / 8;
-                break;
+        let Some(eight) = bytes.get(at..)?.first_chunk::<8>() else {
+            // So close to the end of the document there are few bytes left.
+            match *bytes.get(at)? {
+                b'"' => return Some(at + 1),
+                b'\\' => at += escape(bytes, at)?,
+                0..0x20 => return None,
+                _ => at += 1,
             }
-            at += 8;
-        }
-        match *bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => {
-                at += match bytes.get(at + 1)? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-                    b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => 6,
-                    _ => return None,
-                };
+            continue;
+        };
+        let mut specials = specials(u64::from_le_bytes(*eight));
+        let mut next = at + 8;
+        while specials != 0 {
+            let place = specials.trailing_zeros() / 8;
+            let here = at + place as usize;
+            match bytes[here] {
+                b'"' => return Some(here + 1),
+                b'\\' => {
+                    let length = escape(bytes, here)?;
+                    next = next.max(here + length);
+                    // What the escape covers is passed: most often a quote.
+                    let passed = 8 * (place + length as u32);
+                    specials &= u64::MAX.checked_shl(passed).unwrap_or(0);
+                }
+                _ => return None,
             }
-            0..0x20 => return None,
-            _ => at += 1,
         }
+        at = next;
     }
 }
 
-/// The highest bit of each byte that is a quote, a backslash or a control character. Bits above
-/// the lowest one that is set may be wrong.
+/// The length of the escape at `at`.
+fn escape(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => Some(6),
+        _ => None,
+    }
+}
+
+/// The highest bit of each byte that is a quote, a backslash or a control character.
 fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
-    (below(quote, 1) | below(backslash, 1) | below(word, 0x20)) & (ONES << 7)
+    const LOW: u64 = ONES * 0x7f;
+    // The highest bit of each byte that is not zero; no byte carries into the next.
+    let filled = |word: u64| ((word & LOW) + LOW) | word;
+    let quote = filled(word ^ (ONES * u64::from(b'"')));
+    let backslash = filled(word ^ (ONES * u64::from(b'\\')));
+    let control = filled(word & (ONES * 0xe0));
+    !(quote & backslash & control) & !LOW
 }
 
 #[cfg(test)]

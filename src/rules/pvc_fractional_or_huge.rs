@@ -61,7 +61,11 @@ impl Rule for PvcFractionalOrHuge {
             sizes(params, change, &field, None, old, new.spec.storage(), findings);
         }
         if let Some((old, new)) = change.written_set() {
-            for (index, template) in new.claim_templates()?.iter().enumerate() {
+            let untouched = old.is_some_and(|old| {
+                old.spec.claim_templates.same_bytes(&new.spec.claim_templates)
+            });
+            let templates = if untouched { &[] } else { new.claim_templates()? };
+            for (index, template) in templates.iter().enumerate() {
                 let name = template.metadata.name.as_str();
                 let (old_index, old) = match old.map(|old| old.claim_template(name)).transpose()? {
                     Some(Some((index, old))) => (index, old.spec.storage()),
