@@ -15,21 +15,23 @@ pub mod names;
 pub mod pod;
 pub mod pointer;
 pub mod quantity;
+pub mod reason;
 pub mod scale;
 pub mod selector;
 pub mod statefulset;
+pub mod walk;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 pub use self::claim::Claim;
-pub use self::json::{DecodeError, Part, Text, TextMap};
+pub use self::json::{DecodeError, Part, Raw, Text, TextMap};
 pub use self::metadata::Metadata;
 pub use self::pod::PodTemplate;
 pub use self::pointer::Pointer;
 pub use self::quantity::Quantity;
 pub use self::scale::Scale;
 pub use self::statefulset::StatefulSet;
+use self::walk::{Members, Walk};
 
 /// The kinds that rules know; every other kind is [`Kind::Other`] and is never judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,10 +89,13 @@ pub struct Object<'a> {
     pub metadata: Metadata<'a>,
     /// `spec`, not yet decoded
     #[serde(borrow, default)]
-    pub spec: Option<&'a RawValue>,
+    pub spec: Option<Raw<'a>>,
     /// `status`, not yet decoded
     #[serde(borrow, default)]
-    pub status: Option<&'a RawValue>,
+    pub status: Option<Raw<'a>>,
+    /// the members of `spec`, where they were passed anyway
+    #[serde(skip)]
+    spec_members: Option<Members<'a>>,
 }
 
 impl<'a> Object<'a> {
@@ -99,6 +104,77 @@ impl<'a> Object<'a> {
     /// # Errors
     /// Names the first field of `metadata` (or `kind`, `apiVersion`) that has the wrong type.
     pub fn decode(document: &'a str) -> Result<Self, DecodeError> {
-        json::decode(document, "")
+        let mut walk = Walk::new(document);
+        match Outline::read(&mut walk, None) {
+            Some(outline) if walk.is_done() => Self::from_outline(&outline, None),
+            _ => json::decode(document, ""),
+        }
+    }
+
+    /// Reads the head of an object whose members are known; what has the same bytes in `like` is
+    /// taken from there.
+    ///
+    /// # Errors
+    /// As for [`Object::decode`].
+    pub fn from_outline(
+        outline: &Outline<'a>,
+        like: Option<(&Outline<'a>, &Self)>,
+    ) -> Result<Self, DecodeError> {
+        let text = |key, at| match outline.members.get(key) {
+            Some(raw) => Text::read(raw, at),
+            None => Ok(Text::default()),
+        };
+        let like_metadata =
+            like.and_then(|(outline, object)| Some((outline.metadata.as_ref()?, &object.metadata)));
+        Ok(Self {
+            api_version: text("apiVersion", "/apiVersion")?,
+            kind: text("kind", "/kind")?,
+            metadata: match (&outline.metadata, outline.members.get("metadata")) {
+                (Some(members), _) => Metadata::from_members(members, like_metadata)?,
+                (None, Some(raw)) => json::decode(raw, "/metadata")?,
+                (None, None) => Metadata::default(),
+            },
+            spec: outline.members.raw("spec"),
+            status: outline.members.raw("status"),
+            spec_members: outline.spec.clone(),
+        })
+    }
+}
+
+/// An object's members, and those of its `metadata` and `spec`.
+#[derive(Clone, Debug)]
+pub struct Outline<'a> {
+    members: Members<'a>,
+    metadata: Option<Members<'a>>,
+    spec: Option<Members<'a>>,
+}
+
+impl<'a> Outline<'a> {
+    /// Walks the object that begins here. What has the same bytes in `like` is not walked again.
+    pub fn read(walk: &mut Walk<'a>, like: Option<&Self>) -> Option<Self> {
+        let mut outline = Self { members: Members::begin(walk)?, metadata: None, spec: None };
+        while let Some(key) = outline.members.key(walk)? {
+            let (part, like_part) = match key {
+                "metadata" => (&mut outline.metadata, like.and_then(|like| like.metadata.as_ref())),
+                "spec" => (&mut outline.spec, like.and_then(|like| like.spec.as_ref())),
+                _ => {
+                    let value = walk.value_like(like.and_then(|like| like.members.get(key)))?;
+                    outline.members.push(key, value);
+                    continue;
+                }
+            };
+            let value = if walk.peek() == Some(b'{') {
+                part.insert(Members::read(walk, like_part)?).text()
+            } else {
+                walk.value()?
+            };
+            outline.members.push(key, value);
+        }
+        Some(outline)
+    }
+
+    /// The whole object.
+    pub fn text(&self) -> &'a str {
+        self.members.text()
     }
 }

@@ -15,7 +15,7 @@ const RESIZE_REQUESTED: &str = "stateward.dev/resize-requested";
 
 /// Parameters of `pvc-fractional-or-huge`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Params {
     /// The largest factor by which a claim or a claim template may grow in one edit.
     max_growth_factor: NonZeroU32,
@@ -29,7 +29,7 @@ impl Default for Params {
 }
 
 declare_rule! {
-    /// A claim or a claim template grows more than tenfold in one edit (`maxGrowthFactor`), or
+    /// A claim or a claim template grows more than tenfold in one edit (`max-growth-factor`), or
     /// asks for a fraction of a byte.
     ///
     /// ## Why

@@ -143,9 +143,16 @@ async fn every_combination_is_taken() {
         // They are templates of a chart, but for these.
         crd["metadata"].as_object_mut().unwrap().remove("labels");
         testbed.apply(crd.clone()).await.unwrap();
-        let name = crd["metadata"]["name"].as_str().unwrap();
-        let wait = ["wait", "--for=condition=Established", "crd", name, "--timeout=30s"];
-        testbed.kubectl(&wait).await.unwrap().ok().unwrap();
+        let path = testbed::client::path_of(&crd).unwrap();
+        // kubectl wait fails where there are no conditions yet.
+        testbed
+            .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
+                crd["status"]["conditions"].as_array().is_some_and(|conditions| {
+                    conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
+                })
+            })
+            .await
+            .unwrap();
     }
     for (name, combination) in COMBINATIONS {
         let values = values(combination);

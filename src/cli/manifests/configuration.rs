@@ -5,17 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{FailurePolicy, Requirement, Service};
-
-/// The users that promise 10 names: they carry out what was decided elsewhere, and to block them
-/// is to leave things stuck. The CSI resizer is not among them, for each driver names its own; it
-/// writes only `status`, which no rule below asks for.
-const CONTROL_PLANE: [&str; 5] = [
-    "system:kube-controller-manager",
-    "system:serviceaccount:kube-system:generic-garbage-collector",
-    "system:serviceaccount:kube-system:namespace-controller",
-    "system:serviceaccount:kube-system:pvc-protection-controller",
-    "system:serviceaccount:kube-system:statefulset-controller",
-];
+use crate::decide::CONTROL_PLANE;
 
 /// True where old or new object is not left to its owner. Both count, so that nobody escapes by
 /// adding or dropping an owner in the same edit. On DELETE `object` is null, on CREATE `oldObject`
