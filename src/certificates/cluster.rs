@@ -223,7 +223,9 @@ impl Upkeep {
             seen.as_ref().is_none_or(|seen| seen.trusts(shown.authority.certificate()))
         };
         if !found.iter().all(trusts) {
-            tracing::warn!("a webhook configuration does not trust the serving certificate");
+            if self.ready {
+                tracing::warn!("a webhook configuration does not trust the serving certificate");
+            }
             self.trusted = None;
             self.judge(Some("a webhook configuration does not trust the certificate".to_owned()));
         }

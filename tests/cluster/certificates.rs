@@ -333,6 +333,27 @@ async fn authorities_are_replaced_under_requests_without_a_failed_call() {
     assert!(sent > 0 && authorities >= 3 && leaves >= 6);
 }
 
+/// API servers learn of an edit a little late, so trust comes well before use.
+#[tokio::test]
+async fn a_new_authority_is_used_only_after_it_was_trusted_for_a_while() {
+    if testbed::skipped() {
+        return;
+    }
+    let (testbed, account) = cluster().await;
+    let mut arguments = ARGUMENTS.to_vec();
+    arguments[3] = "--trust-interval=3s";
+    let mut replica = Replica::start(&account, &arguments);
+    register(&testbed, &replica).await;
+    replica.ready().await;
+    testbed.delete(SECRET, Value::Null).await.unwrap().ok().unwrap();
+    let both = agreed(&testbed, 2).await;
+    // The next look is three seconds away.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(replica.shown(&both[1..]).await.is_ok(), "the old certificate has gone too early");
+    assert!(replica.shown(&both[..1]).await.is_err(), "the new certificate has come too early");
+    moved(&[replica], &both[..1]).await;
+}
+
 #[tokio::test]
 async fn without_rights_a_replica_says_what_it_lacks() {
     if testbed::skipped() {
