@@ -181,12 +181,11 @@ impl<'a> TextMap<'a> {
     ) -> Result<Self, DecodeError> {
         let plain = || {
             let walked;
-            let members = match members {
-                Some(members) => members,
-                None => {
-                    walked = Members::read(&mut Walk::new(raw), None)?;
-                    &walked
-                }
+            let members = if let Some(members) = members {
+                members
+            } else {
+                walked = Members::read(&mut Walk::new(raw), None)?;
+                &walked
             };
             let pair = |(key, value)| Some((Text::from(key), Text::plain(value)?));
             members.iter().map(pair).collect::<Option<_>>().map(Self)

@@ -61,9 +61,8 @@ impl Rule for PvcFractionalOrHuge {
             sizes(params, change, &field, None, old, new.spec.storage(), findings);
         }
         if let Some((old, new)) = change.written_set() {
-            let untouched = old.is_some_and(|old| {
-                old.spec.claim_templates.same_bytes(&new.spec.claim_templates)
-            });
+            let untouched = old
+                .is_some_and(|old| old.spec.claim_templates.same_bytes(&new.spec.claim_templates));
             let templates = if untouched { &[] } else { new.claim_templates()? };
             for (index, template) in templates.iter().enumerate() {
                 let name = template.metadata.name.as_str();
