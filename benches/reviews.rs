@@ -58,7 +58,7 @@ fn main() {
         Candidates::new()
             .add("decode, decide, encode (mutate)", || {
                 for body in &bodies {
-                    black_box(review::answer(Stage::Validating, body, &grounds).ok());
+                    black_box(review::answer(Stage::Mutating, body, &grounds).ok());
                 }
             })
             .add("decode, decide, encode (validate)", || {

@@ -33,7 +33,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-const CONNECTIONS: usize = 8;
+/// One connection waits for each answer; several keep the server's thread busy throughout.
+const CONNECTIONS: [usize; 2] = [1, 8];
 const ROUNDS: usize = 11;
 const ROUND: Duration = Duration::from_millis(700);
 
@@ -73,10 +74,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for (title, body) in reviews {
-        println!("\n{title}: {} bytes, {CONNECTIONS} connections", body.len());
+    let cases = reviews.iter().flat_map(|review| CONNECTIONS.map(|count| (review, count)));
+    for ((title, body), count) in cases {
+        println!("\n{title}: {} bytes, {count} connections", body.len());
         for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
-            let answer = judge.review(endpoint, &body).map_err(|error| error.to_string())?;
+            let answer = judge.review(endpoint, body).map_err(|error| error.to_string())?;
             let fixed: Arc<dyn Reviewer> = Arc::new(Fixed(answer.body));
             let mut sides = Vec::new();
             for reviewer in [fixed, Arc::clone(&judge)] {
@@ -98,39 +100,80 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ))?;
                 let address = bound.local_addr();
                 server.spawn(bound.run(Shutdown::new()));
-                let request = request(endpoint, &body);
+                let request = request(endpoint, body);
                 let mut connections = Vec::new();
-                for _ in 0..CONNECTIONS {
+                for _ in 0..count {
                     connections.push(client.block_on(connect(&connector, address))?);
                 }
                 sides.push((request, connections));
             }
             let mut rates = [Vec::new(), Vec::new()];
+            let mut costs = [Vec::new(), Vec::new()];
+            let mut busy = [Vec::new(), Vec::new()];
             let mut times = [Vec::new(), Vec::new()];
             for _ in 0..ROUNDS {
                 for (side, (request, connections)) in sides.iter_mut().enumerate() {
-                    let (rate, mut taken) = client.block_on(round(request, connections))?;
-                    rates[side].push(rate);
+                    let before = (server_cpu(&server)?, thread_cpu()?);
+                    let start = Instant::now();
+                    let mut taken = client.block_on(round(request, connections))?;
+                    let wall = start.elapsed().as_secs_f64();
+                    let used = (
+                        server_cpu(&server)?.saturating_sub(before.0),
+                        thread_cpu()?.saturating_sub(before.1),
+                    );
+                    rates[side].push(taken.len() as f64 / wall);
+                    costs[side].push(used.0.as_secs_f64() / taken.len() as f64 * 1e6);
+                    busy[side].push([used.0, used.1].map(|cpu| cpu.as_secs_f64() / wall));
                     times[side].append(&mut taken);
                 }
             }
-            let [fixed, whole] = rates.map(|mut rates| {
-                rates.sort_by(f64::total_cmp);
-                rates[rates.len() / 2]
-            });
+            let [fixed, whole] = rates.map(median);
             println!(
-                "  {:<9} fixed body {fixed:>8.0}/s, decision {whole:>8.0}/s: ratio {:.2}",
+                "  {:<9} fixed body {fixed:>8.0}/s, decision {whole:>8.0}/s: ratio {:.3}",
                 endpoint.path(),
                 whole / fixed
             );
-            for (name, mut times) in ["fixed body", "decision"].into_iter().zip(times) {
+            let [fixed, whole] = costs.map(median);
+            println!(
+                "            the server's thread: {fixed:.1} µs and {whole:.1} µs of CPU each: \
+                 ratio {:.3}",
+                fixed / whole
+            );
+            let sides = ["fixed body", "decision"].into_iter().zip(times).zip(busy);
+            for ((name, mut times), busy) in sides {
+                let share = |which: usize| {
+                    100.0 * median(busy.iter().map(|busy: &[f64; 2]| busy[which]).collect())
+                };
                 times.sort_unstable();
                 let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-                println!("            {name:<10} p50 {:?}, p99 {:?}", at(50), at(99));
+                println!(
+                    "            {name:<10} p50 {:?}, p99 {:?}; busy: server {:.0} %, client {:.0} %",
+                    at(50),
+                    at(99),
+                    share(0),
+                    share(1)
+                );
             }
         }
     }
     Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The CPU time of the server's only thread.
+fn server_cpu(server: &tokio::runtime::Runtime) -> std::io::Result<Duration> {
+    server.block_on(async { tokio::spawn(async { thread_cpu() }).await? })
+}
+
+/// The CPU time of this thread.
+fn thread_cpu() -> std::io::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default();
+    Ok(Duration::from_nanos(nanos))
 }
 
 fn connector(authority: &std::path::Path) -> Result<TlsConnector, Box<dyn std::error::Error>> {
@@ -167,11 +210,11 @@ fn request(endpoint: Endpoint, body: &[u8]) -> Vec<u8> {
     request
 }
 
-/// Sends for one round over all connections; answers a second, and the time of each.
+/// Sends for one round over all connections; the time of each answer.
 async fn round(
     request: &[u8],
     connections: &mut [TlsStream<TcpStream>],
-) -> std::io::Result<(f64, Vec<Duration>)> {
+) -> std::io::Result<Vec<Duration>> {
     let start = Instant::now();
     let runs = connections.iter_mut().map(|connection| async move {
         let mut times = Vec::new();
@@ -185,8 +228,7 @@ async fn round(
         }
         Ok::<_, std::io::Error>(times)
     });
-    let times: Vec<Duration> = join_all(runs).await?.into_iter().flatten().collect();
-    Ok((times.len() as f64 / start.elapsed().as_secs_f64(), times))
+    Ok(join_all(runs).await?.into_iter().flatten().collect())
 }
 
 async fn join_all<F, T>(futures: impl Iterator<Item = F>) -> std::io::Result<Vec<T>>

@@ -1,6 +1,9 @@
-//! Serving certificates: read, checked, replaced while the server runs; and made for development.
+//! Serving certificates: read, checked, replaced while the server runs; made for development; and
+//! made in a cluster, together with the trust of its API server.
 
+pub mod cluster;
 pub mod dev;
+mod issue;
 pub mod serving;
 
 use std::io;

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use jiff::Timestamp;
 
 use crate::object::compare::plain;
+use crate::object::fault::{self, Fault};
 use crate::object::immutable::{self, SpecDifference};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
@@ -195,6 +196,7 @@ pub struct Change<'a> {
     /// who, how, when
     pub circumstances: Circumstances,
     differences: OnceCell<Result<Vec<SpecDifference>, DecodeError>>,
+    faults: OnceCell<Result<Vec<Fault>, DecodeError>>,
 }
 
 impl<'a> Change<'a> {
@@ -212,7 +214,13 @@ impl<'a> Change<'a> {
         circumstances: Circumstances,
     ) -> Result<Self, DecodeError> {
         let subject = match kind {
-            Kind::StatefulSet => Subject::StatefulSet(objects.try_map(StatefulSet::decode)?),
+            Kind::StatefulSet => {
+                let old = objects.old.as_ref().map(StatefulSet::decode).transpose()?;
+                let new = objects.new.as_ref().map(|new| {
+                    StatefulSet::decode_like(new, objects.old.as_ref().zip(old.as_ref()))
+                });
+                Subject::StatefulSet(Pair { new: new.transpose()?, old })
+            }
             Kind::Claim => Subject::Claim(objects.try_map(Claim::decode)?),
             Kind::Scale => Subject::Scale(objects.try_map(Scale::decode)?),
             Kind::Other => Subject::Other,
@@ -233,6 +241,7 @@ impl<'a> Change<'a> {
             subject,
             circumstances,
             differences: OnceCell::new(),
+            faults: OnceCell::new(),
         })
     }
 
@@ -342,6 +351,22 @@ impl<'a> Change<'a> {
         let Some(below) = field.as_str().strip_prefix("/spec") else { return Ok(None) };
         let spec: serde_json::Value = crate::object::json::decode(spec.get(), "/spec")?;
         Ok(spec.pointer(below).map(plain))
+    }
+
+    /// The values of a set that the API server would refuse: on CREATE all, on UPDATE those that
+    /// the edit introduces. Computed once.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn faults(&self) -> Result<&[Fault], DecodeError> {
+        self.faults
+            .get_or_init(|| match self.written_set() {
+                Some((Some(old), new)) => fault::introduced(old, new),
+                Some((None, new)) => fault::created(new),
+                None => Ok(Vec::new()),
+            })
+            .as_deref()
+            .map_err(Clone::clone)
     }
 
     /// The object as people name it: `StatefulSet shop/db`.

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::change::{Change, Circumstances, Operation, Pair};
-use crate::decide::{Decision, Grounds, Stage, decide};
+use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
 use crate::manifest::{Document, Pairing};
+use crate::mutations::resize;
 use crate::object::compare::plain;
 use crate::object::{DecodeError, Kind, Object, Pointer};
 use crate::report::{
@@ -28,6 +29,38 @@ pub fn check(
     Report::new(found.judged, skipped, found.findings, found.not_judged, found.errors)
 }
 
+/// Why an edit is not denied that Kubernetes itself refuses.
+fn carried_out(rule: &str) -> String {
+    let instead = if rule == resize::RULE {
+        "the old size stays and the growth is recorded as a request"
+    } else {
+        "the old value is put back and the rest of the edit accepted"
+    };
+    format!("Kubernetes refuses this edit; where stateward's webhook runs, {instead}.")
+}
+
+/// The kinds that are judged, with the version in which clusters serve them.
+const SERVED: [(&str, &str); 2] = [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
+
+/// A kind that is judged, written in a version that no cluster serves: `apps/v1beta1`, or a
+/// version of the wrong group. Kinds of the same name in groups of other projects are theirs.
+fn not_served(document: &Document) -> Option<InputError> {
+    let (_, version) = SERVED.iter().find(|(kind, _)| *kind == document.kind)?;
+    if !matches!(document.group(), "" | "apps" | "extensions") {
+        return None;
+    }
+    let place = document.locate(&Pointer::from("/apiVersion"));
+    Some(InputError {
+        file: document.file.to_string(),
+        line: place.line,
+        column: place.column,
+        message: format!(
+            "no supported Kubernetes serves a {} of {}; write apiVersion: {version}",
+            document.kind, document.api_version
+        ),
+    })
+}
+
 /// What has been found so far.
 struct Found<'g> {
     grounds: &'g Grounds<'g>,
@@ -42,6 +75,8 @@ impl Found<'_> {
         let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return };
         let kind = Kind::of_manifest(&document.api_version, &document.kind);
         if kind == Kind::Other {
+            // Old versions of a kind that we know are not judged, and no cluster takes them.
+            self.errors.extend(pairing.new.as_ref().and_then(not_served));
             return;
         }
         let operation = match (&pairing.old, &pairing.new) {
@@ -56,6 +91,9 @@ impl Found<'_> {
             file: document.file.to_string(),
             // Of the document, not of the field: a place is found by reading once more.
             line: document.first_line(),
+            exemption: None,
+            allowed: Vec::new(),
+            exempt_for: None,
         });
         let change = match self.change(pairing, kind, operation) {
             Ok(change) => change,
@@ -106,8 +144,19 @@ struct Site<'a> {
 impl Site<'_> {
     fn report(&self, change: &Change<'_>, decision: Decision, found: &mut Found<'_>) {
         let object = change.object_name();
+        if let Some(judged) = found.judged.last_mut() {
+            judged.exemption = decision.exemption.map(Exemption::name);
+            judged.exempt_for = decision.exemption.map(Exemption::reason);
+            judged.allowed = decision.allowed_rules;
+        }
         for verdict in decision.verdicts {
-            let finding = verdict.finding;
+            let on_purpose = verdict.on_purpose(found.grounds.policy);
+            let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
+            let mut finding = verdict.finding;
+            if verdict.carried_out {
+                finding.why = carried_out(finding.rule);
+                finding.remedy.clear();
+            }
             let outcome = match verdict.action {
                 Action::Deny => Outcome::Deny,
                 Action::Warn | Action::Off => Outcome::Warn,
@@ -130,6 +179,8 @@ impl Site<'_> {
                 why: finding.why,
                 remedy: finding.remedy,
                 refused_by,
+                help,
+                on_purpose,
             });
         }
         for missing in decision.not_judged {
@@ -166,6 +217,8 @@ impl Site<'_> {
             remedy: Vec::new(),
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
             refused_by: None,
+            help: None,
+            on_purpose: None,
         }
     }
 
@@ -210,7 +263,7 @@ fn wrong_in(document: &Document, kind: Kind, field: &Pointer) -> bool {
 
 fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) -> Option<Place> {
     let document = document?;
-    let location = document.locate(field);
+    let location = document.locate_head(field);
     // A rule gives the value where it says more than the field does.
     let value = value.or_else(|| {
         let object: Value = serde_json::from_str(&document.json).ok()?;
@@ -218,6 +271,7 @@ fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) ->
     });
     Some(Place {
         value,
+        missing: location.missing,
         file: document.file.to_string(),
         line: location.line,
         column: location.column,

@@ -8,6 +8,7 @@ pub mod man;
 pub mod manifests;
 pub mod output;
 pub mod policy;
+pub mod probe;
 pub mod review;
 pub mod rules;
 pub mod serve;
@@ -54,7 +55,7 @@ pub enum Command {
     /// Answers AdmissionReviews over HTTPS under /mutate and /validate, and /livez, /readyz and
     /// /metrics on a plain port. Certificates and policy are read again when they change. SIGTERM
     /// makes it unready, drains it and ends it with exit code 0.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// List the rules
     Rules(rules::Args),
     /// Explain one rule: why, examples, way out
@@ -71,6 +72,11 @@ pub enum Command {
     /// Makes an authority and a serving certificate for this machine as ca.crt, ca.key,
     /// tls.crt and tls.key, or keeps those that are still valid.
     Certs(certs::Args),
+    /// Ask the webhook of a cluster the way its API server does.
+    ///
+    /// Reads both webhook configurations, connects where they point, trusts what they trust, and
+    /// sends a review. Exit code 1 says which webhook does not answer, and why.
+    Probe(probe::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -127,6 +133,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Policy(args) => policy::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -3,10 +3,9 @@
 
 mod exemption;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
-pub use self::exemption::Exemption;
+pub use self::exemption::{CONTROL_PLANE, Exemption};
 use crate::change::{Change, KubernetesVersion, Operation};
 use crate::facts::Facts;
 use crate::mutations::{
@@ -57,8 +56,32 @@ pub struct Verdict {
     pub group: Group,
     /// whether it would have been denied but for `mode: audit`
     pub audited: bool,
+    /// whether a mutation makes the safe form of the edit happen, so that it is not denied
+    pub carried_out: bool,
     /// where people get help
     pub help: Option<Help>,
+}
+
+impl Verdict {
+    /// How to allow a denied edit on purpose, where the policy lets one.
+    pub fn on_purpose(&self, policy: &Policy) -> Option<String> {
+        let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
+        may.then(|| {
+            format!(
+                "to allow it on purpose: annotations stateward.dev/allow: {} and \
+                 stateward.dev/allow-reason",
+                self.finding.rule
+            )
+        })
+    }
+
+    /// Where people get help, in one line.
+    pub fn help_line(&self) -> Option<String> {
+        let help = self.help.as_ref()?;
+        let parts: Vec<&str> =
+            [&help.url, &help.contact].into_iter().flatten().map(String::as_str).collect();
+        (!parts.is_empty()).then(|| parts.join(" · "))
+    }
 }
 
 /// A rule that gave no verdict.
@@ -105,6 +128,27 @@ impl Decision {
         self.verdicts.iter().filter(|verdict| verdict.action == Action::Deny)
     }
 
+    /// Adds the verdict of a rule that comes a second time with other parameters. Where both
+    /// find fault with one field, the stricter verdict stays.
+    fn found_again(&mut self, verdict: Verdict) {
+        let same = |known: &&mut Verdict| {
+            known.finding.rule == verdict.finding.rule
+                && known.finding.field == verdict.finding.field
+        };
+        match self.verdicts.iter_mut().find(same) {
+            Some(known) if known.action >= verdict.action => {}
+            Some(known) => *known = verdict,
+            None => self.verdicts.push(verdict),
+        }
+    }
+
+    fn not_judged(&mut self, rule: &'static str, needs: String) {
+        let missing = Missing { rule, needs };
+        if !self.not_judged.contains(&missing) {
+            self.not_judged.push(missing);
+        }
+    }
+
     fn malformed(&mut self, error: DecodeError) {
         if !self.malformed.contains(&error) {
             self.malformed.push(error);
@@ -133,7 +177,9 @@ pub fn decide(
         return Ok(decision);
     }
     let exempt = decision.exemption.is_some();
-    let mutation = if stage == Stage::Validating || exempt {
+    // In audit nothing is patched, and the API server refuses what a patch would have mended.
+    let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
+    let mutation = if stage == Stage::Validating || exempt || unpatched {
         Mutation::default()
     } else {
         mutate(change, policy).unwrap_or_else(|error| {
@@ -161,7 +207,7 @@ pub fn decide(
         let mut findings = Findings::new(id);
         match (rule.check)(change, facts, &mut findings) {
             Ok(()) => {}
-            Err(Unjudged::Needs(needs)) => decision.not_judged.push(Missing { rule: id, needs }),
+            Err(Unjudged::Needs(needs)) => decision.not_judged(id, needs),
             Err(Unjudged::Malformed(error)) => decision.malformed(error),
         }
         let allowed = allowances.contains(&id);
@@ -184,7 +230,12 @@ pub fn decide(
             // In the cluster the mutation's own warnings tell what became of the edit.
             if !(carried_out && stage.in_cluster()) {
                 let group = rule.entry.meta.group;
-                decision.verdicts.push(Verdict { finding, action, group, audited, help });
+                let verdict = Verdict { finding, action, group, audited, carried_out, help };
+                if rule.again {
+                    decision.found_again(verdict);
+                } else {
+                    decision.verdicts.push(verdict);
+                }
             }
         }
     }
@@ -243,22 +294,11 @@ impl Decision {
         }
         let rule = first.finding.rule;
         let _ = write!(text, "\n{rule} · stateward explain {rule}");
-        if first.group != Group::Refusal && policy.overrides {
-            let _ = write!(
-                text,
-                " · to allow it on purpose: annotations stateward.dev/allow: {rule} and \
-                 stateward.dev/allow-reason"
-            );
+        if let Some(on_purpose) = first.on_purpose(policy) {
+            let _ = write!(text, " · {on_purpose}");
         }
-        if let Some(help) = &first.help {
-            let parts: Vec<Cow<'_, str>> = [&help.url, &help.contact]
-                .into_iter()
-                .flatten()
-                .map(|part| Cow::Borrowed(part.as_str()))
-                .collect();
-            if !parts.is_empty() {
-                let _ = write!(text, "\nhelp: {}", parts.join(" · "));
-            }
+        if let Some(help) = first.help_line() {
+            let _ = write!(text, "\nhelp: {help}");
         }
         Some(text)
     }

@@ -13,6 +13,7 @@ pub mod pair;
 mod place;
 pub mod render;
 mod scalar;
+mod single;
 mod template;
 mod tree;
 mod view;
@@ -30,6 +31,7 @@ use self::document::{Form, Found, Source};
 pub use self::git::{GitError, load_revision};
 pub use self::pair::{Paired, Pairing, pair};
 pub use self::render::{RenderError, render, render_revision};
+pub use self::single::Single;
 use crate::report::InputError;
 
 /// What was read.

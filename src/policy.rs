@@ -5,147 +5,17 @@
 
 mod file;
 mod scope;
+mod settings;
+mod values;
 
 use std::sync::Arc;
 
 pub use self::file::{Help, PolicyError, PolicyFile};
 use self::scope::CompiledScope;
+pub use self::values::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::change::{Change, Operation};
 use crate::object::TextMap;
 use crate::rules::{Action, Check, Entry, RULES};
-
-/// Whether findings are enforced.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// deny and patch
-    #[default]
-    Enforce,
-    /// deny nothing and patch nothing; say what would have been done
-    Audit,
-}
-
-/// What becomes of an edit that grows a claim template.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Resize {
-    /// refuse it, with the steps that a person takes instead
-    #[default]
-    Reject,
-    /// accept it as a request, which a controller carries out
-    Orchestrate,
-    /// leave it to the API server, which refuses it
-    Ignore,
-}
-
-impl Resize {
-    /// The value of the annotation `stateward.dev/resize`.
-    pub fn from_annotation(value: &str) -> Option<Self> {
-        match value {
-            "reject" => Some(Self::Reject),
-            "orchestrate" => Some(Self::Orchestrate),
-            "ignore" => Some(Self::Ignore),
-            _ => None,
-        }
-    }
-}
-
-/// Which anti-affinity a new set is given when it has no answer of its own.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum AntiAffinity {
-    /// nothing is injected
-    None,
-    /// preferred: hosts first, zones at a lower weight
-    #[default]
-    Preferred,
-    /// preferred: zones first, hosts at a lower weight
-    Zone,
-}
-
-impl AntiAffinity {
-    /// The value of the annotation `stateward.dev/anti-affinity`.
-    pub fn from_annotation(value: &str) -> Option<Self> {
-        match value {
-            "none" => Some(Self::None),
-            "preferred" => Some(Self::Preferred),
-            "zone" => Some(Self::Zone),
-            _ => None,
-        }
-    }
-}
-
-/// What becomes of an edit that changes only labels or annotations of a claim template.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClaimTemplateMetadata {
-    /// refuse it, with the way out
-    #[default]
-    Deny,
-    /// put the old metadata back and accept the rest
-    Restore,
-}
-
-/// What is answered where a review could not be judged.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnError {
-    /// allow it, with a warning
-    #[default]
-    Allow,
-    /// refuse it
-    Deny,
-}
 
 /// A rule as the policy sets it.
 #[derive(Default)]
@@ -206,6 +76,8 @@ pub struct EffectiveRule<'p> {
     pub check: &'p Check,
     /// where people get help
     pub help: Option<&'p Help>,
+    /// whether the rule comes a second time, with the parameters that the old labels lead to
+    pub again: bool,
 }
 
 impl Policy {
@@ -230,7 +102,11 @@ impl Policy {
             source: source.to_owned(),
             mode: file.mode,
             overrides: file.overrides.unwrap_or(true),
-            on_error: file.on_error,
+            // `mode: audit` denies nothing, whatever goes wrong.
+            on_error: match file.mode {
+                Mode::Enforce => file.on_error,
+                Mode::Audit => OnError::Allow,
+            },
             own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
             allow_users: allow.users,
             allow_groups: allow.groups,
@@ -251,7 +127,8 @@ impl Policy {
     }
 
     /// The rules that judge `change`, each with its effective action: the stricter of what the
-    /// labels of the old and of the new object lead to.
+    /// labels of the old and of the new object lead to. Where the two lead to different parameters,
+    /// the rule comes twice, and whatever either finds has been found.
     pub fn rules<'p>(
         &'p self,
         change: &Change<'_>,
@@ -270,13 +147,22 @@ impl Policy {
             .iter()
             .enumerate()
             .filter(move |(_, entry)| entry.meta.applies(kind, operation))
-            .filter_map(move |(index, entry)| {
-                let new = self.setting(index, &new_scopes, in_cluster);
-                let action = match &old_scopes {
-                    Some(scopes) => self.setting(index, scopes, in_cluster).0.max(new.0),
-                    None => new.0,
+            .flat_map(move |(index, entry)| {
+                let rule = |scopes, again| {
+                    let (action, check, help) = self.setting(index, scopes, in_cluster);
+                    check.map(|check| EffectiveRule { entry, action, check, help, again })
                 };
-                Some(EffectiveRule { entry, action, check: new.1?, help: new.2 })
+                let mut new = rule(new_scopes.as_slice(), false);
+                let mut old = old_scopes.as_ref().and_then(|scopes| rule(scopes.as_slice(), true));
+                if let (Some(by_old), Some(by_new)) = (&old, &mut new)
+                    && std::ptr::eq(by_old.check, by_new.check)
+                {
+                    if by_old.action > by_new.action {
+                        (by_new.action, by_new.help) = (by_old.action, by_old.help);
+                    }
+                    old = None;
+                }
+                new.into_iter().chain(old)
             })
     }
 

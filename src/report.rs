@@ -79,6 +79,13 @@ pub struct JudgedObject {
     pub file: String,
     /// from 1
     pub line: usize,
+    /// why only what Kubernetes refuses was judged, as in the audit annotations; null as a rule
+    pub exemption: Option<&'static str>,
+    /// rules that an annotation of the object silenced
+    pub allowed: Vec<&'static str>,
+    /// `exemption` for people
+    #[serde(skip)]
+    pub exempt_for: Option<&'static str>,
 }
 
 /// What a finding leads to.
@@ -151,6 +158,10 @@ pub struct ReportedFinding {
     pub causes: Vec<Cause>,
     /// who refuses; null on a warning
     pub refused_by: Option<RefusedBy>,
+    /// where people get help, as the policy says
+    pub help: Option<String>,
+    /// how to allow it on purpose, where the policy lets one
+    pub on_purpose: Option<String>,
 }
 
 impl ReportedFinding {
@@ -190,7 +201,19 @@ impl ReportedFinding {
         }
         lines.extend(self.refusal().map(ToOwned::to_owned));
         lines.extend(self.steps());
+        lines.extend(self.on_purpose.clone());
+        lines.extend(self.help_note());
         lines.join("\n")
+    }
+
+    fn help_note(&self) -> Option<String> {
+        self.help.as_ref().map(|help| format!("help: {help}"))
+    }
+
+    /// How to read on; nothing where no rule speaks.
+    fn more(&self) -> Option<String> {
+        (self.outcome != Outcome::Error && !self.rule.is_empty())
+            .then(|| format!("{rule} · stateward explain {rule}", rule = self.rule))
     }
 
     fn order(&self) -> (&str, usize, usize) {
@@ -239,6 +262,9 @@ pub struct Place {
     pub column: usize,
     /// the template that a `# Source:` comment of rendered output names
     pub template: Option<String>,
+    /// the part of the field's name that the manifest lacks, if any
+    #[serde(skip)]
+    pub missing: Option<String>,
 }
 
 impl Place {
@@ -298,6 +324,7 @@ impl InputError {
             line: self.line,
             column: self.column,
             template: None,
+            missing: None,
         }
     }
 }
@@ -334,7 +361,7 @@ impl fmt::Display for Summary {
     /// `3 objects judged: 1 denied, 1 warning; 2 documents skipped; 1 not judged`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.objects {
-            0 => f.write_str("no objects judged")?,
+            0 => f.write_str("no StatefulSet or PersistentVolumeClaim to judge")?,
             objects => write!(f, "{} judged", count(objects, "object"))?,
         }
         let mut outcomes = Vec::new();
@@ -348,7 +375,9 @@ impl fmt::Display for Summary {
             outcomes.push(count(self.error, "error"));
         }
         if outcomes.is_empty() {
-            f.write_str(": nothing found")?;
+            if self.objects > 0 {
+                f.write_str(": nothing found")?;
+            }
         } else {
             write!(f, ": {}", outcomes.join(", "))?;
         }

@@ -5,6 +5,7 @@
 //! Kubernetes 1.36.
 
 mod answer;
+mod envelope;
 mod request;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};

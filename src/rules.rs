@@ -57,6 +57,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// The action that the policy names so.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Off, Self::Warn, Self::Deny].into_iter().find(|action| action.name() == name)
+    }
+
     /// The name in the policy.
     pub const fn name(self) -> &'static str {
         match self {
@@ -200,8 +205,8 @@ impl Entry {
 const POD_TEMPLATE_SINCE: u16 = 34;
 
 /// What a rule needs that cannot judge a claim without its status; completes "needs …".
-fn status_of(change: &Change<'_>) -> String {
-    format!("status of {}", change.object_name())
+fn status() -> String {
+    "its status, which the old manifest does not show".to_owned()
 }
 
 /// The rule called `id`.

@@ -264,10 +264,12 @@ fn conditions(webhook: &Value) {
         "'system:serviceaccount:kube-system:namespace-controller'",
         "'system:serviceaccount:kube-system:pvc-protection-controller'",
         "'system:serviceaccount:kube-system:statefulset-controller'",
+        "'system:serviceaccount:kube-system:persistent-volume-binder'",
+        "'system:serviceaccount:kube-system:expand-controller'",
     ] {
         assert!(users.contains(user), "{user} would be blocked");
     }
-    assert_eq!(users.matches("'system:").count(), 5, "the autoscaler and others are judged");
+    assert_eq!(users.matches("'system:").count(), 7, "the autoscaler and others are judged");
     let owner = condition("not-left-to-its-owner");
     assert!(owner.starts_with("[object, oldObject].exists(x, x != null && "), "{owner}");
     assert!(owner.contains("annotations[?'stateward.dev/owner-managed'].orValue('') == 'allow'"));

@@ -290,8 +290,8 @@ fn one_bad_document_hides_no_other() {
     assert_eq!(
         errors(&inputs),
         [
-            "-:6:5: mapping values are not allowed in this context",
-            "-:14:2: tabs disallowed within this context (block indentation)",
+            "-:6:5: not valid YAML: mapping values are not allowed in this context",
+            "-:14:1: a tab in the indentation: YAML takes spaces only",
             "-:20:3: the key \"name\" stands here a second time",
         ]
     );
@@ -406,9 +406,9 @@ fn bad_json_is_said_at_its_place() {
     let errors = errors(&inputs).join("\n").replace(&format!("{}/", folder.path().display()), "");
     assert_eq!(
         errors,
-        "a.json:3:8: expected value\n\
+        "a.json:3:8: not valid JSON: expected value\n\
          b.json:2:1: the key \"kind\" stands here a second time\n\
-         d.json:1:7: unexpected end of hex escape"
+         d.json:1:7: not valid JSON: unexpected end of hex escape"
     );
 }
 
@@ -447,7 +447,7 @@ fn what_is_no_utf8_is_said() {
     assert_eq!(read(b"a: 1\nb: \xc3\xa9\xff"), ["-:2:5: this is not UTF-8"]);
     assert_eq!(read(b"\xff\xfea\0:\0"), ["-:1:1: this is UTF-16: save it as UTF-8"]);
     assert_eq!(read(b"\xfe\xff\0a\0:"), ["-:1:1: this is UTF-16: save it as UTF-8"]);
-    assert_eq!(read(b"a: \0"), ["-:1:4: unexpected character: `\\u{0}'"]);
+    assert_eq!(read(b"a: \0"), ["-:1:4: not valid YAML: unexpected character: `\\u{0}'"]);
 }
 
 #[test]
@@ -604,7 +604,7 @@ fn errors_of_a_revision_keep_their_place() {
     git(folder.path(), &["add", "."]);
     git(folder.path(), &["commit", "--quiet", "-m", "first"]);
     let inputs = load_revision(folder.path(), "HEAD", &paths(&["a.yaml"])).unwrap();
-    assert_eq!(errors(&inputs), ["HEAD:a.yaml:2:4: unclosed bracket '['"]);
+    assert_eq!(errors(&inputs), ["HEAD:a.yaml:2:4: not valid YAML: unclosed bracket '['"]);
 }
 
 #[test]

@@ -32,7 +32,14 @@ fn object(kind: &str, namespace: &str, name: &str) -> ObjectRef {
 }
 
 fn place(value: Option<&str>, file: &str, line: usize, column: usize) -> Place {
-    Place { value: value.map(str::to_owned), file: file.to_owned(), line, column, template: None }
+    Place {
+        value: value.map(str::to_owned),
+        file: file.to_owned(),
+        line,
+        column,
+        template: None,
+        missing: None,
+    }
 }
 
 fn step(text: &str, command: Option<&str>) -> Step {
@@ -63,6 +70,8 @@ fn shrink() -> ReportedFinding {
             message: "claim template data would shrink, 20Gi → 10Gi".to_owned(),
         }],
         refused_by: Some(RefusedBy::Kubernetes),
+        help: Some("https://wiki/storage · #storage".to_owned()),
+        on_purpose: None,
     }
 }
 
@@ -81,6 +90,8 @@ fn zero() -> ReportedFinding {
         remedy: Vec::new(),
         causes: Vec::new(),
         refused_by: None,
+        help: None,
+        on_purpose: None,
     }
 }
 
@@ -102,6 +113,8 @@ fn odd() -> ReportedFinding {
         remedy: vec![step("run ```this```", Some("echo '```' | cat\necho 2"))],
         causes: Vec::new(),
         refused_by: None,
+        help: None,
+        on_purpose: None,
     }
 }
 
@@ -123,6 +136,9 @@ fn report() -> Report {
         object,
         file: file.to_owned(),
         line,
+        exemption: None,
+        allowed: Vec::new(),
+        exempt_for: None,
     };
     let mut long = zero();
     long.new = Some(place(Some("0"), "long.json", 1, 3020));
@@ -201,14 +217,43 @@ fn text_says_where_nothing_was_judged() {
     let nothing = Report::new(Vec::new(), 2, Vec::new(), Vec::new(), Vec::new());
     assert_eq!(
         rendered(Format::Text, &nothing, &Options::default()),
-        "no objects judged: nothing found; 2 documents skipped\n"
+        "no StatefulSet or PersistentVolumeClaim to judge; 2 documents skipped\n"
     );
     unjudged.truncate(1);
     let partly = Report::new(clean().judged, 0, Vec::new(), unjudged, Vec::new());
     assert_eq!(
         rendered(Format::Text, &partly, &Options::default()),
-        "1 object judged: nothing found; 1 not judged\n"
+        "not judged: StatefulSet shop/db: sts-shared-pvc needs PersistentVolumeClaim shop/data\n\
+         1 object judged: nothing found; 1 not judged\n"
     );
+    let many = vec![partly.not_judged[0].clone(); 12];
+    let mostly = Report::new(clean().judged, 0, Vec::new(), many, Vec::new());
+    let short = rendered(Format::Text, &mostly, &Options::default());
+    assert_eq!(short.matches("sts-shared-pvc").count(), 10);
+    assert!(short.contains("not judged: 2 more, which --verbose lists\n"), "{short}");
+    assert_eq!(rendered(Format::Text, &mostly, &verbose()).matches("sts-shared-pvc").count(), 12);
+}
+
+#[test]
+fn text_labels_what_a_mark_does_not_show() {
+    let label = |value: Option<&str>, missing: Option<&str>| {
+        let mut finding = zero();
+        finding.new = Some(Place {
+            missing: missing.map(str::to_owned),
+            ..place(value, "deploy/db.yaml", 6, 13)
+        });
+        finding.outcome = Outcome::Deny;
+        let report = Report::new(Vec::new(), 0, vec![finding], Vec::new(), Vec::new());
+        let text = rendered(Format::Text, &report, &Options::default());
+        let line = text.lines().find(|line| line.contains('^')).unwrap();
+        line.rsplit('^').next().unwrap().trim().to_owned()
+    };
+    assert_eq!(label(Some("0"), None), "");
+    assert_eq!(label(None, None), "");
+    assert_eq!(label(Some("none"), None), "none");
+    assert_eq!(label(None, Some("image")), "image not set");
+    assert_eq!(label(Some("1"), Some("replicas")), "replicas not set, which means 1");
+    assert_eq!(label(Some(&"x".repeat(100)), None), "", "too long");
 }
 
 #[test]

@@ -221,6 +221,10 @@ fn an_owned_set_is_left_to_its_owner() {
         answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()).outcome
     };
     assert_eq!(verdict(&review), Outcome::Exempt);
+    // An owner that is added in the same edit does not count.
+    let mut added = review.clone();
+    added["request"]["oldObject"]["metadata"]["ownerReferences"] = json!([]);
+    assert_eq!(verdict(&added), Outcome::Patched);
     for side in ["object", "oldObject"] {
         review["request"][side]["metadata"]["annotations"]["stateward.dev/owner-managed"] =
             json!("allow");
@@ -334,6 +338,7 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
     let denied = verdict("version: 1\non-error: deny");
     assert!(!denied.allowed);
     assert!(response(&denied)["status"]["message"].as_str().unwrap().contains("spec.replicas"));
+    assert!(verdict("version: 1\nmode: audit\non-error: deny").allowed);
 }
 
 #[test]

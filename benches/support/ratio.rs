@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
+
 const ROUNDS: usize = 31;
 const ROUND: Duration = Duration::from_millis(20);
 
@@ -72,29 +74,50 @@ pub(crate) fn reviews() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// An UPDATE of 12 KB from the recorded one, with a longer pod template; `image` says whether the
-/// template changes or only a label of the set.
+/// A recorded UPDATE of 12 KB, a set that kubectl applies, in which only a label of the set
+/// changes, or only an image of its pod template (and the record of what was applied with it).
 pub(crate) fn update_of_12_kb(image: bool) -> Vec<u8> {
     let (_, body) = reviews()
         .into_iter()
-        .find(|(name, _)| name == "update-statefulset-image-downgrade")
+        .find(|(name, _)| name == "update-statefulset-edit-storage-grow-thanos-store-10Gi-50Gi")
         .expect("the recorded review");
-    let mut review: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-    let env: Vec<serde_json::Value> = (0..46)
-        .map(|n| serde_json::json!({"name": format!("SETTING_{n}"), "value": format!("value {n}")}))
-        .collect();
-    for side in ["object", "oldObject"] {
-        let object = &mut review["request"][side];
-        object["spec"]["template"]["spec"]["containers"][0]["env"] = env.clone().into();
-        object["spec"]["template"]["spec"]["containers"][0]["image"] = "postgres:17.2".into();
-    }
-    if image {
-        review["request"]["object"]["spec"]["template"]["spec"]["containers"][0]["image"] =
-            "postgres:17.3".into();
+    let body = String::from_utf8(body).expect("text");
+    let review: Review<'_> = serde_json::from_str(&body).expect("a review");
+    let old = review.request.old_object.get();
+    let (from, to) = if image {
+        ("improbable/thanos:v0.5.0", "improbable/thanos:v0.6.1")
     } else {
-        review["request"]["object"]["metadata"]["labels"]["changed"] = "yes".into();
-    }
-    let body = review.to_string().into_bytes();
-    assert!((11_000..13_500).contains(&body.len()), "{} bytes", body.len());
+        (r#""labels":{"#, r#""labels":{"changed":"yes","#)
+    };
+    assert!(old.contains(from), "{old}");
+    // Each writer has an entry in managedFields, with the time of its last write.
+    let entries = r#""managedFields":["#;
+    let new = if image {
+        let (manager, time) = (r#""kubectl-client-side-apply""#, "2026-11-21T00:17:30Z");
+        let (before, after) = old.split_once(manager).expect("an entry of kubectl");
+        let after = after.replacen(time, "2026-11-21T00:19:02Z", 1);
+        format!("{before}{manager}{after}").replace(from, to)
+    } else {
+        let entry = r#"{"manager":"kubectl-label","operation":"Update","apiVersion":"apps/v1","time":"2026-11-21T00:19:02Z","fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:labels":{"f:changed":{}}}}},"#;
+        assert!(old.contains(entries), "{old}");
+        old.replacen(from, to, 1).replacen(entries, &format!("{entries}{entry}"), 1)
+    };
+    let body = body.replacen(review.request.object.get(), &new, 1).into_bytes();
+    assert!((11_500..12_500).contains(&body.len()), "{} bytes", body.len());
     body
+}
+
+#[derive(serde::Deserialize)]
+struct Review<'a> {
+    #[serde(borrow)]
+    request: Request<'a>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    object: &'a RawValue,
+    #[serde(borrow)]
+    old_object: &'a RawValue,
 }

@@ -9,16 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-};
+use rcgen::{Issuer, KeyPair};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{CertificateError, chain, expiry, pair, provider, read};
+use super::{CertificateError, chain, expiry, issue, pair, provider, read};
 
 /// How long the authority is valid: 10 years.
 const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 3650);
@@ -26,8 +23,6 @@ const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 3650)
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
 /// The serving certificate is made again this long before it expires: 30 days.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// Certificates are valid from a little before now, for a clock that is late.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// Where the files lie, and what was done.
 #[derive(Clone, Debug)]
@@ -130,24 +125,10 @@ fn both(first: &Path, second: &Path) -> Result<bool, CertificateError> {
 }
 
 fn make_authority(ca: &Path, ca_key: &Path, now: Timestamp) -> Result<(), CertificateError> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "stateward development authority");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    valid(&mut params, now, AUTHORITY_LIFETIME);
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let certificate = params.self_signed(&key)?;
+    let (certificate, key) =
+        issue::authority("stateward development authority", now, AUTHORITY_LIFETIME)?;
     write(ca_key, &key.serialize_pem(), 0o600)?;
     write(ca, &certificate.pem(), 0o644)
-}
-
-fn valid(params: &mut CertificateParams, now: Timestamp, lifetime: SignedDuration) {
-    let date = |at: Timestamp| {
-        let seconds = u64::try_from(at.as_second()).unwrap_or_default();
-        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
-    };
-    params.not_before = date(now - CLOCK_SKEW);
-    params.not_after = date(now + lifetime);
 }
 
 /// Written beside and renamed, so that a reader never sees half a file.
@@ -247,14 +228,7 @@ impl Authority {
         names: &[String],
         now: Timestamp,
     ) -> Result<(), CertificateError> {
-        let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, "stateward");
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        valid(&mut params, now, LIFETIME);
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let signed = params.signed_by(&pair, &self.issuer)?;
+        let (signed, pair) = issue::leaf(&self.issuer, names, now, now + LIFETIME)?;
         write(key, &pair.serialize_pem(), 0o600)?;
         write(certificate, &signed.pem(), 0o644)
     }

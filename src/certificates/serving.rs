@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -22,14 +22,18 @@ pub enum Reload {
     Refused(CertificateError),
 }
 
-/// A certificate and its key, from two files that may be replaced at any time.
+/// A certificate and its key, from two files that may be replaced at any time, or from memory.
 ///
 /// A volume of a Secret is replaced by swapping a symbolic link, which a watch on the files does not
 /// see. So the content is compared, at whatever interval [`ServingCertificate::reload`] is called.
 pub struct ServingCertificate {
+    files: Option<Files>,
+    shown: ArcSwapOption<Shown>,
+}
+
+struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    shown: ArcSwap<Shown>,
     seen: Mutex<Seen>,
 }
 
@@ -56,52 +60,66 @@ impl ServingCertificate {
         let content = (read(certificate)?, read(key)?);
         let shown = Shown::new(certificate, key, &content)?;
         Ok(Self {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
-            shown: ArcSwap::from_pointee(shown),
-            seen: Mutex::new(Seen::Content(content.0, content.1)),
+            files: Some(Files {
+                certificate: certificate.to_owned(),
+                key: key.to_owned(),
+                seen: Mutex::new(Seen::Content(content.0, content.1)),
+            }),
+            shown: ArcSwapOption::from_pointee(shown),
         })
     }
 
-    /// Looks at the files again. Blocks on the file system.
+    /// Shows nothing until [`ServingCertificate::show`] is called, so that no client agrees on TLS.
+    pub fn empty() -> Self {
+        Self { files: None, shown: ArcSwapOption::empty() }
+    }
+
+    /// Shows another certificate from the next connection on.
+    pub fn show(&self, key: CertifiedKey, expires: Timestamp) {
+        self.shown.store(Some(Arc::new(Shown { key: Arc::new(key), expires })));
+    }
+
+    /// Looks at the files again, where there are any. Blocks on the file system.
     pub fn reload(&self, now: Timestamp) -> Reload {
+        let Some(files) = &self.files else { return Reload::Unchanged };
         let content =
-            read(&self.certificate).and_then(|certificate| Ok((certificate, read(&self.key)?)));
+            read(&files.certificate).and_then(|certificate| Ok((certificate, read(&files.key)?)));
         let now_seen = match &content {
             Ok((certificate, key)) => Seen::Content(certificate.clone(), key.clone()),
             Err(error) => Seen::Unreadable(error.to_string()),
         };
         {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = files.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if *seen == now_seen {
                 return Reload::Unchanged;
             }
             *seen = now_seen;
         }
-        let taken = content.and_then(|content| Shown::new(&self.certificate, &self.key, &content));
+        let taken =
+            content.and_then(|content| Shown::new(&files.certificate, &files.key, &content));
         match taken {
-            Ok(new) if new.expires <= now && self.expires() > now => {
+            Ok(new) if new.expires <= now && self.expires().is_some_and(|old| old > now) => {
                 Reload::Refused(CertificateError::Expired {
-                    path: self.certificate.clone(),
+                    path: files.certificate.clone(),
                     expired: new.expires,
                 })
             }
             Ok(new) => {
-                self.shown.store(Arc::new(new));
+                self.shown.store(Some(Arc::new(new)));
                 Reload::Replaced
             }
             Err(error) => Reload::Refused(error),
         }
     }
 
-    /// When the shown certificate expires.
-    pub fn expires(&self) -> Timestamp {
-        self.shown.load().expires
+    /// When the shown certificate expires; nothing while none is shown.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.shown.load().as_ref().map(|shown| shown.expires)
     }
 
-    /// The file with the certificate.
-    pub fn certificate(&self) -> &Path {
-        &self.certificate
+    /// The file with the certificate; nothing where it lives in memory.
+    pub fn certificate(&self) -> Option<&Path> {
+        self.files.as_ref().map(|files| files.certificate.as_path())
     }
 }
 
@@ -109,7 +127,7 @@ impl fmt::Debug for ServingCertificate {
     /// Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServingCertificate")
-            .field("certificate", &self.certificate)
+            .field("certificate", &self.certificate())
             .field("expires", &self.expires())
             .finish_non_exhaustive()
     }
@@ -117,7 +135,7 @@ impl fmt::Debug for ServingCertificate {
 
 impl ResolvesServerCert for ServingCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.shown.load().key))
+        self.shown.load().as_ref().map(|shown| Arc::clone(&shown.key))
     }
 }
 
@@ -160,7 +178,7 @@ mod tests {
         copy(&first, live, "tls.key");
         let serving =
             ServingCertificate::load(&live.join("tls.crt"), &live.join("tls.key")).unwrap();
-        let shown = || serving.shown.load().key.cert[0].clone();
+        let shown = || serving.shown.load().as_ref().unwrap().key.cert[0].clone();
         let before = shown();
         assert!(matches!(serving.reload(now()), Reload::Unchanged));
 
@@ -188,7 +206,7 @@ mod tests {
         copy(&expired, new.path(), "tls.crt");
         copy(&expired, new.path(), "tls.key");
         assert!(matches!(serving.reload(now()), Reload::Refused(CertificateError::Expired { .. })));
-        assert!(serving.expires() > now());
+        assert!(serving.expires().unwrap() > now());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod configuration;
 mod selector;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
@@ -23,8 +23,12 @@ use super::Outcome;
 )]
 pub struct Args {
     /// The certificate of the authority that the API server is to trust, in PEM form
-    #[arg(long, value_name = "FILE")]
-    pub ca: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "cluster_certs")]
+    pub ca: Option<PathBuf>,
+
+    /// Leave the authority out: `serve --cluster-certs` or cert-manager puts it in
+    #[arg(long, conflicts_with = "ca")]
+    pub cluster_certs: bool,
 
     /// Where the API server reaches the webhook, without a path
     #[arg(long, value_name = "URL", value_parser = base_url)]
@@ -102,6 +106,11 @@ fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// Whether `text` is a DNS subdomain, as the names of most other objects are.
+pub(super) fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 /// What the API server takes as the URL of a webhook, without its path.
 fn base_url(text: &str) -> Result<String, String> {
     let Some(rest) = text.strip_prefix("https://") else {
@@ -119,18 +128,7 @@ fn base_url(text: &str) -> Result<String, String> {
 /// # Errors
 /// A file that is no certificate of an authority.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let pem = std::fs::read(&args.ca)
-        .with_context(|| format!("cannot read \"{}\"", args.ca.display()))?;
-    let at = args.ca.display();
-    if pem.windows(11).any(|window| window == b"PRIVATE KEY") {
-        bail!("\"{at}\" holds a private key, which must not be published; give the certificate");
-    }
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(|| format!("\"{at}\" is not in PEM form"))?;
-    if certificates.is_empty() {
-        bail!("\"{at}\" holds no certificate in PEM form");
-    }
+    let authority = args.ca.as_deref().map(authority).transpose()?;
     let mut excluded = vec!["kube-system".to_owned()];
     excluded.extend(args.service.iter().map(|service| service.namespace.clone()));
     excluded.extend(args.exclude_namespace.iter().cloned());
@@ -140,7 +138,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             (None, Some(service)) => ClientConfig::Service(service),
             (None, None) => bail!("--url or --service has to be given"),
         },
-        authority: &pem,
+        authority: authority.as_deref(),
         excluded,
         requirements: &args.namespace_selector,
         failure_policy: args.failure_policy,
@@ -148,6 +146,22 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     super::print(&registration.yaml()?)?;
     Ok(Outcome::Clean)
+}
+
+/// The certificate of an authority, in PEM form.
+fn authority(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let at = file.display();
+    let pem = std::fs::read(file).with_context(|| format!("cannot read \"{at}\""))?;
+    if pem.windows(11).any(|window| window == b"PRIVATE KEY") {
+        bail!("\"{at}\" holds a private key, which must not be published; give the certificate");
+    }
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("\"{at}\" is not in PEM form"))?;
+    if certificates.is_empty() {
+        bail!("\"{at}\" holds no certificate in PEM form");
+    }
+    Ok(pem)
 }
 
 #[cfg(test)]

@@ -107,7 +107,10 @@ mod tests {
         let options = Options { color: true, ..Options::default() };
         write(&outputs, &report, &Sources::none(), &options).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(text, "error: f:1:2: m\n\nno objects judged: 1 error\n");
+        assert_eq!(
+            text,
+            "error: f:1:2: m\n\nno StatefulSet or PersistentVolumeClaim to judge: 1 error\n"
+        );
         let outputs = [Output { format: Format::Json, file: Some(folder.path().join("no/out")) }];
         let error = write(&outputs, &report, &Sources::none(), &options).unwrap_err();
         assert!(error.to_string().starts_with("cannot write"), "{error}");

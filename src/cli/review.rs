@@ -1,11 +1,15 @@
 //! `stateward review`: judges one AdmissionReview.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::ValueEnum;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::Outcome;
 use crate::change::KubernetesVersion;
@@ -21,8 +25,7 @@ pub struct Args {
     #[arg(value_name = "FILE", default_value = "-")]
     pub file: PathBuf,
 
-    /// Answer as this endpoint of the webhook [default: as /validate, unless /mutate refuses or
-    /// patches]
+    /// Answer as this endpoint of the webhook [default: as both, one after the other]
     #[arg(long, value_name = "ENDPOINT")]
     pub endpoint: Option<Endpoint>,
 
@@ -64,24 +67,67 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         kubernetes: args.kubernetes_version,
         now: Timestamp::now(),
     };
-    let judge = |stage| {
-        review::answer(stage, &body, &grounds)
-            .with_context(|| format!("\"{}\"", args.file.display()))
+    let judge = |stage, body: &[u8]| {
+        let answer = review::answer(stage, body, &grounds)
+            .with_context(|| format!("\"{}\"", args.file.display()))?;
+        anyhow::Ok((answer.allowed, serde_json::from_slice(&answer.body)?))
     };
-    let answer = match args.endpoint {
-        Some(Endpoint::Mutate) => judge(Stage::Mutating)?,
-        Some(Endpoint::Validate) => judge(Stage::Validating)?,
-        // As in the cluster: what the mutating webhook refuses is never validated.
-        None => {
-            let first = judge(Stage::Mutating)?;
-            if first.allowed && first.outcome != review::Outcome::Patched {
-                judge(Stage::Validating)?
-            } else {
-                first
+    let (allowed, answer): (bool, Value) = match args.endpoint {
+        Some(Endpoint::Mutate) => judge(Stage::Mutating, &body)?,
+        Some(Endpoint::Validate) => judge(Stage::Validating, &body)?,
+        None => match judge(Stage::Mutating, &body)? {
+            // As in the cluster: what the mutating webhook refuses is never validated.
+            (false, refusal) => (false, refusal),
+            (true, mutated) => {
+                let (allowed, validated) = judge(Stage::Validating, &patched(&body, &mutated)?)?;
+                (allowed, together(mutated, validated))
+            }
+        },
+    };
+    super::print(&format!("{answer:#}\n"))?;
+    Ok(if allowed { Outcome::Clean } else { Outcome::Findings })
+}
+
+/// The review as the validating webhook gets it: with the patch of the mutating one.
+fn patched<'b>(body: &'b [u8], mutated: &Value) -> anyhow::Result<Cow<'b, [u8]>> {
+    let Some(patch) = mutated["response"]["patch"].as_str() else { return Ok(Cow::Borrowed(body)) };
+    let patch: json_patch::Patch = serde_json::from_slice(&BASE64.decode(patch)?)?;
+    let mut review: Value = serde_json::from_slice(body)?;
+    json_patch::patch(&mut review["request"]["object"], &patch)
+        .context("cannot apply the patch to the review")?;
+    Ok(Cow::Owned(serde_json::to_vec(&review)?))
+}
+
+/// What the user gets from both: a refusal without the patch, or the patch; and all that is said.
+fn together(mut mutated: Value, validated: Value) -> Value {
+    let allowed = validated["response"]["allowed"] == true;
+    let (Some(first), Value::Object(mut envelope)) =
+        (mutated["response"].as_object_mut(), validated)
+    else {
+        return mutated;
+    };
+    let Some(Value::Object(second)) = envelope.remove("response") else { return mutated };
+    if !allowed {
+        first.remove("patch");
+        first.remove("patchType");
+    }
+    for (key, value) in second {
+        match (first.get_mut(&key), value) {
+            (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
+            (Some(Value::Object(known)), Value::Object(more)) if key == "auditAnnotations" => {
+                for (name, text) in more {
+                    let before = known.get(&name).and_then(Value::as_str).map(str::to_owned);
+                    let text = match (before, text.as_str()) {
+                        (Some(before), Some(text)) => Value::from(format!("{before},{text}")),
+                        _ => text,
+                    };
+                    known.insert(name, text);
+                }
+            }
+            (_, value) => {
+                first.insert(key, value);
             }
         }
-    };
-    let json: serde_json::Value = serde_json::from_slice(&answer.body)?;
-    super::print(&format!("{json:#}\n"))?;
-    Ok(if answer.allowed { Outcome::Clean } else { Outcome::Findings })
+    }
+    mutated
 }

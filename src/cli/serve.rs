@@ -1,5 +1,7 @@
 //! `stateward serve`: the webhook.
 
+mod cluster;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,16 +12,19 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::certificates::cluster::{Options, Upkeep};
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
 use crate::policy::{Policy, Resize};
 use crate::telemetry::{LogFormat, Metrics, log};
 use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
 
+pub use self::cluster::ClusterArgs;
+pub(super) use self::cluster::object_name;
 use super::Outcome;
 
 /// A review on one line for the `curl` line: a set that would be scaled to zero.
-const SAMPLE: &str = concat!(
+pub(super) const SAMPLE: &str = concat!(
     r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","#,
     r#""kind":{"group":"autoscaling","version":"v1","kind":"Scale"},"#,
     r#""resource":{"group":"apps","version":"v1","resource":"statefulsets"},"#,
@@ -39,7 +44,7 @@ const SPARE_FILES: u64 = 128;
 #[command(after_help = "Example:\n  stateward serve --dev")]
 pub struct Args {
     /// Needs no cluster: make development certificates once, and keep them
-    #[arg(long, required_unless_present = "tls_cert")]
+    #[arg(long, required_unless_present_any = ["tls_cert", "cluster_certs"])]
     pub dev: bool,
     /// Address of /mutate and /validate
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9443")]
@@ -50,7 +55,10 @@ pub struct Args {
     /// Where --dev keeps its certificates
     #[arg(long, value_name = "FOLDER", default_value = "certs/dev")]
     pub certs_dir: PathBuf,
-    /// Further name or address in the certificate of --dev; may be repeated
+    /// Certificates in a cluster
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Further name or address in a certificate that is made here; may be repeated
     #[arg(long, value_name = "NAME")]
     pub cert_name: Vec<String>,
     /// Certificate chain in PEM form, read again when it changes
@@ -100,8 +108,8 @@ pub struct Started {
     pub health_address: SocketAddr,
     /// the development certificates, with `--dev`
     pub dev: Option<DevCertificates>,
-    /// when the serving certificate expires
-    pub expires: Timestamp,
+    /// when the serving certificate expires; nothing where there is none yet
+    pub expires: Option<Timestamp>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -140,10 +148,12 @@ fn serve(
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let dev = args.dev_certificates()?;
+    let trust = cluster::options(args)?;
     let certificate = match (&dev, &args.tls_cert, &args.tls_key) {
+        _ if trust.is_some() => ServingCertificate::empty(),
         (Some(dev), ..) => ServingCertificate::load(&dev.certificate, &dev.key)?,
         (None, Some(certificate), Some(key)) => ServingCertificate::load(certificate, key)?,
-        _ => anyhow::bail!("serve needs --dev, or --tls-cert with --tls-key"),
+        _ => anyhow::bail!("serve needs --dev, --cluster-certs, or --tls-cert with --tls-key"),
     };
     let certificate = Arc::new(certificate);
     let config = args.config();
@@ -157,6 +167,9 @@ fn serve(
     let served = runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
+        if let Some(options) = trust {
+            look_after(options, &certificate, &metrics, &health).await?;
+        }
         let server =
             Server::bind(config, reviewer, Arc::clone(&certificate), metrics, health).await?;
         print(&Started {
@@ -171,6 +184,19 @@ fn serve(
     // A review that never ends must not keep the process.
     runtime.shutdown_background();
     served
+}
+
+/// Starts to keep certificates and trust, for as long as the process lives.
+async fn look_after(
+    options: Options,
+    certificate: &Arc<ServingCertificate>,
+    metrics: &Arc<Metrics>,
+    health: &Health,
+) -> anyhow::Result<()> {
+    let upkeep =
+        Upkeep::new(options, Arc::clone(certificate), Arc::clone(metrics), health.clone()).await?;
+    tokio::spawn(upkeep.run());
+    Ok(())
 }
 
 impl Args {
@@ -219,7 +245,10 @@ impl fmt::Display for Started {
                 };
                 writeln!(f, "CA file   {} ({made})", dev.authority.display())?;
             }
-            None => writeln!(f, "TLS       the certificate expires at {}", self.expires)?,
+            None => match self.expires {
+                Some(expires) => writeln!(f, "TLS       the certificate expires at {expires}")?,
+                None => writeln!(f, "TLS       unready until the API server trusts a certificate")?,
+            },
         }
         write!(f, "try       {}", self.curl())
     }
@@ -262,7 +291,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// A duration such as `10s` or `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration =
         text.parse().map_err(|_| format!("\"{text}\" is not a duration such as 10s or 1m30s"))?;
     Duration::try_from(parsed).map_err(|_| format!("\"{text}\" is negative"))

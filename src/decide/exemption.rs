@@ -36,20 +36,32 @@ impl Exemption {
             Self::Own => "own",
         }
     }
+
+    /// Why, for people: completes "…, for".
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "a controller of the control plane asks",
+            Self::Namespace => "its namespace is never judged",
+            Self::Terminating => "it is going away",
+            Self::Finalizers => "its last finalizers are taken off",
+            Self::Owned => "a controller owns it",
+            Self::Own => "stateward's own controller asks",
+        }
+    }
 }
 
-/// The controllers of the control plane; blocking one of them wedges what it cleans up. CSI
-/// resizers run under any name, but write only status and annotations, which no rule judges.
-const CONTROL_PLANE: &[&str] = &[
-    "generic-garbage-collector",
-    "namespace-controller",
-    "statefulset-controller",
-    "pvc-protection-controller",
-    "persistent-volume-binder",
-    "expand-controller",
+/// The users of the control plane that are never judged; blocking one wedges what it cleans up.
+/// The last is the one user of managed clusters. CSI resizers run under any name, but write only
+/// status and annotations, which no rule judges.
+pub const CONTROL_PLANE: [&str; 7] = [
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kube-system:statefulset-controller",
+    "system:serviceaccount:kube-system:pvc-protection-controller",
+    "system:serviceaccount:kube-system:persistent-volume-binder",
+    "system:serviceaccount:kube-system:expand-controller",
+    "system:kube-controller-manager",
 ];
-/// The one user of managed clusters.
-const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 /// The service account of stateward's controller, in its own namespace.
 const OWN_ACCOUNT: &str = "stateward-controller";
 /// The field manager of stateward's controller.
@@ -63,11 +75,7 @@ const ALLOW_UNTIL: &str = "stateward.dev/allow-until";
 
 pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
     let user = change.circumstances.user.name.as_str();
-    if user == CONTROLLER_MANAGER
-        || user
-            .strip_prefix("system:serviceaccount:kube-system:")
-            .is_some_and(|account| CONTROL_PLANE.contains(&account))
-    {
+    if CONTROL_PLANE.contains(&user) {
         return Some(Exemption::ControlPlane);
     }
     if change.namespace == "kube-system" || change.namespace == policy.own_namespace {
@@ -80,9 +88,6 @@ pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
     if own && change.circumstances.field_manager == OWN_MANAGER {
         return Some(Exemption::Own);
     }
-    let metadata = |object: &Option<Object<'_>>, test: fn(&Metadata<'_>) -> bool| {
-        object.as_ref().is_some_and(|object| test(&object.metadata))
-    };
     let Pair { old, new } = &change.objects;
     if [old, new].into_iter().flatten().any(|object| object.metadata.is_terminating()) {
         return Some(Exemption::Terminating);
@@ -91,17 +96,18 @@ pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
         && !old.metadata.finalizers.is_empty()
         && new.metadata.finalizers.is_empty()
         // Only the removal itself is let through, not an edit that hides behind one.
-        && old.spec.map(serde_json::value::RawValue::get)
-            == new.spec.map(serde_json::value::RawValue::get)
+        && old.spec == new.spec
     {
         return Some(Exemption::Finalizers);
     }
-    // A Scale carries no owner references, so nothing can be said of its set here.
-    let owned = match &change.subject {
-        Subject::StatefulSet(_) => metadata(new, is_owned_set) || metadata(old, is_owned_set),
-        Subject::Claim(_) => metadata(new, is_owned_claim) || metadata(old, is_owned_claim),
-        Subject::Scale(_) | Subject::Other => false,
+    // Both sides count, so that nobody escapes by adding an owner in the same edit. A Scale carries
+    // no owner references, so nothing can be said of its set here.
+    let is_owned = match &change.subject {
+        Subject::StatefulSet(_) => is_owned_set,
+        Subject::Claim(_) => is_owned_claim,
+        Subject::Scale(_) | Subject::Other => return None,
     };
+    let owned = [old, new].into_iter().flatten().all(|object| is_owned(&object.metadata));
     owned.then_some(Exemption::Owned)
 }
 

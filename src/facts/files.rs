@@ -49,7 +49,7 @@ fn claim(json: &str) -> Result<ClaimFact, DecodeError> {
 }
 
 fn unreadable(document: &Document, error: &DecodeError) -> InputError {
-    let place = document.locate(&error.field);
+    let place = document.locate_head(&error.field);
     InputError {
         file: document.file.to_string(),
         line: place.line,

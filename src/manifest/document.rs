@@ -88,6 +88,8 @@ pub struct Location {
     pub column: usize,
     /// bytes of [`Document::source`]
     pub span: Range<usize>,
+    /// the first part of the field's name that the manifest lacks; the place is then its parent's
+    pub missing: Option<String>,
 }
 
 impl Document {
@@ -114,11 +116,22 @@ impl Document {
     /// The place of a field's value. Where the field is absent, the place of the nearest parent's
     /// key; where it comes from an alias, the alias.
     pub fn locate(&self, field: &Pointer) -> Location {
+        self.located(field, |placed| placed.span.clone())
+    }
+
+    /// The place that a person is shown: as [`Self::locate`], but the key of a list or a mapping
+    /// that takes several lines, since the key names it.
+    pub fn locate_head(&self, field: &Pointer) -> Location {
+        self.located(field, |placed| placed.head.clone())
+    }
+
+    fn located(&self, field: &Pointer, part: fn(&place::Placed) -> Range<usize>) -> Location {
         let tree = self.source.tree.get_or_init(|| self.source.read().0);
         let view = View { tree, source: self.source.as_str() };
-        let span = place::of(view, self.node, self.via, field);
+        let placed = place::of(view, self.node, self.via, field);
+        let span = part(&placed);
         let (line, column) = self.source.line_and_column(span.start);
-        Location { line, column, span }
+        Location { line, column, span, missing: placed.missing }
     }
 
     /// The place of the object itself: of its first field.

@@ -43,10 +43,8 @@ fn place(source: &str, error: &serde_json::Error) -> usize {
 
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
+    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    format!("not valid JSON: {text}")
 }
 
 /// The children of one JSON value, none of them read yet.

@@ -6,18 +6,24 @@ use super::tree::{Content, NodeId, Style};
 use super::view::View;
 use crate::object::Pointer;
 
+/// A place, and what of the field is not there.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// the value
+    pub span: Range<usize>,
+    /// what a person is shown: the key where the value takes several lines
+    pub head: Range<usize>,
+    /// the first part of the field's name that the source lacks
+    pub missing: Option<String>,
+}
+
 /// The bytes of the field's value; of the nearest parent's key where the field is absent, and of
 /// the alias where one brings it in.
-pub(super) fn of(
-    view: View<'_>,
-    object: NodeId,
-    via: Option<NodeId>,
-    field: &Pointer,
-) -> Range<usize> {
+pub(super) fn of(view: View<'_>, object: NodeId, via: Option<NodeId>, field: &Pointer) -> Placed {
     let mut node = object;
     let mut via = via;
     let mut key: Option<NodeId> = None;
-    let mut absent = false;
+    let mut missing = None;
     for token in field.tokens() {
         let next = match view.node(node).content {
             Content::Mapping(_) => view
@@ -33,7 +39,7 @@ pub(super) fn of(
             _ => None,
         };
         let Some((next_key, next_node, merged)) = next else {
-            absent = true;
+            missing = Some(token);
             break;
         };
         if via.is_none() {
@@ -41,17 +47,51 @@ pub(super) fn of(
         }
         (key, node) = (next_key, next_node);
     }
-    if let Some(alias) = via {
-        return view.span(alias);
-    }
-    let value = view.span(node);
-    // A value that is left out has no place of its own.
-    let empty = value.is_empty() && view.node(node).style != Style::Block;
-    match key {
-        Some(key) if absent || empty => view.span(key),
-        _ if absent => first_line(view.source, value),
+    let span = match (via, key) {
+        (Some(alias), _) => view.span(alias),
+        (None, Some(key)) if missing.is_some() || is_empty(view, node) => view.span(key),
+        _ if missing.is_some() => first_line(view.source, view.span(node)),
         _ => whole(view, node, key),
+    };
+    let head = match key {
+        Some(key) if via.is_none() && is_block(view, node) => view.span(key),
+        _ => span.clone(),
+    };
+    Placed { span, head, missing }
+}
+
+/// The first byte of the field's key; of the nearest parent's where the field is absent.
+pub(super) fn of_key(view: View<'_>, object: NodeId, field: &Pointer) -> usize {
+    let tokens: Vec<String> = field.tokens().collect();
+    let Some((last, parents)) = tokens.split_last() else { return view.span(object).start };
+    let parent = parents.iter().fold(Pointer::default(), |parent, token| parent.key(token));
+    let mut node = object;
+    for token in parents {
+        let next = match view.node(node).content {
+            Content::Mapping(_) => view.get(node, token),
+            Content::Sequence(_) => token.parse().ok().and_then(|i| view.children(node).nth(i)),
+            _ => None,
+        };
+        match next {
+            Some(next) => node = next,
+            None => return of(view, object, None, &parent).head.start,
+        }
     }
+    match view.members(node).into_iter().find(|member| member.key == *last) {
+        Some(member) => view.span(member.via.unwrap_or(member.key_node)).start,
+        None => of(view, object, None, &parent).head.start,
+    }
+}
+
+/// A value that is left out has no place of its own.
+fn is_empty(view: View<'_>, node: NodeId) -> bool {
+    view.span(node).is_empty() && view.node(node).style != Style::Block
+}
+
+/// Whether the node is a list or a mapping without brackets.
+fn is_block(view: View<'_>, node: NodeId) -> bool {
+    matches!(view.node(node).content, Content::Sequence(_) | Content::Mapping(_))
+        && !view.source[view.span(node)].starts_with(['{', '['])
 }
 
 fn first_line(source: &str, span: Range<usize>) -> Range<usize> {

@@ -21,16 +21,33 @@ pub(super) fn read(source: &str) -> (Tree, Option<Fault>) {
                 end = span.byte_range().map_or(end, |range| range.end);
                 take(&mut builder, event, &span)
             }
-            Err(error) => Err(Fault {
-                at: error.marker().byte_offset().unwrap_or(end),
-                message: error.info(),
-            }),
+            Err(error) => {
+                Err(syntax(source, error.marker().byte_offset().unwrap_or(end), &error.info()))
+            }
         };
         if let Err(fault) = step {
             return (builder.finish(), Some(fault));
         }
     }
     (builder.finish(), None)
+}
+
+/// A syntax error in words, and where a person would look for it.
+fn syntax(source: &str, at: usize, message: &str) -> Fault {
+    if message.contains("tab") {
+        let line = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        // The parser may stop at the end of the line before.
+        let mut start = line;
+        for text in source[line..].split_inclusive('\n').take(2) {
+            let indent = &text[..text.len() - text.trim_start_matches([' ', '\t']).len()];
+            if let Some(tab) = indent.find('\t') {
+                let message = "a tab in the indentation: YAML takes spaces only".to_owned();
+                return Fault { at: start + tab, message };
+            }
+            start += text.len();
+        }
+    }
+    Fault { at, message: format!("not valid YAML: {message}") }
 }
 
 fn take<'s>(builder: &mut Builder<'s>, event: Event<'s>, span: &Span) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! Values that the API server's validation refuses, whatever was there before.
 //!
 //! Source: `ValidateStatefulSetSpec`, `ValidatePersistentVolumeClaimSpec` and what they call, of
-//! Kubernetes 1.36. Of the pod template only what is listed in [`pod`] is looked at.
+//! Kubernetes 1.36. Of the pod template only what is listed in `fault::pod` is looked at.
 
 mod claim;
 mod pod;
@@ -61,10 +61,10 @@ impl Fault {
 
 /// A value as it is quoted in a sentence: short, and in one line.
 fn shown(value: &str) -> String {
-    let mut short: String = value.chars().take(32).collect();
-    if short.len() < value.len() {
-        short.push('…');
-    }
+    let short = match value.char_indices().nth(32) {
+        None => value.to_owned(),
+        Some((end, _)) => format!("{}…", &value[..end]),
+    };
     if short.is_empty() || short.contains(char::is_whitespace) {
         format!("{short:?}")
     } else {
@@ -82,14 +82,14 @@ fn metadata(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
 
 fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) {
     for (key, value) in map.iter() {
-        let field = at.clone().key(key);
+        let field = || at.clone().key(key);
         if !is_qualified_name(key) {
             faults.push(Fault {
                 area,
                 value: Some(value.to_owned()),
                 what: format!("{} is no label key", shown(key)),
                 instead: format!("name the label {} otherwise: [prefix/]name", shown(key)),
-                field,
+                field: field(),
             });
         } else if !is_label_value(value) {
             faults.push(Fault {
@@ -98,26 +98,29 @@ fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) 
                 what: format!("{} is no label value, for {}", shown(value), shown(key)),
                 instead: format!(
                     "set {} to at most 63 letters, digits, '-', '_' or '.'",
-                    field.dotted()
+                    field().dotted()
                 ),
-                field,
+                field: field(),
             });
         }
     }
 }
 
 fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) {
-    for (key, value) in map.iter() {
+    for key in map.keys() {
         // Unlike that of a label, an annotation's key may hold capitals in its prefix.
         if !is_qualified_name(&key.to_lowercase()) {
             faults.push(Fault {
                 area,
                 field: at.clone().key(key),
-                value: Some(value.to_owned()),
+                value: map.get(key).map(str::to_owned),
                 what: format!("{} is no annotation key", shown(key)),
                 instead: format!("name the annotation {} otherwise: [prefix/]name", shown(key)),
             });
         }
+    }
+    if map.len_at_most() <= ANNOTATION_BYTES {
+        return;
     }
     let bytes: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
     if bytes > ANNOTATION_BYTES {

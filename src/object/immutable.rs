@@ -3,11 +3,10 @@
 //! Source: `ValidateStatefulSetUpdate` and `ValidatePersistentVolumeClaimUpdate` of Kubernetes 1.36.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::compare::{CLAIM_SPEC, CLAIM_STATUS, LABEL_SELECTOR, OBJECT_META, differences};
 use super::json::decode;
-use super::{DecodeError, Object, Pointer, Quantity, StatefulSet};
+use super::{DecodeError, Object, Pointer, Quantity, Raw, StatefulSet};
 
 /// What kind of difference it is; each kind belongs to one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -249,7 +248,7 @@ fn claim_template(
 /// # Errors
 /// The field that has the wrong type.
 pub fn claim(old: &Object<'_>, new: &Object<'_>) -> Result<Vec<SpecDifference>, DecodeError> {
-    if old.spec.map(RawValue::get) == new.spec.map(RawValue::get) {
+    if old.spec == new.spec {
         return Ok(Vec::new());
     }
     let spec = |object: &Object<'_>| value(object.spec, "/spec");
@@ -319,7 +318,7 @@ fn names(templates: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-fn value(raw: Option<&RawValue>, at: &str) -> Result<Option<Value>, DecodeError> {
+fn value(raw: Option<Raw<'_>>, at: &str) -> Result<Option<Value>, DecodeError> {
     raw.map(|raw| decode(raw.get(), at)).transpose()
 }
 

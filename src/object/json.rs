@@ -2,22 +2,111 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Pointer;
+use super::walk::{Members, Walk};
 
 /// A JSON string, borrowed where it holds no escape.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text<'a>(Cow<'a, str>);
+#[derive(Clone)]
+pub struct Text<'a>(Form<'a>);
 
-impl Text<'_> {
+#[derive(Clone)]
+enum Form<'a> {
+    Plain(Cow<'a, str>),
+    /// an annotation may hold a whole manifest, and few are read
+    Escaped(Raw<'a>, OnceCell<Box<str>>),
+}
+
+impl<'a> Text<'a> {
     /// The text itself.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Form::Plain(text) => text,
+            Form::Escaped(raw, text) => {
+                text.get_or_init(|| serde_json::from_str(raw.0).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The text of the JSON value `raw`, decoded when it is first read; `None` where it is no
+    /// string, or one that may turn out to be no text.
+    pub(crate) fn plain(raw: &'a str) -> Option<Self> {
+        let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+        if !inner.contains('\\') {
+            return Some(Self::from(inner));
+        }
+        // Half of a surrogate pair is found by decoding only.
+        let sound = !inner.contains("\\u");
+        sound.then(|| Self(Form::Escaped(Raw(raw), OnceCell::new())))
+    }
+}
+
+impl<'a> Text<'a> {
+    /// Reads the text at `prefix` of the whole object.
+    ///
+    /// # Errors
+    /// A value that is no string.
+    pub(super) fn read(raw: &'a str, prefix: &str) -> Result<Self, DecodeError> {
+        Self::plain(raw).map_or_else(|| decode(raw, prefix), Ok)
+    }
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self::from("")
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Form::Escaped(one, _), Form::Escaped(other, _)) if one == other => true,
+            _ => self.as_str() == other.as_str(),
+        }
+    }
+}
+
+impl Eq for Text<'_> {}
+
+impl PartialOrd for Text<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Text<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+/// A JSON value as it stands in its document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw<'a>(pub(crate) &'a str);
+
+impl<'a> Raw<'a> {
+    /// The JSON text.
+    pub const fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'de RawValue>::deserialize(deserializer).map(|raw| Self(raw.get()))
     }
 }
 
@@ -25,25 +114,25 @@ impl Deref for Text<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl<'a> From<&'a str> for Text<'a> {
     fn from(text: &'a str) -> Self {
-        Self(Cow::Borrowed(text))
+        Self(Form::Plain(Cow::Borrowed(text)))
     }
 }
 
@@ -59,11 +148,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
 
             fn visit_borrowed_str<E: de::Error>(self, v: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(v)))
+                Ok(Text::from(v))
             }
 
             fn visit_str<E: de::Error>(self, v: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(v.to_owned())))
+                Ok(Text(Form::Plain(Cow::Owned(v.to_owned()))))
             }
 
             // Go reads null into a string as the empty string.
@@ -81,6 +170,29 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl<'a> TextMap<'a> {
+    /// Reads the map at `prefix` of the whole object, which may have been walked before.
+    ///
+    /// # Errors
+    /// The value that is no string.
+    pub(super) fn read(
+        raw: &'a str,
+        members: Option<&Members<'a>>,
+        prefix: &str,
+    ) -> Result<Self, DecodeError> {
+        let plain = || {
+            let walked;
+            let members = if let Some(members) = members {
+                members
+            } else {
+                walked = Members::read(&mut Walk::new(raw), None)?;
+                &walked
+            };
+            let pair = |(key, value)| Some((Text::from(key), Text::plain(value)?));
+            members.iter().map(pair).collect::<Option<_>>().map(Self)
+        };
+        plain().map_or_else(|| decode(raw, prefix), Ok)
+    }
+
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.get_text(key).map(Text::as_str)
@@ -97,6 +209,20 @@ impl<'a> TextMap<'a> {
         self.0.is_empty()
     }
 
+    /// The keys in the order of the document.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| &**key)
+    }
+
+    /// Bytes of all keys and values, or more where that would take decoding them.
+    pub fn len_at_most(&self) -> usize {
+        let len = |text: &Text<'_>| match &text.0 {
+            Form::Plain(text) => text.len(),
+            Form::Escaped(raw, _) => raw.0.len(),
+        };
+        self.0.iter().map(|(key, value)| key.len() + len(value)).sum()
+    }
+
     /// The pairs in the order of the document.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(k, v)| (&**k, &**v))
@@ -106,8 +232,8 @@ impl<'a> TextMap<'a> {
 impl PartialEq for TextMap<'_> {
     /// The order of the pairs has no meaning.
     fn eq(&self, other: &Self) -> bool {
-        let within = |a: &Self, b: &Self| a.iter().all(|(key, _)| a.get(key) == b.get(key));
-        within(self, other) && within(other, self)
+        let within = |a: &Self, b: &Self| a.keys().all(|key| a.get_text(key) == b.get_text(key));
+        self.0 == other.0 || within(self, other) && within(other, self)
     }
 }
 
@@ -188,26 +314,21 @@ pub fn decode<'a, T: Deserialize<'a>>(document: &'a str, prefix: &str) -> Result
                 (field, error.inner().to_string())
             }
         };
-        // Lines and columns of a re-encoded document mean nothing to its reader.
-        let message = match message.rfind(" at line ") {
-            Some(end) => message[..end].to_owned(),
-            None => message,
-        };
-        DecodeError { field, message }
+        DecodeError { field, message: super::reason::of(&message).into_owned() }
     })
 }
 
 /// A part of an object that is decoded when first asked for.
 #[derive(Clone, Debug)]
 pub struct Part<'a, T> {
-    raw: Option<&'a RawValue>,
+    raw: Option<Raw<'a>>,
     at: &'static str,
     value: OnceCell<Result<T, DecodeError>>,
 }
 
 impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
     /// A part that stands at the JSON pointer `at`.
-    pub const fn new(raw: Option<&'a RawValue>, at: &'static str) -> Self {
+    pub const fn new(raw: Option<Raw<'a>>, at: &'static str) -> Self {
         Self { raw, at, value: OnceCell::new() }
     }
 
@@ -217,7 +338,7 @@ impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
     /// The field of the part that has the wrong type.
     pub fn get(&self) -> Result<&T, DecodeError> {
         self.value
-            .get_or_init(|| match self.raw.map(RawValue::get) {
+            .get_or_init(|| match self.raw.map(Raw::get) {
                 None | Some("null") => Ok(T::default()),
                 Some(raw) => decode(raw, self.at),
             })
@@ -226,7 +347,7 @@ impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
     }
 
     /// The part as it stands in the document.
-    pub fn raw(&self) -> Option<&'a RawValue> {
+    pub fn raw(&self) -> Option<Raw<'a>> {
         self.raw
     }
 }
@@ -234,6 +355,6 @@ impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
 impl<T> Part<'_, T> {
     /// Whether both parts are the same bytes, and hence equal.
     pub fn same_bytes<U>(&self, other: &Part<'_, U>) -> bool {
-        self.raw.map(RawValue::get) == other.raw.map(RawValue::get)
+        self.raw == other.raw
     }
 }

@@ -19,7 +19,11 @@ impl Pointer {
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.0.push('/');
-        self.0.push_str(&escape(key));
+        if key.contains(['~', '/']) {
+            self.0.push_str(&escape(key));
+        } else {
+            self.0.push_str(key);
+        }
         self
     }
 

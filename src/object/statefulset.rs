@@ -1,11 +1,11 @@
 //! StatefulSet.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::claim::Size;
-use super::json::{self, DecodeError, Part, Text, null_default};
+use super::json::{self, DecodeError, Part, Raw, Text, null_default};
 use super::selector::LabelSelector;
+use super::walk::Members;
 use super::{Claim, Metadata, Object, PodTemplate, Pointer};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
@@ -26,13 +26,29 @@ impl<'a> StatefulSet<'a> {
     /// # Errors
     /// The field that has the wrong type.
     pub fn decode(object: &Object<'a>) -> Result<Self, DecodeError> {
-        let spec = match object.spec {
-            Some(raw) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?,
-            None => None,
+        Self::decode_like(object, None)
+    }
+
+    /// The same beside the other side of a change: most changes leave the spec alone.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn decode_like(
+        object: &Object<'a>,
+        like: Option<(&Object<'a>, &Self)>,
+    ) -> Result<Self, DecodeError> {
+        let same = like.filter(|(other, _)| other.spec == object.spec).map(|(_, set)| &set.spec);
+        let spec = match (same, &object.spec_members, object.spec) {
+            (Some(spec), ..) => spec.clone(),
+            (None, Some(members), _) => SpecFields::from_members(members)?.into(),
+            (None, None, Some(raw)) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?
+                .unwrap_or_default()
+                .into(),
+            (None, None, None) => SpecFields::default().into(),
         };
         Ok(Self {
             metadata: object.metadata.clone(),
-            spec: spec.unwrap_or_default().into(),
+            spec,
             status: Part::new(object.status, "/status"),
         })
     }
@@ -162,7 +178,7 @@ impl StatefulSetSpec<'_> {
 struct SpecFields<'a> {
     replicas: Option<i64>,
     #[serde(borrow)]
-    selector: Option<&'a RawValue>,
+    selector: Option<Raw<'a>>,
     #[serde(borrow)]
     service_name: Text<'a>,
     #[serde(borrow)]
@@ -175,9 +191,40 @@ struct SpecFields<'a> {
     min_ready_seconds: Option<i64>,
     ordinals: Option<Ordinals>,
     #[serde(borrow)]
-    template: Option<&'a RawValue>,
+    template: Option<Raw<'a>>,
     #[serde(borrow)]
-    volume_claim_templates: Option<&'a RawValue>,
+    volume_claim_templates: Option<Raw<'a>>,
+}
+
+impl<'a> SpecFields<'a> {
+    fn from_members(members: &Members<'a>) -> Result<Self, DecodeError> {
+        fn read<'a, T: Deserialize<'a>>(key: &str, raw: &'a str) -> Result<T, DecodeError> {
+            serde_json::from_str(raw).or_else(|_| json::decode(raw, &format!("/spec/{key}")))
+        }
+        let mut fields = Self::default();
+        for (key, raw) in members.iter() {
+            match key {
+                "replicas" => fields.replicas = read(key, raw)?,
+                "selector" => fields.selector = members.raw(key),
+                "serviceName" => fields.service_name = read(key, raw)?,
+                "podManagementPolicy" => fields.pod_management_policy = read(key, raw)?,
+                "updateStrategy" => {
+                    fields.update_strategy = read::<Option<_>>(key, raw)?.unwrap_or_default();
+                }
+                "persistentVolumeClaimRetentionPolicy" => {
+                    fields.persistent_volume_claim_retention_policy =
+                        read::<Option<_>>(key, raw)?.unwrap_or_default();
+                }
+                "revisionHistoryLimit" => fields.revision_history_limit = read(key, raw)?,
+                "minReadySeconds" => fields.min_ready_seconds = read(key, raw)?,
+                "ordinals" => fields.ordinals = read(key, raw)?,
+                "template" => fields.template = members.raw(key),
+                "volumeClaimTemplates" => fields.volume_claim_templates = members.raw(key),
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
 }
 
 impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {

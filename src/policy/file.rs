@@ -1,16 +1,18 @@
 //! The policy file as it is written.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
-use crate::nearest;
-use crate::rules::{self, Action, RULES};
+use crate::manifest::Single;
+use crate::object::{DecodeError, Pointer, json, reason};
+use crate::report::InputError;
+use crate::rules;
 
 /// Why a policy file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +66,7 @@ pub struct PolicyFile {
     #[serde(default)]
     pub rules: RuleSettings,
     /// Exceptions by namespace, labels and kind, in order: the last match wins per rule.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_default")]
     pub scopes: Vec<Scope>,
 }
 
@@ -76,9 +78,7 @@ impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u64::deserialize(deserializer)? {
             1 => Ok(Self(1)),
-            other => Err(de::Error::custom(format!(
-                "version {other} is not known to this stateward, which reads version 1"
-            ))),
+            other => Err(de::Error::custom(format!("this stateward reads version 1, not {other}"))),
         }
     }
 }
@@ -154,170 +154,63 @@ pub enum MatchKind {
     Scale,
 }
 
-/// Settings per rule; every name and every parameter has been checked.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct RuleSettings(pub BTreeMap<&'static str, RuleSetting>);
-
-/// What the file says of one rule: an action alone, or a mapping.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct RuleSetting {
-    /// What is done about its findings.
-    pub action: Option<Action>,
-    /// Parameters of the rule.
-    pub params: Option<Value>,
-    /// Printed at the end of its denials instead of the general help.
-    pub help: Option<Help>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct LongRuleSetting {
-    #[serde(default)]
-    action: Option<Action>,
-    #[serde(default)]
-    params: Option<Value>,
-    #[serde(default)]
-    help: Option<Help>,
-}
-
-/// Reads the name of a rule, so that an unknown one is an error at its own place.
-struct RuleId(&'static str);
-
-impl<'de> Deserialize<'de> for RuleId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        if let Some(entry) = rules::by_id(&name) {
-            return Ok(Self(entry.meta.id));
-        }
-        let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
-        let hint = nearest::hint(&name, &known);
-        Err(de::Error::custom(format!("there is no rule \"{name}\"{hint}")))
-    }
-}
-
-impl<'de> Deserialize<'de> for RuleSetting {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SettingVisitor;
-
-        impl<'de> Visitor<'de> for SettingVisitor {
-            type Value = RuleSetting;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("deny, warn, off, or a mapping with action, params and help")
-            }
-
-            fn visit_str<E: de::Error>(self, v: &str) -> Result<RuleSetting, E> {
-                let action = match v {
-                    "deny" => Action::Deny,
-                    "warn" => Action::Warn,
-                    "off" => Action::Off,
-                    _ => return Err(E::invalid_value(de::Unexpected::Str(v), &self)),
-                };
-                Ok(RuleSetting { action: Some(action), ..RuleSetting::default() })
-            }
-
-            // YAML 1.1 reads a bare `off` as false.
-            fn visit_bool<E: de::Error>(self, v: bool) -> Result<RuleSetting, E> {
-                if v {
-                    return Err(E::invalid_value(de::Unexpected::Bool(v), &self));
-                }
-                self.visit_str("off")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RuleSetting, A::Error> {
-                let long =
-                    LongRuleSetting::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(RuleSetting { action: long.action, params: long.params, help: long.help })
-            }
-        }
-
-        deserializer.deserialize_any(SettingVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for RuleSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SettingsVisitor;
-
-        impl<'de> Visitor<'de> for SettingsVisitor {
-            type Value = RuleSettings;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping from rule to setting")
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<RuleSettings, E> {
-                Ok(RuleSettings::default())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RuleSettings, A::Error> {
-                let mut settings = BTreeMap::new();
-                while let Some(RuleId(id)) = map.next_key()? {
-                    let setting: RuleSetting = map.next_value()?;
-                    if let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params)
-                        && let Err(error) = (entry.compile)(params.clone())
-                    {
-                        let text = format!("parameters of {id}: {error}");
-                        return Err(de::Error::custom(text));
-                    }
-                    settings.insert(id, setting);
-                }
-                Ok(RuleSettings(settings))
-            }
-        }
-
-        deserializer.deserialize_map(SettingsVisitor)
-    }
-}
-
-impl JsonSchema for RuleSettings {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "RuleSettings".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let action = generator.subschema_for::<Action>();
-        let help = generator.subschema_for::<Help>();
-        let mut properties = serde_json::Map::new();
-        for entry in RULES {
-            let mut params = Value::from((entry.schema)());
-            if let Some(schema) = params.as_object_mut() {
-                schema.remove("$schema");
-                schema.remove("title");
-            }
-            properties.insert(
-                entry.meta.id.to_owned(),
-                serde_json::json!({
-                    "description": entry.meta.title,
-                    "anyOf": [action, {
-                        "type": "object",
-                        "properties": {"action": action, "params": params, "help": help},
-                        "additionalProperties": false
-                    }]
-                }),
-            );
-        }
-        schemars::json_schema!({
-            "type": "object",
-            "properties": properties,
-            "additionalProperties": false
-        })
-    }
-}
-
 impl PolicyFile {
     /// Reads a policy file.
     ///
     /// # Errors
     /// Line, column and reason, with the nearest known name for an unknown one.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        serde_saphyr::from_str(text).map_err(|error| {
-            let (line, column) = error
-                .location()
-                .map_or((0, 0), |location| (location.line() as usize, location.column() as usize));
-            PolicyError { line, column, message: message(&error) }
-        })
+        let document =
+            Single::read(text).map_err(|InputError { line, column, message, .. }| PolicyError {
+                line,
+                column,
+                message,
+            })?;
+        let wrong = |error: DecodeError| {
+            let about_key =
+                reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
+            let (line, column) = if about_key {
+                document.locate_key(&error.field)
+            } else {
+                document.locate(&error.field)
+            };
+            PolicyError { line, column, message: said(&error, about_key) }
+        };
+        let not_a_policy = |message: &str| {
+            let (line, column) = document.locate(&Pointer::default());
+            Err(PolicyError { line, column, message: message.to_owned() })
+        };
+        match document.json().as_bytes().first() {
+            Some(b'{') => {}
+            Some(b'n') => {
+                return not_a_policy("this policy is empty; its first line is version: 1");
+            }
+            _ => return not_a_policy("a policy is a mapping that begins with version: 1"),
+        }
+        let file: Self = json::decode(document.json(), "").map_err(wrong)?;
+        file.check_parameters().map_err(wrong)?;
+        Ok(file)
+    }
+
+    /// Whether every rule can read the parameters that the file gives it.
+    fn check_parameters(&self) -> Result<(), DecodeError> {
+        let top = std::iter::once((Pointer::default(), &self.rules));
+        let scopes = self.scopes.iter().enumerate();
+        let scopes =
+            scopes.map(|(i, scope)| (Pointer::default().key("scopes").index(i), &scope.rules));
+        for (at, rules) in top.chain(scopes) {
+            for (id, setting) in &rules.0 {
+                let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params) else {
+                    continue;
+                };
+                if let Err(error) = (entry.compile)(params.clone()) {
+                    let at = at.key("rules").key(id).key("params");
+                    let field = Pointer::from(format!("{at}{}", error.field));
+                    return Err(DecodeError { field, message: error.message });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The JSON schema of the file.
@@ -326,20 +219,13 @@ impl PolicyFile {
     }
 }
 
-/// The decoder's sentence without its own "at line …", and with a hint for a misspelt word.
-fn message(error: &serde_saphyr::Error) -> String {
-    match error.without_snippet() {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            format!("there is no key \"{field}\" here{}", nearest::hint(field, expected))
-        }
-        serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => {
-            format!("\"{variant}\" is no value of this key{}", nearest::hint(variant, expected))
-        }
-        other => {
-            let text = other.to_string();
-            let first = text.lines().next().unwrap_or(&text);
-            let sentence = first.find(" at line ").map_or(first, |end| &first[..end]);
-            sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned()
-        }
+/// The reason, with the field where the reason does not name it.
+fn said(error: &DecodeError, about_key: bool) -> String {
+    if about_key || error.field.as_str().is_empty() {
+        return error.message.clone();
     }
+    if error.message == "expected value" {
+        return format!("{}: this is none of the words that it takes", error.field.dotted());
+    }
+    error.to_string()
 }

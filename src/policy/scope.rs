@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use wildmatch::WildMatch;
 
-use super::file::{MatchKind, RuleSettings, Scope};
+use super::file::{MatchKind, Scope};
+use super::settings::RuleSettings;
 use super::{AntiAffinity, ClaimTemplateMetadata, Resize, Setting};
 use crate::object::{Kind, TextMap};
 use crate::rules::RULES;

@@ -15,12 +15,15 @@
 //!     "why": "…",
 //!     "remedy": [{"text": "…", "command": "… | null"}],
 //!     "causes": [{"field": "…", "message": "…"}],
-//!     "refusedBy": "kubernetes | policy | null"
+//!     "refusedBy": "kubernetes | policy | null",
+//!     "help": "… | null",
+//!     "onPurpose": "… | null"
 //!   }],
 //!   "notJudged": [{"rule": "…", "object": {…}, "needs": "…"}],
 //!   "errors": [{"file": "…", "line": 1, "column": 1, "message": "…"}],
 //!   "summary": {"objects": 0, "skipped": 0, "deny": 0, "warn": 0, "error": 0, "notJudged": 0},
-//!   "judged": [{"operation": "…", "object": {…}, "file": "…", "line": 1}]
+//!   "judged": [{"operation": "…", "object": {…}, "file": "…", "line": 1,
+//!     "exemption": "… | null", "allowed": ["…"]}]
 //! }
 //! ```
 //!

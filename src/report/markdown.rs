@@ -129,7 +129,10 @@ fn details(finding: &ReportedFinding) -> String {
         }
         text.push_str("\n\n");
     }
-    if !finding.rule.is_empty() {
+    for note in finding.on_purpose.iter().cloned().chain(finding.help_note()) {
+        let _ = write!(text, "{}\n\n", escape(&note));
+    }
+    if finding.more().is_some() {
         let explain = format!("stateward explain {}", finding.rule);
         let _ = write!(text, "{} · {}\n\n", code(&finding.rule), code(&explain));
     }

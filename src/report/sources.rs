@@ -96,6 +96,7 @@ mod tests {
             line,
             column,
             template: None,
+            missing: None,
         };
         sources.mark(&place).map(|mark| mark.line[mark.span].to_owned())
     }

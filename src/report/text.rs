@@ -1,5 +1,7 @@
 //! For people at a terminal: like a good compiler.
 
+use std::collections::BTreeSet;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::{InputError, Options, Outcome, Place, Report, ReportedFinding, Sources, printable};
@@ -8,12 +10,21 @@ use super::{InputError, Options, Outcome, Place, Report, ReportedFinding, Source
 /// finding in it would walk it anew.
 const LINE_LENGTH: usize = 20_000;
 
+/// How many rules without a verdict are named without being asked for.
+const NOT_JUDGED: usize = 10;
+
+/// A longer value is not repeated beside its mark.
+const VALUE_LENGTH: usize = 60;
+
 /// The report as text; empty where nothing was found.
 pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
     let renderer = if options.color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
+    let mut told = BTreeSet::new();
     for finding in &report.findings {
-        text.push_str(&renderer.render(&[group(finding, sources)]));
+        // The same reason is given once per object, however many fields it is about.
+        let first = told.insert((finding.rule.as_str(), finding.object.to_string(), &finding.why));
+        text.push_str(&renderer.render(&[group(finding, sources, first)]));
         text.push_str("\n\n");
     }
     for error in &report.errors {
@@ -22,26 +33,34 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
     if !report.errors.is_empty() {
         text.push('\n');
     }
+    let mut line = |line: String| {
+        text.push_str(&printable(&line));
+        text.push('\n');
+    };
     if options.verbose {
-        let line = |text: &mut String, line: String| {
-            text.push_str(&printable(&line));
-            text.push('\n');
-        };
         for judged in &report.judged {
-            line(
-                &mut text,
-                format!(
-                    "judged: {} {} ({}:{})",
-                    judged.operation, judged.object, judged.file, judged.line
-                ),
+            let mut said = format!(
+                "judged: {} {} ({}:{})",
+                judged.operation, judged.object, judged.file, judged.line
             );
+            if let Some(reason) = judged.exempt_for {
+                said += "; only what Kubernetes refuses, for ";
+                said += reason;
+            }
+            if !judged.allowed.is_empty() {
+                said += "; allowed by its annotation: ";
+                said += &judged.allowed.join(", ");
+            }
+            line(said);
         }
-        for not in &report.not_judged {
-            line(
-                &mut text,
-                format!("not judged: {}: {} needs {}", not.object, not.rule, not.needs),
-            );
-        }
+    }
+    let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
+    for not in report.not_judged.iter().take(shown) {
+        line(format!("not judged: {}: {} needs {}", not.object, not.rule, not.needs));
+    }
+    let more = report.not_judged.len().saturating_sub(shown);
+    if more > 0 {
+        line(format!("not judged: {more} more, which --verbose lists"));
     }
     // Silence means clean. What was not judged is not known to be clean, nor is nothing at all.
     let silent = report.is_clean()
@@ -55,7 +74,7 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
     text
 }
 
-fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources) -> Group<'a> {
+fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources, first: bool) -> Group<'a> {
     let level = match finding.outcome {
         Outcome::Deny | Outcome::Error => Level::ERROR,
         Outcome::Warn => Level::WARNING,
@@ -69,15 +88,9 @@ fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources) -> Group<'a> {
     ];
     for (place, side, kind) in sides {
         let Some(place) = place else { continue };
-        let label = match (&place.value, both) {
-            (Some(_), true) => Some(side.to_owned()),
-            (Some(_), false) => None,
-            (None, true) => Some(format!("{side}: not set")),
-            (None, false) => Some("not set".to_owned()),
-        };
-        group = excerpt(group, place, sources, kind, label);
+        group = excerpt(group, place, sources, kind, both.then_some(side));
     }
-    if !finding.why.is_empty() {
+    if first && !finding.why.is_empty() {
         group = group.element(Level::NOTE.with_name("why").message(printable(&finding.why)));
     }
     if let Some(refusal) = finding.refusal() {
@@ -96,11 +109,34 @@ fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources) -> Group<'a> {
         let text = format!("rendered from {template}");
         group = group.element(Level::NOTE.message(printable(&text)));
     }
-    if finding.rule.is_empty() {
-        return group;
+    let notes = [finding.on_purpose.clone(), finding.help_note(), finding.more()];
+    for note in notes.into_iter().flatten() {
+        group = group.element(Level::NOTE.no_name().message(printable(&note)));
     }
-    let more = format!("{rule} · stateward explain {rule}", rule = finding.rule);
-    group.element(Level::NOTE.no_name().message(printable(&more)))
+    group
+}
+
+/// What stands beside a mark: the side, where there are two, and the value where the mark does not
+/// show it.
+fn label(place: &Place, side: Option<&str>, marked: Option<&str>) -> Option<String> {
+    let value = place
+        .value
+        .as_deref()
+        .filter(|value| value.chars().count() <= VALUE_LENGTH && !value.contains(char::is_control));
+    let state = match (&place.missing, value) {
+        (Some(missing), Some(value)) => Some(format!("{missing} not set, which means {value}")),
+        (Some(missing), None) => Some(format!("{missing} not set")),
+        (None, Some(value)) => {
+            let shown = marked.is_none_or(|marked| marked.trim_matches(['"', '\'']) == value);
+            (!shown && !value.is_empty()).then(|| value.to_owned())
+        }
+        (None, None) => None,
+    };
+    match (side, state) {
+        (Some(side), Some(state)) => Some(printable(&format!("{side}: {state}"))),
+        (Some(side), None) => Some(side.to_owned()),
+        (None, state) => state.map(|state| printable(&state)),
+    }
 }
 
 fn excerpt<'a>(
@@ -108,7 +144,7 @@ fn excerpt<'a>(
     place: &'a Place,
     sources: &'a Sources,
     kind: AnnotationKind,
-    label: Option<String>,
+    side: Option<&str>,
 ) -> Group<'a> {
     let path = printable(&place.file);
     let mark = sources.mark(place).filter(|mark| mark.line.len() <= LINE_LENGTH);
@@ -119,6 +155,7 @@ fn excerpt<'a>(
             line => origin.line(line).char_column(place.column),
         });
     };
+    let label = label(place, side, mark.line.get(mark.span.clone()));
     group.element(
         Snippet::source(mark.line)
             .line_start(place.line)

@@ -1,12 +1,9 @@
 //! A review as it arrives.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
+use super::envelope::{Envelope, Request};
 use crate::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use crate::decide::Grounds;
-use crate::object::json::null_default;
-use crate::object::{DecodeError, Kind, Object, Text};
+use crate::object::{DecodeError, Kind, Object, Outline, Raw};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -42,84 +39,12 @@ pub enum MalformedReview {
     NoObject(&'static str, &'static str),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow, default)]
-    api_version: Text<'a>,
-    #[serde(borrow, default)]
-    kind: Text<'a>,
-    #[serde(borrow, default)]
-    request: Option<Request<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Request<'a> {
-    #[serde(borrow)]
-    uid: Text<'a>,
-    #[serde(borrow, deserialize_with = "null_default")]
-    kind: GroupVersionKind<'a>,
-    #[serde(borrow, deserialize_with = "null_default")]
-    resource: GroupVersionResource<'a>,
-    #[serde(borrow)]
-    sub_resource: Text<'a>,
-    #[serde(borrow)]
-    namespace: Text<'a>,
-    #[serde(borrow)]
-    operation: Text<'a>,
-    #[serde(borrow, deserialize_with = "null_default")]
-    user_info: UserInfo<'a>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow)]
-    old_object: Option<&'a RawValue>,
-    #[serde(deserialize_with = "null_default")]
-    dry_run: bool,
-    #[serde(borrow, deserialize_with = "null_default")]
-    options: Options<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct GroupVersionKind<'a> {
-    #[serde(borrow)]
-    group: Text<'a>,
-    #[serde(borrow)]
-    version: Text<'a>,
-    #[serde(borrow)]
-    kind: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct GroupVersionResource<'a> {
-    #[serde(borrow)]
-    resource: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct UserInfo<'a> {
-    #[serde(borrow)]
-    username: Text<'a>,
-    #[serde(borrow, deserialize_with = "null_default")]
-    groups: Vec<Text<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Options<'a> {
-    #[serde(borrow)]
-    field_manager: Text<'a>,
-    #[serde(borrow)]
-    propagation_policy: Option<Text<'a>>,
-}
-
 /// A review whose objects are still text.
 #[derive(Debug)]
 pub struct Review<'a> {
     request: Request<'a>,
+    /// both objects by their members, where they were plain enough to be walked
+    outlines: Pair<Outline<'a>>,
     /// `None` for CONNECT, which is allowed unseen
     operation: Option<Operation>,
     /// the kind of the object
@@ -133,8 +58,8 @@ impl<'a> Review<'a> {
     /// What makes the body no review that can be answered.
     pub fn decode(body: &'a [u8]) -> Result<Self, MalformedReview> {
         let text = std::str::from_utf8(body).map_err(|_| MalformedReview::Encoding)?;
-        let envelope: Envelope<'a> =
-            serde_json::from_str(text).map_err(|error| MalformedReview::Json(error.to_string()))?;
+        let (envelope, outlines) =
+            Envelope::read(text).map_err(|error| MalformedReview::Json(error.to_string()))?;
         if &*envelope.kind != "AdmissionReview" {
             return Err(MalformedReview::Kind(envelope.kind.to_string()));
         }
@@ -158,7 +83,7 @@ impl<'a> Review<'a> {
             kind = Kind::Other;
         }
         if kind != Kind::Other {
-            let absent = |object: Option<&RawValue>| object.is_none_or(|raw| raw.get() == "null");
+            let absent = |object: Option<Raw<'_>>| object.is_none_or(|raw| raw.get() == "null");
             let (object, old) = (absent(request.object), absent(request.old_object));
             match operation {
                 Some(Operation::Create) if object => {
@@ -176,7 +101,7 @@ impl<'a> Review<'a> {
                 _ => {}
             }
         }
-        Ok(Self { request, operation, kind })
+        Ok(Self { request, outlines, operation, kind })
     }
 
     /// The change that is reviewed.
@@ -186,24 +111,9 @@ impl<'a> Review<'a> {
     pub fn change(&self, grounds: &Grounds<'_>) -> Result<Change<'a>, DecodeError> {
         let request = &self.request;
         let operation = self.operation.unwrap_or(Operation::Create);
-        let decode = |raw: Option<&'a RawValue>| {
-            raw.filter(|raw| raw.get() != "null").map(|raw| Object::decode(raw.get())).transpose()
-        };
         // What no rule judges is not decoded.
         let (kind, objects) = match self.operation {
-            Some(operation) if self.kind != Kind::Other => (
-                self.kind,
-                Pair {
-                    old: match operation {
-                        Operation::Create => None,
-                        _ => decode(request.old_object)?,
-                    },
-                    new: match operation {
-                        Operation::Delete => None,
-                        _ => decode(request.object)?,
-                    },
-                },
-            ),
+            Some(operation) if self.kind != Kind::Other => (self.kind, self.objects(operation)?),
             _ => (Kind::Other, Pair { old: None, new: None }),
         };
         let user = &request.user_info;
@@ -226,9 +136,32 @@ impl<'a> Review<'a> {
         Change::new(operation, kind, &request.namespace, objects, circumstances)
     }
 
+    fn objects(&self, operation: Operation) -> Result<Pair<Object<'a>>, DecodeError> {
+        let outlines = &self.outlines;
+        let decode = |outline: Option<&Outline<'a>>, raw: Option<Raw<'a>>, like| match outline {
+            Some(outline) => Object::from_outline(outline, like).map(Some),
+            None => raw
+                .filter(|raw| raw.get() != "null")
+                .map(|raw| Object::decode(raw.get()))
+                .transpose(),
+        };
+        let old = if operation == Operation::Create {
+            None
+        } else {
+            decode(outlines.old.as_ref(), self.request.old_object, None)?
+        };
+        let new = if operation == Operation::Delete {
+            None
+        } else {
+            let like = outlines.old.as_ref().zip(old.as_ref());
+            decode(outlines.new.as_ref(), self.request.object, like)?
+        };
+        Ok(Pair { old, new })
+    }
+
     /// The text of the new object, which a patch is about.
     pub fn document(&self) -> &'a str {
-        self.request.object.map_or("null", RawValue::get)
+        self.request.object.map_or("null", Raw::get)
     }
 
     /// The uid to answer with.

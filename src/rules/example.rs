@@ -101,11 +101,11 @@ mod tests {
     #[test]
     fn an_update_reads_as_a_diff() {
         let example = Example::read(
-            "params: {maxStep: 2}\nold:\n  spec:\n    replicas: 3\n    x: 1\n\
+            "params: {max-step: 2}\nold:\n  spec:\n    replicas: 3\n    x: 1\n\
              new:\n  spec:\n    replicas: 6\n    x: 1\n    y: 2\n",
         );
         assert_eq!(example.operation, Operation::Update);
-        assert_eq!(example.circumstances, ["params: {maxStep: 2}"]);
+        assert_eq!(example.circumstances, ["params: {max-step: 2}"]);
         assert_eq!(
             example.lines,
             ["  spec:", "-   replicas: 3", "+   replicas: 6", "    x: 1", "+   y: 2"]

@@ -42,7 +42,7 @@ impl Rule for PvcExpandClassDisallows {
             return Ok(());
         }
         let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status_of(change)));
+            return Err(Unjudged::Needs(super::status()));
         };
         // Another class is the business of pvc-immutable-edit, an unbound claim of
         // pvc-expand-unbound.

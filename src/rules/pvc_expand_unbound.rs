@@ -38,7 +38,7 @@ impl Rule for PvcExpandUnbound {
             return Ok(());
         }
         let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status_of(change)));
+            return Err(Unjudged::Needs(super::status()));
         };
         if status.is_bound() {
             return Ok(());

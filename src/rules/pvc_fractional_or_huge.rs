@@ -15,7 +15,7 @@ const RESIZE_REQUESTED: &str = "stateward.dev/resize-requested";
 
 /// Parameters of `pvc-fractional-or-huge`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Params {
     /// The largest factor by which a claim or a claim template may grow in one edit.
     max_growth_factor: NonZeroU32,
@@ -29,7 +29,7 @@ impl Default for Params {
 }
 
 declare_rule! {
-    /// A claim or a claim template grows more than tenfold in one edit (`maxGrowthFactor`), or
+    /// A claim or a claim template grows more than tenfold in one edit (`max-growth-factor`), or
     /// asks for a fraction of a byte.
     ///
     /// ## Why
@@ -61,7 +61,10 @@ impl Rule for PvcFractionalOrHuge {
             sizes(params, change, &field, None, old, new.spec.storage(), findings);
         }
         if let Some((old, new)) = change.written_set() {
-            for (index, template) in new.claim_templates()?.iter().enumerate() {
+            let untouched = old
+                .is_some_and(|old| old.spec.claim_templates.same_bytes(&new.spec.claim_templates));
+            let templates = if untouched { &[] } else { new.claim_templates()? };
+            for (index, template) in templates.iter().enumerate() {
                 let name = template.metadata.name.as_str();
                 let (old_index, old) = match old.map(|old| old.claim_template(name)).transpose()? {
                     Some(Some((index, old))) => (index, old.spec.storage()),

@@ -105,7 +105,7 @@ fn refused(
             } else {
                 match &old.status {
                     Some(status) => !status.is_bound(),
-                    None => return Err(Unjudged::Needs(super::status_of(change))),
+                    None => return Err(Unjudged::Needs(super::status())),
                 }
             }
         }

@@ -39,7 +39,7 @@ impl Rule for PvcShrink {
             return Ok(());
         }
         let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status_of(change)));
+            return Err(Unjudged::Needs(super::status()));
         };
         let capacity = status.capacity.storage.as_ref();
         let recovers = change.circumstances.kubernetes.minor >= 32 || status.has_expansion();

@@ -35,7 +35,7 @@ impl Rule for PvcVacUnset {
             return Ok(());
         }
         let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status_of(change)));
+            return Err(Unjudged::Needs(super::status()));
         };
         let Some(current) = status.current_volume_attributes_class_name.as_deref() else {
             return Ok(());

@@ -1,7 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::{self, Area};
+use crate::object::fault::Area;
 use crate::object::immutable::DifferenceKind;
 
 declare_rule! {
@@ -32,11 +32,7 @@ impl Rule for StsInvalidValue {
     const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Some((old, new)) = change.written_set() else { return Ok(()) };
-        let faults = match old {
-            Some(old) => fault::introduced(old, new)?,
-            None => fault::created(new)?,
-        };
+        let faults = change.faults()?.iter().cloned();
         let looks_at_pods = change.circumstances.kubernetes.minor >= super::POD_TEMPLATE_SINCE;
         let policy_differs = change
             .differences()?

@@ -1,7 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::{self, Area};
+use crate::object::fault::Area;
 
 declare_rule! {
     /// A container mounts, or uses as a device, something that is neither a volume of the pod nor
@@ -29,14 +29,10 @@ impl Rule for StsMountUnknownVolume {
     const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Some((old, new)) = change.written_set() else { return Ok(()) };
-        let faults = match old {
-            Some(old) => fault::introduced(old, new)?,
-            None => fault::created(new)?,
-        };
+        let faults = change.faults()?.iter().cloned();
         let refuses = change.circumstances.kubernetes.minor >= super::POD_TEMPLATE_SINCE;
         let place = remedy::manifest_place(change.circumstances.tool);
-        for fault in faults.into_iter().filter(|fault| fault.area == Area::Mount) {
+        for fault in faults.filter(|fault| fault.area == Area::Mount) {
             let finding = findings.add(fault.field, fault.what);
             finding
                 .values(None, fault.value.as_deref())

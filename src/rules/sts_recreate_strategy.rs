@@ -1,7 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::{self, Area};
+use crate::object::fault::Area;
 
 declare_rule! {
     /// `spec.updateStrategy.type` is `Recreate`, which a Deployment knows and a StatefulSet does
@@ -33,12 +33,9 @@ impl Rule for StsRecreateStrategy {
     const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Some((old, new)) = change.written_set() else { return Ok(()) };
-        let faults = match old {
-            Some(old) => fault::introduced(old, new)?,
-            None => fault::created(new)?,
-        };
-        for fault in faults.into_iter().filter(|fault| fault.area == Area::Recreate) {
+        let Some((old, _)) = change.written_set() else { return Ok(()) };
+        let faults = change.faults()?.iter().cloned();
+        for fault in faults.filter(|fault| fault.area == Area::Recreate) {
             let before = old.map(|old| old.spec.update_strategy.kind());
             let refuses = change.circumstances.kubernetes.minor < RECREATE_SINCE;
             let what = match before {

@@ -30,7 +30,7 @@ declare_rule! {
 
 /// Parameters of `sts-replica-jump`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct ReplicaJumpParams {
     /// The most replicas by which one edit may raise or lower their number.
     max_step: u32,

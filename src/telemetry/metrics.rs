@@ -37,6 +37,10 @@ pub struct Metrics {
     handshake_failures: Family<Labels<1>, Counter>,
     certificate_expiry: Gauge,
     certificate_reloads: Family<Labels<1>, Counter>,
+    authority_expiry: Gauge,
+    bundle_edits: Family<Labels<1>, Counter>,
+    bundle_trusted: Gauge,
+    trust_checks: Family<Labels<1>, Counter>,
     policy_reloads: Family<Labels<1>, Counter>,
 }
 
@@ -59,6 +63,10 @@ impl Metrics {
             handshake_failures: Family::default(),
             certificate_expiry: Gauge::default(),
             certificate_reloads: Family::default(),
+            authority_expiry: Gauge::default(),
+            bundle_edits: Family::default(),
+            bundle_trusted: Gauge::default(),
+            trust_checks: Family::default(),
             policy_reloads: Family::default(),
             registry: Registry::default(),
         };
@@ -71,6 +79,7 @@ impl Metrics {
         for result in ["ok", "failed"] {
             drop(metrics.certificate_reloads.get_or_create(&[("result", result)]));
             drop(metrics.policy_reloads.get_or_create(&[("result", result)]));
+            drop(metrics.trust_checks.get_or_create(&[("result", result)]));
         }
         metrics
     }
@@ -124,6 +133,27 @@ impl Metrics {
             "certificate_reloads",
             "Changes of the certificate files that were taken or refused",
             self.certificate_reloads.clone(),
+        );
+        registry.register(
+            "authority_expiry_timestamp_seconds",
+            "When the authority in the cluster expires; 0 where certificates come from elsewhere",
+            self.authority_expiry.clone(),
+        );
+        registry.register(
+            "ca_bundle_edits",
+            "Times that the caBundle of a webhook configuration was put right",
+            self.bundle_edits.clone(),
+        );
+        registry.register(
+            "ca_bundle_trusted",
+            "Whether both webhook configurations trust the certificate made in the cluster; 0 where it \
+             comes from elsewhere",
+            self.bundle_trusted.clone(),
+        );
+        registry.register(
+            "certificate_trust_checks",
+            "Looks at the authority and both webhook configurations",
+            self.trust_checks.clone(),
         );
         registry.register(
             "policy_reloads",
@@ -218,6 +248,26 @@ impl Metrics {
     /// Changed certificate files were taken, or refused.
     pub fn certificate_reloaded(&self, taken: bool) {
         self.certificate_reloads.get_or_create(&[("result", result(taken))]).inc();
+    }
+
+    /// When the authority in the cluster expires, in seconds since 1970.
+    pub fn authority_expires(&self, timestamp: i64) {
+        self.authority_expiry.set(timestamp);
+    }
+
+    /// The `caBundle` of a webhook configuration was put right.
+    pub fn bundle_edited(&self, kind: &'static str) {
+        self.bundle_edits.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// Whether both webhook configurations trust the certificate made in the cluster.
+    pub fn bundle_trusted(&self, trusted: bool) {
+        self.bundle_trusted.set(i64::from(trusted));
+    }
+
+    /// Authority and configurations were looked at, with or without success.
+    pub fn trust_checked(&self, done: bool) {
+        self.trust_checks.get_or_create(&[("result", result(done))]).inc();
     }
 
     /// A changed policy file was taken, or refused.

@@ -18,6 +18,7 @@ use crate::telemetry::metrics::CONTENT_TYPE;
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     policy: Arc<ArcSwapOption<String>>,
+    trust: Arc<ArcSwapOption<String>>,
 }
 
 impl Health {
@@ -30,6 +31,12 @@ impl Health {
     /// it can. The server stays ready, and `/readyz` says so.
     pub fn set_policy_problem(&self, problem: Option<String>) {
         self.policy.store(problem.map(Arc::new));
+    }
+
+    /// Why the API server does not trust the serving certificate; `None` when it does. The server
+    /// is unready meanwhile.
+    pub fn set_trust_problem(&self, problem: Option<String>) {
+        self.trust.store(problem.map(Arc::new));
     }
 }
 
@@ -67,9 +74,15 @@ impl Page {
         if self.shutdown.stage() > Stage::Serving {
             page.push_str("not ready: the server is shutting down\n");
         }
-        let expires = self.certificate.expires();
-        if expires <= now {
-            let _ = writeln!(page, "not ready: the serving certificate expired at {expires}");
+        match self.certificate.expires() {
+            Some(expires) if expires <= now => {
+                let _ = writeln!(page, "not ready: the serving certificate expired at {expires}");
+            }
+            Some(_) => {}
+            None => page.push_str("not ready: there is no serving certificate yet\n"),
+        }
+        if let Some(problem) = &*self.health.trust.load() {
+            let _ = writeln!(page, "not ready: {}", problem.replace('\n', " "));
         }
         let status = if page.is_empty() {
             page.push_str("ok\n");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,9 @@ impl Server {
         let acceptor = tls::acceptor(Arc::clone(&certificate))?;
         let (listener, local) = bind(config.listen).await?;
         let (health_listener, health_local) = bind(config.health_listen).await?;
-        metrics.certificate_expires(certificate.expires().as_second());
+        if let Some(expires) = certificate.expires() {
+            metrics.certificate_expires(expires.as_second());
+        }
         Ok(Self {
             listener,
             health_listener,
@@ -270,20 +273,23 @@ async fn poll_certificate(
     certificate: Arc<ServingCertificate>,
     metrics: Arc<Metrics>,
 ) {
+    // A certificate in memory is replaced by whoever put it there.
+    let Some(path) = certificate.certificate().map(Path::to_owned) else { return };
+    let path = path.display();
     let mut ticks = interval(every.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let files = Arc::clone(&certificate);
         let looked = tokio::task::spawn_blocking(move || files.reload(Timestamp::now())).await;
-        let path = certificate.certificate().display();
         match looked {
             Ok(Reload::Unchanged) => {}
             Ok(Reload::Replaced) => {
-                let expires = certificate.expires();
-                metrics.certificate_expires(expires.as_second());
                 metrics.certificate_reloaded(true);
-                tracing::info!(%path, %expires, "took the new certificate");
+                if let Some(expires) = certificate.expires() {
+                    metrics.certificate_expires(expires.as_second());
+                    tracing::info!(%path, %expires, "took the new certificate");
+                }
             }
             Ok(Reload::Refused(error)) => {
                 metrics.certificate_reloaded(false);

@@ -7,6 +7,9 @@
 
 mod anti_affinity;
 mod availability;
+mod certificates;
+mod chart;
+mod chart_templates;
 mod deletion;
 mod fidelity;
 mod generator;

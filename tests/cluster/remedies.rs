@@ -172,9 +172,8 @@ async fn run(testbed: &Testbed, scenario: &Scenario, injected: bool) {
         if !numbered || !line.starts_with("  ") {
             continue;
         }
-        restarts |= [". restart its pods", "then restart one at a time"]
-            .iter()
-            .any(|words| step.contains(words));
+        restarts |=
+            ["they restart", "then restart one at a time"].iter().any(|words| step.contains(words));
         if let Some(command) = lines.next_if(|line| line.starts_with("     ")) {
             shell(testbed, folder.path(), command.trim(), rule).await;
         }

@@ -5,17 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{FailurePolicy, Requirement, Service};
-
-/// The users that promise 10 names: they carry out what was decided elsewhere, and to block them
-/// is to leave things stuck. The CSI resizer is not among them, for each driver names its own; it
-/// writes only `status`, which no rule below asks for.
-const CONTROL_PLANE: [&str; 5] = [
-    "system:kube-controller-manager",
-    "system:serviceaccount:kube-system:generic-garbage-collector",
-    "system:serviceaccount:kube-system:namespace-controller",
-    "system:serviceaccount:kube-system:pvc-protection-controller",
-    "system:serviceaccount:kube-system:statefulset-controller",
-];
+use crate::decide::CONTROL_PLANE;
 
 /// True where old or new object is not left to its owner. Both count, so that nobody escapes by
 /// adding or dropping an owner in the same edit. On DELETE `object` is null, on CREATE `oldObject`
@@ -44,8 +34,8 @@ pub(super) enum ClientConfig<'a> {
 #[derive(Debug)]
 pub(super) struct Registration<'a> {
     pub(super) client: ClientConfig<'a>,
-    /// in PEM form
-    pub(super) authority: &'a [u8],
+    /// in PEM form, where it is known
+    pub(super) authority: Option<&'a [u8]>,
     /// namespaces that are not judged
     pub(super) excluded: Vec<String>,
     pub(super) requirements: &'a [Requirement],
@@ -98,7 +88,8 @@ struct Client {
     url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<ServiceReference>,
-    ca_bundle: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_bundle: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -198,7 +189,7 @@ impl Registration<'_> {
     }
 
     fn client(&self, path: &'static str) -> Client {
-        let ca_bundle = STANDARD.encode(self.authority);
+        let ca_bundle = self.authority.map(|pem| STANDARD.encode(pem));
         match self.client {
             ClientConfig::Url(url) => {
                 Client { url: Some(format!("{url}{path}")), service: None, ca_bundle }

@@ -24,10 +24,12 @@ impl Collector<'_> {
         self.faults.push(Fault { area, field, value, what, instead });
     }
 
-    fn label(&mut self, field: Pointer, name: &str, whose: &str) {
+    // Most names are right: where they stand is put together only for those that are not.
+    fn label(&mut self, field: impl FnOnce() -> Pointer, name: &str, whose: &str) {
         if is_dns_label(name) {
             return;
         }
+        let field = field();
         let what = if name.is_empty() {
             format!("a {whose} has no name")
         } else {
@@ -43,8 +45,9 @@ impl Collector<'_> {
         self.add(Area::Pod, field, name, what, instead);
     }
 
-    fn one_of(&mut self, field: Pointer, value: &str, allowed: &[&str]) {
+    fn one_of(&mut self, field: impl FnOnce() -> Pointer, value: &str, allowed: &[&str]) {
         if !allowed.contains(&value) {
+            let field = field();
             let allowed = allowed.join(", ");
             let name = field.tokens().last().unwrap_or_default();
             let what = format!("{name} {} is unknown", shown(value));
@@ -80,7 +83,7 @@ pub(super) fn template(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result
     }
     if let Some(policy) = spec.dns_policy.as_deref().filter(|policy| !policy.is_empty()) {
         let allowed = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
-        found.one_of(at.clone().key("dnsPolicy"), policy, &allowed);
+        found.one_of(|| at.clone().key("dnsPolicy"), policy, &allowed);
     }
     let volumes = volumes(set, spec, &mut found)?;
     containers(spec, &volumes, &at, &mut found);
@@ -98,10 +101,8 @@ fn volumes<'s>(
         let name = template.metadata.name.as_str();
         // Templates of one name are one volume.
         if volumes.insert(name, true).is_none() {
-            let field = Pointer::from("/spec/volumeClaimTemplates")
-                .index(index)
-                .key("metadata")
-                .key("name");
+            let at = || Pointer::from("/spec/volumeClaimTemplates").index(index);
+            let field = || at().key("metadata").key("name");
             found.label(field, name, "claim template");
         }
     }
@@ -112,9 +113,9 @@ fn volumes<'s>(
         if templates > 0 && volumes.contains_key(name) && !own.contains(&name) {
             continue;
         }
-        let field = Pointer::from("/spec/template/spec/volumes").index(index).key("name");
+        let field = || Pointer::from("/spec/template/spec/volumes").index(index).key("name");
         if own.contains(&name) {
-            found.twice(field, name, "volumes");
+            found.twice(field(), name, "volumes");
         } else {
             found.label(field, name, "volume");
             own.push(name);
@@ -142,14 +143,14 @@ fn containers(spec: &PodSpec<'_>, volumes: &Volumes<'_>, at: &Pointer, found: &m
         for (index, container) in containers.iter().enumerate() {
             let at = at.clone().key(list).index(index);
             let name = container.name.as_str();
-            found.label(at.clone().key("name"), name, "container");
+            found.label(|| at.clone().key("name"), name, "container");
             if !name.is_empty() && names.contains(&name) {
                 found.twice(at.clone().key("name"), name, "containers");
             }
             names.push(name);
             if let Some(policy) = container.restart_policy.as_deref() {
                 let allowed = ["Always", "OnFailure", "Never"];
-                found.one_of(at.clone().key("restartPolicy"), policy, &allowed);
+                found.one_of(|| at.clone().key("restartPolicy"), policy, &allowed);
             }
             one_container(container, &at, found);
             mounts(container, volumes, &at, found);
@@ -166,7 +167,7 @@ fn one_container(container: &Container<'_>, at: &Pointer, found: &mut Collector<
         found.add(Area::Pod, field, "", format!("container {whose} has no image"), instead);
     }
     if let Some(policy) = container.image_pull_policy.as_deref().filter(|p| !p.is_empty()) {
-        let field = at.clone().key("imagePullPolicy");
+        let field = || at.clone().key("imagePullPolicy");
         found.one_of(field, policy, &["Always", "IfNotPresent", "Never"]);
     }
     for (index, variable) in container.env.iter().enumerate() {
@@ -180,16 +181,16 @@ fn one_container(container: &Container<'_>, at: &Pointer, found: &mut Collector<
     }
     let mut names: Vec<&str> = Vec::new();
     for (index, port) in container.ports.iter().enumerate() {
-        let at = at.clone().key("ports").index(index);
+        let at = || at.clone().key("ports").index(index);
         let name = port.name.as_str();
         if !name.is_empty() && !is_port_name(name) {
-            let field = at.clone().key("name");
+            let field = at().key("name");
             let what = format!("{} is no name of a port", shown(name));
             let instead =
                 format!("set {} to at most 15 lower-case letters, digits and '-'", field.dotted());
             found.add(Area::Pod, field, name, what, instead);
         } else if !name.is_empty() && names.contains(&name) {
-            found.twice(at.clone().key("name"), name, "ports");
+            found.twice(at().key("name"), name, "ports");
         }
         names.push(name);
         let number = port.container_port.unwrap_or(0);
@@ -197,14 +198,14 @@ fn one_container(container: &Container<'_>, at: &Pointer, found: &mut Collector<
         for (key, number, unset) in [("containerPort", number, false), ("hostPort", host, true)] {
             let legal = (1..=65535).contains(&number) || unset && number == 0;
             if !legal {
-                let field = at.clone().key(key);
+                let field = at().key(key);
                 let what = format!("{key} {number} of container {whose} is no port");
                 let instead = format!("set {} to 1 … 65535", field.dotted());
                 found.add(Area::Pod, field, &number.to_string(), what, instead);
             }
         }
         if let Some(protocol) = port.protocol.as_deref().filter(|p| !p.is_empty()) {
-            found.one_of(at.clone().key("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
+            found.one_of(|| at().key("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
         }
     }
 }
@@ -218,16 +219,16 @@ fn mounts(
     let whose = shown(&container.name);
     let mut paths: Vec<&str> = Vec::new();
     for (index, mount) in container.volume_mounts.iter().enumerate() {
-        let at = at.clone().key("volumeMounts").index(index);
-        unknown(&at, &mount.name, volumes, &format!("container {whose} would mount"), found);
+        let at = || at.clone().key("volumeMounts").index(index);
+        unknown(at, &mount.name, volumes, || format!("container {whose} would mount"), found);
         let path = mount.mount_path.as_str();
         if path.is_empty() {
-            let field = at.clone().key("mountPath");
+            let field = at().key("mountPath");
             let what = format!("container {whose} mounts {} nowhere", shown(&mount.name));
             let instead = format!("set {} to a path", field.dotted());
             found.add(Area::Pod, field, "", what, instead);
         } else if paths.contains(&path) {
-            let field = at.clone().key("mountPath");
+            let field = at().key("mountPath");
             let what = format!("container {whose} has two mounts at {}", shown(path));
             let instead = format!("set {} to a path of its own", field.dotted());
             found.add(Area::Pod, field, path, what, instead);
@@ -236,17 +237,17 @@ fn mounts(
         let devices = &container.volume_devices;
         if devices.iter().any(|device| device.name == mount.name) {
             let what = format!("container {whose} has {} as mount and device", shown(&mount.name));
-            let instead = format!("leave {} out, or the device", at.dotted());
-            found.add(Area::Pod, at.clone().key("name"), &mount.name, what, instead);
+            let instead = format!("leave {} out, or the device", at().dotted());
+            found.add(Area::Pod, at().key("name"), &mount.name, what, instead);
         }
         if !path.is_empty() && devices.iter().any(|device| device.device_path.as_str() == path) {
             let what = format!("container {whose} has a mount and a device at {}", shown(path));
-            let instead = format!("set {}.mountPath to another path", at.dotted());
-            found.add(Area::Pod, at.clone().key("mountPath"), path, what, instead);
+            let instead = format!("set {}.mountPath to another path", at().dotted());
+            found.add(Area::Pod, at().key("mountPath"), path, what, instead);
         }
         for (key, path) in [("subPath", &mount.sub_path), ("subPathExpr", &mount.sub_path_expr)] {
             if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-                let field = at.clone().key(key);
+                let field = at().key(key);
                 let what = format!("{key} {} of container {whose} leaves the volume", shown(path));
                 let instead = format!("set {} to a relative path without ..", field.dotted());
                 found.add(Area::Pod, field, path, what, instead);
@@ -254,8 +255,8 @@ fn mounts(
         }
         if !mount.sub_path.is_empty() && !mount.sub_path_expr.is_empty() {
             let what = format!("container {whose} has subPath and subPathExpr in one mount");
-            let instead = format!("leave one of the two out of {}", at.dotted());
-            found.add(Area::Pod, at.key("subPathExpr"), &mount.sub_path_expr, what, instead);
+            let instead = format!("leave one of the two out of {}", at().dotted());
+            found.add(Area::Pod, at().key("subPathExpr"), &mount.sub_path_expr, what, instead);
         }
     }
 }
@@ -269,17 +270,17 @@ fn devices(
     let whose = shown(&container.name);
     let (mut names, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for (index, device) in container.volume_devices.iter().enumerate() {
-        let at = at.clone().key("volumeDevices").index(index);
+        let at = || at.clone().key("volumeDevices").index(index);
         let (name, path) = (device.name.as_str(), device.device_path.as_str());
-        unknown(&at, name, volumes, &format!("container {whose} would use"), found);
+        unknown(at, name, volumes, || format!("container {whose} would use"), found);
         if volumes.get(name) == Some(&false) {
             let what =
                 format!("container {whose} has {} as device, which no claim is", shown(name));
-            let instead = format!("set {}.name to a claim template", at.dotted());
-            found.add(Area::Pod, at.clone().key("name"), name, what, instead);
+            let instead = format!("set {}.name to a claim template", at().dotted());
+            found.add(Area::Pod, at().key("name"), name, what, instead);
         }
         if names.contains(&name) {
-            found.twice(at.clone().key("name"), name, "devices");
+            found.twice(at().key("name"), name, "devices");
         }
         names.push(name);
         let wrong = if path.is_empty() {
@@ -292,34 +293,40 @@ fn devices(
             paths.push(path);
             continue;
         };
-        let field = at.key("devicePath");
+        let field = at().key("devicePath");
         let what = format!("container {whose} has device {} {wrong}", shown(name));
         let instead = format!("set {} to a path of its own", field.dotted());
         found.add(Area::Pod, field, path, what, instead);
     }
 }
 
-fn unknown(at: &Pointer, name: &str, volumes: &Volumes<'_>, verb: &str, found: &mut Collector<'_>) {
+fn unknown(
+    at: impl Fn() -> Pointer,
+    name: &str,
+    volumes: &Volumes<'_>,
+    verb: impl Fn() -> String,
+    found: &mut Collector<'_>,
+) {
     if name.is_empty() {
         found.add(
             Area::Pod,
-            at.clone().key("name"),
+            at().key("name"),
             "",
-            format!("{verb} a volume without a name"),
-            format!("set {}.name to a volume or a claim template", at.dotted()),
+            format!("{} a volume without a name", verb()),
+            format!("set {}.name to a volume or a claim template", at().dotted()),
         );
     } else if !volumes.contains_key(name) {
         let known: Vec<&str> = volumes.keys().copied().filter(|name| !name.is_empty()).collect();
         let instead = match known.as_slice() {
-            [] => format!("add a volume called {name}, or leave {} out", at.dotted()),
-            [one] => format!("set {}.name to {one}", at.dotted()),
-            _ => format!("set {}.name to one of {}", at.dotted(), known.join(", ")),
+            [] => format!("add a volume called {name}, or leave {} out", at().dotted()),
+            [one] => format!("set {}.name to {one}", at().dotted()),
+            _ => format!("set {}.name to one of {}", at().dotted(), known.join(", ")),
         };
         found.add(
             Area::Mount,
-            at.clone().key("name"),
+            at().key("name"),
             name,
-            format!("{verb} {}, which is no volume", shown(name)),
+            format!("{} {}, which is no volume", verb(), shown(name)),
             instead,
         );
     }

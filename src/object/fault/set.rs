@@ -37,12 +37,28 @@ pub fn created(set: &StatefulSet<'_>) -> Result<Vec<Fault>, DecodeError> {
 /// The field that has the wrong type.
 pub fn introduced(old: &StatefulSet<'_>, new: &StatefulSet<'_>) -> Result<Vec<Fault>, DecodeError> {
     let (mut before, mut after) = (Vec::new(), Vec::new());
+    // What nobody touched introduces nothing.
+    if old.metadata.labels != new.metadata.labels
+        || old.metadata.annotations != new.metadata.annotations
+    {
+        metadata(&new.metadata, &mut after);
+    }
+    numbers(new, &mut after);
+    words(new, &mut after);
+    let touched = !old.spec.selector.same_bytes(&new.spec.selector)
+        || !old.spec.template.same_bytes(&new.spec.template)
+        || !old.spec.claim_templates.same_bytes(&new.spec.claim_templates);
+    if touched {
+        parts(new, &mut after)?;
+    }
+    // The common case: what is right now was not made wrong, whatever was there before.
+    if after.is_empty() {
+        return Ok(after);
+    }
     spec(old, &mut before)?;
     // The server leaves the pod template alone where the old spec is invalid already.
     let skips_pod = !before.is_empty();
     metadata(&old.metadata, &mut before);
-    metadata(&new.metadata, &mut after);
-    spec(new, &mut after)?;
     let selector_differs = old.selector()? != new.selector()?;
     after.retain(|fault| {
         let covered = match fault.area {
@@ -79,6 +95,11 @@ fn name(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
 fn spec(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result<(), DecodeError> {
     numbers(set, faults);
     words(set, faults);
+    parts(set, faults)
+}
+
+/// Faults of the selector and the pod template.
+fn parts(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result<(), DecodeError> {
     let selector = set.selector()?;
     let template = set.template()?;
     let at = Pointer::from("/spec/selector");
@@ -137,7 +158,6 @@ fn numbers(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
         ("/spec/revisionHistoryLimit", spec.revision_history_limit, i64::from(i32::MIN)),
     ] {
         let Some(value) = value else { continue };
-        let field = Pointer::from(path);
         let name = path.rsplit('/').next().unwrap_or_default();
         let name = if name == "start" { "ordinals.start" } else { name };
         let (limit, instead) = if value < least {
@@ -147,6 +167,7 @@ fn numbers(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
         } else {
             continue;
         };
+        let field = Pointer::from(path);
         faults.push(Fault {
             area: Area::Spec,
             value: Some(value.to_string()),
@@ -188,11 +209,11 @@ fn words(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
         &["RollingUpdate", "OnDelete"],
     );
     let retention = &spec.retention;
-    for (path, value) in
-        [("whenDeleted", retention.when_deleted()), ("whenScaled", retention.when_scaled())]
-    {
-        let path = format!("/spec/persistentVolumeClaimRetentionPolicy/{path}");
-        one_of(Area::Spec, &path, value, &["Retain", "Delete"]);
+    for (path, value) in [
+        ("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted", retention.when_deleted()),
+        ("/spec/persistentVolumeClaimRetentionPolicy/whenScaled", retention.when_scaled()),
+    ] {
+        one_of(Area::Spec, path, value, &["Retain", "Delete"]);
     }
     if strategy == "OnDelete" && spec.update_strategy.rolling_update.is_some() {
         faults.push(Fault {

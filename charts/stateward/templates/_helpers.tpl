@@ -1,0 +1,60 @@
+{{- define "stateward.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if contains "stateward" .Release.Name -}}
+{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}-stateward
+{{- end -}}
+{{- end -}}
+
+{{- define "stateward.selector" -}}
+app.kubernetes.io/name: stateward
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "stateward.labels" -}}
+{{ include "stateward.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}
+
+{{- define "stateward.account" -}}
+{{ .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "stateward.fullname" .) "default") }}
+{{- end -}}
+
+{{- define "stateward.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "stateward.tlsSecret" -}}
+{{- if eq .Values.certificates.source "secret" -}}
+{{ required "certificates.secret.name has to name the Secret with the certificate" .Values.certificates.secret.name }}
+{{- else -}}
+{{ include "stateward.fullname" . }}-tls
+{{- end -}}
+{{- end -}}
+
+{{- define "stateward.listen" -}}
+{{- contains ":" . | ternary (printf "[%s]" .) . -}}
+{{- end -}}
+
+{{- define "stateward.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "stateward.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}

@@ -1,0 +1,411 @@
+//! What is asked of the API server: one Secret, two webhook configurations.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{CONTENT_TYPE, DATE};
+use hyper::{Method, Request};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::client::Body;
+use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::authority::{Bundle, Pem};
+
+/// Longest time for a request; the next look comes soon anyway.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Webhooks with this in their name are ours to edit.
+const OURS: &str = ".stateward.dev";
+
+/// Why the API server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("the API server cannot be asked")]
+    Unreachable(#[source] Box<kube::Error>),
+    #[error("the API server did not answer in {} s", TIMEOUT.as_secs())]
+    Late,
+    #[error("{method} {path}: the API server said {status}: {message}")]
+    Refused { method: Method, path: String, status: u16, message: String },
+    #[error("{path} cannot be decoded")]
+    Decode { path: String, source: serde_json::Error },
+    /// Somebody else was faster.
+    #[error("{path} changes again and again")]
+    Conflict { path: String },
+}
+
+/// One of the two kinds of webhook configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Mutating,
+    Validating,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 2] = [Self::Mutating, Self::Validating];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mutating => "MutatingWebhookConfiguration",
+            Self::Validating => "ValidatingWebhookConfiguration",
+        }
+    }
+
+    fn path(self, name: &str) -> String {
+        let plural = match self {
+            Self::Mutating => "mutatingwebhookconfigurations",
+            Self::Validating => "validatingwebhookconfigurations",
+        };
+        format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
+    }
+}
+
+/// A webhook configuration, as far as it matters here.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Configuration {
+    metadata: Metadata,
+    #[serde(default)]
+    webhooks: Vec<Webhook>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    resource_version: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Webhook {
+    name: String,
+    client_config: ClientConfig,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientConfig {
+    #[serde(default)]
+    ca_bundle: String,
+}
+
+impl Configuration {
+    /// The bundles of our webhooks with their place in the list.
+    fn bundles(&self) -> impl Iterator<Item = (usize, Vec<u8>)> {
+        let ours = self.webhooks.iter().enumerate().filter(|(_, one)| one.name.ends_with(OURS));
+        ours.map(|(place, one)| {
+            (place, STANDARD.decode(&one.client_config.ca_bundle).unwrap_or_default())
+        })
+    }
+
+    /// What our webhooks trust.
+    pub(super) fn found(&self) -> Vec<Bundle> {
+        self.bundles().map(|(_, pem)| Bundle::read(&pem)).collect()
+    }
+
+    /// Whether each of our webhooks trusts `authority`.
+    pub(super) fn trusts(&self, authority: &CertificateDer<'static>) -> bool {
+        let found = self.found();
+        !found.is_empty() && found.iter().all(|bundle| bundle.trusts(authority))
+    }
+
+    /// The edit after which each of our webhooks trusts `wanted` and nobody else; nothing where
+    /// that is so already.
+    fn edit(&self, wanted: &Bundle) -> Option<Value> {
+        let pem = wanted.pem();
+        let places: Vec<usize> = self
+            .bundles()
+            .filter(|(_, found)| found != pem.as_bytes())
+            .map(|(place, _)| place)
+            .collect();
+        if places.is_empty() {
+            return None;
+        }
+        // Nobody else may have touched the object since it was read: neither its bundles nor the
+        // order of its webhooks.
+        let version = &self.metadata.resource_version;
+        let mut patch =
+            vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
+        patch.extend(places.into_iter().map(|place| {
+            let pointer = format!("/webhooks/{place}/clientConfig/caBundle");
+            json!({"op": "add", "path": pointer, "value": STANDARD.encode(&pem)})
+        }));
+        Some(Value::Array(patch))
+    }
+
+    pub(super) fn holds(&self, wanted: &Bundle) -> bool {
+        self.edit(wanted).is_none() && self.bundles().next().is_some()
+    }
+}
+
+/// What the Secret holds.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) certificate: Vec<u8>,
+    pub(super) key: Vec<u8>,
+    pub(super) previous: Vec<u8>,
+    object: Secret,
+}
+
+/// The requests.
+#[derive(Clone)]
+pub(super) struct Api {
+    client: Client,
+    namespace: String,
+    secret: String,
+    configuration: String,
+}
+
+impl Api {
+    pub(super) fn new(
+        mut config: Config,
+        namespace: &str,
+        secret: &str,
+        configuration: &str,
+    ) -> Result<Self, kube::Error> {
+        // A write that is sent again after it was carried out would look like somebody else's.
+        config.default_retry = false;
+        config.connect_timeout = Some(TIMEOUT);
+        Ok(Self {
+            client: Client::try_from(config)?,
+            namespace: namespace.to_owned(),
+            secret: secret.to_owned(),
+            configuration: configuration.to_owned(),
+        })
+    }
+
+    /// The Secret, and the time by the clock of the API server: it is the one that judges whether
+    /// a certificate has expired.
+    pub(super) async fn secret(&self) -> Result<(Option<Stored>, Timestamp), ApiError> {
+        let path = format!("{}/{}", self.secrets(), self.secret);
+        let answer = self.send(Method::GET, &path, "", None).await?;
+        let now = answer.date.unwrap_or_else(Timestamp::now);
+        let Some(mut object) = answer.found::<Secret>(Method::GET, path)? else {
+            return Ok((None, now));
+        };
+        let mut data = object.data.take().unwrap_or_default();
+        let mut take = |key: &str| data.remove(key).map(|bytes| bytes.0).unwrap_or_default();
+        let stored = Stored {
+            certificate: take("ca.crt"),
+            key: take("ca.key"),
+            previous: take("previous.crt"),
+            object,
+        };
+        Ok((Some(stored), now))
+    }
+
+    /// Creates the Secret, or replaces `old` if it is still what was read.
+    pub(super) async fn store(
+        &self,
+        old: Option<Stored>,
+        pem: &Pem,
+        previous: &Bundle,
+    ) -> Result<(), ApiError> {
+        let collection = self.secrets();
+        let (method, path) = match old {
+            None => (Method::POST, collection),
+            Some(_) => (Method::PUT, format!("{collection}/{}", self.secret)),
+        };
+        let mut object = old.map(|stored| stored.object).unwrap_or_default();
+        object.metadata.name = Some(self.secret.clone());
+        object.metadata.managed_fields = None;
+        let labels = object.metadata.labels.get_or_insert_default();
+        labels.insert("app.kubernetes.io/name".to_owned(), "stateward".to_owned());
+        let data = object.data.get_or_insert_default();
+        let values = [
+            ("ca.crt", pem.certificate.clone()),
+            ("ca.key", pem.key.clone()),
+            ("previous.crt", previous.pem()),
+        ];
+        for (key, value) in values {
+            data.insert(key.to_owned(), ByteString(value.into_bytes()));
+        }
+        let body = serde_json::to_vec(&object)
+            .map_err(|source| ApiError::Decode { path: path.clone(), source })?;
+        let answer = self.send(method.clone(), &path, "application/json", Some(body)).await?;
+        // Not found: deleted since it was read. Already there: somebody else was first.
+        if matches!(answer.status, 404 | 409) {
+            return Err(ApiError::Conflict { path });
+        }
+        answer.found::<Secret>(method, path).map(drop)
+    }
+
+    /// A webhook configuration, where it exists.
+    pub(super) async fn configuration(
+        &self,
+        kind: Kind,
+    ) -> Result<Option<Configuration>, ApiError> {
+        let path = kind.path(&self.configuration);
+        self.send(Method::GET, &path, "", None).await?.found(Method::GET, path)
+    }
+
+    /// Puts `wanted` into a webhook configuration; says whether it had to.
+    pub(super) async fn trust(
+        &self,
+        kind: Kind,
+        seen: &Configuration,
+        wanted: &Bundle,
+    ) -> Result<bool, ApiError> {
+        let Some(edit) = seen.edit(wanted) else { return Ok(false) };
+        let path = format!("{}?fieldManager=stateward", kind.path(&seen.metadata.name));
+        let body = edit.to_string().into_bytes();
+        let content = "application/json-patch+json";
+        let answer = self.send(Method::PATCH, &path, content, Some(body)).await?;
+        // 422 is how the API server says that a test in a patch failed.
+        if matches!(answer.status, 404 | 409 | 422) {
+            return Err(ApiError::Conflict { path });
+        }
+        let edited: Option<Configuration> = answer.found(Method::PATCH, path.clone())?;
+        if edited.is_some_and(|edited| edited.holds(wanted)) {
+            Ok(true)
+        } else {
+            Err(ApiError::Conflict { path })
+        }
+    }
+
+    fn secrets(&self) -> String {
+        format!("/api/v1/namespaces/{}/secrets", self.namespace)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, ApiError> {
+        let mut request = Request::new(Body::from(body.unwrap_or_default()));
+        *request.method_mut() = method;
+        // Names were checked when the arguments were read, so a path is always one.
+        *request.uri_mut() = path.parse().unwrap_or_default();
+        if let Ok(value) = content_type.parse()
+            && !content_type.is_empty()
+        {
+            request.headers_mut().insert(CONTENT_TYPE, value);
+        }
+        let exchange = async {
+            let (parts, body) = self.client.send(request).await?.into_parts();
+            Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
+        };
+        let (parts, body) = tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .map_err(|_| ApiError::Late)?
+            .map_err(|error| ApiError::Unreachable(Box::new(error)))?;
+        let date = parts.headers.get(DATE).and_then(|date| date.to_str().ok());
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            date: date.and_then(|text| {
+                jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+            }),
+            body: body.into(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    date: Option<Timestamp>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The object; nothing where it does not exist.
+    fn found<T: DeserializeOwned>(
+        self,
+        method: Method,
+        path: String,
+    ) -> Result<Option<T>, ApiError> {
+        #[derive(Default, Deserialize)]
+        struct Status {
+            #[serde(default)]
+            message: String,
+        }
+        match self.status {
+            200..=299 => serde_json::from_slice(&self.body)
+                .map(Some)
+                .map_err(|source| ApiError::Decode { path, source }),
+            404 => Ok(None),
+            status => {
+                let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
+                let mut message = said.message;
+                if message.is_empty() {
+                    let _ = write!(message, "{} bytes without a message", self.body.len());
+                }
+                Err(ApiError::Refused { method, path, status, message })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(bundles: &[(&str, Option<&str>)]) -> Configuration {
+        let webhooks: Vec<Value> = bundles
+            .iter()
+            .map(|(name, bundle)| {
+                let service = json!({"namespace": "a", "name": "b"});
+                let mut client = json!({"service": service});
+                if let Some(pem) = bundle {
+                    client["caBundle"] = STANDARD.encode(pem).into();
+                }
+                json!({"name": name, "clientConfig": client, "sideEffects": "None"})
+            })
+            .collect();
+        let metadata = json!({"name": "stateward", "resourceVersion": "7", "uid": "u"});
+        serde_json::from_value(json!({"metadata": metadata, "webhooks": webhooks})).unwrap()
+    }
+
+    #[test]
+    fn only_our_webhooks_are_edited_and_only_where_they_differ() {
+        let now = Timestamp::now();
+        let pem = Pem::make(now, jiff::SignedDuration::from_hours(1)).unwrap().certificate;
+        let wanted = Bundle::read(pem.as_bytes());
+        let held = wanted.pem();
+        let seen = configuration(&[
+            ("other.example", Some("theirs")),
+            ("mutate.stateward.dev", Some(&held)),
+            ("second.stateward.dev", None),
+        ]);
+        let edit = seen.edit(&wanted).unwrap();
+        assert_eq!(
+            edit[0],
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"})
+        );
+        assert_eq!(edit[1]["path"], "/webhooks/2/clientConfig/caBundle");
+        assert_eq!(edit[1]["value"], STANDARD.encode(&held));
+        assert_eq!(edit.as_array().unwrap().len(), 2);
+        assert!(!seen.holds(&wanted));
+        assert!(configuration(&[("mutate.stateward.dev", Some(&held))]).holds(&wanted));
+    }
+
+    #[test]
+    fn a_configuration_without_webhooks_of_ours_trusts_nobody() {
+        let none = configuration(&[("other.example", None)]);
+        assert!(none.edit(&Bundle::default()).is_none());
+        assert!(!none.holds(&Bundle::default()));
+        assert!(!none.trusts(&CertificateDer::from(vec![1])));
+    }
+
+    #[test]
+    fn answers_that_are_no_object_are_told_apart() {
+        let answer = |status, body: &str| Answer { status, date: None, body: body.into() };
+        let found = |status, body| answer(status, body).found::<Secret>(Method::GET, "/p".into());
+        assert!(matches!(found(404, ""), Ok(None)));
+        assert!(matches!(found(200, "{}"), Ok(Some(_))));
+        let said = found(403, r#"{"message":"no"}"#).unwrap_err().to_string();
+        assert_eq!(said, "GET /p: the API server said 403: no");
+        assert!(
+            found(502, "<html>").unwrap_err().to_string().ends_with("6 bytes without a message")
+        );
+        assert!(matches!(found(200, "<html>"), Err(ApiError::Decode { .. })));
+    }
+}

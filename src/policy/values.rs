@@ -1,0 +1,87 @@
+//! What the keys of the policy may say.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether findings are enforced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// deny and patch
+    #[default]
+    Enforce,
+    /// deny nothing and patch nothing; say what would have been done
+    Audit,
+}
+
+/// What becomes of an edit that grows a claim template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// refuse it, with the steps that a person takes instead
+    #[default]
+    Reject,
+    /// accept it as a request, which a controller carries out
+    Orchestrate,
+    /// leave it to the API server, which refuses it
+    Ignore,
+}
+
+impl Resize {
+    /// The value of the annotation `stateward.dev/resize`.
+    pub fn from_annotation(value: &str) -> Option<Self> {
+        match value {
+            "reject" => Some(Self::Reject),
+            "orchestrate" => Some(Self::Orchestrate),
+            "ignore" => Some(Self::Ignore),
+            _ => None,
+        }
+    }
+}
+
+/// Which anti-affinity a new set is given when it has no answer of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AntiAffinity {
+    /// nothing is injected
+    None,
+    /// preferred: hosts first, zones at a lower weight
+    #[default]
+    Preferred,
+    /// preferred: zones first, hosts at a lower weight
+    Zone,
+}
+
+impl AntiAffinity {
+    /// The value of the annotation `stateward.dev/anti-affinity`.
+    pub fn from_annotation(value: &str) -> Option<Self> {
+        match value {
+            "none" => Some(Self::None),
+            "preferred" => Some(Self::Preferred),
+            "zone" => Some(Self::Zone),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of an edit that changes only labels or annotations of a claim template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimTemplateMetadata {
+    /// refuse it, with the way out
+    #[default]
+    Deny,
+    /// put the old metadata back and accept the rest
+    Restore,
+}
+
+/// What is answered where a review could not be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnError {
+    /// allow it, with a warning
+    #[default]
+    Allow,
+    /// refuse it
+    Deny,
+}

@@ -1,0 +1,209 @@
+//! Exit codes, formats, and the shape of the JSON.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::folder::{CLAIM, Folder, SET, annotated, replicas, set, size};
+
+#[test]
+fn a_clean_manifest_is_met_with_silence() {
+    let folder = Folder::new(&[("db.yaml", SET), ("claim.yaml", CLAIM)]);
+    for arguments in [&["db.yaml"][..], &["."], &["db.yaml", "claim.yaml"]] {
+        let ran = folder.check(arguments);
+        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (Some(0), "", ""), "{arguments:?}");
+    }
+    let ran = folder.check(&["--verbose", "."]);
+    assert_eq!(
+        ran.stdout,
+        "judged: CREATE PersistentVolumeClaim shop/data-db-0 (claim.yaml:1)\n\
+         judged: CREATE StatefulSet shop/db (db.yaml:1)\n2 objects judged: nothing found\n"
+    );
+    assert_eq!(ran.stderr, "policy: built-in defaults\n");
+}
+
+#[test]
+fn the_exit_code_says_the_worst() {
+    let folder = Folder::new(&[
+        ("old.yaml", SET),
+        ("warn.yaml", &replicas(0)),
+        ("deny.yaml", &size("5Gi")),
+        ("error.yaml", "a: [\n"),
+    ]);
+    let code = |arguments: &[&str]| {
+        folder.check(&[&["--old", "old.yaml"], arguments].concat()).code.unwrap()
+    };
+    assert_eq!(code(&["warn.yaml"]), 0);
+    assert_eq!(code(&["warn.yaml", "--fail-on", "warn"]), 1);
+    assert_eq!(code(&["old.yaml", "--fail-on", "warn"]), 0);
+    assert_eq!(code(&["deny.yaml"]), 1);
+    assert_eq!(code(&["error.yaml"]), 2);
+    assert_eq!(code(&["deny.yaml", "error.yaml"]), 2, "nobody knows what else there is");
+}
+
+#[test]
+fn the_last_line_counts() {
+    let folder = Folder::new(&[
+        ("old.yaml", SET),
+        ("new.yaml", &size("5Gi")),
+        ("Chart.yaml", "apiVersion: v2\nname: db\nversion: 1.0.0\n"),
+        ("values.yaml", "replicas: 3\n"),
+    ]);
+    let last = |arguments: &[&str]| {
+        folder.check(arguments).stdout.lines().last().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        last(&["--old", "old.yaml", "new.yaml", "Chart.yaml", "values.yaml"]),
+        "1 object judged: 1 denied; 2 documents skipped"
+    );
+    assert_eq!(
+        last(&["values.yaml"]),
+        "no StatefulSet or PersistentVolumeClaim to judge; 1 document skipped"
+    );
+}
+
+#[test]
+fn text_reads_like_a_compiler() {
+    let folder = Folder::new(&[("old.yaml", SET), ("new.yaml", &size("5Gi"))]);
+    let ran = folder.check(&["--old", "old.yaml", "new.yaml"]);
+    assert_eq!(ran.code, Some(1));
+    insta::assert_snapshot!("text", ran.stdout);
+    let plain = ran.stdout;
+    let coloured = folder.check(&["--old", "old.yaml", "new.yaml", "--color", "always"]).stdout;
+    assert!(coloured.contains("\u{1b}[") && !plain.contains('\u{1b}'));
+}
+
+#[test]
+fn formats_go_to_files_beside_text_on_standard_output() {
+    let folder = Folder::new(&[("old.yaml", SET), ("new.yaml", &size("5Gi"))]);
+    let formats = ["json", "sarif", "junit", "github", "markdown"];
+    let pairs: Vec<String> = formats.iter().map(|f| format!("{f}=out.{f}")).collect();
+    let mut arguments = vec!["--old", "old.yaml", "new.yaml", "--format", "text"];
+    for pair in &pairs {
+        arguments.extend(["--format", pair]);
+    }
+    let ran = folder.check(&arguments);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.stdout.starts_with("denied: StatefulSet shop/db: claim template data would shrink")
+    );
+    let json: Value = serde_json::from_str(&folder.read("out.json")).unwrap();
+    assert_eq!(json["findings"][0]["rule"], "sts-vct-size-shrink");
+    let sarif: Value = serde_json::from_str(&folder.read("out.sarif")).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "sts-vct-size-shrink");
+    assert!(folder.read("out.junit").starts_with("<?xml"), "{}", folder.read("out.junit"));
+    assert!(folder.read("out.github").starts_with("::error file=new.yaml,line=29,col=41,"));
+    assert!(folder.read("out.markdown").starts_with("**stateward**: 1 object judged: 1 denied\n"));
+    let ran = folder.check(&["--format", "json=no/such/folder", "new.yaml"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.starts_with("error: cannot write \"no/such/folder\": "), "{}", ran.stderr);
+}
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// The fields that the format promised first, and those that were added since.
+#[track_caller]
+fn holds(value: &Value, promised: &[&str], added: &[&str]) {
+    assert_eq!(keys(value), promised.iter().chain(added).copied().collect());
+}
+
+#[test]
+fn the_json_has_the_fields_that_were_promised() {
+    let folder = Folder::new(&[
+        ("old.yaml", &format!("{SET}---\n{CLAIM}")),
+        ("new.yaml", &format!("{}---\n{}", size("5Gi"), CLAIM.replacen("10Gi", "20Gi", 1))),
+        ("bad.yaml", "a: [\n"),
+        ("values.yaml", "a: 1\n"),
+    ]);
+    let ran = folder.judged(2, &["--old", "old.yaml", "new.yaml", "bad.yaml", "values.yaml"]);
+    let json = ran.json();
+    holds(&json, &["version", "findings", "notJudged", "errors", "summary"], &["judged"]);
+    assert_eq!(json["version"], 1);
+    let finding = &json["findings"][0];
+    holds(
+        finding,
+        &[
+            "rule",
+            "outcome",
+            "operation",
+            "object",
+            "field",
+            "old",
+            "new",
+            "message",
+            "remedy",
+            "causes",
+            "refusedBy",
+        ],
+        &["why", "help", "onPurpose"],
+    );
+    let object = ["apiVersion", "kind", "namespace", "name"];
+    holds(&finding["object"], &object, &[]);
+    for (side, value, file) in [("old", "10Gi", "old.yaml"), ("new", "5Gi", "new.yaml")] {
+        let place = &finding[side];
+        holds(place, &["value", "file", "line", "column"], &["template"]);
+        assert_eq!((&place["value"], &place["file"]), (&value.into(), &file.into()));
+        assert_eq!((&place["line"], &place["column"]), (&29.into(), &41.into()));
+    }
+    assert_eq!(finding["field"], "/spec/volumeClaimTemplates/0/spec/resources/requests/storage");
+    assert_eq!((&finding["outcome"], &finding["operation"]), (&"deny".into(), &"UPDATE".into()));
+    assert_eq!(finding["refusedBy"], "kubernetes");
+    holds(&finding["remedy"][0], &["text", "command"], &[]);
+    holds(&finding["causes"][0], &["field", "message"], &[]);
+    let unjudged = &json["notJudged"][0];
+    holds(unjudged, &["rule", "object", "needs"], &[]);
+    holds(&unjudged["object"], &object, &[]);
+    holds(&json["errors"][0], &["file", "line", "column", "message"], &[]);
+    let summary = &json["summary"];
+    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &[]);
+    let counts = ["objects", "skipped", "deny", "warn", "error", "notJudged"];
+    assert_eq!(counts.map(|key| summary[key].as_u64().unwrap()), [2, 1, 1, 0, 1, 1]);
+    let created = folder.judged(0, &["old.yaml"]).json();
+    assert_eq!(created["findings"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn findings_stand_in_the_same_order_every_time() {
+    let broken =
+        |name: &str| set(name).replace("replicas: 3", "replicas: -1").replace("17.2", "latest");
+    let folder = Folder::new(&[
+        ("b.yaml", &format!("{}---\n{}", broken("one"), broken("two"))),
+        ("a/z.yaml", &broken("three")),
+        ("c.yaml", &broken("four")),
+    ]);
+    let first = folder.judged(1, &["c.yaml", "."]);
+    let places: Vec<(String, u64)> = first.json()["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            (f["new"]["file"].as_str().unwrap().to_owned(), f["new"]["line"].as_u64().unwrap())
+        })
+        .collect();
+    assert!(places.is_sorted() && places.len() >= 8, "{places:?}");
+    assert_eq!(folder.judged(1, &["c.yaml", "."]).stdout, first.stdout);
+}
+
+#[test]
+fn what_was_not_judged_as_usual_is_said_on_request() {
+    let quiet = "{stateward.dev/allow: sts-image-latest, stateward.dev/allow-reason: a lab}";
+    let folder = Folder::new(&[
+        ("system.yaml", &SET.replacen("namespace: shop", "namespace: kube-system", 1)),
+        ("allowed.yaml", &annotated(quiet).replace("17.2", "latest")),
+    ]);
+    let ran = folder.check(&["--verbose", "."]);
+    assert_eq!(
+        ran.stdout,
+        "judged: CREATE StatefulSet shop/db (allowed.yaml:1); allowed by its annotation: \
+         sts-image-latest\n\
+         judged: CREATE StatefulSet kube-system/db (system.yaml:1); only what Kubernetes refuses, \
+         for its namespace is never judged\n\
+         2 objects judged: nothing found\n"
+    );
+    let judged = folder.judged(0, &["."]).json()["judged"].clone();
+    assert_eq!(judged[0]["allowed"], serde_json::json!(["sts-image-latest"]));
+    assert_eq!(judged[1]["exemption"], "namespace");
+}

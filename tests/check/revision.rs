@@ -1,0 +1,140 @@
+//! Old and new: two files, two revisions, two renderings.
+
+use crate::folder::{CLAIM, Folder, SET, replicas, set, size};
+
+#[test]
+fn objects_pair_by_kind_namespace_and_name_wherever_they_stand() {
+    let elsewhere = SET.replacen("namespace: shop", "namespace: other", 1);
+    let folder = Folder::new(&[
+        ("old/everything.yaml", &format!("{CLAIM}---\n{SET}---\n{elsewhere}")),
+        ("new/sets/a.yaml", &size("5Gi")),
+        ("new/sets/b.yaml", &elsewhere),
+        ("new/c.yaml", CLAIM),
+        ("new/d.yaml", &set("another")),
+    ]);
+    let ran = folder.judged(1, &["--old", "old", "new"]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+    let finding = &ran.json()["findings"][0];
+    assert_eq!(finding["old"]["file"], "old/everything.yaml");
+    assert_eq!(finding["old"]["line"], 39);
+    assert_eq!(finding["new"]["file"], "new/sets/a.yaml");
+    let operations: Vec<String> = ran.json()["judged"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|j| format!("{} {}", j["operation"], j["object"]["name"]).replace('"', ""))
+        .collect();
+    assert_eq!(operations, ["UPDATE data-db-0", "CREATE another", "UPDATE db", "UPDATE db"]);
+}
+
+#[test]
+fn an_object_that_is_gone_is_a_deletion_only_on_request() {
+    let deletes = SET.replace(
+        "  replicas: 3",
+        "  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}\n  replicas: 3",
+    );
+    let folder = Folder::new(&[("old.yaml", &deletes), ("new.yaml", &set("other"))]);
+    let ran = folder.judged(0, &["--old", "old.yaml", "new.yaml"]);
+    assert_eq!(ran.json()["summary"]["objects"], 1);
+    let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml", "--deletions"]);
+    assert!(
+        ran.verdicts().contains(&"sts-delete-pvc-retention-delete deny policy".to_owned()),
+        "{:?}",
+        ran.verdicts()
+    );
+    let finding = &ran.json()["findings"][0];
+    assert_eq!(finding["operation"], "DELETE");
+    assert_eq!((&finding["old"]["file"], &finding["new"]), (&"old.yaml".into(), &().into()));
+}
+
+#[test]
+fn a_revision_is_compared_from_any_folder() {
+    let folder = Folder::repository(&[("deploy/db/set.yaml", SET)]);
+    folder.write("deploy/db/renamed.yaml", &size("5Gi"));
+    std::fs::remove_file(folder.path().join("deploy/db/set.yaml")).unwrap();
+    for (below, path, file) in [
+        (".", "deploy", "deploy/db/renamed.yaml"),
+        ("deploy", ".", "db/renamed.yaml"),
+        ("deploy/db", "../db", "../db/renamed.yaml"),
+    ] {
+        let ran = folder.check_in(below, &["--old-ref", "HEAD", path, "--format", "json"]);
+        assert_eq!(ran.code, Some(1), "{below}: {ran:?}");
+        let finding = &ran.json()["findings"][0];
+        assert_eq!(finding["new"]["file"], file);
+        let old = finding["old"]["file"].as_str().unwrap();
+        assert!(old.starts_with("HEAD:") && old.ends_with("db/set.yaml"), "{old}");
+        assert_eq!(finding["old"]["value"], "10Gi");
+    }
+    assert_eq!(folder.git(&["status", "--porcelain"]).lines().count(), 2, "the work tree stays");
+    let ran = folder.check(&["--old-ref", "v9", "deploy"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
+    assert!(
+        ran.stderr.starts_with("error: no revision \"v9\" in this repository; "),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_change_cannot_relax_its_own_check() {
+    let strict = "version: 1\nrules: {sts-scale-to-zero: deny}\n";
+    let folder = Folder::repository(&[("deploy/db.yaml", SET), ("stateward.yaml", strict)]);
+    folder.write("deploy/db.yaml", &replicas(0));
+    folder.write("stateward.yaml", "version: 1\nrules: {sts-scale-to-zero: off}\n");
+    for below in [".", "deploy"] {
+        let path = if below == "." { "deploy" } else { "." };
+        let ran = folder.check_in(below, &["--old-ref", "HEAD", path, "--verbose"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.stderr, "policy: HEAD:stateward.yaml\n");
+        assert!(ran.stdout.contains("stateward.dev/allow: sts-scale-to-zero"), "{}", ran.stdout);
+    }
+    let named =
+        folder.check(&["--old-ref", "HEAD", "--policy", "stateward.yaml", "deploy", "--verbose"]);
+    assert_eq!((named.code, &*named.stderr), (Some(0), "policy: stateward.yaml\n"));
+    // Without a revision the nearest file counts, here the new one.
+    let ran = folder.check_in("deploy", &["db.yaml", "--verbose"]);
+    assert!(ran.stderr.ends_with("/stateward.yaml\n"), "{}", ran.stderr);
+    // A change that brings the first policy is judged by the defaults.
+    let young = Folder::repository(&[("db.yaml", SET)]);
+    young.write("stateward.yaml", "version: 1\nrules: {sts-vct-size-shrink: off}\n");
+    let ran = young.check(&["--old-ref", "HEAD", "db.yaml", "--verbose"]);
+    assert_eq!(ran.stderr, "policy: built-in defaults\n");
+}
+
+/// A chart in miniature: a template and its values.
+const RENDER: &str = "echo '# Source: db/templates/set.yaml'; sed \"s/SIZE/$(cat size)/\" set.tpl";
+
+#[test]
+fn rendered_output_is_judged_and_named_by_its_template() {
+    let template = size("SIZE");
+    let folder = Folder::repository(&[("chart/set.tpl", &template), ("chart/size", "10Gi")]);
+    folder.write("chart/size", "5Gi");
+    let arguments = ["--old-ref", "HEAD", "--render", RENDER];
+    let ran = folder.check_in("chart", &[&arguments[..], &["--format", "json"]].concat());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+    let finding = &ran.json()["findings"][0];
+    for (side, file) in [("old", "HEAD:rendered"), ("new", "rendered")] {
+        assert_eq!(finding[side]["file"], file);
+        assert_eq!(finding[side]["template"], "db/templates/set.yaml");
+    }
+    let text = folder.check_in("chart", &arguments).stdout;
+    assert!(text.contains("= note: rendered from db/templates/set.yaml\n"), "{text}");
+    let alone = folder.check_in("chart", &["--render", RENDER]);
+    assert_eq!((alone.code, &*alone.stdout), (Some(0), ""));
+}
+
+#[test]
+fn a_rendering_that_fails_in_either_revision_is_said_with_the_revision() {
+    let folder = Folder::repository(&[("good.yaml", SET)]);
+    folder.write("new.yaml", SET);
+    let ran = folder.check(&["--old-ref", "HEAD", "--render", "cat new.yaml"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
+    assert!(ran.stderr.starts_with("error: `cat new.yaml` at HEAD ended with "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("No such file"), "{}", ran.stderr);
+    let ran = folder.check(&["--old-ref", "HEAD", "--render", "cat good.yaml"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = folder.check(&["--old-ref", "nowhere", "--render", "cat good.yaml"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("no revision \"nowhere\""), "{}", ran.stderr);
+}

@@ -1,0 +1,169 @@
+//! Who refuses, whatever policy and annotations say.
+
+use crate::folder::{CLAIM, Folder, Ran, SET, annotated, replicas, size};
+
+/// Judges the edit from the first manifest to the second under a policy.
+fn edit(policy: &str, old: &str, new: &str, code: i32) -> Ran {
+    let folder = Folder::new(&[
+        ("old.yaml", old),
+        ("new.yaml", new),
+        ("stateward.yaml", &format!("version: 1\n{policy}")),
+    ]);
+    folder.judged(code, &["--old", "old.yaml", "new.yaml"])
+}
+
+#[test]
+fn what_kubernetes_refuses_nobody_can_allow() {
+    let renamed = |set: &str| set.replace("serviceName: db", "serviceName: dbs");
+    let allow = "{stateward.dev/allow: sts-service-name, stateward.dev/allow-reason: because}";
+    let off = "rules: {sts-service-name: off}\n";
+    for (policy, old, new) in [
+        ("", SET.to_owned(), renamed(SET)),
+        (off, SET.to_owned(), renamed(SET)),
+        ("mode: audit\n", SET.to_owned(), renamed(SET)),
+        ("rules: {sts-service-name: warn}\n", SET.to_owned(), renamed(SET)),
+        ("", annotated(allow), renamed(&annotated(allow))),
+    ] {
+        let ran = edit(policy, &old, &new, 1);
+        assert_eq!(ran.verdicts(), ["sts-service-name deny kubernetes"], "{policy}");
+        assert_eq!(ran.json()["findings"][0]["onPurpose"], serde_json::Value::Null);
+    }
+}
+
+#[test]
+fn what_only_the_policy_refuses_the_policy_can_allow() {
+    let zero = |set: &str| set.replace("replicas: 3", "replicas: 0");
+    let deny = "rules: {sts-scale-to-zero: deny}\n";
+    let denied = ["sts-scale-to-zero deny policy"];
+    let warned = ["sts-scale-to-zero warn -"];
+    assert_eq!(edit("", SET, &zero(SET), 0).verdicts(), warned);
+    assert_eq!(edit(deny, SET, &zero(SET), 1).verdicts(), denied);
+    assert_eq!(edit(&format!("mode: audit\n{deny}"), SET, &zero(SET), 0).verdicts(), warned);
+    let off = "rules: {sts-scale-to-zero: off}\n";
+    assert_eq!(edit(off, SET, &zero(SET), 0).verdicts(), [""; 0]);
+    let allow = "{stateward.dev/allow: sts-scale-to-zero, stateward.dev/allow-reason: at night}";
+    assert_eq!(edit(deny, SET, &zero(&annotated(allow)), 0).verdicts(), [""; 0]);
+    let no_reason = "{stateward.dev/allow: sts-scale-to-zero}";
+    assert_eq!(edit(deny, SET, &zero(&annotated(no_reason)), 1).verdicts(), denied);
+    let ended = "{stateward.dev/allow: sts-scale-to-zero, stateward.dev/allow-reason: at night, \
+                 stateward.dev/allow-until: '2020-01-01T00:00:00Z'}";
+    assert_eq!(edit(deny, SET, &zero(&annotated(ended)), 1).verdicts(), denied);
+    let firm = format!("overrides: false\n{deny}");
+    let ran = edit(&firm, SET, &zero(&annotated(allow)), 1);
+    assert_eq!(ran.verdicts(), denied);
+    assert_eq!(ran.json()["findings"][0]["onPurpose"], serde_json::Value::Null);
+    let ran = edit(deny, SET, &zero(SET), 1);
+    assert_eq!(
+        ran.json()["findings"][0]["onPurpose"],
+        "to allow it on purpose: annotations stateward.dev/allow: sts-scale-to-zero and \
+         stateward.dev/allow-reason"
+    );
+}
+
+#[test]
+fn growth_of_a_claim_template_is_refused_unless_it_is_carried_out() {
+    let refused = ["sts-vct-size-grow deny kubernetes"];
+    let carried_out = ["sts-vct-size-grow warn -"];
+    let grown = size("20Gi");
+    for (policy, code, verdicts) in [
+        ("", 1, refused),
+        ("resize: reject\n", 1, refused),
+        ("resize: ignore\n", 1, refused),
+        ("resize: orchestrate\n", 0, carried_out),
+        // Nothing is patched in audit, so nothing is carried out.
+        ("resize: orchestrate\nmode: audit\n", 1, refused),
+        ("resize: orchestrate\nrules: {sts-vct-size-grow: off}\n", 0, carried_out),
+        ("scopes: [{match: {namespaces: [sh*]}, resize: orchestrate}]\n", 0, carried_out),
+        ("scopes: [{match: {namespaces: [other]}, resize: orchestrate}]\n", 1, refused),
+    ] {
+        assert_eq!(edit(policy, SET, &grown, code).verdicts(), verdicts, "{policy}");
+    }
+    let ran = edit("resize: orchestrate\n", SET, &grown, 0);
+    let finding = &ran.json()["findings"][0];
+    assert!(finding["why"].as_str().unwrap().ends_with("is recorded as a request."));
+    assert_eq!(finding["remedy"], serde_json::json!([]), "nothing is left for a person to do");
+    let asks = |mode: &str| annotated(&format!("{{stateward.dev/resize: {mode}}}"));
+    let asks_and_grows = |mode: &str| asks(mode).replace("10Gi", "20Gi");
+    assert_eq!(
+        edit("", &asks("orchestrate"), &asks_and_grows("orchestrate"), 0).verdicts(),
+        carried_out
+    );
+    assert_eq!(
+        edit("resize: orchestrate\n", &asks("ignore"), &asks_and_grows("ignore"), 1).verdicts(),
+        refused
+    );
+    let firm = "resize: orchestrate\noverrides: false\n";
+    assert_eq!(edit(firm, &asks("ignore"), &asks_and_grows("ignore"), 0).verdicts(), carried_out);
+    // Another edit that is refused stays refused.
+    let both = grown.replace("serviceName: db", "serviceName: dbs");
+    assert_eq!(
+        edit("resize: orchestrate\n", SET, &both, 1).verdicts(),
+        ["sts-service-name deny kubernetes", "sts-vct-size-grow warn -"]
+    );
+}
+
+#[test]
+fn labels_of_claim_templates_are_restored_where_the_policy_says_so() {
+    let labelled =
+        SET.replace("metadata: {name: data}", "metadata: {name: data, labels: {v: '2'}}");
+    assert_eq!(edit("", SET, &labelled, 1).verdicts(), ["sts-vct-metadata deny kubernetes"]);
+    let restore = "claim-template-metadata: restore\n";
+    assert_eq!(edit(restore, SET, &labelled, 0).verdicts(), ["sts-vct-metadata warn -"]);
+}
+
+#[test]
+fn practice_is_a_warning() {
+    let sloppy = SET.replace("postgres:17.2", "postgres");
+    let folder = Folder::new(&[("db.yaml", &sloppy)]);
+    assert_eq!(folder.judged(0, &["db.yaml"]).verdicts(), ["sts-image-latest warn -"]);
+    folder.judged(1, &["db.yaml", "--fail-on", "warn"]);
+    folder.write("stateward.yaml", "version: 1\nrules: {sts-image-latest: deny}\n");
+    assert_eq!(folder.judged(1, &["db.yaml"]).verdicts(), ["sts-image-latest deny policy"]);
+}
+
+#[test]
+fn a_claim_that_grows_is_judged_by_its_class_where_that_is_among_the_inputs() {
+    let class = |allows: bool| {
+        format!(
+            "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: fast}}\n\
+             provisioner: a.b\nallowVolumeExpansion: {allows}\n"
+        )
+    };
+    let folder =
+        Folder::new(&[("old.yaml", CLAIM), ("new/claim.yaml", &CLAIM.replacen("10Gi", "20Gi", 1))]);
+    let arguments = ["--old", "old.yaml", "new"];
+    let ran = folder.judged(0, &arguments);
+    let json = ran.json();
+    assert_eq!(json["notJudged"][0]["rule"], "pvc-expand-class-disallows");
+    assert_eq!(json["notJudged"][0]["needs"], "StorageClass fast");
+    assert_eq!(
+        folder.check(&arguments).stdout,
+        "not judged: PersistentVolumeClaim shop/data-db-0: pvc-expand-class-disallows needs \
+         StorageClass fast\n1 object judged: nothing found; 1 not judged\n"
+    );
+    folder.write("new/class.yaml", &class(true));
+    let ran = folder.check(&arguments);
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), ""));
+    folder.write("new/class.yaml", &class(false));
+    let ran = folder.judged(1, &arguments);
+    assert_eq!(ran.verdicts(), ["pvc-expand-class-disallows deny kubernetes"]);
+    assert_eq!(ran.json()["notJudged"], serde_json::json!([]));
+}
+
+#[test]
+fn of_a_set_that_a_controller_owns_only_what_kubernetes_refuses_is_said() {
+    let owner = "  ownerReferences:\n    - {apiVersion: db.example/v1, kind: Database, name: db, uid: u, \
+                 controller: true}\n";
+    let with_owner = |set: &str| set.replacen("spec:\n", &format!("{owner}spec:\n"), 1);
+    let deny = "rules: {sts-scale-to-zero: deny}\nresize: orchestrate\n";
+    assert_eq!(edit(deny, &with_owner(SET), &with_owner(&replicas(0)), 0).verdicts(), [""; 0]);
+    // The operator relies on being refused: growth is not carried out either.
+    let grown = edit(deny, &with_owner(SET), &with_owner(&size("20Gi")), 1);
+    assert_eq!(grown.verdicts(), ["sts-vct-size-grow deny kubernetes"]);
+    let opted_in = "{stateward.dev/owner-managed: allow}";
+    let zero = annotated(opted_in).replace("replicas: 3", "replicas: 0");
+    assert_eq!(
+        edit(deny, &with_owner(&annotated(opted_in)), &with_owner(&zero), 1).verdicts(),
+        ["sts-scale-to-zero deny policy"]
+    );
+}

@@ -1,0 +1,374 @@
+//! The chart on a real API server: installed, upgraded, rolled back, uninstalled.
+//!
+//! Nodes are played, so no image runs. The real binary stands for a pod: with the arguments, the
+//! files and the service account of the Deployment, at the address of the Service.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use testbed::{Output, Testbed};
+
+use crate::certificates::Replica;
+use crate::webhook::{LONG, apply, path, set};
+
+pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/stateward");
+/// Ports below 1024 are not for everybody, and here the Service's port is one of this machine.
+const PORT: &str = "--set=service.port=18443";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/stateward/deployments/stateward";
+
+/// The objects of a YAML stream.
+pub(crate) fn objects(yaml: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple::<Value>(yaml).unwrap()
+}
+
+/// The binary as a pod of the Deployment.
+struct Pod {
+    replica: Replica,
+    folder: tempfile::TempDir,
+    service: String,
+    port: u16,
+}
+
+impl Pod {
+    async fn start(testbed: &Testbed) -> Self {
+        let namespace = "/api/v1/namespaces/stateward";
+        let service = testbed.get(&format!("{namespace}/services/stateward")).await.unwrap();
+        let service = service.ok().unwrap();
+        let address = service["spec"]["clusterIP"].as_str().unwrap().to_owned();
+        let port = u16::try_from(service["spec"]["ports"][0]["port"].as_u64().unwrap()).unwrap();
+        let deployment = testbed.get(DEPLOYMENT).await.unwrap().ok().unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let folder = tempfile::tempdir().unwrap();
+        let health = format!("127.0.0.1:{}", testbed::free_port().unwrap());
+
+        let account = pod["serviceAccountName"].as_str().unwrap();
+        let account = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
+        let mut line = vec![env!("CARGO_BIN_EXE_stateward").to_owned()];
+        if pod["automountServiceAccountToken"] == true {
+            line.insert(0, format!("KUBECONFIG={}", account.display()));
+        }
+        for argument in container["args"].as_array().unwrap() {
+            let mut argument = argument.as_str().unwrap().to_owned();
+            for mount in container["volumeMounts"].as_array().unwrap() {
+                let (name, at) = (mount["name"].as_str(), mount["mountPath"].as_str());
+                let to = folder.path().join(name.unwrap());
+                let files = format!("={}/", at.unwrap());
+                argument = argument.replace(&files, &format!("={}/", to.display()));
+            }
+            line.push(match argument.split_once('=') {
+                Some(("--listen", _)) => format!("--listen={address}:{port}"),
+                Some(("--health-listen", _)) => format!("--health-listen={health}"),
+                _ => argument,
+            });
+        }
+        // Sooner than a person waits.
+        line.extend(["--trust-interval=200ms".to_owned(), "--certificate-poll=50ms".to_owned()]);
+        if !line.contains(&"--cluster-certs".to_owned()) {
+            line.retain(|argument| !argument.starts_with("--trust-interval"));
+        }
+        let files = Self::files(testbed, &folder, pod).await;
+        assert!(files > 0, "a pod without files");
+        let replica = Replica::run(port, health, &line);
+        let mut pod = Self { replica, folder, service: address, port };
+        pod.replica.ready().await;
+        pod
+    }
+
+    /// Writes the files of the volumes, as a kubelet does now and then.
+    async fn files(testbed: &Testbed, folder: &tempfile::TempDir, pod: &Value) -> usize {
+        let mut written = 0;
+        for volume in pod["volumes"].as_array().unwrap() {
+            let to = folder.path().join(volume["name"].as_str().unwrap());
+            std::fs::create_dir_all(&to).unwrap();
+            let (plural, name) = match (&volume["configMap"], &volume["secret"]) {
+                (Value::Null, secret) => ("secrets", &secret["secretName"]),
+                (map, _) => ("configmaps", &map["name"]),
+            };
+            let name = name.as_str().unwrap();
+            let path = format!("/api/v1/namespaces/stateward/{plural}/{name}");
+            let object = testbed.get(&path).await.unwrap().ok().unwrap();
+            for (file, content) in object["data"].as_object().unwrap() {
+                let content = content.as_str().unwrap();
+                let bytes = if plural == "secrets" {
+                    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, content)
+                        .unwrap()
+                } else {
+                    content.as_bytes().to_vec()
+                };
+                let beside = to.join(format!(".{file}"));
+                std::fs::write(&beside, bytes).unwrap();
+                std::fs::rename(&beside, to.join(file)).unwrap();
+                written += 1;
+            }
+        }
+        written
+    }
+
+    async fn refresh(&self, testbed: &Testbed) {
+        let deployment = testbed.get(DEPLOYMENT).await.unwrap().ok().unwrap();
+        Self::files(testbed, &self.folder, &deployment["spec"]["template"]["spec"]).await;
+    }
+}
+
+/// What an edit of a field that may not change is answered with.
+async fn edit(testbed: &Testbed, namespace: &str) -> (u16, String) {
+    let live = path(namespace, "db");
+    if testbed.get(&live).await.unwrap().status == 404 {
+        apply(testbed, &set("db", namespace), &[]).await.ok().unwrap();
+    }
+    let change = json!({"spec": {"serviceName": "x"}});
+    let reply = testbed.merge(&live, change).await.unwrap();
+    (reply.status, reply.message().to_owned())
+}
+
+/// Waits until the edit is answered with `status`: 403 is stateward's, 422 the API server's own.
+async fn answered(testbed: &Testbed, status: u16) -> String {
+    let what = format!("an edit to be answered with {status}");
+    let mut last = String::new();
+    testbed::wait::wait_for(&what, LONG, async || {
+        let (found, message) = edit(testbed, "default").await;
+        last = format!("{found}: {message}");
+        Ok((found == status).then_some(message))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}: {last}"))
+}
+
+async fn helm(testbed: &Testbed, arguments: &[&str]) -> Output {
+    let mut all = arguments.to_vec();
+    all.extend(["-n", "stateward"]);
+    testbed.helm(&all).await.unwrap()
+}
+
+async fn bundle(testbed: &Testbed) -> Value {
+    let url = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/stateward";
+    let live = testbed.get(url).await.unwrap().ok().unwrap();
+    live["webhooks"][0]["clientConfig"]["caBundle"].clone()
+}
+
+/// The objects in the cluster that carry our labels, and what is in our namespace.
+async fn left(testbed: &Testbed) -> BTreeSet<String> {
+    let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,\
+                 clusterrolebindings";
+    let own = "deployments,services,serviceaccounts,roles,rolebindings,configmaps,secrets,\
+               poddisruptionbudgets,networkpolicies,pods";
+    let selector = "app.kubernetes.io/name in (stateward,stateward-test)";
+    let wide = testbed.kubectl(&["get", kinds, "-l", selector, "-o", "name"]).await.unwrap();
+    let own = testbed.kubectl(&["get", own, "-n", "stateward", "-o", "name"]).await.unwrap();
+    let text = wide.ok().unwrap() + &own.ok().unwrap();
+    let every = ["serviceaccount/default", "configmap/kube-root-ca.crt"];
+    text.lines().filter(|line| !every.contains(line)).map(ToOwned::to_owned).collect()
+}
+
+/// What the account has asked of the API server: verb, resource and, for named objects, the name.
+fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
+    let user = format!("system:serviceaccount:stateward:{account}");
+    let events = testbed.audit_events().unwrap();
+    let ours = events.iter().filter(|event| event["user"]["username"] == user.as_str());
+    ours.map(|event| {
+        let text = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
+        let verb = event["verb"].as_str().unwrap();
+        let name = if verb == "create" { "" } else { text("name") };
+        format!("{verb} {} {name}", text("resource"))
+    })
+    .collect()
+}
+
+/// The rights of the chart in the same form.
+async fn granted(testbed: &Testbed) -> BTreeSet<String> {
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let mut all = BTreeSet::new();
+    for role in ["/clusterroles/stateward", "/namespaces/stateward/roles/stateward"] {
+        let role = testbed.get(&format!("{rbac}{role}")).await.unwrap().ok().unwrap();
+        for rule in role["rules"].as_array().unwrap() {
+            let list = |key: &str| rule[key].as_array().cloned().unwrap_or_default();
+            let mut names = list("resourceNames");
+            if names.is_empty() {
+                names.push("".into());
+            }
+            for (verb, resource) in list("verbs")
+                .iter()
+                .flat_map(|verb| list("resources").into_iter().map(move |one| (verb.clone(), one)))
+            {
+                for name in &names {
+                    let text = |value: &Value| value.as_str().unwrap().to_owned();
+                    all.insert(format!("{} {} {}", text(&verb), text(&resource), text(name)));
+                }
+            }
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::builder().audit_log(true).start().await.unwrap();
+    let install = ["install", "stateward", CHART, "--create-namespace", PORT];
+    let notes = helm(&testbed, &install).await.ok().unwrap();
+    assert!(notes.contains("steps to do it by hand"), "{notes}");
+    let pod = Pod::start(&testbed).await;
+    let denied = answered(&testbed, 403).await;
+    assert!(denied.contains("serviceName") && denied.contains("stateward.dev"), "{denied}");
+    tested(&testbed, &pod).await;
+
+    // The pods meet the strictest level of PodSecurity: with it enforced, new ones are still made.
+    let label = ["label", "ns", "stateward", "pod-security.kubernetes.io/enforce=restricted"];
+    testbed.kubectl(&label).await.unwrap().ok().unwrap();
+    let trusted = bundle(&testbed).await;
+    let upgrade = [
+        "upgrade",
+        "stateward",
+        CHART,
+        PORT,
+        "--set=webhook.failurePolicy=Fail,mode=audit,podAnnotations.a=b",
+    ];
+    let notes = helm(&testbed, &upgrade).await.ok().unwrap();
+    assert_eq!(notes.matches("RISK:").count(), 1, "{notes}");
+    testbed
+        .wait_object(DEPLOYMENT, LONG, |live| {
+            live["status"]["observedGeneration"] == live["metadata"]["generation"]
+                && live["status"]["updatedReplicas"] == 2
+                && live["status"]["availableReplicas"] == 2
+        })
+        .await
+        .unwrap();
+    assert_eq!(bundle(&testbed).await, trusted, "the upgrade took the bundle away");
+    // The new policy holds without a restart: now the API server's own refusal comes through.
+    pod.refresh(&testbed).await;
+    let refused = answered(&testbed, 422).await;
+    assert!(refused.contains("Forbidden: updates to statefulset spec"), "{refused}");
+
+    helm(&testbed, &["rollback", "stateward", "1"]).await.ok().unwrap();
+    pod.refresh(&testbed).await;
+    answered(&testbed, 403).await;
+    assert_eq!(bundle(&testbed).await, trusted, "the rollback took the bundle away");
+    // Helm without server-side apply merges in another way.
+    let client_side =
+        ["upgrade", "stateward", CHART, PORT, "--server-side=false", "--set=replicas=3"];
+    helm(&testbed, &client_side).await.ok().unwrap();
+    assert_eq!(bundle(&testbed).await, trusted, "the client-side upgrade took the bundle away");
+    // A replacement does empty it, and it heals.
+    for kind in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let url = format!("/apis/admissionregistration.k8s.io/v1/{kind}/stateward");
+        let mut live = testbed.get(&url).await.unwrap().ok().unwrap();
+        live["webhooks"][0]["clientConfig"].as_object_mut().unwrap().remove("caBundle");
+        testbed.replace(&url, live).await.unwrap().ok().unwrap();
+    }
+    testbed::wait::wait_for("the bundle to come back", LONG, async || {
+        Ok((bundle(&testbed).await == trusted).then_some(()))
+    })
+    .await
+    .unwrap();
+    answered(&testbed, 403).await;
+
+    // An update of the Secret is only for an authority that cannot be used.
+    let secret = "/api/v1/namespaces/stateward/secrets/stateward-authority";
+    testbed.merge(secret, json!({"data": {"ca.key": null}})).await.unwrap().ok().unwrap();
+    testbed::wait::wait_for("another authority", LONG, async || {
+        let both = bundle(&testbed).await;
+        Ok((both != trusted && both.is_string()).then_some(()))
+    })
+    .await
+    .unwrap();
+    answered(&testbed, 403).await;
+    assert_eq!(asked(&testbed, "stateward"), granted(&testbed).await);
+
+    helm(&testbed, &["uninstall", "stateward", "--wait"]).await.ok().unwrap();
+    answered(&testbed, 422).await;
+    drop(pod);
+    let left = left(&testbed).await;
+    assert_eq!(left, BTreeSet::from(["secret/stateward-authority".to_owned()]));
+}
+
+/// `helm test` with the probe on this machine: the pod's own arguments and account.
+async fn tested(testbed: &Testbed, pod: &Pod) {
+    let hooks = helm(testbed, &["get", "hooks", "stateward"]).await.ok().unwrap();
+    let list = objects(&hooks);
+    let probe = list.iter().find(|object| object["kind"] == "Pod").unwrap().clone();
+    let account = probe["spec"]["serviceAccountName"].as_str().unwrap();
+    for object in list.iter().filter(|object| object["kind"] != "Pod") {
+        apply(testbed, object, &[]).await.ok().unwrap();
+    }
+    let kubeconfig = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
+    let arguments = probe["spec"]["containers"][0]["args"].as_array().unwrap();
+    let run = |more: &[String]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+            .env("KUBECONFIG", &kubeconfig)
+            .args(arguments.iter().map(|argument| argument.as_str().unwrap()))
+            .args(more)
+            .output()
+            .unwrap()
+    };
+    let output = run(&[format!("--connect={}:{}", pod.service, pod.port)]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("mutate.stateward.dev at stateward.stateward.svc:18443/mutate answered"));
+    assert!(text.contains("validate.stateward.dev at"), "{text}");
+    // Nobody listens there.
+    let wrong = format!("--connect={}:1", pod.service);
+    let output = run(&[wrong, "--timeout=3s".to_owned()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("mutate.stateward.dev") && text.contains("cannot connect"), "{text}");
+    // Helm makes and removes these itself; kwok's pod ends well, since it runs nothing.
+    for object in list.iter().filter(|object| object["kind"] != "Pod") {
+        let path = testbed::client::path_of(object).unwrap();
+        testbed.delete(&path, Value::Null).await.unwrap().ok().unwrap();
+    }
+}
+
+/// As Argo CD and Flux do it: rendered, applied, pruned, without hooks and with an existing Secret.
+#[tokio::test]
+async fn the_chart_is_applied_and_pruned_without_helm() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    testbed
+        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .args(["certs", "--name=stateward.stateward.svc", "--dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let secret = [
+        "create".to_owned(),
+        "secret".to_owned(),
+        "tls".to_owned(),
+        "mine".to_owned(),
+        "-n=stateward".to_owned(),
+        format!("--cert={}", at("tls.crt")),
+        format!("--key={}", at("tls.key")),
+    ];
+    testbed.kubectl(&secret).await.unwrap().ok().unwrap();
+    let authority = format!("--set-file=certificates.secret.caBundle={}", at("ca.crt"));
+    let line = [
+        "template",
+        "stateward",
+        CHART,
+        PORT,
+        "--skip-tests",
+        "--set=certificates.source=secret,certificates.secret.name=mine",
+        authority.as_str(),
+    ];
+    let all = helm(&testbed, &line).await.ok().unwrap();
+    let server_side = ["apply", "--server-side", "-f", "-"];
+    testbed.kubectl_with("admin", &server_side, Some(&all)).await.unwrap().ok().unwrap();
+    let pod = Pod::start(&testbed).await;
+    answered(&testbed, 403).await;
+    // Pruned in the worst order: the webhook is gone first, then its registration.
+    drop(pod);
+    answered(&testbed, 422).await;
+    let delete = ["delete", "-f", "-", "--wait=false"];
+    testbed.kubectl_with("admin", &delete, Some(&all)).await.unwrap().ok().unwrap();
+    assert_eq!(left(&testbed).await, BTreeSet::from(["secret/mine".to_owned()]));
+}

@@ -1,0 +1,361 @@
+//! What the chart renders, for all combinations of values that matter.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use testbed::{Output, Testbed};
+use tokio::sync::OnceCell;
+
+use crate::chart::{CHART, objects};
+
+/// Values beside the defaults, by what they are for. Together they render every branch of every
+/// template; a test says so.
+const COMBINATIONS: [(&str, &str); 9] = [
+    ("defaults", "{}"),
+    ("audit", "{mode: audit, policy: {help: {contact: \"#storage\"}}}"),
+    (
+        "fail at any price",
+        "{replicas: 1, webhook: {failurePolicy: Fail, timeoutSeconds: 20},
+          podDisruptionBudget: {enabled: false}}",
+    ),
+    (
+        "fail with care",
+        "{replicas: 3, priorityClassName: system-cluster-critical, webhook: {failurePolicy: Fail,
+          excludeNamespaces: [monitoring, logging], annotations: {a/b: c},
+          namespaceRequirements: [{key: stateward, operator: NotIn, values: [\"off\"]}]}}",
+    ),
+    (
+        "node network",
+        "{hostNetwork: true, ports: {webhook: 10443, health: 10080}, listenAddress: \"::\",
+          service: {port: 8443, annotations: {a/b: c}}, fullnameOverride: sw}",
+    ),
+    (
+        "existing Secret",
+        "{certificates: {source: secret, secret: {name: mine,
+          caBundle: \"-----BEGIN CERTIFICATE-----\\nMAo=\\n-----END CERTIFICATE-----\\n\"}},
+          networkPolicy: {enabled: true, from: [{ipBlock: {cidr: 10.0.0.0/8}}]}}",
+    ),
+    (
+        "existing Secret, injected bundle",
+        "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false}}",
+    ),
+    ("cert-manager", "{certificates: {source: cert-manager}}"),
+    (
+        "everything of one's own",
+        "{certificates: {source: own}, networkPolicy: {enabled: true},
+          existingPolicyConfigMap: rules, kubernetesVersion: \"1.33\",
+          image: {digest: \"sha256:DIGEST\"}, imagePullSecrets: [{name: r}],
+          serviceAccount: {name: sa, annotations: {a/b: c}}, podAnnotations: {a/b: c},
+          podLabels: {team: db}, nodeSelector: {a: b}, tolerations: [{operator: Exists}],
+          affinity: {nodeAffinity: {}}, extraArgs: [--max-reviews=64],
+          topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable:
+          DoNotSchedule, labelSelector: {matchLabels: {app.kubernetes.io/name: stateward}}}]}",
+    ),
+];
+
+/// One API server for all of them; nothing is changed in it.
+pub(crate) async fn shared() -> &'static Testbed {
+    static SHARED: OnceCell<Testbed> = OnceCell::const_new();
+    let start = async || Testbed::builder().controllers(false).start().await.unwrap();
+    SHARED.get_or_init(start).await
+}
+
+fn values(combination: &str) -> String {
+    combination.replace("DIGEST", &"0".repeat(64))
+}
+
+async fn template(chart: &Path, release: &str, values: &str, more: &[&str]) -> Output {
+    let mut line = vec!["template", release, chart.to_str().unwrap(), "-n", "stateward", "-f", "-"];
+    line.extend(more);
+    shared().await.helm_with("admin", &line, Some(values)).await.unwrap()
+}
+
+/// Everything but the pods of `helm test`, by kind and name.
+async fn rendered(values: &str) -> BTreeMap<(String, String), Value> {
+    let output = template(Path::new(CHART), "stateward", values, &["--skip-tests"]).await;
+    let mut found = BTreeMap::new();
+    for object in objects(&output.ok().unwrap()) {
+        let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let key = (text("/kind"), text("/metadata/name"));
+        assert!(found.insert(key.clone(), object).is_none(), "{key:?} is there twice");
+    }
+    found
+}
+
+fn configurations(all: &BTreeMap<(String, String), Value>) -> Vec<Value> {
+    let ours = all.iter().filter(|((kind, _), _)| kind.ends_with("WebhookConfiguration"));
+    ours.map(|(_, object)| object.clone()).collect()
+}
+
+#[tokio::test]
+async fn configurations_are_those_that_stateward_prints() {
+    if testbed::skipped() {
+        return;
+    }
+    let cases: [(&str, &[&str]); 2] = [
+        ("{}", &["--service=stateward/stateward"]),
+        (
+            "{service: {port: 8443}, webhook: {failurePolicy: Fail, timeoutSeconds: 2,
+              excludeNamespaces: [monitoring], namespaceRequirements: [{key: team, operator: In,
+              values: [db]}, {key: legacy, operator: DoesNotExist}]}}",
+            &[
+                "--service=stateward/stateward:8443",
+                "--failure-policy=Fail",
+                "--timeout=2",
+                "--exclude-namespace=monitoring",
+                "--namespace-selector=team=db",
+                "--namespace-selector=!legacy",
+            ],
+        ),
+    ];
+    for (values, arguments) in cases {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+            .args(["manifests", "--cluster-certs"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let printed = objects(&String::from_utf8(output.stdout).unwrap());
+        let mut ours = configurations(&rendered(values).await);
+        assert_eq!(ours.len(), 2);
+        for object in &mut ours {
+            // Helm's own labels come on top.
+            object["metadata"]["labels"] = json!({"app.kubernetes.io/name": "stateward"});
+        }
+        assert_eq!(ours, printed, "{values}");
+    }
+}
+
+/// Helm, and the real API server with the strictness of kubectl, take every combination.
+#[tokio::test]
+async fn every_combination_is_taken() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = shared().await;
+    testbed
+        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
+        .await
+        .unwrap();
+    for file in ["crd-certificates.yaml", "crd-issuers.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cert-manager").join(file);
+        let mut crd = objects(&std::fs::read_to_string(path).unwrap()).remove(0);
+        // They are templates of a chart, but for these.
+        crd["metadata"].as_object_mut().unwrap().remove("labels");
+        testbed.apply(crd.clone()).await.unwrap();
+        let path = testbed::client::path_of(&crd).unwrap();
+        // kubectl wait fails where there are no conditions yet.
+        testbed
+            .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
+                crd["status"]["conditions"].as_array().is_some_and(|conditions| {
+                    conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
+                })
+            })
+            .await
+            .unwrap();
+    }
+    for (name, combination) in COMBINATIONS {
+        let values = values(combination);
+        let lint = ["lint", "--strict", CHART, "-f", "-"];
+        let lint = testbed.helm_with("admin", &lint, Some(&values)).await.unwrap();
+        lint.ok().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let all = template(Path::new(CHART), "stateward", &values, &[]).await.ok().unwrap();
+        let all = objects(&all);
+        let expected = if name == "cert-manager" { 4 } else { 0 };
+        let of = |one: &&Value| one["apiVersion"].as_str().unwrap().starts_with("cert-manager");
+        assert_eq!(all.iter().filter(of).count(), expected, "{name}");
+        let stream = json!({"apiVersion": "v1", "kind": "List", "items": all}).to_string();
+        let dry = ["apply", "--dry-run=server", "--validate=strict", "-f", "-"];
+        let applied = testbed.kubectl_with("admin", &dry, Some(&stream)).await.unwrap();
+        applied.ok().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// The policy that the chart writes is one that stateward reads.
+#[tokio::test]
+async fn policies_from_values_are_right() {
+    if testbed::skipped() {
+        return;
+    }
+    let combination = "{mode: audit, policy: {resize: reject, rules: {sts-image-latest: warn}}}";
+    let all = rendered(combination).await;
+    let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stateward.yaml");
+    std::fs::write(&file, map["data"]["stateward.yaml"].as_str().unwrap()).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .args(["policy", "lint"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&file).unwrap();
+    for line in ["mode: audit", "own-namespace: stateward", "version: 1", "resize: reject"] {
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}
+
+/// Values that cannot work are refused before anything is applied, and say why.
+#[tokio::test]
+async fn wrong_values_are_refused() {
+    if testbed::skipped() {
+        return;
+    }
+    let cases = [
+        ("{mode: off}", "/mode"),
+        ("{replicaCount: 3}", "replicaCount"),
+        ("{replicas: 0}", "/replicas"),
+        ("{webhook: {timeoutSeconds: 31}}", "/webhook/timeoutSeconds"),
+        ("{webhook: {failurePolicy: fail}}", "/webhook/failurePolicy"),
+        ("{certificates: {source: none}}", "/certificates/source"),
+        ("{certificates: {source: secret}}", "certificates.secret.name has to name"),
+        ("{certificates: {secret: {caBundle: LS0t}}}", "/certificates/secret/caBundle"),
+        ("{policy: {mode: audit}}", "policy.mode is set by the chart"),
+        ("{policy: {own-namespace: a}}", "policy.own-namespace is set by the chart"),
+    ];
+    for (values, said) in cases {
+        let output = template(Path::new(CHART), "stateward", values, &[]).await;
+        assert!(!output.success(), "{values}");
+        assert!(output.stderr.contains(said), "{values}: {}", output.stderr);
+    }
+}
+
+/// What is promised of every pod, whatever the values.
+#[tokio::test]
+async fn own_certificates_leave_no_bundle_in_the_templates() {
+    if testbed::skipped() {
+        return;
+    }
+    for (name, combination) in COMBINATIONS {
+        let all = rendered(&values(combination)).await;
+        for object in configurations(&all) {
+            let bundle = object["webhooks"][0]["clientConfig"].get("caBundle");
+            assert_eq!(bundle.is_some(), name == "existing Secret", "{name}");
+        }
+        let own = !combination.contains("source: secret") && !combination.contains("cert-manager");
+        let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
+        assert_eq!(roles, if own { 4 } else { 0 }, "{name}: rights without need");
+        let (_, deployment) = all.iter().find(|((kind, _), _)| kind == "Deployment").unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["automountServiceAccountToken"], own, "{name}");
+        let container = &pod["containers"][0]["securityContext"];
+        assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");
+        assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+    }
+    for entry in std::fs::read_dir(Path::new(CHART).join("templates")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for word in ["lookup", "genCA", "genSignedCert", "randAlpha"] {
+                assert!(!text.contains(word), "{} asks for {word}", path.display());
+            }
+        }
+    }
+}
+
+/// Each branch is made to fail in turn; some combination has to notice.
+#[tokio::test]
+async fn every_branch_of_every_template_is_rendered() {
+    if testbed::skipped() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("stateward");
+    let files = templates();
+    let root = Path::new(CHART);
+    for file in
+        files.iter().map(PathBuf::as_path).chain(["Chart.yaml", "values.yaml"].map(Path::new))
+    {
+        let to = copy.join(file);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(root.join(file), to).unwrap();
+    }
+    let mut branches = 0;
+    for file in &files {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        for end in branch_ends(&text) {
+            // Such a branch refuses values; `wrong_values_are_refused` is about those.
+            if text[end..].trim_start().starts_with("{{- fail") {
+                continue;
+            }
+            branches += 1;
+            let broken = format!("{}{{{{ fail \"reached\" }}}}{}", &text[..end], &text[end..]);
+            std::fs::write(copy.join(file), broken).unwrap();
+            let mut reached = false;
+            for (name, combination) in COMBINATIONS {
+                // One release does not say "stateward" in its name.
+                let release = if name == "cert-manager" { "guard" } else { "stateward" };
+                let notes = ["install", release, copy.to_str().unwrap(), "--dry-run=client"];
+                let mut line = notes.to_vec();
+                line.extend(["-n", "stateward", "-f", "-"]);
+                let values = values(combination);
+                let testbed = shared().await;
+                let output = testbed.helm_with("admin", &line, Some(&values)).await.unwrap();
+                if output.stderr.contains("reached") {
+                    reached = true;
+                    break;
+                }
+            }
+            let line = text[..end].lines().count();
+            assert!(reached, "no combination renders {}:{line}", file.display());
+        }
+        std::fs::write(copy.join(file), &text).unwrap();
+    }
+    eprintln!("{branches} branches, all rendered");
+    assert!(branches > 40, "only {branches} branches were found");
+}
+
+fn templates() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["templates", "templates/tests"] {
+        for entry in std::fs::read_dir(Path::new(CHART).join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                found.push(path.strip_prefix(CHART).unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Where the branches of a template begin: after each `if`, `else`, `with` and `range`.
+fn branch_ends(text: &str) -> Vec<usize> {
+    let mut ends = Vec::new();
+    for (start, _) in text.match_indices("{{") {
+        let inside = text[start..].trim_start_matches(['{', '-', ' ']);
+        let word: String = inside.chars().take_while(char::is_ascii_alphabetic).collect();
+        if ["if", "else", "with", "range"].contains(&word.as_str()) {
+            ends.push(start + text[start..].find("}}").unwrap() + 2);
+        }
+    }
+    ends
+}
+
+/// Risky values are named in the notes, and harmless ones are not.
+#[tokio::test]
+async fn notes_warn_of_risks() {
+    if testbed::skipped() {
+        return;
+    }
+    let risks = [
+        ("defaults", 0),
+        ("audit", 0),
+        ("fail at any price", 4),
+        ("fail with care", 0),
+        ("node network", 1),
+        ("existing Secret", 0),
+        ("existing Secret, injected bundle", 1),
+        ("cert-manager", 0),
+        ("everything of one's own", 1),
+    ];
+    for ((name, expected), (_, combination)) in risks.into_iter().zip(COMBINATIONS) {
+        let line =
+            ["install", "stateward", CHART, "--dry-run=client", "-n", "stateward", "-f", "-"];
+        let values = values(combination);
+        let output = shared().await.helm_with("admin", &line, Some(&values)).await.unwrap();
+        let text = output.ok().unwrap();
+        let notes = text.split_once("NOTES:").unwrap().1;
+        assert_eq!(notes.matches("RISK:").count(), expected, "{name}: {notes}");
+        assert!(notes.lines().all(|line| line.len() <= 110), "{name}: {notes}");
+    }
+}
