@@ -7,9 +7,9 @@
 //! carries what it expects to find, and a write whose outcome is unknown is followed by a fresh
 //! look, never by itself.
 
-pub mod client;
-mod claims;
 mod admission;
+mod claims;
+pub mod client;
 mod controller;
 mod drive;
 mod dry_run;

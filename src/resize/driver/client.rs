@@ -158,9 +158,7 @@ impl Cluster {
             None if context.is_some() => Config::from_kubeconfig(&options)
                 .await
                 .map_err(|error| ConnectError::Kubeconfig(String::new(), Box::new(error)))?,
-            None => {
-                Config::infer().await.map_err(|error| ConnectError::Infer(Box::new(error)))?
-            }
+            None => Config::infer().await.map_err(|error| ConnectError::Infer(Box::new(error)))?,
         };
         // A write that is sent again after it was carried out would look like somebody else's.
         config.default_retry = false;
@@ -172,7 +170,12 @@ impl Cluster {
 
     /// Over a client that does not repeat requests.
     pub fn new(client: Client) -> Self {
-        Self { client, timeouts: Timeouts::default(), clock: Arc::default(), volumes: Arc::default() }
+        Self {
+            client,
+            timeouts: Timeouts::default(),
+            clock: Arc::default(),
+            volumes: Arc::default(),
+        }
     }
 
     /// With other timeouts.
@@ -330,10 +333,9 @@ impl Answer {
 
     fn read(self, path: &str) -> Result<Option<Value>, ReadError> {
         match self.code {
-            200 => serde_json::from_slice(&self.body).map(Some).map_err(|why| ReadError::Decode {
-                path: path.to_owned(),
-                why: why.to_string(),
-            }),
+            200 => serde_json::from_slice(&self.body)
+                .map(Some)
+                .map_err(|why| ReadError::Decode { path: path.to_owned(), why: why.to_string() }),
             404 => Ok(None),
             code => Err(ReadError::Refused {
                 path: path.to_owned(),

@@ -262,7 +262,9 @@ impl Shared {
                 let tasks = state.tasks.keys();
                 tasks.filter(|set| belongs(&part, set)).cloned().collect()
             };
-            sets.iter().for_each(|set| self.wake(set));
+            for set in &sets {
+                self.wake(set);
+            }
         }
     }
 
@@ -271,7 +273,9 @@ impl Shared {
             let state = self.state();
             state.records.keys().chain(state.tasks.keys()).cloned().collect()
         };
-        keys.iter().for_each(|key| self.wake(key));
+        for key in &keys {
+            self.wake(key);
+        }
     }
 
     /// Lets the set's task look; starts one where there is none.
@@ -420,15 +424,14 @@ where
     PartialObjectMeta<K>: Resource<DynamicType = ()>,
 {
     let kind = kind.to_owned();
-    watcher(api, watcher::Config::default())
-        .default_backoff()
-        .touched_objects()
-        .filter_map(move |object| {
+    watcher(api, watcher::Config::default()).default_backoff().touched_objects().filter_map(
+        move |object| {
             if let Err(why) = &object {
                 tracing::warn!(error = %why, kind, "changes cannot be watched");
             }
             std::future::ready(object.ok())
-        })
+        },
+    )
 }
 
 fn key<K: ResourceExt>(object: &K) -> Option<Key> {

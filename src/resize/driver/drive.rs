@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Key;
 use super::client::{Cluster, Outcome, Refusal};
 use super::record::Stored;
-use super::Key;
 use crate::facts::Fact;
 use crate::resize::observed::{DryRuns, Memory, Observed, Set};
 use crate::resize::record::Phase;

@@ -6,7 +6,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::client::{Cluster, Outcome};
-use super::value::{name, uid};
+use super::value::name;
 use super::write::{created, delete_options};
 use super::{Key, snapshot};
 use crate::resize::observed::{Answer, DryRuns, Set};
@@ -90,7 +90,6 @@ fn free_names(name: &str) -> impl Iterator<Item = String> {
 
 /// Whether admission left everything as it was sent.
 fn compared(sent: &Value, answered: &Value) -> Answer {
-    debug_assert!(!uid(answered).is_empty() || answered.is_object());
     let mut changed = Vec::new();
     for pointer in [
         "/spec",
@@ -106,11 +105,8 @@ fn compared(sent: &Value, answered: &Value) -> Answer {
     }
     let more = changed.len().saturating_sub(NAMED);
     changed.truncate(NAMED);
-    let mut text = changed.join(", ");
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    Answer::Bad(text)
+    let named = changed.join(", ");
+    Answer::Bad(if more > 0 { format!("{named} and {more} more") } else { named })
 }
 
 /// The places in which two values differ; empty and absent are the same.

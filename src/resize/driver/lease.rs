@@ -191,7 +191,7 @@ fn host(identity: &str) -> &str {
 
 /// A time as Kubernetes' `MicroTime`.
 fn micro(now: Timestamp) -> String {
-    format!("{:.6}", now)
+    format!("{now:.6}")
 }
 
 #[cfg(test)]
@@ -200,9 +200,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_is_alive_while_it_is_seen_to_change() {
-        let lease = |version: &str| {
-            json!({"metadata": {"resourceVersion": version}, "spec": {"leaseDurationSeconds": 10}})
-        };
+        let lease = |version: &str| json!({"metadata": {"resourceVersion": version}, "spec": {"leaseDurationSeconds": 10}});
         let mut watched = Watched::default();
         assert!(watched.is_over());
         watched.note(&lease("1"));

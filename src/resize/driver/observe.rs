@@ -75,9 +75,11 @@ impl Cluster {
             (Ok(siblings), Ok(found)) => {
                 let mut found = found.clone();
                 let others = siblings.iter().filter(|other| name(other) != key.name);
-                found.extend(others.filter(|other| selects(other, shape)).map(|other| {
-                    format!("StatefulSet {}", name(other))
-                }));
+                found.extend(
+                    others
+                        .filter(|other| selects(other, shape))
+                        .map(|other| format!("StatefulSet {}", name(other))),
+                );
                 Fact::Known(found)
             }
             (Err(why), _) | (_, Err(why)) => Fact::Unknown(why.to_string()),
@@ -91,7 +93,9 @@ impl Cluster {
         Observed {
             fresh: true,
             namespace: fact(namespace),
-            set: fact(live.map(|live| live.map(|live| set::read(&live, &attempt, before.as_ref())))),
+            set: fact(
+                live.map(|live| live.map(|live| set::read(&live, &attempt, before.as_ref()))),
+            ),
             pods: fact(pods.map(|pods| pods.into_iter().map(|(pod, _)| pod).collect())),
             claims,
             classes: fact(classes),
@@ -209,7 +213,8 @@ impl Cluster {
         siblings: &[Value],
     ) -> Result<Vec<Revision>, ReadError> {
         let live: Vec<&str> = siblings.iter().map(uid).collect();
-        let mut names: Vec<String> = names.into_iter().flatten().filter(|n| !n.is_empty()).collect();
+        let mut names: Vec<String> =
+            names.into_iter().flatten().filter(|n| !n.is_empty()).collect();
         names.dedup();
         let mut found = Vec::new();
         for name in names {
@@ -272,7 +277,8 @@ fn selects(other: &Value, set: Option<&Value>) -> bool {
         let Some(wanted) = other.pointer("/spec/selector").and_then(Value::as_object) else {
             return false;
         };
-        return !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
+        return !wanted.is_empty()
+            && wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
     }
     let Ok(labels) = <TextMap<'_> as serde::Deserialize>::deserialize(labels) else { return false };
     selector(other).is_some_and(|selector| !selector.is_empty() && selector.matches(&labels))
@@ -286,8 +292,12 @@ fn encoded(text: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 out.push(char::from(byte));
             }
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => out.extend(['%', hex(byte >> 4), hex(byte & 15)]),
         }
     }
     out
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(u32::from(digit), 16).unwrap_or_default().to_ascii_uppercase()
 }

@@ -13,7 +13,12 @@ pub(super) fn ordinal(pod: &Value, set: &str) -> Option<u32> {
 }
 
 /// Reads a pod of the set `set`; nothing where its name is none that the set gives.
-pub(super) fn read(pod: &Value, set: &str, min_ready: SignedDuration, now: Timestamp) -> Option<Pod> {
+pub(super) fn read(
+    pod: &Value,
+    set: &str,
+    min_ready: SignedDuration,
+    now: Timestamp,
+) -> Option<Pod> {
     let ready = condition(pod, "Ready");
     let since = ready.and_then(|ready| time(ready, "/lastTransitionTime"));
     Some(Pod {
@@ -36,7 +41,7 @@ pub(super) fn claims(pod: &Value) -> impl Iterator<Item = &str> {
         .filter(|name| !name.is_empty())
 }
 
-/// Reads a ControllerRevision; `live` are the UIDs of the namespace's sets.
+/// Reads a `ControllerRevision`; `live` are the UIDs of the namespace's sets.
 pub(super) fn revision(object: &Value, live: &[&str], now: Timestamp) -> Revision {
     Revision {
         id: RevisionName { name: name(object).to_owned(), uid: uid(object).to_owned() },

@@ -54,9 +54,8 @@ impl Stored {
             finalizers: Vec<String>,
             deletion_timestamp: Option<String>,
         }
-        let read: Object = serde_path_to_error::deserialize(&object).map_err(|why| {
-            ReadError::Decode { path: path.to_owned(), why: why.to_string() }
-        })?;
+        let read: Object = serde_path_to_error::deserialize(&object)
+            .map_err(|why| ReadError::Decode { path: path.to_owned(), why: why.to_string() })?;
         Ok(Self {
             record: Record {
                 uid: read.metadata.uid,

@@ -13,7 +13,8 @@ use crate::resize::observed::{Managers, Set};
 use crate::resize::record::{Attempt, Policy, Retention};
 
 /// Where kubectl keeps what was last applied.
-const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+const LAST_APPLIED: &str =
+    "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
 /// Finalizers that the garbage collector takes off by itself.
 const COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
 
@@ -101,8 +102,7 @@ fn retention_written(object: &Value, attempt: &Attempt) -> Fact<bool> {
         let owned = format!("/f:spec/f:persistentVolumeClaimRetentionPolicy/f:{field}");
         let pointer = format!("/spec/persistentVolumeClaimRetentionPolicy/{field}");
         let manager = own_managers(object).any(|entry| {
-            text(entry, "/manager") != FIELD_MANAGER
-                && entry["fieldsV1"].pointer(&owned).is_some()
+            text(entry, "/manager") != FIELD_MANAGER && entry["fieldsV1"].pointer(&owned).is_some()
         });
         manager || applied.as_ref().is_some_and(|applied| text(applied, &pointer) == "Retain")
     });

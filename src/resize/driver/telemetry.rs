@@ -22,7 +22,9 @@ pub(super) fn turn(key: &Key, turn: &Turn) {
         Turn::Failed(action @ Action::Create { .. }, why) => {
             tracing::error!(set = %key, why, id = id(action), "the set cannot be created again yet");
         }
-        Turn::Failed(action, why) => tracing::warn!(set = %key, why, action = word(action), "not done"),
+        Turn::Failed(action, why) => {
+            tracing::warn!(set = %key, why, action = word(action), "not done");
+        }
         Turn::Unread(why) => tracing::warn!(set = %key, why, "the record cannot be read"),
     }
 }

@@ -92,9 +92,10 @@ impl Cluster {
                 self.write(Method::DELETE, &key.set(), JSON, &options).await
             }
             Action::Create { snapshot, sizes, id } => {
-                match snapshot::decode(snapshot).map_err(|why| why.to_string()).and_then(|before| {
-                    created(&before, sizes, id).map_err(|why| why.to_string())
-                }) {
+                match snapshot::decode(snapshot)
+                    .map_err(|why| why.to_string())
+                    .and_then(|before| created(&before, sizes, id).map_err(|why| why.to_string()))
+                {
                     Ok(set) => self.write(Method::POST, &key.sets(), JSON, &set).await,
                     Err(why) => Outcome::Rejected(Refusal::changed(why)),
                 }
@@ -116,13 +117,13 @@ impl Cluster {
         }
     }
 
-    /// Reads the object at `path`, asks `patch` for a merge patch of it, and sends that for the
+    /// Reads the object at `path`, asks `decide` for a merge patch of it, and sends that for the
     /// resourceVersion that was read.
     async fn edit(
         &self,
         path: &str,
         uid: &str,
-        patch: impl FnOnce(&Value) -> Result<Value, String>,
+        decide: impl FnOnce(&Value) -> Result<Value, String>,
     ) -> Outcome {
         let object = match self.get(path).await {
             Ok(Some(object)) => object,
@@ -132,12 +133,12 @@ impl Cluster {
         if self::uid(&object) != uid {
             return Outcome::Rejected(Refusal::changed("another object has its name"));
         }
-        match patch(&object) {
-            Ok(mut patch) => {
-                patch["metadata"]["uid"] = uid.into();
-                patch["metadata"]["resourceVersion"] =
+        match decide(&object) {
+            Ok(mut edit) => {
+                edit["metadata"]["uid"] = uid.into();
+                edit["metadata"]["resourceVersion"] =
                     text(&object, "/metadata/resourceVersion").into();
-                self.write(Method::PATCH, path, MERGE, &patch).await
+                self.write(Method::PATCH, path, MERGE, &edit).await
             }
             Err(why) => Outcome::Rejected(Refusal::changed(why)),
         }
