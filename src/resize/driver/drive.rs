@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Key;
@@ -95,7 +96,7 @@ impl Drive {
             Fact::Unknown(_) => self.away,
         };
         self.remember_dry_runs(&mut observed);
-        let action = step(&observed, record, self.cluster.now(), &self.parameters);
+        let action = step(&observed, record, whole_seconds(self.cluster.now()), &self.parameters);
         match &action {
             Action::Wait { after } => {
                 return Turn::Rest(Duration::try_from(*after).unwrap_or_default());
@@ -191,6 +192,11 @@ impl Drive {
             _ => {}
         }
     }
+}
+
+/// Kubernetes writes its own times so, and the record is written with them.
+fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Whether somebody says no, and not merely that the object has changed.
