@@ -87,6 +87,7 @@ impl Args {
             color: output::color(self.color),
             warnings_fail: self.fail_on == FailOn::Warn,
             link_base: output::link_base(|name| std::env::var(name).ok()),
+            checkout: output::checkout(self.old_ref.clone()),
         }
     }
 }

@@ -76,6 +76,23 @@ fn a_revision_is_compared_from_any_folder() {
 }
 
 #[test]
+fn annotations_name_files_from_the_root_of_the_repository() {
+    let folder = Folder::repository(&[("deploy/db/set.yaml", SET)]);
+    folder.write("deploy/db/set.yaml", &size("5Gi"));
+    for (below, path) in [(".", "deploy"), ("deploy", "."), ("deploy/db", "../db/set.yaml")] {
+        let sarif = folder.path().join("out.sarif");
+        let sarif_format = format!("sarif={}", sarif.display());
+        let formats = ["--format", "github", "--format", &sarif_format];
+        let ran = folder.check_in(below, &[&["--old-ref", "HEAD", path], &formats[..]].concat());
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stdout.starts_with("::error file=deploy/db/set.yaml,line="), "{}", ran.stdout);
+        let log = folder.read("out.sarif");
+        assert!(log.contains("\"uri\": \"deploy/db/set.yaml\""), "{log}");
+        assert!(log.contains("\"uri\": \"HEAD%3Adeploy/db/set.yaml\""), "{log}");
+    }
+}
+
+#[test]
 fn a_change_cannot_relax_its_own_check() {
     let strict = "version: 1\nrules: {sts-scale-to-zero: deny}\n";
     let folder = Folder::repository(&[("deploy/db.yaml", SET), ("stateward.yaml", strict)]);
