@@ -28,6 +28,20 @@ fn objects_pair_by_kind_namespace_and_name_wherever_they_stand() {
 }
 
 #[test]
+fn either_side_may_come_from_standard_input() {
+    let folder = Folder::new(&[("new.yaml", &size("5Gi")), ("old.yaml", SET)]);
+    for (input, arguments) in
+        [(SET, ["--old", "-", "new.yaml"]), (&*size("5Gi"), ["--old", "old.yaml", "-"])]
+    {
+        let ran = folder.check_with(input, &[&["--format", "json"], &arguments[..]].concat());
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"], "{arguments:?}");
+    }
+    let ran = folder.check(&["--old", "-", "-"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
+    assert!(ran.stderr.contains("cannot both come from standard input"), "{}", ran.stderr);
+}
+
+#[test]
 fn an_object_that_is_gone_is_a_deletion_only_on_request() {
     let deletes = SET.replace(
         "  replicas: 3",
