@@ -378,7 +378,7 @@ impl Shared {
         loop {
             let _ = tokio::time::timeout(rest, wake.notified()).await;
             // A gap is closed before a process ends, and is never waited for.
-            if !drive.gap().is_some() {
+            if drive.gap().is_none() {
                 if *self.stops.borrow() {
                     self.state().tasks.remove(&key);
                     return;
