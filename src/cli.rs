@@ -69,10 +69,11 @@ pub enum Command {
     Explain(explain::Args),
     /// The policy file: its schema, and whether one is right
     Policy(policy::Args),
-    /// Print the webhook configurations for kubectl apply.
+    /// Print what the cluster has to know, for kubectl apply.
     ///
-    /// A MutatingWebhookConfiguration, which sees each edit before Kubernetes validates it, and a
-    /// ValidatingWebhookConfiguration, which sees what survives.
+    /// With --url or --service a MutatingWebhookConfiguration, which sees each edit before
+    /// Kubernetes validates it, and a ValidatingWebhookConfiguration, which sees what survives.
+    /// With --crds what resizes need, with --rights the service accounts and their rights.
     Manifests(manifests::Args),
     /// Make certificates for development.
     ///

@@ -17,5 +17,6 @@ mod growth;
 mod record;
 mod refusals;
 mod remedies;
+mod rights;
 mod scale;
 mod webhook;
