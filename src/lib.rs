@@ -5,7 +5,8 @@
 //! operation with its old and new object; [`facts`] are what is known besides. [`rules`] find fault
 //! with a change, [`mutations`] put defaults into it, the [`policy`] says what is done, and
 //! [`mod@decide`] brings them together. Around that pure core stand the shells: [`review`] is the
-//! wire form of the API server, [`webhook`] the server that speaks it, [`manifest`] reads files,
+//! wire form of the API server, [`webhook`] the server that speaks it, [`cluster`] what a replica asks
+//! of its cluster, [`manifest`] reads files,
 //! [`mod@check`] judges them, [`report`] prints findings, and [`cli`] is the command line.
 
 pub mod object;
@@ -24,6 +25,7 @@ pub mod decide;
 pub mod review;
 
 pub mod certificates;
+pub mod cluster;
 pub mod telemetry;
 pub mod webhook;
 
