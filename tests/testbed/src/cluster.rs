@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::client::Session;
 use crate::commands::{self, Output};
+use crate::csi::{Driver, Place, Resizer};
 use crate::install::Tools;
 use crate::process::{Janitor, Process};
 use crate::storage::Storage;
@@ -328,6 +329,19 @@ impl Testbed {
             Storage::start(&self.admin, csi, node, runtime.handle()).await
         };
         self.storage.get_or_try_init(start).await
+    }
+
+    /// Starts the real external-resizer over a driver that answers like this, with a class named
+    /// [`Resizer::class`](crate::csi::Resizer::class); storage is played for the rest.
+    ///
+    /// One of each kind per testbed, since class and socket are named after it.
+    pub async fn csi_resizer(&self, driver: Driver) -> Result<Resizer> {
+        self.play_storage().await?;
+        let runtime = self.runtime.as_ref().context("the testbed is stopped")?;
+        let kubeconfig = self.credentials.kubeconfig(credentials::CSI);
+        let csi = self.session(&kubeconfig).await?;
+        let place = Place { folder: self.folder().to_owned(), kubeconfig };
+        Resizer::start(driver, place, &self.admin, &csi, runtime.handle()).await
     }
 
     /// What the audit log holds so far; nothing where the builder left it off.
