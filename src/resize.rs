@@ -11,6 +11,7 @@
 //! here is exercised by the explorer in `tests/resize/`, over a model of a cluster.
 
 pub mod body;
+pub mod crd;
 pub mod driver;
 pub mod gate;
 pub mod observed;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{Cluster, Outcome};
 use super::value::name;
@@ -24,9 +24,11 @@ impl Cluster {
         sizes: &BTreeMap<String, String>,
         id: &str,
     ) -> DryRuns {
-        let options = delete_options(&set.uid, &set.resource_version);
-        let path = format!("{}?dryRun=All", key.set());
-        let delete = match self.write(Method::DELETE, &path, JSON, &options).await {
+        let mut options = delete_options(&set.uid, &set.resource_version);
+        // A DELETE that has a body is judged by it alone: `dryRun` in the query would be ignored,
+        // and the set deleted.
+        options["dryRun"] = json!(["All"]);
+        let delete = match self.write(Method::DELETE, &key.set(), JSON, &options).await {
             Outcome::Committed(_) => Answer::Good,
             Outcome::Rejected(refusal) => Answer::Bad(refusal.message),
             Outcome::Unknown(why) => Answer::Bad(why),
@@ -139,8 +141,6 @@ fn differences(one: Option<&Value>, other: Option<&Value>, at: &str, found: &mut
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
