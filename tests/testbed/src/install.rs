@@ -191,7 +191,7 @@ fn asset(name: &str) -> Option<PathBuf> {
 }
 
 /// The FNV-1a hash: unlike the hasher of std it stays the same from release to release.
-fn fnv1a(parts: &[&[u8]]) -> u64 {
+pub(crate) fn fnv1a(parts: &[&[u8]]) -> u64 {
     parts.iter().flat_map(|part| part.iter()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -37,6 +37,7 @@ pub mod install;
 pub mod nodes;
 mod ports;
 pub mod process;
+pub mod proxy;
 pub mod storage;
 pub mod wait;
 

@@ -129,7 +129,7 @@ impl<'a> Pair<'a> {
         };
         let (real, played) = (history("real")?, history("played")?);
         let show =
-            |list: &[Value]| list.iter().map(|state| format!("{state}\n")).collect::<String>();
+            |list: &[Value]| list.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         assert!(real == played, "real:\n{}\nplayed:\n{}", show(&real), show(&played));
         Ok(real)
     }
