@@ -10,12 +10,14 @@
 //! carries an action out, or renews a Lease. No command and no webhook calls them. What is shipped
 //! here is exercised by the explorer in `tests/resize/`, over a model of a cluster.
 
+pub mod admission_policy;
 pub mod body;
 pub mod crd;
 pub mod driver;
 pub mod gate;
 pub mod observed;
 pub mod record;
+pub mod rights;
 pub mod step;
 
 pub use self::observed::Observed;

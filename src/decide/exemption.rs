@@ -63,7 +63,7 @@ pub const CONTROL_PLANE: [&str; 7] = [
     "system:kube-controller-manager",
 ];
 /// The service account of stateward's controller, in its own namespace.
-const OWN_ACCOUNT: &str = "stateward-controller";
+const OWN_ACCOUNT: &str = crate::resize::rights::CONTROLLER;
 /// The field manager of stateward's controller.
 const OWN_MANAGER: &str = "stateward";
 /// The annotation that lets stateward judge a set although a controller owns it.

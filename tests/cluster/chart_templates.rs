@@ -13,7 +13,10 @@ use crate::chart::{CHART, objects};
 /// template; a test says so.
 const COMBINATIONS: [(&str, &str); 9] = [
     ("defaults", "{}"),
-    ("audit", "{mode: audit, policy: {help: {contact: \"#storage\"}}}"),
+    (
+        "audit",
+        "{mode: audit, policy: {help: {contact: \"#storage\"}}, canary: {namespaceLabels: {a: b}}}",
+    ),
     (
         "fail at any price",
         "{replicas: 1, webhook: {failurePolicy: Fail, timeoutSeconds: 20},
@@ -38,7 +41,8 @@ const COMBINATIONS: [(&str, &str); 9] = [
     ),
     (
         "existing Secret, injected bundle",
-        "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false}}",
+        "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false},
+          canary: {enabled: false}}",
     ),
     ("cert-manager", "{certificates: {source: cert-manager}}"),
     (
@@ -126,6 +130,36 @@ async fn configurations_are_those_that_stateward_prints() {
     }
 }
 
+/// The rights that are documented for those who do without the chart are those of the chart.
+#[tokio::test]
+async fn rights_are_those_of_the_documented_file() {
+    if testbed::skipped() {
+        return;
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/cluster/rbac.yaml");
+    let documented = objects(&std::fs::read_to_string(file).unwrap());
+    let mut rendered = rendered("{}").await;
+    for object in documented {
+        let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let key = (text("/kind"), text("/metadata/name"));
+        if key == ("Namespace".to_owned(), "stateward".to_owned()) {
+            // Helm makes it.
+            continue;
+        }
+        let mut ours = rendered.remove(&key).unwrap_or_else(|| panic!("no {key:?} in the chart"));
+        let metadata = ours["metadata"].as_object_mut().unwrap();
+        let labels = metadata["labels"].as_object_mut().unwrap();
+        labels.retain(|key, _| key.starts_with("pod-security"));
+        if labels.is_empty() {
+            metadata.remove("labels");
+        }
+        ours.as_object_mut().unwrap().remove("automountServiceAccountToken");
+        assert_eq!(ours, object);
+    }
+    let more: Vec<_> = rendered.keys().filter(|(kind, _)| kind.contains("Role")).collect();
+    assert!(more.is_empty(), "{more:?}");
+}
+
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
 async fn every_combination_is_taken() {
@@ -133,10 +167,11 @@ async fn every_combination_is_taken() {
         return;
     }
     let testbed = shared().await;
-    testbed
-        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
-        .await
-        .unwrap();
+    for name in ["stateward", "stateward-canary", "sw-canary"] {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        testbed.apply(namespace).await.unwrap();
+    }
     for file in ["crd-certificates.yaml", "crd-issuers.yaml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cert-manager").join(file);
         let mut crd = objects(&std::fs::read_to_string(path).unwrap()).remove(0);
@@ -233,11 +268,13 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
             assert_eq!(bundle.is_some(), name == "existing Secret", "{name}");
         }
         let own = !combination.contains("source: secret") && !combination.contains("cert-manager");
+        let canary = !combination.contains("canary: {enabled: false}");
         let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
-        assert_eq!(roles, if own { 4 } else { 0 }, "{name}: rights without need");
+        let expected = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
+        assert_eq!(roles, expected, "{name}: rights without need");
         let (_, deployment) = all.iter().find(|((kind, _), _)| kind == "Deployment").unwrap();
         let pod = &deployment["spec"]["template"]["spec"];
-        assert_eq!(pod["automountServiceAccountToken"], own, "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], true, "{name}");
         let container = &pod["containers"][0]["securityContext"];
         assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");
         assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}), "{name}");

@@ -7,6 +7,8 @@
 
 mod anti_affinity;
 mod availability;
+mod break_glass;
+mod canary;
 mod certificates;
 mod chart;
 mod chart_templates;
@@ -17,5 +19,6 @@ mod growth;
 mod record;
 mod refusals;
 mod remedies;
+mod rights;
 mod scale;
 mod webhook;

@@ -25,9 +25,9 @@ use tokio::time::Instant;
 use super::client::Cluster;
 use super::drive::{Drive, Turn};
 use super::lease::{CAN_RESIZE, LEADER, Lease};
-use super::record::{API_VERSION, KIND};
 use super::value::{PREFIX, list, text};
 use super::{Key, telemetry};
+use crate::resize::crd;
 use crate::resize::record::{Phase, Status};
 use crate::resize::{Action, Parameters};
 use crate::telemetry::ResizeMetrics;
@@ -48,6 +48,8 @@ pub struct Intervals {
     pub back_off_limit: Duration,
     /// the longest pause while a set is away
     pub gap_back_off_limit: Duration,
+    /// how long a set may be away before an instance that does not lead brings it back
+    pub patience: Duration,
     /// how long changes are gathered before a set is looked at
     pub gather: Duration,
     /// how many sets are looked at together
@@ -66,6 +68,7 @@ impl Default for Intervals {
             back_off: Duration::from_millis(100),
             back_off_limit: Duration::from_secs(30),
             gap_back_off_limit: Duration::from_secs(2),
+            patience: Duration::from_millis(500),
             gather: Duration::from_millis(20),
             looks: 16,
             touched: 10,
@@ -272,9 +275,8 @@ impl Shared {
     }
 
     async fn watch_records(self: Arc<Self>) {
-        let (group, version) = API_VERSION.split_once('/').unwrap_or_default();
-        let kind = GroupVersionKind::gvk(group, version, KIND);
-        let resource = ApiResource::from_gvk_with_plural(&kind, "statefulsetresizes");
+        let kind = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
+        let resource = ApiResource::from_gvk_with_plural(&kind, crd::PLURAL);
         let api: Api<DynamicObject> = Api::all_with(self.cluster.client().clone(), &resource);
         let events = watcher(api, watcher::Config::default()).default_backoff();
         let mut events = pin!(events);
@@ -376,7 +378,7 @@ impl Shared {
         loop {
             let _ = tokio::time::timeout(rest, wake.notified()).await;
             // A gap is closed before a process ends, and is never waited for.
-            if !drive.in_gap() {
+            if drive.gap().is_none() {
                 if *self.stops.borrow() {
                     self.state().tasks.remove(&key);
                     return;
@@ -401,7 +403,7 @@ impl Shared {
                 Turn::NoSlot => self.intervals.back_off * 10,
                 Turn::Failed(..) | Turn::Unread(_) => {
                     // What fails is not tried sooner because something stirs.
-                    tokio::time::sleep(self.pause(failures, drive.in_gap())).await;
+                    tokio::time::sleep(self.pause(failures, drive.gap().is_some())).await;
                     Duration::ZERO
                 }
             };
@@ -413,7 +415,9 @@ impl Shared {
         let open = |known: &Known| {
             matches!(known.phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_))
         };
-        *self.leads.borrow() || drive.in_gap() || self.state().records.get(key).is_some_and(open)
+        *self.leads.borrow()
+            || drive.gap().is_some()
+            || self.state().records.get(key).is_some_and(open)
     }
 
     /// The pause after this many failures.
@@ -449,8 +453,8 @@ impl Shared {
     /// Whether this instance carries `action` out now. A set that is away is everybody's business;
     /// all else is the leader's, and fences wait for a slot.
     fn may(&self, key: &Key, drive: &Drive, action: &Action) -> bool {
-        if drive.in_gap() {
-            return true;
+        if let Some(open) = drive.gap() {
+            return *self.leads.borrow() || open >= self.intervals.patience;
         }
         if !*self.leads.borrow() {
             return false;
@@ -478,7 +482,7 @@ impl Shared {
             Some(Phase::Fenced | Phase::Deleting | Phase::Creating | Phase::Adopting)
         );
         let mut state = self.state();
-        if drive.in_gap() {
+        if drive.gap().is_some() {
             state.away.insert(key.clone());
         } else {
             state.away.remove(key);
