@@ -32,6 +32,8 @@ use crate::resize::record::{Phase, Status};
 use crate::resize::{Action, Parameters};
 use crate::telemetry::ResizeMetrics;
 
+/// For how long rights that were confirmed count as such.
+const RIGHTS: Duration = Duration::from_secs(60);
 /// After how long a request without a record is an alarm.
 const UNANSWERED: Duration = Duration::from_secs(120);
 
@@ -110,6 +112,8 @@ struct State {
     looking: HashMap<Key, Instant>,
     /// sets that are away through a resize
     away: HashSet<Key>,
+    /// when its own rights were last confirmed
+    rights: Option<Instant>,
 }
 
 /// What an event says of a record, for whom it concerns and for counting.
@@ -234,11 +238,7 @@ impl Shared {
     /// Renews the Lease that says so where a request that is taken now would be carried out
     /// (protocol §3).
     async fn say_able(&self, lease: &mut Lease) -> bool {
-        let able = match self.stuck() {
-            Some(why) => Err(why),
-            None => self.cluster.able(&self.parameters).await,
-        };
-        if let Err(why) = able {
+        if let Err(why) = self.able().await {
             tracing::warn!(why, "requests are not taken: a resize would stall");
             return false;
         }
@@ -249,6 +249,20 @@ impl Shared {
                 false
             }
         }
+    }
+
+    async fn able(&self) -> Result<(), String> {
+        if let Some(why) = self.stuck() {
+            return Err(why);
+        }
+        self.cluster.able(&self.parameters).await?;
+        let confirmed = self.state().rights;
+        if confirmed.is_none_or(|since| since.elapsed() >= RIGHTS) {
+            self.state().rights = None;
+            self.cluster.rights().await?;
+            self.state().rights = Some(Instant::now());
+        }
+        Ok(())
     }
 
     /// A look that does not end.

@@ -115,7 +115,7 @@ impl Cluster {
         if status.is_some_and(|status| status.requests == requested) {
             return Fact::Unknown("not asked for again".to_owned());
         }
-        fact(self.admission_policy().await)
+        fact(self.admission_policy().await.map(|in_force| in_force.is_ok()))
     }
 
     async fn namespace(&self, key: &Key) -> Result<Namespace, ReadError> {
