@@ -19,6 +19,8 @@ mod growth;
 mod record;
 mod refusals;
 mod remedies;
+mod resize;
+mod resize_paths;
 mod rights;
 mod scale;
 mod webhook;
