@@ -79,7 +79,7 @@ fn the_commands_of_the_page_find_what_a_change_breaks() {
 
 #[test]
 fn the_pipelines_are_yaml() {
-    for page in ["ci.md", "policy.md"] {
+    for page in ["ci.md", "policy.md", "metrics.md"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
         let text = std::fs::read_to_string(path).unwrap();
         let mut blocks = 0;
