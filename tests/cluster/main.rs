@@ -16,6 +16,7 @@ mod deletion;
 mod fidelity;
 mod generator;
 mod growth;
+mod prometheus;
 mod refusals;
 mod remedies;
 mod scale;
