@@ -10,9 +10,11 @@
 //! carries an action out, or renews a Lease. No command and no webhook calls them. What is shipped
 //! here is exercised by the explorer in `tests/resize/`, over a model of a cluster.
 
+pub mod advice;
 pub mod body;
 pub mod gate;
 pub mod observed;
+pub mod plan;
 pub mod record;
 pub mod step;
 
