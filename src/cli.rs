@@ -3,6 +3,7 @@
 pub mod certs;
 pub mod check;
 pub mod completions;
+pub mod controller;
 pub mod explain;
 pub mod man;
 pub mod manifests;
@@ -56,6 +57,12 @@ pub enum Command {
     /// /metrics on a plain port. Certificates and policy are read again when they change. SIGTERM
     /// makes it unready, drains it and ends it with exit code 0.
     Serve(Box<serve::Args>),
+    /// Run the resize controller.
+    ///
+    /// Grows the claims of sets that ask for it, then re-creates each set around its running pods
+    /// so that its template says the same. Leads by a Lease; several instances are safe. SIGTERM
+    /// closes what is open and ends it with exit code 0.
+    Controller(controller::Args),
     /// List the rules
     Rules(rules::Args),
     /// Explain one rule: why, examples, way out
@@ -128,6 +135,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Check(args) => check::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Controller(args) => controller::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Policy(args) => policy::run(&args),

@@ -4,7 +4,7 @@
 //! the set, so that its template tells the truth, is risky and waits for a stricter gate. A
 //! [`record`] keeps what must survive a crash, [`observed`] is the cluster reduced to what is read
 //! here, [`gate`] lists the checks, and [`step()`] says what is to be done next: one [`Action`]
-//! at a time, of which none deletes a claim. [`plan`] tells a person the same in advance.
+//! at a time, of which none deletes a claim.
 //!
 //! **There is no driver yet**: nothing in this crate observes a cluster for these functions,
 //! carries an action out, or renews a Lease. No command and no webhook calls them. What is shipped
@@ -12,6 +12,7 @@
 
 pub mod advice;
 pub mod body;
+pub mod driver;
 pub mod gate;
 pub mod observed;
 pub mod plan;

@@ -1,0 +1,465 @@
+//! Which sets are looked at, when, and by whom.
+//!
+//! Every set with a request or a record that goes on has a task of its own, which rests until
+//! something of the set changes. Watches only wake tasks: what is decided is decided from quorum
+//! reads.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
+use kube::core::GroupVersionKind;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Resource, ResourceExt};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::client::Cluster;
+use super::drive::{Drive, Turn};
+use super::lease::{CAN_RESIZE, LEADER, Lease};
+use super::record::{API_VERSION, KIND};
+use super::value::PREFIX;
+use super::{Key, telemetry};
+use crate::resize::record::{Phase, Status};
+use crate::resize::{Action, Parameters};
+
+/// Every interval and bound of the driver, so that tests need not wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// how long a Lease is held without being renewed
+    pub lease: Duration,
+    /// how often Leases are renewed
+    pub renew: Duration,
+    /// the first pause after a write that failed; it doubles
+    pub back_off: Duration,
+    /// the longest pause after a write that failed
+    pub back_off_limit: Duration,
+    /// the longest pause while a set is away
+    pub gap_back_off_limit: Duration,
+    /// how long changes are gathered before a set is looked at
+    pub gather: Duration,
+    /// how many sets are looked at together
+    pub looks: usize,
+    /// how many sets are between the fence and adoption together
+    pub touched: usize,
+    /// how long one look may take before the controller counts as stuck
+    pub stuck: Duration,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            renew: Duration::from_secs(5),
+            back_off: Duration::from_millis(100),
+            back_off_limit: Duration::from_secs(30),
+            gap_back_off_limit: Duration::from_secs(2),
+            gather: Duration::from_millis(20),
+            looks: 16,
+            touched: 10,
+            stuck: Duration::from_secs(120),
+        }
+    }
+}
+
+/// The resize controller.
+pub struct Controller {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+struct Shared {
+    cluster: Cluster,
+    parameters: Parameters,
+    intervals: Intervals,
+    namespace: String,
+    identity: String,
+    looks: Semaphore,
+    state: Mutex<State>,
+    leads: watch::Sender<bool>,
+    stops: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    /// a task per set
+    tasks: HashMap<Key, Arc<Notify>>,
+    /// records that go on, by the last event
+    records: HashMap<Key, Phase>,
+    /// sets between the fence and adoption
+    touched: HashSet<Key>,
+    /// when each look that is under way began
+    looking: HashMap<Key, tokio::time::Instant>,
+}
+
+impl Controller {
+    /// A controller of all namespaces; `namespace` holds its Leases.
+    pub fn new(
+        cluster: Cluster,
+        namespace: &str,
+        identity: &str,
+        parameters: Parameters,
+        intervals: Intervals,
+    ) -> Self {
+        let shared = Shared {
+            cluster,
+            parameters,
+            looks: Semaphore::new(intervals.looks),
+            intervals,
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+            state: Mutex::default(),
+            leads: watch::Sender::new(false),
+            stops: watch::Sender::new(false),
+        };
+        Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+    }
+
+    /// Whether this instance leads, as it changes.
+    pub fn leads(&self) -> watch::Receiver<bool> {
+        self.shared.leads.subscribe()
+    }
+
+    /// Works until `stop` ends, then closes every gap that it knows to be open, and returns.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let shared = &self.shared;
+        self.tasks.spawn(Arc::clone(shared).hold_leases());
+        self.tasks.spawn(Arc::clone(shared).watch_records());
+        self.tasks.spawn(Arc::clone(shared).watch_sets());
+        self.tasks.spawn(Arc::clone(shared).watch_parts::<Pod>());
+        self.tasks.spawn(Arc::clone(shared).watch_parts::<PersistentVolumeClaim>());
+        stop.await;
+        shared.stops.send_replace(true);
+        // Tasks in a gap end when it is closed; all others end at once.
+        while shared.state().tasks.iter().next().is_some() {
+            for wake in shared.state().tasks.values() {
+                wake.notify_one();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.tasks.shutdown().await;
+        if *shared.leads.borrow() {
+            shared.lease(CAN_RESIZE).release().await;
+            shared.lease(LEADER).release().await;
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lease(&self, name: &'static str) -> Lease {
+        let lease = self.intervals.lease;
+        Lease::new(self.cluster.clone(), &self.namespace, name, &self.identity, lease)
+    }
+
+    /// Leads while it can, and says while it leads that a request would be carried out.
+    async fn hold_leases(self: Arc<Self>) {
+        let (mut leader, mut can_resize) = (self.lease(LEADER), self.lease(CAN_RESIZE));
+        let mut held = tokio::time::Instant::now();
+        loop {
+            let leads = match leader.hold().await {
+                Ok(leads) => leads,
+                Err(why) => {
+                    tracing::warn!(error = %why, "the Lease of the leader cannot be held");
+                    // Held until it would have run out for the others.
+                    *self.leads.borrow() && held.elapsed() < self.intervals.lease
+                }
+            };
+            if leads {
+                held = tokio::time::Instant::now();
+            }
+            if self.leads.send_replace(leads) != leads {
+                tracing::info!(identity = self.identity, leads, "leadership has changed");
+                self.wake_all();
+            }
+            if leads {
+                match self.able().await {
+                    Ok(()) => {
+                        if let Err(why) = can_resize.hold().await {
+                            tracing::warn!(error = %why, "the Lease {CAN_RESIZE} cannot be held");
+                        }
+                    }
+                    Err(why) => tracing::warn!(why, "requests are not taken: a resize would stall"),
+                }
+            }
+            tokio::time::sleep(self.intervals.renew).await;
+        }
+    }
+
+    /// Whether a request that is taken now would be carried out (protocol §3).
+    async fn able(&self) -> Result<(), String> {
+        let since = |(key, began): (&Key, &tokio::time::Instant)| {
+            (began.elapsed() > self.intervals.stuck).then(|| key.to_string())
+        };
+        let stuck = self.state().looking.iter().find_map(since);
+        if let Some(key) = stuck {
+            return Err(format!("looking at {key} does not end"));
+        }
+        self.cluster.able(&self.parameters).await
+    }
+
+    async fn watch_records(self: Arc<Self>) {
+        let (group, version) = API_VERSION.split_once('/').unwrap_or_default();
+        let kind = GroupVersionKind::gvk(group, version, KIND);
+        let resource = ApiResource::from_gvk_with_plural(&kind, "statefulsetresizes");
+        let api: Api<DynamicObject> = Api::all_with(self.cluster.client().clone(), &resource);
+        let events = watcher(api, watcher::Config::default()).default_backoff();
+        let mut events = pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) => {
+                    let Some(key) = key(&record) else { continue };
+                    let phase = record.data.pointer("/status/phase").and_then(|p| p.as_str());
+                    let phase = phase.map_or(Phase::Requested, |text| Phase::from(text.to_owned()));
+                    self.state().records.insert(key.clone(), phase);
+                    self.wake(&key);
+                }
+                Ok(watcher::Event::Delete(record)) => {
+                    let Some(key) = key(&record) else { continue };
+                    self.state().records.remove(&key);
+                    self.wake(&key);
+                }
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+                Err(why) => tracing::warn!(error = %why, "records cannot be watched"),
+            }
+        }
+    }
+
+    async fn watch_sets(self: Arc<Self>) {
+        let api = Api::<PartialObjectMeta<StatefulSet>>::all(self.cluster.client().clone());
+        let mut sets = pin!(touched("sets", api));
+        while let Some(set) = sets.next().await {
+            let Some(key) = key(&set) else { continue };
+            let requested = set.annotations().contains_key(&format!("{PREFIX}resize-requested"));
+            if requested || self.state().records.contains_key(&key) {
+                self.wake(&key);
+            }
+        }
+    }
+
+    /// Pods and claims wake the set that their names say.
+    async fn watch_parts<K>(self: Arc<Self>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+        PartialObjectMeta<K>: Resource<DynamicType = ()>,
+    {
+        let api = Api::<PartialObjectMeta<K>>::all(self.cluster.client().clone());
+        let kind = K::kind(&());
+        let mut parts = pin!(touched(&kind, api));
+        while let Some(part) = parts.next().await {
+            let Some(part) = key(&part) else { continue };
+            let sets: Vec<Key> = {
+                let state = self.state();
+                let tasks = state.tasks.keys();
+                tasks.filter(|set| belongs(&part, set)).cloned().collect()
+            };
+            for set in &sets {
+                self.wake(set);
+            }
+        }
+    }
+
+    fn wake_all(self: &Arc<Self>) {
+        let keys: HashSet<Key> = {
+            let state = self.state();
+            state.records.keys().chain(state.tasks.keys()).cloned().collect()
+        };
+        for key in &keys {
+            self.wake(key);
+        }
+    }
+
+    /// Lets the set's task look; starts one where there is none.
+    fn wake(self: &Arc<Self>, key: &Key) {
+        let mut state = self.state();
+        if let Some(task) = state.tasks.get(key) {
+            task.notify_one();
+        } else if !*self.stops.borrow() {
+            let wake = Arc::new(Notify::new());
+            wake.notify_one();
+            state.tasks.insert(key.clone(), Arc::clone(&wake));
+            tokio::spawn(Arc::clone(self).attend(key.clone(), wake));
+        }
+    }
+
+    /// One set's task. It ends where nothing is asked of the set.
+    async fn attend(self: Arc<Self>, key: Key, wake: Arc<Notify>) {
+        let mut drive = Drive::new(
+            self.cluster.clone(),
+            key.clone(),
+            self.parameters.clone(),
+            self.intervals.back_off,
+        );
+        let mut rest = Duration::ZERO;
+        let mut failures = 0_u32;
+        loop {
+            let _ = tokio::time::timeout(rest, wake.notified()).await;
+            // A gap is closed before a process ends, and is never waited for.
+            if !drive.in_gap() {
+                if *self.stops.borrow() {
+                    self.state().tasks.remove(&key);
+                    return;
+                }
+                tokio::time::sleep(self.intervals.gather).await;
+            }
+            if !self.concerns(&key, &drive) {
+                rest = self.intervals.back_off_limit;
+                continue;
+            }
+            let turn = self.look(&key, &mut drive).await;
+            telemetry::turn(&key, &turn);
+            self.note(&key, &drive);
+            failures = if turn.is_failure() { failures + 1 } else { 0 };
+            rest = match turn {
+                Turn::Done(action) => {
+                    telemetry::done(&self.cluster, &key, &drive, &action).await;
+                    Duration::ZERO
+                }
+                Turn::Rest(_) if self.ended(&key, &drive, &wake) => return,
+                Turn::Rest(after) => after,
+                Turn::NoSlot => self.intervals.back_off * 10,
+                Turn::Failed(..) | Turn::Unread(_) => {
+                    // What fails is not tried sooner because something stirs.
+                    tokio::time::sleep(self.pause(failures, drive.in_gap())).await;
+                    Duration::ZERO
+                }
+            };
+        }
+    }
+
+    /// Whether this instance looks at the set at all: whoever does not lead closes gaps only.
+    fn concerns(&self, key: &Key, drive: &Drive) -> bool {
+        let phase = self.state().records.get(key).cloned();
+        *self.leads.borrow()
+            || drive.in_gap()
+            || matches!(phase, Some(Phase::Deleting | Phase::Creating | Phase::Unknown(_)))
+    }
+
+    /// The pause after this many failures.
+    fn pause(&self, failures: u32, in_gap: bool) -> Duration {
+        let intervals = &self.intervals;
+        let limit = if in_gap { intervals.gap_back_off_limit } else { intervals.back_off_limit };
+        (intervals.back_off * 2_u32.pow(failures.clamp(1, 12) - 1)).min(limit)
+    }
+
+    /// Ends the task where nothing more is to be done until something of the set changes.
+    fn ended(&self, key: &Key, drive: &Drive, wake: &Notify) -> bool {
+        let status: Option<&Status> = drive.stored.as_ref().map(|stored| &stored.record.status);
+        let over = status.is_none_or(|status| !status.phase.is_live() && status.snapshot.is_none());
+        let mut state = self.state();
+        // Whoever wakes does so under this lock: a change since the last look is not lost.
+        let ended = over && wake.notified().now_or_never().is_none();
+        if ended {
+            state.tasks.remove(key);
+            state.touched.remove(key);
+        }
+        ended
+    }
+
+    async fn look(&self, key: &Key, drive: &mut Drive) -> Turn {
+        let permit = self.looks.acquire().await;
+        self.state().looking.insert(key.clone(), tokio::time::Instant::now());
+        let turn = drive.turn(|drive, action| self.may(key, drive, action)).await;
+        self.state().looking.remove(key);
+        drop(permit);
+        turn
+    }
+
+    /// Whether this instance carries `action` out now. A set that is away is everybody's business;
+    /// all else is the leader's, and fences wait for a slot.
+    fn may(&self, key: &Key, drive: &Drive, action: &Action) -> bool {
+        if drive.in_gap() {
+            return true;
+        }
+        if !*self.leads.borrow() {
+            return false;
+        }
+        let phase = drive.stored.as_ref().map(|stored| &stored.record.status.phase);
+        let begins = matches!(action, Action::AddFinalizer)
+            || matches!(action, Action::WriteStatus(status)
+                if status.phase == Phase::Fenced && phase == Some(&Phase::ClaimsGrown));
+        if !begins {
+            return true;
+        }
+        let mut state = self.state();
+        let free = state.touched.contains(key) || state.touched.len() < self.intervals.touched;
+        if free {
+            state.touched.insert(key.clone());
+        }
+        free
+    }
+
+    /// Keeps what is known of a set in step with its record.
+    fn note(&self, key: &Key, drive: &Drive) {
+        let phase = drive.stored.as_ref().map(|stored| &stored.record.status.phase);
+        let touched = matches!(
+            phase,
+            Some(Phase::Fenced | Phase::Deleting | Phase::Creating | Phase::Adopting)
+        );
+        let mut state = self.state();
+        if touched {
+            state.touched.insert(key.clone());
+        } else if phase != Some(&Phase::ClaimsGrown) {
+            state.touched.remove(key);
+        }
+    }
+}
+
+/// The objects that change, deletions included.
+fn touched<K>(
+    kind: &str,
+    api: Api<PartialObjectMeta<K>>,
+) -> impl Stream<Item = PartialObjectMeta<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+    PartialObjectMeta<K>: Resource<DynamicType = ()>,
+{
+    let kind = kind.to_owned();
+    watcher(api, watcher::Config::default()).default_backoff().touched_objects().filter_map(
+        move |object| {
+            if let Err(why) = &object {
+                tracing::warn!(error = %why, kind, "changes cannot be watched");
+            }
+            std::future::ready(object.ok())
+        },
+    )
+}
+
+fn key<K: ResourceExt>(object: &K) -> Option<Key> {
+    Some(Key { namespace: object.namespace()?, name: object.name_any() })
+}
+
+/// Whether a pod or claim is one of the set's, by its name: `<set>-<ordinal>` at its end.
+fn belongs(part: &Key, set: &Key) -> bool {
+    let Some((rest, ordinal)) = part.name.rsplit_once('-') else { return false };
+    part.namespace == set.namespace
+        && ordinal.bytes().all(|byte| byte.is_ascii_digit())
+        && (rest == set.name
+            || rest.strip_suffix(set.name.as_str()).is_some_and(|front| front.ends_with('-')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_and_claims_belong_to_the_set_that_their_names_end_with() {
+        let key = |name: &str| Key { namespace: "prod".to_owned(), name: name.to_owned() };
+        assert!(belongs(&key("db-0"), &key("db")));
+        assert!(belongs(&key("data-db-12"), &key("db")));
+        assert!(!belongs(&key("data-mydb-0"), &key("db")));
+        assert!(!belongs(&key("db-x"), &key("db")));
+        assert!(!belongs(&key("db"), &key("db")));
+        let elsewhere = Key { namespace: "test".to_owned(), ..key("db-0") };
+        assert!(!belongs(&elsewhere, &key("db")));
+    }
+}
