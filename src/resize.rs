@@ -12,6 +12,7 @@
 
 pub mod advice;
 pub mod body;
+pub mod crd;
 pub mod driver;
 pub mod gate;
 pub mod observed;

@@ -14,6 +14,7 @@ mod deletion;
 mod fidelity;
 mod generator;
 mod growth;
+mod record;
 mod refusals;
 mod remedies;
 mod scale;
