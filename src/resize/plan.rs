@@ -330,7 +330,8 @@ fn checks(
     }
     let grows = all.iter().all(|check| check.outcome != CheckOutcome::Blocked);
     let mut short = 0;
-    for check in gate::set(view, set) {
+    let of_set = gate::set(view, set).into_iter();
+    for check in of_set.chain(gate::dry_runs(&view.observed.dry_runs)) {
         let growing = gate::Outcome::Waiting(Reason::ClaimsGrowing);
         if check.name == CLAIMS_GROWN && check.outcome == growing {
             short += 1;
