@@ -4,6 +4,9 @@
 
 pub mod log;
 pub mod metrics;
+pub mod page;
+pub mod resize;
 
 pub use self::log::{LogError, LogFormat};
 pub use self::metrics::Metrics;
+pub use self::resize::ResizeMetrics;

@@ -1,16 +1,21 @@
 //! `stateward controller`: carries resizes out.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 
 use super::Outcome;
 use super::serve::duration;
 use crate::resize::Parameters;
 use crate::resize::driver::{Cluster, Controller, Intervals, lease};
-use crate::telemetry::{LogFormat, log};
+use crate::telemetry::page::{self, Page};
+use crate::telemetry::{LogFormat, ResizeMetrics, log};
 use crate::webhook::Shutdown;
 
 /// Carries out resizes of StatefulSets in a cluster
@@ -23,6 +28,9 @@ pub struct Args {
     /// What this instance is called in Leases: the host, `_`, and something of its own
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9081")]
+    pub listen: SocketAddr,
     /// Intervals and bounds
     #[command(flatten)]
     pub timing: TimingArgs,
@@ -135,8 +143,18 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        let controller = controller(&args.cluster, args.identity.as_deref(), &args.timing).await?;
+        let listener = TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", args.listen))?;
+        let metrics = ResizeMetrics::default();
+        let identity = args.identity.as_deref();
+        let controller = controller(&args.cluster, identity, &args.timing, metrics.clone()).await?;
+        let mut registry = Registry::with_prefix("stateward");
+        metrics.register(&mut registry);
+        let page = Page { registry, stuck: Box::new(controller.watchdog()) };
+        let page = tokio::spawn(page::serve(listener, Arc::new(page)));
         controller.run(shutdown.begun()).await;
+        page.abort();
         anyhow::Ok(())
     })?;
     Ok(Outcome::Clean)
@@ -150,10 +168,12 @@ pub async fn controller(
     args: &ClusterArgs,
     identity: Option<&str>,
     timing: &TimingArgs,
+    metrics: ResizeMetrics,
 ) -> anyhow::Result<Controller> {
     let cluster = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let identity = identity.map_or_else(lease::identity, str::to_owned);
     let namespace = &args.system_namespace;
     tracing::info!(identity, namespace, "the resize controller starts");
-    Ok(Controller::new(cluster, namespace, &identity, timing.parameters()?, timing.intervals()))
+    let (parameters, intervals) = (timing.parameters()?, timing.intervals());
+    Ok(Controller::new(cluster, namespace, &identity, parameters, intervals, metrics))
 }

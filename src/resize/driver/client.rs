@@ -95,6 +95,15 @@ impl Refusal {
 }
 
 impl Outcome {
+    /// One word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Committed(_) => "committed",
+            Self::Rejected(_) => "rejected",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
     /// The answer where it was carried out.
     pub fn committed(self) -> Option<Value> {
         match self {

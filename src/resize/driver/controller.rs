@@ -17,17 +17,23 @@ use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::GroupVersionKind;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::client::Cluster;
 use super::drive::{Drive, Turn};
 use super::lease::{CAN_RESIZE, LEADER, Lease};
 use super::record::{API_VERSION, KIND};
-use super::value::PREFIX;
+use super::value::{PREFIX, list, text};
 use super::{Key, telemetry};
 use crate::resize::record::{Phase, Status};
 use crate::resize::{Action, Parameters};
+use crate::telemetry::ResizeMetrics;
+
+/// After how long a request without a record is an alarm.
+const UNANSWERED: Duration = Duration::from_secs(120);
 
 /// Every interval and bound of the driver, so that tests need not wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,18 +90,44 @@ struct Shared {
     state: Mutex<State>,
     leads: watch::Sender<bool>,
     stops: watch::Sender<bool>,
+    metrics: ResizeMetrics,
 }
 
 #[derive(Default)]
 struct State {
     /// a task per set
     tasks: HashMap<Key, Arc<Notify>>,
-    /// records that go on, by the last event
-    records: HashMap<Key, Phase>,
+    /// records, by the last event
+    records: HashMap<Key, Known>,
+    /// since when sets ask for something and have no record
+    requests: HashMap<Key, Instant>,
     /// sets between the fence and adoption
     touched: HashSet<Key>,
     /// when each look that is under way began
-    looking: HashMap<Key, tokio::time::Instant>,
+    looking: HashMap<Key, Instant>,
+    /// sets that are away through a resize
+    away: HashSet<Key>,
+}
+
+/// What an event says of a record, for whom it concerns and for counting.
+struct Known {
+    phase: Phase,
+    resting: Option<(String, String)>,
+    claims: Vec<String>,
+}
+
+impl Known {
+    fn of(record: &Value) -> Self {
+        let phase = text(record, "/status/phase");
+        let word = text(record, "/status/standing/word");
+        let reason = text(record, "/status/standing/reason");
+        let claims = list(record, "/status/claims").iter();
+        Self {
+            phase: if phase.is_empty() { Phase::Requested } else { Phase::from(phase.to_owned()) },
+            resting: (!word.is_empty()).then(|| (word.to_owned(), reason.to_owned())),
+            claims: claims.map(|claim| text(claim, "/state").to_owned()).collect(),
+        }
+    }
 }
 
 impl Controller {
@@ -106,6 +138,7 @@ impl Controller {
         identity: &str,
         parameters: Parameters,
         intervals: Intervals,
+        metrics: ResizeMetrics,
     ) -> Self {
         let shared = Shared {
             cluster,
@@ -117,6 +150,7 @@ impl Controller {
             state: Mutex::default(),
             leads: watch::Sender::new(false),
             stops: watch::Sender::new(false),
+            metrics,
         };
         Self { shared: Arc::new(shared), tasks: JoinSet::new() }
     }
@@ -124,6 +158,12 @@ impl Controller {
     /// Whether this instance leads, as it changes.
     pub fn leads(&self) -> watch::Receiver<bool> {
         self.shared.leads.subscribe()
+    }
+
+    /// Says which look does not end, if one does not.
+    pub fn watchdog(&self) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.stuck()
     }
 
     /// Works until `stop` ends, then closes every gap that it knows to be open, and returns.
@@ -164,7 +204,7 @@ impl Shared {
     /// Leads while it can, and says while it leads that a request would be carried out.
     async fn hold_leases(self: Arc<Self>) {
         let (mut leader, mut can_resize) = (self.lease(LEADER), self.lease(CAN_RESIZE));
-        let mut held = tokio::time::Instant::now();
+        let mut held = Instant::now();
         loop {
             let leads = match leader.hold().await {
                 Ok(leads) => leads,
@@ -175,36 +215,60 @@ impl Shared {
                 }
             };
             if leads {
-                held = tokio::time::Instant::now();
+                held = Instant::now();
             }
             if self.leads.send_replace(leads) != leads {
                 tracing::info!(identity = self.identity, leads, "leadership has changed");
                 self.wake_all();
             }
-            if leads {
-                match self.able().await {
-                    Ok(()) => {
-                        if let Err(why) = can_resize.hold().await {
-                            tracing::warn!(error = %why, "the Lease {CAN_RESIZE} cannot be held");
-                        }
-                    }
-                    Err(why) => tracing::warn!(why, "requests are not taken: a resize would stall"),
-                }
-            }
+            let able = leads && self.say_able(&mut can_resize).await;
+            self.metrics.standing(leads, able);
+            self.count();
             tokio::time::sleep(self.intervals.renew).await;
         }
     }
 
-    /// Whether a request that is taken now would be carried out (protocol §3).
-    async fn able(&self) -> Result<(), String> {
-        let since = |(key, began): (&Key, &tokio::time::Instant)| {
-            (began.elapsed() > self.intervals.stuck).then(|| key.to_string())
+    /// Renews the Lease that says so where a request that is taken now would be carried out
+    /// (protocol §3).
+    async fn say_able(&self, lease: &mut Lease) -> bool {
+        let able = match self.stuck() {
+            Some(why) => Err(why),
+            None => self.cluster.able(&self.parameters).await,
         };
-        let stuck = self.state().looking.iter().find_map(since);
-        if let Some(key) = stuck {
-            return Err(format!("looking at {key} does not end"));
+        if let Err(why) = able {
+            tracing::warn!(why, "requests are not taken: a resize would stall");
+            return false;
         }
-        self.cluster.able(&self.parameters).await
+        match lease.hold().await {
+            Ok(held) => held,
+            Err(why) => {
+                tracing::warn!(error = %why, "the Lease {CAN_RESIZE} cannot be held");
+                false
+            }
+        }
+    }
+
+    /// A look that does not end.
+    fn stuck(&self) -> Option<String> {
+        let state = self.state();
+        let mut looks = state.looking.iter();
+        let stuck = looks.find(|(_, began)| began.elapsed() > self.intervals.stuck);
+        stuck.map(|(key, _)| format!("looking at {key} does not end"))
+    }
+
+    fn count(&self) {
+        let state = self.state();
+        let live = state.records.values().filter(|known| known.phase.is_live());
+        self.metrics.count(
+            state.records.values().map(|known| known.phase.to_string()),
+            state.records.values().filter_map(|known| known.resting.clone()),
+            live.flat_map(|known| known.claims.iter().map(String::as_str)),
+        );
+        let old = |(key, since): &(&Key, &Instant)| {
+            !state.records.contains_key(key) && since.elapsed() >= UNANSWERED
+        };
+        self.metrics.unanswered(state.requests.iter().filter(old).count());
+        self.metrics.away(state.away.len());
     }
 
     async fn watch_records(self: Arc<Self>) {
@@ -218,9 +282,7 @@ impl Shared {
             match event {
                 Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) => {
                     let Some(key) = key(&record) else { continue };
-                    let phase = record.data.pointer("/status/phase").and_then(|p| p.as_str());
-                    let phase = phase.map_or(Phase::Requested, |text| Phase::from(text.to_owned()));
-                    self.state().records.insert(key.clone(), phase);
+                    self.state().records.insert(key.clone(), Known::of(&record.data));
                     self.wake(&key);
                 }
                 Ok(watcher::Event::Delete(record)) => {
@@ -240,7 +302,16 @@ impl Shared {
         while let Some(set) = sets.next().await {
             let Some(key) = key(&set) else { continue };
             let requested = set.annotations().contains_key(&format!("{PREFIX}resize-requested"));
-            if requested || self.state().records.contains_key(&key) {
+            let known = {
+                let mut state = self.state();
+                if requested && set.meta().deletion_timestamp.is_none() {
+                    state.requests.entry(key.clone()).or_insert_with(Instant::now);
+                } else {
+                    state.requests.remove(&key);
+                }
+                state.records.contains_key(&key)
+            };
+            if requested || known {
                 self.wake(&key);
             }
         }
@@ -298,6 +369,7 @@ impl Shared {
             key.clone(),
             self.parameters.clone(),
             self.intervals.back_off,
+            self.metrics.clone(),
         );
         let mut rest = Duration::ZERO;
         let mut failures = 0_u32;
@@ -338,10 +410,10 @@ impl Shared {
 
     /// Whether this instance looks at the set at all: whoever does not lead closes gaps only.
     fn concerns(&self, key: &Key, drive: &Drive) -> bool {
-        let phase = self.state().records.get(key).cloned();
-        *self.leads.borrow()
-            || drive.in_gap()
-            || matches!(phase, Some(Phase::Deleting | Phase::Creating | Phase::Unknown(_)))
+        let open = |known: &Known| {
+            matches!(known.phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_))
+        };
+        *self.leads.borrow() || drive.in_gap() || self.state().records.get(key).is_some_and(open)
     }
 
     /// The pause after this many failures.
@@ -367,7 +439,7 @@ impl Shared {
 
     async fn look(&self, key: &Key, drive: &mut Drive) -> Turn {
         let permit = self.looks.acquire().await;
-        self.state().looking.insert(key.clone(), tokio::time::Instant::now());
+        self.state().looking.insert(key.clone(), Instant::now());
         let turn = drive.turn(|drive, action| self.may(key, drive, action)).await;
         self.state().looking.remove(key);
         drop(permit);
@@ -406,6 +478,11 @@ impl Shared {
             Some(Phase::Fenced | Phase::Deleting | Phase::Creating | Phase::Adopting)
         );
         let mut state = self.state();
+        if drive.in_gap() {
+            state.away.insert(key.clone());
+        } else {
+            state.away.remove(key);
+        }
         if touched {
             state.touched.insert(key.clone());
         } else if phase != Some(&Phase::ClaimsGrown) {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::Key;
 use super::client::{Cluster, Outcome, Refusal};
 use super::record::Stored;
+use super::{Key, telemetry};
 use crate::facts::Fact;
 use crate::resize::observed::{DryRuns, Memory, Observed, Set};
 use crate::resize::record::Phase;
 use crate::resize::{Action, Parameters, step};
+use crate::telemetry::ResizeMetrics;
 
 /// What became of one turn.
 #[derive(Debug)]
@@ -41,7 +42,9 @@ pub(super) struct Drive {
     key: Key,
     parameters: Parameters,
     back_off: Duration,
+    metrics: ResizeMetrics,
     deleted: Option<String>,
+    away_since: Option<Instant>,
     create_refused: Option<String>,
     record_unwritable: bool,
     refused_claims: BTreeMap<String, (String, Instant)>,
@@ -61,13 +64,16 @@ impl Drive {
         key: Key,
         parameters: Parameters,
         back_off: Duration,
+        metrics: ResizeMetrics,
     ) -> Self {
         Self {
             cluster,
             key,
             parameters,
             back_off,
+            metrics,
             deleted: None,
+            away_since: None,
             create_refused: None,
             record_unwritable: false,
             refused_claims: BTreeMap::new(),
@@ -164,10 +170,19 @@ impl Drive {
 
     /// What the answer to a write teaches this process (see [`Memory`]).
     fn learn(&mut self, action: &Action, outcome: &Outcome) {
+        self.metrics.wrote(&telemetry::word(action), outcome.word());
         match (action, outcome) {
+            (Action::Create { .. }, Outcome::Committed(_)) => {
+                self.create_refused = None;
+                self.deleted = None;
+                if let Some(since) = self.away_since.take() {
+                    self.metrics.was_away(since.elapsed());
+                }
+            }
             (Action::Delete { uid, .. }, Outcome::Committed(_)) => {
                 self.deleted = Some(uid.clone());
                 self.away = true;
+                self.away_since = Some(Instant::now());
             }
             (Action::Create { .. }, Outcome::Rejected(refusal)) if is_refusal(refusal) => {
                 self.create_refused = Some(refusal.message.clone());
