@@ -173,8 +173,16 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             say("change the size where that writer takes it from, then ask again"),
         ],
         Reason::Infeasible => vec![
-            run("see the size that the driver refused", describe("pvc")),
-            run("end this resize, then ask for less", subject.resize("abort")),
+            run("end this resize", subject.resize("abort")),
+            run("see the capacity, and the size that the driver refused", describe("pvc")),
+            run(
+                "lower the claim to a size above its capacity, which Kubernetes allows",
+                subject.kubectl(&format!(
+                    "patch pvc {object} --type merge -p \
+                     '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"SIZE\"}}}}}}}}'"
+                )),
+            ),
+            run("ask for that size", subject.resize("apply --size SIZE")),
         ],
         Reason::ClassGone => {
             vec![say("create the class again with allowVolumeExpansion: true, then ask again")]
@@ -240,7 +248,11 @@ mod tests {
             }
         }
         let steps = steps(&Reason::Infeasible, &SUBJECT);
-        assert_eq!(steps[0].command.as_deref(), Some("kubectl -n prod describe pvc data-db-0"));
-        assert_eq!(steps[1].command.as_deref(), Some("stateward resize abort db -n prod"));
+        assert_eq!(steps[0].command.as_deref(), Some("stateward resize abort db -n prod"));
+        assert_eq!(steps[1].command.as_deref(), Some("kubectl -n prod describe pvc data-db-0"));
+        let patch = steps[2].command.as_deref().unwrap();
+        let json = patch.split('\'').nth(1).unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json.pointer("/spec/resources/requests/storage").unwrap(), "SIZE");
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use self::owner::OwnerField;
 pub use self::steps::{ByHand, PlannedStep, Touch};
-pub use self::text::{paint, render};
+pub use self::text::{paint, render, render_checks, render_owner};
 use super::advice;
 use super::gate::{self, Growth};
 use super::observed::{Claim, Memory, Observed, Set};

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{ByHand, CheckOutcome, Gate, Plan, PlannedCheck, PlannedStep, Verdict, claims_noun};
+use super::{
+    ByHand, CheckOutcome, Gate, OwnerField, Plan, PlannedCheck, PlannedStep, Verdict, claims_noun,
+};
 use crate::report::printable;
 use crate::rules::Step;
 
@@ -32,16 +34,7 @@ pub fn render(plan: &Plan, color: bool) -> String {
         .collect();
     out.heading(&format!("StatefulSet {}/{}: {}", plan.namespace, plan.name, sizes.join(", ")));
     if let Some(owner) = &plan.owner {
-        out.line(1, &format!("It belongs to {}, whose operator decides its size.", owner.owner));
-        if let Some(field) = owner.field {
-            out.line(1, &format!("The size is in {field} there:"));
-        }
-        if let Some(command) = &owner.command {
-            out.line(2, command);
-        }
-        if let Some(note) = owner.note {
-            out.line(1, &format!("As documented, {note}."));
-        }
+        out.owner(owner);
     }
     for (gate, heading) in [
         (Gate::Request, "Checks of the request"),
@@ -62,6 +55,25 @@ pub fn render(plan: &Plan, color: bool) -> String {
     out.consequences(plan);
     out.by_hand(&plan.steps);
     out.verdict(plan);
+    out.text
+}
+
+/// Some of a plan's checks as text, with what a person does about them.
+pub fn render_checks<'c>(
+    checks: impl IntoIterator<Item = &'c PlannedCheck>,
+    color: bool,
+) -> String {
+    let mut out = Text { text: String::new(), color };
+    for check in checks {
+        out.check(check);
+    }
+    out.text
+}
+
+/// Where a set's owner keeps its size, as text.
+pub fn render_owner(owner: &OwnerField) -> String {
+    let mut out = Text { text: String::new(), color: false };
+    out.owner(owner);
     out.text
 }
 
@@ -88,6 +100,19 @@ impl Text {
     fn section(&mut self, line: &str) {
         self.text.push('\n');
         self.heading(line);
+    }
+
+    fn owner(&mut self, owner: &OwnerField) {
+        self.line(1, &format!("It belongs to {}, whose operator decides its size.", owner.owner));
+        if let Some(field) = owner.field {
+            self.line(1, &format!("The size is in {field} there:"));
+        }
+        if let Some(command) = &owner.command {
+            self.line(2, command);
+        }
+        if let Some(note) = owner.note {
+            self.line(1, &format!("As documented, {note}."));
+        }
     }
 
     fn check(&mut self, check: &PlannedCheck) {
