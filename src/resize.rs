@@ -11,11 +11,13 @@
 //! here is exercised by the explorer in `tests/resize/`, over a model of a cluster.
 
 pub mod admission_policy;
+pub mod advice;
 pub mod body;
 pub mod crd;
 pub mod driver;
 pub mod gate;
 pub mod observed;
+pub mod plan;
 pub mod record;
 pub mod rights;
 pub mod step;
