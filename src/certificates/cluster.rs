@@ -79,9 +79,6 @@ enum UpkeepError {
 /// Why certificates in a cluster cannot be kept at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// no kubeconfig and no service account
-    #[error("no cluster: neither a kubeconfig nor a service account was found")]
-    Config(#[source] kube::config::InferConfigError),
     /// the connection cannot be set up
     #[error("cannot set up a connection to the API server")]
     Client(#[source] kube::Error),
@@ -109,17 +106,17 @@ struct Shown {
 }
 
 impl Upkeep {
-    /// Connects by the kubeconfig or the service account of this process. Nothing is asked yet.
+    /// Connects to the cluster. Nothing is asked yet.
     ///
     /// # Errors
-    /// No cluster, or credentials that cannot be read.
-    pub async fn new(
+    /// Credentials that cannot be read.
+    pub fn new(
+        config: kube::Config,
         options: Options,
         certificate: Arc<ServingCertificate>,
         metrics: Arc<Metrics>,
         health: Health,
     ) -> Result<Self, ClusterError> {
-        let config = kube::Config::infer().await.map_err(ClusterError::Config)?;
         let api = Api::new(config, &options.namespace, &options.secret, &options.configuration)
             .map_err(ClusterError::Client)?;
         health.set_trust_problem(Some("the API server was not asked for trust yet".to_owned()));

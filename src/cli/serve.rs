@@ -17,7 +17,7 @@ use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
 use crate::policy::{Policy, Resize};
 use crate::telemetry::{LogFormat, Metrics, log};
-use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
+use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
 
 pub use self::cluster::ClusterArgs;
 pub(super) use self::cluster::object_name;
@@ -55,7 +55,7 @@ pub struct Args {
     /// Where --dev keeps its certificates
     #[arg(long, value_name = "FOLDER", default_value = "certs/dev")]
     pub certs_dir: PathBuf,
-    /// Certificates in a cluster
+    /// The cluster
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Further name or address in a certificate that is made here; may be repeated
@@ -106,6 +106,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// where the plain port is
     pub health_address: SocketAddr,
+    /// what becomes of requests to grow, in one line
+    pub resize: String,
     /// the development certificates, with `--dev`
     pub dev: Option<DevCertificates>,
     /// when the serving certificate expires; nothing where there is none yet
@@ -123,17 +125,20 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     log::start(args.log_format, &args.log_level)?;
     let source = policy.source.clone();
-    let growth = if args.dev { Resize::Orchestrate } else { Resize::default() };
-    let judge = Arc::new(Judge::new(policy, growth, args.kubernetes_version));
+    let defaults = Defaults {
+        resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
+        own_namespace: Some(args.cluster.system_namespace.clone()),
+    };
+    let judge =
+        Judge::new(policy, defaults, args.kubernetes_version).with_facts(cluster::without(args));
+    let judge = Arc::new(judge);
     let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
     if let Some(file) = args.policy.clone() {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
     }
     serve(args, judge, metrics, health, |started| {
-        // No false green: what is recorded here is carried out by nobody.
-        let controller = "no controller runs here: requests to grow are recorded, not carried out";
-        super::print(&format!("policy    {source}\nresize    {controller}\n{started}\n"))?;
+        super::print(&format!("policy    {source}\n{started}\n"))?;
         Ok(())
     })?;
     Ok(Outcome::Clean)
@@ -142,7 +147,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 /// `print` is called once both ports are open.
 fn serve(
     args: &Args,
-    reviewer: Arc<dyn Reviewer>,
+    judge: Arc<Judge>,
     metrics: Arc<Metrics>,
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
@@ -167,14 +172,23 @@ fn serve(
     let served = runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        if let Some(options) = trust {
-            look_after(options, &certificate, &metrics, &health).await?;
+        let connection = cluster::connection(args).await?;
+        if let (Some(options), Some(connection)) = (trust, &connection) {
+            look_after(connection.clone(), options, &certificate, &metrics, &health)?;
         }
-        let server =
-            Server::bind(config, reviewer, Arc::clone(&certificate), metrics, health).await?;
+        let resize = match connection {
+            Some(connection) => {
+                let (facts, says) = cluster::facts(args, connection).await?;
+                judge.look_at(facts);
+                says
+            }
+            None => cluster::NO_CONTROLLER.to_owned(),
+        };
+        let server = Server::bind(config, judge, Arc::clone(&certificate), metrics, health).await?;
         print(&Started {
             address: server.local_addr(),
             health_address: server.health_local_addr(),
+            resize,
             dev,
             expires: certificate.expires(),
         })?;
@@ -187,14 +201,15 @@ fn serve(
 }
 
 /// Starts to keep certificates and trust, for as long as the process lives.
-async fn look_after(
+fn look_after(
+    config: kube::Config,
     options: Options,
     certificate: &Arc<ServingCertificate>,
     metrics: &Arc<Metrics>,
     health: &Health,
 ) -> anyhow::Result<()> {
     let upkeep =
-        Upkeep::new(options, Arc::clone(certificate), Arc::clone(metrics), health.clone()).await?;
+        Upkeep::new(config, options, Arc::clone(certificate), Arc::clone(metrics), health.clone())?;
     tokio::spawn(upkeep.run());
     Ok(())
 }
@@ -231,6 +246,7 @@ impl Args {
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = format!("https://{}", reachable(self.address));
+        writeln!(f, "resize    {}", self.resize)?;
         writeln!(f, "reviews   {base}/mutate and {base}/validate")?;
         let health = reachable(self.health_address);
         writeln!(f, "health    http://{health}/readyz, /livez and /metrics")?;

@@ -1,16 +1,35 @@
-//! Where `serve` finds a cluster that is to trust it.
+//! Where `serve` finds a cluster that it looks at, and that is to trust it.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::SignedDuration;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 
 use super::{Args, duration};
 use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
+use crate::facts::cluster::{self, CAN_RESIZE, ClusterFacts};
+use crate::facts::{Controller, Facts};
 
-/// Arguments of `serve --cluster-certs`.
+/// Arguments of `serve` about a cluster.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
+    /// Look at the cluster of this kubeconfig; in a pod, at its own cluster without it
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
+    /// The namespace of the controller, which is never judged
+    #[arg(
+        long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward",
+        value_parser = object_name
+    )]
+    pub system_namespace: String,
     /// Make certificates in a cluster, and put their authority into the webhook configurations
     #[arg(long, requires = "service", conflicts_with_all = ["dev", "tls_cert"])]
     pub cluster_certs: bool,
@@ -37,6 +56,79 @@ pub struct ClusterArgs {
 /// The name of an object.
 pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
     if is_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
+}
+
+/// What is said where no cluster is looked at.
+pub(super) const NO_CONTROLLER: &str =
+    "no controller runs here: requests to grow are recorded, not carried out";
+
+/// How long a connection to the API server may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// What is known where no cluster is looked at. `--dev` shows what would be done, and says that
+/// nobody does it; anywhere else nothing is accepted in the name of nobody.
+pub(super) fn without(args: &Args) -> Facts {
+    let why = "this webhook looks at no cluster (serve --kubeconfig)";
+    let controller =
+        if args.dev { Controller::NotLooked } else { Controller::Absent(Arc::from(why)) };
+    Facts { controller, ..Facts::none() }
+}
+
+/// The cluster to look at: that of `--kubeconfig`, else the one this process runs in.
+///
+/// # Errors
+/// A kubeconfig that cannot be read; with `--cluster-certs`, no cluster.
+pub(super) async fn connection(args: &Args) -> anyhow::Result<Option<Config>> {
+    let cluster = &args.cluster;
+    let mut config = if let Some(file) = &cluster.kubeconfig {
+        let name = file.display();
+        let read = Kubeconfig::read_from(file)
+            .with_context(|| format!("cannot read kubeconfig {name}"))?;
+        let options =
+            KubeConfigOptions { context: cluster.context.clone(), ..KubeConfigOptions::default() };
+        Config::from_custom_kubeconfig(read, &options)
+            .await
+            .with_context(|| format!("kubeconfig {name} leads to no cluster"))?
+    } else if cluster.cluster_certs {
+        let missing = "no cluster: neither a kubeconfig nor a service account was found";
+        Config::infer().await.context(missing)?
+    } else if !args.dev && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        match Config::incluster() {
+            Ok(config) => config,
+            // Certificates from files need no account in the cluster.
+            Err(error) => {
+                tracing::warn!(%error, "cannot look at the cluster of this pod");
+                return Ok(None);
+            }
+        }
+    } else {
+        return Ok(None);
+    };
+    config.connect_timeout = Some(CONNECT);
+    Ok(Some(config))
+}
+
+/// Starts to look at the cluster; says what becomes of requests to grow.
+///
+/// # Errors
+/// A connection that cannot be set up.
+pub(super) async fn facts(args: &Args, config: Config) -> anyhow::Result<(ClusterFacts, String)> {
+    let namespace = &args.cluster.system_namespace;
+    let url = config.cluster_url.to_string();
+    let client = Client::try_from(config).context("cannot set up a connection to the cluster")?;
+    let mut options = cluster::Options::new(namespace);
+    // A controller of this process writes as the very user that this process is.
+    if args.dev {
+        match tokio::time::timeout(CONNECT, cluster::own_user(&client)).await {
+            Ok(Ok(user)) => options.own_user = user,
+            Ok(Err(error)) => tracing::warn!(%error, "the cluster does not say who this is"),
+            Err(_) => tracing::warn!(url, "the cluster does not answer"),
+        }
+    }
+    let says = format!(
+        "requests to grow are accepted while Lease {namespace}/{CAN_RESIZE} of {url} is renewed"
+    );
+    Ok((ClusterFacts::start(&client, &options), says))
 }
 
 /// What certificates in a cluster are made of, if that was asked for.
