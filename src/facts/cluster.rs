@@ -159,7 +159,7 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     /// All objects of a kind that is known at compile time.
-    fn all<K, T>(&mut self, reduce: fn(K) -> Reduced<T>, slot: fn(&mut State) -> &mut Slot<T>)
+    fn all<K, T>(&mut self, reduce: fn(&K) -> Reduced<T>, slot: fn(&mut State) -> &mut Slot<T>)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         T: Clone + Send + Sync + 'static,
@@ -170,7 +170,7 @@ impl Follow<'_> {
     fn kind<K, T>(
         &mut self,
         api: Api<K>,
-        reduce: fn(K) -> Reduced<T>,
+        reduce: fn(&K) -> Reduced<T>,
         slot: fn(&mut State) -> &mut Slot<T>,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
