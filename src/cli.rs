@@ -3,15 +3,19 @@
 pub mod certs;
 pub mod check;
 pub mod completions;
+pub mod controller;
 pub mod explain;
 pub mod man;
 pub mod manifests;
 pub mod output;
 pub mod policy;
 pub mod probe;
+mod registered;
+pub mod resize;
 pub mod review;
 pub mod rules;
 pub mod serve;
+pub mod status;
 
 use std::io::{self, Write as _};
 
@@ -56,16 +60,25 @@ pub enum Command {
     /// /metrics on a plain port. Certificates and policy are read again when they change. SIGTERM
     /// makes it unready, drains it and ends it with exit code 0.
     Serve(Box<serve::Args>),
+    /// Run the resize controller.
+    ///
+    /// Grows the claims of sets that ask for it, then re-creates each set around its running pods
+    /// so that its template says the same. Leads by a Lease; several instances are safe. SIGTERM
+    /// closes what is open and ends it with exit code 0.
+    Controller(controller::Args),
+    /// Grow the volumes of a set, and look at how far that is
+    Resize(resize::Args),
     /// List the rules
     Rules(rules::Args),
     /// Explain one rule: why, examples, way out
     Explain(explain::Args),
     /// The policy file: its schema, and whether one is right
     Policy(policy::Args),
-    /// Print the webhook configurations for kubectl apply.
+    /// Print what the cluster has to know, for kubectl apply.
     ///
-    /// A MutatingWebhookConfiguration, which sees each edit before Kubernetes validates it, and a
-    /// ValidatingWebhookConfiguration, which sees what survives.
+    /// With --url or --service a MutatingWebhookConfiguration, which sees each edit before
+    /// Kubernetes validates it, and a ValidatingWebhookConfiguration, which sees what survives.
+    /// With --crds what resizes need, with --rights the service accounts and their rights.
     Manifests(manifests::Args),
     /// Make certificates for development.
     ///
@@ -77,6 +90,11 @@ pub enum Command {
     /// Reads both webhook configurations, connects where they point, trusts what they trust, and
     /// sends a review. Exit code 1 says which webhook does not answer, and why.
     Probe(probe::Args),
+    /// Say whether a cluster is guarded, and why not.
+    ///
+    /// Sends a canary through the API server, a dry run that both webhooks refuse, and looks when
+    /// authority and certificate expire. Exit code: 0 guarded, 1 not, 2 cannot say.
+    Status(status::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -128,12 +146,15 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Check(args) => check::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Controller(args) => controller::run(&args),
+        Command::Resize(args) => resize::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -2,6 +2,7 @@
 //!
 //! Each format is one pure function from a [`Report`] and its [`Sources`] to text.
 
+pub mod checkout;
 pub mod format;
 pub mod github;
 pub mod json;
@@ -15,6 +16,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use self::checkout::Checkout;
 pub use self::format::{Format, Options, Output, RenderError, render};
 pub use self::sources::Sources;
 use crate::rules::Step;
@@ -393,7 +395,7 @@ impl fmt::Display for Summary {
 
 /// `text` without what would steer a terminal: it comes from manifests that anybody may have
 /// written. Line ends stay.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let lines: Vec<String> =
         text.split('\n').map(annotate_snippets::normalize_untrusted_str).collect();
     lines.join("\n").replace(|c: char| c.is_control() && c != '\n', "�")

@@ -12,9 +12,10 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::certificates::cluster::{Options, Upkeep};
+use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
+use crate::cluster::NamespaceWatch;
 use crate::policy::{Policy, Resize};
 use crate::telemetry::{LogFormat, Metrics, log};
 use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
@@ -125,14 +126,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     log::start(args.log_format, &args.log_level)?;
     let source = policy.source.clone();
+    let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
     let defaults = Defaults {
         resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
         own_namespace: Some(args.cluster.system_namespace.clone()),
     };
-    let judge =
-        Judge::new(policy, defaults, args.kubernetes_version).with_facts(cluster::without(args));
+    let judge = Judge::new(policy, defaults, args.kubernetes_version)
+        .with_facts(cluster::without(args))
+        .with_break_glass(health.break_glass().clone())
+        .with_metrics(Arc::clone(&metrics));
     let judge = Arc::new(judge);
-    let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
     if let Some(file) = args.policy.clone() {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
@@ -172,13 +175,24 @@ fn serve(
     let served = runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        let connection = cluster::connection(args).await?;
-        if let (Some(options), Some(connection)) = (trust, &connection) {
-            look_after(connection.clone(), options, &certificate, &metrics, &health)?;
+        let client = cluster::client(args).await?;
+        if let (Some(service), Some(client)) = (&args.cluster.service, &client) {
+            let (metrics, health) = (Arc::clone(&metrics), health.clone());
+            if let Some(options) = trust {
+                let (client, certificate) = (client.clone(), Arc::clone(&certificate));
+                let (metrics, health) = (Arc::clone(&metrics), health.clone());
+                tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
+            }
+            let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
+            if let Some(canary) = args.cluster.canary(client, &metrics) {
+                tokio::spawn(canary.run());
+            }
+            let watch = NamespaceWatch::new(client.clone(), namespace, switch, metrics);
+            tokio::spawn(watch.run());
         }
-        let resize = match connection {
-            Some(connection) => {
-                let (facts, says) = cluster::facts(args, connection).await?;
+        let resize = match client {
+            Some(client) => {
+                let (facts, says) = cluster::facts(args, &client).await;
                 judge.look_at(facts);
                 says
             }
@@ -198,20 +212,6 @@ fn serve(
     // A review that never ends must not keep the process.
     runtime.shutdown_background();
     served
-}
-
-/// Starts to keep certificates and trust, for as long as the process lives.
-fn look_after(
-    config: kube::Config,
-    options: Options,
-    certificate: &Arc<ServingCertificate>,
-    metrics: &Arc<Metrics>,
-    health: &Health,
-) -> anyhow::Result<()> {
-    let upkeep =
-        Upkeep::new(config, options, Arc::clone(certificate), Arc::clone(metrics), health.clone())?;
-    tokio::spawn(upkeep.run());
-    Ok(())
 }
 
 impl Args {

@@ -17,13 +17,12 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::GroupVersionKind;
 use kube::runtime::watcher;
 use kube::{Client, Resource};
@@ -137,16 +136,6 @@ impl Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot").field("late", &self.late).finish_non_exhaustive()
     }
-}
-
-/// Who this client is to the API server.
-///
-/// # Errors
-/// No answer, or a refusal.
-pub async fn own_user(client: &Client) -> Result<Option<String>, kube::Error> {
-    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let answer = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    Ok(answer.status.and_then(|status| status.user_info).and_then(|user| user.username))
 }
 
 /// Starts watches.

@@ -196,7 +196,7 @@ pub fn claims_grown(view: &View<'_>, set: &Set) -> Vec<Check> {
     checks
 }
 
-/// Whether the set may be touched at all (protocol §5).
+/// Whether the set may be touched at all (protocol §5), as far as reading tells.
 pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
     let observed = view.observed;
     let mut checks = vec![
@@ -262,7 +262,6 @@ pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
         Outcome::Waiting(Reason::RecentCreate),
         "",
     ));
-    checks.extend(dry_runs(&observed.dry_runs));
     checks
 }
 
@@ -326,7 +325,8 @@ fn owned(owner: Option<&(String, bool)>, set: &Set) -> bool {
     owner.is_some_and(|(uid, _)| *uid == set.uid)
 }
 
-fn dry_runs(answers: &Fact<super::observed::DryRuns>) -> Vec<Check> {
+/// What dry runs say to a re-creation (protocol §5); they are asked for when all else is well.
+pub fn dry_runs(answers: &Fact<super::observed::DryRuns>) -> Vec<Check> {
     let names = [
         "a dry run of the orphan delete is accepted",
         "a dry run of the re-creation is accepted",

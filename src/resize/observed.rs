@@ -50,6 +50,7 @@ pub struct Namespace {
 
 /// What is read of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
 pub struct Set {
     /// `metadata.uid`
     pub uid: String,

@@ -7,12 +7,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How many results are kept.
 pub const RESULTS: usize = 5;
 /// The finalizer that a record carries while its set is fenced or away.
 pub const FINALIZER: &str = "stateward.dev/resize";
+
+/// What a size looks like; what the decimals come to is judged when it is acted on.
+const QUANTITY: &str = r"^[0-9]+(\.[0-9]*)?(m|k|[KMGTPE]i|[MGTPE]|[eE][+-]?[0-9]+)?$";
 
 /// Declares words that are written into the record; words of other versions are legal.
 macro_rules! words {
@@ -51,6 +55,21 @@ macro_rules! words {
         impl From<$name> for String {
             fn from(word: $name) -> Self {
                 word.as_str().to_owned()
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            /// Any text: the API server must not refuse a word of another version.
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string"})
             }
         }
 
@@ -207,12 +226,16 @@ pub enum Policy {
 }
 
 /// `spec.persistentVolumeClaimRetentionPolicy`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
     /// when the set is deleted
+    #[schemars(with = "String")]
     pub when_deleted: Policy,
     /// when the set is scaled down
+    #[schemars(with = "String")]
     pub when_scaled: Policy,
 }
 
@@ -239,7 +262,9 @@ pub struct Record {
 }
 
 /// What is asked. The controller never writes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
     /// claim template → size
@@ -250,6 +275,7 @@ pub struct Spec {
     pub paused: bool,
     /// where to rest: `ClaimsGrown` grows claims and leaves the set alone
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["ClaimsGrown"]))]
     pub hold: Option<Phase>,
     /// the generation that is to end
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,14 +286,19 @@ pub struct Spec {
 }
 
 /// The size asked of one claim template.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Target {
     /// as written
+    #[schemars(regex(pattern = QUANTITY))]
     pub storage: String,
 }
 
 /// What was done. Only the controller writes it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// how far it is
@@ -323,7 +354,9 @@ impl Default for Status {
 }
 
 /// Why a resize rests.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Standing {
     /// what kind of rest it is
     pub word: Word,
@@ -347,7 +380,9 @@ words! {
 }
 
 /// Which request is carried out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Acting {
     /// counts the requests that this record carried out; part of a claim's `resize-id`
@@ -364,7 +399,9 @@ pub struct Acting {
 }
 
 /// What the fence and the gap must remember.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// the UID of the set that is replaced
@@ -406,7 +443,9 @@ pub struct Attempt {
 }
 
 /// A ControllerRevision by name and UID.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct RevisionName {
     /// its name
     pub name: String,
@@ -415,7 +454,9 @@ pub struct RevisionName {
 }
 
 /// One claim of a resize.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Row {
     /// the claim's name
     pub name: String,
@@ -429,7 +470,9 @@ pub struct Row {
 }
 
 /// How a request ended.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Ended {
     /// the phase it ended in
@@ -443,7 +486,9 @@ pub struct Ended {
 }
 
 /// A condition as Kubernetes tools read it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// `Ready`, `Reconciling`, `Stalled` or `Complete`
@@ -562,10 +607,10 @@ mod tests {
             ..Status::default()
         };
         status.refresh_conditions(1, Timestamp::UNIX_EPOCH);
-        let states: Vec<_> =
+        let conditions: Vec<_> =
             status.conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str())).collect();
         assert_eq!(
-            states,
+            conditions,
             [
                 ("Ready", "False"),
                 ("Reconciling", "False"),

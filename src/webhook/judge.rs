@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::{BadReview, Endpoint, Failure, Health, Reviewer};
+use super::{BadReview, BreakGlass, Endpoint, Failure, Health, Reviewer};
 use crate::change::KubernetesVersion;
 use crate::decide::{Grounds, Stage};
 use crate::facts::Facts;
 use crate::facts::cluster::ClusterFacts;
-use crate::policy::{Policy, PolicyError, Resize};
+use crate::policy::{Mode, Policy, PolicyError, Resize};
 use crate::review::{self, Answer, MalformedReview};
 use crate::telemetry::Metrics;
 
@@ -64,6 +64,8 @@ pub struct Judge {
     cluster: OnceLock<ClusterFacts>,
     defaults: Defaults,
     kubernetes: KubernetesVersion,
+    break_glass: BreakGlass,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Judge {
@@ -75,6 +77,8 @@ impl Judge {
             cluster: OnceLock::new(),
             defaults,
             kubernetes,
+            break_glass: BreakGlass::new(),
+            metrics: None,
         }
     }
 
@@ -89,6 +93,21 @@ impl Judge {
     /// cluster counts.
     pub fn look_at(&self, cluster: ClusterFacts) {
         let _ = self.cluster.set(cluster);
+    }
+
+    /// Counts how long the parts of a review take, and what the policy is.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        metrics.audit_mode(self.policy.load().mode == Mode::Audit);
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// Allows everything while `break_glass` says so.
+    #[must_use]
+    pub fn with_break_glass(mut self, break_glass: BreakGlass) -> Self {
+        self.break_glass = break_glass;
+        self
     }
 
     /// The policy in force.
@@ -119,6 +138,7 @@ impl Judge {
                 last = now;
                 match parse(&file, read) {
                     Ok(policy) => {
+                        metrics.audit_mode(policy.mode == Mode::Audit);
                         self.policy.store(Arc::new(self.defaults.fill(policy)));
                         metrics.policy_reloaded(true);
                         health.set_policy_problem(None);
@@ -160,6 +180,9 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
 
 impl Reviewer for Judge {
     fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
+        if let Some(until) = self.break_glass.until() {
+            return review::disabled(body, until).map_err(BadReview::from);
+        }
         let stage = match endpoint {
             Endpoint::Mutate => Stage::Mutating,
             Endpoint::Validate => Stage::Validating,
@@ -172,10 +195,21 @@ impl Reviewer for Judge {
             kubernetes: self.kubernetes,
             now: Timestamp::now(),
         };
-        review::answer(stage, body, &grounds).map_err(BadReview::from)
+        let start = Instant::now();
+        let decoded = review::Decoded::read(body, &grounds)?;
+        let middle = Instant::now();
+        let answer = decoded.answer(stage, &grounds);
+        if let Some(metrics) = &self.metrics {
+            metrics.phase_took("decode", middle.duration_since(start));
+            metrics.phase_took("decide", middle.elapsed());
+        }
+        Ok(answer)
     }
 
     fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+        if let Some(until) = self.break_glass.until() {
+            return review::disabled(body, until).map_err(BadReview::from);
+        }
         review::failed(body, failure.describe(), &self.policy.load()).map_err(BadReview::from)
     }
 }

@@ -60,6 +60,11 @@ impl Shutdown {
         Ok(())
     }
 
+    /// Waits until the shutdown has begun.
+    pub async fn begun(&self) {
+        self.reached(Stage::Leaving).await;
+    }
+
     pub(super) fn stage(&self) -> Stage {
         *self.stage.borrow()
     }

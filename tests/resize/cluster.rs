@@ -9,7 +9,7 @@ use crate::world::{
 
 /// The answer to a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     Committed,
     /// a precondition or a tested value failed, or the object is not there
     Rejected,
@@ -18,13 +18,13 @@ pub enum Answer {
 }
 
 /// Whether an action reaches the API server at all.
-pub fn is_write(action: &Action) -> bool {
+pub(crate) fn is_write(action: &Action) -> bool {
     !matches!(action, Action::Wait { .. } | Action::Refresh | Action::DryRun)
 }
 
 /// The API server's answer to a write; `record_fresh` says whether the record's resourceVersion
 /// that was read is still its own.
-pub fn apply(world: &mut World, action: &Action, record_fresh: bool) -> Answer {
+pub(crate) fn apply(world: &mut World, action: &Action, record_fresh: bool) -> Answer {
     match apply_if_possible(world, action, record_fresh) {
         Some(answer) => answer,
         None => Answer::Rejected,
@@ -181,7 +181,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
 }
 
 /// What the answer teaches the controller that sent the write.
-pub fn learn(memory: &mut ControllerM, action: &Action, answer: Answer) {
+pub(crate) fn learn(memory: &mut ControllerM, action: &Action, answer: Answer) {
     match (action, answer) {
         (Action::Delete { uid, .. }, Answer::Committed) => memory.deleted = Some(uid_of(uid)),
         (Action::Create { .. }, Answer::Refused) => memory.refused = true,
@@ -196,7 +196,7 @@ pub fn learn(memory: &mut ControllerM, action: &Action, answer: Answer) {
 
 /// One step of the garbage collector: orphan one dependent, take the finalizer off, or delete one
 /// object whose owner is gone.
-pub fn garbage_collector(world: &World) -> Option<(&'static str, World)> {
+pub(crate) fn garbage_collector(world: &World) -> Option<(&'static str, World)> {
     let mut next = world.clone();
     if let Some(set) = world.set.as_ref().filter(|set| set.terminating && set.orphan) {
         let owner = Some(set.uid);
@@ -248,7 +248,7 @@ pub fn garbage_collector(world: &World) -> Option<(&'static str, World)> {
 }
 
 /// The StatefulSet controller begins a sync: it reads the set, and works from that.
-pub fn sync_begins(world: &World) -> Option<World> {
+pub(crate) fn sync_begins(world: &World) -> Option<World> {
     let set = world.set.as_ref().filter(|set| world.sync.is_none() && !set.terminating)?;
     let mut next = world.clone();
     next.sync = Some(Sync {
@@ -266,7 +266,7 @@ pub fn sync_begins(world: &World) -> Option<World> {
 
 /// The StatefulSet controller ends a sync. What it creates or stamps follows what it read; only
 /// adoption asks anew whether the set is still there.
-pub fn sync_ends(world: &World) -> Option<World> {
+pub(crate) fn sync_ends(world: &World) -> Option<World> {
     let sync = world.sync.clone()?;
     let mut next = world.clone();
     next.sync = None;
@@ -344,7 +344,7 @@ pub fn sync_ends(world: &World) -> Option<World> {
 }
 
 /// The resizer works on one claim.
-pub fn resizer(world: &World) -> Option<World> {
+pub(crate) fn resizer(world: &World) -> Option<World> {
     let ordinal = world.claims.iter().position(|claim| {
         claim.as_ref().is_some_and(|claim| {
             claim.capacity < claim.request && !claim.pending && !claim.infeasible

@@ -4,7 +4,8 @@
 use crate::world::{ControllerM, Gone, Last, SetM, Stale, World};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Fault {
+#[expect(dead_code, reason = "slices with people in them follow")]
+pub(crate) enum Fault {
     /// a controller ends and starts anew
     Crash,
     /// the write commits, the response does not arrive
@@ -56,7 +57,7 @@ pub enum Fault {
 }
 
 /// What a fault of people or cluster makes of a world; none where it cannot happen.
-pub fn strike(world: &World, fault: Fault) -> Option<World> {
+pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
     let mut next = world.clone();
     next.faults = world.faults.checked_sub(1)?;
     match fault {
@@ -202,7 +203,7 @@ fn live(world: &mut World) -> Option<&mut SetM> {
 }
 
 /// What puts a fault right.
-pub fn heal(world: &World) -> Vec<(&'static str, World)> {
+pub(crate) fn heal(world: &World) -> Vec<(&'static str, World)> {
     let mut healed = Vec::new();
     if world.stale.is_some() {
         healed.push(("caches catch up", World { stale: None, ..world.clone() }));

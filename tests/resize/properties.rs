@@ -6,7 +6,7 @@ use stateward::resize::record::{Phase, Word};
 use crate::world::{Gone, World};
 
 /// What must hold in every state.
-pub fn of_state(world: &World) -> Result<(), String> {
+pub(crate) fn of_state(world: &World) -> Result<(), String> {
     let claim_lost = world.claims.iter().flatten().any(|claim| claim.terminating);
     if claim_lost && !world.doomed {
         return Err("a claim is being deleted, and nobody asked for it".into());
@@ -36,7 +36,7 @@ pub fn of_state(world: &World) -> Result<(), String> {
 }
 
 /// What must hold when a write of ours commits, `before` being the world it met.
-pub fn of_write(before: &World, action: &Action, after: &World) -> Result<(), String> {
+pub(crate) fn of_write(before: &World, action: &Action, after: &World) -> Result<(), String> {
     for (was, is) in before.claims.iter().zip(&after.claims) {
         if let (Some(was), Some(is)) = (was, is)
             && is.request < was.request
@@ -133,7 +133,7 @@ fn complete(world: &World) -> Result<(), String> {
 }
 
 /// What must hold when the control plane acts.
-pub fn of_environment(before: &World, label: &str, after: &World) -> Result<(), String> {
+pub(crate) fn of_environment(before: &World, label: &str, after: &World) -> Result<(), String> {
     let pods = |world: &World| world.pods.iter().flatten().count();
     if label == "sync ends" && pods(after) < pods(before) && !before.edited {
         return Err("the StatefulSet controller restarts a pod that nobody edited".into());
@@ -142,7 +142,7 @@ pub fn of_environment(before: &World, label: &str, after: &World) -> Result<(), 
 }
 
 /// Whether nothing is left to do: what every world must come to once faults end.
-pub fn settled(world: &World) -> Result<(), String> {
+pub(crate) fn settled(world: &World) -> Result<(), String> {
     let set_away = world.set.as_ref().is_none_or(|set| set.terminating);
     let Some(record) = &world.record else {
         return if set_away && world.gone == Gone::Us {

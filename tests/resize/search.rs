@@ -13,7 +13,7 @@ use crate::properties;
 use crate::world::{Hashed, InFlight, NOW, World, parameters};
 
 /// What is explored.
-pub struct Slice {
+pub(crate) struct Slice {
     pub name: &'static str,
     pub starts: Vec<World>,
     pub faults: &'static [Fault],
@@ -21,7 +21,7 @@ pub struct Slice {
 
 /// How often each thing happened.
 #[derive(Default)]
-pub struct Counts(pub BTreeMap<String, u64>);
+pub(crate) struct Counts(pub BTreeMap<String, u64>);
 
 impl Counts {
     fn add(&mut self, kind: &str, name: impl std::fmt::Display) {
@@ -30,7 +30,7 @@ impl Counts {
 }
 
 /// What a slice came to.
-pub struct Explored {
+pub(crate) struct Explored {
     pub states: usize,
     pub edges: usize,
     pub components: usize,
@@ -47,7 +47,7 @@ struct Next {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Label {
+pub(crate) enum Label {
     Controller(u8),
     Environment(&'static str),
     Arrives(u8),
@@ -56,7 +56,7 @@ pub enum Label {
 }
 
 /// The decision of one controller: what caches say first, and fresh reads where it asks for them.
-pub fn decide(world: &World, controller: usize) -> Action {
+pub(crate) fn decide(world: &World, controller: usize) -> Action {
     let memory = &world.controllers[controller];
     let record = world.read_record();
     let parameters = parameters();
@@ -192,7 +192,7 @@ fn faulty_write(
     Some(next)
 }
 
-pub fn action_name(action: &Action) -> String {
+pub(crate) fn action_name(action: &Action) -> String {
     let text = format!("{action:?}");
     text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
 }
@@ -207,7 +207,7 @@ fn label_name(label: Label) -> String {
 }
 
 /// Visits every state of a slice; panics with the shortest trace to the first violation.
-pub fn explore(slice: &Slice) -> Explored {
+pub(crate) fn explore(slice: &Slice) -> Explored {
     let began = Instant::now();
     let mut counts = Counts::default();
     let mut states: Vec<Arc<World>> = Vec::new();
@@ -238,17 +238,14 @@ pub fn explore(slice: &Slice) -> Explored {
         let mut free = Vec::new();
         for next in successors {
             all_edges += 1;
-            let to = match known.get(&next.world) {
-                Some(to) => *to,
-                None => {
-                    let to = states.len() as u32;
-                    let world = Arc::new(next.world);
-                    known.insert(world.clone(), to);
-                    states.push(world);
-                    parents.push((at as u32, next.label));
-                    to
-                }
-            };
+            let to = known.get(&next.world).copied().unwrap_or_else(|| {
+                let to = states.len() as u32;
+                let world = Arc::new(next.world);
+                known.insert(world.clone(), to);
+                states.push(world);
+                parents.push((at as u32, next.label));
+                to
+            });
             if next.free {
                 free.push((to, next.label));
             }
@@ -410,17 +407,17 @@ fn components(edges: &[Vec<(u32, Label)>]) -> Vec<Vec<u32>> {
 }
 
 /// A world that is played by hand.
-pub struct Play {
+pub(crate) struct Play {
     pub world: World,
 }
 
 impl Play {
-    pub fn new(world: World) -> Self {
+    pub(crate) fn new(world: World) -> Self {
         Self { world }
     }
 
     /// Lets one thing happen; panics where it cannot, or where it breaks a property.
-    pub fn happens(&mut self, label: Label) {
+    pub(crate) fn happens(&mut self, label: Label) {
         let all = match label {
             Label::Fault(fault) | Label::FaultOf(_, fault) => vec![fault],
             _ => Vec::new(),

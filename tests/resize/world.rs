@@ -18,19 +18,20 @@ use stateward::resize::record::{
 use stateward::resize::{Action, Parameters};
 
 /// The time of every decision: instead of it, what is remembered grows older.
-pub static NOW: LazyLock<Timestamp> = LazyLock::new(|| Timestamp::from_second(1_000_000).unwrap());
+pub(crate) static NOW: LazyLock<Timestamp> =
+    LazyLock::new(|| Timestamp::from_second(1_000_000).unwrap());
 /// One tick of the clock, and the unit of every bound.
 const TICK: i64 = 60;
 /// Older than this is for ever.
 const OLDEST: i64 = 4 * TICK;
 /// Sizes by index.
-pub const SIZES: [&str; 3] = ["10Gi", "20Gi", "30Gi"];
+pub(crate) const SIZES: [&str; 3] = ["10Gi", "20Gi", "30Gi"];
 static QUANTITIES: LazyLock<[Quantity; 3]> = LazyLock::new(|| SIZES.map(|s| s.parse().unwrap()));
 
 /// Ordinals 0 and 1 may be run; the claim of ordinal 2 is a leftover.
-pub const ORDINALS: usize = 3;
+pub(crate) const ORDINALS: usize = 3;
 
-pub fn parameters() -> Parameters {
+pub(crate) fn parameters() -> Parameters {
     let ticks = |n: i64| SignedDuration::from_secs(n * TICK);
     Parameters {
         just_changed: ticks(1),
@@ -47,7 +48,7 @@ pub fn parameters() -> Parameters {
 
 /// A fast hash of small keys; equality is always compared in full.
 #[derive(Default)]
-pub struct Fold(u64);
+pub(crate) struct Fold(u64);
 
 impl Hasher for Fold {
     fn finish(&self) -> u64 {
@@ -77,7 +78,7 @@ impl Hasher for Fold {
     }
 }
 
-pub type Hashed<K, V> = HashMap<K, V, BuildHasherDefault<Fold>>;
+pub(crate) type Hashed<K, V> = HashMap<K, V, BuildHasherDefault<Fold>>;
 
 /// Values that states share: a state holds their number.
 struct Interned<T>(Vec<T>, Hashed<T, u32>);
@@ -101,11 +102,11 @@ thread_local! {
 
 /// A status of the record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct StatusId(u32);
+pub(crate) struct StatusId(u32);
 
 impl StatusId {
     /// Conditions are dropped: no decision may read them, and here none can.
-    pub fn of(mut status: Status) -> Self {
+    pub(crate) fn of(mut status: Status) -> Self {
         status.conditions.clear();
         for at in times(&mut status) {
             let age = NOW.duration_since(*at).as_secs().min(OLDEST);
@@ -114,11 +115,11 @@ impl StatusId {
         Self(STATUSES.with_borrow_mut(|all| all.number(status)))
     }
 
-    pub fn get(self) -> Status {
+    pub(crate) fn get(self) -> Status {
         STATUSES.with_borrow(|all| all.0[self.0 as usize].clone())
     }
 
-    pub fn read<R>(self, read: impl FnOnce(&Status) -> R) -> R {
+    pub(crate) fn read<R>(self, read: impl FnOnce(&Status) -> R) -> R {
         STATUSES.with_borrow(|all| read(&all.0[self.0 as usize]))
     }
 
@@ -157,19 +158,19 @@ fn times(status: &mut Status) -> Vec<&mut Timestamp> {
 
 /// A write that was sent and has not arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     action: u32,
     /// the record has not changed since
     pub record_fresh: bool,
 }
 
 impl InFlight {
-    pub fn new(action: Action) -> Self {
+    pub(crate) fn new(action: Action) -> Self {
         let action = ACTIONS.with_borrow_mut(|all| all.number(action));
         Self { action, record_fresh: true }
     }
 
-    pub fn action(self) -> Action {
+    pub(crate) fn action(self) -> Action {
         ACTIONS.with_borrow(|all| all.0[self.action as usize].clone())
     }
 
@@ -187,7 +188,7 @@ impl InFlight {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
-pub struct SetM {
+pub(crate) struct SetM {
     pub uid: u8,
     /// the index of its template's size
     pub size: u8,
@@ -210,7 +211,7 @@ pub struct SetM {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct PodM {
+pub(crate) struct PodM {
     pub uid: u8,
     pub owner: Option<u8>,
     pub revision: u8,
@@ -220,7 +221,7 @@ pub struct PodM {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
-pub struct ClaimM {
+pub(crate) struct ClaimM {
     pub request: u8,
     pub capacity: u8,
     pub pending: bool,
@@ -234,15 +235,14 @@ pub struct ClaimM {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct RevisionM {
+pub(crate) struct RevisionM {
     pub uid: u8,
     pub owner: Option<u8>,
     pub young: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
-pub struct RecordM {
+pub(crate) struct RecordM {
     pub generation: u8,
     pub finalizer: bool,
     pub deleting: bool,
@@ -254,7 +254,7 @@ pub struct RecordM {
 
 /// What one running controller remembers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct ControllerM {
+pub(crate) struct ControllerM {
     pub deleted: Option<u8>,
     pub refused: bool,
     pub dry: bool,
@@ -262,7 +262,7 @@ pub struct ControllerM {
 
 /// The StatefulSet controller in the middle of a sync: the set as it read it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Sync {
+pub(crate) struct Sync {
     pub uid: u8,
     pub delete: bool,
     pub frozen: bool,
@@ -273,7 +273,7 @@ pub struct Sync {
 
 /// Why a set is not there, or going.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Gone {
+pub(crate) enum Gone {
     Present,
     Us,
     PersonOrphan,
@@ -282,14 +282,14 @@ pub enum Gone {
 
 /// What a person or the DELETE last left of the set: what must come back.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Last {
+pub(crate) struct Last {
     pub size: u8,
     pub revision: u8,
 }
 
 /// Lists that were read long ago.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Stale {
+pub(crate) struct Stale {
     pub pods: [Option<PodM>; ORDINALS],
     pub claims: [Option<ClaimM>; ORDINALS],
     pub revisions: [Option<RevisionM>; 2],
@@ -298,7 +298,7 @@ pub struct Stale {
 /// A world.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent marks of a world")]
-pub struct World {
+pub(crate) struct World {
     pub replicas: u8,
     pub set: Option<SetM>,
     pub pods: [Option<PodM>; ORDINALS],
@@ -328,7 +328,7 @@ pub struct World {
     pub stale: Option<Box<Stale>>,
 }
 
-pub fn uid(n: u8) -> String {
+pub(crate) fn uid(n: u8) -> String {
     format!("u{n}")
 }
 
@@ -336,13 +336,13 @@ fn number(text: &str) -> u8 {
     text[1..].parse().unwrap()
 }
 
-pub fn uid_of(text: &str) -> u8 {
+pub(crate) fn uid_of(text: &str) -> u8 {
     number(text)
 }
 
 impl World {
     /// A healthy set of `replicas` pods at 10Gi, with a request for 20Gi as an annotation.
-    pub fn steady(replicas: u8, faults: u8, controllers: usize) -> Self {
+    pub(crate) fn steady(replicas: u8, faults: u8, controllers: usize) -> Self {
         let mut world = Self {
             replicas,
             set: Some(SetM {
@@ -402,7 +402,7 @@ impl World {
     }
 
     /// The same with retention Delete: each claim is owned by the set.
-    pub fn retention_delete(mut self) -> Self {
+    pub(crate) fn retention_delete(mut self) -> Self {
         self.retention_before = true;
         if let Some(set) = &mut self.set {
             set.delete = true;
@@ -412,19 +412,19 @@ impl World {
     }
 
     /// The same with a claim above the ordinals.
-    pub fn leftover(mut self) -> Self {
+    pub(crate) fn leftover(mut self) -> Self {
         let owned = self.retention_before.then_some(0);
         self.claims[2] = self.claims[0].clone().map(|claim| ClaimM { owner: owned, ..claim });
         self
     }
 
-    pub fn fresh_uid(&mut self) -> u8 {
+    pub(crate) fn fresh_uid(&mut self) -> u8 {
         self.next_uid += 1;
         self.next_uid - 1
     }
 
     /// Every change of the set changes its resourceVersion.
-    pub fn bump_set(&mut self) {
+    pub(crate) fn bump_set(&mut self) {
         if let Some(record) = &mut self.record {
             record.status = record.status.stale();
         }
@@ -439,7 +439,7 @@ impl World {
     }
 
     /// A change of `spec`: generation, and what was read before it is not current.
-    pub fn bump_spec(&mut self) {
+    pub(crate) fn bump_spec(&mut self) {
         self.bump_set();
         if let Some(set) = &mut self.set {
             set.observed = false;
@@ -450,12 +450,12 @@ impl World {
         self.controllers.iter_mut().for_each(|memory| memory.dry = false);
     }
 
-    pub fn bump_record(&mut self) {
+    pub(crate) fn bump_record(&mut self) {
         self.in_flight.iter_mut().for_each(|sent| sent.record_fresh = false);
     }
 
     /// Time passes.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         if let Some(record) = &mut self.record {
             record.status = record.status.older();
         }
@@ -467,16 +467,16 @@ impl World {
         self.revisions.iter_mut().flatten().for_each(|revision| revision.young = false);
     }
 
-    pub fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<Status> {
         self.record.as_ref().map(|record| record.status.get())
     }
 
-    pub fn phase(&self) -> Option<Phase> {
+    pub(crate) fn phase(&self) -> Option<Phase> {
         self.record.as_ref().map(|record| record.status.read(|status| status.phase.clone()))
     }
 
     /// The record as the controller reads it.
-    pub fn read_record(&self) -> Option<Record> {
+    pub(crate) fn read_record(&self) -> Option<Record> {
         let record = self.record.as_ref()?;
         let target = |size: u8| {
             BTreeMap::from([(
@@ -504,7 +504,7 @@ impl World {
     }
 
     /// What one controller sees. What is not fresh may be old.
-    pub fn observe(&self, controller: &ControllerM, fresh: bool) -> Observed {
+    pub(crate) fn observe(&self, controller: &ControllerM, fresh: bool) -> Observed {
         let (pods, claims, revisions) = match &self.stale {
             Some(stale) if !fresh => (&stale.pods, &stale.claims, &stale.revisions),
             _ => (&self.pods, &self.claims, &self.revisions),
@@ -633,11 +633,11 @@ impl World {
 }
 
 /// The index of a size.
-pub fn size_of(text: &str) -> u8 {
+pub(crate) fn size_of(text: &str) -> u8 {
     let size: Quantity = text.parse().unwrap();
     QUANTITIES.iter().position(|known| *known == size).unwrap() as u8
 }
 
-pub fn size_of_quantity(size: &Quantity) -> u8 {
+pub(crate) fn size_of_quantity(size: &Quantity) -> u8 {
     QUANTITIES.iter().position(|known| known == size).unwrap() as u8
 }

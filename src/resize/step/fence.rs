@@ -70,24 +70,20 @@ enum Gate {
 /// All checks of the gate, from fresh reads; the cheap ones first, dry runs only when the rest
 /// is well.
 fn touch_gate(view: &View<'_>, set: &Set) -> Gate {
-    let checks = gate::set(view, set);
-    let shut = gate::worst(&checks);
-    let Some(standing) = shut else {
-        return if view.observed.fresh { Gate::Open } else { Gate::Ask(Action::Refresh) };
-    };
-    let others = checks.iter().filter(|check| check.outcome != gate::Outcome::Ok);
-    let unread = matches!(&view.observed.dry_runs, Fact::Unknown(_));
-    if unread && others.count() == DRY_RUNS {
-        return Gate::Ask(if view.observed.fresh { Action::DryRun } else { Action::Refresh });
-    }
+    let shut = gate::worst(&gate::set(view, set));
     if !view.observed.fresh {
         return Gate::Ask(Action::Refresh);
     }
-    Gate::Shut(standing)
+    if let Some(standing) = shut {
+        return Gate::Shut(standing);
+    }
+    let answers = &view.observed.dry_runs;
+    match (answers, gate::worst(&gate::dry_runs(answers))) {
+        (Fact::Unknown(_), _) => Gate::Ask(Action::DryRun),
+        (Fact::Known(_), Some(standing)) => Gate::Shut(standing),
+        (Fact::Known(_), None) => Gate::Open,
+    }
 }
-
-/// How many checks are answered by dry runs.
-const DRY_RUNS: usize = 3;
 
 /// The record's finalizer goes where nothing is fenced.
 fn release(view: &View<'_>) -> Option<Action> {

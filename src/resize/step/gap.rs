@@ -156,7 +156,7 @@ fn replaced(view: &View<'_>, set: &Set) -> Action {
         status.last_create = Some(view.now);
         status.attempt = Attempt { set_uid: Some(set.uid.clone()), replaced, ..Attempt::default() };
         if let Some(acting) = &mut status.acting {
-            acting.set_uid = set.uid.clone();
+            acting.set_uid.clone_from(&set.uid);
         }
     })
 }

@@ -107,7 +107,6 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
                 return Ok(Some(Action::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }));
             }
             Some(_) if pod.available => return Err(claim.name.clone()),
-            Some(_) => {}
             None if others_are_well(set, pods, pod) && !pod.terminating => {
                 let (name, uid) = (claim.name.clone(), pod.uid.clone());
                 return Ok(Some(view.write(|status| {
@@ -115,7 +114,7 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
                     status.claims.iter_mut().filter(|row| row.name == name).for_each(note);
                 })));
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
     Ok(None)

@@ -8,13 +8,13 @@ use crate::resize::observed::{Managers, Set};
 use crate::resize::record::{Phase, Reason, Retention, Word};
 
 /// Whether the set that came back is still the one that stands there.
-fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Action> {
+fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Box<Action>> {
     let attempt = &view.status().attempt;
-    let Some(set) = set else { return Err(view.set_gone()) };
+    let Some(set) = set else { return Err(Box::new(view.set_gone())) };
     if attempt.new_uid.as_ref() == Some(&set.uid) {
         return Ok(set);
     }
-    Err(another_set(view, set))
+    Err(Box::new(another_set(view, set)))
 }
 
 /// A set of another UID has the name: of another attempt of ours, or somebody's.
@@ -30,7 +30,7 @@ pub(super) fn another_set(view: &View<'_>, set: &Set) -> Action {
 pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
     let set = match same_set(view, set) {
         Ok(set) => set,
-        Err(action) => return action,
+        Err(action) => return *action,
     };
     let attempt = &view.status().attempt;
     if set.terminating {
@@ -87,7 +87,7 @@ fn open(view: &View<'_>, set: &Set) -> Option<Action> {
 pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
     let set = match same_set(view, set) {
         Ok(set) => set,
-        Err(action) => return action,
+        Err(action) => return *action,
     };
     if set.terminating {
         return view.waiting(Reason::SetTerminating, "");

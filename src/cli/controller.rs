@@ -1,0 +1,179 @@
+//! `stateward controller`: carries resizes out.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::SignedDuration;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use super::Outcome;
+use super::serve::duration;
+use crate::resize::Parameters;
+use crate::resize::driver::{Cluster, Controller, Intervals, lease};
+use crate::telemetry::page::{self, Page};
+use crate::telemetry::{LogFormat, ResizeMetrics, log};
+use crate::webhook::Shutdown;
+
+/// Carries out resizes of StatefulSets in a cluster
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n  stateward controller --kubeconfig ~/.kube/config")]
+pub struct Args {
+    /// The cluster
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// What this instance is called in Leases: the host, `_`, and something of its own
+    #[arg(long, value_name = "NAME")]
+    pub identity: Option<String>,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9081")]
+    pub listen: SocketAddr,
+    /// Intervals and bounds
+    #[command(flatten)]
+    pub timing: TimingArgs,
+    /// Form of the log
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// error, warn, info, debug or trace, or a filter such as `stateward::resize=debug`
+    #[arg(long, value_name = "LEVEL", env = "STATEWARD_LOG", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Which cluster, and where in it stateward lives.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ClusterArgs {
+    /// Kubeconfig file [default: as kubectl finds it; in a pod, its service account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Namespace of stateward, which holds its Leases and must exist
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward")]
+    pub system_namespace: String,
+}
+
+/// Every interval and bound of a resize.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TimingArgs {
+    /// The longest rest before a set is looked at again
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
+    pub resync: Duration,
+    /// How long a Lease is held without being renewed
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration, hide_short_help = true)]
+    pub lease: Duration,
+    /// How often a Lease is renewed
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration, hide_short_help = true)]
+    pub renew: Duration,
+    /// The longest pause after a write that failed
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
+    pub back_off: Duration,
+    /// How old pods and revision of a set must be before it is re-created
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
+    pub just_changed: Duration,
+    /// How long a fence may take to hold
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true)]
+    pub fence_bound: Duration,
+    /// How long after a CREATE of a set no other DELETE of it is sent
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true)]
+    pub create_quarantine: Duration,
+    /// How long a refused CREATE is tried with the sizes asked, before the old ones are
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true)]
+    pub create_asked: Duration,
+    /// How long CREATE must be refused before a person may leave a set absent
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration, hide_short_help = true)]
+    pub leave_absent: Duration,
+    /// How long a set may be gone before a resize of it ends
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = duration, hide_short_help = true)]
+    pub set_gone: Duration,
+    /// How many sets are between the fence and adoption together
+    #[arg(long, value_name = "COUNT", default_value_t = 10, hide_short_help = true)]
+    pub sets_at_once: usize,
+}
+
+impl TimingArgs {
+    /// The bounds that decisions know.
+    ///
+    /// # Errors
+    /// A duration beyond what can be counted.
+    pub fn parameters(&self) -> anyhow::Result<Parameters> {
+        let signed =
+            |duration| SignedDuration::try_from(duration).context("a duration is too long");
+        let defaults = Parameters::default();
+        Ok(Parameters {
+            resync: signed(self.resync)?,
+            gap_resync: defaults.gap_resync.min(signed(self.resync)?),
+            just_changed: signed(self.just_changed)?,
+            fence_bound: signed(self.fence_bound)?,
+            create_quarantine: signed(self.create_quarantine)?,
+            create_asked: signed(self.create_asked)?,
+            leave_absent: signed(self.leave_absent)?,
+            set_gone: signed(self.set_gone)?,
+            ..defaults
+        })
+    }
+
+    /// The intervals that the driver knows.
+    pub fn intervals(&self) -> Intervals {
+        let defaults = Intervals::default();
+        Intervals {
+            lease: self.lease,
+            renew: self.renew,
+            back_off_limit: self.back_off,
+            gap_back_off_limit: defaults.gap_back_off_limit.min(self.back_off),
+            touched: self.sets_at_once.max(1),
+            ..defaults
+        }
+    }
+}
+
+/// Works until SIGTERM or SIGINT; a set that is away is back before it ends.
+///
+/// # Errors
+/// No cluster is known, or signals cannot be received.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    log::start(args.log_format, &args.log_level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        shutdown.on_signals().context("cannot receive signals")?;
+        let listener = TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", args.listen))?;
+        let metrics = ResizeMetrics::default();
+        let identity = args.identity.as_deref();
+        let controller = controller(&args.cluster, identity, &args.timing, metrics.clone()).await?;
+        let mut registry = Registry::with_prefix("stateward");
+        metrics.register(&mut registry);
+        let page = Page { registry, stuck: Box::new(controller.watchdog()) };
+        let page = tokio::spawn(page::serve(listener, Arc::new(page)));
+        controller.run(shutdown.begun()).await;
+        page.abort();
+        anyhow::Ok(())
+    })?;
+    Ok(Outcome::Clean)
+}
+
+/// The controller that the arguments say.
+///
+/// # Errors
+/// No cluster is known.
+pub async fn controller(
+    args: &ClusterArgs,
+    identity: Option<&str>,
+    timing: &TimingArgs,
+    metrics: ResizeMetrics,
+) -> anyhow::Result<Controller> {
+    let cluster = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let identity = identity.map_or_else(lease::identity, str::to_owned);
+    let namespace = &args.system_namespace;
+    tracing::info!(identity, namespace, "the resize controller starts");
+    let (parameters, intervals) = (timing.parameters()?, timing.intervals());
+    Ok(Controller::new(cluster, namespace, &identity, parameters, intervals, metrics))
+}

@@ -1,0 +1,240 @@
+//! One set: observe, ask [`step`], do what it says, observe again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::client::{Cluster, Outcome, Refusal};
+use super::record::Stored;
+use super::{Key, telemetry};
+use crate::facts::Fact;
+use crate::resize::observed::{DryRuns, Memory, Observed, Set};
+use crate::resize::record::Phase;
+use crate::resize::{Action, Parameters, step};
+use crate::telemetry::ResizeMetrics;
+
+/// What became of one turn.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// nothing to do until something changes or this long has passed
+    Rest(Duration),
+    /// something was written
+    Done(Action),
+    /// something could not be written, or is not known to be
+    Failed(Action, String),
+    /// the record could not be read
+    Unread(String),
+    /// the set may not be touched yet: as many as are allowed are
+    NoSlot,
+}
+
+impl Turn {
+    pub(super) fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(..) | Self::Unread(_))
+    }
+}
+
+/// What one process remembers of one set.
+pub(super) struct Drive {
+    cluster: Cluster,
+    key: Key,
+    parameters: Parameters,
+    back_off: Duration,
+    metrics: ResizeMetrics,
+    deleted: Option<String>,
+    away_since: Option<Instant>,
+    create_refused: Option<String>,
+    record_unwritable: bool,
+    refused_claims: BTreeMap<String, (String, Instant)>,
+    dry_runs: Option<(DryRuns, Asked, Instant)>,
+    /// the record as last read
+    pub(super) stored: Option<Stored>,
+    /// the set is known to be away, or going
+    away: bool,
+    /// when the set was first seen to be away through this record
+    gap_seen: Option<Instant>,
+}
+
+/// What dry runs were asked about: a set that changes is asked about again.
+type Asked = (String, Vec<String>);
+
+impl Drive {
+    pub(super) fn new(
+        cluster: Cluster,
+        key: Key,
+        parameters: Parameters,
+        back_off: Duration,
+        metrics: ResizeMetrics,
+    ) -> Self {
+        Self {
+            cluster,
+            key,
+            parameters,
+            back_off,
+            metrics,
+            deleted: None,
+            away_since: None,
+            create_refused: None,
+            record_unwritable: false,
+            refused_claims: BTreeMap::new(),
+            dry_runs: None,
+            stored: None,
+            away: false,
+            gap_seen: None,
+        }
+    }
+
+    /// How long the set has been seen to be away through this record, if it is: what must be ended
+    /// before a process ends.
+    pub(super) fn gap(&self) -> Option<Duration> {
+        self.gap_seen.map(|since| since.elapsed())
+    }
+
+    fn note_gap(&mut self) {
+        let phase = self.stored.as_ref().map(|stored| &stored.record.status.phase);
+        let open = matches!(phase, Some(Phase::Deleting | Phase::Creating | Phase::Unknown(_)));
+        self.gap_seen =
+            if self.away && open { self.gap_seen.or_else(|| Some(Instant::now())) } else { None };
+    }
+
+    /// Looks once, and does one thing. `may` is asked before an action is carried out.
+    pub(super) async fn turn(&mut self, may: impl Fn(&Self, &Action) -> bool) -> Turn {
+        self.stored = match self.cluster.record(&self.key).await {
+            Ok(stored) => stored,
+            Err(why) => return Turn::Unread(why.to_string()),
+        };
+        let record = self.stored.as_ref().map(|stored| &stored.record);
+        let mut observed = self.cluster.observe(&self.key, record, self.memory()).await;
+        self.away = match &observed.set {
+            Fact::Known(set) => set.as_ref().is_none_or(|set| set.terminating),
+            Fact::Unknown(_) => self.away,
+        };
+        self.note_gap();
+        let record = self.stored.as_ref().map(|stored| &stored.record);
+        self.remember_dry_runs(&mut observed);
+        let action = step(&observed, record, whole_seconds(self.cluster.now()), &self.parameters);
+        match &action {
+            Action::Wait { after } => {
+                return Turn::Rest(Duration::try_from(*after).unwrap_or_default());
+            }
+            // Everything was read anew already, so there is nothing to be had by asking again now.
+            Action::Refresh => return Turn::Rest(self.back_off),
+            Action::DryRun => {
+                self.ask(&observed).await;
+                return Turn::Done(action);
+            }
+            _ if !may(self, &action) => return Turn::NoSlot,
+            _ => {}
+        }
+        let outcome = self.cluster.carry_out(&self.key, self.stored.as_ref(), &action).await;
+        self.learn(&action, &outcome);
+        match outcome {
+            Outcome::Committed(_) => Turn::Done(action),
+            Outcome::Rejected(refusal) => Turn::Failed(action, refused(&refusal)),
+            Outcome::Unknown(why) => Turn::Failed(action, format!("outcome unknown: {why}")),
+        }
+    }
+
+    fn memory(&self) -> Memory {
+        let lately = |(_, (_, since)): &(&String, &(String, Instant))| {
+            let bound = Duration::try_from(self.parameters.resync).unwrap_or_default();
+            since.elapsed() < bound
+        };
+        let refused = self.refused_claims.iter().filter(lately);
+        Memory {
+            deleted: self.deleted.clone(),
+            create_refused: self.create_refused.clone(),
+            record_unwritable: self.record_unwritable,
+            refused_claims: refused.map(|(claim, (why, _))| (claim.clone(), why.clone())).collect(),
+        }
+    }
+
+    /// Dry runs answer for the set as it was, and not for long: what admits a set may change too.
+    fn remember_dry_runs(&self, observed: &mut Observed) {
+        let Fact::Known(Some(set)) = &observed.set else { return };
+        if let Some((answers, asked, since)) = &self.dry_runs
+            && *asked == self.asked(set)
+            && since.elapsed() < Duration::try_from(self.parameters.resync).unwrap_or_default()
+        {
+            observed.dry_runs = Fact::Known(answers.clone());
+        }
+    }
+
+    fn asked(&self, set: &Set) -> Asked {
+        let sizes = self.sizes().into_iter().map(|(name, size)| format!("{name}={size}"));
+        let shape = format!("{} {}", set.update_revision, set.replicas);
+        (set.uid.clone(), sizes.chain([shape]).collect())
+    }
+
+    fn sizes(&self) -> BTreeMap<String, String> {
+        let acting = self.stored.as_ref().and_then(|s| s.record.status.acting.as_ref());
+        acting.map(|acting| acting.targets.clone()).unwrap_or_default()
+    }
+
+    async fn ask(&mut self, observed: &Observed) {
+        let (Fact::Known(Some(set)), Some(stored)) = (&observed.set, &self.stored) else { return };
+        let id = format!("{}/{}", stored.record.uid, set.uid);
+        let answers = self.cluster.dry_runs(&self.key, set, &self.sizes(), &id).await;
+        self.dry_runs = Some((answers, self.asked(set), Instant::now()));
+    }
+
+    /// What the answer to a write teaches this process (see [`Memory`]).
+    fn learn(&mut self, action: &Action, outcome: &Outcome) {
+        self.metrics.wrote(&telemetry::word(action), outcome.word());
+        match (action, outcome) {
+            (Action::Create { .. }, Outcome::Committed(_)) => {
+                self.create_refused = None;
+                self.deleted = None;
+                if let Some(since) = self.away_since.take() {
+                    self.metrics.was_away(since.elapsed());
+                }
+            }
+            (Action::Delete { uid, .. }, Outcome::Committed(_)) => {
+                self.deleted = Some(uid.clone());
+                self.away = true;
+                self.note_gap();
+                self.away_since = Some(Instant::now());
+            }
+            (Action::Create { .. }, Outcome::Rejected(refusal)) if is_refusal(refusal) => {
+                self.create_refused = Some(refusal.message.clone());
+            }
+            (Action::Create { .. }, _) => {
+                self.create_refused = None;
+                self.deleted = None;
+            }
+            (Action::GrowClaim { claim, .. }, Outcome::Rejected(refusal))
+                if is_refusal(refusal) =>
+            {
+                let refused = (refusal.message.clone(), Instant::now());
+                self.refused_claims.insert(claim.clone(), refused);
+            }
+            (Action::WriteStatus(_), outcome) => {
+                self.record_unwritable = match outcome {
+                    Outcome::Committed(_) => false,
+                    Outcome::Rejected(refusal) => is_refusal(refusal),
+                    Outcome::Unknown(_) => true,
+                };
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Kubernetes writes its own times so, and the record is written with them.
+fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Whether somebody says no, and not merely that the object has changed.
+fn is_refusal(refusal: &Refusal) -> bool {
+    !matches!(refusal.code, 0 | 404 | 409 | 429)
+}
+
+fn refused(refusal: &Refusal) -> String {
+    match refusal.code {
+        0 => format!("not sent: {}", refusal.message),
+        code => format!("{code} {}: {}", refusal.reason, refusal.message),
+    }
+}

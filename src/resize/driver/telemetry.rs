@@ -1,0 +1,86 @@
+//! What people see of a resize: a log of ten lines, and events on the set.
+
+use hyper::Method;
+use serde_json::json;
+
+use super::Key;
+use super::client::Cluster;
+use super::drive::{Drive, Turn};
+use super::record::API_VERSION;
+use crate::resize::Action;
+use crate::resize::crd::KIND;
+use crate::resize::record::{Phase, Word};
+
+/// Says in the log what was done.
+pub(super) fn turn(key: &Key, turn: &Turn) {
+    match turn {
+        Turn::Done(Action::Delete { uid, .. }) => {
+            tracing::info!(set = %key, uid, "deleted the set, its pods and claims orphaned");
+        }
+        Turn::Done(Action::Create { .. }) => tracing::info!(set = %key, "created the set again"),
+        Turn::Done(Action::WriteStatus(_)) | Turn::Rest(_) | Turn::NoSlot => {}
+        Turn::Done(action) => tracing::debug!(set = %key, ?action, "done"),
+        Turn::Failed(action @ Action::Create { .. }, why) => {
+            tracing::error!(set = %key, why, id = id(action), "the set cannot be created again yet");
+        }
+        Turn::Failed(action, why) => {
+            tracing::warn!(set = %key, why, action = word(action), "not done");
+        }
+        Turn::Unread(why) => tracing::warn!(set = %key, why, "the record cannot be read"),
+    }
+}
+
+fn id(action: &Action) -> &str {
+    match action {
+        Action::Create { id, .. } => id,
+        _ => "",
+    }
+}
+
+/// The name of an action, without what it is about.
+pub(super) fn word(action: &Action) -> String {
+    let text = format!("{action:?}");
+    text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
+}
+
+/// Says in the log and by an event where a resize has got to. An event that is lost is lost: the
+/// record says the same.
+pub(super) async fn done(cluster: &Cluster, key: &Key, drive: &Drive, action: &Action) {
+    let (Action::WriteStatus(after), Some(stored)) = (action, &drive.stored) else { return };
+    let before = &stored.record.status;
+    if before.phase == after.phase && before.standing == after.standing {
+        return;
+    }
+    let standing = after.standing.as_ref();
+    let reason = standing.map(|standing| standing.reason.to_string()).unwrap_or_default();
+    let detail = standing.map(|standing| standing.detail.clone()).unwrap_or_default();
+    tracing::info!(set = %key, phase = %after.phase, reason, detail, "resize");
+    let needs_a_person = standing.is_some_and(|standing| standing.word == Word::Blocked)
+        || matches!(after.phase, Phase::Conflict | Phase::Degraded);
+    let message = match (reason.as_str(), detail.as_str()) {
+        ("", _) => format!("resize: {}", after.phase),
+        (reason, "") => format!("resize: {}, {reason}", after.phase),
+        (reason, detail) => format!("resize: {}, {reason}: {detail}", after.phase),
+    };
+    let now = cluster.now();
+    let set_uid = after.acting.as_ref().map(|acting| acting.set_uid.as_str());
+    for (api_version, kind, uid) in
+        [("apps/v1", "StatefulSet", set_uid), (API_VERSION, KIND, Some(stored.record.uid.as_str()))]
+    {
+        let event = json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"generateName": format!("{}.", key.name), "namespace": key.namespace},
+            "involvedObject": {
+                "apiVersion": api_version, "kind": kind,
+                "name": key.name, "namespace": key.namespace, "uid": uid,
+            },
+            "type": if needs_a_person { "Warning" } else { "Normal" },
+            "reason": format!("Resize{}", after.phase),
+            "message": message,
+            "source": {"component": "stateward"},
+            "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+        });
+        let path = format!("/api/v1/namespaces/{}/events", key.namespace);
+        let _ = cluster.write(Method::POST, &path, "application/json", &event).await;
+    }
+}
