@@ -4,6 +4,7 @@ pub mod certs;
 pub mod check;
 pub mod completions;
 pub mod explain;
+pub mod leave;
 pub mod man;
 pub mod manifests;
 pub mod output;
@@ -66,7 +67,7 @@ pub enum Command {
     ///
     /// With --url or --service a MutatingWebhookConfiguration, which sees each edit before
     /// Kubernetes validates it, and a ValidatingWebhookConfiguration, which sees what survives.
-    /// With --crds what resizes need, with --rights the service accounts and their rights.
+    /// With --crds what resizes need, with --rights who carries them out.
     Manifests(manifests::Args),
     /// Make certificates for development.
     ///
@@ -78,6 +79,11 @@ pub enum Command {
     /// Reads both webhook configurations, connects where they point, trusts what they trust, and
     /// sends a review. Exit code 1 says which webhook does not answer, and why.
     Probe(probe::Args),
+    /// Prepare a cluster for stateward's departure.
+    ///
+    /// Removes both webhook configurations, then waits until no resize is at the point where its
+    /// set is being re-created. Exit code 1 says which ones still are.
+    Leave(leave::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -135,6 +141,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Manifests(args) => manifests::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Leave(args) => leave::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }
