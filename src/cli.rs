@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod controller;
 pub mod explain;
+pub mod leave;
 pub mod man;
 pub mod manifests;
 pub mod output;
@@ -78,7 +79,7 @@ pub enum Command {
     ///
     /// With --url or --service a MutatingWebhookConfiguration, which sees each edit before
     /// Kubernetes validates it, and a ValidatingWebhookConfiguration, which sees what survives.
-    /// With --crds what resizes need, with --rights the service accounts and their rights.
+    /// With --crds what resizes need, with --rights who carries them out.
     Manifests(manifests::Args),
     /// Make certificates for development.
     ///
@@ -95,6 +96,11 @@ pub enum Command {
     /// Sends a canary through the API server, a dry run that both webhooks refuse, and looks when
     /// authority and certificate expire. Exit code: 0 guarded, 1 not, 2 cannot say.
     Status(status::Args),
+    /// Prepare a cluster for stateward's departure.
+    ///
+    /// Removes both webhook configurations, then waits until no resize is at the point where its
+    /// set is being re-created. Exit code 1 says which ones still are.
+    Leave(leave::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -155,6 +161,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Leave(args) => leave::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -38,7 +38,7 @@ fn fails(args: &[&str]) -> String {
     ran.stderr
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "check",
     "review",
     "serve",
@@ -47,6 +47,7 @@ const COMMANDS: [&str; 10] = [
     "policy",
     "manifests",
     "certs",
+    "leave",
     "completions",
     "man",
 ];

@@ -62,6 +62,7 @@ fn cluster() -> Observed {
         resource_version: "7".to_owned(),
         terminating: false,
         foreign_finalizers: Vec::new(),
+        owner_managed: false,
         owner: None,
         generation_observed: true,
         replicas: 3,
@@ -102,6 +103,7 @@ fn cluster() -> Observed {
             create: Answer::Good,
             unchanged: Answer::Good,
         }),
+        last_seen_edit: Fact::Unknown("nothing went".to_owned()),
         memory: Memory::default(),
     }
 }
