@@ -95,11 +95,17 @@ impl Resizing {
 
     /// Asserts that it is complete: claims, template and pods are as promised.
     pub(crate) async fn complete(&self, namespace: &str, size: &str) -> Value {
+        // An earlier request's Complete stands until this one is taken up.
+        self.wait_object(&path(namespace, "db"), LONG, |live| {
+            live["metadata"]["deletionTimestamp"].is_null()
+                && live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null()
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{namespace}: {error:#}"));
         let record = self.ended(namespace).await;
         assert_eq!(record["status"]["phase"], "Complete", "{record}");
         let live = self.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
         assert_eq!(live.pointer(STORAGE), Some(&json!(size)), "{live}");
-        assert!(live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null());
         for claim in self.list(namespace, "persistentvolumeclaims").await {
             assert_eq!(claim["spec"]["resources"]["requests"]["storage"], size, "{claim}");
             assert!(claim["metadata"]["deletionTimestamp"].is_null(), "{claim}");
