@@ -20,6 +20,7 @@ mod record;
 mod refusals;
 mod remedies;
 mod resize;
+mod resize_crash;
 mod resize_paths;
 mod rights;
 mod scale;

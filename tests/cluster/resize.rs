@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::process::Process;
@@ -210,5 +209,7 @@ impl Controller {
     }
 }
 
-/// How long `work` takes at most before a test gives up on it.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// Whether the long forms are asked for, by `STATEWARD_LONG=1`.
+pub(crate) fn long() -> bool {
+    std::env::var("STATEWARD_LONG").is_ok_and(|value| value == "1")
+}
