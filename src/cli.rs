@@ -11,6 +11,7 @@ pub mod output;
 pub mod policy;
 pub mod probe;
 mod registered;
+pub mod resize;
 pub mod review;
 pub mod rules;
 pub mod serve;
@@ -65,6 +66,8 @@ pub enum Command {
     /// so that its template says the same. Leads by a Lease; several instances are safe. SIGTERM
     /// closes what is open and ends it with exit code 0.
     Controller(controller::Args),
+    /// Grow the volumes of a set, and look at how far that is
+    Resize(resize::Args),
     /// List the rules
     Rules(rules::Args),
     /// Explain one rule: why, examples, way out
@@ -144,6 +147,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Review(args) => review::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Controller(args) => controller::run(&args),
+        Command::Resize(args) => resize::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Policy(args) => policy::run(&args),

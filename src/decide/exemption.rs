@@ -93,7 +93,9 @@ pub(super) fn of(
         .and_then(|account| account.split_once(':'))
         .is_some_and(|(namespace, name)| namespace == policy.own_namespace && name == OWN_ACCOUNT);
     let own = account || facts.own_user.as_deref() == Some(user);
-    if own && change.circumstances.field_manager == OWN_MANAGER {
+    // A DELETE has no field manager; the controller's own is always an orphan delete.
+    let deletes = account && change.operation == Operation::Delete && change.orphans();
+    if own && change.circumstances.field_manager == OWN_MANAGER || deletes {
         return Some(Exemption::Own);
     }
     let Pair { old, new } = &change.objects;

@@ -62,8 +62,8 @@ async fn an_annotation_disables_every_replica_for_a_while() {
     // An edit that stateward alone denies goes through, with one warning.
     let retention =
         "{\"spec\":{\"persistentVolumeClaimRetentionPolicy\":{\"whenDeleted\":\"Delete\"}}}";
-    let line = ["patch", "sts", "db", "--type=merge", "--dry-run=server", "-p", retention];
-    let allowed = testbed.kubectl(&line).await.unwrap();
+    let command = ["patch", "sts", "db", "--type=merge", "--dry-run=server", "-p", retention];
+    let allowed = testbed.kubectl(&command).await.unwrap();
     assert!(allowed.success(), "{}", allowed.stderr);
     let warnings: Vec<&str> =
         allowed.stderr.lines().filter(|line| line.contains("Warning")).collect();

@@ -56,6 +56,11 @@ impl Replica {
         Self { port, health, process, _folder: folder }
     }
 
+    /// The address of the plain port.
+    pub(crate) fn health(&self) -> &str {
+        &self.health
+    }
+
     /// The body of a page of the plain port; nothing while nobody listens.
     pub(crate) async fn page(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.health).await.ok()?;

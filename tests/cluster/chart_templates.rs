@@ -44,7 +44,12 @@ const COMBINATIONS: [(&str, &str); 9] = [
         "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false},
           canary: {enabled: false}}",
     ),
-    ("cert-manager", "{certificates: {source: cert-manager}}"),
+    (
+        "cert-manager",
+        "{certificates: {source: cert-manager}, monitoring: {serviceMonitor: {enabled: true,
+          labels: {release: p}}, alerts: {enabled: true, labels: {release: p}},
+          dashboard: {enabled: true}}}",
+    ),
     (
         "everything of one's own",
         "{certificates: {source: own}, networkPolicy: {enabled: true},
@@ -177,17 +182,12 @@ async fn every_combination_is_taken() {
         let mut crd = objects(&std::fs::read_to_string(path).unwrap()).remove(0);
         // They are templates of a chart, but for these.
         crd["metadata"].as_object_mut().unwrap().remove("labels");
-        testbed.apply(crd.clone()).await.unwrap();
-        let path = testbed::client::path_of(&crd).unwrap();
-        // kubectl wait fails where there are no conditions yet.
-        testbed
-            .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
-                crd["status"]["conditions"].as_array().is_some_and(|conditions| {
-                    conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
-                })
-            })
-            .await
-            .unwrap();
+        established(testbed, crd).await;
+    }
+    for (plural, kind) in
+        [("servicemonitors", "ServiceMonitor"), ("prometheusrules", "PrometheusRule")]
+    {
+        monitoring_crd(testbed, plural, kind).await;
     }
     for (name, combination) in COMBINATIONS {
         let values = values(combination);
@@ -204,6 +204,73 @@ async fn every_combination_is_taken() {
         let applied = testbed.kubectl_with("admin", &dry, Some(&stream)).await.unwrap();
         applied.ok().unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+}
+
+async fn established(testbed: &Testbed, crd: Value) {
+    testbed.apply(crd.clone()).await.unwrap();
+    let path = testbed::client::path_of(&crd).unwrap();
+    // kubectl wait fails where there are no conditions yet.
+    testbed
+        .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
+            crd["status"]["conditions"].as_array().is_some_and(|conditions| {
+                conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
+            })
+        })
+        .await
+        .unwrap();
+}
+
+/// A kind of the Prometheus operator without its schema; what is in it is tested by promtool.
+async fn monitoring_crd(testbed: &Testbed, plural: &str, kind: &str) {
+    let group = "monitoring.coreos.com";
+    let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": any}}]
+        }
+    });
+    established(testbed, crd).await;
+}
+
+/// The rules and the dashboard in the cluster are the files that promtool and Prometheus have tested,
+/// and the `ServiceMonitor` finds the port of the metrics.
+#[tokio::test]
+async fn monitoring_is_made_of_the_tested_files() {
+    if testbed::skipped() {
+        return;
+    }
+    let all = rendered(
+        "{monitoring: {serviceMonitor: {enabled: true}, alerts: {enabled: true},
+          dashboard: {enabled: true}}}",
+    )
+    .await;
+    let object = |kind: &str, name: &str| &all[&(kind.to_owned(), name.to_owned())];
+    let read = |file: &str| std::fs::read_to_string(Path::new(CHART).join("files").join(file));
+    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml").unwrap()).unwrap();
+    assert_eq!(object("PrometheusRule", "stateward")["spec"], alerts);
+    let dashboard = object("ConfigMap", "stateward-dashboard");
+    let held = dashboard["data"]["stateward.json"].as_str().unwrap();
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(parse(held), parse(&read("dashboard.json").unwrap()));
+    let (service, monitor) =
+        (object("Service", "stateward-metrics"), object("ServiceMonitor", "stateward"));
+    let wanted = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let labelled = |object: &Value| {
+        wanted.iter().all(|(key, value)| object["metadata"]["labels"].get(key) == Some(value))
+    };
+    assert!(labelled(service) && !labelled(object("Service", "stateward")));
+    let (port, endpoint) = (&service["spec"]["ports"][0], &monitor["spec"]["endpoints"][0]);
+    assert_eq!(port["name"], endpoint["port"]);
+    let container = &object("Deployment", "stateward")["spec"]["template"]["spec"]["containers"][0];
+    let ports = container["ports"].as_array().unwrap();
+    assert!(ports.iter().any(|one| one["name"] == port["targetPort"]), "{ports:?}");
 }
 
 /// The policy that the chart writes is one that stateward reads.
@@ -300,9 +367,9 @@ async fn every_branch_of_every_template_is_rendered() {
     let copy = folder.path().join("stateward");
     let files = templates();
     let root = Path::new(CHART);
-    for file in
-        files.iter().map(PathBuf::as_path).chain(["Chart.yaml", "values.yaml"].map(Path::new))
-    {
+    for file in files.iter().map(PathBuf::as_path).chain(
+        ["Chart.yaml", "values.yaml", "files/alerts.yaml", "files/dashboard.json"].map(Path::new),
+    ) {
         let to = copy.join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(root.join(file), to).unwrap();

@@ -16,6 +16,7 @@ mod deletion;
 mod fidelity;
 mod generator;
 mod growth;
+mod prometheus;
 mod record;
 mod refusals;
 mod remedies;

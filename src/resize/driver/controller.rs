@@ -4,7 +4,7 @@
 //! something of the set changes. Watches only wake tasks: what is decided is decided from quorum
 //! reads.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::client::Cluster;
@@ -101,19 +101,25 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// a task per set
-    tasks: HashMap<Key, Arc<Notify>>,
+    tasks: BTreeMap<Key, Task>,
     /// records, by the last event
-    records: HashMap<Key, Known>,
+    records: BTreeMap<Key, Known>,
     /// since when sets ask for something and have no record
-    requests: HashMap<Key, Instant>,
+    requests: BTreeMap<Key, Instant>,
     /// sets between the fence and adoption
-    touched: HashSet<Key>,
+    touched: BTreeSet<Key>,
     /// when each look that is under way began
-    looking: HashMap<Key, Instant>,
+    looking: BTreeMap<Key, Instant>,
     /// sets that are away through a resize
-    away: HashSet<Key>,
+    away: BTreeSet<Key>,
     /// when its own rights were last confirmed
     rights: Option<Instant>,
+}
+
+/// The task of one set.
+struct Task {
+    wake: Arc<Notify>,
+    abort: AbortHandle,
 }
 
 /// What an event says of a record, for whom it concerns and for counting.
@@ -185,8 +191,8 @@ impl Controller {
         shared.stops.send_replace(true);
         // Tasks in a gap end when it is closed; all others end at once.
         while shared.state().tasks.iter().next().is_some() {
-            for wake in shared.state().tasks.values() {
-                wake.notify_one();
+            for task in shared.state().tasks.values() {
+                task.wake.notify_one();
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -194,6 +200,15 @@ impl Controller {
         if *shared.leads.borrow() {
             shared.lease(CAN_RESIZE).release().await;
             shared.lease(LEADER).release().await;
+        }
+    }
+}
+
+impl Drop for Controller {
+    /// Whoever drops a controller means a crash: nothing of it goes on.
+    fn drop(&mut self) {
+        for task in self.shared.state().tasks.values() {
+            task.abort.abort();
         }
     }
 }
@@ -356,7 +371,7 @@ impl Shared {
     }
 
     fn wake_all(self: &Arc<Self>) {
-        let keys: HashSet<Key> = {
+        let keys: BTreeSet<Key> = {
             let state = self.state();
             state.records.keys().chain(state.tasks.keys()).cloned().collect()
         };
@@ -369,12 +384,12 @@ impl Shared {
     fn wake(self: &Arc<Self>, key: &Key) {
         let mut state = self.state();
         if let Some(task) = state.tasks.get(key) {
-            task.notify_one();
+            task.wake.notify_one();
         } else if !*self.stops.borrow() {
             let wake = Arc::new(Notify::new());
             wake.notify_one();
-            state.tasks.insert(key.clone(), Arc::clone(&wake));
-            tokio::spawn(Arc::clone(self).attend(key.clone(), wake));
+            let task = tokio::spawn(Arc::clone(self).attend(key.clone(), Arc::clone(&wake)));
+            state.tasks.insert(key.clone(), Task { wake, abort: task.abort_handle() });
         }
     }
 
