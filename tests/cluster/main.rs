@@ -23,6 +23,8 @@ mod remedies;
 mod resize;
 mod resize_crash;
 mod resize_paths;
+mod resize_restart;
+mod resize_tools;
 mod rights;
 mod scale;
 mod webhook;

@@ -80,7 +80,7 @@ impl Run {
     }
 
     /// Waits for the end and gives it.
-    async fn end(&self, resizing: &Resizing, from: usize) -> Value {
+    async fn end(&self, resizing: &Resizing, from: u64) -> Value {
         let namespace = &self.namespace;
         let live = resizing.complete(namespace, "20Gi").await;
         assert_eq!(pod_uids(resizing, namespace).await, self.pods, "a pod was restarted");
@@ -95,8 +95,7 @@ impl Run {
             .await
             .unwrap();
         let record = resizing.ended(namespace).await;
-        let counts = ["statefulsets", "pods", "persistentvolumeclaims"]
-            .map(|resource| resizing.lives(namespace, resource, from));
+        let counts = resizing.lives(namespace, from);
         let mut owned = resizing.list(namespace, "pods").await;
         owned.extend(resizing.list(namespace, "persistentvolumeclaims").await);
         for object in &mut owned {
@@ -202,7 +201,7 @@ impl Bench {
     /// One run without a fault: its end, and what it wrote from the fence on.
     async fn reference(&self) -> (Value, Vec<String>) {
         let run = Run::prepare(&self.resizing).await;
-        let from = self.resizing.audit_events().unwrap().len();
+        let from = self.resizing.audit_position();
         self.proxy.forget();
         self.resizing.grow(&run.set, "20Gi").await;
         let end = run.end(&self.resizing, from).await;
@@ -221,7 +220,7 @@ impl Bench {
 
     /// One run in which this happens to the first write of this name.
     async fn run(&self, run: &Run, write: &str, mode: Mode) -> Value {
-        let from = self.resizing.audit_events().unwrap().len();
+        let from = self.resizing.audit_position();
         let (fenced, wanted) = (from_the_fence(&run.namespace), write.to_owned());
         let on = self.proxy.on(move |request| fenced(request) && name(request) == wanted);
         let controller = Arc::clone(&self.controller);

@@ -19,7 +19,7 @@ async fn grows_to(resizing: &Resizing, namespace: &str, set: &Value, size: &str)
     let before = resizing.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
     let pods = pod_uids(resizing, namespace).await;
     let claims = claim_uids(resizing, namespace).await;
-    let from = resizing.audit_events().unwrap().len();
+    let from = resizing.audit_position();
 
     resizing.grow(set, size).await;
     let after = resizing.complete(namespace, size).await;
@@ -32,9 +32,7 @@ async fn grows_to(resizing: &Resizing, namespace: &str, set: &Value, size: &str)
         template["spec"]["resources"]["requests"]["storage"] = json!(size);
     }
     assert_eq!(after["spec"], expected);
-    assert_eq!(resizing.lives(namespace, "statefulsets", from), (1, 1));
-    assert_eq!(resizing.lives(namespace, "pods", from), (0, 0));
-    assert_eq!(resizing.lives(namespace, "persistentvolumeclaims", from), (0, 0));
+    assert_eq!(resizing.lives(namespace, from), [(1, 1), (0, 0), (0, 0)]);
     // Whoever applied before applies again, without a conflict, and nothing comes of it.
     resizing.grow(set, size).await;
     let again = resizing.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
