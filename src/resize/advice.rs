@@ -53,6 +53,7 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::MidRollout => "the set is in the middle of a rollout",
         Reason::JustChanged => "pods or their revision are too young to be left alone safely",
         Reason::PodsNotReady => "a pod is not available, and the set starts pods in order",
+        Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
         Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
         Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
         Reason::OverlappingSelector => "another controller would take the pods over",
@@ -204,6 +205,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::LeftAbsent => vec![say("apply the set's manifest: the pods and claims are still there")],
         Reason::ClaimsGrowing
         | Reason::JustChanged
+        | Reason::TooManyAtOnce
         | Reason::RecentCreate
         | Reason::Quota
         | Reason::FenceOpen

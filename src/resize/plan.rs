@@ -204,6 +204,8 @@ pub fn rehearsal(
     set_uid: &str,
 ) -> Record {
     let mut record = record.cloned().unwrap_or_else(|| Record {
+        namespace: String::new(),
+        name: String::new(),
         uid: String::new(),
         generation: 1,
         finalizer: false,
@@ -331,7 +333,7 @@ fn checks(
     let grows = all.iter().all(|check| check.outcome != CheckOutcome::Blocked);
     let mut short = 0;
     let of_set = gate::set(view, set).into_iter();
-    for check in of_set.chain(gate::dry_runs(&view.observed.dry_runs)) {
+    for check in of_set.chain(gate::dry_runs(&view)) {
         let growing = gate::Outcome::Waiting(Reason::ClaimsGrowing);
         if check.name == CLAIMS_GROWN && check.outcome == growing {
             short += 1;

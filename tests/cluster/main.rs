@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod admission;
 mod anti_affinity;
 mod availability;
 mod break_glass;

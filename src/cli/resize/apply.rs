@@ -202,6 +202,8 @@ mod tests {
         };
         let status = Status { phase, acting: Some(acting), ..Status::default() };
         let record = Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
             uid: "r".to_owned(),
             generation: 1,
             finalizer: false,

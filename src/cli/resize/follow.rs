@@ -161,6 +161,8 @@ mod tests {
             detail: "db-1".to_owned(),
         });
         Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
             uid: "r".to_owned(),
             generation: 2,
             finalizer: false,

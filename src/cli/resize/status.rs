@@ -155,6 +155,8 @@ mod tests {
             withdrawable: false,
         };
         Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
             uid: "r".to_owned(),
             generation: 1,
             finalizer: false,
