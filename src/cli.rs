@@ -10,10 +10,12 @@ pub mod manifests;
 pub mod output;
 pub mod policy;
 pub mod probe;
+mod registered;
 pub mod resize;
 pub mod review;
 pub mod rules;
 pub mod serve;
+pub mod status;
 
 use std::io::{self, Write as _};
 
@@ -72,10 +74,11 @@ pub enum Command {
     Explain(explain::Args),
     /// The policy file: its schema, and whether one is right
     Policy(policy::Args),
-    /// Print the webhook configurations for kubectl apply.
+    /// Print what the cluster has to know, for kubectl apply.
     ///
-    /// A MutatingWebhookConfiguration, which sees each edit before Kubernetes validates it, and a
-    /// ValidatingWebhookConfiguration, which sees what survives.
+    /// With --url or --service a MutatingWebhookConfiguration, which sees each edit before
+    /// Kubernetes validates it, and a ValidatingWebhookConfiguration, which sees what survives.
+    /// With --crds what resizes need, with --rights the service accounts and their rights.
     Manifests(manifests::Args),
     /// Make certificates for development.
     ///
@@ -87,6 +90,11 @@ pub enum Command {
     /// Reads both webhook configurations, connects where they point, trusts what they trust, and
     /// sends a review. Exit code 1 says which webhook does not answer, and why.
     Probe(probe::Args),
+    /// Say whether a cluster is guarded, and why not.
+    ///
+    /// Sends a canary through the API server, a dry run that both webhooks refuse, and looks when
+    /// authority and certificate expire. Exit code: 0 guarded, 1 not, 2 cannot say.
+    Status(status::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -146,6 +154,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Manifests(args) => manifests::run(&args),
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -1,9 +1,10 @@
 //! Parses the arguments, runs one command, turns the outcome into an exit code.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use stateward::cli::{self, Cli};
 
 #[cfg(target_env = "musl")]
@@ -11,7 +12,7 @@ use stateward::cli::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match cli::run(Cli::parse()) {
+    match cli::run(parse()) {
         Ok(outcome) => ExitCode::from(outcome.code()),
         // Whoever read us has enough, as in `stateward rules | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -21,6 +22,17 @@ fn main() -> ExitCode {
             ExitCode::from(cli::Outcome::Failed.code())
         }
     }
+}
+
+/// Reads the arguments. As a plugin of kubectl the program is called as kubectl calls it.
+fn parse() -> Cli {
+    let mut command = Cli::command();
+    let program = std::env::args_os().next().unwrap_or_default();
+    let plugin = Path::new(&program).file_stem().is_some_and(|name| name == "kubectl-stateward");
+    if plugin {
+        command = command.bin_name("kubectl stateward");
+    }
+    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

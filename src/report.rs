@@ -2,6 +2,7 @@
 //!
 //! Each format is one pure function from a [`Report`] and its [`Sources`] to text.
 
+pub mod checkout;
 pub mod format;
 pub mod github;
 pub mod json;
@@ -15,6 +16,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use self::checkout::Checkout;
 pub use self::format::{Format, Options, Output, RenderError, render};
 pub use self::sources::Sources;
 use crate::rules::Step;

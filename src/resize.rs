@@ -10,6 +10,7 @@
 //! carries an action out, or renews a Lease. No command and no webhook calls them. What is shipped
 //! here is exercised by the explorer in `tests/resize/`, over a model of a cluster.
 
+pub mod admission_policy;
 pub mod advice;
 pub mod body;
 pub mod crd;
@@ -18,6 +19,7 @@ pub mod gate;
 pub mod observed;
 pub mod plan;
 pub mod record;
+pub mod rights;
 pub mod step;
 
 pub use self::observed::Observed;

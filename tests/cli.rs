@@ -81,7 +81,11 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["serve"],
         &["serve", "--dev", "--tls-cert", "a", "--tls-key", "b"],
         &["serve", "--tls-cert", "a"],
+        &["manifests"],
         &["manifests", "--ca", "a"],
+        &["manifests", "--url", "https://a"],
+        &["manifests", "--crds", "--service", "a/b"],
+        &["manifests", "--rights", "a/b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--service", "a/b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--timeout", "31"],
     ] {

@@ -14,28 +14,56 @@ use std::path::Path;
 use std::process::Command;
 
 use folder::{Folder, SET, size};
+use serde_json::Value;
 
-/// Every command line of the page that runs a check, wherever its code block puts it.
-fn commands() -> Vec<String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ci.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let blocks = page.split("```").skip(1).step_by(2);
-    let lines = blocks.flat_map(str::lines);
-    lines
-        .filter_map(|line| line.find("stateward check").map(|start| line[start..].to_owned()))
+/// The code blocks of the page in one language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```").skip(1).step_by(2);
+    blocks
+        .filter_map(|block| block.strip_prefix(&format!("{language}\n")))
+        .map(str::to_owned)
         .collect()
 }
 
+/// Every command of the page that runs a check: a line of a shell block with those above it, or one
+/// line of a pipeline.
+fn commands() -> Vec<String> {
+    let mut commands = Vec::new();
+    for block in blocks("ci.md", "sh") {
+        let mut before = String::new();
+        for line in block.lines() {
+            before += line;
+            before.push('\n');
+            if line.contains("stateward check") {
+                commands.push(std::mem::take(&mut before));
+            }
+        }
+    }
+    for block in blocks("ci.md", "yaml") {
+        let lines = block.lines().filter_map(|line| Some(&line[line.find("stateward check")?..]));
+        commands.extend(lines.map(str::to_owned));
+    }
+    commands
+}
+
 /// A repository whose last commit shrinks a claim template, in a manifest and in what stand-ins
-/// for helm and kustomize print.
+/// for helm, kustomize and argocd-diff-preview print.
 fn repository() -> Folder {
-    let stand_in = "#!/bin/sh\necho '# Source: db/templates/set.yaml'\ncat deploy/db.yaml\n";
+    let print = "#!/bin/sh\necho '# Source: db/templates/set.yaml'\ncat deploy/db.yaml\n";
+    // What a release has is what was there before the change.
+    let helm = print.replace("cat", "[ $1 = get ] && cat output/base/db.yaml || cat");
     let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
-    for tool in ["helm", "kustomize"] {
+    for (tool, stand_in) in [("helm", &*helm), ("kustomize", print)] {
         let name = format!(".git/bin/{tool}");
         folder.write(&name, stand_in);
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path().join(name), mode).unwrap();
+    }
+    for (branch, manifest) in [("base", SET), ("target", &*size("5Gi"))] {
+        folder.write(&format!("output/{branch}/db.yaml"), manifest);
+        folder.write(&format!("output/{branch}-branch.yaml"), &format!("---\n{manifest}"));
     }
     folder
 }
@@ -43,7 +71,7 @@ fn repository() -> Folder {
 #[test]
 fn the_commands_of_the_page_find_what_a_change_breaks() {
     let commands = commands();
-    assert_eq!(commands.len(), 5, "{commands:#?}");
+    assert_eq!(commands.len(), 8, "{commands:#?}");
     for command in commands {
         let folder = repository();
         let base = folder.git(&["rev-parse", "HEAD"]);
@@ -77,18 +105,42 @@ fn the_commands_of_the_page_find_what_a_change_breaks() {
     }
 }
 
+/// What the workflow and the hook name exists: inputs of the action, the id of the hook.
+#[test]
+fn the_examples_name_what_is_there() {
+    let read = |name: &str| -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let (action, hooks) = (read("action.yml"), read(".pre-commit-hooks.yaml"));
+    let mut seen = 0;
+    for block in blocks("ci.md", "yaml") {
+        let example: Value = serde_saphyr::from_str(&block).unwrap();
+        for step in example["jobs"]["check"]["steps"].as_array().into_iter().flatten() {
+            if step["uses"].as_str().unwrap().starts_with("stateward/") {
+                for input in step["with"].as_object().unwrap().keys() {
+                    assert!(action["inputs"][input].is_object(), "no input {input}");
+                }
+                seen += 1;
+            }
+        }
+        let repository = &example["repos"][0];
+        if repository["repo"] == env!("CARGO_PKG_REPOSITORY") {
+            assert_eq!(repository["hooks"][0]["id"], hooks[0]["id"]);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2);
+}
+
 #[test]
 fn the_pipelines_are_yaml() {
-    for page in ["ci.md", "policy.md"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
-        let text = std::fs::read_to_string(path).unwrap();
-        let mut blocks = 0;
-        for block in text.split("```yaml\n").skip(1) {
-            let block = block.split("```").next().unwrap();
-            let read: Result<serde_json::Value, _> = serde_saphyr::from_str(block);
+    for page in ["ci.md", "policy.md", "metrics.md"] {
+        let blocks = blocks(page, "yaml");
+        assert!(!blocks.is_empty(), "{page}");
+        for block in blocks {
+            let read: Result<Value, _> = serde_saphyr::from_str(&block);
             assert!(read.unwrap_or_else(|error| panic!("{page}: {error}")).is_object());
-            blocks += 1;
         }
-        assert!(blocks > 0, "{page}");
     }
 }

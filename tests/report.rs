@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 use stateward::report::{
-    Cause, Format, InputError, JudgedObject, NotJudged, ObjectRef, Options, Outcome, Place,
-    RefusedBy, Report, ReportedFinding, Sources, render,
+    Cause, Checkout, Format, InputError, JudgedObject, NotJudged, ObjectRef, Options, Outcome,
+    Place, RefusedBy, Report, ReportedFinding, Sources, render,
 };
 use stateward::rules::{RULES, Step};
 
@@ -363,6 +363,36 @@ fn github() {
     }
     insta::assert_snapshot!(text);
     assert_eq!(rendered(Format::Github, &clean(), &Options::default()), "");
+}
+
+#[test]
+fn code_hosts_are_told_paths_from_the_root_of_the_repository() {
+    let checkout = Checkout {
+        root: "/src/repo".into(),
+        folder: "apps/shop".into(),
+        revision: Some("main".to_owned()),
+    };
+    let options = Options {
+        checkout: Some(checkout),
+        link_base: Some("https://git.example/o/r/blob/main".to_owned()),
+        ..Options::default()
+    };
+    let annotations = rendered(Format::Github, &report(), &options);
+    assert!(
+        annotations.contains("::error file=apps/shop/deploy/db.yaml,line=10,"),
+        "{annotations}"
+    );
+    // Helm names a template by its chart, wherever the chart lies.
+    assert!(annotations.contains("::error file=chart/templates/db%3A1.yaml,"), "{annotations}");
+    let markdown = rendered(Format::Markdown, &report(), &options);
+    assert!(markdown.contains("/blob/main/apps/shop/deploy/db.yaml#L10)"), "{markdown}");
+    let log = rendered(Format::Sarif, &report(), &options);
+    let log: Value = serde_json::from_str(&log).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let shrinks = results.iter().find(|r| r["ruleId"] == "sts-vct-size-shrink").unwrap();
+    let uri = |location: &Value| location["physicalLocation"]["artifactLocation"]["uri"].clone();
+    assert_eq!(uri(&shrinks["locations"][0]), "apps/shop/deploy/db.yaml");
+    assert_eq!(uri(&shrinks["relatedLocations"][0]), "main%3Aapps/shop/deploy/db.yaml");
 }
 
 #[test]

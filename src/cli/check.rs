@@ -1,8 +1,9 @@
 //! `stateward check`: judges manifests.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
 
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(value_name = "PATH", required_unless_present = "render")]
     pub paths: Vec<PathBuf>,
 
-    /// File or folder with the manifests as they were; repeatable
+    /// File or folder with the manifests as they were, "-" is standard input; repeatable
     #[arg(long, value_name = "PATH", conflicts_with = "old_ref")]
     pub old: Vec<PathBuf>,
 
@@ -87,6 +88,7 @@ impl Args {
             color: output::color(self.color),
             warnings_fail: self.fail_on == FailOn::Warn,
             link_base: output::link_base(|name| std::env::var(name).ok()),
+            checkout: output::checkout(self.old_ref.clone()),
         }
     }
 }
@@ -97,6 +99,10 @@ impl Args {
 /// A policy that is wrong, a revision that is not there, a command that fails.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let outputs = Output::resolve(&args.format)?;
+    let stdin = Path::new("-");
+    if args.paths.iter().any(|path| path == stdin) && args.old.iter().any(|path| path == stdin) {
+        bail!("the old and the new manifests cannot both come from standard input");
+    }
     let policy = match (&args.policy, &args.old_ref) {
         (None, Some(revision)) => super::policy::find_in_revision(revision)?,
         (named, _) => super::policy::find(named.as_deref())?,
@@ -145,7 +151,7 @@ impl Args {
         Ok(match (&self.old_ref, &self.render) {
             (Some(revision), Some(command)) => Some(render_revision(command, &folder, revision)?),
             (Some(revision), None) => Some(load_revision(&folder, revision, &self.paths)?),
-            (None, _) if !self.old.is_empty() => Some(load(&self.old, &mut std::io::empty())),
+            (None, _) if !self.old.is_empty() => Some(load(&self.old, &mut std::io::stdin())),
             (None, _) => None,
         })
     }

@@ -1,4 +1,4 @@
-//! `stateward manifests`: the webhook configurations.
+//! `stateward manifests`: what the cluster has to know, as documents for kubectl.
 
 mod configuration;
 mod selector;
@@ -13,30 +13,49 @@ use rustls::pki_types::pem::PemObject as _;
 use self::configuration::{ClientConfig, Registration};
 pub use self::selector::Requirement;
 use super::Outcome;
+use crate::resize::{admission_policy, crd, rights};
 
 /// Arguments of `stateward manifests`.
 #[derive(Debug, clap::Args)]
 #[command(
-    group = clap::ArgGroup::new("where").required(true).args(["url", "service"]),
+    group = clap::ArgGroup::new("what").required(true).multiple(true)
+        .args(["url", "service", "crds", "rights"]),
+    group = clap::ArgGroup::new("trust").args(["ca", "cluster_certs"]),
     after_help = "Example:\n  stateward manifests --ca certs/dev/ca.crt \
-                  --url https://127.0.0.1:9443 | kubectl apply -f -"
+                  --url https://127.0.0.1:9443 | kubectl apply -f -\n  \
+                  stateward manifests --crds | kubectl apply --server-side -f -"
 )]
 pub struct Args {
     /// The certificate of the authority that the API server is to trust, in PEM form
-    #[arg(long, value_name = "FILE", required_unless_present = "cluster_certs")]
+    #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
     /// Leave the authority out: `serve --cluster-certs` or cert-manager puts it in
-    #[arg(long, conflicts_with = "ca")]
+    #[arg(long)]
     pub cluster_certs: bool,
 
     /// Where the API server reaches the webhook, without a path
-    #[arg(long, value_name = "URL", value_parser = base_url)]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = base_url,
+        requires = "trust",
+        conflicts_with = "service"
+    )]
     pub url: Option<String>,
 
     /// The Service in front of the webhook; its namespace is not judged
-    #[arg(long, value_name = "NAMESPACE/NAME[:PORT]")]
+    #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", requires = "trust")]
     pub service: Option<Service>,
+
+    /// What resizes need: the kind of their record, the admission policy that binds a request to
+    /// the right to grow claims, and roles for people
+    #[arg(long)]
+    pub crds: bool,
+
+    /// The service accounts of webhook and controller in this namespace, and what each may do
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
+    pub rights: Option<String>,
 
     /// Judge only namespaces with these labels: KEY=VALUE, KEY!=VALUE, KEY, !KEY; repeatable
     #[arg(long, value_name = "REQUIREMENT")]
@@ -128,24 +147,57 @@ fn base_url(text: &str) -> Result<String, String> {
 /// # Errors
 /// A file that is no certificate of an authority.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let mut streams = Vec::new();
+    let mut objects = Vec::new();
+    if args.crds {
+        objects.extend([crd::crd(), admission_policy::policy(), admission_policy::binding()]);
+        objects.extend(rights::user_roles());
+    }
+    objects.extend(args.rights.as_deref().map(rights::accounts).unwrap_or_default());
+    if !objects.is_empty() {
+        streams.push(yaml(&objects)?);
+    }
+    let client = match (&args.url, &args.service) {
+        (Some(url), _) => Some(ClientConfig::Url(url)),
+        (None, service) => service.as_ref().map(ClientConfig::Service),
+    };
+    if let Some(client) = client {
+        streams.push(registration(args, client)?);
+    }
+    super::print(&streams.join("---\n"))?;
+    Ok(Outcome::Clean)
+}
+
+/// Both webhook configurations.
+fn registration(args: &Args, client: ClientConfig<'_>) -> anyhow::Result<String> {
     let authority = args.ca.as_deref().map(authority).transpose()?;
     let mut excluded = vec!["kube-system".to_owned()];
     excluded.extend(args.service.iter().map(|service| service.namespace.clone()));
     excluded.extend(args.exclude_namespace.iter().cloned());
     let registration = Registration {
-        client: match (&args.url, &args.service) {
-            (Some(url), _) => ClientConfig::Url(url),
-            (None, Some(service)) => ClientConfig::Service(service),
-            (None, None) => bail!("--url or --service has to be given"),
-        },
+        client,
         authority: authority.as_deref(),
         excluded,
         requirements: &args.namespace_selector,
         failure_policy: args.failure_policy,
         timeout: args.timeout,
     };
-    super::print(&registration.yaml()?)?;
-    Ok(Outcome::Clean)
+    yaml(&registration.configurations())
+}
+
+/// Documents of one stream.
+fn yaml<T: serde::Serialize>(documents: &[T]) -> anyhow::Result<String> {
+    // Never folded: an expression is easier to compare with its origin in one line.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    Ok(serde_saphyr::to_string_multiple_with_options(documents, options)?)
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if is_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("this is no name of a namespace".to_owned())
+    }
 }
 
 /// The certificate of an authority, in PEM form.

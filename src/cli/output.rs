@@ -5,7 +5,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use clap::ColorChoice;
 
-use crate::report::{Format, Options, Output, Report, Sources, render};
+use crate::report::{Checkout, Format, Options, Output, Report, Sources, render};
 
 /// Writes the report to each of `outputs`, standard output last: an error then stands below it.
 ///
@@ -75,6 +75,16 @@ pub fn link_base(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let gitlab =
         || Some(format!("{}/-/blob/{}", variable("CI_PROJECT_URL")?, variable("CI_COMMIT_SHA")?));
     github().or_else(gitlab)
+}
+
+/// The repository around the working folder, if there is one. It is found without asking git,
+/// which refuses a checkout that another user made.
+pub fn checkout(revision: Option<String>) -> Option<Checkout> {
+    let here = std::env::current_dir().ok()?;
+    // A folder in a clone, a file in a work tree beside it and in a submodule.
+    let root = here.ancestors().find(|folder| folder.join(".git").exists())?.to_owned();
+    let folder = here.strip_prefix(&root).ok()?.to_owned();
+    Some(Checkout { root, folder, revision })
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::certificates::cluster::{Options, Upkeep};
+use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
+use crate::cluster::{Client, NamespaceWatch};
 use crate::policy::{Policy, Resize};
 use crate::telemetry::{LogFormat, Metrics, log};
 use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
@@ -124,8 +125,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     log::start(args.log_format, &args.log_level)?;
     let source = policy.source.clone();
     let growth = if args.dev { Resize::Orchestrate } else { Resize::default() };
-    let judge = Arc::new(Judge::new(policy, growth, args.kubernetes_version));
     let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
+    let judge = Judge::new(policy, growth, args.kubernetes_version)
+        .with_break_glass(health.break_glass().clone())
+        .with_metrics(Arc::clone(&metrics));
+    let judge = Arc::new(judge);
     if let Some(file) = args.policy.clone() {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
@@ -167,8 +171,19 @@ fn serve(
     let served = runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        if let Some(options) = trust {
-            look_after(options, &certificate, &metrics, &health).await?;
+        if let Some(service) = &args.cluster.service {
+            let client = Client::infer().await?;
+            let (metrics, health) = (Arc::clone(&metrics), health.clone());
+            if let Some(options) = trust {
+                let (client, certificate) = (client.clone(), Arc::clone(&certificate));
+                let (metrics, health) = (Arc::clone(&metrics), health.clone());
+                tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
+            }
+            let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
+            if let Some(canary) = args.cluster.canary(&client, &metrics) {
+                tokio::spawn(canary.run());
+            }
+            tokio::spawn(NamespaceWatch::new(client, namespace, switch, metrics).run());
         }
         let server =
             Server::bind(config, reviewer, Arc::clone(&certificate), metrics, health).await?;
@@ -184,19 +199,6 @@ fn serve(
     // A review that never ends must not keep the process.
     runtime.shutdown_background();
     served
-}
-
-/// Starts to keep certificates and trust, for as long as the process lives.
-async fn look_after(
-    options: Options,
-    certificate: &Arc<ServingCertificate>,
-    metrics: &Arc<Metrics>,
-    health: &Health,
-) -> anyhow::Result<()> {
-    let upkeep =
-        Upkeep::new(options, Arc::clone(certificate), Arc::clone(metrics), health.clone()).await?;
-    tokio::spawn(upkeep.run());
-    Ok(())
 }
 
 impl Args {

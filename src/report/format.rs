@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Report, Sources, github, json, junit, markdown, sarif, text};
+use super::{Checkout, Place, Report, Sources, github, json, junit, markdown, sarif, text};
 
 /// A format of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -134,6 +134,19 @@ pub struct Options {
     pub warnings_fail: bool,
     /// Markdown: where a file can be opened, such as `https://github.com/o/r/blob/main`
     pub link_base: Option<String>,
+    /// GitHub, SARIF, Markdown: the repository in which the files lie
+    pub checkout: Option<Checkout>,
+}
+
+impl Options {
+    /// The file of `place` as a code host names it.
+    pub(super) fn hosted_file(&self, place: &Place) -> String {
+        if let Some(checkout) = &self.checkout {
+            return checkout.path(place);
+        }
+        let file = place.shown_file();
+        file.strip_prefix("./").unwrap_or(file).to_owned()
+    }
 }
 
 /// A report that could not be written in a format.
@@ -160,7 +173,7 @@ pub fn render(
     match format {
         Format::Text => Ok(text::render(report, sources, options)),
         Format::Json => json::render(report),
-        Format::Sarif => sarif::render(report, sources),
+        Format::Sarif => sarif::render(report, sources, options),
         Format::Junit => junit::render(report, options),
         Format::Github => Ok(github::render(report, options)),
         Format::Markdown => Ok(markdown::render(report, options)),

@@ -10,13 +10,13 @@ pub fn render(report: &Report, options: &Options) -> String {
             Outcome::Deny | Outcome::Error => "error",
             Outcome::Warn => "warning",
         };
-        let mut properties = finding.place().map(place).unwrap_or_default();
+        let mut properties = finding.place().map(|at| place(at, options)).unwrap_or_default();
         let title = format!("{} {}", finding.outcome.severity(), finding.rule);
         properties.push(("title", title.trim_end().to_owned()));
         text.push_str(&line(command, &properties, &finding.prose()));
     }
     for error in &report.errors {
-        let mut properties = place(&error.place());
+        let mut properties = place(&error.place(), options);
         properties.push(("title", "error".to_owned()));
         text.push_str(&line("error", &properties, &error.message));
     }
@@ -30,10 +30,9 @@ pub fn render(report: &Report, options: &Options) -> String {
     text
 }
 
-fn place(place: &Place) -> Vec<(&'static str, String)> {
+fn place(place: &Place, options: &Options) -> Vec<(&'static str, String)> {
     // GitHub matches the path with the changed files as it stands.
-    let file = place.shown_file();
-    let mut properties = vec![("file", file.strip_prefix("./").unwrap_or(file).to_owned())];
+    let mut properties = vec![("file", options.hosted_file(place))];
     if let Some((line, column)) = place.shown_position() {
         properties.push(("line", line.to_string()));
         properties.push(("col", column.to_string()));

@@ -82,16 +82,16 @@ fn row(severity: &str, message: &str, place: Option<&Place>, options: &Options) 
 }
 
 fn link(place: &Place, options: &Options) -> String {
-    let file = place.shown_file();
+    let file = options.hosted_file(place);
     let position = place.shown_position();
     let name = match position {
         Some((line, _)) => format!("{file}:{line}"),
-        None => file.to_owned(),
+        None => file.clone(),
     };
     let name = code(&name);
     let Some(base) = &options.link_base else { return name };
     let fragment = position.map(|(line, _)| format!("#L{line}")).unwrap_or_default();
-    let path = super::sarif::percent_encode(file.strip_prefix("./").unwrap_or(file));
+    let path = super::sarif::percent_encode(&file);
     format!("[{name}]({}/{path}{fragment})", base.trim_end_matches('/'))
 }
 

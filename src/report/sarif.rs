@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{InputError, Outcome, Place, RenderError, Report, ReportedFinding, Sources};
+use super::{InputError, Options, Outcome, Place, RenderError, Report, ReportedFinding, Sources};
 use crate::rules::{self, Action, Meta};
 
 #[derive(Serialize)]
@@ -141,8 +141,13 @@ struct Region {
 ///
 /// # Errors
 /// The serialiser failed; no report is known that makes it fail.
-pub fn render(report: &Report, sources: &Sources) -> Result<String, RenderError> {
-    let mut notifications: Vec<Notification> = report.errors.iter().map(unreadable).collect();
+pub fn render(
+    report: &Report,
+    sources: &Sources,
+    options: &Options,
+) -> Result<String, RenderError> {
+    let mut notifications: Vec<Notification> =
+        report.errors.iter().map(|error| unreadable(error, options)).collect();
     notifications.extend(report.not_judged.iter().map(|not| Notification {
         level: "note",
         message: text(format!("{} was not judged: needs {}", not.object, not.needs)),
@@ -170,7 +175,7 @@ pub fn render(report: &Report, sources: &Sources) -> Result<String, RenderError>
             results: report
                 .findings
                 .iter()
-                .map(|finding| result(finding, sources, &mut seen))
+                .map(|finding| result(finding, sources, options, &mut seen))
                 .collect(),
         }],
     };
@@ -202,6 +207,7 @@ fn descriptor(meta: &'static Meta) -> Descriptor {
 fn result<'a>(
     finding: &'a ReportedFinding,
     sources: &Sources,
+    options: &Options,
     seen: &mut BTreeMap<u64, u32>,
 ) -> Finding<'a> {
     let (at, before) = match (&finding.new, &finding.old) {
@@ -216,16 +222,19 @@ fn result<'a>(
             Outcome::Warn => "warning",
         },
         message: text(finding.prose()),
-        locations: at.map(|place| location(place, sources)).into_iter().collect(),
+        locations: at.map(|place| location(place, sources, options)).into_iter().collect(),
         related_locations: before
             .map(|place| Location {
                 id: Some(1),
                 message: Some(text("old")),
-                ..location(place, sources)
+                ..location(place, sources, options)
             })
             .into_iter()
             .collect(),
-        partial_fingerprints: BTreeMap::from([("stateward/v1", fingerprint(finding, seen))]),
+        partial_fingerprints: BTreeMap::from([(
+            "stateward/v1",
+            fingerprint(finding, options, seen),
+        )]),
         properties: json!({
             "operation": finding.operation,
             "object": finding.object,
@@ -235,16 +244,16 @@ fn result<'a>(
     }
 }
 
-fn unreadable(error: &InputError) -> Notification {
+fn unreadable(error: &InputError, options: &Options) -> Notification {
     Notification {
         level: "error",
         message: text(error.message.as_str()),
-        locations: vec![location(&error.place(), &Sources::none())],
+        locations: vec![location(&error.place(), &Sources::none(), options)],
         associated_rule: None,
     }
 }
 
-fn location(place: &Place, sources: &Sources) -> Location {
+fn location(place: &Place, sources: &Sources, options: &Options) -> Location {
     let region = place.shown_position().map(|(start_line, start_column)| Region {
         start_line,
         start_column,
@@ -255,7 +264,7 @@ fn location(place: &Place, sources: &Sources) -> Location {
     Location {
         id: None,
         physical: PhysicalLocation {
-            artifact_location: ArtifactLocation { uri: uri(place.shown_file()) },
+            artifact_location: ArtifactLocation { uri: uri(&options.hosted_file(place)) },
             region,
         },
         message: None,
@@ -263,11 +272,8 @@ fn location(place: &Place, sources: &Sources) -> Location {
 }
 
 fn uri(file: &str) -> String {
-    match file.strip_prefix("./") {
-        Some(rest) => percent_encode(rest),
-        None if file.starts_with('/') => format!("file://{}", percent_encode(file)),
-        None => percent_encode(file),
-    }
+    let scheme = if file.starts_with('/') { "file://" } else { "" };
+    format!("{scheme}{}", percent_encode(file))
 }
 
 /// A path as part of a URI. A colon is escaped too: `main:db.yaml` is no scheme.
@@ -284,12 +290,16 @@ pub(super) fn percent_encode(path: &str) -> String {
 }
 
 /// Names a finding whatever line it stands on, so that an edit above does not make it a new one.
-fn fingerprint(finding: &ReportedFinding, seen: &mut BTreeMap<u64, u32>) -> String {
+fn fingerprint(
+    finding: &ReportedFinding,
+    options: &Options,
+    seen: &mut BTreeMap<u64, u32>,
+) -> String {
     let object = &finding.object;
-    let file = finding.place().map_or("", Place::shown_file);
+    let file = finding.place().map(|place| options.hosted_file(place)).unwrap_or_default();
     let parts = [
         finding.rule.as_str(),
-        file,
+        &file,
         &object.api_version,
         &object.kind,
         &object.namespace,
@@ -325,7 +335,7 @@ mod tests {
 
     #[test]
     fn names_files_as_uris() {
-        assert_eq!(uri("./a b/ü.yaml"), "a%20b/%C3%BC.yaml");
+        assert_eq!(uri("a b/ü.yaml"), "a%20b/%C3%BC.yaml");
         assert_eq!(uri("main:db.yaml"), "main%3Adb.yaml");
         assert_eq!(uri("/tmp/a"), "file:///tmp/a");
     }

@@ -607,10 +607,10 @@ mod tests {
             ..Status::default()
         };
         status.refresh_conditions(1, Timestamp::UNIX_EPOCH);
-        let states: Vec<_> =
+        let conditions: Vec<_> =
             status.conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str())).collect();
         assert_eq!(
-            states,
+            conditions,
             [
                 ("Ready", "False"),
                 ("Reconciling", "False"),

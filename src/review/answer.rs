@@ -2,10 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Review;
+use super::{Review, canary};
 use crate::change::Change;
 use crate::decide::Decision;
 use crate::object::{DecodeError, Kind};
@@ -48,6 +49,10 @@ pub enum Outcome {
     Error,
     /// not for us to judge
     Exempt,
+    /// allowed unjudged, since stateward is disabled for a while
+    Disabled,
+    /// sent to see whether a denial arrives
+    Canary,
 }
 
 impl Outcome {
@@ -60,6 +65,8 @@ impl Outcome {
             Self::Denied => "denied",
             Self::Error => "error",
             Self::Exempt => "exempt",
+            Self::Disabled => "disabled",
+            Self::Canary => "canary",
         }
     }
 }
@@ -260,14 +267,66 @@ impl Answer {
             audit_annotations: audit,
         });
         Self {
+            error: Some(why.to_owned()),
+            ..Self::unjudged(review, body, allowed, Outcome::Error)
+        }
+    }
+
+    /// The answer to a canary.
+    pub(super) fn canary(review: &Review<'_>, reply: canary::Reply) -> Self {
+        let (message, warnings) = match reply {
+            canary::Reply::Refuse(message) => (Some(message), Vec::new()),
+            canary::Reply::Warn(warning) => (None, vec![warning.to_owned()]),
+            canary::Reply::Pass => (None, Vec::new()),
+        };
+        let status = message.map(|message| Status {
+            code: 403,
+            reason: "Forbidden",
+            message,
+            details: None,
+        });
+        let allowed = status.is_none();
+        let body = encode(Response {
+            uid: review.uid(),
+            allowed,
+            status,
+            patch_type: None,
+            patch: None,
+            warnings,
+            audit_annotations: Map::new(),
+        });
+        Self::unjudged(review, body, allowed, Outcome::Canary)
+    }
+
+    /// The answer while everything is allowed until this time.
+    pub(super) fn disabled(review: &Review<'_>, until: Timestamp) -> Self {
+        let what = format!(
+            "stateward is disabled until {until} and judged nothing (stateward.dev/disabled-until)"
+        );
+        let mut audit = Map::new();
+        audit.insert("disabled-until".to_owned(), Value::from(until.to_string()));
+        let body = encode(Response {
+            uid: review.uid(),
+            allowed: true,
+            status: None,
+            patch_type: None,
+            patch: None,
+            warnings: vec![crate::rules::finding::one_line(&what)],
+            audit_annotations: audit,
+        });
+        Self::unjudged(review, body, true, Outcome::Disabled)
+    }
+
+    fn unjudged(review: &Review<'_>, body: Vec<u8>, allowed: bool, outcome: Outcome) -> Self {
+        Self {
             body,
             allowed,
             operation: review.operation(),
             kind: kind(review.kind),
-            outcome: Outcome::Error,
+            outcome,
             denials: Vec::new(),
             verdicts: Vec::new(),
-            error: Some(why.to_owned()),
+            error: None,
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::{BadReview, Endpoint, Failure, Health, Reviewer};
+use super::{BadReview, BreakGlass, Endpoint, Failure, Health, Reviewer};
 use crate::change::KubernetesVersion;
 use crate::decide::{Grounds, Stage};
 use crate::facts::Facts;
-use crate::policy::{Policy, PolicyError, Resize};
+use crate::policy::{Mode, Policy, PolicyError, Resize};
 use crate::review::{self, Answer, MalformedReview};
 use crate::telemetry::Metrics;
 
@@ -43,13 +43,38 @@ pub struct Judge {
     facts: Facts,
     default_resize: Resize,
     kubernetes: KubernetesVersion,
+    break_glass: BreakGlass,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Judge {
     /// Judges by `policy`; where it does not say what becomes of growth, `default_resize` holds.
     pub fn new(policy: Policy, default_resize: Resize, kubernetes: KubernetesVersion) -> Self {
         let policy = ArcSwap::from_pointee(policy.with_default_resize(default_resize));
-        Self { policy, facts: Facts::none(), default_resize, kubernetes }
+        let break_glass = BreakGlass::new();
+        Self {
+            policy,
+            facts: Facts::none(),
+            default_resize,
+            kubernetes,
+            break_glass,
+            metrics: None,
+        }
+    }
+
+    /// Counts how long the parts of a review take, and what the policy is.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        metrics.audit_mode(self.policy.load().mode == Mode::Audit);
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// Allows everything while `break_glass` says so.
+    #[must_use]
+    pub fn with_break_glass(mut self, break_glass: BreakGlass) -> Self {
+        self.break_glass = break_glass;
+        self
     }
 
     /// The policy in force.
@@ -80,6 +105,7 @@ impl Judge {
                 last = now;
                 match parse(&file, read) {
                     Ok(policy) => {
+                        metrics.audit_mode(policy.mode == Mode::Audit);
                         self.policy
                             .store(Arc::new(policy.with_default_resize(self.default_resize)));
                         metrics.policy_reloaded(true);
@@ -122,6 +148,9 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
 
 impl Reviewer for Judge {
     fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
+        if let Some(until) = self.break_glass.until() {
+            return review::disabled(body, until).map_err(BadReview::from);
+        }
         let stage = match endpoint {
             Endpoint::Mutate => Stage::Mutating,
             Endpoint::Validate => Stage::Validating,
@@ -133,10 +162,21 @@ impl Reviewer for Judge {
             kubernetes: self.kubernetes,
             now: Timestamp::now(),
         };
-        review::answer(stage, body, &grounds).map_err(BadReview::from)
+        let start = Instant::now();
+        let decoded = review::Decoded::read(body, &grounds)?;
+        let middle = Instant::now();
+        let answer = decoded.answer(stage, &grounds);
+        if let Some(metrics) = &self.metrics {
+            metrics.phase_took("decode", middle.duration_since(start));
+            metrics.phase_took("decide", middle.elapsed());
+        }
+        Ok(answer)
     }
 
     fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+        if let Some(until) = self.break_glass.until() {
+            return review::disabled(body, until).map_err(BadReview::from);
+        }
         review::failed(body, failure.describe(), &self.policy.load()).map_err(BadReview::from)
     }
 }

@@ -28,6 +28,20 @@ fn objects_pair_by_kind_namespace_and_name_wherever_they_stand() {
 }
 
 #[test]
+fn either_side_may_come_from_standard_input() {
+    let folder = Folder::new(&[("new.yaml", &size("5Gi")), ("old.yaml", SET)]);
+    for (input, arguments) in
+        [(SET, ["--old", "-", "new.yaml"]), (&*size("5Gi"), ["--old", "old.yaml", "-"])]
+    {
+        let ran = folder.check_with(input, &[&["--format", "json"], &arguments[..]].concat());
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"], "{arguments:?}");
+    }
+    let ran = folder.check(&["--old", "-", "-"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
+    assert!(ran.stderr.contains("cannot both come from standard input"), "{}", ran.stderr);
+}
+
+#[test]
 fn an_object_that_is_gone_is_a_deletion_only_on_request() {
     let deletes = SET.replace(
         "  replicas: 3",
@@ -73,6 +87,23 @@ fn a_revision_is_compared_from_any_folder() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn annotations_name_files_from_the_root_of_the_repository() {
+    let folder = Folder::repository(&[("deploy/db/set.yaml", SET)]);
+    folder.write("deploy/db/set.yaml", &size("5Gi"));
+    for (below, path) in [(".", "deploy"), ("deploy", "."), ("deploy/db", "../db/set.yaml")] {
+        let sarif = folder.path().join("out.sarif");
+        let sarif_format = format!("sarif={}", sarif.display());
+        let formats = ["--format", "github", "--format", &sarif_format];
+        let ran = folder.check_in(below, &[&["--old-ref", "HEAD", path], &formats[..]].concat());
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stdout.starts_with("::error file=deploy/db/set.yaml,line="), "{}", ran.stdout);
+        let log = folder.read("out.sarif");
+        assert!(log.contains("\"uri\": \"deploy/db/set.yaml\""), "{log}");
+        assert!(log.contains("\"uri\": \"HEAD%3Adeploy/db/set.yaml\""), "{log}");
+    }
 }
 
 #[test]

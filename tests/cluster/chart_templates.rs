@@ -13,7 +13,10 @@ use crate::chart::{CHART, objects};
 /// template; a test says so.
 const COMBINATIONS: [(&str, &str); 9] = [
     ("defaults", "{}"),
-    ("audit", "{mode: audit, policy: {help: {contact: \"#storage\"}}}"),
+    (
+        "audit",
+        "{mode: audit, policy: {help: {contact: \"#storage\"}}, canary: {namespaceLabels: {a: b}}}",
+    ),
     (
         "fail at any price",
         "{replicas: 1, webhook: {failurePolicy: Fail, timeoutSeconds: 20},
@@ -38,9 +41,15 @@ const COMBINATIONS: [(&str, &str); 9] = [
     ),
     (
         "existing Secret, injected bundle",
-        "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false}}",
+        "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false},
+          canary: {enabled: false}}",
     ),
-    ("cert-manager", "{certificates: {source: cert-manager}}"),
+    (
+        "cert-manager",
+        "{certificates: {source: cert-manager}, monitoring: {serviceMonitor: {enabled: true,
+          labels: {release: p}}, alerts: {enabled: true, labels: {release: p}},
+          dashboard: {enabled: true}}}",
+    ),
     (
         "everything of one's own",
         "{certificates: {source: own}, networkPolicy: {enabled: true},
@@ -126,6 +135,36 @@ async fn configurations_are_those_that_stateward_prints() {
     }
 }
 
+/// The rights that are documented for those who do without the chart are those of the chart.
+#[tokio::test]
+async fn rights_are_those_of_the_documented_file() {
+    if testbed::skipped() {
+        return;
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/cluster/rbac.yaml");
+    let documented = objects(&std::fs::read_to_string(file).unwrap());
+    let mut rendered = rendered("{}").await;
+    for object in documented {
+        let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let key = (text("/kind"), text("/metadata/name"));
+        if key == ("Namespace".to_owned(), "stateward".to_owned()) {
+            // Helm makes it.
+            continue;
+        }
+        let mut ours = rendered.remove(&key).unwrap_or_else(|| panic!("no {key:?} in the chart"));
+        let metadata = ours["metadata"].as_object_mut().unwrap();
+        let labels = metadata["labels"].as_object_mut().unwrap();
+        labels.retain(|key, _| key.starts_with("pod-security"));
+        if labels.is_empty() {
+            metadata.remove("labels");
+        }
+        ours.as_object_mut().unwrap().remove("automountServiceAccountToken");
+        assert_eq!(ours, object);
+    }
+    let more: Vec<_> = rendered.keys().filter(|(kind, _)| kind.contains("Role")).collect();
+    assert!(more.is_empty(), "{more:?}");
+}
+
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
 async fn every_combination_is_taken() {
@@ -133,26 +172,22 @@ async fn every_combination_is_taken() {
         return;
     }
     let testbed = shared().await;
-    testbed
-        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
-        .await
-        .unwrap();
+    for name in ["stateward", "stateward-canary", "sw-canary"] {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        testbed.apply(namespace).await.unwrap();
+    }
     for file in ["crd-certificates.yaml", "crd-issuers.yaml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cert-manager").join(file);
         let mut crd = objects(&std::fs::read_to_string(path).unwrap()).remove(0);
         // They are templates of a chart, but for these.
         crd["metadata"].as_object_mut().unwrap().remove("labels");
-        testbed.apply(crd.clone()).await.unwrap();
-        let path = testbed::client::path_of(&crd).unwrap();
-        // kubectl wait fails where there are no conditions yet.
-        testbed
-            .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
-                crd["status"]["conditions"].as_array().is_some_and(|conditions| {
-                    conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
-                })
-            })
-            .await
-            .unwrap();
+        established(testbed, crd).await;
+    }
+    for (plural, kind) in
+        [("servicemonitors", "ServiceMonitor"), ("prometheusrules", "PrometheusRule")]
+    {
+        monitoring_crd(testbed, plural, kind).await;
     }
     for (name, combination) in COMBINATIONS {
         let values = values(combination);
@@ -169,6 +204,73 @@ async fn every_combination_is_taken() {
         let applied = testbed.kubectl_with("admin", &dry, Some(&stream)).await.unwrap();
         applied.ok().unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+}
+
+async fn established(testbed: &Testbed, crd: Value) {
+    testbed.apply(crd.clone()).await.unwrap();
+    let path = testbed::client::path_of(&crd).unwrap();
+    // kubectl wait fails where there are no conditions yet.
+    testbed
+        .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
+            crd["status"]["conditions"].as_array().is_some_and(|conditions| {
+                conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
+            })
+        })
+        .await
+        .unwrap();
+}
+
+/// A kind of the Prometheus operator without its schema; what is in it is tested by promtool.
+async fn monitoring_crd(testbed: &Testbed, plural: &str, kind: &str) {
+    let group = "monitoring.coreos.com";
+    let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": any}}]
+        }
+    });
+    established(testbed, crd).await;
+}
+
+/// The rules and the dashboard in the cluster are the files that promtool and Prometheus have tested,
+/// and the `ServiceMonitor` finds the port of the metrics.
+#[tokio::test]
+async fn monitoring_is_made_of_the_tested_files() {
+    if testbed::skipped() {
+        return;
+    }
+    let all = rendered(
+        "{monitoring: {serviceMonitor: {enabled: true}, alerts: {enabled: true},
+          dashboard: {enabled: true}}}",
+    )
+    .await;
+    let object = |kind: &str, name: &str| &all[&(kind.to_owned(), name.to_owned())];
+    let read = |file: &str| std::fs::read_to_string(Path::new(CHART).join("files").join(file));
+    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml").unwrap()).unwrap();
+    assert_eq!(object("PrometheusRule", "stateward")["spec"], alerts);
+    let dashboard = object("ConfigMap", "stateward-dashboard");
+    let held = dashboard["data"]["stateward.json"].as_str().unwrap();
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(parse(held), parse(&read("dashboard.json").unwrap()));
+    let (service, monitor) =
+        (object("Service", "stateward-metrics"), object("ServiceMonitor", "stateward"));
+    let wanted = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let labelled = |object: &Value| {
+        wanted.iter().all(|(key, value)| object["metadata"]["labels"].get(key) == Some(value))
+    };
+    assert!(labelled(service) && !labelled(object("Service", "stateward")));
+    let (port, endpoint) = (&service["spec"]["ports"][0], &monitor["spec"]["endpoints"][0]);
+    assert_eq!(port["name"], endpoint["port"]);
+    let container = &object("Deployment", "stateward")["spec"]["template"]["spec"]["containers"][0];
+    let ports = container["ports"].as_array().unwrap();
+    assert!(ports.iter().any(|one| one["name"] == port["targetPort"]), "{ports:?}");
 }
 
 /// The policy that the chart writes is one that stateward reads.
@@ -233,11 +335,13 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
             assert_eq!(bundle.is_some(), name == "existing Secret", "{name}");
         }
         let own = !combination.contains("source: secret") && !combination.contains("cert-manager");
+        let canary = !combination.contains("canary: {enabled: false}");
         let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
-        assert_eq!(roles, if own { 4 } else { 0 }, "{name}: rights without need");
+        let expected = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
+        assert_eq!(roles, expected, "{name}: rights without need");
         let (_, deployment) = all.iter().find(|((kind, _), _)| kind == "Deployment").unwrap();
         let pod = &deployment["spec"]["template"]["spec"];
-        assert_eq!(pod["automountServiceAccountToken"], own, "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], true, "{name}");
         let container = &pod["containers"][0]["securityContext"];
         assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");
         assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}), "{name}");
@@ -263,9 +367,9 @@ async fn every_branch_of_every_template_is_rendered() {
     let copy = folder.path().join("stateward");
     let files = templates();
     let root = Path::new(CHART);
-    for file in
-        files.iter().map(PathBuf::as_path).chain(["Chart.yaml", "values.yaml"].map(Path::new))
-    {
+    for file in files.iter().map(PathBuf::as_path).chain(
+        ["Chart.yaml", "values.yaml", "files/alerts.yaml", "files/dashboard.json"].map(Path::new),
+    ) {
         let to = copy.join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(root.join(file), to).unwrap();

@@ -7,6 +7,8 @@
 
 mod anti_affinity;
 mod availability;
+mod break_glass;
+mod canary;
 mod certificates;
 mod chart;
 mod chart_templates;
@@ -14,8 +16,12 @@ mod deletion;
 mod fidelity;
 mod generator;
 mod growth;
+mod prometheus;
 mod record;
 mod refusals;
 mod remedies;
+mod resize;
+mod resize_paths;
+mod rights;
 mod scale;
 mod webhook;

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition of the record on a real API server.
+//! The `CustomResourceDefinition` of the record on a real API server.
 
 use std::time::Duration;
 

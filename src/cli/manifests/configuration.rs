@@ -45,7 +45,7 @@ pub(super) struct Registration<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Configuration {
+pub(super) struct Configuration {
     api_version: &'static str,
     kind: &'static str,
     metadata: Metadata,
@@ -123,8 +123,8 @@ struct MatchCondition {
 }
 
 impl Registration<'_> {
-    /// Both configurations as one YAML stream.
-    pub(super) fn yaml(&self) -> anyhow::Result<String> {
+    /// Both configurations.
+    pub(super) fn configurations(&self) -> [Configuration; 2] {
         let mutating = Configuration {
             api_version: "admissionregistration.k8s.io/v1",
             kind: "MutatingWebhookConfiguration",
@@ -154,9 +154,7 @@ impl Registration<'_> {
                 ..self.webhook("validate.stateward.dev", "/validate")
             }],
         };
-        // Never folded: an expression is easier to compare with its origin in one line.
-        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-        Ok(serde_saphyr::to_string_multiple_with_options(&[mutating, validating], options)?)
+        [mutating, validating]
     }
 
     fn webhook(&self, name: &'static str, path: &'static str) -> Webhook {

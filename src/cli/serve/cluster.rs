@@ -1,5 +1,6 @@
 //! Where `serve` finds a cluster that is to trust it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -7,6 +8,8 @@ use jiff::SignedDuration;
 use super::{Args, duration};
 use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
+use crate::cluster::{CanarySender, CanaryWatch, Client};
+use crate::telemetry::Metrics;
 
 /// Arguments of `serve --cluster-certs`.
 #[derive(Clone, Debug, clap::Args)]
@@ -14,9 +17,17 @@ pub struct ClusterArgs {
     /// Make certificates in a cluster, and put their authority into the webhook configurations
     #[arg(long, requires = "service", conflicts_with_all = ["dev", "tls_cert"])]
     pub cluster_certs: bool,
-    /// The Service in front of the webhook
-    #[arg(long, value_name = "NAMESPACE/NAME", requires = "cluster_certs")]
+    /// The Service in front of the webhook, in a cluster. Its namespace is stateward's own, where
+    /// the annotation stateward.dev/disabled-until makes it allow everything
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
     pub service: Option<Service>,
+    /// Send a canary through the API server now and then, into this namespace, to know whether
+    /// refusals arrive. It has to be a namespace that is judged
+    #[arg(long, value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
+    pub canary_namespace: Option<String>,
+    /// How often a canary is sent
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    pub canary_interval: Duration,
     /// The Secret with the authority, in the namespace of the Service
     #[arg(long, value_name = "NAME", default_value = "stateward-authority", value_parser = object_name)]
     pub authority_secret: String,
@@ -34,6 +45,18 @@ pub struct ClusterArgs {
     pub certificate_lifetime: Duration,
 }
 
+impl ClusterArgs {
+    /// What sends canaries, if that was asked for.
+    pub(super) fn canary(&self, client: &Client, metrics: &Arc<Metrics>) -> Option<CanaryWatch> {
+        let namespace = self.canary_namespace.clone()?;
+        let configuration = self.webhook_configuration.clone();
+        let sender = CanarySender::new(client.clone(), namespace, configuration);
+        // More often than this is load without news.
+        let interval = self.canary_interval.max(Duration::from_millis(100));
+        Some(CanaryWatch::new(sender, interval, Arc::clone(metrics)))
+    }
+}
+
 /// The name of an object.
 pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
     if is_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
@@ -45,11 +68,9 @@ pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
 /// Lifetimes that do not fit together.
 pub(super) fn options(args: &Args) -> anyhow::Result<Option<Options>> {
     let cluster = &args.cluster;
-    let Some(service) = &cluster.service else { return Ok(None) };
-    // Where --dev stands beside it, the parser does not say this.
-    if !cluster.cluster_certs {
-        anyhow::bail!("--service is for --cluster-certs");
-    }
+    let Some(service) = cluster.service.as_ref().filter(|_| cluster.cluster_certs) else {
+        return Ok(None);
+    };
     let (authority, leaf) = (cluster.authority_lifetime, cluster.certificate_lifetime);
     // An authority must outlive what it signs, also in its last third.
     if leaf * 3 > authority || leaf < Duration::from_secs(3) {
@@ -95,12 +116,13 @@ mod tests {
         assert_eq!(found.names, ["10.0.0.7"]);
         assert_eq!(found.secret, "stateward-authority");
         assert!(parse("--dev").unwrap().is_none());
+        assert!(parse("--tls-cert a --tls-key b --service a/web").unwrap().is_none());
     }
 
     #[test]
     fn what_does_not_fit_together_is_refused() {
         assert!(parse("--cluster-certs").unwrap_err().contains("--service"));
-        assert!(parse("--dev --service a/b").unwrap_err().contains("--cluster-certs"));
+        assert!(parse("--dev --service a/b").unwrap_err().contains("cannot be used with"));
         assert!(parse("--dev --cluster-certs --service a/b").unwrap_err().contains("cannot be"));
         let given = "--cluster-certs --service a/b";
         assert!(parse(&format!("{given} --authority-secret A/b")).unwrap_err().contains("no name"));

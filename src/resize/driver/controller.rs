@@ -4,7 +4,7 @@
 //! something of the set changes. Watches only wake tasks: what is decided is decided from quorum
 //! reads.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,19 +19,21 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::client::Cluster;
 use super::drive::{Drive, Turn};
 use super::lease::{CAN_RESIZE, LEADER, Lease};
-use super::record::{API_VERSION, KIND};
 use super::value::{PREFIX, list, text};
 use super::{Key, telemetry};
+use crate::resize::crd;
 use crate::resize::record::{Phase, Status};
 use crate::resize::{Action, Parameters};
 use crate::telemetry::ResizeMetrics;
 
+/// For how long rights that were confirmed count as such.
+const RIGHTS: Duration = Duration::from_secs(60);
 /// After how long a request without a record is an alarm.
 const UNANSWERED: Duration = Duration::from_secs(120);
 
@@ -48,6 +50,8 @@ pub struct Intervals {
     pub back_off_limit: Duration,
     /// the longest pause while a set is away
     pub gap_back_off_limit: Duration,
+    /// how long a set may be away before an instance that does not lead brings it back
+    pub patience: Duration,
     /// how long changes are gathered before a set is looked at
     pub gather: Duration,
     /// how many sets are looked at together
@@ -66,6 +70,7 @@ impl Default for Intervals {
             back_off: Duration::from_millis(100),
             back_off_limit: Duration::from_secs(30),
             gap_back_off_limit: Duration::from_secs(2),
+            patience: Duration::from_millis(500),
             gather: Duration::from_millis(20),
             looks: 16,
             touched: 10,
@@ -96,17 +101,25 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// a task per set
-    tasks: HashMap<Key, Arc<Notify>>,
+    tasks: BTreeMap<Key, Task>,
     /// records, by the last event
-    records: HashMap<Key, Known>,
+    records: BTreeMap<Key, Known>,
     /// since when sets ask for something and have no record
-    requests: HashMap<Key, Instant>,
+    requests: BTreeMap<Key, Instant>,
     /// sets between the fence and adoption
-    touched: HashSet<Key>,
+    touched: BTreeSet<Key>,
     /// when each look that is under way began
-    looking: HashMap<Key, Instant>,
+    looking: BTreeMap<Key, Instant>,
     /// sets that are away through a resize
-    away: HashSet<Key>,
+    away: BTreeSet<Key>,
+    /// when its own rights were last confirmed
+    rights: Option<Instant>,
+}
+
+/// The task of one set.
+struct Task {
+    wake: Arc<Notify>,
+    abort: AbortHandle,
 }
 
 /// What an event says of a record, for whom it concerns and for counting.
@@ -178,8 +191,8 @@ impl Controller {
         shared.stops.send_replace(true);
         // Tasks in a gap end when it is closed; all others end at once.
         while shared.state().tasks.iter().next().is_some() {
-            for wake in shared.state().tasks.values() {
-                wake.notify_one();
+            for task in shared.state().tasks.values() {
+                task.wake.notify_one();
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -187,6 +200,15 @@ impl Controller {
         if *shared.leads.borrow() {
             shared.lease(CAN_RESIZE).release().await;
             shared.lease(LEADER).release().await;
+        }
+    }
+}
+
+impl Drop for Controller {
+    /// Whoever drops a controller means a crash: nothing of it goes on.
+    fn drop(&mut self) {
+        for task in self.shared.state().tasks.values() {
+            task.abort.abort();
         }
     }
 }
@@ -231,11 +253,7 @@ impl Shared {
     /// Renews the Lease that says so where a request that is taken now would be carried out
     /// (protocol §3).
     async fn say_able(&self, lease: &mut Lease) -> bool {
-        let able = match self.stuck() {
-            Some(why) => Err(why),
-            None => self.cluster.able(&self.parameters).await,
-        };
-        if let Err(why) = able {
+        if let Err(why) = self.able().await {
             tracing::warn!(why, "requests are not taken: a resize would stall");
             return false;
         }
@@ -246,6 +264,20 @@ impl Shared {
                 false
             }
         }
+    }
+
+    async fn able(&self) -> Result<(), String> {
+        if let Some(why) = self.stuck() {
+            return Err(why);
+        }
+        self.cluster.able(&self.parameters).await?;
+        let confirmed = self.state().rights;
+        if confirmed.is_none_or(|since| since.elapsed() >= RIGHTS) {
+            self.state().rights = None;
+            self.cluster.rights().await?;
+            self.state().rights = Some(Instant::now());
+        }
+        Ok(())
     }
 
     /// A look that does not end.
@@ -272,9 +304,8 @@ impl Shared {
     }
 
     async fn watch_records(self: Arc<Self>) {
-        let (group, version) = API_VERSION.split_once('/').unwrap_or_default();
-        let kind = GroupVersionKind::gvk(group, version, KIND);
-        let resource = ApiResource::from_gvk_with_plural(&kind, "statefulsetresizes");
+        let kind = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
+        let resource = ApiResource::from_gvk_with_plural(&kind, crd::PLURAL);
         let api: Api<DynamicObject> = Api::all_with(self.cluster.client().clone(), &resource);
         let events = watcher(api, watcher::Config::default()).default_backoff();
         let mut events = pin!(events);
@@ -340,7 +371,7 @@ impl Shared {
     }
 
     fn wake_all(self: &Arc<Self>) {
-        let keys: HashSet<Key> = {
+        let keys: BTreeSet<Key> = {
             let state = self.state();
             state.records.keys().chain(state.tasks.keys()).cloned().collect()
         };
@@ -353,12 +384,12 @@ impl Shared {
     fn wake(self: &Arc<Self>, key: &Key) {
         let mut state = self.state();
         if let Some(task) = state.tasks.get(key) {
-            task.notify_one();
+            task.wake.notify_one();
         } else if !*self.stops.borrow() {
             let wake = Arc::new(Notify::new());
             wake.notify_one();
-            state.tasks.insert(key.clone(), Arc::clone(&wake));
-            tokio::spawn(Arc::clone(self).attend(key.clone(), wake));
+            let task = tokio::spawn(Arc::clone(self).attend(key.clone(), Arc::clone(&wake)));
+            state.tasks.insert(key.clone(), Task { wake, abort: task.abort_handle() });
         }
     }
 
@@ -376,7 +407,7 @@ impl Shared {
         loop {
             let _ = tokio::time::timeout(rest, wake.notified()).await;
             // A gap is closed before a process ends, and is never waited for.
-            if !drive.in_gap() {
+            if drive.gap().is_none() {
                 if *self.stops.borrow() {
                     self.state().tasks.remove(&key);
                     return;
@@ -401,7 +432,7 @@ impl Shared {
                 Turn::NoSlot => self.intervals.back_off * 10,
                 Turn::Failed(..) | Turn::Unread(_) => {
                     // What fails is not tried sooner because something stirs.
-                    tokio::time::sleep(self.pause(failures, drive.in_gap())).await;
+                    tokio::time::sleep(self.pause(failures, drive.gap().is_some())).await;
                     Duration::ZERO
                 }
             };
@@ -413,7 +444,9 @@ impl Shared {
         let open = |known: &Known| {
             matches!(known.phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_))
         };
-        *self.leads.borrow() || drive.in_gap() || self.state().records.get(key).is_some_and(open)
+        *self.leads.borrow()
+            || drive.gap().is_some()
+            || self.state().records.get(key).is_some_and(open)
     }
 
     /// The pause after this many failures.
@@ -449,8 +482,8 @@ impl Shared {
     /// Whether this instance carries `action` out now. A set that is away is everybody's business;
     /// all else is the leader's, and fences wait for a slot.
     fn may(&self, key: &Key, drive: &Drive, action: &Action) -> bool {
-        if drive.in_gap() {
-            return true;
+        if let Some(open) = drive.gap() {
+            return *self.leads.borrow() || open >= self.intervals.patience;
         }
         if !*self.leads.borrow() {
             return false;
@@ -478,7 +511,7 @@ impl Shared {
             Some(Phase::Fenced | Phase::Deleting | Phase::Creating | Phase::Adopting)
         );
         let mut state = self.state();
-        if drive.in_gap() {
+        if drive.gap().is_some() {
             state.away.insert(key.clone());
         } else {
             state.away.remove(key);

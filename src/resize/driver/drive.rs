@@ -52,7 +52,9 @@ pub(super) struct Drive {
     /// the record as last read
     pub(super) stored: Option<Stored>,
     /// the set is known to be away, or going
-    pub(super) away: bool,
+    away: bool,
+    /// when the set was first seen to be away through this record
+    gap_seen: Option<Instant>,
 }
 
 /// What dry runs were asked about: a set that changes is asked about again.
@@ -80,13 +82,21 @@ impl Drive {
             dry_runs: None,
             stored: None,
             away: false,
+            gap_seen: None,
         }
     }
 
-    /// Whether the set is away through this record: what must be ended before a process ends.
-    pub(super) fn in_gap(&self) -> bool {
+    /// How long the set has been seen to be away through this record, if it is: what must be ended
+    /// before a process ends.
+    pub(super) fn gap(&self) -> Option<Duration> {
+        self.gap_seen.map(|since| since.elapsed())
+    }
+
+    fn note_gap(&mut self) {
         let phase = self.stored.as_ref().map(|stored| &stored.record.status.phase);
-        self.away && matches!(phase, Some(Phase::Deleting | Phase::Creating))
+        let open = matches!(phase, Some(Phase::Deleting | Phase::Creating | Phase::Unknown(_)));
+        self.gap_seen =
+            if self.away && open { self.gap_seen.or_else(|| Some(Instant::now())) } else { None };
     }
 
     /// Looks once, and does one thing. `may` is asked before an action is carried out.
@@ -101,6 +111,8 @@ impl Drive {
             Fact::Known(set) => set.as_ref().is_none_or(|set| set.terminating),
             Fact::Unknown(_) => self.away,
         };
+        self.note_gap();
+        let record = self.stored.as_ref().map(|stored| &stored.record);
         self.remember_dry_runs(&mut observed);
         let action = step(&observed, record, whole_seconds(self.cluster.now()), &self.parameters);
         match &action {
@@ -182,6 +194,7 @@ impl Drive {
             (Action::Delete { uid, .. }, Outcome::Committed(_)) => {
                 self.deleted = Some(uid.clone());
                 self.away = true;
+                self.note_gap();
                 self.away_since = Some(Instant::now());
             }
             (Action::Create { .. }, Outcome::Rejected(refusal)) if is_refusal(refusal) => {

@@ -12,8 +12,10 @@ use super::value::{annotation, list, name, number, text, uid};
 use super::{Key, claims, pods, set, snapshot};
 use crate::facts::Fact;
 use crate::object::{TextMap, selector::LabelSelector};
-use crate::resize::observed::{Claim, Class, Memory, Namespace, Observed, Pod, Revision, claim_of};
-use crate::resize::record::{Phase, Record};
+use crate::resize::observed::{
+    Claim, Class, Memory, Namespace, Observed, Pod, Revision, Set, claim_of,
+};
+use crate::resize::record::{Attempt, Phase, Record, Status};
 
 /// A part that could not be read is unknown, with the reason.
 fn fact<T>(read: Result<T, ReadError>) -> Fact<T> {
@@ -44,20 +46,22 @@ impl Cluster {
     }
 
     /// What a decision about `key` reads. Dry runs are not part of it: they are asked for by
-    /// [`Cluster::dry_runs`].
+    /// [`Cluster::dry_runs`]. What the phase of the record has no use for is not read.
     pub async fn observe(&self, key: &Key, record: Option<&Record>, memory: Memory) -> Observed {
         let live = self.get(&key.set()).await;
-        let attempt = record.map(|record| record.status.attempt.clone()).unwrap_or_default();
-        let stored = record.and_then(|record| record.status.snapshot.as_deref());
-        let before = stored.and_then(|text| snapshot::decode(text).ok());
+        let status = record.map(|record| &record.status);
+        if let Ok(live) = &live
+            && closing(live.as_ref(), status, &memory)
+        {
+            // A gap is closed by as few reads as can be.
+            let before = before(status);
+            let set = live.as_ref().map(|live| read_set(live, status, before.as_ref()));
+            return Observed { set: Fact::Known(set), ..unread(memory) };
+        }
+        let before = before(status);
         // What is left of a set that is away is found by its snapshot.
         let shape = live.as_ref().ok().and_then(Option::as_ref).or(before.as_ref());
-        let revisions = record.and_then(|record| record.status.attempt.revision.clone());
-        let names = [
-            shape.map(|set| text(set, "/status/updateRevision").to_owned()),
-            revisions.map(|revision| revision.name),
-        ];
-        let touches = record.is_some_and(|record| touches_the_set(&record.status.phase));
+        let touches = status.is_some_and(|status| touches_the_set(&status.phase));
         let (namespace, siblings, pods, claims, classes, neighbours, admission_policy) = tokio::join!(
             self.namespace(key),
             self.list_of(key.sets()),
@@ -65,22 +69,20 @@ impl Cluster {
             self.list_of(key.core("persistentvolumeclaims")),
             self.classes(),
             self.neighbours(key, shape.filter(|_| touches)),
-            self.admission_policy(),
+            self.admission_policy_for(shape, status),
         );
         let revisions = match &siblings {
-            Ok(siblings) => self.revisions(key, names, siblings).await,
+            Ok(siblings) if touches => self.revisions(key, shape, status, siblings).await,
+            Ok(_) => Ok(Vec::new()),
             Err(why) => Err(why.clone()),
         };
         let neighbours = match (&siblings, &neighbours) {
             (Ok(siblings), Ok(found)) => {
-                let mut found = found.clone();
                 let others = siblings.iter().filter(|other| name(other) != key.name);
-                found.extend(
-                    others
-                        .filter(|other| selects(other, shape))
-                        .map(|other| format!("StatefulSet {}", name(other))),
-                );
-                Fact::Known(found)
+                let sets = others
+                    .filter(|other| selects(other, shape))
+                    .map(|other| format!("StatefulSet {}", name(other)));
+                Fact::Known(found.iter().cloned().chain(sets).collect())
             }
             (Err(why), _) | (_, Err(why)) => Fact::Unknown(why.to_string()),
         };
@@ -91,20 +93,29 @@ impl Cluster {
             (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => Fact::Unknown(why.to_string()),
         };
         Observed {
-            fresh: true,
             namespace: fact(namespace),
-            set: fact(
-                live.map(|live| live.map(|live| set::read(&live, &attempt, before.as_ref()))),
-            ),
+            set: fact(live.map(|live| live.map(|live| read_set(&live, status, before.as_ref())))),
             pods: fact(pods.map(|pods| pods.into_iter().map(|(pod, _)| pod).collect())),
             claims,
             classes: fact(classes),
             revisions: fact(revisions),
             neighbours,
-            admission_policy: fact(admission_policy),
-            dry_runs: Fact::Unknown("dry runs were not asked for".to_owned()),
-            memory,
+            admission_policy,
+            ..unread(memory)
         }
+    }
+
+    /// The admission policy counts for a request that is not in the record yet.
+    async fn admission_policy_for(
+        &self,
+        shape: Option<&Value>,
+        status: Option<&Status>,
+    ) -> Fact<bool> {
+        let requested = shape.map(set::requested).unwrap_or_default();
+        if status.is_some_and(|status| status.requests == requested) {
+            return Fact::Unknown("not asked for again".to_owned());
+        }
+        fact(self.admission_policy().await.map(|in_force| in_force.is_ok()))
     }
 
     async fn namespace(&self, key: &Key) -> Result<Namespace, ReadError> {
@@ -206,15 +217,20 @@ impl Cluster {
         Ok(reason)
     }
 
+    /// The update revision, and the one that the record names.
     async fn revisions(
         &self,
         key: &Key,
-        names: [Option<String>; 2],
+        shape: Option<&Value>,
+        status: Option<&Status>,
         siblings: &[Value],
     ) -> Result<Vec<Revision>, ReadError> {
         let live: Vec<&str> = siblings.iter().map(uid).collect();
-        let mut names: Vec<String> =
-            names.into_iter().flatten().filter(|n| !n.is_empty()).collect();
+        let update = shape.map(|set| text(set, "/status/updateRevision"));
+        let recorded = status.and_then(|status| status.attempt.revision.as_ref());
+        let mut names: Vec<&str> =
+            update.into_iter().chain(recorded.map(|revision| revision.name.as_str())).collect();
+        names.retain(|name| !name.is_empty());
         names.dedup();
         let mut found = Vec::new();
         for name in names {
@@ -247,6 +263,45 @@ impl Cluster {
             );
         }
         Ok(found)
+    }
+}
+
+/// Whether all that is left is to wait for the set to go, or to create it again: it is away
+/// through a DELETE of ours that is known.
+fn closing(live: Option<&Value>, status: Option<&Status>, memory: &Memory) -> bool {
+    let Some(status) = status else { return false };
+    let deleted = memory.deleted.is_some() && memory.deleted == status.attempt.set_uid;
+    matches!(status.phase, Phase::Deleting | Phase::Creating)
+        && live.map_or(deleted, super::value::terminating)
+}
+
+/// The set as the record holds it.
+fn before(status: Option<&Status>) -> Option<Value> {
+    snapshot::decode(status?.snapshot.as_deref()?).ok()
+}
+
+fn read_set(live: &Value, status: Option<&Status>, before: Option<&Value>) -> Set {
+    let none = Attempt::default();
+    set::read(live, status.map_or(&none, |status| &status.attempt), before)
+}
+
+/// Nothing but what this process remembers.
+fn unread(memory: Memory) -> Observed {
+    fn not_read<T>() -> Fact<T> {
+        Fact::Unknown("it was not read".to_owned())
+    }
+    Observed {
+        fresh: true,
+        namespace: not_read(),
+        set: not_read(),
+        pods: not_read(),
+        claims: not_read(),
+        classes: not_read(),
+        revisions: not_read(),
+        neighbours: not_read(),
+        admission_policy: not_read(),
+        dry_runs: not_read(),
+        memory,
     }
 }
 

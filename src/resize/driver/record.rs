@@ -4,12 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::ReadError;
+use crate::resize::crd::PLURAL;
 use crate::resize::record::{FINALIZER, Record, Spec, Status};
 
 /// The group and version of the custom resource.
 pub(super) const API_VERSION: &str = "stateward.dev/v1alpha1";
-/// Its kind.
-pub(super) const KIND: &str = "StatefulSetResize";
 
 /// A record, and the object that it was read from.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +23,9 @@ pub struct Stored {
 pub(super) fn collection(namespace: Option<&str>) -> String {
     match namespace {
         Some(namespace) => {
-            format!("/apis/{API_VERSION}/namespaces/{namespace}/statefulsetresizes")
+            format!("/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}")
         }
-        None => format!("/apis/{API_VERSION}/statefulsetresizes"),
+        None => format!("/apis/{API_VERSION}/{PLURAL}"),
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
 
 /// `resize-requested`. What is no JSON object asks for nothing: the webhook writes no such value,
 /// and a person who does is told by the admission policy's side of it.
-fn requested(object: &Value) -> BTreeMap<String, String> {
+pub(super) fn requested(object: &Value) -> BTreeMap<String, String> {
     let text = annotation(object, "resize-requested").unwrap_or_default();
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -6,8 +6,9 @@ use serde_json::json;
 use super::Key;
 use super::client::Cluster;
 use super::drive::{Drive, Turn};
-use super::record::{API_VERSION, KIND};
+use super::record::API_VERSION;
 use crate::resize::Action;
+use crate::resize::crd::KIND;
 use crate::resize::record::{Phase, Word};
 
 /// Says in the log what was done.

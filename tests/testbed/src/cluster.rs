@@ -18,12 +18,15 @@ use tokio::sync::OnceCell;
 
 use crate::client::Session;
 use crate::commands::{self, Output};
+use crate::csi::{Driver, Place, Resizer};
 use crate::install::Tools;
 use crate::process::{Janitor, Process};
+use crate::proxy::Proxy;
 use crate::storage::Storage;
 use crate::wait::wait_for;
 
 use credentials::Credentials;
+pub(crate) use credentials::write_secret;
 
 /// A part of the control plane that is a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -261,8 +264,17 @@ impl Testbed {
         arguments: &[S],
         stdin: Option<&str>,
     ) -> Result<Output> {
-        let kubeconfig = self.kubeconfig_for(user)?;
-        commands::run(&self.plan.tools.kubectl, self.folder(), &kubeconfig, arguments, stdin).await
+        self.kubectl_as(&self.kubeconfig_for(user)?, arguments, stdin).await
+    }
+
+    /// Runs kubectl with a kubeconfig, such as one through a [`proxy`](Self::proxy).
+    pub async fn kubectl_as<S: AsRef<str>>(
+        &self,
+        kubeconfig: &Path,
+        arguments: &[S],
+        stdin: Option<&str>,
+    ) -> Result<Output> {
+        commands::run(&self.plan.tools.kubectl, self.folder(), kubeconfig, arguments, stdin).await
     }
 
     /// Runs helm as admin.
@@ -328,6 +340,25 @@ impl Testbed {
             Storage::start(&self.admin, csi, node, runtime.handle()).await
         };
         self.storage.get_or_try_init(start).await
+    }
+
+    /// Starts the real external-resizer over a driver that answers like this, with a class named
+    /// [`Resizer::class`](crate::csi::Resizer::class); storage is played for the rest.
+    ///
+    /// One of each kind per testbed, since class and socket are named after it.
+    pub async fn csi_resizer(&self, driver: Driver) -> Result<Resizer> {
+        self.play_storage().await?;
+        let runtime = self.runtime.as_ref().context("the testbed is stopped")?;
+        let kubeconfig = self.credentials.kubeconfig(credentials::CSI);
+        let csi = self.session(&kubeconfig).await?;
+        let place = Place { folder: self.folder().to_owned(), kubeconfig };
+        Resizer::start(driver, place, &self.admin, &csi, runtime.handle()).await
+    }
+
+    /// Starts a proxy in front of the API server, for one process whose requests are to fail.
+    pub async fn proxy(&self) -> Result<Proxy> {
+        let runtime = self.runtime.as_ref().context("the testbed is stopped")?;
+        Proxy::start(self.admin.config(), self.folder(), runtime.handle()).await
     }
 
     /// What the audit log holds so far; nothing where the builder left it off.

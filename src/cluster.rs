@@ -1,0 +1,10 @@
+//! The API server as a replica in a cluster asks it: whether it is disabled, whether it enforces,
+//! and events about what it refused. The certificates ask through the same [`Client`].
+
+mod canary;
+mod client;
+mod namespace;
+
+pub use self::canary::{CanarySender, CanaryWatch, Cause};
+pub use self::client::{ApiError, Client, ClusterError};
+pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};

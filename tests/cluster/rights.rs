@@ -1,0 +1,278 @@
+//! What `stateward manifests` prints for resizes, on a real API server: it applies, it grants what
+//! the table says and no more, and the admission policy stands between an edit and a claim.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stateward::resize::rights::{Holder, RIGHTS, Scope};
+use stateward::resize::{admission_policy, crd};
+use testbed::client::{JSON_PATCH, path_of};
+use testbed::{Session, Testbed};
+
+use crate::chart::objects;
+use crate::webhook::{path, set};
+
+const REQUESTED: &str = "stateward.dev/resize-requested";
+const SHORT: Duration = Duration::from_secs(30);
+
+/// What the binary prints.
+pub(crate) fn printed(arguments: &[&str]) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .arg("manifests")
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Applies a stream as its documentation says.
+pub(crate) async fn apply_stream(testbed: &Testbed, stream: &str) {
+    let line = ["apply", "--server-side", "-f", "-"];
+    let output = testbed.kubectl_with("admin", &line, Some(stream)).await.unwrap();
+    output.ok().unwrap();
+}
+
+async fn versions(testbed: &Testbed, all: &[Value]) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    for object in all {
+        let path = path_of(object).unwrap();
+        let live = testbed.get(&path).await.unwrap().ok().unwrap();
+        found.insert(path, live["metadata"]["resourceVersion"].clone());
+    }
+    found
+}
+
+async fn live(testbed: &Testbed, object: &Value) -> Value {
+    testbed.get(&path_of(object).unwrap()).await.unwrap().ok().unwrap()
+}
+
+/// Whether the session's user may do something, as the API server's authorizer answers.
+async fn may(session: &Session, attributes: Value) -> bool {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    });
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let answer = session.create(path, review).await.unwrap().ok().unwrap();
+    answer["status"]["allowed"] == true
+}
+
+fn attributes(verb: &str, group: &str, resource: &str, namespace: &str, name: &str) -> Value {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    json!({
+        "verb": verb, "group": group, "resource": resource, "subresource": subresource,
+        "namespace": namespace, "name": name,
+    })
+}
+
+#[tokio::test]
+async fn what_is_printed_applies_twice_and_grants_what_the_table_says() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::builder().start().await.unwrap();
+    testbed
+        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
+        .await
+        .unwrap();
+    let stream = printed(&["--crds", "--rights=stateward"]);
+    apply_stream(&testbed, &stream).await;
+    let all = objects(&stream);
+    assert_eq!(all.len(), 5 + 2 + 3 * 4);
+    // The API server and the controllers write conditions and type checks meanwhile.
+    testbed
+        .wait_object(&path_of(&crd::crd()).unwrap(), SHORT, |live| {
+            live["status"]["conditions"].as_array().is_some_and(|all| all.len() == 2)
+        })
+        .await
+        .unwrap();
+    testbed
+        .wait_object(&path_of(&admission_policy::policy()).unwrap(), SHORT, |live| {
+            live["status"]["observedGeneration"] == 1
+        })
+        .await
+        .unwrap();
+    let before = versions(&testbed, &all).await;
+    apply_stream(&testbed, &stream).await;
+    assert_eq!(versions(&testbed, &all).await, before, "applied again, something changed");
+
+    let policy = live(&testbed, &admission_policy::policy()).await;
+    let binding = live(&testbed, &admission_policy::binding()).await;
+    assert_eq!(admission_policy::in_force(Some(&policy), Some(&binding)), Ok(()));
+    // What is dynamic has no type; nothing else is to be said about the expressions.
+    assert_eq!(policy["status"]["typeChecking"], json!({}), "{policy}");
+
+    for holder in Holder::ALL {
+        let account =
+            testbed.kubeconfig_for_service_account("stateward", holder.account()).await.unwrap();
+        let session = testbed.session(&account).await.unwrap();
+        for right in RIGHTS.iter().filter(|right| right.holder == holder) {
+            let namespace = if right.scope == Scope::System { "stateward" } else { "default" };
+            let name = right.names.first().copied().unwrap_or_default();
+            for verb in right.verbs {
+                let asked = attributes(verb, right.group, right.resource, namespace, name);
+                assert!(may(&session, asked.clone()).await, "{holder:?} may not: {asked}");
+                if right.scope == Scope::System {
+                    let asked = attributes(verb, right.group, right.resource, "default", name);
+                    assert!(!may(&session, asked.clone()).await, "{holder:?} may: {asked}");
+                }
+            }
+        }
+        for verb in ["delete", "deletecollection", "update", "create", "*"] {
+            let asked = attributes(verb, "", "persistentvolumeclaims", "default", "");
+            assert!(!may(&session, asked.clone()).await, "{holder:?} may: {asked}");
+        }
+        for (verb, namespace) in
+            [("get", "default"), ("list", "default"), ("list", "stateward"), ("get", "stateward")]
+        {
+            let asked = attributes(verb, "", "secrets", namespace, "another");
+            assert!(!may(&session, asked.clone()).await, "{holder:?} may: {asked}");
+        }
+    }
+    people(&testbed).await;
+}
+
+/// Readers of a namespace read records, its editors do not write them, resizers do.
+async fn people(testbed: &Testbed) {
+    for (user, role) in [("reader", "view"), ("editor", "edit"), ("resizer", "stateward-resizer")] {
+        let line = [
+            "create".to_owned(),
+            "rolebinding".to_owned(),
+            user.to_owned(),
+            format!("--clusterrole={role}"),
+            format!("--user={user}"),
+            "--namespace=default".to_owned(),
+        ];
+        testbed.kubectl(&line).await.unwrap().ok().unwrap();
+    }
+    let asked = |verb: &str, resource: &str| attributes(verb, crd::GROUP, resource, "default", "");
+    for user in ["reader", "editor", "resizer"] {
+        let session = testbed.admin().impersonate(user, &["system:authenticated"]).unwrap();
+        let what = format!("{user} to read records");
+        testbed
+            .wait_for(&what, SHORT, async || {
+                Ok(may(&session, asked("list", crd::PLURAL)).await.then_some(()))
+            })
+            .await
+            .unwrap();
+        for verb in ["create", "update", "patch", "delete"] {
+            assert_eq!(may(&session, asked(verb, crd::PLURAL)).await, user == "resizer", "{user}");
+            let status = asked(verb, "statefulsetresizes/status");
+            assert!(!may(&session, status).await, "{user} may {verb} the status");
+        }
+    }
+}
+
+/// A user of one namespace with the right to do `verbs` on `resources`.
+async fn user(testbed: &Testbed, name: &str, rules: Value) -> Session {
+    let rbac = "rbac.authorization.k8s.io";
+    for object in [
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "Role",
+            "metadata": {"name": name, "namespace": "default"}, "rules": rules,
+        }),
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding",
+            "metadata": {"name": name, "namespace": "default"},
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "subjects": [{"apiGroup": rbac, "kind": "User", "name": name}],
+        }),
+    ] {
+        testbed.apply(object).await.unwrap();
+    }
+    testbed.admin().impersonate(name, &["system:authenticated"]).unwrap()
+}
+
+fn request(size: &str) -> Value {
+    json!({"metadata": {"annotations": {REQUESTED: format!("{{\"data\":\"{size}\"}}")}}})
+}
+
+#[tokio::test]
+async fn growth_takes_the_right_to_patch_claims() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    apply_stream(&testbed, &printed(&["--crds"])).await;
+    let sets = json!({
+        "apiGroups": ["apps"],
+        "resources": ["statefulsets", "statefulsets/status"],
+        "verbs": ["*"],
+    });
+    let claims =
+        json!({"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["patch"]});
+    let without = user(&testbed, "without", json!([sets])).await;
+    let with = user(&testbed, "with", json!([sets, claims])).await;
+    let collection = "/apis/apps/v1/namespaces/default/statefulsets";
+    let live = path("default", "db");
+    without.create(collection, set("db", "default")).await.unwrap().ok().unwrap();
+
+    let dry = format!("{live}?dryRun=All");
+    testbed
+        .wait_for("the policy to be in force", SHORT, async || {
+            Ok((!without.merge(&dry, request("20Gi")).await?.is_success()).then_some(()))
+        })
+        .await
+        .unwrap();
+    let denied = without.merge(&live, request("20Gi")).await.unwrap();
+    assert_eq!((denied.status, &denied.body["reason"]), (403, &json!("Forbidden")));
+    for part in [
+        "StatefulSet default/db: growth of claim templates to {\"data\":\"20Gi\"} is asked for",
+        "without may not patch persistentvolumeclaims",
+        "kubectl create rolebinding grow-claims -n default --role=grow-claims --user=without",
+    ] {
+        assert!(denied.message().contains(part), "{}", denied.message());
+    }
+    assert!(!denied.message().contains("immutable"), "clients take that as leave to re-create");
+
+    // Forged in other ways: with the set, through the status, by server-side apply.
+    let mut forged = set("forged", "default");
+    forged["metadata"]["annotations"] = request("20Gi")["metadata"]["annotations"].clone();
+    let reply = without.create(collection, forged.clone()).await.unwrap();
+    assert_eq!(reply.status, 403, "{}", reply.message());
+    forged["metadata"].as_object_mut().unwrap().remove("name");
+    forged["metadata"]["generateName"] = "made-".into();
+    let reply = without.create(collection, forged).await.unwrap();
+    assert_eq!(reply.status, 403, "{}", reply.message());
+    let reply = without.merge(&format!("{live}/status"), request("20Gi")).await.unwrap();
+    assert_eq!(reply.status, 403, "{}", reply.message());
+
+    let allowed = with.merge(&format!("{live}/status"), request("15Gi")).await.unwrap();
+    let annotations = allowed.ok().unwrap()["metadata"]["annotations"].clone();
+    assert_eq!(annotations[REQUESTED], r#"{"data":"15Gi"}"#, "a status carries annotations");
+
+    // Everything else is as before.
+    let label = json!({"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}});
+    without.merge(&live, label.clone()).await.unwrap().ok().unwrap();
+    with.merge(&live, request("20Gi")).await.unwrap().ok().unwrap();
+    let mut relabelled = label;
+    relabelled["metadata"]["labels"]["a"] = "c".into();
+    without.merge(&live, relabelled).await.unwrap().ok().unwrap();
+    let reply = without.merge(&live, request("30Gi")).await.unwrap();
+    assert_eq!(reply.status, 403, "a changed request: {}", reply.message());
+    let removal =
+        json!([{"op": "remove", "path": "/metadata/annotations/stateward.dev~1resize-requested"}]);
+    let reply = without.request("PATCH", &live, JSON_PATCH, removal).await.unwrap();
+    assert!(reply.is_success(), "taking a request back: {}", reply.message());
+    let mut made = set("made", "default");
+    made["metadata"]["annotations"] = request("20Gi")["metadata"]["annotations"].clone();
+    with.create(collection, made).await.unwrap().ok().unwrap();
+
+    // The person who was refused runs what the message says, and it works.
+    for line in [
+        "create role grow-claims -n default --verb=get,patch --resource=persistentvolumeclaims",
+        "create rolebinding grow-claims -n default --role=grow-claims --user=without",
+    ] {
+        assert!(denied.message().contains(line), "{}", denied.message());
+        let words: Vec<&str> = line.split(' ').collect();
+        testbed.kubectl(&words).await.unwrap().ok().unwrap();
+    }
+    testbed
+        .wait_for("the right to be granted", SHORT, async || {
+            Ok(without.merge(&live, request("30Gi")).await?.is_success().then_some(()))
+        })
+        .await
+        .unwrap();
+}
