@@ -21,6 +21,7 @@ mod record;
 mod refusals;
 mod remedies;
 mod resize;
+mod resize_commands;
 mod resize_paths;
 mod rights;
 mod scale;
