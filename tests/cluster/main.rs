@@ -22,6 +22,7 @@ mod record;
 mod refusals;
 mod remedies;
 mod resize;
+mod resize_commands;
 mod resize_crash;
 mod resize_paths;
 mod resize_restart;
