@@ -15,10 +15,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
-use crate::cluster::{Client, NamespaceWatch};
+use crate::cluster::{Client, Events, NamespaceWatch};
 use crate::policy::{Policy, Resize};
 use crate::telemetry::{LogFormat, Metrics, log};
-use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
+use crate::webhook::{Config, Health, Judge, Server, Shutdown, load_policy};
 
 pub use self::cluster::ClusterArgs;
 pub(super) use self::cluster::object_name;
@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 /// `print` is called once both ports are open.
 fn serve(
     args: &Args,
-    reviewer: Arc<dyn Reviewer>,
+    judge: Arc<Judge>,
     metrics: Arc<Metrics>,
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
@@ -180,13 +180,17 @@ fn serve(
                 tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
             }
             let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
+            if args.cluster.events {
+                let (events, writer) = Events::new(client.clone(), Arc::clone(&metrics));
+                judge.tell(events);
+                tokio::spawn(writer.run());
+            }
             if let Some(canary) = args.cluster.canary(&client, &metrics) {
                 tokio::spawn(canary.run());
             }
             tokio::spawn(NamespaceWatch::new(client, namespace, switch, metrics).run());
         }
-        let server =
-            Server::bind(config, reviewer, Arc::clone(&certificate), metrics, health).await?;
+        let server = Server::bind(config, judge, Arc::clone(&certificate), metrics, health).await?;
         print(&Started {
             address: server.local_addr(),
             health_address: server.health_local_addr(),

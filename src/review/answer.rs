@@ -116,6 +116,12 @@ pub struct Denial {
     pub message: String,
     /// whether it was a dry run
     pub dry_run: bool,
+    /// the kind of the object; that of the set for a Scale
+    pub kind: &'static str,
+    /// its name; empty where the API server is yet to make one up
+    pub name: String,
+    /// its uid; empty where there is no such object yet
+    pub uid: String,
 }
 
 #[derive(Serialize)]
@@ -216,6 +222,17 @@ impl Answer {
                 message: verdict.finding.what.clone(),
                 user: review.user().to_owned(),
                 dry_run: review.dry_run(),
+                kind: match change.kind {
+                    Kind::Scale => Kind::StatefulSet.name(),
+                    known => known.name(),
+                },
+                name: change.name.clone(),
+                uid: change
+                    .objects
+                    .old
+                    .as_ref()
+                    .map(|old| old.metadata.uid.to_string())
+                    .unwrap_or_default(),
             })
             .collect();
         let body = encode(Response {

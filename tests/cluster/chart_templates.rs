@@ -42,7 +42,7 @@ const COMBINATIONS: [(&str, &str); 9] = [
     (
         "existing Secret, injected bundle",
         "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false},
-          canary: {enabled: false}}",
+          canary: {enabled: false}, events: {enabled: false}}",
     ),
     (
         "cert-manager",

@@ -108,6 +108,9 @@ impl Reviewer for Tester {
                     field: "/spec/serviceName".to_owned(),
                     message: "serviceName would change".to_owned(),
                     dry_run: false,
+                    kind: "StatefulSet",
+                    name: "db".to_owned(),
+                    uid: String::new(),
                 });
                 denied.verdicts.push(("sts-service-name", RuleOutcome::Denied));
                 return Ok(denied);
