@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub mod bug_report;
 pub mod certs;
 pub mod check;
 pub mod completions;
@@ -10,6 +11,7 @@ pub mod output;
 pub mod policy;
 pub mod probe;
 mod registered;
+pub mod report;
 pub mod review;
 pub mod rules;
 pub mod serve;
@@ -84,6 +86,16 @@ pub enum Command {
     /// Sends a canary through the API server, a dry run that both webhooks refuse, and looks when
     /// authority and certificate expire. Exit code: 0 guarded, 1 not, 2 cannot say.
     Status(status::Args),
+    /// Say what audit mode saw, and which policy to enforce next.
+    ///
+    /// Reads the log of `stateward serve --log-format json`, of one replica or of all. Nothing else
+    /// keeps what was seen, so it reaches back as far as the log does, and says how far that is.
+    Report(report::Args),
+    /// Collect what is needed to report a fault of stateward.
+    ///
+    /// Versions, webhook configurations, policy, pods, metrics and recent denials as one JSON object.
+    /// Names of objects, namespaces and users are in it; bodies of objects and Secrets are not.
+    BugReport(bug_report::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -142,6 +154,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::BugReport(args) => bug_report::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -85,6 +85,7 @@ fn reviewed(body: String, outcome: Outcome) -> Answer {
         kind: "StatefulSet",
         outcome,
         denials: Vec::new(),
+        audited: Vec::new(),
         verdicts: Vec::new(),
         error: None,
     }
