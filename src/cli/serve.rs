@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
-use crate::cluster::NamespaceWatch;
+use crate::cluster::{Events, NamespaceWatch};
 use crate::policy::{Policy, Resize};
 use crate::telemetry::{LogFormat, Metrics, log};
 use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
@@ -184,6 +184,11 @@ fn serve(
                 tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
             }
             let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
+            if args.cluster.events {
+                let (events, writer) = Events::new(client.clone(), Arc::clone(&metrics));
+                judge.tell(events);
+                tokio::spawn(writer.run());
+            }
             if let Some(canary) = args.cluster.canary(client, &metrics) {
                 tokio::spawn(canary.run());
             }

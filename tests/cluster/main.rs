@@ -14,6 +14,7 @@ mod certificates;
 mod chart;
 mod chart_templates;
 mod deletion;
+mod events;
 mod fidelity;
 mod generator;
 mod growth;

@@ -36,6 +36,9 @@ pub struct ClusterArgs {
     /// the annotation stateward.dev/disabled-until makes it allow everything
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
     pub service: Option<Service>,
+    /// Write an event on the object for each denial
+    #[arg(long, requires = "service")]
+    pub events: bool,
     /// Send a canary through the API server now and then, into this namespace, to know whether
     /// refusals arrive. It has to be a namespace that is judged
     #[arg(long, value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
