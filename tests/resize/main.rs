@@ -14,7 +14,9 @@
 #![expect(clippy::too_many_lines, reason = "one match over everything that can happen")]
 
 mod cluster;
+mod mutants;
 mod people;
+mod play;
 mod properties;
 mod search;
 mod sequences;

@@ -85,6 +85,9 @@ fn deleting(before: &World, uid: &str) -> Result<(), String> {
     if before.claims.iter().flatten().any(|claim| claim.owner.is_some()) {
         return Err("a DELETE while a claim has an owner".into());
     }
+    if before.pods.iter().flatten().any(|pod| pod.revision != set.update) {
+        return Err("a DELETE in the middle of a rollout".into());
+    }
     if before.pods.iter().flatten().any(|pod| pod.young) {
         return Err("a DELETE while the garbage collector does not know a pod".into());
     }

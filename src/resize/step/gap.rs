@@ -180,6 +180,8 @@ fn replaced(view: &View<'_>, set: &Set) -> Action {
         status.attempt = Attempt { set_uid: Some(set.uid.clone()), replaced, ..Attempt::default() };
         if let Some(acting) = &mut status.acting {
             acting.set_uid.clone_from(&set.uid);
+            // The annotation went with the set that we deleted; nobody took it back.
+            acting.withdrawable = false;
         }
     })
 }
