@@ -13,6 +13,7 @@
 #![expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
 #![expect(clippy::too_many_lines, reason = "one match over everything that can happen")]
 
+mod arbitrary;
 mod cluster;
 mod mutants;
 mod people;

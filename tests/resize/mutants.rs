@@ -123,6 +123,12 @@ pub(crate) fn sees(
             }
         }
         (Mutant::Resurrection, None) => release_revisions(observed),
+        (Mutant::MemoryOnly, _) => {
+            // Its memory still has it.
+            if let Some(record) = record.filter(|r| r.status.phase == Phase::Deleting) {
+                record.status.snapshot = Some("0,0,1,1".to_owned());
+            }
+        }
         (Mutant::NoFinalizer | Mutant::RetentionForgotten, _) => {
             if let Some(record) = record {
                 record.finalizer |= mutant == Mutant::NoFinalizer;

@@ -193,6 +193,9 @@ pub(crate) fn settled(world: &World) -> Result<(), String> {
     {
         return Err(format!("somebody asks for more, and it rests in {}", status.phase));
     }
+    if record.deleting && !(set_away && world.gone == Gone::Us) {
+        return Err("a record that is deleted stays".into());
+    }
     if record.finalizer && !set_away {
         return Err(format!("the finalizer stays in {}", status.phase));
     }

@@ -170,7 +170,7 @@ fn adopt(view: &View<'_>, set: &Set, ours: bool) -> Action {
 
 /// Somebody re-created the set with its old template: once more from the gate, three times.
 fn replaced(view: &View<'_>, set: &Set) -> Action {
-    let replaced = view.status().attempt.replaced + 1;
+    let replaced = view.status().attempt.replaced.saturating_add(1);
     if replaced >= view.parameters.tries {
         return view.end(Phase::Conflict, Reason::TooSmallAgain, "");
     }
