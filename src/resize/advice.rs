@@ -251,6 +251,7 @@ mod tests {
                 "JustChanged",
                 "RecentCreate",
                 "Quota",
+                "TooManyAtOnce",
                 "FenceOpen",
                 "SetGone",
                 "SetTerminating",
