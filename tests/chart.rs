@@ -126,7 +126,7 @@ fn the_tables_of_rights_are_those_of_the_code() {
                 Scope::System => "its own namespace",
             };
             let (group, verbs) = (right.group, right.verbs.join(", "));
-            let names: String = right.names.iter().map(|name| format!(" `{name}`")).collect();
+            let names = right.names.iter().fold(String::new(), |all, name| all + " `" + name + "`");
             let (resource, why) = (right.resource, right.why);
             writeln!(table, "| {place} | {group} | {resource}{names} | {verbs} | {why} |").unwrap();
         }

@@ -251,7 +251,6 @@ mod tests {
                 "JustChanged",
                 "RecentCreate",
                 "Quota",
-                "TooManyAtOnce",
                 "FenceOpen",
                 "SetGone",
                 "SetTerminating",
@@ -261,6 +260,7 @@ mod tests {
                 "AbortRequested",
                 "Withdrawn",
                 "NamespaceTerminating",
+                "TooManyAtOnce",
             ]
         );
     }

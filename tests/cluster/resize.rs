@@ -50,7 +50,7 @@ impl Resizing {
         static SHARED: OnceCell<(Resizing, Controller)> = OnceCell::const_new();
         let start = async || {
             let resizing = Self::start(Testbed::builder()).await;
-            let controller = Controller::start(&resizing, &resizing.account).await;
+            let controller = Controller::start(&resizing, &resizing.account);
             (resizing, controller)
         };
         &SHARED.get_or_init(start).await.0
@@ -161,7 +161,7 @@ pub(crate) struct Controller {
 
 impl Controller {
     /// Starts one that talks to the API server through `kubeconfig`.
-    pub(crate) async fn start(resizing: &Resizing, kubeconfig: &std::path::Path) -> Self {
+    pub(crate) fn start(resizing: &Resizing, kubeconfig: &std::path::Path) -> Self {
         let controller = Self {
             process: Mutex::default(),
             kubeconfig: kubeconfig.to_owned(),

@@ -21,10 +21,10 @@ fn shell(testbed: &Testbed, line: &str) -> Command {
         ("kubectl-stateward", std::path::Path::new(env!("CARGO_BIN_EXE_stateward"))),
         ("kubectl", &testbed.tools().kubectl),
     ] {
-        let link = folder.join(name);
-        if !link.exists() {
+        let tool = folder.join(name);
+        if !tool.exists() {
             // Two tests may come here at once.
-            let _ = std::os::unix::fs::symlink(program, link);
+            let _ = std::os::unix::fs::symlink(program, tool);
         }
     }
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
@@ -192,9 +192,9 @@ async fn what_does_not_grow_says_what_to_do() {
     let line = format!("exec stateward resize apply db -n {namespace} --size 20Gi --wait");
     let child = shell(resizing, &line).spawn().unwrap();
     let pid = child.id().unwrap().to_string();
-    let live = format!("{}/db", records(&namespace));
+    let record = format!("{}/db", records(&namespace));
     resizing
-        .wait_object(&live, Duration::from_secs(60), |record| {
+        .wait_object(&record, Duration::from_secs(60), |record| {
             record["status"]["standing"]["reason"] == "ClaimsGrowing"
         })
         .await
