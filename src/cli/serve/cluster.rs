@@ -10,8 +10,9 @@ use super::{Args, duration};
 use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
-use crate::facts::cluster::{self, CAN_RESIZE, ClusterFacts};
+use crate::facts::cluster::{self, ClusterFacts};
 use crate::facts::{Controller, Facts};
+use crate::resize::driver::lease::CAN_RESIZE;
 use crate::telemetry::Metrics;
 
 /// Arguments of `serve` about a cluster.
