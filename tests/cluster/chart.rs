@@ -181,9 +181,10 @@ async fn left(testbed: &Testbed) -> BTreeSet<String> {
 fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
     let user = format!("system:serviceaccount:stateward:{account}");
     let events = testbed.audit_events().unwrap();
-    // What it was refused it had no right to.
+    // What the API server refused it for want of a right is not among its rights.
     let ours = events.iter().filter(|event| {
-        event["user"]["username"] == user.as_str() && event["responseStatus"]["code"] != 403
+        event["user"]["username"] == user.as_str()
+            && event["annotations"]["authorization.k8s.io/decision"] != "forbid"
     });
     ours.map(|event| {
         let text = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
