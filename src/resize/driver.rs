@@ -18,7 +18,6 @@ mod observe;
 mod pods;
 mod record;
 mod set;
-pub mod snapshot;
 mod telemetry;
 mod value;
 mod write;

@@ -181,7 +181,11 @@ async fn left(testbed: &Testbed) -> BTreeSet<String> {
 fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
     let user = format!("system:serviceaccount:stateward:{account}");
     let events = testbed.audit_events().unwrap();
-    let ours = events.iter().filter(|event| event["user"]["username"] == user.as_str());
+    // What the API server refused it for want of a right is not among its rights.
+    let ours = events.iter().filter(|event| {
+        event["user"]["username"] == user.as_str()
+            && event["annotations"]["authorization.k8s.io/decision"] != "forbid"
+    });
     ours.map(|event| {
         let text = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
         let verb = event["verb"].as_str().unwrap();
@@ -199,8 +203,15 @@ async fn granted(testbed: &Testbed) -> BTreeSet<String> {
         "/clusterroles/stateward",
         "/namespaces/stateward/roles/stateward",
         "/namespaces/stateward-canary/roles/stateward-canary",
+        // Another role of the same account, where the chart runs a controller.
+        "/clusterroles/stateward-facts",
+        "/namespaces/stateward/roles/stateward-facts",
     ] {
-        let role = testbed.get(&format!("{rbac}{role}")).await.unwrap().ok().unwrap();
+        let reply = testbed.get(&format!("{rbac}{role}")).await.unwrap();
+        if reply.status == 404 && role.ends_with("-facts") {
+            continue;
+        }
+        let role = reply.ok().unwrap();
         for rule in role["rules"].as_array().unwrap() {
             let list = |key: &str| rule[key].as_array().cloned().unwrap_or_default();
             let mut names = list("resourceNames");
