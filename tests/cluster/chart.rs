@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stateward::resize::crd;
 use stateward::resize::record::FINALIZER;
+use testbed::client::APPLY_PATCH;
 use testbed::{Output, Testbed};
 
 use crate::certificates::Replica;
@@ -223,6 +225,20 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     let label = ["label", "ns", "stateward", "pod-security.kubernetes.io/enforce=restricted"];
     testbed.kubectl(&label).await.unwrap().ok().unwrap();
     let trusted = bundle(&testbed).await;
+    // The kind as an older chart would have left it.
+    let kind = testbed::client::path_of(&crd::crd()).unwrap();
+    let mut older = testbed.get(&kind).await.unwrap().ok().unwrap();
+    for (at, field) in [
+        ("", "status"),
+        ("/metadata", "managedFields"),
+        ("/metadata", "resourceVersion"),
+        ("/spec/versions/0", "additionalPrinterColumns"),
+    ] {
+        older.pointer_mut(at).unwrap().as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let by_helm = format!("{kind}?fieldManager=helm&force=true");
+    let older = testbed.admin().request("PATCH", &by_helm, APPLY_PATCH, older).await.unwrap();
+    assert!(older.ok().unwrap().pointer("/spec/versions/0/additionalPrinterColumns").is_none());
     let upgrade = [
         "upgrade",
         "stateward",
@@ -241,6 +257,8 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
         .await
         .unwrap();
     assert_eq!(bundle(&testbed).await, trusted, "the upgrade took the bundle away");
+    let upgraded = testbed.get(&kind).await.unwrap().ok().unwrap();
+    assert_eq!(upgraded["spec"]["versions"], crd::crd()["spec"]["versions"], "the kind is old");
     // The new policy holds without a restart: now the API server's own refusal comes through.
     pod.refresh(&testbed).await;
     let refused = answered(&testbed, 422).await;
