@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub mod bug_report;
 pub mod certs;
 pub mod check;
 pub mod completions;
@@ -12,6 +13,7 @@ pub mod output;
 pub mod policy;
 pub mod probe;
 mod registered;
+pub mod report;
 pub mod resize;
 pub mod review;
 pub mod rules;
@@ -101,6 +103,16 @@ pub enum Command {
     /// Removes both webhook configurations, then waits until no resize is at the point where its
     /// set is being re-created. Exit code 1 says which ones still are.
     Leave(leave::Args),
+    /// Say what audit mode saw, and which policy to enforce next.
+    ///
+    /// Reads the log of `stateward serve --log-format json`, of one replica or of all. Nothing else
+    /// keeps what was seen, so it reaches back as far as the log does, and says how far that is.
+    Report(report::Args),
+    /// Collect what is needed to report a fault of stateward.
+    ///
+    /// Versions, webhook configurations, policy, pods, metrics and recent denials as one JSON object.
+    /// Names of objects, namespaces and users are in it; bodies of objects and Secrets are not.
+    BugReport(bug_report::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -162,6 +174,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Leave(args) => leave::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::BugReport(args) => bug_report::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

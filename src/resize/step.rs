@@ -302,7 +302,9 @@ impl<'a> View<'a> {
 
     /// Rests, and says why where the record does not say so yet.
     fn rest(&self, standing: Standing) -> Action {
-        if self.status().standing.as_ref() == Some(&standing) {
+        let status = self.status();
+        let said = status.observed_generation == self.record.generation;
+        if said && status.standing.as_ref() == Some(&standing) {
             return self.wait();
         }
         self.write(|status| status.standing = Some(standing))

@@ -44,7 +44,8 @@ const COMBINATIONS: [(&str, &str); 10] = [
     (
         "existing Secret, injected bundle",
         "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false},
-          controller: {enabled: false}, networkPolicy: {enabled: true}, canary: {enabled: false}}",
+          controller: {enabled: false}, networkPolicy: {enabled: true}, canary: {enabled: false},
+          events: {enabled: false}}",
     ),
     (
         "cert-manager",

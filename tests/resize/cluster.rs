@@ -3,6 +3,7 @@
 use stateward::resize::Action;
 use stateward::resize::record::{Phase, Policy, Reason, Status};
 
+use crate::mutants::Mutant;
 use crate::people::SIBLING;
 use crate::world::{
     ClaimM, ControllerM, Gone, Last, PodM, RecordM, RevisionM, SIZES, SetM, StatusId, Sync,
@@ -78,9 +79,11 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             world.bump_record();
         }
         Action::GrowClaim { claim: name, uid, from, to, had_id, id } => {
+            let blind = world.kind.mutant == Some(Mutant::BlindPatch);
             let claim = claim(world, name, uid)?;
             let same = claim.request == size_of_quantity(from)
-                && claim.id == had_id.as_deref().and_then(id_of);
+                && claim.id == had_id.as_deref().and_then(id_of)
+                || blind;
             same.then_some(())?;
             claim.request = size_of_quantity(to);
             claim.id = id_of(id);
@@ -116,7 +119,12 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             world.bump_set();
         }
         Action::Delete { uid, resource_version } => {
-            let set = set(world, uid).filter(|_| resource_version == "now")?;
+            let current = match resource_version.as_str() {
+                "any" => world.kind.mutant == Some(Mutant::NoPreconditions),
+                version => version == "now",
+            };
+            let cascading = world.kind.mutant == Some(Mutant::CascadingDelete);
+            let set = set(world, uid).filter(|_| current)?;
             set.terminating = true;
             set.orphan = true;
             world.last = Some(last(set));
@@ -127,6 +135,9 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             });
             // Without the revision nobody can tell later whose delete it was.
             world.gone = if witness { Gone::Us } else { Gone::Instant };
+            if cascading {
+                world.set = None;
+            }
             world.bump_set();
             world.controllers.iter_mut().for_each(|memory| memory.blind = memory.stopped);
         }
@@ -150,6 +161,9 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             let open = matches!(world.phase(), Some(Phase::Deleting | Phase::Creating));
             let knows = |memory: &ControllerM| memory.created.is_some();
             let can_be_told = !open || world.controllers.iter().all(knows);
+            // An attempt that is over.
+            let replaced = world.status().and_then(|status| status.attempt.set_uid);
+            let older = open && replaced.map(|uid| uid_of(&uid)) != id_of(id).map(|id| id.1);
             world.set = Some(SetM {
                 uid,
                 replicas,
@@ -158,17 +172,18 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
                 observed: false,
                 current: 9,
                 update: 9,
-                delete: false,
+                delete: world.kind.mutant == Some(Mutant::RetentionAsItWas),
                 retention_written: false,
-                frozen: !world.kind.on_delete,
+                frozen: !world.kind.on_delete && world.kind.mutant != Some(Mutant::NoPartition),
                 terminating: false,
                 orphan: false,
                 id: id_of(id),
                 requested: fields[3].parse().ok(),
                 only_ours: true,
                 restored: false,
-                late: !matches!(world.gone, Gone::Us | Gone::Instant | Gone::PersonOrphan)
-                    && can_be_told,
+                late: older
+                    || !matches!(world.gone, Gone::Us | Gone::Instant | Gone::PersonOrphan)
+                        && can_be_told,
             });
             world.gone = Gone::Present;
             world.bump_spec();
@@ -240,7 +255,9 @@ pub(crate) fn learn(world: &mut World, controller: usize, action: &Action, answe
         (Action::Create { id, .. }, answer) => {
             memory.refused = false;
             memory.deleted = None;
-            if answer == Answer::Committed {
+            // Whoever sends it too early and does not look at the answer.
+            let believes = world.kind.mutant == Some(Mutant::CreateBeforeGone);
+            if answer == Answer::Committed || believes {
                 memory.created = id_of(id).zip(created);
             }
         }

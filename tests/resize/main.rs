@@ -13,8 +13,11 @@
 #![expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
 #![expect(clippy::too_many_lines, reason = "one match over everything that can happen")]
 
+mod arbitrary;
 mod cluster;
+mod mutants;
 mod people;
+mod play;
 mod properties;
 mod search;
 mod sequences;

@@ -85,6 +85,9 @@ fn deleting(before: &World, uid: &str) -> Result<(), String> {
     if before.claims.iter().flatten().any(|claim| claim.owner.is_some()) {
         return Err("a DELETE while a claim has an owner".into());
     }
+    if before.pods.iter().flatten().any(|pod| pod.revision != set.update) {
+        return Err("a DELETE in the middle of a rollout".into());
+    }
     if before.pods.iter().flatten().any(|pod| pod.young) {
         return Err("a DELETE while the garbage collector does not know a pod".into());
     }
@@ -189,6 +192,9 @@ pub(crate) fn settled(world: &World) -> Result<(), String> {
         && !world.namespace_terminating
     {
         return Err(format!("somebody asks for more, and it rests in {}", status.phase));
+    }
+    if record.deleting && !(set_away && world.gone == Gone::Us) {
+        return Err("a record that is deleted stays".into());
     }
     if record.finalizer && !set_away {
         return Err(format!("the finalizer stays in {}", status.phase));

@@ -17,6 +17,8 @@ use stateward::resize::record::{
 };
 use stateward::resize::{Action, Parameters};
 
+use crate::mutants::Mutant;
+
 /// The time of every decision: instead of it, what is remembered grows older.
 pub(crate) static NOW: LazyLock<Timestamp> =
     LazyLock::new(|| Timestamp::from_second(1_000_000).unwrap());
@@ -325,6 +327,8 @@ pub(crate) struct Kind {
     pub node_fails: bool,
     /// the webhook answers
     pub webhook: bool,
+    /// a bug that is to be found
+    pub mutant: Option<Mutant>,
 }
 
 /// What holds a resize up until somebody puts it right.
@@ -570,7 +574,7 @@ impl World {
                 Action::Open { resource_version, .. } => resource_version.as_mut(),
                 _ => None,
             };
-            *sent = match version {
+            *sent = match version.filter(|version| *version == "now") {
                 Some(version) => {
                     "old".clone_into(version);
                     InFlight { record_fresh: sent.record_fresh, ..InFlight::new(action) }

@@ -87,8 +87,9 @@ impl Session {
                 Ending::Going => stopped = 0,
             }
             if start.elapsed() >= timeout {
+                let advice = status::advice_text(&record, &self.key);
                 let seconds = timeout.as_secs();
-                print(&format!("Not done after {seconds} s. {}", self.goes_on()))?;
+                print(&format!("{advice}Not done after {seconds} s. {}", self.goes_on()))?;
                 return Ok(Outcome::Findings);
             }
             tokio::select! {

@@ -163,7 +163,9 @@ fn drawn(
         text.push('\n');
     };
     line(&format!("{:>6}  {}", clock(elapsed), frame.heading));
-    shown.into_iter().for_each(|text| line(text));
+    for text in shown {
+        line(text);
+    }
     if hidden > 0 {
         line(&format!("  and {hidden} more"));
     }

@@ -46,7 +46,7 @@ impl Hand<'_> {
     }
 
     /// Nothing is wrong: the template is only older than the claims.
-    pub(super) fn rest(&self) -> Vec<ByHand> {
+    pub(super) fn rest() -> Vec<ByHand> {
         vec![ByHand::say(
             "nothing is broken: only a claim made by scaling up would be of the old size",
         )]

@@ -87,7 +87,7 @@ pub(super) fn steps(
     let waiting = claims.iter().filter(waits).count();
     if waiting > 0 {
         let what = format!("wait until the driver has grown {}", claims_noun(waiting));
-        add(Phase::ClaimsGrown, what, Vec::new(), hand.rest());
+        add(Phase::ClaimsGrown, what, Vec::new(), Hand::rest());
     }
     if !re_creates {
         return steps;

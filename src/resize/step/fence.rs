@@ -204,7 +204,7 @@ fn free_leftover(view: &View<'_>, set: &Set) -> Option<Action> {
 
 /// The fence did not hold in time.
 fn fence_failed(view: &View<'_>, set: &Set) -> Action {
-    let fences = view.status().attempt.fences + 1;
+    let fences = view.status().attempt.fences.saturating_add(1);
     if fences >= view.parameters.tries {
         let ended = || view.end(Phase::Conflict, Reason::FenceNeverHeld, "");
         return view.undo_fence(set).unwrap_or_else(ended);
@@ -231,9 +231,12 @@ pub(super) fn old_set_lives(view: &View<'_>, set: &Set) -> Action {
         || view.record.spec.hold == Some(Phase::ClaimsGrown)
         || withdrawn(view, set);
     if !stop && gate::worst(&gate::fence(view, set)).is_none() {
+        let kept = view.status().snapshot.is_some() && attempt.revision.is_some();
         match touch_gate(view, set) {
             Gate::Ask(action) => return action,
-            Gate::Open if same => {
+            // A person took it off: the record must not go while the set is away.
+            Gate::Open if !view.record.finalizer => return Action::AddFinalizer,
+            Gate::Open if same && kept => {
                 return Action::Delete {
                     uid: set.uid.clone(),
                     resource_version: set.resource_version.clone(),

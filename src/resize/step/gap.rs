@@ -170,7 +170,7 @@ fn adopt(view: &View<'_>, set: &Set, ours: bool) -> Action {
 
 /// Somebody re-created the set with its old template: once more from the gate, three times.
 fn replaced(view: &View<'_>, set: &Set) -> Action {
-    let replaced = view.status().attempt.replaced + 1;
+    let replaced = view.status().attempt.replaced.saturating_add(1);
     if replaced >= view.parameters.tries {
         return view.end(Phase::Conflict, Reason::TooSmallAgain, "");
     }
@@ -180,6 +180,8 @@ fn replaced(view: &View<'_>, set: &Set) -> Action {
         status.attempt = Attempt { set_uid: Some(set.uid.clone()), replaced, ..Attempt::default() };
         if let Some(acting) = &mut status.acting {
             acting.set_uid.clone_from(&set.uid);
+            // The annotation went with the set that we deleted; nobody took it back.
+            acting.withdrawable = false;
         }
     })
 }

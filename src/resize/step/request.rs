@@ -56,7 +56,7 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
 fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Action {
     view.enter(Phase::Growing, |status| {
         status.acting = Some(Acting {
-            number: status.acting.as_ref().map_or(0, |acting| acting.number) + 1,
+            number: status.acting.as_ref().map_or(1, |acting| acting.number.saturating_add(1)),
             generation: view.record.generation,
             set_uid: set.uid.clone(),
             targets: wanted,

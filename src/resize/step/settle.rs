@@ -152,7 +152,13 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
 }
 
 /// The last word.
-fn finish(view: &View<'_>, set: &Set, phase: Phase, reason: Reason, detail: String) -> Action {
+fn finish(view: &View<'_>, set: &Set, phase: Phase, reason: Reason, mut detail: String) -> Action {
+    let lost = view.status().attempt.edit_lost.as_ref();
+    if let Some(manager) = lost.filter(|_| reason != Reason::EditLost) {
+        detail.push_str(if detail.is_empty() { "" } else { "; " });
+        detail.push_str("an edit while the set went is not in it, by ");
+        detail.push_str(manager);
+    }
     if phase == Phase::Complete && !set.requested.is_empty() {
         // Somebody asked for more meanwhile. Complete would be read as an answer to that.
         return again(view);
