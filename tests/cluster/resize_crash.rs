@@ -194,7 +194,7 @@ impl Bench {
         let resizing = Resizing::start(Testbed::builder()).await;
         let proxy = resizing.proxy().await.unwrap();
         let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
-        let controller = Arc::new(Controller::start(&resizing, &kubeconfig));
+        let controller = Arc::new(Controller::start(&resizing, &kubeconfig, 1));
         Self { resizing, proxy, controller }
     }
 
