@@ -58,6 +58,7 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::MidRollout => "the set is in the middle of a rollout",
         Reason::JustChanged => "pods or their revision are too young to be left alone safely",
         Reason::PodsNotReady => "a pod is not available, and the set starts pods in order",
+        Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
         Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
         Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
         Reason::OverlappingSelector => "another controller would take the pods over",
@@ -124,7 +125,15 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             subject.of_set(".spec.volumeClaimTemplates[*].metadata.name"),
         )],
         Reason::OwnerManaged => {
-            vec![say("change the size in the owner; its operator does the rest")]
+            vec![
+                say("change the size in the owner; its operator does the rest"),
+                run(
+                    "or let stateward grow the claims, where it may not yet",
+                    subject.kubectl(&format!(
+                        "annotate statefulset {name} stateward.dev/owner-managed=allow"
+                    )),
+                ),
+            ]
         }
         Reason::MidRollout | Reason::PodsNotReady => vec![run(
             "watch the rollout",
@@ -259,6 +268,7 @@ mod tests {
                 "AbortRequested",
                 "Withdrawn",
                 "NamespaceTerminating",
+                "TooManyAtOnce",
             ]
         );
     }

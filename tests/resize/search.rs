@@ -57,24 +57,40 @@ pub(crate) enum Label {
 
 /// The decision of one controller: what caches say first, and fresh reads where it asks for them.
 pub(crate) fn decide(world: &World, controller: usize) -> Action {
+    decide_from(world, controller).0
+}
+
+/// The same, and whether the record that was read is the one that stands there.
+fn decide_from(world: &World, controller: usize) -> (Action, bool) {
     let memory = &world.controllers[controller];
-    let record = world.read_record();
-    let parameters = parameters();
-    let first = step(&world.observe(memory, false), record.as_ref(), *NOW, &parameters);
-    if first == Action::Refresh {
-        return step(&world.observe(memory, true), record.as_ref(), *NOW, &parameters);
+    if memory.stopped {
+        return (Action::Wait { after: jiff::SignedDuration::ZERO }, true);
     }
-    first
+    let parameters = parameters();
+    let ask = |fresh: bool| {
+        let record = world.read_record(fresh);
+        step(&world.observe(memory, fresh), record.as_ref(), *NOW, &parameters)
+    };
+    match ask(false) {
+        Action::Refresh => (ask(true), true),
+        action => (action, world.record_seen(false) == world.record.as_ref()),
+    }
 }
 
 /// Sends a write and learns from the answer.
-fn carry_out(world: &World, controller: usize, action: &Action) -> Result<(World, Answer), String> {
+fn carry_out(
+    world: &World,
+    controller: usize,
+    action: &Action,
+    record_fresh: bool,
+) -> Result<(World, Answer), String> {
+    properties::of_decision(world, action)?;
     let mut next = world.clone();
-    let answer = cluster::apply(&mut next, action, true);
+    let answer = cluster::apply(&mut next, action, record_fresh);
     if answer == Answer::Committed {
         properties::of_write(world, action, &next)?;
     }
-    cluster::learn(&mut next.controllers[controller], action, answer);
+    cluster::learn(&mut next, controller, action, answer);
     Ok((next, answer))
 }
 
@@ -88,20 +104,24 @@ fn successors(
     let mut quiet = world.in_flight.is_empty();
     for controller in 0..world.controllers.len() {
         let number = controller as u8;
-        let action = decide(world, controller);
+        let (action, record_fresh) = decide_from(world, controller);
         counts.add("action", action_name(&action));
         if matches!(action, Action::Wait { .. } | Action::Refresh) {
             continue;
         }
         let label = Label::Controller(number);
-        let (next, answer) = carry_out(world, controller, &action).map_err(|why| (label, why))?;
+        let (next, answer) =
+            carry_out(world, controller, &action, record_fresh).map_err(|why| (label, why))?;
         counts.add("answer", format!("{answer:?}"));
         if !(answer == Answer::Refused && next == *world) {
             quiet = false;
         }
         if is_write(&action) && world.faults > 0 {
             for fault in faults {
-                if let Some(faulty) = faulty_write(world, &next, controller, &action, *fault) {
+                if let Some(mut faulty) = faulty_write(world, &next, controller, &action, *fault) {
+                    if let (Fault::Delayed, Some(sent)) = (fault, faulty.in_flight.last_mut()) {
+                        sent.record_fresh = record_fresh;
+                    }
                     let label = Label::FaultOf(number, *fault);
                     all.push(Next { label, world: faulty, free: false });
                 }
@@ -118,7 +138,9 @@ fn successors(
         let answer = cluster::apply(&mut next, &action, sent.record_fresh);
         if answer == Answer::Committed {
             met.in_flight.clear();
-            properties::of_write(&met, &action, &next).map_err(|why| (label, why))?;
+            if !matches!(action, Action::Create { .. }) {
+                properties::of_write(&met, &action, &next).map_err(|why| (label, why))?;
+            }
             counts.add("late", action_name(&action));
         }
         all.push(Next { label, world: next, free: true });
@@ -175,7 +197,8 @@ fn faulty_write(
         }
         Fault::CrashAfterWrite => {
             let mut next = committed.clone();
-            next.controllers[controller] = crate::world::ControllerM::default();
+            let there = next.set.is_some();
+            next.controllers[controller] = world.controllers[controller].restarted(there);
             next
         }
         Fault::Delayed => {

@@ -144,6 +144,8 @@ mod tests {
     #[test]
     fn asking_the_same_again_is_a_new_generation() {
         let record = Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
             uid: "r".to_owned(),
             generation: 1,
             finalizer: false,

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::ColorChoice;
 
 use super::Outcome;
-use super::follow::heading;
+use super::follow::{frame, heading};
 use super::screen::Frame;
 use super::which::{Place, Session, Which};
 use crate::cli::{output, print};
@@ -36,8 +36,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Some(stored) = session.cluster.record(&session.key).await? else {
         return session.no_record().await;
     };
-    let frame = session.frame(&stored.record).await?;
-    let text = |color| render(&stored.record, &frame, &session.key, color);
+    let record = &stored.record;
+    let text = |color| render(record, &frame(record), &session.key, color);
     output::print_painted(text, args.color)?;
     Ok(if needs_a_person(&stored.record) { Outcome::Findings } else { Outcome::Clean })
 }
@@ -155,6 +155,8 @@ mod tests {
             withdrawable: false,
         };
         Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
             uid: "r".to_owned(),
             generation: 1,
             finalizer: false,
