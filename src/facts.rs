@@ -63,14 +63,14 @@ pub struct NamespaceFact {
     pub resize_max: Option<String>,
 }
 
-/// What is read of a ResourceQuota: how much storage claims may ask for together.
+/// What is read of a `ResourceQuota`: how much storage claims may ask for together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaFact {
     /// one for each resource that counts the storage of claims
     pub limits: Vec<StorageLimit>,
 }
 
-/// One resource of a ResourceQuota.
+/// One resource of a `ResourceQuota`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageLimit {
     /// the class whose claims count; none counts all
@@ -166,7 +166,7 @@ impl Facts {
 }
 
 /// An object that has to be there.
-fn present<'f, T>(fact: Fact<Option<&'f T>>, needs: impl Fn() -> String) -> Fact<&'f T> {
+fn present<T>(fact: Fact<Option<&T>>, needs: impl Fn() -> String) -> Fact<&T> {
     match fact {
         Fact::Known(Some(object)) => Fact::Known(object),
         Fact::Known(None) => Fact::Unknown(needs()),

@@ -20,7 +20,7 @@ mod tls;
 pub use self::break_glass::BreakGlass;
 pub use self::config::Config;
 pub use self::health::Health;
-pub use self::judge::{Judge, LoadPolicyError, load_policy};
+pub use self::judge::{Defaults, Judge, LoadPolicyError, load_policy};
 pub use self::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 pub use self::server::{Server, ServerError};
 pub use self::shutdown::Shutdown;

@@ -81,6 +81,9 @@ fn exercised() -> Metrics {
         metrics.canary_sent(Some(cause));
     }
     metrics.canary_sent(None);
+    for result in ["sent", "limited", "failed"] {
+        metrics.event(result);
+    }
     metrics
 }
 

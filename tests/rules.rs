@@ -100,7 +100,7 @@ impl Fixture {
                 }
                 // One that is going away: sets are known for nothing else.
                 "StatefulSet" => {
-                    facts.terminating_sets.insert(&namespace, &text("/metadata/uid"), ())
+                    facts.terminating_sets.insert(&namespace, &text("/metadata/uid"), ());
                 }
                 kind => panic!("{}: no fact of kind {kind:?}", self.path.display()),
             }

@@ -15,10 +15,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
-use crate::cluster::{Client, NamespaceWatch};
+use crate::cluster::{Events, NamespaceWatch};
 use crate::policy::{Policy, Resize};
 use crate::telemetry::{LogFormat, Metrics, log};
-use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
+use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
 
 pub use self::cluster::ClusterArgs;
 pub(super) use self::cluster::object_name;
@@ -56,7 +56,7 @@ pub struct Args {
     /// Where --dev keeps its certificates
     #[arg(long, value_name = "FOLDER", default_value = "certs/dev")]
     pub certs_dir: PathBuf,
-    /// Certificates in a cluster
+    /// The cluster
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Further name or address in a certificate that is made here; may be repeated
@@ -107,6 +107,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// where the plain port is
     pub health_address: SocketAddr,
+    /// what becomes of requests to grow, in one line
+    pub resize: String,
     /// the development certificates, with `--dev`
     pub dev: Option<DevCertificates>,
     /// when the serving certificate expires; nothing where there is none yet
@@ -124,9 +126,13 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     log::start(args.log_format, &args.log_level)?;
     let source = policy.source.clone();
-    let growth = if args.dev { Resize::Orchestrate } else { Resize::default() };
     let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
-    let judge = Judge::new(policy, growth, args.kubernetes_version)
+    let defaults = Defaults {
+        resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
+        own_namespace: Some(args.cluster.system_namespace.clone()),
+    };
+    let judge = Judge::new(policy, defaults, args.kubernetes_version)
+        .with_facts(cluster::without(args))
         .with_break_glass(health.break_glass().clone())
         .with_metrics(Arc::clone(&metrics));
     let judge = Arc::new(judge);
@@ -135,9 +141,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
     }
     serve(args, judge, metrics, health, |started| {
-        // No false green: what is recorded here is carried out by nobody.
-        let controller = "no controller runs here: requests to grow are recorded, not carried out";
-        super::print(&format!("policy    {source}\nresize    {controller}\n{started}\n"))?;
+        super::print(&format!("policy    {source}\n{started}\n"))?;
         Ok(())
     })?;
     Ok(Outcome::Clean)
@@ -146,7 +150,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 /// `print` is called once both ports are open.
 fn serve(
     args: &Args,
-    reviewer: Arc<dyn Reviewer>,
+    judge: Arc<Judge>,
     metrics: Arc<Metrics>,
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
@@ -171,8 +175,8 @@ fn serve(
     let served = runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        if let Some(service) = &args.cluster.service {
-            let client = Client::infer().await?;
+        let client = cluster::client(args).await?;
+        if let (Some(service), Some(client)) = (&args.cluster.service, &client) {
             let (metrics, health) = (Arc::clone(&metrics), health.clone());
             if let Some(options) = trust {
                 let (client, certificate) = (client.clone(), Arc::clone(&certificate));
@@ -180,16 +184,30 @@ fn serve(
                 tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
             }
             let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
-            if let Some(canary) = args.cluster.canary(&client, &metrics) {
+            if args.cluster.events {
+                let (events, writer) = Events::new(client.clone(), Arc::clone(&metrics));
+                judge.tell(events);
+                tokio::spawn(writer.run());
+            }
+            if let Some(canary) = args.cluster.canary(client, &metrics) {
                 tokio::spawn(canary.run());
             }
-            tokio::spawn(NamespaceWatch::new(client, namespace, switch, metrics).run());
+            let watch = NamespaceWatch::new(client.clone(), namespace, switch, metrics);
+            tokio::spawn(watch.run());
         }
-        let server =
-            Server::bind(config, reviewer, Arc::clone(&certificate), metrics, health).await?;
+        let resize = match client {
+            Some(client) => {
+                let (facts, says) = cluster::facts(args, &client).await;
+                judge.look_at(facts);
+                says
+            }
+            None => cluster::NO_CONTROLLER.to_owned(),
+        };
+        let server = Server::bind(config, judge, Arc::clone(&certificate), metrics, health).await?;
         print(&Started {
             address: server.local_addr(),
             health_address: server.health_local_addr(),
+            resize,
             dev,
             expires: certificate.expires(),
         })?;
@@ -233,6 +251,7 @@ impl Args {
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = format!("https://{}", reachable(self.address));
+        writeln!(f, "resize    {}", self.resize)?;
         writeln!(f, "reviews   {base}/mutate and {base}/validate")?;
         let health = reachable(self.health_address);
         writeln!(f, "health    http://{health}/readyz, /livez and /metrics")?;

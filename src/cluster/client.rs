@@ -1,12 +1,15 @@
 //! Requests to the API server, with their answers as they are.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, DATE, WARNING};
 use hyper::{Method, Request};
 use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::client::Body;
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +22,17 @@ pub enum ClusterError {
     /// no kubeconfig and no service account
     #[error("no cluster: neither a kubeconfig nor a service account was found")]
     Config(#[source] kube::config::InferConfigError),
+    /// a kubeconfig that cannot be used
+    #[error("cannot use the kubeconfig {}", file.display())]
+    Kubeconfig {
+        /// the file
+        file: PathBuf,
+        /// why
+        source: KubeconfigError,
+    },
+    /// no service account
+    #[error("this pod has no service account that leads to a cluster")]
+    Pod(#[source] InClusterError),
     /// the connection cannot be set up
     #[error("cannot set up a connection to the API server")]
     Client(#[source] kube::Error),
@@ -71,7 +85,47 @@ impl Client {
     /// # Errors
     /// No cluster, or credentials that cannot be read.
     pub async fn infer() -> Result<Self, ClusterError> {
-        let mut config = kube::Config::infer().await.map_err(ClusterError::Config)?;
+        Self::new(kube::Config::infer().await.map_err(ClusterError::Config)?)
+    }
+
+    /// Connects by a kubeconfig, in one of its contexts. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// The file cannot be read, or leads to no cluster.
+    pub async fn connect(file: &Path, context: Option<&str>) -> Result<Self, ClusterError> {
+        let wrong = |source| ClusterError::Kubeconfig { file: file.to_owned(), source };
+        let read = Kubeconfig::read_from(file).map_err(wrong)?;
+        let context = context.map(str::to_owned);
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        Self::new(kube::Config::from_custom_kubeconfig(read, &options).await.map_err(wrong)?)
+    }
+
+    /// Connects by the service account of this pod. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// No pod, or one without a service account.
+    pub fn of_pod() -> Result<Self, ClusterError> {
+        Self::new(kube::Config::incluster().map_err(ClusterError::Pod)?)
+    }
+
+    /// The connection as kube's own types use it.
+    pub(crate) fn kube(&self) -> kube::Client {
+        self.0.clone()
+    }
+
+    /// Who this is to the API server.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn own_user(&self) -> Result<Option<String>, ApiError> {
+        let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+        let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+        let answer = self.send(Method::POST, path, "application/json", Some(body.to_vec())).await?;
+        let review: Option<SelfSubjectReview> = answer.found(Method::POST, path.to_owned())?;
+        Ok(review.and_then(|r| r.status).and_then(|s| s.user_info).and_then(|u| u.username))
+    }
+
+    fn new(mut config: kube::Config) -> Result<Self, ClusterError> {
         // A write that is sent again after it was carried out would look like somebody else's.
         config.default_retry = false;
         config.connect_timeout = Some(TIMEOUT);

@@ -17,13 +17,12 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::GroupVersionKind;
 use kube::runtime::watcher;
 use kube::{Client, Resource};
@@ -139,16 +138,6 @@ impl Debug for Snapshot {
     }
 }
 
-/// Who this client is to the API server.
-///
-/// # Errors
-/// No answer, or a refusal.
-pub async fn own_user(client: &Client) -> Result<Option<String>, kube::Error> {
-    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let answer = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    Ok(answer.status.and_then(|status| status.user_info).and_then(|user| user.username))
-}
-
 /// Starts watches.
 struct Follow<'a> {
     client: &'a Client,
@@ -159,7 +148,7 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     /// All objects of a kind that is known at compile time.
-    fn all<K, T>(&mut self, reduce: fn(K) -> Reduced<T>, slot: fn(&mut State) -> &mut Slot<T>)
+    fn all<K, T>(&mut self, reduce: fn(&K) -> Reduced<T>, slot: fn(&mut State) -> &mut Slot<T>)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         T: Clone + Send + Sync + 'static,
@@ -170,7 +159,7 @@ impl Follow<'_> {
     fn kind<K, T>(
         &mut self,
         api: Api<K>,
-        reduce: fn(K) -> Reduced<T>,
+        reduce: fn(&K) -> Reduced<T>,
         slot: fn(&mut State) -> &mut Slot<T>,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,

@@ -17,6 +17,7 @@ use crate::resize::record::{Acting, Phase, Reason, Spec, Standing};
 const LONGEST_SNAPSHOT: u64 = 8 << 20;
 
 /// A record, reduced to what admission reads.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordFact {
     /// how far it is
@@ -57,17 +58,10 @@ pub struct Injected {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Object {
-    metadata: Metadata,
     #[serde(deserialize_with = "null_default")]
     spec: Spec,
     #[serde(deserialize_with = "null_default")]
     status: Status,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    deletion_timestamp: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -95,15 +89,22 @@ impl RecordFact {
     /// # Errors
     /// The field that is of the wrong type.
     pub fn read(object: &Value) -> Result<Self, serde_json::Error> {
-        let Object { metadata, spec, status } = Object::deserialize(object)?;
+        Self::read_parts(object, object["metadata"]["deletionTimestamp"].is_string())
+    }
+
+    /// Reads `spec` and `status` of a record, which has a `deletionTimestamp` or has none.
+    ///
+    /// # Errors
+    /// The field that is of the wrong type.
+    pub fn read_parts(object: &Value, deleting: bool) -> Result<Self, serde_json::Error> {
+        let Object { spec, status } = Object::deserialize(object)?;
         let acting = status.acting.as_ref();
         let generation = acting.map_or(0, |acting| acting.generation);
         Ok(Self {
             phase: status.phase.unwrap_or(Phase::Requested),
             reason: status.standing.map(|standing| standing.reason),
             paused: spec.paused,
-            stopped: metadata.deletion_timestamp.is_some()
-                || spec.abort.is_some_and(|ends| ends >= generation),
+            stopped: deleting || spec.abort.is_some_and(|ends| ends >= generation),
             targets: acting.map(|acting| acting.targets.clone()).unwrap_or_default(),
             taken: status.requests,
             old_uid: status.attempt.set_uid,

@@ -236,6 +236,7 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     assert!(denied.contains("serviceName") && denied.contains("stateward.dev"), "{denied}");
     tested(&testbed, &pod).await;
     canary_namespace_holds_nothing(&testbed).await;
+    bug_report(&testbed);
 
     // The pods meet the strictest level of PodSecurity: with it enforced, new ones are still made.
     let label = ["label", "ns", "stateward", "pod-security.kubernetes.io/enforce=restricted"];
@@ -305,6 +306,26 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     drop(pod);
     let left = left(&testbed).await;
     assert_eq!(left, BTreeSet::from(["secret/stateward-authority".to_owned()]));
+}
+
+/// A bug report has what there is in a cluster, and neither keys nor bundles.
+fn bug_report(testbed: &Testbed) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .env("KUBECONFIG", testbed.kubeconfig())
+        .arg("bug-report")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(found["enforcing"], true, "{text}");
+    assert!(found["cluster"]["gitVersion"].as_str().unwrap().starts_with("v1."), "{text}");
+    assert!(found["policy"].as_str().unwrap().contains("mode: enforce"), "{text}");
+    assert!(found["deployment"]["args"].to_string().contains("--cluster-certs"), "{text}");
+    let client = &found["validatingwebhookconfigurations"]["webhooks"][0]["clientConfig"];
+    assert!(client["caBundle"].as_str().unwrap().ends_with(" bytes"), "{client}");
+    for word in ["LS0tLS1", "BEGIN", "managedFields", "ca.key"] {
+        assert!(!text.contains(word), "{word}");
+    }
 }
 
 /// The right to send canaries is no right to make anything.

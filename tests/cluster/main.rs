@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod admission;
 mod anti_affinity;
 mod availability;
 mod break_glass;
@@ -13,6 +14,7 @@ mod certificates;
 mod chart;
 mod chart_templates;
 mod deletion;
+mod events;
 mod fidelity;
 mod generator;
 mod growth;
@@ -22,7 +24,10 @@ mod refusals;
 mod remedies;
 mod resize;
 mod resize_commands;
+mod resize_crash;
 mod resize_paths;
+mod resize_restart;
+mod resize_tools;
 mod rights;
 mod scale;
 mod webhook;

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::process::Process;
@@ -95,11 +94,17 @@ impl Resizing {
 
     /// Asserts that it is complete: claims, template and pods are as promised.
     pub(crate) async fn complete(&self, namespace: &str, size: &str) -> Value {
+        // An earlier request's Complete stands until this one is taken up.
+        self.wait_object(&path(namespace, "db"), LONG, |live| {
+            live["metadata"]["deletionTimestamp"].is_null()
+                && live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null()
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{namespace}: {error:#}"));
         let record = self.ended(namespace).await;
         assert_eq!(record["status"]["phase"], "Complete", "{record}");
         let live = self.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
         assert_eq!(live.pointer(STORAGE), Some(&json!(size)), "{live}");
-        assert!(live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null());
         for claim in self.list(namespace, "persistentvolumeclaims").await {
             assert_eq!(claim["spec"]["resources"]["requests"]["storage"], size, "{claim}");
             assert!(claim["metadata"]["deletionTimestamp"].is_null(), "{claim}");
@@ -115,11 +120,11 @@ impl Resizing {
         items
     }
 
-    /// How often objects of a kind were created and deleted in a namespace, beginning with this
-    /// audit event.
-    pub(crate) fn lives(&self, namespace: &str, resource: &str, from: usize) -> (usize, usize) {
-        let events = self.audit_events().unwrap();
-        let of = |event: &&Value, verb: &str| {
+    /// How often sets, pods and claims of a namespace were created and deleted since this position
+    /// of the audit log.
+    pub(crate) fn lives(&self, namespace: &str, from: u64) -> [(usize, usize); 3] {
+        let events = self.audit_events_after(from).unwrap();
+        let of = |event: &&Value, resource: &str, verb: &str| {
             let object = &event["objectRef"];
             let code = event["responseStatus"]["code"].as_u64().unwrap_or(0);
             event["verb"] == verb
@@ -130,8 +135,10 @@ impl Resizing {
                 && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun")
                 && event["requestObject"]["dryRun"].is_null()
         };
-        let count = |verb| events.iter().skip(from).filter(|event| of(event, verb)).count();
-        (count("create"), count("delete") + count("deletecollection"))
+        ["statefulsets", "pods", "persistentvolumeclaims"].map(|resource| {
+            let count = |verb| events.iter().filter(|event| of(event, resource, verb)).count();
+            (count("create"), count("delete") + count("deletecollection"))
+        })
     }
 }
 
@@ -149,7 +156,7 @@ pub(crate) struct Controller {
     process: Mutex<Option<Process>>,
     kubeconfig: PathBuf,
     folder: PathBuf,
-    identity: String,
+    name: String,
 }
 
 impl Controller {
@@ -159,22 +166,23 @@ impl Controller {
             process: Mutex::default(),
             kubeconfig: kubeconfig.to_owned(),
             folder: resizing.folder().to_owned(),
-            identity: format!("testbed_{}", testbed::free_port().unwrap()),
+            name: format!("controller-{}", testbed::free_port().unwrap()),
         };
         controller.launch();
         controller
     }
 
-    /// Starts it again after it was killed, under the same name.
+    /// Starts it again after it was killed.
     pub(crate) fn launch(&self) {
         let arguments = [
             "controller".to_owned(),
             format!("--kubeconfig={}", self.kubeconfig.display()),
-            format!("--identity={}", self.identity),
+            // A crash leaves its Lease behind, so each start is somebody else.
+            format!("--identity={}_{}", self.name, testbed::free_port().unwrap()),
             format!("--listen=127.0.0.1:{}", testbed::free_port().unwrap()),
             "--resync=1s".to_owned(),
-            "--lease=2s".to_owned(),
-            "--renew=500ms".to_owned(),
+            "--lease=1s".to_owned(),
+            "--renew=300ms".to_owned(),
             "--back-off=500ms".to_owned(),
             "--just-changed=2s".to_owned(),
             "--fence-bound=20s".to_owned(),
@@ -196,7 +204,7 @@ impl Controller {
 
     /// Where it logs.
     pub(crate) fn log(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.identity))
+        self.folder.join(format!("{}.log", self.name))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
@@ -204,5 +212,7 @@ impl Controller {
     }
 }
 
-/// How long `work` takes at most before a test gives up on it.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// Whether the long forms are asked for, by `STATEWARD_LONG=1`.
+pub(crate) fn long() -> bool {
+    std::env::var("STATEWARD_LONG").is_ok_and(|value| value == "1")
+}

@@ -9,7 +9,7 @@ use testbed::{Output, Testbed};
 use tokio::process::Command;
 
 use crate::record::{define, record, records};
-use crate::resize::{Resizing, SOON};
+use crate::resize::Resizing;
 use crate::webhook::{LONG, STORAGE, path, pod_uids, running};
 
 /// Runs a command line with kubectl and stateward in the path, as in a shell.
@@ -194,7 +194,7 @@ async fn what_does_not_grow_says_what_to_do() {
     let pid = child.id().unwrap().to_string();
     let live = format!("{}/db", records(&namespace));
     resizing
-        .wait_object(&live, SOON, |record| {
+        .wait_object(&live, Duration::from_secs(60), |record| {
             record["status"]["standing"]["reason"] == "ClaimsGrowing"
         })
         .await

@@ -1,5 +1,6 @@
-//! Where `serve` finds a cluster that is to trust it.
+//! Where `serve` finds a cluster that it looks at, and that is to trust it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,25 @@ use super::{Args, duration};
 use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
+use crate::facts::cluster::{self, CAN_RESIZE, ClusterFacts};
+use crate::facts::{Controller, Facts};
 use crate::telemetry::Metrics;
 
-/// Arguments of `serve --cluster-certs`.
+/// Arguments of `serve` about a cluster.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
+    /// Look at the cluster of this kubeconfig; in a pod, at its own cluster without it
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
+    /// The namespace of the controller, which is never judged
+    #[arg(
+        long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward",
+        value_parser = object_name
+    )]
+    pub system_namespace: String,
     /// Make certificates in a cluster, and put their authority into the webhook configurations
     #[arg(long, requires = "service", conflicts_with_all = ["dev", "tls_cert"])]
     pub cluster_certs: bool,
@@ -21,6 +36,9 @@ pub struct ClusterArgs {
     /// the annotation stateward.dev/disabled-until makes it allow everything
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
     pub service: Option<Service>,
+    /// Write an event on the object for each denial
+    #[arg(long, requires = "service")]
+    pub events: bool,
     /// Send a canary through the API server now and then, into this namespace, to know whether
     /// refusals arrive. It has to be a namespace that is judged
     #[arg(long, value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
@@ -60,6 +78,59 @@ impl ClusterArgs {
 /// The name of an object.
 pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
     if is_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
+}
+
+/// What is said where no cluster is looked at.
+pub(super) const NO_CONTROLLER: &str =
+    "no controller runs here: requests to grow are recorded, not carried out";
+
+/// What is known where no cluster is looked at. `--dev` shows what would be done, and says that
+/// nobody does it; anywhere else nothing is accepted in the name of nobody.
+pub(super) fn without(args: &Args) -> Facts {
+    let why = "this webhook looks at no cluster (serve --kubeconfig)";
+    let controller =
+        if args.dev { Controller::NotLooked } else { Controller::Absent(Arc::from(why)) };
+    Facts { controller, ..Facts::none() }
+}
+
+/// The cluster to look at: that of `--kubeconfig`, else the one this process runs in.
+///
+/// # Errors
+/// A kubeconfig that cannot be read; with `--service`, no cluster.
+pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
+    let cluster = &args.cluster;
+    if let Some(file) = &cluster.kubeconfig {
+        let client = Client::connect(file, cluster.context.as_deref()).await?;
+        return Ok(Some(client));
+    }
+    if cluster.service.is_some() {
+        return Ok(Some(Client::infer().await?));
+    }
+    if args.dev || std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+        return Ok(None);
+    }
+    // Certificates from files need no account in the cluster.
+    let client = Client::of_pod().inspect_err(|error| {
+        tracing::warn!(%error, "cannot look at the cluster of this pod");
+    });
+    Ok(client.ok())
+}
+
+/// Starts to look at the cluster; says what becomes of requests to grow.
+pub(super) async fn facts(args: &Args, client: &Client) -> (ClusterFacts, String) {
+    let namespace = &args.cluster.system_namespace;
+    let mut options = cluster::Options::new(namespace);
+    // A controller of this process writes as the very user that this process is.
+    if args.dev {
+        options.own_user = client.own_user().await.unwrap_or_else(|error| {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::warn!(error, "the cluster does not say who this is");
+            None
+        });
+    }
+    let says =
+        format!("requests to grow are accepted while Lease {namespace}/{CAN_RESIZE} is renewed");
+    (ClusterFacts::start(&client.kube(), &options), says)
 }
 
 /// What certificates in a cluster are made of, if that was asked for.

@@ -12,7 +12,6 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, PartialObjectMeta};
-use serde_json::json;
 
 use super::lease::LeaseRead;
 use crate::facts::{ClaimFact, ClassFact, NamespaceFact, QuotaFact, RecordFact, StorageLimit};
@@ -41,7 +40,7 @@ fn quantity(texts: Option<&BTreeMap<String, Text>>, key: &str) -> Option<Quantit
     texts?.get(key)?.0.parse().ok()
 }
 
-pub(super) fn claim(claim: PersistentVolumeClaim) -> Reduced<ClaimFact> {
+pub(super) fn claim(claim: &PersistentVolumeClaim) -> Reduced<ClaimFact> {
     let beta = claim.annotations().get(BETA_CLASS).cloned();
     let spec = claim.spec.as_ref();
     let requests = spec.and_then(|s| s.resources.as_ref()).and_then(|r| r.requests.as_ref());
@@ -53,25 +52,25 @@ pub(super) fn claim(claim: PersistentVolumeClaim) -> Reduced<ClaimFact> {
         volume: spec.and_then(|spec| spec.volume_name.clone()).unwrap_or_default(),
         request: quantity(requests, "storage"),
     };
-    reduced(&claim, Some(fact))
+    reduced(claim, Some(fact))
 }
 
-pub(super) fn class(class: StorageClass) -> Reduced<ClassFact> {
+pub(super) fn class(class: &StorageClass) -> Reduced<ClassFact> {
     let allow_volume_expansion = class.allow_volume_expansion.unwrap_or_default();
-    reduced(&class, Some(ClassFact { allow_volume_expansion }))
+    reduced(class, Some(ClassFact { allow_volume_expansion }))
 }
 
-pub(super) fn namespace(namespace: PartialObjectMeta<Namespace>) -> Reduced<NamespaceFact> {
+pub(super) fn namespace(namespace: &PartialObjectMeta<Namespace>) -> Reduced<NamespaceFact> {
     let fact = NamespaceFact {
         terminating: namespace.metadata.deletion_timestamp.is_some(),
         resize_max: namespace.annotations().get(MAX).cloned(),
     };
     let dull = fact == NamespaceFact::default();
-    reduced(&namespace, (!dull).then_some(fact))
+    reduced(namespace, (!dull).then_some(fact))
 }
 
 /// Quotas with a scope count some claims only, and which cannot be told here.
-pub(super) fn quota(quota: ResourceQuota) -> Reduced<QuotaFact> {
+pub(super) fn quota(quota: &ResourceQuota) -> Reduced<QuotaFact> {
     let spec = quota.spec.as_ref();
     let scoped = spec.is_some_and(|spec| spec.scopes.is_some() || spec.scope_selector.is_some());
     let status = quota.status.as_ref().filter(|_| !scoped);
@@ -90,10 +89,10 @@ pub(super) fn quota(quota: ResourceQuota) -> Reduced<QuotaFact> {
         })
         .collect();
     let fact = (!limits.is_empty()).then_some(QuotaFact { limits });
-    reduced(&quota, fact)
+    reduced(quota, fact)
 }
 
-pub(super) fn volume(volume: PersistentVolume) -> Reduced<&'static str> {
+pub(super) fn volume(volume: &PersistentVolume) -> Reduced<&'static str> {
     let grows = volume.spec.as_ref().is_none_or(|spec| spec.csi.is_some() || migrated(spec));
     let fact = if !grows {
         Some("is of no driver that grows volumes")
@@ -102,7 +101,7 @@ pub(super) fn volume(volume: PersistentVolume) -> Reduced<&'static str> {
     } else {
         Some("was made by hand, not by its class")
     };
-    reduced(&volume, fact)
+    reduced(volume, fact)
 }
 
 /// Volumes of drivers that were once part of Kubernetes are grown by their successors.
@@ -119,7 +118,7 @@ fn migrated(spec: &PersistentVolumeSpec) -> bool {
 }
 
 /// By UID, since a set that is going away and its successor have one name.
-pub(super) fn set(set: PartialObjectMeta<StatefulSet>) -> Reduced<()> {
+pub(super) fn set(set: &PartialObjectMeta<StatefulSet>) -> Reduced<()> {
     Reduced {
         namespace: set.namespace().unwrap_or_default(),
         name: set.uid().unwrap_or_default(),
@@ -128,35 +127,30 @@ pub(super) fn set(set: PartialObjectMeta<StatefulSet>) -> Reduced<()> {
 }
 
 /// A record that cannot be read counts as one in a phase of another version.
-pub(super) fn record(record: DynamicObject) -> Reduced<RecordFact> {
-    let place = reduced::<RecordFact>(&record, None);
-    let DynamicObject { metadata, data, .. } = record;
-    let mut object = data;
-    object["metadata"] = json!({
-        "deletionTimestamp": metadata.deletion_timestamp,
-    });
-    let fact = RecordFact::read(&object).unwrap_or_else(|error| {
-        let (namespace, name) = (&place.namespace, &place.name);
+pub(super) fn record(record: &DynamicObject) -> Reduced<RecordFact> {
+    let deleting = record.metadata.deletion_timestamp.is_some();
+    let fact = RecordFact::read_parts(&record.data, deleting).unwrap_or_else(|error| {
+        let (namespace, name) = (record.namespace(), record.name_any());
         tracing::warn!(namespace, name, %error, "cannot read a StatefulSetResize");
         RecordFact::unreadable()
     });
-    Reduced { fact: Some(fact), ..place }
+    reduced(record, Some(fact))
 }
 
-pub(super) fn lease(lease: Lease) -> LeaseRead {
-    let spec = lease.spec.unwrap_or_default();
+pub(super) fn lease(lease: &Lease) -> LeaseRead {
+    let Some(spec) = &lease.spec else { return LeaseRead::default() };
     let seconds = u64::try_from(spec.lease_duration_seconds.unwrap_or_default());
     LeaseRead {
-        renewed: spec.renew_time.map(|time| format!("{time:?}")).unwrap_or_default(),
+        renewed: spec.renew_time.as_ref().map(|time| format!("{time:?}")).unwrap_or_default(),
         duration: Duration::from_secs(seconds.unwrap_or_default()),
-        held: spec.holder_identity.is_some_and(|holder| !holder.is_empty()),
+        held: spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde::de::DeserializeOwned;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -170,7 +164,7 @@ mod tests {
             let mut spec = source;
             spec["capacity"] = json!({"storage": "1Gi"});
             let metadata = json!({"name": "v", "annotations": annotations});
-            volume(of(json!({"metadata": metadata, "spec": spec}))).fact
+            volume(&of(json!({"metadata": metadata, "spec": spec}))).fact
         };
         let csi = json!({"csi": {"driver": "d", "volumeHandle": "h"}});
         let made = json!({PROVISIONED_BY: "d"});
@@ -189,7 +183,7 @@ mod tests {
             let status = json!({"hard": list("100Gi"), "used": list("60Gi")});
             let metadata = json!({"name": "q", "namespace": "shop"});
             let quota = of(json!({"metadata": metadata, "spec": spec, "status": status}));
-            super::quota(quota).fact.map(|fact| fact.limits)
+            super::quota(&quota).fact.map(|fact| fact.limits)
         };
         let found = limits(json!({})).unwrap();
         let classes: Vec<_> = found.iter().map(|limit| limit.class.as_deref()).collect();
@@ -203,7 +197,7 @@ mod tests {
     fn a_record_of_another_form_is_no_reason_to_fail() {
         let object = |status: Value| {
             let metadata = json!({"name": "db", "namespace": "shop"});
-            record(of(json!({"metadata": metadata, "status": status}))).fact.unwrap()
+            record(&of(json!({"metadata": metadata, "status": status}))).fact.unwrap()
         };
         assert_eq!(object(json!({"phase": "Fenced"})).phase.as_str(), "Fenced");
         let odd = object(json!({"phase": ["Fenced"]}));
@@ -217,7 +211,7 @@ mod tests {
             "storageClassName": "new", "volumeName": "v",
             "resources": {"requests": {"storage": "10Gi"}},
         });
-        let fact = claim(of(json!({"metadata": metadata, "spec": spec}))).fact.unwrap();
+        let fact = claim(&of(json!({"metadata": metadata, "spec": spec}))).fact.unwrap();
         assert_eq!((fact.class.as_str(), fact.volume.as_str()), ("old", "v"));
         assert_eq!(fact.request.unwrap().to_string(), "10Gi");
     }

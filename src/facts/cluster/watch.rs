@@ -36,7 +36,7 @@ pub(super) enum Seen<R> {
 pub(super) async fn watch<K, R>(
     api: Api<K>,
     config: watcher::Config,
-    reduce: fn(K) -> R,
+    reduce: fn(&K) -> R,
     edits: mpsc::Sender<Edit>,
     edit: impl Fn(Seen<R>) -> Edit,
 ) where
@@ -55,7 +55,7 @@ pub(super) async fn watch<K, R>(
                     continue;
                 }
                 Some(Ok(Event::InitApply(object))) => {
-                    list.push(reduce(object));
+                    list.push(reduce(&object));
                     continue;
                 }
                 Some(Ok(Event::InitDone)) => {
@@ -65,8 +65,8 @@ pub(super) async fn watch<K, R>(
                     }
                     Seen::All(std::mem::take(&mut list))
                 }
-                Some(Ok(Event::Apply(object))) => Seen::Applied(reduce(object)),
-                Some(Ok(Event::Delete(object))) => Seen::Deleted(reduce(object)),
+                Some(Ok(Event::Apply(object))) => Seen::Applied(reduce(&object)),
+                Some(Ok(Event::Delete(object))) => Seen::Deleted(reduce(&object)),
                 Some(Err(error)) => break describe(&error),
                 None => break "the watch has ended".to_owned(),
             };

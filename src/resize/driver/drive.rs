@@ -139,11 +139,11 @@ impl Drive {
         };
         self.note_gap();
         let record = self.stored.as_ref().map(|stored| &stored.record);
-        if let Some(open) = self.gap()
+        if let Some(rest) = self.gap().and_then(|open| around.patience.checked_sub(open))
             && around.standby
-            && open < around.patience
+            && !rest.is_zero()
         {
-            return Turn::Rest(around.patience - open);
+            return Turn::Rest(rest);
         }
         self.remember_dry_runs(&mut observed);
         let action = step(&observed, record, whole_seconds(self.cluster.now()), &self.parameters);

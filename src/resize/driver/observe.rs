@@ -55,20 +55,24 @@ impl Cluster {
             && matches!(status.phase, Phase::Deleting | Phase::Creating)
             && live.as_ref().is_none_or(super::value::terminating)
         {
-            return self.gap(key, live.as_ref(), status, before.as_ref(), memory).await;
+            return Box::pin(self.gap(key, live.as_ref(), status, before.as_ref(), memory)).await;
         }
         // What is left of a set that is away is found by its snapshot.
         let shape = live.as_ref().ok().and_then(Option::as_ref).or(before.as_ref());
         let touches = status.is_some_and(|status| touches_the_set(&status.phase));
-        let (namespace, siblings, pods, claims, classes, neighbours, admission_policy) = tokio::join!(
-            self.namespace(key),
-            self.list_of(key.sets()),
-            self.pods_of(key, shape),
-            self.list_of(key.core("persistentvolumeclaims")),
-            self.classes(),
-            self.neighbours(key, shape.filter(|_| touches)),
-            self.admission_policy_for(shape, status),
-        );
+        let (namespace, siblings, pods, claims, classes, neighbours, admission_policy) =
+            Box::pin(async {
+                tokio::join!(
+                    self.namespace(key),
+                    self.list_of(key.sets()),
+                    self.pods_of(key, shape),
+                    self.list_of(key.core("persistentvolumeclaims")),
+                    self.classes(),
+                    self.neighbours(key, shape.filter(|_| touches)),
+                    self.admission_policy_for(shape, status),
+                )
+            })
+            .await;
         let revisions = match &siblings {
             Ok(siblings) if touches => self.revisions(key, shape, status, siblings).await,
             Ok(_) => Ok(Vec::new()),
