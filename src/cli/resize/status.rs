@@ -14,7 +14,7 @@ use crate::report::printable;
 use crate::resize::advice::{self, Subject};
 use crate::resize::driver::{Key, Stored};
 use crate::resize::plan::paint;
-use crate::resize::record::{Phase, Record, Word};
+use crate::resize::record::{Phase, Reason, Record, Word};
 
 /// Arguments of `stateward resize status`.
 #[derive(Debug, clap::Args)]
@@ -83,8 +83,15 @@ impl Session {
 
 /// Whether it will not go on, or did not end well.
 fn needs_a_person(record: &Record) -> bool {
-    let blocked = record.status.standing.as_ref().is_some_and(|rest| rest.word == Word::Blocked);
-    blocked || matches!(record.status.phase, Phase::Degraded | Phase::Conflict)
+    let rest = record.status.standing.as_ref();
+    let blocked = rest.is_some_and(|rest| rest.word == Word::Blocked);
+    match record.status.phase {
+        Phase::Degraded | Phase::Conflict => true,
+        // Ended by whoever asked, or ended by others.
+        Phase::Aborted => rest
+            .is_some_and(|rest| matches!(rest.reason, Reason::DeletedByOther | Reason::Replaced)),
+        _ => blocked,
+    }
 }
 
 fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
@@ -144,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::cli::resize::screen::Line;
-    use crate::resize::record::{Acting, Ended, Reason, Spec, Standing, Status};
+    use crate::resize::record::{Acting, Ended, Spec, Standing, Status};
 
     fn record(phase: Phase, word: Word, reason: Reason, detail: &str) -> Record {
         let acting = Acting {
