@@ -27,7 +27,7 @@ use crate::world::{SYSTEM, Shape, furnish, populate};
 /// Nothing may change for this long before a run counts as at rest: longer than every bound.
 const REST: Duration = Duration::from_secs(260);
 /// A run that is not at rest after this long never will be.
-const ENDLESS: Duration = Duration::from_secs(3 * 3600);
+const ENDLESS: Duration = Duration::from_secs(45 * 60);
 
 /// What a run was.
 #[derive(Debug)]

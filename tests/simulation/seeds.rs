@@ -22,6 +22,9 @@ fn runs(first: u64, count: u64) -> Vec<Report> {
                         return;
                     }
                     let mut report = run(seed);
+                    if !report.faults.is_empty() {
+                        println!("seed {seed} fails: {}", report.faults.join("; "));
+                    }
                     if report.faults.is_empty() {
                         // Nobody reads it, and there may be many.
                         report.trace = String::new();

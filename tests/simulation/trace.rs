@@ -18,6 +18,16 @@ struct Lines {
     requests: u64,
 }
 
+impl Lines {
+    fn keep(&mut self, line: String) {
+        // A run that never ends shows why only while it runs.
+        if std::env::var_os("STATEWARD_LIVE").is_some() {
+            println!("{line}");
+        }
+        self.kept.push(line);
+    }
+}
+
 impl Trace {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,7 +50,7 @@ impl Trace {
         let noise = request.uri.contains("/events") || request.uri.contains("/leases");
         let reviews = request.uri.contains("selfsubjectaccessreviews");
         if !(noise || reviews) && (request.is_write() || !fate.word().is_empty()) {
-            lines.kept.push(line);
+            lines.keep(line);
         }
     }
 
@@ -64,7 +74,7 @@ impl Trace {
             };
             let shown: String = shown.chars().take(600).collect();
             let line = format!("{at:>9.3}   → {code} {} {}{shown}", request.method, request.uri);
-            lines.kept.push(line);
+            lines.keep(line);
         }
     }
 
@@ -73,7 +83,7 @@ impl Trace {
         let mut lines = self.lines();
         let line = format!("{:>9.3} {what}", server.up().as_secs_f64());
         line.hash(&mut lines.hasher);
-        lines.kept.push(line);
+        lines.keep(line);
     }
 
     pub(crate) fn hash(&self) -> u64 {
