@@ -26,7 +26,7 @@ use stateward::policy::{Policy, Resize};
 use stateward::review::{Answer, Outcome};
 use stateward::telemetry::Metrics;
 use stateward::webhook::{
-    BadReview, Config, Endpoint, Failure, Health, Judge, Reviewer, Server, Shutdown,
+    BadReview, Config, Defaults, Endpoint, Failure, Health, Judge, Reviewer, Server, Shutdown,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -50,6 +50,7 @@ impl Reviewer for Fixed {
             kind: "StatefulSet",
             outcome: Outcome::Allowed,
             denials: Vec::new(),
+            audited: Vec::new(),
             verdicts: Vec::new(),
             error: None,
         })
@@ -65,8 +66,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let certificates = dev::ensure(folder.path(), &[], Timestamp::now())?;
     let connector = connector(&certificates.authority)?;
     let policy = Policy::default();
+    let defaults = Defaults { resize: Resize::Orchestrate, own_namespace: None };
     let judge: Arc<dyn Reviewer> =
-        Arc::new(Judge::new(policy, Resize::Orchestrate, KubernetesVersion::default()));
+        Arc::new(Judge::new(policy, defaults, KubernetesVersion::default()));
     let reviews = [
         ("an UPDATE of 12 KB, one label changed", ratio::update_of_12_kb(false)),
         ("an UPDATE of 12 KB, a new image", ratio::update_of_12_kb(true)),

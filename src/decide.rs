@@ -172,8 +172,10 @@ pub fn decide(
     if change.kind == Kind::Other || !change.circumstances.sub_resource.is_empty() {
         return Ok(decision);
     }
-    decision.exemption = exemption::of(change, policy);
-    if decision.exemption.is_some() && stage.in_cluster() {
+    decision.exemption = exemption::of(stage, change, policy, facts);
+    // What goes away is nobody's business, but for one rule about sets that come back.
+    let terminating = decision.exemption == Some(Exemption::Terminating);
+    if decision.exemption.is_some() && stage.in_cluster() && !terminating {
         return Ok(decision);
     }
     let exempt = decision.exemption.is_some();
@@ -182,7 +184,7 @@ pub fn decide(
     let mutation = if stage == Stage::Validating || exempt || unpatched {
         Mutation::default()
     } else {
-        mutate(change, policy).unwrap_or_else(|error| {
+        mutate(change, policy, facts).unwrap_or_else(|error| {
             decision.malformed(error);
             Mutation::default()
         })
@@ -190,7 +192,12 @@ pub fn decide(
     let allowances = exemption::allowances(change, policy);
     for rule in policy.rules(change, stage.in_cluster()) {
         let refusal = rule.entry.meta.group == Group::Refusal;
-        if !judged_at(stage, &rule, change) || (exempt && !refusal) {
+        let excused = if stage.in_cluster() {
+            terminating && rule.entry.meta.id != BEING_RECREATED
+        } else {
+            exempt && !refusal
+        };
+        if excused || !judged_at(stage, &rule, change) {
             continue;
         }
         // The CLI says what the API server refuses, whatever the policy makes of it.
@@ -211,7 +218,10 @@ pub fn decide(
             Err(Unjudged::Malformed(error)) => decision.malformed(error),
         }
         let allowed = allowances.contains(&id);
-        for finding in findings.into_vec() {
+        for mut finding in findings.into_vec() {
+            if let Some(objection) = mutation.objections.iter().find(|o| o.rule == id) {
+                objection.explain(&mut finding);
+            }
             if allowed && !kubernetes {
                 if !decision.allowed_rules.contains(&id) {
                     decision.allowed_rules.push(id);
@@ -250,12 +260,12 @@ pub fn decide(
     Ok(decision)
 }
 
-fn mutate(change: &Change<'_>, policy: &Policy) -> Result<Mutation, DecodeError> {
+fn mutate(change: &Change<'_>, policy: &Policy, facts: &Facts) -> Result<Mutation, DecodeError> {
     let mut mutation = Mutation::default();
     if change.kind == Kind::StatefulSet && change.operation != Operation::Delete {
-        resize::mutate(change, policy, &mut mutation)?;
+        resize::mutate(change, policy, facts, &mut mutation)?;
         claim_template_metadata::mutate(change, policy, &mut mutation)?;
-        anti_affinity::mutate(change, policy, &mut mutation)?;
+        anti_affinity::mutate(change, policy, facts, &mut mutation)?;
     }
     Ok(mutation)
 }
@@ -263,8 +273,9 @@ fn mutate(change: &Change<'_>, policy: &Policy) -> Result<Mutation, DecodeError>
 /// Edits that Kubernetes refuses reach the mutating webhook only; all else is judged once, after
 /// every mutation. Growth of a claim template is such an edit, whichever rule speaks of it.
 fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> bool {
-    let refused_edit = rule.entry.meta.group == Group::Refusal
-        || (rule.entry.meta.id == HUGE_GROWTH && change.updated_set().is_some());
+    let on_update = matches!(rule.entry.meta.id, HUGE_GROWTH | BEING_RECREATED);
+    let refused_edit =
+        rule.entry.meta.group == Group::Refusal || (on_update && change.updated_set().is_some());
     match stage {
         Stage::Check => true,
         Stage::Mutating => refused_edit,
@@ -274,6 +285,8 @@ fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> boo
 
 /// The rule about growth that cannot be undone.
 const HUGE_GROWTH: &str = "pvc-fractional-or-huge";
+/// The rule about sets that a resize re-creates; the only one that judges what goes away.
+const BEING_RECREATED: &str = "sts-being-recreated";
 
 impl Decision {
     /// The text of a denial: the first finding in full, the others in a line each, then how to

@@ -8,4 +8,4 @@ pub mod claim_template_metadata;
 pub mod patch;
 pub mod resize;
 
-pub use self::patch::{Mutation, Patch, PatchError};
+pub use self::patch::{Mutation, Objection, Patch, PatchError};

@@ -4,6 +4,7 @@
 //! rule names resolved, scopes in order.
 
 mod file;
+mod resize;
 mod scope;
 mod settings;
 mod values;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 pub use self::file::{Help, PolicyError, PolicyFile};
 use self::scope::CompiledScope;
-pub use self::values::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
+pub use self::values::{AntiAffinity, Authorize, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::change::{Change, Operation};
 use crate::object::TextMap;
 use crate::rules::{Action, Check, Entry, RULES};
@@ -37,6 +38,9 @@ pub struct Policy {
     pub on_error: OnError,
     /// the namespace that stateward runs in, never judged
     pub own_namespace: String,
+    own_namespace_given: bool,
+    /// which right a user needs whose edit becomes a request to grow
+    pub authorize: Authorize,
     /// users and groups that may exempt an object with the `allow` annotation; empty means all
     pub allow_users: Vec<String>,
     /// see `allow_users`
@@ -107,11 +111,13 @@ impl Policy {
                 Mode::Enforce => file.on_error,
                 Mode::Audit => OnError::Allow,
             },
+            own_namespace_given: file.own_namespace.is_some(),
             own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
             allow_users: allow.users,
             allow_groups: allow.groups,
             help: file.help.map(Arc::new),
-            resize: file.resize,
+            resize: file.resize.mode,
+            authorize: file.resize.authorize.unwrap_or_default(),
             anti_affinity: file.anti_affinity,
             claim_template_metadata: file.claim_template_metadata,
             rules,
@@ -123,6 +129,15 @@ impl Policy {
     #[must_use]
     pub fn with_default_resize(mut self, resize: Resize) -> Self {
         self.resize.get_or_insert(resize);
+        self
+    }
+
+    /// The namespace of this very process, where the file leaves it out.
+    #[must_use]
+    pub fn with_own_namespace(mut self, namespace: &str) -> Self {
+        if !self.own_namespace_given {
+            namespace.clone_into(&mut self.own_namespace);
+        }
         self
     }
 

@@ -395,7 +395,7 @@ impl fmt::Display for Summary {
 
 /// `text` without what would steer a terminal: it comes from manifests that anybody may have
 /// written. Line ends stay.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let lines: Vec<String> =
         text.split('\n').map(annotate_snippets::normalize_untrusted_str).collect();
     lines.join("\n").replace(|c: char| c.is_control() && c != '\n', "�")

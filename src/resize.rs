@@ -1,4 +1,4 @@
-//! Grows the volumes of a set: the pure core of the orchestrator.
+//! Grows the volumes of a set.
 //!
 //! A resize has two halves. Growing the claims is urgent, safe, and touches no pod. Re-creating
 //! the set, so that its template tells the truth, is risky and waits for a stricter gate. A
@@ -6,16 +6,18 @@
 //! here, [`gate`] lists the checks, and [`step()`] says what is to be done next: one [`Action`]
 //! at a time, of which none deletes a claim.
 //!
-//! **There is no driver yet**: nothing in this crate observes a cluster for these functions,
-//! carries an action out, or renews a Lease. No command and no webhook calls them. What is shipped
-//! here is exercised by the explorer in `tests/resize/`, over a model of a cluster.
+//! All of these are pure, and the [`driver`] is the shell around them: it observes a cluster, carries
+//! one action out, and looks again. [`plan`] tells a person in advance what would be done, by the
+//! same checks. [`crd`], [`admission_policy`] and [`rights`] are what a cluster needs for it.
 
 pub mod admission_policy;
+pub mod advice;
 pub mod body;
 pub mod crd;
 pub mod driver;
 pub mod gate;
 pub mod observed;
+pub mod plan;
 pub mod record;
 pub mod rights;
 pub mod step;

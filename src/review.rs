@@ -5,13 +5,18 @@
 //! Kubernetes 1.36.
 
 mod answer;
+pub mod canary;
 mod envelope;
 mod request;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
 pub use self::request::{MalformedReview, Review};
 
+use jiff::Timestamp;
+
+use crate::change::Change;
 use crate::decide::{Grounds, Stage, decide};
+use crate::object::DecodeError;
 use crate::policy::Policy;
 
 /// Answers the body of a review.
@@ -19,15 +24,42 @@ use crate::policy::Policy;
 /// # Errors
 /// What makes the body no review; the HTTP answer to it is 400.
 pub fn answer(stage: Stage, body: &[u8], grounds: &Grounds<'_>) -> Result<Answer, MalformedReview> {
-    let review = Review::decode(body)?;
-    let Grounds { policy, facts, .. } = *grounds;
-    let change = match review.change(grounds) {
-        Ok(change) => change,
-        Err(error) => return Ok(Answer::malformed(&review, &error, policy)),
-    };
-    match decide(stage, &change, review.document(), facts, policy) {
-        Ok(decision) => Ok(Answer::of(&review, &change, &decision, policy)),
-        Err(error) => Ok(Answer::failed(&review, &error.to_string(), policy)),
+    Ok(Decoded::read(body, grounds)?.answer(stage, grounds))
+}
+
+/// A review that has been read, before anything is decided about it.
+#[derive(Debug)]
+pub struct Decoded<'a> {
+    review: Review<'a>,
+    change: Result<Change<'a>, DecodeError>,
+}
+
+impl<'a> Decoded<'a> {
+    /// Reads the envelope and both objects.
+    ///
+    /// # Errors
+    /// What makes the body no review.
+    pub fn read(body: &'a [u8], grounds: &Grounds<'_>) -> Result<Self, MalformedReview> {
+        let review = Review::decode(body)?;
+        let change = review.change(grounds);
+        Ok(Self { review, change })
+    }
+
+    /// Decides about it, and writes the answer.
+    pub fn answer(self, stage: Stage, grounds: &Grounds<'_>) -> Answer {
+        let Grounds { policy, facts, .. } = *grounds;
+        let review = self.review;
+        let change = match self.change {
+            Ok(change) => change,
+            Err(error) => return Answer::malformed(&review, &error, policy),
+        };
+        if let Some(canary) = canary::Canary::of(&change) {
+            return Answer::canary(&review, canary.answer(stage, policy));
+        }
+        match decide(stage, &change, review.document(), facts, policy) {
+            Ok(decision) => Answer::of(&review, &change, &decision, policy),
+            Err(error) => Answer::failed(&review, &error.to_string(), policy),
+        }
     }
 }
 
@@ -37,4 +69,12 @@ pub fn answer(stage: Stage, body: &[u8], grounds: &Grounds<'_>) -> Result<Answer
 /// What makes the body no review.
 pub fn failed(body: &[u8], why: &str, policy: &Policy) -> Result<Answer, MalformedReview> {
     Ok(Answer::failed(&Review::decode(body)?, why, policy))
+}
+
+/// The answer while somebody has disabled stateward: allowed unjudged, with one warning.
+///
+/// # Errors
+/// What makes the body no review.
+pub fn disabled(body: &[u8], until: Timestamp) -> Result<Answer, MalformedReview> {
+    Ok(Answer::disabled(&Review::decode(body)?, until))
 }

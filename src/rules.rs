@@ -289,6 +289,7 @@ rules! {
     pvc_vac_unset::PvcVacUnset,
     pvc_invalid_value::PvcInvalidValue,
     sts_delete_pvc_retention_delete::StsDeletePvcRetentionDelete,
+    sts_being_recreated::StsBeingRecreated,
     sts_delete_cascade::StsDeleteCascade,
     sts_retention_to_delete::StsRetentionToDelete,
     sts_retention_delete_create::StsRetentionDeleteCreate,

@@ -2,6 +2,7 @@
 //!
 //! A log line never holds a request body, and the labels of a metric come from closed sets.
 
+mod known;
 pub mod log;
 pub mod metrics;
 pub mod page;

@@ -5,6 +5,7 @@
 //! `Connection: close` while leaving need it.
 
 mod body;
+mod break_glass;
 mod config;
 mod connection;
 mod guard;
@@ -16,9 +17,10 @@ mod server;
 mod shutdown;
 mod tls;
 
+pub use self::break_glass::BreakGlass;
 pub use self::config::Config;
 pub use self::health::Health;
-pub use self::judge::{Judge, LoadPolicyError, load_policy};
+pub use self::judge::{Defaults, Judge, LoadPolicyError, load_policy};
 pub use self::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 pub use self::server::{Server, ServerError};
 pub use self::shutdown::Shutdown;

@@ -38,7 +38,7 @@ fn fails(args: &[&str]) -> String {
     ran.stderr
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "check",
     "review",
     "serve",
@@ -47,6 +47,7 @@ const COMMANDS: [&str; 10] = [
     "policy",
     "manifests",
     "certs",
+    "leave",
     "completions",
     "man",
 ];
@@ -223,7 +224,7 @@ fn manifests_hold_what_the_design_promises() {
         let bundle = client["caBundle"].as_str().unwrap();
         let bundle = base64::engine::general_purpose::STANDARD.decode(bundle).unwrap();
         assert_eq!(bundle, certificate.pem().into_bytes());
-        assert_eq!(webhook["sideEffects"], "None");
+        assert_eq!(webhook["sideEffects"], "NoneOnDryRun");
         assert_eq!(webhook["admissionReviewVersions"], serde_json::json!(["v1"]));
         assert_eq!(webhook["matchPolicy"], "Equivalent");
         assert_eq!(webhook["failurePolicy"], "Ignore");

@@ -135,7 +135,7 @@ fn the_examples_name_what_is_there() {
 
 #[test]
 fn the_pipelines_are_yaml() {
-    for page in ["ci.md", "policy.md"] {
+    for page in ["ci.md", "policy.md", "metrics.md"] {
         let blocks = blocks(page, "yaml");
         assert!(!blocks.is_empty(), "{page}");
         for block in blocks {

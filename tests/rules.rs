@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stateward::change::{Change, Circumstances, Operation, Pair, Tool};
-use stateward::facts::{ClaimFact, ClassFact, Facts};
+use stateward::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact};
 use stateward::object::{Kind, Object};
 use stateward::rules::{Entry, Finding, Findings, RULES, Unjudged};
 
@@ -63,18 +63,17 @@ impl Fixture {
         (change.object_name(), judged.map(|()| findings.into_vec()))
     }
 
-    /// `facts: [manifest, …]`: claims and classes that are known besides.
+    /// `facts: [manifest, …]`: objects that are known besides.
     fn facts(&self) -> Facts {
         let mut facts = Facts::none();
         for fact in self.document.get("facts").and_then(Value::as_array).into_iter().flatten() {
             let text = |pointer: &str| {
                 fact.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
             };
+            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
             match text("/kind").as_str() {
-                "PersistentVolumeClaim" => facts.add_claim(
-                    &text("/metadata/namespace"),
-                    &text("/metadata/name"),
-                    ClaimFact {
+                "PersistentVolumeClaim" => {
+                    let claim = ClaimFact {
                         access_modes: fact
                             .pointer("/spec/accessModes")
                             .and_then(Value::as_array)
@@ -82,12 +81,27 @@ impl Fixture {
                             .flatten()
                             .filter_map(|mode| mode.as_str().map(str::to_owned))
                             .collect(),
-                    },
-                ),
-                "StorageClass" => facts.add_class(
-                    &text("/metadata/name"),
-                    ClassFact { allow_volume_expansion: fact["allowVolumeExpansion"] == true },
-                ),
+                        ..ClaimFact::default()
+                    };
+                    facts.claims.insert(&namespace, &name, claim);
+                }
+                "StorageClass" => {
+                    let allow_volume_expansion = fact["allowVolumeExpansion"] == true;
+                    facts.classes.insert("", &name, ClassFact { allow_volume_expansion });
+                }
+                "Namespace" => {
+                    let limit = "/metadata/annotations/stateward.dev~1resize-max";
+                    let resize_max = fact.pointer(limit).and_then(Value::as_str).map(str::to_owned);
+                    let fact = NamespaceFact { resize_max, ..NamespaceFact::default() };
+                    facts.namespaces.insert("", &name, fact);
+                }
+                "StatefulSetResize" => {
+                    facts.records.insert(&namespace, &name, RecordFact::read(fact).unwrap());
+                }
+                // One that is going away: sets are known for nothing else.
+                "StatefulSet" => {
+                    facts.terminating_sets.insert(&namespace, &text("/metadata/uid"), ());
+                }
                 kind => panic!("{}: no fact of kind {kind:?}", self.path.display()),
             }
         }

@@ -22,9 +22,10 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::CertificateDer;
 
-use self::api::{Api, ApiError, Configuration, Kind, Stored};
+use self::api::{Api, Configuration, Kind, Stored};
 use self::authority::{Authority, Bundle, Leaf, Pem};
 use super::{CertificateError, ServingCertificate};
+use crate::cluster::{ApiError, Client};
 use crate::telemetry::Metrics;
 use crate::webhook::Health;
 
@@ -76,17 +77,6 @@ enum UpkeepError {
     Certificate(#[from] CertificateError),
 }
 
-/// Why certificates in a cluster cannot be kept at all.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// no kubeconfig and no service account
-    #[error("no cluster: neither a kubeconfig nor a service account was found")]
-    Config(#[source] kube::config::InferConfigError),
-    /// the connection cannot be set up
-    #[error("cannot set up a connection to the API server")]
-    Client(#[source] kube::Error),
-}
-
 /// Keeps the certificate of this replica, and the trust in it.
 pub struct Upkeep {
     options: Options,
@@ -109,22 +99,18 @@ struct Shown {
 }
 
 impl Upkeep {
-    /// Connects by the kubeconfig or the service account of this process. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// No cluster, or credentials that cannot be read.
-    pub async fn new(
+    /// Nothing is asked yet.
+    pub fn new(
         options: Options,
+        client: Client,
         certificate: Arc<ServingCertificate>,
         metrics: Arc<Metrics>,
         health: Health,
-    ) -> Result<Self, ClusterError> {
-        let config = kube::Config::infer().await.map_err(ClusterError::Config)?;
-        let api = Api::new(config, &options.namespace, &options.secret, &options.configuration)
-            .map_err(ClusterError::Client)?;
+    ) -> Self {
+        let api = Api::new(client, &options.namespace, &options.secret, &options.configuration);
         health.set_trust_problem(Some("the API server was not asked for trust yet".to_owned()));
         metrics.bundle_trusted(false);
-        Ok(Self {
+        Self {
             names: options.dns_names(),
             options,
             api,
@@ -135,7 +121,7 @@ impl Upkeep {
             trusted: None,
             complaint: String::new(),
             ready: false,
-        })
+        }
     }
 
     /// Looks and repairs, for ever.

@@ -29,22 +29,29 @@ pub fn write(
             }
             None if output.format == Format::Text => {
                 let text = render(output.format, report, sources, options)?;
-                // Windows consoles need their colours translated; elsewhere it passes through.
-                let mut stdout = anstream::AutoStream::new(
-                    std::io::stdout(),
-                    if options.color {
-                        anstream::ColorChoice::Always
-                    } else {
-                        anstream::ColorChoice::Never
-                    },
-                );
-                stdout.write_all(text.as_bytes())?;
-                stdout.flush()?;
+                let asked = if options.color { ColorChoice::Always } else { ColorChoice::Never };
+                print_painted(|_| text, asked)?;
             }
             None => super::print(&render(output.format, report, sources, options)?)?,
         }
     }
     Ok(())
+}
+
+/// Prints what `render` makes for a terminal with colours, or for one without.
+///
+/// # Errors
+/// Standard output is closed.
+pub(super) fn print_painted(
+    render: impl FnOnce(bool) -> String,
+    asked: ColorChoice,
+) -> std::io::Result<()> {
+    let color = color(asked);
+    let choice = if color { anstream::ColorChoice::Always } else { anstream::ColorChoice::Never };
+    // Windows consoles need their colours translated; elsewhere it passes through.
+    let mut stdout = anstream::AutoStream::new(std::io::stdout(), choice);
+    stdout.write_all(render(color).as_bytes())?;
+    stdout.flush()
 }
 
 /// Whether standard output gets colours: as asked, or by `NO_COLOR` and the terminal.

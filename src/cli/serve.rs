@@ -12,16 +12,18 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::certificates::cluster::{Options, Upkeep};
+use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
+use crate::cluster::{Events, NamespaceWatch};
 use crate::policy::{Policy, Resize};
-use crate::telemetry::{LogFormat, Metrics, log};
-use crate::webhook::{Config, Health, Judge, Reviewer, Server, Shutdown, load_policy};
+use crate::telemetry::{LogFormat, Metrics, ResizeMetrics, log};
+use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
 
 pub use self::cluster::ClusterArgs;
 pub(super) use self::cluster::object_name;
 use super::Outcome;
+use super::controller::TimingArgs;
 
 /// A review on one line for the `curl` line: a set that would be scaled to zero.
 pub(super) const SAMPLE: &str = concat!(
@@ -55,9 +57,15 @@ pub struct Args {
     /// Where --dev keeps its certificates
     #[arg(long, value_name = "FOLDER", default_value = "certs/dev")]
     pub certs_dir: PathBuf,
-    /// Certificates in a cluster
+    /// The cluster
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// Carry resizes out as well, in the cluster of --kubeconfig
+    #[arg(long)]
+    pub with_controller: bool,
+    /// Intervals and bounds of --with-controller
+    #[command(flatten)]
+    pub timing: TimingArgs,
     /// Further name or address in a certificate that is made here; may be repeated
     #[arg(long, value_name = "NAME")]
     pub cert_name: Vec<String>,
@@ -106,6 +114,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// where the plain port is
     pub health_address: SocketAddr,
+    /// what becomes of requests to grow, in one line
+    pub resize: String,
     /// the development certificates, with `--dev`
     pub dev: Option<DevCertificates>,
     /// when the serving certificate expires; nothing where there is none yet
@@ -123,17 +133,27 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     log::start(args.log_format, &args.log_level)?;
     let source = policy.source.clone();
-    let growth = if args.dev { Resize::Orchestrate } else { Resize::default() };
-    let judge = Arc::new(Judge::new(policy, growth, args.kubernetes_version));
-    let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
+    let (resizes, health) = (ResizeMetrics::default(), Health::new());
+    let mut metrics = Metrics::new();
+    if args.with_controller {
+        resizes.register(metrics.registry_mut());
+    }
+    let metrics = Arc::new(metrics);
+    let defaults = Defaults {
+        resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
+        own_namespace: Some(args.cluster.system_namespace.clone()),
+    };
+    let judge = Judge::new(policy, defaults, args.kubernetes_version)
+        .with_facts(cluster::without(args))
+        .with_break_glass(health.break_glass().clone())
+        .with_metrics(Arc::clone(&metrics));
+    let judge = Arc::new(judge);
     if let Some(file) = args.policy.clone() {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
     }
-    serve(args, judge, metrics, health, |started| {
-        // No false green: what is recorded here is carried out by nobody.
-        let controller = "no controller runs here: requests to grow are recorded, not carried out";
-        super::print(&format!("policy    {source}\nresize    {controller}\n{started}\n"))?;
+    serve(args, judge, (metrics, resizes), health, |started| {
+        super::print(&format!("policy    {source}\n{started}\n"))?;
         Ok(())
     })?;
     Ok(Outcome::Clean)
@@ -142,8 +162,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 /// `print` is called once both ports are open.
 fn serve(
     args: &Args,
-    reviewer: Arc<dyn Reviewer>,
-    metrics: Arc<Metrics>,
+    judge: Arc<Judge>,
+    (metrics, resizes): (Arc<Metrics>, ResizeMetrics),
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -167,36 +187,57 @@ fn serve(
     let served = runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        if let Some(options) = trust {
-            look_after(options, &certificate, &metrics, &health).await?;
+        let client = cluster::client(args).await?;
+        if let (Some(service), Some(client)) = (&args.cluster.service, &client) {
+            let (metrics, health) = (Arc::clone(&metrics), health.clone());
+            if let Some(options) = trust {
+                let (client, certificate) = (client.clone(), Arc::clone(&certificate));
+                let (metrics, health) = (Arc::clone(&metrics), health.clone());
+                tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
+            }
+            let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
+            if args.cluster.events {
+                let (events, writer) = Events::new(client.clone(), Arc::clone(&metrics));
+                judge.tell(events);
+                tokio::spawn(writer.run());
+            }
+            if let Some(canary) = args.cluster.canary(client, &metrics) {
+                tokio::spawn(canary.run());
+            }
+            let watch = NamespaceWatch::new(client.clone(), namespace, switch, metrics);
+            tokio::spawn(watch.run());
         }
-        let server =
-            Server::bind(config, reviewer, Arc::clone(&certificate), metrics, health).await?;
+        let controller = cluster::controller(args, client.as_ref(), resizes)?;
+        let controller = controller.map(|controller| {
+            let shutdown = shutdown.clone();
+            tokio::spawn(async move { controller.run(shutdown.begun()).await })
+        });
+        let resize = match &client {
+            Some(client) => {
+                let (facts, says) = cluster::facts(args, client).await;
+                judge.look_at(facts);
+                says
+            }
+            None => cluster::NO_CONTROLLER.to_owned(),
+        };
+        let server = Server::bind(config, judge, Arc::clone(&certificate), metrics, health).await?;
         print(&Started {
             address: server.local_addr(),
             health_address: server.health_local_addr(),
+            resize,
             dev,
             expires: certificate.expires(),
         })?;
         server.run(shutdown).await?;
+        if let Some(controller) = controller {
+            // A set that is away is back before the process ends.
+            controller.await.context("the resize controller stopped")?;
+        }
         anyhow::Ok(())
     });
     // A review that never ends must not keep the process.
     runtime.shutdown_background();
     served
-}
-
-/// Starts to keep certificates and trust, for as long as the process lives.
-async fn look_after(
-    options: Options,
-    certificate: &Arc<ServingCertificate>,
-    metrics: &Arc<Metrics>,
-    health: &Health,
-) -> anyhow::Result<()> {
-    let upkeep =
-        Upkeep::new(options, Arc::clone(certificate), Arc::clone(metrics), health.clone()).await?;
-    tokio::spawn(upkeep.run());
-    Ok(())
 }
 
 impl Args {
@@ -231,6 +272,7 @@ impl Args {
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = format!("https://{}", reachable(self.address));
+        writeln!(f, "resize    {}", self.resize)?;
         writeln!(f, "reviews   {base}/mutate and {base}/validate")?;
         let health = reachable(self.health_address);
         writeln!(f, "health    http://{health}/readyz, /livez and /metrics")?;

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::Stage;
 use crate::change::{Change, Operation, Pair, Subject};
+use crate::facts::{Facts, RecordFact};
 use crate::object::{Metadata, Object};
 use crate::policy::Policy;
 use crate::rules;
@@ -73,7 +75,12 @@ const ALLOW: &str = "stateward.dev/allow";
 const ALLOW_REASON: &str = "stateward.dev/allow-reason";
 const ALLOW_UNTIL: &str = "stateward.dev/allow-until";
 
-pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
+pub(super) fn of(
+    stage: Stage,
+    change: &Change<'_>,
+    policy: &Policy,
+    facts: &Facts,
+) -> Option<Exemption> {
     let user = change.circumstances.user.name.as_str();
     if CONTROL_PLANE.contains(&user) {
         return Some(Exemption::ControlPlane);
@@ -81,11 +88,14 @@ pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
     if change.namespace == "kube-system" || change.namespace == policy.own_namespace {
         return Some(Exemption::Namespace);
     }
-    let own = user
+    let account = user
         .strip_prefix("system:serviceaccount:")
         .and_then(|account| account.split_once(':'))
         .is_some_and(|(namespace, name)| namespace == policy.own_namespace && name == OWN_ACCOUNT);
-    if own && change.circumstances.field_manager == OWN_MANAGER {
+    let own = account || facts.own_user.as_deref() == Some(user);
+    // A DELETE has no field manager; the controller's own is always an orphan delete.
+    let deletes = account && change.operation == Operation::Delete && change.orphans();
+    if own && change.circumstances.field_manager == OWN_MANAGER || deletes {
         return Some(Exemption::Own);
     }
     let Pair { old, new } = &change.objects;
@@ -108,7 +118,17 @@ pub(super) fn of(change: &Change<'_>, policy: &Policy) -> Option<Exemption> {
         Subject::Scale(_) | Subject::Other => return None,
     };
     let owned = [old, new].into_iter().flatten().all(|object| is_owned(&object.metadata));
-    owned.then_some(Exemption::Owned)
+    (owned && !remembered(stage, change, facts)).then_some(Exemption::Owned)
+}
+
+/// Whether an owner creates a set anew whose record remembers that it may be resized: the new set
+/// has yet to get its annotation, and needs the sizes that its claims have. Nothing is judged there.
+fn remembered(stage: Stage, change: &Change<'_>, facts: &Facts) -> bool {
+    stage == Stage::Mutating
+        && change.created_set().is_some()
+        && facts
+            .known_record(&change.namespace, &change.name)
+            .is_some_and(RecordFact::remembers_owner)
 }
 
 fn is_owned_set(metadata: &Metadata<'_>) -> bool {

@@ -17,14 +17,15 @@ impl Facts {
             if Kind::of_manifest(&document.api_version, &document.kind) == Kind::Claim {
                 // A claim that cannot be read is reported where it is judged itself.
                 if let Ok(claim) = claim(&document.json) {
-                    facts.add_claim(&document.namespace, &document.name, claim);
+                    facts.claims.insert(&document.namespace, &document.name, claim);
                 }
             } else if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
                 match decode::<Class>(&document.json, "") {
                     Ok(class) => {
                         let allow_volume_expansion =
                             class.allow_volume_expansion.unwrap_or_default();
-                        facts.add_class(&document.name, ClassFact { allow_volume_expansion });
+                        let class = ClassFact { allow_volume_expansion };
+                        facts.classes.insert("", &document.name, class);
                     }
                     Err(error) => errors.push(unreadable(document, &error)),
                 }
@@ -45,6 +46,9 @@ fn claim(json: &str) -> Result<ClaimFact, DecodeError> {
     let claim = Claim::decode(&Object::decode(json)?)?;
     Ok(ClaimFact {
         access_modes: claim.spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
+        class: claim.class().to_owned(),
+        volume: claim.spec.volume_name.to_string(),
+        request: claim.spec.storage().map(|size| size.quantity.clone()),
     })
 }
 
@@ -87,7 +91,8 @@ spec: {accessModes: [ReadWriteOnce]}
         let inputs = load(&[PathBuf::from("-")], &mut text.as_bytes());
         let (facts, errors) = Facts::from_documents(&inputs.documents);
         assert_eq!(facts.class("fast"), Fact::Known(&ClassFact { allow_volume_expansion: true }));
-        let claim = ClaimFact { access_modes: vec!["ReadWriteOnce".to_owned()] };
+        let access_modes = vec!["ReadWriteOnce".to_owned()];
+        let claim = ClaimFact { access_modes, ..ClaimFact::default() };
         assert_eq!(facts.claim("shop", "data-db-0"), Fact::Known(&claim));
         assert!(matches!(facts.class("odd"), Fact::Unknown(_)));
         let places: Vec<_> = errors.iter().map(|e| (e.line, e.column)).collect();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Mutation;
 use crate::change::{Change, Operation};
+use crate::facts::{Facts, Injected};
 use crate::object::{DecodeError, Pointer, StatefulSet};
 use crate::policy::{AntiAffinity, Policy};
 
@@ -28,11 +29,18 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 pub fn mutate(
     change: &Change<'_>,
     policy: &Policy,
+    facts: &Facts,
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     let Some((old, new)) = change.written_set() else { return Ok(()) };
     match (change.operation, old) {
-        (Operation::Create, _) => inject(change, new, policy, mutation),
+        (Operation::Create, _) => {
+            let record = facts.known_record(&change.namespace, &change.name);
+            match record.filter(|record| record.is_recreating()).and_then(|r| r.injected.as_ref()) {
+                Some(injected) => inject_again(change, new, injected, mutation),
+                None => inject(change, new, policy, mutation),
+            }
+        }
         (Operation::Update, Some(old)) => keep(change, old, new, policy, mutation),
         _ => Ok(()),
     }
@@ -71,6 +79,27 @@ fn inject(
         injected.push(NAME.to_owned());
     }
     mutation.annotate(change, INJECTED, &Value::from(injected).to_string());
+    mutation.done.push("inject-anti-affinity");
+    Ok(())
+}
+
+/// A set that comes back in the middle of a resize has pods: it is given exactly what its
+/// predecessor was given, whatever the policy says by now, and nothing else.
+fn inject_again(
+    change: &Change<'_>,
+    new: &StatefulSet<'_>,
+    injected: &Injected,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    let listed = injected.names.iter().any(|name| name == NAME);
+    let Some(before) = injected.pod_anti_affinity.as_ref().filter(|_| listed) else {
+        return Ok(());
+    };
+    if new.template()?.spec.says_how_to_spread() {
+        return Ok(());
+    }
+    write(new, before.clone(), mutation)?;
+    mutation.annotate(change, INJECTED, &Value::from(injected.names.clone()).to_string());
     mutation.done.push("inject-anti-affinity");
     Ok(())
 }

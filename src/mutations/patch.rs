@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::change::{Change, Operation};
 use crate::object::{Object, Pointer, StatefulSet};
+use crate::rules::remedy::otherwise;
+use crate::rules::{Finding, Step};
 
 /// What mutations want, together with what is said about it.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,43 @@ pub struct Mutation {
     pub done: Vec<&'static str>,
     /// rules whose findings are answered by this mutation: they warn instead of deny
     pub carries_out: Vec<&'static str>,
+    /// why the safe form of an edit is not made to happen, where it could have been
+    pub objections: Vec<Objection>,
+}
+
+/// Why a mutation declines, told by the finding of the rule that refuses the edit then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// the rule
+    pub rule: &'static str,
+    /// the reason, in place of the rule's
+    pub why: String,
+    /// the way out
+    pub steps: Vec<Step>,
+    /// whether the rule's own steps follow as another way
+    pub by_hand: bool,
+}
+
+impl Objection {
+    /// The reason and the steps take the place of the rule's.
+    pub fn instead(rule: &'static str, why: impl Into<String>, steps: Vec<Step>) -> Self {
+        Self { rule, why: why.into(), steps, by_hand: false }
+    }
+
+    /// The reason takes the place of the rule's, and a step comes before its steps.
+    pub fn before(rule: &'static str, why: impl Into<String>, step: Step) -> Self {
+        Self { rule, why: why.into(), steps: vec![step], by_hand: true }
+    }
+
+    /// Puts it into the finding of its rule.
+    pub fn explain(&self, finding: &mut Finding) {
+        finding.why.clone_from(&self.why);
+        let by_hand = std::mem::take(&mut finding.remedy);
+        finding.remedy.clone_from(&self.steps);
+        if self.by_hand {
+            finding.remedy.extend(otherwise("or by hand: ", by_hand));
+        }
+    }
 }
 
 /// A patch that has been applied to the reviewed document.

@@ -1,17 +1,26 @@
 //! Turns an edit that grows a claim template into a request for a resize.
 //!
 //! Kubernetes refuses the edit. In `orchestrate` the patch puts the old size back, which the API
-//! server then accepts, and writes what was asked for into [`REQUESTED`]. A request ends when it
+//! server then accepts, and writes what was asked for into [`REQUESTED`], but only where what is
+//! known allows that somebody carries it out; else [`word`] says why not. A request ends when it
 //! is carried out, when the annotation is removed, or when a client-side apply shows by its
 //! last-applied annotation that the old size is asked for again. Server-side apply and
 //! `helm rollback` show nothing of the kind, and cannot withdraw a request.
+//!
+//! While a record re-creates its set, what others write of it keeps what the record needs: sizes
+//! on CREATE, and retention.
+
+mod limit;
+mod word;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use self::limit::{Limit, limit};
 use super::Mutation;
 use crate::change::Change;
+use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, SpecDifference};
 use crate::object::{DecodeError, Pointer, Quantity, StatefulSet};
 use crate::policy::{Policy, Resize};
@@ -20,15 +29,23 @@ use crate::policy::{Policy, Resize};
 pub const REQUESTED: &str = "stateward.dev/resize-requested";
 /// The annotation that overrides the policy for one set.
 pub const MODE: &str = "stateward.dev/resize";
-/// The annotation with the largest size that an edit may request, read from the old set.
+/// The annotation with the largest size that an edit may request, read from the old set and from
+/// its namespace, which wins.
 pub const MAX: &str = "stateward.dev/resize-max";
+/// The annotation that holds a set's resize up.
+pub const PAUSED: &str = "stateward.dev/resize-paused";
 /// The rule that refuses growth where it is not carried out.
 pub const RULE: &str = "sts-vct-size-grow";
+/// The rule that refuses shrinking where the live size is not kept.
+pub const SHRINK_RULE: &str = "sts-vct-size-shrink";
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Claim template → size as written.
 type Requests = BTreeMap<String, String>;
+
+/// A claim template that asks for more than before, with the new size.
+type Growth<'c> = (&'c SpecDifference, Quantity);
 
 /// What becomes of growth on this set: its annotation, where the policy allows overrides.
 pub fn mode(change: &Change<'_>, policy: &Policy) -> Resize {
@@ -46,16 +63,22 @@ pub fn mode(change: &Change<'_>, policy: &Policy) -> Resize {
     }
 }
 
-/// Records growth on UPDATE, and takes back what is withdrawn.
+/// Records growth on UPDATE, and takes back what is withdrawn; keeps on CREATE and UPDATE what a
+/// record needs.
 ///
 /// # Errors
 /// The field of the set that has the wrong type.
 pub fn mutate(
     change: &Change<'_>,
     policy: &Policy,
+    facts: &Facts,
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
+    if let Some(new) = change.created_set() {
+        return raise(change, new, facts, mutation);
+    }
     let Some((old, new)) = change.updated_set() else { return Ok(()) };
+    keep_claims(change, old, new, facts, mutation);
     let requested = new.metadata.annotations.get(REQUESTED).map(parse);
     let templates_differ = !old.spec.claim_templates.same_bytes(&new.spec.claim_templates);
     if requested.is_none() && !templates_differ {
@@ -63,11 +86,10 @@ pub fn mutate(
     }
     let mut requests = requested.clone().unwrap_or_default();
     if mode(change, policy) == Resize::Orchestrate {
+        keep_sizes(change, old, mutation)?;
         let growing = growing(change, old, new)?;
-        if growing.iter().all(|(_, size)| within_max(old, size)) {
-            for (difference, _) in growing {
-                record(change, difference, &mut requests, mutation);
-            }
+        if !growing.is_empty() {
+            request(change, old, &growing, &mut requests, facts, mutation)?;
         }
     }
     drop_ended(change, old, new, &mut requests, mutation)?;
@@ -83,14 +105,38 @@ pub fn mutate(
     Ok(())
 }
 
-/// Whether a size is no larger than the old set's [`MAX`] allows.
-fn within_max(old: &StatefulSet<'_>, size: &Quantity) -> bool {
-    match old.metadata.annotations.get(MAX).map(str::parse::<Quantity>) {
-        Some(Ok(max)) => *size <= max,
-        // A limit that cannot be read limits to nothing: it was put there to keep growth in.
-        Some(Err(_)) => false,
-        None => true,
+/// Records all growth, or none of it, with what there is to say about that.
+fn request<'a>(
+    change: &Change<'a>,
+    old: &StatefulSet<'a>,
+    growing: &[Growth<'_>],
+    requests: &mut Requests,
+    facts: &Facts,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    // The rule tells of the limit, and of one that cannot be read.
+    match limit(old, &change.namespace, facts) {
+        Ok(Some(limit)) if growing.iter().any(|(_, size)| limit.forbids(size)) => return Ok(()),
+        Ok(_) => {}
+        Err(_) => return Ok(()),
     }
+    let mut wanted = requests.clone();
+    for (difference, _) in growing {
+        if let (Some(name), Some(size)) = (&difference.template, &difference.new) {
+            wanted.insert(name.clone(), size.clone());
+        }
+    }
+    match word::give(change, old, growing, &wanted, facts)? {
+        Ok(warnings) => {
+            for (difference, _) in growing {
+                record(change, difference, mutation);
+            }
+            mutation.warnings.extend(warnings);
+            *requests = wanted;
+        }
+        Err(objection) => mutation.objections.push(objection),
+    }
+    Ok(())
 }
 
 /// The claim templates that ask for more than before, with the new size.
@@ -98,7 +144,7 @@ fn growing<'c>(
     change: &'c Change<'_>,
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
-) -> Result<Vec<(&'c SpecDifference, Quantity)>, DecodeError> {
+) -> Result<Vec<Growth<'c>>, DecodeError> {
     let mut growing = Vec::new();
     for difference in change.differences()? {
         let (DifferenceKind::TemplateStorage, Some(name)) =
@@ -120,19 +166,13 @@ fn size(set: &StatefulSet<'_>, name: &str) -> Result<Option<Quantity>, DecodeErr
     Ok(template.and_then(|(_, claim)| claim.spec.storage()).map(|size| size.quantity.clone()))
 }
 
-fn record(
-    change: &Change<'_>,
-    difference: &SpecDifference,
-    requests: &mut Requests,
-    mutation: &mut Mutation,
-) {
+fn record(change: &Change<'_>, difference: &SpecDifference, mutation: &mut Mutation) {
     let (Some(name), Some(old), Some(new)) =
         (&difference.template, &difference.old, &difference.new)
     else {
         return;
     };
     mutation.replace(&difference.field, Value::from(old.as_str()));
-    requests.insert(name.clone(), new.clone());
     let object = change.object_name();
     mutation.warnings.push(format!(
         "{object}: claim template {name} stays {old}; growth to {new} is recorded as a request"
@@ -142,6 +182,97 @@ fn record(
     ));
     mutation.carries_out.push(RULE);
     mutation.done.push("request-resize");
+}
+
+/// An owner that has opted in writes its own sizes again and again: the live ones stay, since
+/// neither refusing it nor shrinking would lead anywhere.
+fn keep_sizes(
+    change: &Change<'_>,
+    old: &StatefulSet<'_>,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    if old.metadata.controller().is_none() {
+        return Ok(());
+    }
+    for difference in change.differences()? {
+        let Some((template, before, after)) = difference.sizes() else { continue };
+        if difference.kind != DifferenceKind::TemplateStorage || after >= before {
+            continue;
+        }
+        let live = difference.old.as_deref().unwrap_or_default();
+        let asked = difference.new.as_deref().unwrap_or_default();
+        mutation.replace(&difference.field, Value::from(live));
+        mutation.warnings.push(format!(
+            "{}: claim template {template} stays {live}, not {asked}: claims cannot shrink",
+            change.object_name()
+        ));
+        mutation.carries_out.push(SHRINK_RULE);
+        mutation.done.push("keep-size");
+    }
+    Ok(())
+}
+
+/// From the fence until all is put back, claims must outlive their set, whoever writes retention.
+fn keep_claims(
+    change: &Change<'_>,
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+    facts: &Facts,
+    mutation: &mut Mutation,
+) {
+    let (before, after) = (&old.spec.retention, &new.spec.retention);
+    let edits = [
+        ("whenDeleted", before.when_deleted(), after.when_deleted()),
+        ("whenScaled", before.when_scaled(), after.when_scaled()),
+    ];
+    let mut edits = edits.into_iter().filter(|(_, old, new)| *old == "Retain" && *new == "Delete");
+    let Some(first) = edits.next() else { return };
+    let record = facts.known_record(&change.namespace, &change.name);
+    if !record.is_some_and(|record| record.keeps_claims(&old.metadata.uid)) {
+        return;
+    }
+    for (field, ..) in std::iter::once(first).chain(edits) {
+        let at = Pointer::from("/spec/persistentVolumeClaimRetentionPolicy").key(field);
+        mutation.replace(&at, Value::from("Retain"));
+        mutation.warnings.push(format!(
+            "{}: {field} stays Retain until its resize is done; write Delete again then",
+            change.object_name()
+        ));
+    }
+    mutation.done.push("keep-retention");
+}
+
+/// A set that comes back gets the sizes that its claims already have, whoever creates it.
+fn raise(
+    change: &Change<'_>,
+    new: &StatefulSet<'_>,
+    facts: &Facts,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    let Some(record) = facts.known_record(&change.namespace, &change.name) else { return Ok(()) };
+    // After an abort in the gap the set comes back with its old template.
+    if record.stopped || !(record.is_recreating() || record.remembers_owner()) {
+        return Ok(());
+    }
+    for (template, target) in &record.targets {
+        let (Some((index, claim)), Ok(size)) =
+            (new.claim_template(template)?, target.parse::<Quantity>())
+        else {
+            continue;
+        };
+        let Some(asked) = claim.spec.storage().filter(|asked| asked.quantity < size) else {
+            continue;
+        };
+        let at = Pointer::from("/spec/volumeClaimTemplates").index(index);
+        let at = at.key("spec").key("resources").key("requests").key("storage");
+        mutation.replace(&at, Value::from(target.as_str()));
+        mutation.warnings.push(format!(
+            "{}: claim template {template} becomes {target} instead of {asked}: its claims grew",
+            change.object_name()
+        ));
+        mutation.done.push("raise-size");
+    }
+    Ok(())
 }
 
 /// Drops requests that are carried out, or withdrawn by a client-side apply of the old size.

@@ -22,6 +22,14 @@ pub struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
+    /// The class as the API server reads it, empty for none.
+    pub fn class(&self) -> &str {
+        match self.metadata.annotations.get(BETA_CLASS) {
+            Some(class) => class,
+            None => self.spec.storage_class_name.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// Reads a claim from the head of its document.
     ///
     /// # Errors
@@ -40,6 +48,9 @@ impl<'a> Claim<'a> {
         })
     }
 }
+
+/// The annotation that named the class before there was a field for it; it still wins.
+pub const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// `spec` of a claim.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -7,6 +7,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::manifest::Single;
@@ -36,10 +37,10 @@ pub struct PolicyFile {
     /// `enforce`, or `audit`: deny nothing and patch nothing, say what would have been done.
     #[serde(default)]
     pub mode: Mode,
-    /// What becomes of an edit that grows a claim template. Default: reject; `serve --dev`
-    /// orchestrates.
+    /// What becomes of an edit that grows a claim template: `reject` (default; `serve --dev`
+    /// orchestrates), `orchestrate` or `ignore`; or a mapping with `mode` and `authorize`.
     #[serde(default)]
-    pub resize: Option<Resize>,
+    pub resize: ResizeSetting,
     /// Which anti-affinity a new set is given when it has no answer of its own.
     #[serde(default)]
     pub anti_affinity: AntiAffinity,

@@ -39,6 +39,17 @@ impl Resize {
     }
 }
 
+/// Which right a user needs whose edit becomes a request to grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authorize {
+    /// to patch claims of the namespace, which an admission policy of the cluster proves
+    #[default]
+    Claims,
+    /// to edit the set, which the API server has proven already
+    Sets,
+}
+
 /// Which anti-affinity a new set is given when it has no answer of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,7 @@
 //! look, never by itself.
 
 mod admission;
-mod claims;
+pub(crate) mod claims;
 pub mod client;
 mod controller;
 mod drive;

@@ -2,12 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Review;
+use super::{Review, canary};
 use crate::change::Change;
-use crate::decide::Decision;
+use crate::decide::{Decision, Verdict};
 use crate::object::{DecodeError, Kind};
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
@@ -27,6 +28,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// one per denial, for the log
     pub denials: Vec<Denial>,
+    /// one per denial that there would have been but for `mode: audit`
+    pub audited: Vec<Denial>,
     /// what rules said, where that was anything
     pub verdicts: Vec<(&'static str, RuleOutcome)>,
     /// what went wrong, where something did
@@ -48,6 +51,10 @@ pub enum Outcome {
     Error,
     /// not for us to judge
     Exempt,
+    /// allowed unjudged, since stateward is disabled for a while
+    Disabled,
+    /// sent to see whether a denial arrives
+    Canary,
 }
 
 impl Outcome {
@@ -60,6 +67,8 @@ impl Outcome {
             Self::Denied => "denied",
             Self::Error => "error",
             Self::Exempt => "exempt",
+            Self::Disabled => "disabled",
+            Self::Canary => "canary",
         }
     }
 }
@@ -109,6 +118,12 @@ pub struct Denial {
     pub message: String,
     /// whether it was a dry run
     pub dry_run: bool,
+    /// the kind of the object; that of the set for a Scale
+    pub kind: &'static str,
+    /// its name; empty where the API server is yet to make one up
+    pub name: String,
+    /// its uid; empty where there is no such object yet
+    pub uid: String,
 }
 
 #[derive(Serialize)]
@@ -199,18 +214,29 @@ impl Answer {
         } else {
             Outcome::Warned
         };
-        let denials = decision
-            .denials()
-            .map(|verdict| Denial {
-                rule: verdict.finding.rule,
-                object: change.object_name(),
-                namespace: change.namespace.clone(),
-                field: verdict.finding.field.dotted(),
-                message: verdict.finding.what.clone(),
-                user: review.user().to_owned(),
-                dry_run: review.dry_run(),
-            })
-            .collect();
+        let denial = |verdict: &Verdict| Denial {
+            rule: verdict.finding.rule,
+            object: change.object_name(),
+            namespace: change.namespace.clone(),
+            field: verdict.finding.field.dotted(),
+            message: verdict.finding.what.clone(),
+            user: review.user().to_owned(),
+            dry_run: review.dry_run(),
+            kind: match change.kind {
+                Kind::Scale => Kind::StatefulSet.name(),
+                known => known.name(),
+            },
+            name: change.name.clone(),
+            uid: change
+                .objects
+                .old
+                .as_ref()
+                .map(|old| old.metadata.uid.to_string())
+                .unwrap_or_default(),
+        };
+        let denials = decision.denials().map(denial).collect();
+        let audited = decision.verdicts.iter().filter(|verdict| verdict.audited).map(denial);
+        let audited = audited.collect();
         let body = encode(Response {
             uid: review.uid(),
             allowed,
@@ -227,6 +253,7 @@ impl Answer {
             kind: kind(review.kind),
             outcome,
             denials,
+            audited,
             verdicts,
             error: decision.malformed.first().map(ToString::to_string),
         }
@@ -260,14 +287,67 @@ impl Answer {
             audit_annotations: audit,
         });
         Self {
+            error: Some(why.to_owned()),
+            ..Self::unjudged(review, body, allowed, Outcome::Error)
+        }
+    }
+
+    /// The answer to a canary.
+    pub(super) fn canary(review: &Review<'_>, reply: canary::Reply) -> Self {
+        let (message, warnings) = match reply {
+            canary::Reply::Refuse(message) => (Some(message), Vec::new()),
+            canary::Reply::Warn(warning) => (None, vec![warning.to_owned()]),
+            canary::Reply::Pass => (None, Vec::new()),
+        };
+        let status = message.map(|message| Status {
+            code: 403,
+            reason: "Forbidden",
+            message,
+            details: None,
+        });
+        let allowed = status.is_none();
+        let body = encode(Response {
+            uid: review.uid(),
+            allowed,
+            status,
+            patch_type: None,
+            patch: None,
+            warnings,
+            audit_annotations: Map::new(),
+        });
+        Self::unjudged(review, body, allowed, Outcome::Canary)
+    }
+
+    /// The answer while everything is allowed until this time.
+    pub(super) fn disabled(review: &Review<'_>, until: Timestamp) -> Self {
+        let what = format!(
+            "stateward is disabled until {until} and judged nothing (stateward.dev/disabled-until)"
+        );
+        let mut audit = Map::new();
+        audit.insert("disabled-until".to_owned(), Value::from(until.to_string()));
+        let body = encode(Response {
+            uid: review.uid(),
+            allowed: true,
+            status: None,
+            patch_type: None,
+            patch: None,
+            warnings: vec![crate::rules::finding::one_line(&what)],
+            audit_annotations: audit,
+        });
+        Self::unjudged(review, body, true, Outcome::Disabled)
+    }
+
+    fn unjudged(review: &Review<'_>, body: Vec<u8>, allowed: bool, outcome: Outcome) -> Self {
+        Self {
             body,
             allowed,
             operation: review.operation(),
             kind: kind(review.kind),
-            outcome: Outcome::Error,
+            outcome,
             denials: Vec::new(),
+            audited: Vec::new(),
             verdicts: Vec::new(),
-            error: Some(why.to_owned()),
+            error: None,
         }
     }
 }

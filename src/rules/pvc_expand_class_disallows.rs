@@ -1,7 +1,6 @@
 use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::Claim;
 use crate::object::immutable::arrow;
 
 declare_rule! {
@@ -26,9 +25,6 @@ declare_rule! {
     }
 }
 
-/// The annotation that named the class before there was a field for it; it still wins.
-const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-
 impl Rule for PvcExpandClassDisallows {
     type Params = NoParams;
     const META: super::Meta = Self::DESCRIPTION;
@@ -46,7 +42,7 @@ impl Rule for PvcExpandClassDisallows {
         };
         // Another class is the business of pvc-immutable-edit, an unbound claim of
         // pvc-expand-unbound.
-        let (class, new_class) = (class(old), class(new));
+        let (class, new_class) = (old.class(), new.class());
         let none = class.is_empty() || new_class.is_empty();
         if !status.is_bound() || class != new_class && !none {
             return Ok(());
@@ -87,13 +83,5 @@ impl Rule for PvcExpandClassDisallows {
                 remedy::say(copy),
             ]);
         Ok(())
-    }
-}
-
-/// The class as the API server's plugin reads it, empty for none.
-fn class<'c>(claim: &'c Claim<'_>) -> &'c str {
-    match claim.metadata.annotations.get(BETA_CLASS) {
-        Some(class) => class,
-        None => claim.spec.storage_class_name.as_deref().unwrap_or_default(),
     }
 }

@@ -1,6 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
+use crate::mutations::resize::limit;
 use crate::object::immutable::{DifferenceKind, arrow};
 
 declare_rule! {
@@ -13,10 +14,11 @@ declare_rule! {
     /// bigger template, so that later pods get the same size as the others.
     ///
     /// The annotation `stateward.dev/resize-max` on the live set is the largest size that an edit
-    /// may ask for; beyond it nothing is carried out.
+    /// may ask for; beyond it nothing is carried out. One on the namespace wins.
     ///
     /// ## Way out
-    /// With `resize: orchestrate` in the policy stateward does all of it and lets the edit pass.
+    /// With `resize: orchestrate` in the policy stateward does all of it and lets the edit pass,
+    /// as long as a controller is known to run and what is known of the claims lets them grow.
     /// By hand: raise the claims, then re-create the set. The StorageClass has to allow expansion;
     /// no pod restarts where the driver expands file systems in use.
     StsVctSizeGrow {
@@ -34,7 +36,7 @@ impl Rule for StsVctSizeGrow {
     type Params = NoParams;
     const META: super::Meta = Self::DESCRIPTION;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.updated_set() else { return Ok(()) };
         for difference in change.differences()? {
             let Some((template, before, after)) = difference.sizes() else { continue };
@@ -45,25 +47,29 @@ impl Rule for StsVctSizeGrow {
             let size = values.1.unwrap_or_default();
             let what =
                 format!("claim template {template} would grow, {}", arrow(values.0, values.1));
-            let limit = old.resize_max()?.filter(|limit| after > limit.quantity);
+            let limit = limit(old, &change.namespace, facts)?.filter(|limit| limit.forbids(&after));
             if let Some(limit) = limit {
+                let (its, object) = if limit.of_namespace {
+                    let namespace = remedy::quoted(&change.namespace);
+                    ("its namespace's", format!("kubectl annotate namespace {namespace}"))
+                } else {
+                    let (kubectl, name) = (remedy::kubectl(change), remedy::quoted(&change.name));
+                    ("its", format!("{kubectl} annotate statefulset {name}"))
+                };
+                let size = remedy::quoted(size);
                 let raise = remedy::run(
                     format!("or raise the limit to {size}, then make the edit again"),
-                    format!(
-                        "{} annotate statefulset {} --overwrite stateward.dev/resize-max={}",
-                        remedy::kubectl(change),
-                        remedy::quoted(&change.name),
-                        remedy::quoted(size),
-                    ),
+                    format!("{object} --overwrite stateward.dev/resize-max={size}"),
                 );
+                let carrier = if limit.of_namespace { "The namespace's" } else { "Its" };
                 findings
-                    .add(difference.field.clone(), format!("{what}, beyond its limit {limit}"))
+                    .add(difference.field.clone(), format!("{what}, beyond {its} limit {limit}"))
                     .old_field(difference.old_field.clone())
                     .values(values.0, values.1)
-                    .why(
-                        "Its annotation stateward.dev/resize-max sets that limit, since volumes \
-                         never shrink again.",
-                    )
+                    .why(format!(
+                        "{carrier} annotation stateward.dev/resize-max sets that limit, since \
+                         volumes never shrink again."
+                    ))
                     .remedy(vec![
                         remedy::say(format!(
                             "set {} to at most {limit} {}",

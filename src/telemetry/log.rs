@@ -37,6 +37,9 @@ pub enum LogError {
     Started,
 }
 
+/// The library that watches a cluster.
+const WATCHES: &str = "kube_runtime";
+
 /// Starts logging to standard error, since standard output belongs to the commands.
 ///
 /// `level` is a level, or a filter with a level per module. Panics are logged as well.
@@ -44,8 +47,15 @@ pub enum LogError {
 /// # Errors
 /// A level that cannot be read, and a second start.
 pub fn start(format: LogFormat, level: &str) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|source| LogError::Level { level: level.to_owned(), source })?;
+    let parse = |text: &str| {
+        EnvFilter::try_new(text)
+            .map_err(|source| LogError::Level { level: level.to_owned(), source })
+    };
+    let mut filter = parse(level)?;
+    // Why a watch fails is said by us, once; its library says so at every try.
+    if !level.contains(WATCHES) {
+        filter = parse(&format!("{level},{WATCHES}=error"))?;
+    }
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

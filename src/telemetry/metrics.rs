@@ -10,6 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::known::Known;
+
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -20,6 +22,10 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 const DURATION_BUCKETS: [f64; 14] =
     [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
+/// From 10 µs, within which an ordinary review is decoded and decided about.
+const PHASE_BUCKETS: [f64; 11] =
+    [0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005, 0.01, 0.1, 1.0];
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -27,6 +33,7 @@ pub struct Metrics {
     reviews: Family<Labels<4>, Counter>,
     verdicts: Family<Labels<2>, Counter>,
     durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    phases: Family<Labels<1>, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     shed: Family<Labels<1>, Counter>,
     panics: Counter,
@@ -42,6 +49,14 @@ pub struct Metrics {
     bundle_trusted: Gauge,
     trust_checks: Family<Labels<1>, Counter>,
     policy_reloads: Family<Labels<1>, Counter>,
+    policy_invalid: Gauge,
+    audit_mode: Gauge,
+    disabled: Gauge,
+    namespace_reads: Family<Labels<1>, Counter>,
+    canaries: Family<Labels<1>, Counter>,
+    events: Family<Labels<1>, Counter>,
+    enforcing: Known,
+    canary_success: Known,
 }
 
 impl Metrics {
@@ -49,10 +64,12 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("stateward");
         let durations: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
+        let phases: fn() -> Histogram = || Histogram::new(PHASE_BUCKETS);
         let mut metrics = Self {
             reviews: Family::default(),
             verdicts: Family::default(),
             durations: Family::new_with_constructor(durations),
+            phases: Family::new_with_constructor(phases),
             in_flight: Gauge::default(),
             shed: Family::default(),
             panics: Counter::default(),
@@ -68,9 +85,25 @@ impl Metrics {
             bundle_trusted: Gauge::default(),
             trust_checks: Family::default(),
             policy_reloads: Family::default(),
+            policy_invalid: Gauge::default(),
+            audit_mode: Gauge::default(),
+            disabled: Gauge::default(),
+            namespace_reads: Family::default(),
+            canaries: Family::default(),
+            events: Family::default(),
+            enforcing: Known::default(),
+            canary_success: Known::default(),
             registry: Registry::default(),
         };
-        metrics.register(&mut registry);
+        metrics.register_reviews(&mut registry);
+        metrics.register_connections(&mut registry);
+        metrics.register_policy(&mut registry);
+        metrics.register_cluster(&mut registry);
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         metrics.registry = registry;
         // A counter that stays absent until its first event hides the change from 0 to 1.
         for reason in ["connections", "reviews", "memory"] {
@@ -80,17 +113,23 @@ impl Metrics {
             drop(metrics.certificate_reloads.get_or_create(&[("result", result)]));
             drop(metrics.policy_reloads.get_or_create(&[("result", result)]));
             drop(metrics.trust_checks.get_or_create(&[("result", result)]));
+            drop(metrics.namespace_reads.get_or_create(&[("result", result)]));
         }
         metrics
     }
 
-    fn register(&self, registry: &mut Registry) {
+    fn register_reviews(&self, registry: &mut Registry) {
         registry.register("reviews", "Reviews answered", self.reviews.clone());
         registry.register("rule_verdicts", "Verdicts by rule", self.verdicts.clone());
         registry.register(
             "review_duration_seconds",
             "Time from the head of a request to its answer",
             self.durations.clone(),
+        );
+        registry.register(
+            "review_phase_duration_seconds",
+            "Time that decoding a review took, and deciding about it",
+            self.phases.clone(),
         );
         registry.register(
             "reviews_in_flight",
@@ -113,6 +152,9 @@ impl Metrics {
             "Requests that were no review that can be judged",
             self.bad_requests.clone(),
         );
+    }
+
+    fn register_connections(&self, registry: &mut Registry) {
         registry.register("connections", "Open webhook connections", self.connections.clone());
         registry.register(
             "connections_closed",
@@ -134,6 +176,27 @@ impl Metrics {
             "Changes of the certificate files that were taken or refused",
             self.certificate_reloads.clone(),
         );
+    }
+
+    fn register_policy(&self, registry: &mut Registry) {
+        registry.register(
+            "policy_reloads",
+            "Changes of the policy file that were taken or refused",
+            self.policy_reloads.clone(),
+        );
+        registry.register(
+            "policy_invalid",
+            "Whether the policy file cannot be used, so that the last one that could is in force",
+            self.policy_invalid.clone(),
+        );
+        registry.register(
+            "audit_mode",
+            "Whether the policy in force says mode: audit, which denies nothing",
+            self.audit_mode.clone(),
+        );
+    }
+
+    fn register_cluster(&self, registry: &mut Registry) {
         registry.register(
             "authority_expiry_timestamp_seconds",
             "When the authority in the cluster expires; 0 where certificates come from elsewhere",
@@ -156,14 +219,34 @@ impl Metrics {
             self.trust_checks.clone(),
         );
         registry.register(
-            "policy_reloads",
-            "Changes of the policy file that were taken or refused",
-            self.policy_reloads.clone(),
+            "disabled",
+            "Whether everything is allowed because the own namespace is annotated so",
+            self.disabled.clone(),
         );
         registry.register(
-            "build",
-            "The version that runs",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+            "namespace_reads",
+            "Looks at the annotations of the own namespace",
+            self.namespace_reads.clone(),
+        );
+        registry.register(
+            "canaries",
+            "Canaries sent through the API server: refused as they should be, or why not",
+            self.canaries.clone(),
+        );
+        registry.register(
+            "events",
+            "Events about denials: written, left out because there were many, or failed",
+            self.events.clone(),
+        );
+        registry.register(
+            "enforcing",
+            "Whether both webhooks refused the last canary; absent where none was sent yet",
+            self.enforcing.clone(),
+        );
+        registry.register(
+            "canary_last_success_timestamp_seconds",
+            "When both webhooks last refused a canary",
+            self.canary_success.clone(),
         );
     }
 
@@ -198,6 +281,11 @@ impl Metrics {
     /// A review took this long.
     pub fn took(&self, endpoint: &'static str, duration: Duration) {
         self.durations.get_or_create(&[("endpoint", endpoint)]).observe(duration.as_secs_f64());
+    }
+
+    /// A phase of a review took this long: `decode` or `decide`.
+    pub fn phase_took(&self, phase: &'static str, duration: Duration) {
+        self.phases.get_or_create(&[("phase", phase)]).observe(duration.as_secs_f64());
     }
 
     /// How many reviews are being judged.
@@ -270,9 +358,41 @@ impl Metrics {
         self.trust_checks.get_or_create(&[("result", result(done))]).inc();
     }
 
+    /// Whether the policy in force denies nothing.
+    pub fn audit_mode(&self, audit: bool) {
+        self.audit_mode.set(i64::from(audit));
+    }
+
     /// A changed policy file was taken, or refused.
     pub fn policy_reloaded(&self, taken: bool) {
+        self.policy_invalid.set(i64::from(!taken));
         self.policy_reloads.get_or_create(&[("result", result(taken))]).inc();
+    }
+
+    /// Whether everything is allowed because the own namespace is annotated so.
+    pub fn disabled(&self, disabled: bool) {
+        self.disabled.set(i64::from(disabled));
+    }
+
+    /// The own namespace was looked at, with or without success.
+    pub fn namespace_read(&self, done: bool) {
+        self.namespace_reads.get_or_create(&[("result", result(done))]).inc();
+    }
+
+    /// An event about a denial was `sent`, `limited` or `failed`.
+    pub fn event(&self, result: &'static str) {
+        self.events.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// A canary was sent: it was refused by both webhooks, or there is the name of a cause.
+    pub fn canary_sent(&self, cause: Option<&'static str>) {
+        let result = cause.unwrap_or("refused");
+        self.canaries.get_or_create(&[("result", result)]).inc();
+        self.enforcing.set(i64::from(cause.is_none()));
+        if cause.is_none() {
+            let now = jiff::Timestamp::now().as_second();
+            self.canary_success.set(now);
+        }
     }
 
     /// All of them as text, of type [`CONTENT_TYPE`].

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use jiff::Timestamp;
 
+use super::BreakGlass;
 use super::routes::{Answer, line, with_type};
 use super::shutdown::{Shutdown, Stage};
 use crate::certificates::ServingCertificate;
@@ -19,6 +20,7 @@ use crate::telemetry::metrics::CONTENT_TYPE;
 pub struct Health {
     policy: Arc<ArcSwapOption<String>>,
     trust: Arc<ArcSwapOption<String>>,
+    break_glass: BreakGlass,
 }
 
 impl Health {
@@ -37,6 +39,11 @@ impl Health {
     /// is unready meanwhile.
     pub fn set_trust_problem(&self, problem: Option<String>) {
         self.trust.store(problem.map(Arc::new));
+    }
+
+    /// Whether everything is allowed for a while. The server stays ready, and `/readyz` says so.
+    pub fn break_glass(&self) -> &BreakGlass {
+        &self.break_glass
     }
 }
 
@@ -90,6 +97,9 @@ impl Page {
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
+        if let Some(until) = self.health.break_glass.until() {
+            let _ = writeln!(page, "disabled until {until}: everything is allowed");
+        }
         if let Some(problem) = &*self.health.policy.load() {
             let problem = problem.replace('\n', " ");
             let _ =

@@ -1,17 +1,19 @@
 //! The reviewer that the product runs: the pure core with the policy in force.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::{BadReview, Endpoint, Failure, Health, Reviewer};
+use super::{BadReview, BreakGlass, Endpoint, Failure, Health, Reviewer};
 use crate::change::KubernetesVersion;
+use crate::cluster::Events;
 use crate::decide::{Grounds, Stage};
 use crate::facts::Facts;
-use crate::policy::{Policy, PolicyError, Resize};
+use crate::facts::cluster::ClusterFacts;
+use crate::policy::{Mode, Policy, PolicyError, Resize};
 use crate::review::{self, Answer, MalformedReview};
 use crate::telemetry::Metrics;
 
@@ -36,20 +38,85 @@ pub enum LoadPolicyError {
     },
 }
 
+/// What holds where the policy file does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    /// what becomes of growth
+    pub resize: Resize,
+    /// the namespace that this process runs in
+    pub own_namespace: Option<String>,
+}
+
+impl Defaults {
+    fn fill(&self, policy: Policy) -> Policy {
+        let policy = policy.with_default_resize(self.resize);
+        match &self.own_namespace {
+            Some(namespace) => policy.with_own_namespace(namespace),
+            None => policy,
+        }
+    }
+}
+
 /// Judges reviews by a policy that can be replaced while it serves.
 #[derive(Debug)]
 pub struct Judge {
     policy: ArcSwap<Policy>,
     facts: Facts,
-    default_resize: Resize,
+    cluster: OnceLock<ClusterFacts>,
+    defaults: Defaults,
     kubernetes: KubernetesVersion,
+    break_glass: BreakGlass,
+    metrics: Option<Arc<Metrics>>,
+    events: OnceLock<Events>,
 }
 
 impl Judge {
-    /// Judges by `policy`; where it does not say what becomes of growth, `default_resize` holds.
-    pub fn new(policy: Policy, default_resize: Resize, kubernetes: KubernetesVersion) -> Self {
-        let policy = ArcSwap::from_pointee(policy.with_default_resize(default_resize));
-        Self { policy, facts: Facts::none(), default_resize, kubernetes }
+    /// Judges by `policy`; what it does not say comes from `defaults`.
+    pub fn new(policy: Policy, defaults: Defaults, kubernetes: KubernetesVersion) -> Self {
+        Self {
+            policy: ArcSwap::from_pointee(defaults.fill(policy)),
+            facts: Facts::none(),
+            cluster: OnceLock::new(),
+            defaults,
+            kubernetes,
+            break_glass: BreakGlass::new(),
+            metrics: None,
+            events: OnceLock::new(),
+        }
+    }
+
+    /// What is known besides the reviews, unless a cluster is looked at.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Facts) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// Takes facts from a cluster from now on, for as long as the process lives. Only the first
+    /// cluster counts.
+    pub fn look_at(&self, cluster: ClusterFacts) {
+        let _ = self.cluster.set(cluster);
+    }
+
+    /// Counts how long the parts of a review take, and what the policy is.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        metrics.audit_mode(self.policy.load().mode == Mode::Audit);
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// Allows everything while `break_glass` says so.
+    #[must_use]
+    pub fn with_break_glass(mut self, break_glass: BreakGlass) -> Self {
+        self.break_glass = break_glass;
+        self
+    }
+
+    /// From now on denials are told by events on their objects; the first handle stays.
+    pub fn tell(&self, events: Events) {
+        // A second handle would tell everything twice.
+        let _ = self.events.set(events);
     }
 
     /// The policy in force.
@@ -80,8 +147,8 @@ impl Judge {
                 last = now;
                 match parse(&file, read) {
                     Ok(policy) => {
-                        self.policy
-                            .store(Arc::new(policy.with_default_resize(self.default_resize)));
+                        metrics.audit_mode(policy.mode == Mode::Audit);
+                        self.policy.store(Arc::new(self.defaults.fill(policy)));
                         metrics.policy_reloaded(true);
                         health.set_policy_problem(None);
                         tracing::info!(policy = %file.display(), "policy reloaded");
@@ -122,21 +189,39 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
 
 impl Reviewer for Judge {
     fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
+        if let Some(until) = self.break_glass.until() {
+            return review::disabled(body, until).map_err(BadReview::from);
+        }
         let stage = match endpoint {
             Endpoint::Mutate => Stage::Mutating,
             Endpoint::Validate => Stage::Validating,
         };
         let policy = self.policy.load();
+        let cluster = self.cluster.get().map(ClusterFacts::load);
         let grounds = Grounds {
             policy: &policy,
-            facts: &self.facts,
+            facts: cluster.as_deref().unwrap_or(&self.facts),
             kubernetes: self.kubernetes,
             now: Timestamp::now(),
         };
-        review::answer(stage, body, &grounds).map_err(BadReview::from)
+        let start = Instant::now();
+        let decoded = review::Decoded::read(body, &grounds)?;
+        let middle = Instant::now();
+        let answer = decoded.answer(stage, &grounds);
+        if let Some(metrics) = &self.metrics {
+            metrics.phase_took("decode", middle.duration_since(start));
+            metrics.phase_took("decide", middle.elapsed());
+        }
+        if let Some(events) = self.events.get() {
+            events.denied(&answer.denials);
+        }
+        Ok(answer)
     }
 
     fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+        if let Some(until) = self.break_glass.until() {
+            return review::disabled(body, until).map_err(BadReview::from);
+        }
         review::failed(body, failure.describe(), &self.policy.load()).map_err(BadReview::from)
     }
 }

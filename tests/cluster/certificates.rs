@@ -56,6 +56,11 @@ impl Replica {
         Self { port, health, process, _folder: folder }
     }
 
+    /// The address of the plain port.
+    pub(crate) fn health(&self) -> &str {
+        &self.health
+    }
+
     /// The body of a page of the plain port; nothing while nobody listens.
     pub(crate) async fn page(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.health).await.ok()?;
@@ -103,7 +108,7 @@ impl Replica {
     }
 }
 
-const ARGUMENTS: [&str; 4] = [
+pub(crate) const ARGUMENTS: [&str; 4] = [
     "--cluster-certs",
     "--service=stateward/stateward",
     "--cert-name=127.0.0.1",
@@ -111,7 +116,7 @@ const ARGUMENTS: [&str; 4] = [
 ];
 
 /// Applies the documented files, and gives the kubeconfig of the account.
-async fn cluster() -> (Testbed, PathBuf) {
+pub(crate) async fn cluster() -> (Testbed, PathBuf) {
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     let rbac = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/cluster/rbac.yaml");
     testbed.kubectl(&["apply", "-f", rbac]).await.unwrap().ok().unwrap();
@@ -120,7 +125,7 @@ async fn cluster() -> (Testbed, PathBuf) {
 }
 
 /// Registers a replica without any authority, as `stateward manifests` prints it.
-async fn register(testbed: &Testbed, replica: &Replica) {
+pub(crate) async fn register(testbed: &Testbed, replica: &Replica) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
         .args(["manifests", "--cluster-certs", "--failure-policy=Fail"])
         .arg(format!("--url=https://127.0.0.1:{}", replica.port))
@@ -258,7 +263,7 @@ async fn moved(replicas: &[Replica], bundle: &[CertificateDer<'static>]) {
 }
 
 /// An edit that only stateward's denial answers with 403.
-async fn denies(testbed: &Testbed, name: &str) {
+pub(crate) async fn denies(testbed: &Testbed, name: &str) {
     let base = set(name, "default");
     let live = path("default", name);
     testbed::wait::wait_for("the API server to call stateward", LONG, async || {

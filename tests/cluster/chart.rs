@@ -63,7 +63,12 @@ impl Pod {
             });
         }
         // Sooner than a person waits.
-        line.extend(["--trust-interval=200ms".to_owned(), "--certificate-poll=50ms".to_owned()]);
+        line.retain(|argument| !argument.starts_with("--canary-interval"));
+        for sooner in
+            ["--trust-interval=200ms", "--certificate-poll=50ms", "--canary-interval=300ms"]
+        {
+            line.push(sooner.to_owned());
+        }
         if !line.contains(&"--cluster-certs".to_owned()) {
             line.retain(|argument| !argument.starts_with("--trust-interval"));
         }
@@ -103,6 +108,17 @@ impl Pod {
             }
         }
         written
+    }
+
+    /// Waits until it says whether its denials arrive.
+    async fn enforcing(&self, value: &str) {
+        let line = format!("\nstateward_enforcing {value}\n");
+        testbed::wait::wait_for("the outcome of a canary", LONG, async || {
+            let page = self.replica.page("/metrics").await.unwrap_or_default();
+            Ok(page.contains(&line).then_some(()))
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
     }
 
     async fn refresh(&self, testbed: &Testbed) {
@@ -179,7 +195,11 @@ fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
 async fn granted(testbed: &Testbed) -> BTreeSet<String> {
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     let mut all = BTreeSet::new();
-    for role in ["/clusterroles/stateward", "/namespaces/stateward/roles/stateward"] {
+    for role in [
+        "/clusterroles/stateward",
+        "/namespaces/stateward/roles/stateward",
+        "/namespaces/stateward-canary/roles/stateward-canary",
+    ] {
         let role = testbed.get(&format!("{rbac}{role}")).await.unwrap().ok().unwrap();
         for rule in role["rules"].as_array().unwrap() {
             let list = |key: &str| rule[key].as_array().cloned().unwrap_or_default();
@@ -211,9 +231,12 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     let notes = helm(&testbed, &install).await.ok().unwrap();
     assert!(notes.contains("steps to do it by hand"), "{notes}");
     let pod = Pod::start(&testbed).await;
+    pod.enforcing("1").await;
     let denied = answered(&testbed, 403).await;
     assert!(denied.contains("serviceName") && denied.contains("stateward.dev"), "{denied}");
     tested(&testbed, &pod).await;
+    canary_namespace_holds_nothing(&testbed).await;
+    bug_report(&testbed);
 
     // The pods meet the strictest level of PodSecurity: with it enforced, new ones are still made.
     let label = ["label", "ns", "stateward", "pod-security.kubernetes.io/enforce=restricted"];
@@ -239,6 +262,7 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     assert_eq!(bundle(&testbed).await, trusted, "the upgrade took the bundle away");
     // The new policy holds without a restart: now the API server's own refusal comes through.
     pod.refresh(&testbed).await;
+    pod.enforcing("0").await;
     let refused = answered(&testbed, 422).await;
     assert!(refused.contains("Forbidden: updates to statefulset spec"), "{refused}");
 
@@ -282,6 +306,40 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     drop(pod);
     let left = left(&testbed).await;
     assert_eq!(left, BTreeSet::from(["secret/stateward-authority".to_owned()]));
+}
+
+/// A bug report has what there is in a cluster, and neither keys nor bundles.
+fn bug_report(testbed: &Testbed) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .env("KUBECONFIG", testbed.kubeconfig())
+        .arg("bug-report")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(found["enforcing"], true, "{text}");
+    assert!(found["cluster"]["gitVersion"].as_str().unwrap().starts_with("v1."), "{text}");
+    assert!(found["policy"].as_str().unwrap().contains("mode: enforce"), "{text}");
+    assert!(found["deployment"]["args"].to_string().contains("--cluster-certs"), "{text}");
+    let client = &found["validatingwebhookconfigurations"]["webhooks"][0]["clientConfig"];
+    assert!(client["caBundle"].as_str().unwrap().ends_with(" bytes"), "{client}");
+    for word in ["LS0tLS1", "BEGIN", "managedFields", "ca.key"] {
+        assert!(!text.contains(word), "{word}");
+    }
+}
+
+/// The right to send canaries is no right to make anything.
+async fn canary_namespace_holds_nothing(testbed: &Testbed) {
+    let quota = "/api/v1/namespaces/stateward-canary/resourcequotas/nothing";
+    testbed.wait_object(quota, LONG, |quota| quota["status"]["hard"].is_object()).await.unwrap();
+    let account = testbed.kubeconfig_for_service_account("stateward", "stateward").await.unwrap();
+    let session = testbed.session(&account).await.unwrap();
+    let mut one = set("stateward-canary", "stateward-canary");
+    one["metadata"]["annotations"] = json!({"stateward.dev/canary": "validate"});
+    let sets = "/apis/apps/v1/namespaces/stateward-canary/statefulsets";
+    let reply = session.create(sets, one).await.unwrap();
+    assert_eq!(reply.status, 403, "{}", reply.body);
+    assert!(reply.message().contains("exceeded quota: nothing"), "{}", reply.message());
 }
 
 /// `helm test` with the probe on this machine: the pod's own arguments and account.

@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use stateward::resize::rights;
 use testbed::{Output, Testbed};
 use tokio::sync::OnceCell;
 
 use crate::chart::{CHART, objects};
+use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 9] = [
+const COMBINATIONS: [(&str, &str); 10] = [
     ("defaults", "{}"),
-    ("audit", "{mode: audit, policy: {help: {contact: \"#storage\"}}}"),
+    (
+        "audit",
+        "{mode: audit, policy: {help: {contact: \"#storage\"}}, canary: {namespaceLabels: {a: b}}}",
+    ),
     (
         "fail at any price",
         "{replicas: 1, webhook: {failurePolicy: Fail, timeoutSeconds: 20},
@@ -38,9 +43,20 @@ const COMBINATIONS: [(&str, &str); 9] = [
     ),
     (
         "existing Secret, injected bundle",
-        "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false}}",
+        "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false},
+          controller: {enabled: false}, networkPolicy: {enabled: true}, canary: {enabled: false},
+          events: {enabled: false}}",
     ),
-    ("cert-manager", "{certificates: {source: cert-manager}}"),
+    (
+        "cert-manager",
+        "{certificates: {source: cert-manager}, policy: {resize: reject},
+          monitoring: {serviceMonitor: {enabled: true, labels: {release: p}},
+          alerts: {enabled: true, labels: {release: p}}, dashboard: {enabled: true}}}",
+    ),
+    (
+        "requests without a controller",
+        "{controller: {enabled: false}, policy: {resize: orchestrate}}",
+    ),
     (
         "everything of one's own",
         "{certificates: {source: own}, networkPolicy: {enabled: true},
@@ -49,6 +65,7 @@ const COMBINATIONS: [(&str, &str); 9] = [
           serviceAccount: {name: sa, annotations: {a/b: c}}, podAnnotations: {a/b: c},
           podLabels: {team: db}, nodeSelector: {a: b}, tolerations: [{operator: Exists}],
           affinity: {nodeAffinity: {}}, extraArgs: [--max-reviews=64],
+          controller: {replicas: 3, extraArgs: [--dry], terminationGracePeriodSeconds: 60},
           topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable:
           DoNotSchedule, labelSelector: {matchLabels: {app.kubernetes.io/name: stateward}}}]}",
     ),
@@ -60,6 +77,16 @@ pub(crate) async fn shared() -> &'static Testbed {
     let start = async || Testbed::builder().controllers(false).start().await.unwrap();
     SHARED.get_or_init(start).await
 }
+
+/// What a chart is made of besides its templates.
+const OTHERS: [&str; 6] = [
+    "Chart.yaml",
+    "values.yaml",
+    "files/alerts.yaml",
+    "files/crds.yaml",
+    "files/dashboard.json",
+    "files/rights.yaml",
+];
 
 fn values(combination: &str) -> String {
     combination.replace("DIGEST", &"0".repeat(64))
@@ -126,6 +153,65 @@ async fn configurations_are_those_that_stateward_prints() {
     }
 }
 
+/// The rights that are documented for those who do without the chart are those of the chart.
+#[tokio::test]
+async fn rights_are_those_of_the_documented_file() {
+    if testbed::skipped() {
+        return;
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/cluster/rbac.yaml");
+    let documented = objects(&std::fs::read_to_string(file).unwrap());
+    let mut rendered = rendered("{}").await;
+    for object in documented {
+        let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let key = (text("/kind"), text("/metadata/name"));
+        if key == ("Namespace".to_owned(), "stateward".to_owned()) {
+            // Helm makes it.
+            continue;
+        }
+        let mut ours = rendered.remove(&key).unwrap_or_else(|| panic!("no {key:?} in the chart"));
+        let metadata = ours["metadata"].as_object_mut().unwrap();
+        let labels = metadata["labels"].as_object_mut().unwrap();
+        labels.retain(|key, _| key.starts_with("pod-security"));
+        if labels.is_empty() {
+            metadata.remove("labels");
+        }
+        ours.as_object_mut().unwrap().remove("automountServiceAccountToken");
+        assert_eq!(ours, object);
+    }
+}
+
+/// What resizes need is what `stateward manifests` prints, but for what Helm adds.
+#[tokio::test]
+async fn objects_of_resizes_are_those_that_stateward_prints() {
+    if testbed::skipped() {
+        return;
+    }
+    let rendered = rendered("{}").await;
+    let printed = objects(&printed(&["--crds", "--rights=stateward"]));
+    assert_eq!(printed.len(), 5 + 1 + 2 * 4);
+    for object in printed {
+        let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let key = (text("/kind"), text("/metadata/name"));
+        let mut ours = rendered[&key].clone();
+        let metadata = ours["metadata"].as_object_mut().unwrap();
+        let added = metadata["labels"].as_object_mut().unwrap();
+        for label in [
+            "app.kubernetes.io/instance",
+            "app.kubernetes.io/version",
+            "app.kubernetes.io/managed-by",
+            "helm.sh/chart",
+        ] {
+            assert!(added.remove(label).is_some(), "{key:?}: {label}");
+        }
+        let kept = metadata
+            .remove("annotations")
+            .is_some_and(|annotations| annotations["helm.sh/resource-policy"] == "keep");
+        assert_eq!(kept, key.0 == "CustomResourceDefinition", "{key:?}");
+        assert_eq!(ours, object, "{key:?}");
+    }
+}
+
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
 async fn every_combination_is_taken() {
@@ -133,26 +219,22 @@ async fn every_combination_is_taken() {
         return;
     }
     let testbed = shared().await;
-    testbed
-        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
-        .await
-        .unwrap();
+    for name in ["stateward", "stateward-canary", "sw-canary"] {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        testbed.apply(namespace).await.unwrap();
+    }
     for file in ["crd-certificates.yaml", "crd-issuers.yaml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cert-manager").join(file);
         let mut crd = objects(&std::fs::read_to_string(path).unwrap()).remove(0);
         // They are templates of a chart, but for these.
         crd["metadata"].as_object_mut().unwrap().remove("labels");
-        testbed.apply(crd.clone()).await.unwrap();
-        let path = testbed::client::path_of(&crd).unwrap();
-        // kubectl wait fails where there are no conditions yet.
-        testbed
-            .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
-                crd["status"]["conditions"].as_array().is_some_and(|conditions| {
-                    conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
-                })
-            })
-            .await
-            .unwrap();
+        established(testbed, crd).await;
+    }
+    for (plural, kind) in
+        [("servicemonitors", "ServiceMonitor"), ("prometheusrules", "PrometheusRule")]
+    {
+        monitoring_crd(testbed, plural, kind).await;
     }
     for (name, combination) in COMBINATIONS {
         let values = values(combination);
@@ -171,12 +253,82 @@ async fn every_combination_is_taken() {
     }
 }
 
+async fn established(testbed: &Testbed, crd: Value) {
+    testbed.apply(crd.clone()).await.unwrap();
+    let path = testbed::client::path_of(&crd).unwrap();
+    // kubectl wait fails where there are no conditions yet.
+    testbed
+        .wait_object(&path, std::time::Duration::from_secs(30), |crd| {
+            crd["status"]["conditions"].as_array().is_some_and(|conditions| {
+                conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
+            })
+        })
+        .await
+        .unwrap();
+}
+
+/// A kind of the Prometheus operator without its schema; what is in it is tested by promtool.
+async fn monitoring_crd(testbed: &Testbed, plural: &str, kind: &str) {
+    let group = "monitoring.coreos.com";
+    let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": any}}]
+        }
+    });
+    established(testbed, crd).await;
+}
+
+/// The rules and the dashboard in the cluster are the files that promtool and Prometheus have tested,
+/// and the `ServiceMonitor` finds the port of the metrics.
+#[tokio::test]
+async fn monitoring_is_made_of_the_tested_files() {
+    if testbed::skipped() {
+        return;
+    }
+    let all = rendered(
+        "{monitoring: {serviceMonitor: {enabled: true}, alerts: {enabled: true},
+          dashboard: {enabled: true}}}",
+    )
+    .await;
+    let object = |kind: &str, name: &str| &all[&(kind.to_owned(), name.to_owned())];
+    let read = |file: &str| std::fs::read_to_string(Path::new(CHART).join("files").join(file));
+    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml").unwrap()).unwrap();
+    assert_eq!(object("PrometheusRule", "stateward")["spec"], alerts);
+    let dashboard = object("ConfigMap", "stateward-dashboard");
+    let held = dashboard["data"]["stateward.json"].as_str().unwrap();
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(parse(held), parse(&read("dashboard.json").unwrap()));
+    let (service, monitor) =
+        (object("Service", "stateward-metrics"), object("ServiceMonitor", "stateward"));
+    let wanted = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let labelled = |object: &Value| {
+        wanted.iter().all(|(key, value)| object["metadata"]["labels"].get(key) == Some(value))
+    };
+    assert!(labelled(service) && !labelled(object("Service", "stateward")));
+    let (port, endpoint) = (&service["spec"]["ports"][0], &monitor["spec"]["endpoints"][0]);
+    assert_eq!(port["name"], endpoint["port"]);
+    let container = &object("Deployment", "stateward")["spec"]["template"]["spec"]["containers"][0];
+    let ports = container["ports"].as_array().unwrap();
+    assert!(ports.iter().any(|one| one["name"] == port["targetPort"]), "{ports:?}");
+}
+
 /// The policy that the chart writes is one that stateward reads.
 #[tokio::test]
 async fn policies_from_values_are_right() {
     if testbed::skipped() {
         return;
     }
+    let all = rendered("{}").await;
+    let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
+    assert!(map["data"]["stateward.yaml"].as_str().unwrap().contains("resize: orchestrate"));
     let combination = "{mode: audit, policy: {resize: reject, rules: {sts-image-latest: warn}}}";
     let all = rendered(combination).await;
     let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
@@ -210,6 +362,7 @@ async fn wrong_values_are_refused() {
         ("{certificates: {source: none}}", "/certificates/source"),
         ("{certificates: {source: secret}}", "certificates.secret.name has to name"),
         ("{certificates: {secret: {caBundle: LS0t}}}", "/certificates/secret/caBundle"),
+        ("{controller: {replicas: 0}}", "/controller/replicas"),
         ("{policy: {mode: audit}}", "policy.mode is set by the chart"),
         ("{policy: {own-namespace: a}}", "policy.own-namespace is set by the chart"),
     ];
@@ -233,14 +386,32 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
             assert_eq!(bundle.is_some(), name == "existing Secret", "{name}");
         }
         let own = !combination.contains("source: secret") && !combination.contains("cert-manager");
+        let controller = !combination.contains("controller: {enabled: false}");
+        let canary = !combination.contains("canary: {enabled: false}");
         let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
-        assert_eq!(roles, if own { 4 } else { 0 }, "{name}: rights without need");
-        let (_, deployment) = all.iter().find(|((kind, _), _)| kind == "Deployment").unwrap();
-        let pod = &deployment["spec"]["template"]["spec"];
-        assert_eq!(pod["automountServiceAccountToken"], own, "{name}");
-        let container = &pod["containers"][0]["securityContext"];
-        assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");
-        assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        let webhook = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
+        // Of controller and facts; of people; of the hook that leaves.
+        let resizes = if controller { 8 + 2 + 2 } else { 0 };
+        assert_eq!(roles, webhook + resizes, "{name}: rights without need");
+        let deployments = all.iter().filter(|((kind, _), _)| kind == "Deployment");
+        let mut count = 0;
+        for ((_, deployment), object) in deployments {
+            count += 1;
+            let pod = &object["spec"]["template"]["spec"];
+            assert_eq!(pod["automountServiceAccountToken"], true, "{name}");
+            let own_account = deployment.ends_with("-controller");
+            assert_eq!(pod["serviceAccountName"] == rights::CONTROLLER, own_account, "{name}");
+            let container = &pod["containers"][0]["securityContext"];
+            assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+            // Nobody else's pods are selected, such as the controller's by the Service.
+            let selector = &object["spec"]["selector"]["matchLabels"];
+            assert_eq!(selector.as_object().unwrap().len(), 3, "{name}");
+            for (key, value) in selector.as_object().unwrap() {
+                assert_eq!(&object["spec"]["template"]["metadata"]["labels"][key], value, "{name}");
+            }
+        }
+        assert_eq!(count, if controller { 2 } else { 1 }, "{name}");
     }
     for entry in std::fs::read_dir(Path::new(CHART).join("templates")).unwrap() {
         let path = entry.unwrap().path();
@@ -263,9 +434,7 @@ async fn every_branch_of_every_template_is_rendered() {
     let copy = folder.path().join("stateward");
     let files = templates();
     let root = Path::new(CHART);
-    for file in
-        files.iter().map(PathBuf::as_path).chain(["Chart.yaml", "values.yaml"].map(Path::new))
-    {
+    for file in files.iter().map(PathBuf::as_path).chain(OTHERS.map(Path::new)) {
         let to = copy.join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(root.join(file), to).unwrap();
@@ -346,7 +515,8 @@ async fn notes_warn_of_risks() {
         ("existing Secret", 0),
         ("existing Secret, injected bundle", 1),
         ("cert-manager", 0),
-        ("everything of one's own", 1),
+        ("requests without a controller", 1),
+        ("everything of one's own", 2),
     ];
     for ((name, expected), (_, combination)) in risks.into_iter().zip(COMBINATIONS) {
         let line =

@@ -5,18 +5,29 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod admission;
 mod anti_affinity;
 mod availability;
+mod break_glass;
+mod canary;
 mod certificates;
 mod chart;
 mod chart_templates;
 mod deletion;
+mod events;
 mod fidelity;
 mod generator;
 mod growth;
+mod prometheus;
 mod record;
 mod refusals;
 mod remedies;
+mod resize;
+mod resize_commands;
+mod resize_crash;
+mod resize_paths;
+mod resize_restart;
+mod resize_tools;
 mod rights;
 mod scale;
 mod webhook;

@@ -77,10 +77,15 @@ async fn what_is_printed_applies_twice_and_grants_what_the_table_says() {
         .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
         .await
         .unwrap();
+    let webhook = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "stateward", "namespace": "stateward"},
+    });
+    testbed.apply(webhook).await.unwrap();
     let stream = printed(&["--crds", "--rights=stateward"]);
     apply_stream(&testbed, &stream).await;
     let all = objects(&stream);
-    assert_eq!(all.len(), 5 + 2 + 3 * 4);
+    assert_eq!(all.len(), 5 + 1 + 2 * 4);
     // The API server and the controllers write conditions and type checks meanwhile.
     testbed
         .wait_object(&path_of(&crd::crd()).unwrap(), SHORT, |live| {

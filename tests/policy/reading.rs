@@ -14,6 +14,10 @@ fn what_is_right_is_read() {
     for text in [
         "version: 1\n",
         "\u{feff}# a comment\n---\nversion: 1\nrules:\nscopes:\n",
+        "version: 1\nresize: orchestrate\n",
+        "version: 1\nresize: {mode: orchestrate, authorize: sets}\n",
+        "version: 1\nresize: {authorize: claims}\n",
+        "version: 1\nresize:\n",
         "version: 1\nrules: {sts-selector: off, sts-image-latest: {action: off}}\n",
         "version: 1\nrules: {sts-replica-jump: {params: {max-step: 3}}}\n",
         "version: 1\nrules: {pvc-fractional-or-huge: {params: {max-growth-factor: 3}}}\n",
@@ -38,7 +42,22 @@ fn what_is_wrong_is_named_at_its_place() {
             "version: 1\nmode: enforced\n",
             "2:7: mode: \"enforced\" is no value of this key; did you mean \"enforce\"?",
         ),
-        ("version: 1\nresize: no\n", "2:9: resize: this is none of the words that it takes"),
+        (
+            "version: 1\nresize: no\n",
+            "2:9: resize: false is a boolean, not reject, orchestrate, ignore, or a mapping with mode and authorize",
+        ),
+        (
+            "version: 1\nresize: orchestrat\n",
+            "2:9: resize: \"orchestrat\" is no value of this key; did you mean \"orchestrate\"?",
+        ),
+        (
+            "version: 1\nresize: {autorize: sets}\n",
+            "2:10: there is no key \"autorize\" here; did you mean \"authorize\"?",
+        ),
+        (
+            "version: 1\nresize: {authorize: claim}\n",
+            "2:21: resize.authorize: \"claim\" is no value of this key; did you mean \"claims\"?",
+        ),
         ("version: 1\nhelp: {url: 3}\n", "2:13: help.url: 3 is a number, not a string"),
         ("version: 1\nallow: {users: dev}\n", "2:16: allow.users: \"dev\" is a string, not a list"),
         (

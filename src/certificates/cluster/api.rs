@@ -1,44 +1,20 @@
 //! What is asked of the API server: one Secret, two webhook configurations.
 
-use std::fmt::Write as _;
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{CONTENT_TYPE, DATE};
-use hyper::{Method, Request};
+use hyper::Method;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::client::Body;
-use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::authority::{Bundle, Pem};
+use crate::cluster::{ApiError, Client};
 
-/// Longest time for a request; the next look comes soon anyway.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Webhooks with this in their name are ours to edit.
 const OURS: &str = ".stateward.dev";
-
-/// Why the API server did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
-    #[error("the API server cannot be asked")]
-    Unreachable(#[source] Box<kube::Error>),
-    #[error("the API server did not answer in {} s", TIMEOUT.as_secs())]
-    Late,
-    #[error("{method} {path}: the API server said {status}: {message}")]
-    Refused { method: Method, path: String, status: u16, message: String },
-    #[error("{path} cannot be decoded")]
-    Decode { path: String, source: serde_json::Error },
-    /// Somebody else was faster.
-    #[error("{path} changes again and again")]
-    Conflict { path: String },
-}
 
 /// One of the two kinds of webhook configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,28 +139,20 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(
-        mut config: Config,
-        namespace: &str,
-        secret: &str,
-        configuration: &str,
-    ) -> Result<Self, kube::Error> {
-        // A write that is sent again after it was carried out would look like somebody else's.
-        config.default_retry = false;
-        config.connect_timeout = Some(TIMEOUT);
-        Ok(Self {
-            client: Client::try_from(config)?,
+    pub(super) fn new(client: Client, namespace: &str, secret: &str, configuration: &str) -> Self {
+        Self {
+            client,
             namespace: namespace.to_owned(),
             secret: secret.to_owned(),
             configuration: configuration.to_owned(),
-        })
+        }
     }
 
     /// The Secret, and the time by the clock of the API server: it is the one that judges whether
     /// a certificate has expired.
     pub(super) async fn secret(&self) -> Result<(Option<Stored>, Timestamp), ApiError> {
         let path = format!("{}/{}", self.secrets(), self.secret);
-        let answer = self.send(Method::GET, &path, "", None).await?;
+        let answer = self.client.send(Method::GET, &path, "", None).await?;
         let now = answer.date.unwrap_or_else(Timestamp::now);
         let Some(mut object) = answer.found::<Secret>(Method::GET, path)? else {
             return Ok((None, now));
@@ -228,7 +196,8 @@ impl Api {
         }
         let body = serde_json::to_vec(&object)
             .map_err(|source| ApiError::Decode { path: path.clone(), source })?;
-        let answer = self.send(method.clone(), &path, "application/json", Some(body)).await?;
+        let answer =
+            self.client.send(method.clone(), &path, "application/json", Some(body)).await?;
         // Not found: deleted since it was read. Already there: somebody else was first.
         if matches!(answer.status, 404 | 409) {
             return Err(ApiError::Conflict { path });
@@ -242,7 +211,7 @@ impl Api {
         kind: Kind,
     ) -> Result<Option<Configuration>, ApiError> {
         let path = kind.path(&self.configuration);
-        self.send(Method::GET, &path, "", None).await?.found(Method::GET, path)
+        self.client.send(Method::GET, &path, "", None).await?.found(Method::GET, path)
     }
 
     /// Puts `wanted` into a webhook configuration; says whether it had to.
@@ -256,7 +225,7 @@ impl Api {
         let path = format!("{}?fieldManager=stateward", kind.path(&seen.metadata.name));
         let body = edit.to_string().into_bytes();
         let content = "application/json-patch+json";
-        let answer = self.send(Method::PATCH, &path, content, Some(body)).await?;
+        let answer = self.client.send(Method::PATCH, &path, content, Some(body)).await?;
         // 422 is how the API server says that a test in a patch failed.
         if matches!(answer.status, 404 | 409 | 422) {
             return Err(ApiError::Conflict { path });
@@ -271,76 +240,6 @@ impl Api {
 
     fn secrets(&self) -> String {
         format!("/api/v1/namespaces/{}/secrets", self.namespace)
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        content_type: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<Answer, ApiError> {
-        let mut request = Request::new(Body::from(body.unwrap_or_default()));
-        *request.method_mut() = method;
-        // Names were checked when the arguments were read, so a path is always one.
-        *request.uri_mut() = path.parse().unwrap_or_default();
-        if let Ok(value) = content_type.parse()
-            && !content_type.is_empty()
-        {
-            request.headers_mut().insert(CONTENT_TYPE, value);
-        }
-        let exchange = async {
-            let (parts, body) = self.client.send(request).await?.into_parts();
-            Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
-        };
-        let (parts, body) = tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .map_err(|_| ApiError::Late)?
-            .map_err(|error| ApiError::Unreachable(Box::new(error)))?;
-        let date = parts.headers.get(DATE).and_then(|date| date.to_str().ok());
-        Ok(Answer {
-            status: parts.status.as_u16(),
-            date: date.and_then(|text| {
-                jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
-            }),
-            body: body.into(),
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    date: Option<Timestamp>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// The object; nothing where it does not exist.
-    fn found<T: DeserializeOwned>(
-        self,
-        method: Method,
-        path: String,
-    ) -> Result<Option<T>, ApiError> {
-        #[derive(Default, Deserialize)]
-        struct Status {
-            #[serde(default)]
-            message: String,
-        }
-        match self.status {
-            200..=299 => serde_json::from_slice(&self.body)
-                .map(Some)
-                .map_err(|source| ApiError::Decode { path, source }),
-            404 => Ok(None),
-            status => {
-                let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
-                let mut message = said.message;
-                if message.is_empty() {
-                    let _ = write!(message, "{} bytes without a message", self.body.len());
-                }
-                Err(ApiError::Refused { method, path, status, message })
-            }
-        }
     }
 }
 
@@ -393,19 +292,5 @@ mod tests {
         assert!(none.edit(&Bundle::default()).is_none());
         assert!(!none.holds(&Bundle::default()));
         assert!(!none.trusts(&CertificateDer::from(vec![1])));
-    }
-
-    #[test]
-    fn answers_that_are_no_object_are_told_apart() {
-        let answer = |status, body: &str| Answer { status, date: None, body: body.into() };
-        let found = |status, body| answer(status, body).found::<Secret>(Method::GET, "/p".into());
-        assert!(matches!(found(404, ""), Ok(None)));
-        assert!(matches!(found(200, "{}"), Ok(Some(_))));
-        let said = found(403, r#"{"message":"no"}"#).unwrap_err().to_string();
-        assert_eq!(said, "GET /p: the API server said 403: no");
-        assert!(
-            found(502, "<html>").unwrap_err().to_string().ends_with("6 bytes without a message")
-        );
-        assert!(matches!(found(200, "<html>"), Err(ApiError::Decode { .. })));
     }
 }

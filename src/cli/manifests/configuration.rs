@@ -181,7 +181,8 @@ impl Registration<'_> {
             reinvocation_policy: None,
             failure_policy: self.failure_policy,
             timeout_seconds: self.timeout,
-            side_effects: "None",
+            // Denials are told by events on their objects.
+            side_effects: "NoneOnDryRun",
             admission_review_versions: ["v1"],
         }
     }

@@ -1,22 +1,53 @@
-//! Where `serve` finds a cluster that is to trust it.
+//! Where `serve` finds a cluster that it looks at, and that is to trust it.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::SignedDuration;
 
 use super::{Args, duration};
 use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
+use crate::cluster::{CanarySender, CanaryWatch, Client};
+use crate::facts::cluster::{self, CAN_RESIZE, ClusterFacts};
+use crate::facts::{self, Facts};
+use crate::resize::driver::{Cluster, Controller, lease};
+use crate::telemetry::{Metrics, ResizeMetrics};
 
-/// Arguments of `serve --cluster-certs`.
+/// Arguments of `serve` about a cluster.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
+    /// Look at the cluster of this kubeconfig; in a pod, at its own cluster without it
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
+    /// The namespace of the controller, which is never judged
+    #[arg(
+        long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward",
+        value_parser = object_name
+    )]
+    pub system_namespace: String,
     /// Make certificates in a cluster, and put their authority into the webhook configurations
     #[arg(long, requires = "service", conflicts_with_all = ["dev", "tls_cert"])]
     pub cluster_certs: bool,
-    /// The Service in front of the webhook
-    #[arg(long, value_name = "NAMESPACE/NAME", requires = "cluster_certs")]
+    /// The Service in front of the webhook, in a cluster. Its namespace is stateward's own, where
+    /// the annotation stateward.dev/disabled-until makes it allow everything
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
     pub service: Option<Service>,
+    /// Write an event on the object for each denial
+    #[arg(long, requires = "service")]
+    pub events: bool,
+    /// Send a canary through the API server now and then, into this namespace, to know whether
+    /// refusals arrive. It has to be a namespace that is judged
+    #[arg(long, value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
+    pub canary_namespace: Option<String>,
+    /// How often a canary is sent
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    pub canary_interval: Duration,
     /// The Secret with the authority, in the namespace of the Service
     #[arg(long, value_name = "NAME", default_value = "stateward-authority", value_parser = object_name)]
     pub authority_secret: String,
@@ -34,9 +65,101 @@ pub struct ClusterArgs {
     pub certificate_lifetime: Duration,
 }
 
+impl ClusterArgs {
+    /// What sends canaries, if that was asked for.
+    pub(super) fn canary(&self, client: &Client, metrics: &Arc<Metrics>) -> Option<CanaryWatch> {
+        let namespace = self.canary_namespace.clone()?;
+        let configuration = self.webhook_configuration.clone();
+        let sender = CanarySender::new(client.clone(), namespace, configuration);
+        // More often than this is load without news.
+        let interval = self.canary_interval.max(Duration::from_millis(100));
+        Some(CanaryWatch::new(sender, interval, Arc::clone(metrics)))
+    }
+}
+
 /// The name of an object.
 pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
     if is_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
+}
+
+/// What is said where no cluster is looked at.
+pub(super) const NO_CONTROLLER: &str =
+    "no controller runs here: requests to grow are recorded, not carried out";
+
+/// What is known where no cluster is looked at. `--dev` shows what would be done, and says that
+/// nobody does it; anywhere else nothing is accepted in the name of nobody.
+pub(super) fn without(args: &Args) -> Facts {
+    let why = "this webhook looks at no cluster (serve --kubeconfig)";
+    let controller = if args.dev {
+        facts::Controller::NotLooked
+    } else {
+        facts::Controller::Absent(Arc::from(why))
+    };
+    Facts { controller, ..Facts::none() }
+}
+
+/// The cluster to look at: that of `--kubeconfig`, else the one this process runs in.
+///
+/// # Errors
+/// A kubeconfig that cannot be read; with `--service`, no cluster.
+pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
+    let cluster = &args.cluster;
+    if let Some(file) = &cluster.kubeconfig {
+        let client = Client::connect(file, cluster.context.as_deref()).await?;
+        return Ok(Some(client));
+    }
+    if cluster.service.is_some() {
+        return Ok(Some(Client::infer().await?));
+    }
+    if args.dev || std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+        return Ok(None);
+    }
+    // Certificates from files need no account in the cluster.
+    let client = Client::of_pod().inspect_err(|error| {
+        tracing::warn!(%error, "cannot look at the cluster of this pod");
+    });
+    Ok(client.ok())
+}
+
+/// The controller of `--with-controller`.
+///
+/// # Errors
+/// No cluster is known to carry resizes out in.
+pub(super) fn controller(
+    args: &Args,
+    client: Option<&Client>,
+    metrics: ResizeMetrics,
+) -> anyhow::Result<Option<Controller>> {
+    if !args.with_controller {
+        return Ok(None);
+    }
+    let client = client.context("--with-controller needs a cluster: give --kubeconfig")?;
+    let namespace = &args.cluster.system_namespace;
+    let (parameters, intervals) = (args.timing.parameters()?, args.timing.intervals());
+    let cluster = Cluster::new(client.kube());
+    let identity = lease::identity();
+    Ok(Some(Controller::new(cluster, namespace, &identity, parameters, intervals, metrics)))
+}
+
+/// Starts to look at the cluster; says what becomes of requests to grow.
+pub(super) async fn facts(args: &Args, client: &Client) -> (ClusterFacts, String) {
+    let namespace = &args.cluster.system_namespace;
+    let mut options = cluster::Options::new(namespace);
+    // A controller of this process writes as the very user that this process is.
+    if args.dev {
+        options.own_user = client.own_user().await.unwrap_or_else(|error| {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::warn!(error, "the cluster does not say who this is");
+            None
+        });
+    }
+    let carries = if args.with_controller {
+        "this process carries requests out; they"
+    } else {
+        "requests to grow"
+    };
+    let says = format!("{carries} are accepted while Lease {namespace}/{CAN_RESIZE} is renewed");
+    (ClusterFacts::start(&client.kube(), &options), says)
 }
 
 /// What certificates in a cluster are made of, if that was asked for.
@@ -45,11 +168,9 @@ pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
 /// Lifetimes that do not fit together.
 pub(super) fn options(args: &Args) -> anyhow::Result<Option<Options>> {
     let cluster = &args.cluster;
-    let Some(service) = &cluster.service else { return Ok(None) };
-    // Where --dev stands beside it, the parser does not say this.
-    if !cluster.cluster_certs {
-        anyhow::bail!("--service is for --cluster-certs");
-    }
+    let Some(service) = cluster.service.as_ref().filter(|_| cluster.cluster_certs) else {
+        return Ok(None);
+    };
     let (authority, leaf) = (cluster.authority_lifetime, cluster.certificate_lifetime);
     // An authority must outlive what it signs, also in its last third.
     if leaf * 3 > authority || leaf < Duration::from_secs(3) {
@@ -95,12 +216,13 @@ mod tests {
         assert_eq!(found.names, ["10.0.0.7"]);
         assert_eq!(found.secret, "stateward-authority");
         assert!(parse("--dev").unwrap().is_none());
+        assert!(parse("--tls-cert a --tls-key b --service a/web").unwrap().is_none());
     }
 
     #[test]
     fn what_does_not_fit_together_is_refused() {
         assert!(parse("--cluster-certs").unwrap_err().contains("--service"));
-        assert!(parse("--dev --service a/b").unwrap_err().contains("--cluster-certs"));
+        assert!(parse("--dev --service a/b").unwrap_err().contains("cannot be used with"));
         assert!(parse("--dev --cluster-certs --service a/b").unwrap_err().contains("cannot be"));
         let given = "--cluster-certs --service a/b";
         assert!(parse(&format!("{given} --authority-secret A/b")).unwrap_err().contains("no name"));

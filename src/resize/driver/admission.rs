@@ -5,57 +5,68 @@ use serde_json::json;
 
 use super::client::{Cluster, ReadError};
 use super::record;
-use crate::resize::Parameters;
+use crate::resize::admission_policy::{self, NotInForce};
+use crate::resize::rights::{Holder, RIGHTS, Right, Scope};
+use crate::resize::{Parameters, crd};
 
-/// What a resize writes: without one of these it would stall half way.
-const NEEDED: [(&str, &str, &str, &str); 6] = [
-    ("patch", "", "persistentvolumeclaims", ""),
-    ("patch", "apps", "statefulsets", ""),
-    ("delete", "apps", "statefulsets", ""),
-    ("create", "apps", "statefulsets", ""),
-    ("create", "stateward.dev", "statefulsetresizes", ""),
-    ("update", "stateward.dev", "statefulsetresizes", "status"),
-];
+/// Verbs that change nothing.
+const READS: [&str; 3] = ["get", "list", "watch"];
 
 impl Cluster {
-    /// Whether admission policy and binding are those that this version ships.
+    /// Whether admission policy and binding are those that this version ships; if not, why.
     ///
     /// # Errors
     /// They could not be read.
-    pub(super) async fn admission_policy(&self) -> Result<bool, ReadError> {
+    pub(super) async fn admission_policy(&self) -> Result<Result<(), NotInForce>, ReadError> {
         let group = "/apis/admissionregistration.k8s.io/v1";
-        let path = format!("{group}/validatingadmissionpolicies/stateward-resize");
-        Ok(self.get(&path).await?.is_some())
+        let name = admission_policy::NAME;
+        let policy = format!("{group}/validatingadmissionpolicies/{name}");
+        let binding = format!("{group}/validatingadmissionpolicybindings/{name}");
+        let (policy, binding) = tokio::try_join!(self.get(&policy), self.get(&binding))?;
+        Ok(admission_policy::in_force(policy.as_ref(), binding.as_ref()))
     }
 
-    /// Whether a request that is taken now would be carried out (protocol §3): records are served,
-    /// the admission policy stands, and this controller has its rights.
+    /// Whether a request that is taken now would be carried out (protocol §3), its own rights apart:
+    /// records are served, and the admission policy stands.
     ///
     /// # Errors
     /// What is missing.
     pub(super) async fn able(&self, parameters: &Parameters) -> Result<(), String> {
         let served = self.get(&format!("{}?limit=1", record::collection(None))).await;
         if served.map_err(|why| why.to_string())?.is_none() {
-            return Err("the custom resource StatefulSetResize is not installed".to_owned());
+            return Err(format!("the custom resource {} is not installed", crd::KIND));
         }
-        if parameters.authorize_claims
-            && !self.admission_policy().await.map_err(|why| why.to_string())?
-        {
-            return Err("the admission policy is missing or was changed".to_owned());
+        if parameters.authorize_claims {
+            let in_force = self.admission_policy().await.map_err(|why| why.to_string())?;
+            in_force.map_err(|why| why.to_string())?;
         }
-        for (verb, group, resource, subresource) in NEEDED {
-            let review = json!({
-                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": {
-                    "verb": verb, "group": group, "resource": resource, "subresource": subresource,
-                }},
-            });
-            let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-            let answer = self.write(Method::POST, path, "application/json", &review).await;
-            let answer = answer.committed().ok_or("its own rights cannot be asked for")?;
-            if answer["status"]["allowed"] != true {
-                let slash = if subresource.is_empty() { "" } else { "/" };
-                return Err(format!("it may not {verb} {resource}{slash}{subresource}"));
+        Ok(())
+    }
+
+    /// Whether it may write what a resize writes: without one of these it would stall half way.
+    ///
+    /// # Errors
+    /// The right that is missing.
+    pub(super) async fn rights(&self) -> Result<(), String> {
+        let everywhere =
+            |right: &&Right| right.holder == Holder::Controller && right.scope == Scope::Cluster;
+        for right in RIGHTS.iter().filter(everywhere) {
+            let (resource, subresource) =
+                right.resource.split_once('/').unwrap_or((right.resource, ""));
+            for verb in right.verbs.iter().filter(|verb| !READS.contains(verb)) {
+                let review = json!({
+                    "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                    "spec": {"resourceAttributes": {
+                        "verb": verb, "group": right.group,
+                        "resource": resource, "subresource": subresource,
+                    }},
+                });
+                let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+                let answer = self.write(Method::POST, path, "application/json", &review).await;
+                let answer = answer.committed().ok_or("its own rights cannot be asked for")?;
+                if answer["status"]["allowed"] != true {
+                    return Err(format!("it may not {verb} {}", right.resource));
+                }
             }
         }
         Ok(())

@@ -32,6 +32,7 @@ const KUBERNETES: Module = Module {
 const ETCD: Module = Module { name: "etcd", binaries: &["server"] };
 const HELM: Module = Module { name: "helm", binaries: &["helm"] };
 const KWOK: Module = Module { name: "kwok", binaries: &["kwok"] };
+const RESIZER: Module = Module { name: "resizer", binaries: &["csi-resizer"] };
 
 /// Where the binaries are.
 #[derive(Debug, Clone)]
@@ -74,6 +75,16 @@ pub fn install() -> Result<Tools> {
         helm: HELM.install(&cache)?.join("helm"),
         kwok: KWOK.install(&cache)?.join("kwok"),
     })
+}
+
+/// Makes sure that the external-resizer is built and says where it is.
+///
+/// Apart from [`install`], since few tests need it.
+pub fn install_resizer() -> Result<PathBuf> {
+    let cache = cache();
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("could not create {}", cache.display()))?;
+    Ok(RESIZER.install(&cache)?.join("csi-resizer"))
 }
 
 /// The folder of the tools' `go.mod` files.
@@ -180,7 +191,7 @@ fn asset(name: &str) -> Option<PathBuf> {
 }
 
 /// The FNV-1a hash: unlike the hasher of std it stays the same from release to release.
-fn fnv1a(parts: &[&[u8]]) -> u64 {
+pub(crate) fn fnv1a(parts: &[&[u8]]) -> u64 {
     parts.iter().flat_map(|part| part.iter()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

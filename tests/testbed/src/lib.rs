@@ -4,7 +4,8 @@
 //! `kube-scheduler`, `etcd`, `kubectl`, `helm` and `kwok` are built from their published Go modules
 //! ([`install`]) and started on loopback in a temporary folder ([`Testbed`]). Two things are
 //! played, since they need machines: nodes and pods ([`nodes`], by kwok) and storage
-//! ([`storage`], by a task of ours that does what a CSI provisioner, resizer and kubelet do).
+//! ([`storage`], by a task of ours that does what a CSI provisioner, resizer and kubelet do). Where
+//! the resizer itself is what matters, the real one runs over a played driver ([`csi`]).
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -31,10 +32,13 @@
 pub mod client;
 pub mod cluster;
 pub mod commands;
+pub mod csi;
 pub mod install;
 pub mod nodes;
+pub mod people;
 mod ports;
 pub mod process;
+pub mod proxy;
 pub mod storage;
 pub mod wait;
 

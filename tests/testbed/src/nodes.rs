@@ -183,7 +183,10 @@ pub(crate) async fn grant(admin: &Session, csi: &str) -> Result<()> {
             ],
         ),
         rule(&["", "events.k8s.io"], &["events"]),
-        rule(&["storage.k8s.io"], &["storageclasses", "csinodes", "volumeattachments"]),
+        rule(
+            &["storage.k8s.io"],
+            &["storageclasses", "csinodes", "volumeattachments", "volumeattributesclasses"],
+        ),
     ];
     let node = [
         rule(&[""], &["nodes", "nodes/status", "pods/status", "configmaps", "secrets", "services"]),

@@ -35,6 +35,9 @@ use crate::say;
 
 use claim::{Claim, Class, Play, Step};
 
+pub(crate) use claim::users_of;
+pub(crate) use quantity::bytes;
+
 /// The provisioner of all classes, and the name of the driver in their volumes.
 pub const PROVISIONER: &str = "testbed.stateward.dev";
 
@@ -189,7 +192,7 @@ impl Player {
         }
         for volume in &volumes {
             let name = volume["metadata"]["name"].as_str().unwrap_or_default();
-            let ours = volume["spec"]["csi"]["driver"] == PROVISIONER;
+            let ours = volume["spec"]["csi"]["driver"].as_str().is_some_and(claim::is_ours);
             let released = volume["status"]["phase"] == "Released"
                 && volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
                 && volume["metadata"]["deletionTimestamp"].is_null();
@@ -211,7 +214,7 @@ impl Player {
             "kind": "PersistentVolume",
             "metadata": {
                 "name": name,
-                "annotations": {"pv.kubernetes.io/provisioned-by": PROVISIONER},
+                "annotations": {"pv.kubernetes.io/provisioned-by": class.provisioner},
             },
             "spec": {
                 "capacity": {"storage": class.rounded(claim.request)},
@@ -227,7 +230,7 @@ impl Player {
                     "uid": claim.uid,
                     "resourceVersion": claim.object["metadata"]["resourceVersion"],
                 },
-                "csi": {"driver": PROVISIONER, "volumeHandle": name, "fsType": "ext4"},
+                "csi": {"driver": class.provisioner, "volumeHandle": name, "fsType": "ext4"},
             },
         });
         let reply = self.csi.request("POST", "/api/v1/persistentvolumes", JSON, volume).await?;
@@ -247,13 +250,16 @@ impl Player {
         users: &BTreeSet<String>,
         target: &str,
     ) -> Result<()> {
-        if class.play == Play::Stuck {
+        let step = claim.step();
+        if class.play == Play::Stuck
+            || (class.play == Play::Real && !matches!(step, Step::NodeBegin | Step::Node))
+        {
             return Ok(());
         }
         let fresh = || Expansion { since: Instant::now(), pods: None, told: false };
         let key = (claim.uid.to_owned(), target.to_owned());
         let expansion = self.seen.entry(key).or_insert_with(fresh);
-        match claim.step() {
+        match step {
             Step::Begin => {
                 *expansion = fresh();
                 self.status(&self.csi, claim, &claim.begun(target)).await
@@ -269,6 +275,9 @@ impl Player {
                 if std::mem::replace(&mut expansion.told, true) {
                     return Ok(());
                 }
+                let text = "rpc error: code = FailedPrecondition desc = the volume is published";
+                self.status(&self.csi, claim, &claim.failed(text)).await?;
+                // The driver is asked once; from then on the resizer looks at pods itself.
                 let text = format!(
                     "Unable to expand {} because CSI driver {PROVISIONER} only supports offline expansion and volume is currently in-use",
                     claim.name
@@ -285,13 +294,13 @@ impl Player {
                 let controller_only =
                     class.play == Play::Controller || claim.object["spec"]["volumeMode"] == "Block";
                 let status = if controller_only {
-                    claim.finished(&capacity)
+                    claim.finished_by_controller(&capacity)
                 } else {
                     claim.waits_for_node()
                 };
                 self.status(&self.csi, claim, &status).await
             }
-            Step::Node => {
+            Step::NodeBegin | Step::Node => {
                 // After a restart of the player every pod counts as one from before.
                 let before = expansion.pods.get_or_insert_with(|| users.clone());
                 let restarted = users.iter().any(|pod| !before.contains(pod));
@@ -303,17 +312,20 @@ impl Player {
                     return Ok(());
                 }
                 let capacity = volume["spec"]["capacity"]["storage"].as_str().unwrap_or(target);
-                self.status(&self.node, claim, &claim.finished(capacity)).await
+                let change = match step {
+                    Step::Node => claim.finished_on_node(capacity),
+                    _ => Claim::begun_on_node(),
+                };
+                self.status(&self.node, claim, &change).await
             }
             Step::None => Ok(()),
         }
     }
 
-    async fn status(&self, session: &Session, claim: &Claim<'_>, status: &Value) -> Result<()> {
-        let patch = json!({
-            "metadata": {"resourceVersion": claim.object["metadata"]["resourceVersion"]},
-            "status": status,
-        });
+    /// Changes a claim through its status; `change` may hold annotations, too.
+    async fn status(&self, session: &Session, claim: &Claim<'_>, change: &Value) -> Result<()> {
+        let mut patch = change.clone();
+        patch["metadata"]["resourceVersion"] = claim.object["metadata"]["resourceVersion"].clone();
         let reply = session.merge(&format!("{}/status", claim.path()), patch).await?;
         // Somebody was faster, or it is gone: the next round sees what is there.
         if !matches!(reply.status, 404 | 409) {

@@ -139,7 +139,8 @@ fn token() -> String {
     format!("{:016x}{:016x}", half(), half())
 }
 
-fn write_secret(path: &Path, text: &str) -> Result<()> {
+/// Writes a file that only its owner may read.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes()).with_context(|| format!("could not write {}", path.display()))
@@ -151,6 +152,8 @@ fn audit_policy() -> serde_json::Value {
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
         "rules": [
+            // What stateward asks for is compared with its rights, events included.
+            {"level": "Metadata", "userGroups": ["system:serviceaccounts:stateward"]},
             // Leases and events are most of the writes and say nothing.
             {"level": "None", "resources": [
                 {"group": "coordination.k8s.io"}, {"group": "", "resources": ["events"]},

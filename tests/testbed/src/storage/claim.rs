@@ -18,12 +18,15 @@ pub(super) enum Play {
     Restart,
     Offline,
     Stuck,
+    /// A real resizer does the controller's step.
+    Real,
 }
 
 /// A class of ours.
 #[derive(Debug)]
 pub(super) struct Class {
     pub(super) name: String,
+    pub(super) provisioner: String,
     pub(super) play: Play,
     pub(super) delay: Duration,
     pub(super) reclaim: String,
@@ -35,13 +38,16 @@ pub(super) struct Class {
 impl Class {
     /// The class, unless it is somebody else's.
     pub(super) fn of(object: &Value) -> Option<Self> {
-        if object["provisioner"] != PROVISIONER {
+        let provisioner = object["provisioner"].as_str()?;
+        if !is_ours(provisioner) {
             return None;
         }
         let parameter = |name: &str| object["parameters"][name].as_str();
         Some(Self {
             name: object["metadata"]["name"].as_str()?.to_owned(),
+            provisioner: provisioner.to_owned(),
             play: match parameter("play") {
+                _ if provisioner != PROVISIONER => Play::Real,
                 Some("controller") => Play::Controller,
                 Some("restart") => Play::Restart,
                 Some("offline") => Play::Offline,
@@ -79,6 +85,7 @@ impl Class {
 pub(super) enum Step {
     Begin,
     Controller,
+    NodeBegin,
     Node,
     None,
 }
@@ -115,7 +122,7 @@ impl<'a> Claim<'a> {
         let annotations = &self.object["metadata"]["annotations"];
         self.object["spec"]["volumeName"].is_null()
             && self.object["metadata"]["deletionTimestamp"].is_null()
-            && annotations["volume.kubernetes.io/storage-provisioner"] == PROVISIONER
+            && annotations["volume.kubernetes.io/storage-provisioner"] == class.provisioner.as_str()
             && (!class.waits || !annotations["volume.kubernetes.io/selected-node"].is_null())
     }
 
@@ -150,7 +157,8 @@ impl<'a> Claim<'a> {
         let same = allocated.and_then(quantity::bytes) == quantity::bytes(self.request);
         match self.state() {
             "ControllerResizeInProgress" => Step::Controller,
-            "NodeResizePending" | "NodeResizeInProgress" => Step::Node,
+            "NodeResizePending" => Step::NodeBegin,
+            "NodeResizeInProgress" => Step::Node,
             // Tried again by the real one after minutes, with the same end.
             "ControllerResizeInfeasible" if same => Step::None,
             _ => Step::Begin,
@@ -163,46 +171,64 @@ impl<'a> Claim<'a> {
 
     /// The UIDs of the pods that run with this claim.
     pub(super) fn users(&self, pods: &[Value]) -> BTreeSet<String> {
-        let uses = |pod: &&Value| {
-            let volumes = pod["spec"]["volumes"].as_array();
-            pod["metadata"]["namespace"] == self.namespace
-                && pod["status"]["phase"] == "Running"
-                && volumes.is_some_and(|volumes| {
-                    volumes
-                        .iter()
-                        .any(|volume| volume["persistentVolumeClaim"]["claimName"] == self.name)
-                })
-        };
-        let uid = |pod: &Value| pod["metadata"]["uid"].as_str().map(str::to_owned);
-        pods.iter().filter(uses).filter_map(uid).collect()
+        users_of(self.namespace, self.name, pods)
     }
 
     pub(super) fn begun(&self, target: &str) -> Value {
-        json!({
-            "conditions": self.conditions(&[], Some(condition("Resizing", ""))),
-            "allocatedResources": {"storage": target},
-            "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
-        })
+        change(
+            &Value::Null,
+            &json!({
+                "conditions": self.conditions(&[], Some(condition("Resizing", ""))),
+                "allocatedResources": {"storage": target},
+                "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
+            }),
+        )
     }
 
+    /// Refused for good at this size; to be tried with another.
     pub(super) fn infeasible(&self, error: &str) -> Value {
+        let mut change = self.failed(error);
+        change["status"]["allocatedResourceStatuses"]["storage"] =
+            "ControllerResizeInfeasible".into();
+        change
+    }
+
+    /// Refused for now.
+    pub(super) fn failed(&self, error: &str) -> Value {
         let text = format!("failed to expand pvc with {error}");
-        json!({
-            "conditions": self.conditions(&["Resizing"], Some(condition("ControllerResizeError", &text))),
-            "allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"},
-        })
+        let error = condition("ControllerResizeError", &text);
+        json!({"status": {"conditions": self.conditions(&["Resizing"], Some(error))}})
     }
 
     pub(super) fn waits_for_node(&self) -> Value {
         let text =
             "Waiting for user to (re-)start a pod to finish file system resize of volume on node.";
-        json!({
-            "conditions": self.conditions(&["Resizing"], Some(condition("FileSystemResizePending", text))),
-            "allocatedResourceStatuses": {"storage": "NodeResizePending"},
-        })
+        let keep = ["Resizing", "ControllerResizeError"];
+        let pending = condition("FileSystemResizePending", text);
+        change(
+            &Value::Null,
+            &json!({
+                "conditions": self.conditions(&keep, Some(pending)),
+                "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+            }),
+        )
     }
 
-    pub(super) fn finished(&self, capacity: &str) -> Value {
+    /// The kubelet says so before it grows the file system.
+    pub(super) fn begun_on_node() -> Value {
+        json!({"status": {"allocatedResourceStatuses": {"storage": "NodeResizeInProgress"}}})
+    }
+
+    pub(super) fn finished_on_node(&self, capacity: &str) -> Value {
+        json!({"status": self.finished(capacity)})
+    }
+
+    /// Finished without a node, which the kubelet is told.
+    pub(super) fn finished_by_controller(&self, capacity: &str) -> Value {
+        change(&"true".into(), &self.finished(capacity))
+    }
+
+    fn finished(&self, capacity: &str) -> Value {
         json!({
             "capacity": {"storage": capacity},
             "conditions": self.conditions(&[], None),
@@ -224,6 +250,30 @@ impl<'a> Claim<'a> {
         list.extend(add);
         if list.is_empty() { Value::Null } else { Value::Array(list) }
     }
+}
+
+/// Whether a provisioner or driver is the played one, or one in front of a real resizer.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.strip_suffix(PROVISIONER).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+}
+
+/// The UIDs of the pods that run with a claim.
+pub(crate) fn users_of(namespace: &str, claim: &str, pods: &[Value]) -> BTreeSet<String> {
+    let uses = |pod: &&Value| {
+        let volumes = pod["spec"]["volumes"].as_array();
+        let named = |volume: &Value| volume["persistentVolumeClaim"]["claimName"] == claim;
+        pod["metadata"]["namespace"] == namespace
+            && pod["status"]["phase"] == "Running"
+            && volumes.is_some_and(|volumes| volumes.iter().any(named))
+    };
+    let uid = |pod: &Value| pod["metadata"]["uid"].as_str().map(str::to_owned);
+    pods.iter().filter(uses).filter_map(uid).collect()
+}
+
+/// A change of status, with the note of the resizer that the node has nothing to do.
+fn change(node_has_nothing_to_do: &Value, status: &Value) -> Value {
+    let key = "volume.kubernetes.io/node-expansion-not-required";
+    json!({"metadata": {"annotations": {key: node_has_nothing_to_do}}, "status": status})
 }
 
 fn condition(kind: &str, message: &str) -> Value {
@@ -266,7 +316,7 @@ mod tests {
             }),
         );
         let claim = Claim::of(&object).unwrap();
-        assert_eq!((claim.target().unwrap().as_str(), claim.step()), ("20Gi", Step::Node));
+        assert_eq!((claim.target().unwrap().as_str(), claim.step()), ("20Gi", Step::NodeBegin));
     }
 
     #[test]

@@ -1,0 +1,175 @@
+//! Both webhooks as they are registered in a cluster.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::certificates;
+use crate::cluster;
+
+const KINDS: [(&str, &str); 2] = [
+    ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+    ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
+];
+
+#[derive(Deserialize)]
+struct Configuration {
+    #[serde(default)]
+    webhooks: Vec<Webhook>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Webhook {
+    pub(super) name: String,
+    client_config: Client,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Client {
+    url: Option<String>,
+    service: Option<Service>,
+    #[serde(default)]
+    ca_bundle: String,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    namespace: String,
+    name: String,
+    #[serde(default)]
+    path: String,
+    #[serde(default = "https")]
+    port: u16,
+}
+
+const fn https() -> u16 {
+    443
+}
+
+/// Where a webhook is, as its API server sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) path: String,
+}
+
+impl Client {
+    fn target(&self) -> anyhow::Result<Target> {
+        if let Some(service) = &self.service {
+            return Ok(Target {
+                host: format!("{}.{}.svc", service.name, service.namespace),
+                port: service.port,
+                path: service.path.clone(),
+            });
+        }
+        let url = self.url.as_deref().context("it has neither url nor service")?;
+        let uri: hyper::Uri = url.parse().with_context(|| format!("\"{url}\" is no URL"))?;
+        let host = uri.host().with_context(|| format!("\"{url}\" names no host"))?;
+        Ok(Target {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or_else(https),
+            path: uri.path().to_owned(),
+        })
+    }
+}
+
+/// The webhooks of both configurations of this name.
+///
+/// # Errors
+/// A configuration that does not exist, holds no webhook or cannot be read.
+pub(super) async fn webhooks(client: &cluster::Client, name: &str) -> anyhow::Result<Vec<Webhook>> {
+    let mut all = Vec::new();
+    for (kind, plural) in KINDS {
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}");
+        let (found, _) = client
+            .get::<Configuration>(&path)
+            .await
+            .with_context(|| format!("cannot read {kind} {name}"))?;
+        let found = found.with_context(|| format!("{kind} {name} does not exist"))?;
+        if found.webhooks.is_empty() {
+            bail!("{kind} {name} holds no webhook");
+        }
+        all.extend(found.webhooks);
+    }
+    Ok(all)
+}
+
+impl Webhook {
+    /// Its name with the place where the API server looks for it.
+    pub(super) fn place(&self) -> anyhow::Result<String> {
+        let Target { host, port, path } = self.client_config.target()?;
+        Ok(format!("{} at {host}:{port}{path}", self.name))
+    }
+
+    /// The authorities that the API server trusts for it.
+    pub(super) fn authorities(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let bundle = &self.client_config.ca_bundle;
+        let pem = STANDARD.decode(bundle).context("its caBundle is not base64")?;
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let all = all.context("its caBundle is not in PEM form")?;
+        if all.is_empty() {
+            bail!("its caBundle is empty, so the API server trusts nobody");
+        }
+        Ok(all)
+    }
+
+    /// Connects to it as the API server does, or to another address in its place.
+    pub(super) async fn connect(
+        &self,
+        instead: Option<SocketAddr>,
+    ) -> anyhow::Result<(Target, TlsStream<TcpStream>)> {
+        let target = self.client_config.target()?;
+        let mut roots = RootCertStore::empty();
+        for authority in self.authorities()? {
+            roots.add(authority)?;
+        }
+        let config = ClientConfig::builder_with_provider(certificates::provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(target.host.clone()).context("its host is no name")?;
+        let stream = match instead {
+            Some(address) => TcpStream::connect(address).await,
+            None => TcpStream::connect((target.host.as_str(), target.port)).await,
+        };
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(name, stream.context("cannot connect")?)
+            .await
+            .context("no TLS that its caBundle trusts")?;
+        Ok((target, stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_place_that_a_configuration_gives() {
+        let target = |client: &str| serde_json::from_str::<Client>(client).unwrap().target();
+        let at = |host: &str, port, path: &str| Target {
+            host: host.to_owned(),
+            port,
+            path: path.to_owned(),
+        };
+        let service = r#"{"service": {"namespace": "a", "name": "b", "path": "/mutate"}}"#;
+        assert_eq!(target(service).unwrap(), at("b.a.svc", 443, "/mutate"));
+        let url = r#"{"url": "https://127.0.0.1:9443/validate"}"#;
+        assert_eq!(target(url).unwrap(), at("127.0.0.1", 9443, "/validate"));
+        assert_eq!(target(r#"{"url": "https://[::1]/"}"#).unwrap(), at("::1", 443, "/"));
+        assert!(target("{}").is_err());
+    }
+}

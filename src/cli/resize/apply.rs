@@ -1,0 +1,247 @@
+//! `stateward resize apply`
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::Outcome;
+use super::alive::{self, Controller};
+use super::ask::{is_live, renewed};
+use super::follow::Goal;
+use super::manifest;
+use super::which::{Session, Size, Which, targets, templates};
+use crate::cli::serve::duration;
+use crate::cli::{print, print_error};
+use crate::resize::driver::Stored;
+use crate::resize::plan::{
+    CheckOutcome, ClaimState, Gate, Plan, PlannedCheck, Verdict, render_checks, render_owner,
+};
+use crate::resize::record::{Phase, Reason, Spec, Target};
+
+/// Arguments of `stateward resize apply`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Which,
+    /// The size asked: SIZE for the only claim template, TEMPLATE=SIZE otherwise; repeatable
+    #[arg(long = "size", value_name = "[TEMPLATE=]SIZE", required = true)]
+    pub sizes: Vec<Size>,
+    /// Grow the claims, and leave the set alone until `finish`
+    #[arg(long)]
+    pub claims_only: bool,
+    /// Grow the claims from this process, without a controller; implies --claims-only
+    #[arg(long)]
+    pub here: bool,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// Whether to wait.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Wait {
+    /// Show the resize until it is done; interrupting it stops nothing
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let session = args.which.open().await?;
+    let set = session.set().await?;
+    let templates = templates(&set);
+    let targets = targets(&args.sizes, &templates, &session.key)?;
+    let claims_only = args.claims_only || args.here;
+    let stored = session.cluster.record(&session.key).await?;
+    let plan = session.plan(stored.as_ref(), &targets, claims_only, false).await?;
+    if let Some(text) = refusal(&plan, claims_only) {
+        print_error(&text);
+        return Ok(Outcome::Findings);
+    }
+    if plan.verdict == Verdict::NothingToDo {
+        print(&format!("Nothing to do: {} is as large as asked.\n", session.key))?;
+        return Ok(Outcome::Clean);
+    }
+    if args.here {
+        return session.grow_here(&targets, args.wait.timeout).await;
+    }
+    if !session.is_carried_out(args, &plan).await? {
+        return Ok(Outcome::Findings);
+    }
+    session.request(&targets, &templates, claims_only, &args.wait).await
+}
+
+/// Why this is not asked for at all: nothing could come of it.
+fn refusal(plan: &Plan, claims_only: bool) -> Option<String> {
+    let grows = plan.claims.iter().any(|claim| claim.state != ClaimState::Stuck);
+    let stands = |check: &&PlannedCheck| {
+        check.outcome == CheckOutcome::Blocked
+            && match check.gate {
+                // A pause is lifted later; the request may be made before.
+                Gate::Request => check.reason != Some(Reason::Paused),
+                Gate::Claims => !grows,
+                Gate::Set | Gate::Fence => false,
+            }
+    };
+    let blocked: Vec<&PlannedCheck> = plan.checks.iter().filter(stands).collect();
+    let name = format!("{}/{}", plan.namespace, plan.name);
+    if !blocked.is_empty() {
+        let checks = render_checks(blocked, false);
+        return Some(format!("StatefulSet {name} would not grow; nothing was changed:\n{checks}"));
+    }
+    let owner = plan.owner.as_ref().filter(|_| !claims_only)?;
+    Some(format!(
+        "StatefulSet {name} would not be re-created; nothing was changed.\n{}  \
+         For a full disk, the claims can grow meanwhile: add --claims-only\n",
+        render_owner(owner)
+    ))
+}
+
+/// The spec that asks for `targets`. What a record still carries out stays asked for; what it has
+/// carried out is not asked for again.
+fn spec(stored: Option<&Stored>, targets: &BTreeMap<String, String>, claims_only: bool) -> Spec {
+    let mut spec = stored.map(|stored| stored.record.spec.clone()).unwrap_or_default();
+    let live = stored.is_some_and(|stored| is_live(&stored.record.status));
+    if !live {
+        spec.targets.clear();
+    }
+    let asked = targets.iter();
+    spec.targets.extend(asked.map(|(name, size)| (name.clone(), Target { storage: size.clone() })));
+    spec.hold = claims_only.then_some(Phase::ClaimsGrown);
+    spec.abort = None;
+    spec.leave_absent = false;
+    if live { spec } else { renewed(spec, stored) }
+}
+
+impl Session {
+    /// Whether a controller would carry it out; says so where not.
+    async fn is_carried_out(&self, args: &Args, plan: &Plan) -> anyhow::Result<bool> {
+        let namespace = &args.which.place.cluster.system_namespace;
+        match alive::controller(&self.cluster, namespace).await? {
+            Controller::Alive => Ok(true),
+            Controller::Unknown(why) => {
+                print_error(&format!("warning: whether a controller runs is not known: {why}\n"));
+                Ok(true)
+            }
+            Controller::Absent(why) => {
+                let mut apply = plan.apply();
+                if !apply.ends_with("--claims-only") {
+                    apply.push_str(" --claims-only");
+                }
+                print_error(&format!(
+                    "No controller would carry this out: {why}. Nothing was changed.\n  \
+                     1. grow the claims from here, which is all that a full disk needs; no pod \
+                     restarts:\n     {}\n  \
+                     2. or start a controller, here or in the cluster, and ask again:\n     \
+                     stateward controller --system-namespace {namespace}\n",
+                    apply.replace("--claims-only", "--here")
+                ));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Asks for `targets`, says what that means, and waits if that is wanted.
+    pub(super) async fn request(
+        &self,
+        targets: &BTreeMap<String, String>,
+        templates: &[(String, String)],
+        claims_only: bool,
+        wait: &Wait,
+    ) -> anyhow::Result<Outcome> {
+        let stored = self
+            .ask(|stored| {
+                if stored.is_some_and(|stored| stored.record.deleting) {
+                    anyhow::bail!("the record of {} is being deleted; try again then", self.key);
+                }
+                Ok(Some(spec(stored, targets, claims_only)))
+            })
+            .await?;
+        let Some(stored) = stored else { anyhow::bail!("the record of {} is gone", self.key) };
+        let asked: Vec<String> =
+            targets.iter().map(|(name, size)| format!("{name} to {size}")).collect();
+        let mut text = format!("Asked for: {} of StatefulSet {}.\n", asked.join(", "), self.key);
+        if stored.record.spec.paused {
+            let _ = writeln!(text, "It is paused; let it go on with\n  {}", self.command("resume"));
+        }
+        if !wait.wait {
+            let _ = writeln!(text, "  look at it: {}", self.command("status"));
+            let _ = writeln!(text, "  stop it:    {}", self.command("abort"));
+        }
+        if claims_only {
+            let _ = writeln!(text, "  re-create the set later: {}", self.command("finish"));
+        }
+        if let Some(difference) = manifest::difference(templates, targets) {
+            let _ = write!(text, "In Git, or the next apply asks for the old size:\n{difference}");
+        }
+        print(&text)?;
+        if !wait.wait {
+            return Ok(Outcome::Clean);
+        }
+        let goal = if claims_only { Goal::ClaimsGrown } else { Goal::Complete };
+        self.follow(stored.record.generation, goal, wait.timeout).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::resize::Record;
+    use crate::resize::record::{Acting, Status};
+
+    fn stored(phase: Phase, spec: Spec) -> Stored {
+        let acting = Acting {
+            number: 1,
+            generation: 1,
+            set_uid: "set".to_owned(),
+            targets: BTreeMap::new(),
+            withdrawable: false,
+        };
+        let status = Status { phase, acting: Some(acting), ..Status::default() };
+        let record = Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
+            uid: "r".to_owned(),
+            generation: 1,
+            finalizer: false,
+            deleting: false,
+            spec,
+            status,
+        };
+        Stored { record, object: Value::Null }
+    }
+
+    fn asked(name: &str, size: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([(name.to_owned(), size.to_owned())])
+    }
+
+    #[test]
+    fn what_is_under_way_stays_asked_for_and_what_is_done_does_not() {
+        let before = spec(None, &asked("wal", "5Gi"), false);
+        let live = stored(Phase::Growing, before.clone());
+        let names = |spec: &Spec| spec.targets.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&spec(Some(&live), &asked("data", "1Gi"), false)), ["data", "wal"]);
+        let done = stored(Phase::Complete, before);
+        assert_eq!(names(&spec(Some(&done), &asked("data", "1Gi"), false)), ["data"]);
+    }
+
+    #[test]
+    fn asking_lifts_an_abort_and_keeps_a_pause() {
+        let before = Spec { abort: Some(1), paused: true, leave_absent: true, ..Spec::default() };
+        let asked = spec(Some(&stored(Phase::Aborted, before)), &asked("data", "1Gi"), true);
+        assert_eq!((asked.abort, asked.paused, asked.leave_absent), (None, true, false));
+        assert_eq!(asked.hold, Some(Phase::ClaimsGrown));
+    }
+
+    #[test]
+    fn asking_for_what_is_under_way_writes_nothing_new() {
+        let before = spec(None, &asked("data", "1Gi"), false);
+        let live = stored(Phase::Growing, before.clone());
+        assert_eq!(spec(Some(&live), &asked("data", "1Gi"), false), before);
+        let done = stored(Phase::Degraded, before.clone());
+        assert_ne!(spec(Some(&done), &asked("data", "1Gi"), false), before);
+    }
+}

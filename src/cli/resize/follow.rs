@@ -1,0 +1,211 @@
+//! Waiting for a resize while it is shown. Whoever stops looking stops nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::Outcome;
+use super::screen::{Frame, Line, Screen};
+use super::status;
+use super::which::Session;
+use crate::cli::print;
+use crate::resize::advice;
+use crate::resize::driver::claims;
+use crate::resize::observed::Claim;
+use crate::resize::record::{Phase, Record, Row, Word};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Until when to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// everything is as asked
+    Complete,
+    /// the claims have grown
+    ClaimsGrown,
+}
+
+/// Whether there is anything left to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Going,
+    Done,
+    Stopped,
+}
+
+/// What a record says of the generation that was asked for.
+fn ending(record: &Record, generation: i64, goal: Goal) -> Ending {
+    let status = &record.status;
+    // What is said of an older generation is no answer.
+    if status.observed_generation < generation {
+        return Ending::Going;
+    }
+    let blocked = status.standing.as_ref().is_some_and(|rest| rest.word == Word::Blocked);
+    match &status.phase {
+        Phase::Complete => Ending::Done,
+        Phase::Aborted | Phase::Conflict | Phase::Degraded => Ending::Stopped,
+        Phase::ClaimsGrown if goal == Goal::ClaimsGrown => Ending::Done,
+        _ if blocked => Ending::Stopped,
+        _ => Ending::Going,
+    }
+}
+
+impl Session {
+    /// Shows the resize until it is done, somebody must act, or `timeout` has passed.
+    pub(super) async fn follow(
+        &self,
+        generation: i64,
+        goal: Goal,
+        timeout: Duration,
+    ) -> anyhow::Result<Outcome> {
+        let start = Instant::now();
+        let mut screen = Screen::new(Timestamp::now());
+        let mut stopped = 0;
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
+        loop {
+            let Some(stored) = self.cluster.record(&self.key).await? else {
+                print(&format!(
+                    "The record of {} was deleted, which ends the resize.\n",
+                    self.key
+                ))?;
+                return Ok(Outcome::Findings);
+            };
+            let record = stored.record;
+            let frame = self.frame(&record).await?;
+            screen.show(&frame, Timestamp::now())?;
+            match ending(&record, generation, goal) {
+                Ending::Done => return Ok(Outcome::Clean),
+                // What blocks may be gone at the next look.
+                Ending::Stopped if stopped > 0 => {
+                    print(&status::advice_text(&record, &self.key))?;
+                    return Ok(Outcome::Findings);
+                }
+                Ending::Stopped => stopped += 1,
+                Ending::Going => stopped = 0,
+            }
+            if start.elapsed() >= timeout {
+                let advice = status::advice_text(&record, &self.key);
+                let seconds = timeout.as_secs();
+                print(&format!("{advice}Not done after {seconds} s. {}", self.goes_on()))?;
+                return Ok(Outcome::Findings);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                _ = &mut interrupted => {
+                    print(&format!("\n{}", self.goes_on()))?;
+                    return Ok(Outcome::Findings);
+                }
+            }
+        }
+    }
+
+    fn goes_on(&self) -> String {
+        format!(
+            "The resize goes on without this command.\n  look at it: {}\n  stop it:    {}\n",
+            self.command("status"),
+            self.command("abort")
+        )
+    }
+
+    pub(super) async fn frame(&self, record: &Record) -> anyhow::Result<Frame> {
+        let rows = &record.status.claims;
+        let claims = self.claims(rows).await?;
+        let lines = rows.iter().map(|row| Line::new(row, claims.get(&row.name))).collect();
+        Ok(Frame { heading: heading(record), lines })
+    }
+
+    /// The claims of these rows as they are.
+    async fn claims(&self, rows: &[Row]) -> anyhow::Result<BTreeMap<String, Claim>> {
+        if rows.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let namespace = &self.key.namespace;
+        let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
+        let found = self.cluster.list(&path).await?;
+        let read = |object| claims::read(object, "", 0, None);
+        let wanted = |claim: &Claim| rows.iter().any(|row| row.name == claim.name);
+        let found = found.iter().filter_map(read).filter(wanted);
+        Ok(found.map(|claim| (claim.name.clone(), claim)).collect())
+    }
+}
+
+/// Phase and reason in one line.
+pub(super) fn heading(record: &Record) -> String {
+    let status = &record.status;
+    let mut text = status.phase.to_string();
+    if let Some(rest) = &status.standing {
+        let word = match rest.word {
+            Word::Waiting => "waiting, ",
+            Word::Blocked => "blocked, ",
+            Word::Ended | Word::Unknown(_) => "",
+        };
+        text = format!("{text}: {word}{}", advice::meaning(&rest.reason));
+        if !rest.detail.is_empty() {
+            text = format!("{text} ({})", rest.detail);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resize::record::{Reason, Spec, Standing, Status};
+
+    fn record(phase: Phase, word: Option<Word>) -> Record {
+        let standing = word.map(|word| Standing {
+            word,
+            reason: Reason::MidRollout,
+            detail: "db-1".to_owned(),
+        });
+        Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
+            uid: "r".to_owned(),
+            generation: 2,
+            finalizer: false,
+            deleting: false,
+            spec: Spec::default(),
+            status: Status { phase, standing, observed_generation: 2, ..Status::default() },
+        }
+    }
+
+    #[test]
+    fn an_answer_to_an_older_question_is_none() {
+        let complete = record(Phase::Complete, Some(Word::Ended));
+        assert_eq!(ending(&complete, 3, Goal::Complete), Ending::Going);
+        assert_eq!(ending(&complete, 2, Goal::Complete), Ending::Done);
+    }
+
+    #[test]
+    fn grown_claims_are_enough_where_only_they_were_asked_for() {
+        let grown = record(Phase::ClaimsGrown, Some(Word::Waiting));
+        assert_eq!(ending(&grown, 2, Goal::ClaimsGrown), Ending::Done);
+        assert_eq!(ending(&grown, 2, Goal::Complete), Ending::Going);
+        let blocked = record(Phase::ClaimsGrown, Some(Word::Blocked));
+        assert_eq!(ending(&blocked, 2, Goal::ClaimsGrown), Ending::Done);
+        assert_eq!(ending(&blocked, 2, Goal::Complete), Ending::Stopped);
+    }
+
+    #[test]
+    fn what_ended_short_is_not_waited_for() {
+        for phase in [Phase::Aborted, Phase::Conflict, Phase::Degraded] {
+            let record = record(phase, Some(Word::Ended));
+            assert_eq!(ending(&record, 2, Goal::ClaimsGrown), Ending::Stopped);
+        }
+        let unknown = record(Phase::Unknown("Dozing".to_owned()), None);
+        assert_eq!(ending(&unknown, 2, Goal::Complete), Ending::Going);
+    }
+
+    #[test]
+    fn the_heading_says_phase_and_reason() {
+        assert_eq!(
+            heading(&record(Phase::ClaimsGrown, Some(Word::Waiting))),
+            "ClaimsGrown: waiting, the set is in the middle of a rollout (db-1)"
+        );
+        assert_eq!(heading(&record(Phase::Growing, None)), "Growing");
+    }
+}

@@ -1,0 +1,132 @@
+//! `stateward resize plan`
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use clap::{ColorChoice, ValueEnum};
+use jiff::Timestamp;
+
+use super::Outcome;
+use super::which::{Session, Size, Which, targets, templates};
+use crate::cli::{output, print};
+use crate::facts::Fact;
+use crate::resize::Parameters;
+use crate::resize::driver::Stored;
+use crate::resize::observed::{Answer, DryRuns, Memory, Observed};
+use crate::resize::plan::{Plan, Question, plan, rehearsal, render};
+
+/// Arguments of `stateward resize plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Which,
+    /// The size asked: SIZE for the only claim template, TEMPLATE=SIZE otherwise; repeatable
+    #[arg(long = "size", value_name = "[TEMPLATE=]SIZE", required = true)]
+    pub sizes: Vec<Size>,
+    /// Plan for the claims alone
+    #[arg(long)]
+    pub claims_only: bool,
+    /// Form of the plan
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", default_value_t)]
+    pub color: ColorChoice,
+}
+
+/// Form of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// for people
+    #[default]
+    Text,
+    /// for programs
+    Json,
+}
+
+pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let session = args.which.open().await?;
+    let set = session.set().await?;
+    let targets = targets(&args.sizes, &templates(&set), &session.key)?;
+    let stored = session.cluster.record(&session.key).await?;
+    let plan = session.plan(stored.as_ref(), &targets, args.claims_only, true).await?;
+    match args.format {
+        Format::Json => print(&format!("{}\n", serde_json::to_string_pretty(&plan)?))?,
+        Format::Text => output::print_painted(|color| render(&plan, color), args.color)?,
+    }
+    Ok(if plan.is_blocked() { Outcome::Findings } else { Outcome::Clean })
+}
+
+impl Session {
+    /// What growing to `targets` would do; with `ask`, dry runs are asked for too.
+    pub(super) async fn plan(
+        &self,
+        stored: Option<&Stored>,
+        targets: &BTreeMap<String, String>,
+        claims_only: bool,
+        ask: bool,
+    ) -> anyhow::Result<Plan> {
+        let record = stored.map(|stored| &stored.record);
+        let uid = match self.set().await?["metadata"]["uid"].as_str() {
+            Some(uid) => uid.to_owned(),
+            None => bail!("StatefulSet {} has no UID", self.key),
+        };
+        let rehearsed = rehearsal(record, targets, &uid);
+        let mut observed =
+            self.cluster.observe(&self.key, Some(&rehearsed), Memory::default()).await;
+        if ask {
+            self.dry_run(&mut observed, targets, &uid).await;
+        }
+        let question =
+            Question { namespace: &self.key.namespace, name: &self.key.name, targets, claims_only };
+        Ok(plan(&question, &observed, record, self.now(), &Parameters::default())?)
+    }
+
+    async fn dry_run(
+        &self,
+        observed: &mut Observed,
+        targets: &BTreeMap<String, String>,
+        uid: &str,
+    ) {
+        let Fact::Known(Some(set)) = &observed.set else { return };
+        let answers = self.cluster.dry_runs(&self.key, set, targets, &format!("plan/{uid}")).await;
+        observed.dry_runs = known(answers);
+    }
+
+    /// The time by the API server's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.cluster.now()
+    }
+}
+
+/// A refusal that is about the person who asks says nothing about the controller.
+fn known(answers: DryRuns) -> Fact<DryRuns> {
+    let all = [&answers.delete, &answers.create, &answers.unchanged];
+    let lacks_right = |answer: &&&Answer| match answer {
+        Answer::Bad(why) => why.contains("is forbidden: User ") && why.contains(" cannot "),
+        Answer::Good | Answer::Quota => false,
+    };
+    match all.iter().find(lacks_right) {
+        Some(Answer::Bad(why)) => {
+            Fact::Unknown(format!("you may not ask, which the controller may: {why}"))
+        }
+        _ => Fact::Known(answers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rights_of_the_person_are_not_those_of_the_controller() {
+        let answers = |why: &str| DryRuns {
+            delete: Answer::Good,
+            create: Answer::Bad(why.to_owned()),
+            unchanged: Answer::Good,
+        };
+        let rbac = "statefulsets.apps is forbidden: User \"eve\" cannot create resource";
+        assert!(matches!(known(answers(rbac)), Fact::Unknown(_)));
+        assert!(matches!(known(answers("admission webhook \"x\" denied")), Fact::Known(_)));
+    }
+}

@@ -1,0 +1,214 @@
+//! Which set, in which cluster, and which sizes.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::cli::controller::ClusterArgs;
+use crate::cli::manifests::is_subdomain;
+use crate::nearest::hint;
+use crate::object::Quantity;
+use crate::resize::driver::{Cluster, Key};
+
+/// Which set, in which cluster.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Which {
+    /// The StatefulSet: NAME, sts/NAME or statefulset/NAME
+    #[arg(value_name = "SET", value_parser = set_name)]
+    pub set: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Where sets are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Place {
+    /// Namespace of the set [default: that of the kubeconfig's context]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// A set in a cluster.
+pub(super) struct Session {
+    pub(super) cluster: Cluster,
+    pub(super) key: Key,
+}
+
+impl Place {
+    pub(super) async fn connect(&self) -> anyhow::Result<(Cluster, String)> {
+        let args = &self.cluster;
+        let cluster = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+        let namespace =
+            self.namespace.clone().unwrap_or_else(|| cluster.default_namespace().to_owned());
+        Ok((cluster, namespace))
+    }
+}
+
+impl Which {
+    pub(super) async fn open(&self) -> anyhow::Result<Session> {
+        let (cluster, namespace) = self.place.connect().await?;
+        Ok(Session { cluster, key: Key { namespace, name: self.set.clone() } })
+    }
+}
+
+impl Session {
+    /// The set, which has to be there.
+    pub(super) async fn set(&self) -> anyhow::Result<Value> {
+        self.cluster
+            .get(&self.key.set())
+            .await?
+            .with_context(|| format!("there is no StatefulSet {}", self.key))
+    }
+
+    /// A command of ours for this set.
+    pub(super) fn command(&self, verb: &str) -> String {
+        format!("stateward resize {verb} {} -n {}", self.key.name, self.key.namespace)
+    }
+}
+
+/// A size, for the only claim template or for a named one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// the claim template
+    pub template: Option<String>,
+    /// as written
+    pub size: String,
+}
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (template, size) = match text.split_once('=') {
+            Some((template, size)) => (Some(template.to_owned()), size),
+            None => (None, text),
+        };
+        if template.as_deref() == Some("") {
+            return Err("it has to be SIZE or TEMPLATE=SIZE".to_owned());
+        }
+        let quantity: Quantity = size.parse().map_err(|why| format!("{why}"))?;
+        if !quantity.is_positive() {
+            return Err(format!("\"{size}\" is no size of a volume"));
+        }
+        Ok(Self { template, size: size.to_owned() })
+    }
+}
+
+/// The name in `NAME`, `sts/NAME` and the like.
+pub(super) fn set_name(text: &str) -> Result<String, String> {
+    let name = match text.split_once('/') {
+        Some((kind, name)) => {
+            let kinds =
+                ["sts", "statefulset", "statefulsets", "statefulset.apps", "statefulsets.apps"];
+            if !kinds.contains(&kind.to_ascii_lowercase().as_str()) {
+                return Err(format!("\"{kind}\" is no kind that is resized; StatefulSets are"));
+            }
+            name
+        }
+        None => text,
+    };
+    if is_subdomain(name) { Ok(name.to_owned()) } else { Err(format!("\"{name}\" is no name")) }
+}
+
+/// The names of the set's claim templates, with their sizes as written.
+pub(super) fn templates(set: &Value) -> Vec<(String, String)> {
+    let templates = set.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
+    let text = |template: &Value, pointer| match template.pointer(pointer) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    };
+    templates
+        .into_iter()
+        .flatten()
+        .map(|template| {
+            let size = text(template, "/spec/resources/requests/storage");
+            (text(template, "/metadata/name"), size)
+        })
+        .collect()
+}
+
+/// Which size is asked of which claim template.
+pub(super) fn targets(
+    sizes: &[Size],
+    templates: &[(String, String)],
+    set: &Key,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let names: Vec<&str> = templates.iter().map(|(name, _)| name.as_str()).collect();
+    let mut targets = BTreeMap::new();
+    for Size { template, size } in sizes {
+        let template = match (template.as_deref(), &names[..]) {
+            (_, []) => bail!("StatefulSet {set} has no claim template"),
+            (Some(template), names) if names.contains(&template) => template,
+            (Some(template), names) => bail!(
+                "StatefulSet {set} has no claim template \"{template}\"{}",
+                hint(template, names)
+            ),
+            (None, [only]) => only,
+            (None, names) => bail!(
+                "StatefulSet {set} has several claim templates ({}); say which, as in \
+                 --size {}={size}",
+                names.join(", "),
+                names.first().copied().unwrap_or_default()
+            ),
+        };
+        if targets.insert(template.to_owned(), size.clone()).is_some() {
+            bail!("--size is given twice for claim template {template}");
+        }
+    }
+    Ok(targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_named_as_kubectl_names_it() {
+        for text in ["db", "sts/db", "statefulset/db", "StatefulSets.apps/db"] {
+            assert_eq!(set_name(text).as_deref(), Ok("db"), "{text}");
+        }
+        assert!(set_name("deploy/db").unwrap_err().contains("StatefulSets are"));
+        assert!(set_name("sts/").unwrap_err().contains("no name"));
+        assert!(set_name("a b").unwrap_err().contains("no name"));
+    }
+
+    fn of(sizes: &[&str], templates: &[&str]) -> Result<Vec<(String, String)>, String> {
+        let sizes: Result<Vec<Size>, String> = sizes.iter().map(|size| size.parse()).collect();
+        let templates: Vec<_> =
+            templates.iter().map(|name| ((*name).to_owned(), "1Gi".to_owned())).collect();
+        let key = Key { namespace: "prod".to_owned(), name: "db".to_owned() };
+        let targets = targets(&sizes?, &templates, &key).map_err(|error| error.to_string())?;
+        Ok(targets.into_iter().collect())
+    }
+
+    #[test]
+    fn a_size_is_for_the_only_template_or_for_a_named_one() {
+        let pair = |name: &str, size: &str| (name.to_owned(), size.to_owned());
+        assert_eq!(of(&["200Gi"], &["data"]), Ok(vec![pair("data", "200Gi")]));
+        assert_eq!(
+            of(&["wal=20Gi", "data=200Gi"], &["data", "wal"]),
+            Ok(vec![pair("data", "200Gi"), pair("wal", "20Gi")])
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_sizes_is_said() {
+        for (sizes, templates, said) in [
+            (&["200Gi"][..], &["data", "wal"][..], "several claim templates (data, wal)"),
+            (&["dat=1Gi"], &["data"], "did you mean \"data\"?"),
+            (&["1Gi"], &[], "has no claim template"),
+            (&["1Gi", "data=2Gi"], &["data"], "given twice"),
+            (&["=1Gi"], &["data"], "TEMPLATE=SIZE"),
+            (&["much"], &["data"], "is not a quantity"),
+            (&["-1Gi"], &["data"], "no size of a volume"),
+            (&["0"], &["data"], "no size of a volume"),
+        ] {
+            let error = of(sizes, templates).unwrap_err();
+            assert!(error.contains(said), "{sizes:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `stateward status`: whether a cluster is guarded.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+
+use super::Outcome;
+use super::registered::{self, Webhook};
+use super::serve::object_name;
+use crate::cluster::{CanarySender, Cause, Client};
+
+/// How long to try to see the certificate; from outside a cluster it mostly cannot be seen.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Arguments of `stateward status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stateward status")]
+pub struct Args {
+    /// The name of both webhook configurations
+    #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
+    pub webhook_configuration: String,
+    /// The namespace for the canary [default: the name of the configurations and "-canary"]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_name)]
+    pub canary_namespace: Option<String>,
+    /// Look for the certificate at this address, such as that of `kubectl port-forward`
+    #[arg(long, value_name = "ADDRESS")]
+    pub connect: Option<SocketAddr>,
+}
+
+/// Prints it. Exit code 1 says that changes go through unjudged.
+///
+/// # Errors
+/// No cluster.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = Client::infer().await?;
+        let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.clone());
+        let namespace = namespace.unwrap_or_else(|| format!("{name}-canary"));
+        let sender = CanarySender::new(client.clone(), namespace, name.clone());
+        let (outcome, enforcing) = enforcing(sender.send().await);
+        let mut report = format!("enforcing    {enforcing}\n");
+        for (label, text) in certificates(args, &client, Timestamp::now()).await {
+            let _ = writeln!(report, "{label:12} {text}");
+        }
+        super::print(&report)?;
+        Ok(outcome)
+    })
+}
+
+fn enforcing(sent: Result<(), Cause>) -> (Outcome, String) {
+    match sent {
+        Ok(()) => (Outcome::Clean, "yes: both webhooks refused a canary".to_owned()),
+        Err(cause) if cause.is_unknown() => {
+            (Outcome::Failed, format!("unknown: {}", cause.describe()))
+        }
+        Err(cause) => (Outcome::Findings, format!("no: {}", cause.describe())),
+    }
+}
+
+/// When authority and certificate expire, or why that cannot be seen.
+async fn certificates(args: &Args, client: &Client, now: Timestamp) -> Vec<(&'static str, String)> {
+    let webhook = match registered::webhooks(client, &args.webhook_configuration).await {
+        Ok(mut all) => all.swap_remove(0),
+        Err(error) => return vec![("certificate", format!("unknown: {error:#}"))],
+    };
+    let expiry = |found: anyhow::Result<Timestamp>, hint: &str| match found {
+        Ok(until) if until <= now => format!("expired at {until}"),
+        Ok(until) => {
+            let left = until.duration_since(now);
+            match left.as_hours() {
+                hours @ 0..48 => format!("expires at {until}, in {hours} h"),
+                hours => format!("expires at {until}, in {} days", hours / 24),
+            }
+        }
+        Err(error) => format!("not seen from here: {error:#}{hint}"),
+    };
+    let authority = webhook.authorities().and_then(|all| {
+        let ends: anyhow::Result<Vec<Timestamp>> = all.iter().map(until).collect();
+        ends?.into_iter().max().context("there is none")
+    });
+    let hint = "; each replica has stateward_certificate_expiry_timestamp_seconds in its metrics";
+    vec![
+        ("authority", expiry(authority, "")),
+        ("certificate", expiry(shown(&webhook, args.connect).await, hint)),
+    ]
+}
+
+/// When the certificate that is shown to a client expires.
+async fn shown(webhook: &Webhook, connect: Option<SocketAddr>) -> anyhow::Result<Timestamp> {
+    let connected = tokio::time::timeout(PATIENCE, webhook.connect(connect)).await;
+    let (_, stream) = connected.context("cannot connect")??;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    until(chain.first().context("it shows no certificate")?)
+}
+
+fn until(certificate: &CertificateDer<'_>) -> anyhow::Result<Timestamp> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
+        .context("a certificate cannot be decoded")?;
+    Ok(Timestamp::from_second(parsed.validity().not_after.timestamp())?)
+}

@@ -1,0 +1,132 @@
+//! Objects of one kind, shared between the states of a cluster that differ in few of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Fact;
+
+/// Objects of one kind by namespace and name; the namespace is empty for a kind that has none.
+///
+/// A clone shares everything. A change copies the pointers of one namespace, not the objects.
+#[derive(Clone, Debug)]
+pub struct Objects<T> {
+    extent: Extent,
+    namespaces: Arc<BTreeMap<Arc<str>, Names<T>>>,
+}
+
+type Names<T> = Arc<BTreeMap<Arc<str>, Arc<T>>>;
+
+/// What an object that is not there means.
+#[derive(Clone, Debug)]
+enum Extent {
+    /// some are known: one that is not among them may exist. Holds the name of the kind
+    Inputs(&'static str),
+    /// all are known
+    All,
+    /// nothing is known, for this reason
+    Unknown(Arc<str>),
+}
+
+impl<T> Objects<T> {
+    /// Those among some inputs; others of this kind may exist.
+    pub fn inputs(kind: &'static str) -> Self {
+        Self { extent: Extent::Inputs(kind), namespaces: Arc::default() }
+    }
+
+    /// All that there are: none so far.
+    pub fn all() -> Self {
+        Self { extent: Extent::All, namespaces: Arc::default() }
+    }
+
+    /// Nothing is known; `why` completes "needs …".
+    pub fn unknown(why: impl Into<Arc<str>>) -> Self {
+        Self { extent: Extent::Unknown(why.into()), namespaces: Arc::default() }
+    }
+
+    /// The object, or that there is none.
+    pub fn get(&self, namespace: &str, name: &str) -> Fact<Option<&T>> {
+        let found = self.namespaces.get(namespace).and_then(|names| names.get(name));
+        match (found, &self.extent) {
+            (Some(object), _) => Fact::Known(Some(object)),
+            (None, Extent::All) => Fact::Known(None),
+            (None, Extent::Inputs(kind)) if namespace.is_empty() => {
+                Fact::Unknown(format!("{kind} {name}"))
+            }
+            (None, Extent::Inputs(kind)) => Fact::Unknown(format!("{kind} {namespace}/{name}")),
+            (None, Extent::Unknown(why)) => Fact::Unknown(why.to_string()),
+        }
+    }
+
+    /// All objects of a namespace, where all are known.
+    pub fn of(&self, namespace: &str) -> Fact<impl Iterator<Item = (&str, &T)>> {
+        match &self.extent {
+            Extent::All => {
+                let names = self.namespaces.get(namespace).into_iter().flat_map(|n| n.iter());
+                Fact::Known(names.map(|(name, object)| (&**name, &**object)))
+            }
+            Extent::Inputs(kind) => Fact::Unknown(format!("every {kind} of {namespace}")),
+            Extent::Unknown(why) => Fact::Unknown(why.to_string()),
+        }
+    }
+
+    /// Puts an object in, or in the place of the one of the same name.
+    pub fn insert(&mut self, namespace: &str, name: &str, object: T) {
+        let namespaces = Arc::make_mut(&mut self.namespaces);
+        let names = match namespaces.get_mut(namespace) {
+            Some(names) => names,
+            None => namespaces.entry(Arc::from(namespace)).or_default(),
+        };
+        Arc::make_mut(names).insert(Arc::from(name), Arc::new(object));
+    }
+
+    /// Takes an object out.
+    pub fn remove(&mut self, namespace: &str, name: &str) {
+        // What is not there must not cost a copy.
+        if !self.namespaces.get(namespace).is_some_and(|names| names.contains_key(name)) {
+            return;
+        }
+        let namespaces = Arc::make_mut(&mut self.namespaces);
+        if let Some(names) = namespaces.get_mut(namespace) {
+            Arc::make_mut(names).remove(name);
+            if names.is_empty() {
+                namespaces.remove(namespace);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_absent_means_what_is_known_of_the_rest() {
+        let mut all = Objects::all();
+        all.insert("shop", "db", 1);
+        assert_eq!(all.get("shop", "db"), Fact::Known(Some(&1)));
+        assert_eq!(all.get("shop", "web"), Fact::Known(None));
+        let inputs: Objects<u8> = Objects::inputs("Lamp");
+        assert_eq!(inputs.get("shop", "db"), Fact::Unknown("Lamp shop/db".to_owned()));
+        assert_eq!(inputs.get("", "db"), Fact::Unknown("Lamp db".to_owned()));
+        let unknown: Objects<u8> = Objects::unknown("light");
+        assert_eq!(unknown.get("shop", "db"), Fact::Unknown("light".to_owned()));
+        assert!(matches!(inputs.of("shop"), Fact::Unknown(_)));
+    }
+
+    #[test]
+    fn a_clone_stays_as_it_was() {
+        let mut objects = Objects::all();
+        objects.insert("shop", "db", 1);
+        objects.insert("lab", "db", 2);
+        let before = objects.clone();
+        objects.insert("shop", "db", 3);
+        objects.remove("lab", "db");
+        objects.remove("lab", "db");
+        assert_eq!(before.get("shop", "db"), Fact::Known(Some(&1)));
+        assert_eq!(before.get("lab", "db"), Fact::Known(Some(&2)));
+        assert_eq!(objects.get("shop", "db"), Fact::Known(Some(&3)));
+        assert_eq!(objects.get("lab", "db"), Fact::Known(None));
+        let Fact::Known(shop) = objects.of("shop") else { panic!("all are known") };
+        assert_eq!(shop.collect::<Vec<_>>(), [("db", &3)]);
+    }
+}

@@ -1,0 +1,218 @@
+//! A control plane on which resizes are carried out by the real binaries, and what tests of it
+//! look at.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use testbed::process::Process;
+use testbed::{Builder, Testbed};
+use tokio::sync::OnceCell;
+
+use crate::record::records;
+use crate::rights::{apply_stream, printed};
+use crate::webhook::{LONG, STORAGE, Webhook, apply, path};
+
+/// A testbed with the webhook, the record's kind and the rights in it.
+pub(crate) struct Resizing {
+    pub(crate) bed: Testbed,
+    /// who the controller is
+    pub(crate) account: PathBuf,
+    _webhook: Webhook,
+}
+
+impl std::ops::Deref for Resizing {
+    type Target = Testbed;
+
+    fn deref(&self) -> &Testbed {
+        &self.bed
+    }
+}
+
+impl Resizing {
+    /// Starts all but the controller.
+    pub(crate) async fn start(builder: Builder) -> Self {
+        let bed = builder.audit_log(true).start().await.unwrap();
+        bed.play_storage().await.unwrap();
+        let system =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}});
+        bed.apply(system).await.unwrap();
+        apply_stream(&bed, &printed(&["--crds", "--rights=stateward"])).await;
+        let account =
+            bed.kubeconfig_for_service_account("stateward", "stateward-controller").await.unwrap();
+        let webhook = Webhook::start(&[]).await;
+        webhook.register(&bed, &[]).await;
+        Self { bed, account, _webhook: webhook }
+    }
+
+    /// One for all tests that let a controller work in peace.
+    pub(crate) async fn shared() -> &'static Self {
+        static SHARED: OnceCell<(Resizing, Controller)> = OnceCell::const_new();
+        let start = async || {
+            let resizing = Self::start(Testbed::builder()).await;
+            let controller = Controller::start(&resizing, &resizing.account).await;
+            (resizing, controller)
+        };
+        &SHARED.get_or_init(start).await.0
+    }
+
+    /// A namespace with a running set made from `set` by `change`; gives the namespace.
+    pub(crate) async fn prepare(&self, change: impl Fn(&mut Value)) -> (String, Value) {
+        let namespace = self.namespace("resize").await.unwrap();
+        let mut set = set(&namespace);
+        change(&mut set);
+        apply(self, &set, &[]).await.ok().unwrap();
+        let replicas = set["spec"]["replicas"].clone();
+        self.wait_object(&path(&namespace, "db"), LONG, |live| {
+            live["status"]["readyReplicas"].as_u64().unwrap_or(0) == replicas.as_u64().unwrap()
+                && live["status"]["observedGeneration"] == live["metadata"]["generation"]
+        })
+        .await
+        .unwrap();
+        (namespace, set)
+    }
+
+    /// Asks for growth as people do: by applying the larger template.
+    pub(crate) async fn grow(&self, set: &Value, size: &str) {
+        let mut set = set.clone();
+        *set.pointer_mut(STORAGE).unwrap() = json!(size);
+        let output = apply(self, &set, &[]).await;
+        assert!(output.success(), "{}", output.stderr);
+    }
+
+    /// Waits until the record of a namespace's set is in one of the final phases; gives it.
+    pub(crate) async fn ended(&self, namespace: &str) -> Value {
+        let path = format!("{}/db", records(namespace));
+        let over = ["Complete", "Aborted", "Conflict", "Degraded"];
+        self.wait_object(&path, LONG, |record| {
+            let phase = record["status"]["phase"].as_str().unwrap_or_default();
+            over.contains(&phase) && record["metadata"]["finalizers"].is_null()
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{namespace}: {error:#}"))
+    }
+
+    /// Asserts that it is complete: claims, template and pods are as promised.
+    pub(crate) async fn complete(&self, namespace: &str, size: &str) -> Value {
+        // An earlier request's Complete stands until this one is taken up.
+        self.wait_object(&path(namespace, "db"), LONG, |live| {
+            live["metadata"]["deletionTimestamp"].is_null()
+                && live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null()
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{namespace}: {error:#}"));
+        let record = self.ended(namespace).await;
+        assert_eq!(record["status"]["phase"], "Complete", "{record}");
+        let live = self.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
+        assert_eq!(live.pointer(STORAGE), Some(&json!(size)), "{live}");
+        for claim in self.list(namespace, "persistentvolumeclaims").await {
+            assert_eq!(claim["spec"]["resources"]["requests"]["storage"], size, "{claim}");
+            assert!(claim["metadata"]["deletionTimestamp"].is_null(), "{claim}");
+        }
+        live
+    }
+
+    /// What the core group calls `plural` in a namespace, ordered by name.
+    pub(crate) async fn list(&self, namespace: &str, plural: &str) -> Vec<Value> {
+        let list = self.get(&format!("/api/v1/namespaces/{namespace}/{plural}")).await.unwrap();
+        let mut items = list.ok().unwrap()["items"].as_array().unwrap().clone();
+        items.sort_by_key(|item| item["metadata"]["name"].as_str().map(str::to_owned));
+        items
+    }
+
+    /// How often sets, pods and claims of a namespace were created and deleted since this position
+    /// of the audit log.
+    pub(crate) fn lives(&self, namespace: &str, from: u64) -> [(usize, usize); 3] {
+        let events = self.audit_events_after(from).unwrap();
+        let of = |event: &&Value, resource: &str, verb: &str| {
+            let object = &event["objectRef"];
+            let code = event["responseStatus"]["code"].as_u64().unwrap_or(0);
+            event["verb"] == verb
+                && object["resource"] == resource
+                && object["namespace"] == namespace
+                && object["subresource"].is_null()
+                && (200..300).contains(&code)
+                && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun")
+                && event["requestObject"]["dryRun"].is_null()
+        };
+        ["statefulsets", "pods", "persistentvolumeclaims"].map(|resource| {
+            let count = |verb| events.iter().filter(|event| of(event, resource, verb)).count();
+            (count("create"), count("delete") + count("deletecollection"))
+        })
+    }
+}
+
+/// A set of three with one claim each, of a driver that grows online.
+fn set(namespace: &str) -> Value {
+    let mut set = crate::webhook::set("db", namespace);
+    set["spec"]["replicas"] = json!(3);
+    set["metadata"]["annotations"] = json!({"stateward.dev/anti-affinity": "none"});
+    set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = json!("standard");
+    set
+}
+
+/// `stateward controller`, with intervals for tests.
+pub(crate) struct Controller {
+    process: Mutex<Option<Process>>,
+    kubeconfig: PathBuf,
+    folder: PathBuf,
+    name: String,
+}
+
+impl Controller {
+    /// Starts one that talks to the API server through `kubeconfig`.
+    pub(crate) async fn start(resizing: &Resizing, kubeconfig: &std::path::Path) -> Self {
+        let controller = Self {
+            process: Mutex::default(),
+            kubeconfig: kubeconfig.to_owned(),
+            folder: resizing.folder().to_owned(),
+            name: format!("controller-{}", testbed::free_port().unwrap()),
+        };
+        controller.launch();
+        controller
+    }
+
+    /// Starts it again after it was killed.
+    pub(crate) fn launch(&self) {
+        let arguments = [
+            "controller".to_owned(),
+            format!("--kubeconfig={}", self.kubeconfig.display()),
+            // A crash leaves its Lease behind, so each start is somebody else.
+            format!("--identity={}_{}", self.name, testbed::free_port().unwrap()),
+            format!("--listen=127.0.0.1:{}", testbed::free_port().unwrap()),
+            "--resync=1s".to_owned(),
+            "--lease=1s".to_owned(),
+            "--renew=300ms".to_owned(),
+            "--back-off=500ms".to_owned(),
+            "--just-changed=2s".to_owned(),
+            "--fence-bound=20s".to_owned(),
+            "--create-quarantine=3s".to_owned(),
+            "--create-asked=10s".to_owned(),
+            "--set-gone=5s".to_owned(),
+            "--log-level=stateward=debug".to_owned(),
+        ];
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_stateward"));
+        let process = Process::start("controller", &program, &arguments, &self.log()).unwrap();
+        *self.lock() = Some(process);
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(&self) {
+        let process = self.lock().take();
+        drop(process);
+    }
+
+    /// Where it logs.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the long forms are asked for, by `STATEWARD_LONG=1`.
+pub(crate) fn long() -> bool {
+    std::env::var("STATEWARD_LONG").is_ok_and(|value| value == "1")
+}
