@@ -79,11 +79,11 @@ pub(crate) const DRAWN: [Deed; 28] = [
 pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> {
     let set = server.get(&shape.id());
     let record = server.get(&shape.record());
-    let patch = |id: &Id, body: Value| Some(server.send(PERSON, "PATCH", &id.path(), body));
+    let send = |id: &Id, body: Value| Some(server.send(PERSON, "PATCH", &id.path(), body));
     // The webhook refuses edits of a set that is going away through a record.
     let edit = |body: Value| {
         set.as_ref().filter(|set| !is_going(set))?;
-        patch(&shape.id(), body)
+        send(&shape.id(), body)
     };
     let request = |size: &str| {
         let sizes: serde_json::Map<String, Value> =
@@ -103,7 +103,7 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
                 .map(|name| ((*name).to_owned(), json!({"storage": "20Gi"})))
                 .collect();
             match record {
-                Some(_) => patch(&shape.record(), json!({"spec": {"targets": sizes}})),
+                Some(_) => send(&shape.record(), json!({"spec": {"targets": sizes}})),
                 None => {
                     let object = json!({
                         "metadata": {"name": shape.name, "namespace": NAMESPACE},
@@ -117,15 +117,16 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
         }
         Deed::Abort => {
             let ends = record?["metadata"]["generation"].clone();
-            patch(&shape.record(), json!({"spec": {"abort": ends}}))
+            send(&shape.record(), json!({"spec": {"abort": ends}}))
         }
-        Deed::Pause => patch(&shape.record(), json!({"spec": {"paused": true}})),
-        Deed::Resume => patch(&shape.record(), json!({"spec": {"paused": null}})),
+        Deed::Pause => send(&shape.record(), json!({"spec": {"paused": true}})),
+        Deed::Resume => send(&shape.record(), json!({"spec": {"paused": null}})),
         Deed::DeleteRecord => {
             Some(server.send(PERSON, "DELETE", &shape.record().path(), Value::Null))
         }
         Deed::EditImage => {
-            let containers = json!([{"name": "db", "image": format!("db:{}", server.up().as_millis())}]);
+            let containers =
+                json!([{"name": "db", "image": format!("db:{}", server.up().as_millis())}]);
             edit(json!({"spec": {"template": {"spec": {"containers": containers}}}}))
         }
         Deed::ScaleUp => edit(json!({"spec": {"replicas": replicas? + 1}})),
@@ -162,13 +163,13 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
             let capacity = text(&live, "/status/capacity/storage");
             let gi: u32 = capacity.strip_suffix("Gi")?.parse().ok()?;
             let size = format!("{}Gi", gi + if deed == Deed::LowerClaim { 1 } else { 12 });
-            patch(&id, json!({"spec": {"resources": {"requests": {"storage": size}}}}))
+            send(&id, json!({"spec": {"resources": {"requests": {"storage": size}}}}))
         }
         Deed::KillPod | Deed::CrashPod => {
             let id = Id::new("pods", NAMESPACE, &format!("{}-{}", shape.name, shape.start));
             let live = server.get(&id)?;
             if deed == Deed::CrashPod {
-                return patch(&id, json!({"metadata": {"labels": {"crashes": "true"}}}));
+                return send(&id, json!({"metadata": {"labels": {"crashes": "true"}}}));
             }
             let options = json!({"preconditions": {"uid": uid(&live)}});
             Some(server.send(PERSON, "DELETE", &id.path(), options))
@@ -177,7 +178,7 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
             for pod in server.all("pods") {
                 if text(&pod, "/metadata/labels/crashes") == "true" {
                     let id = Id::new("pods", NAMESPACE, text(&pod, "/metadata/name"));
-                    patch(&id, json!({"metadata": {"labels": {"crashes": null}}}));
+                    send(&id, json!({"metadata": {"labels": {"crashes": null}}}));
                 }
             }
             None
@@ -208,4 +209,3 @@ pub(crate) fn mend(server: &Server, shape: &Shape) {
         does(server, shape, deed);
     }
 }
-

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::actors::{Moods, text};
 use crate::faults::Faults;
 use crate::outcome;
-use crate::people::{self, Deed, DRAWN};
+use crate::people::{self, DRAWN, Deed};
 use crate::safety::{OURS, Safety};
 use crate::server::Server;
 use crate::trace::Trace;
@@ -95,14 +95,14 @@ impl Run {
     pub(crate) fn start(&mut self) {
         let number = self.instances.len();
         let (kill, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let line = Line {
+        let wire = Line {
             server: self.server.clone(),
             who: format!("{OURS}-{number}"),
             faults: self.faults.clone(),
             trace: self.trace.clone(),
             crashed: Arc::new(Notify::new()),
         };
-        let life = life(line, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
+        let life = life(wire, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
         let task = tokio::spawn(life);
         self.instances.push(Instance { kill, stop, task });
     }
@@ -216,13 +216,7 @@ impl Run {
 }
 
 /// One controller, over and over.
-async fn life(
-    line: Line,
-    kill: Arc<Notify>,
-    stop: Arc<Notify>,
-    mut rng: Rng,
-    number: usize,
-) {
+async fn life(line: Line, kill: Arc<Notify>, stop: Arc<Notify>, mut rng: Rng, number: usize) {
     for generation in 0.. {
         let cluster = Cluster::new(line.client());
         // Some come back on the host where they were, some elsewhere.
