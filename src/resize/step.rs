@@ -344,7 +344,7 @@ impl<'a> View<'a> {
                 // The same size asked once more is another request.
                 status.requests.clear();
             }
-            if reason != Reason::DeletedByOther {
+            if !matches!(reason, Reason::DeletedByOther | Reason::LeftAbsent) {
                 status.snapshot = None;
             }
             status.phase = phase.clone();

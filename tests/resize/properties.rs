@@ -66,6 +66,15 @@ pub(crate) fn of_decision(world: &World, action: &Action) -> Result<(), String> 
         {
             complete(world, status)
         }
+        Action::GrowClaim { .. }
+        | Action::FreeClaim { .. }
+        | Action::Evict { .. }
+        | Action::Fence { .. }
+        | Action::Delete { .. }
+            if world.record_seen(false).is_some_and(|record| record.paused) =>
+        {
+            Err("something is begun although it is paused".into())
+        }
         _ => Ok(()),
     }
 }

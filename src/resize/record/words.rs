@@ -182,6 +182,8 @@ words! {
         EditLost,
         /// a person asked to leave the set absent
         LeftAbsent,
+        /// a CREATE of the set was refused; it is sent again
+        CreateRefused,
         /// as many other resizes as allowed are between Fenced and Adopting
         TooManyAtOnce,
     }

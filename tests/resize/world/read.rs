@@ -180,6 +180,7 @@ impl World {
                 (false, true) => Managers::OnlyOurs,
                 (false, false) => Managers::Others,
             },
+            writer: (!set.only_ours).then(|| "argocd-controller".to_owned()),
             snapshot: if self.trouble == Some(Trouble::SnapshotTooLarge) {
                 "x".repeat(SNAPSHOT_LIMIT + 1)
             } else {
