@@ -623,3 +623,30 @@ fn a_revision_that_differs_keeps_the_partition() {
     assert_eq!(play.stands().1, Some(Reason::RevisionDiffers));
     assert!(play.world.set.as_ref().unwrap().frozen);
 }
+
+/// A record that is deleted goes, whatever phase it is in: before Deleting everything is undone,
+/// in the gap the set comes back first, and the request does not make the next record.
+#[test]
+fn a_record_is_deleted_in_every_phase() {
+    let mut phases = Vec::new();
+    let mut play = Play::new(World::steady(1, 1).retention_delete());
+    while play.goes_on() {
+        let (Some(phase), Some(record)) = (play.world.phase(), &play.world.record) else {
+            continue;
+        };
+        if !record.finalizer {
+            continue;
+        }
+        let mut deleted = Play { world: play.world.clone() };
+        deleted.strike(Fault::DeleteRecord);
+        deleted.rests();
+        assert!(deleted.world.record.is_none(), "in {phase}");
+        let set = deleted.world.set.as_ref().unwrap();
+        assert!(!set.terminating && !set.frozen && set.delete && set.requested.is_none());
+        phases.push(phase);
+    }
+    phases.dedup();
+    let expected =
+        [Phase::ClaimsGrown, Phase::Fenced, Phase::Deleting, Phase::Adopting, Phase::Verifying];
+    assert_eq!(phases, expected);
+}
