@@ -302,7 +302,8 @@ impl<'a> View<'a> {
 
     /// Rests, and says why where the record does not say so yet.
     fn rest(&self, standing: Standing) -> Action {
-        if self.status().standing.as_ref() == Some(&standing) {
+        let seen = self.status().observed_generation == self.record.generation;
+        if seen && self.status().standing.as_ref() == Some(&standing) {
             return self.wait();
         }
         self.write(|status| status.standing = Some(standing))

@@ -46,8 +46,10 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
     if let (Some(owner), false) = (&set.owner, set.owner_managed) {
         return view.blocked(Reason::OwnerManaged, owner);
     }
-    if let Some((reason, template)) = wrong(view, set, &wanted) {
-        return view.blocked(reason, template);
+    match wrong(view, set, &wanted) {
+        Some((Reason::NotObserved, what)) => return view.waiting(Reason::NotObserved, what),
+        Some((reason, template)) => return view.blocked(reason, template),
+        None => {}
     }
     act_on(view, set, wanted)
 }
