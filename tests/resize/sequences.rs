@@ -650,3 +650,25 @@ fn a_record_is_deleted_in_every_phase() {
         [Phase::ClaimsGrown, Phase::Fenced, Phase::Deleting, Phase::Adopting, Phase::Verifying];
     assert_eq!(phases, expected);
 }
+
+/// What a resize that meets nothing writes: once per claim, at most six times on the set.
+#[test]
+fn a_resize_writes_little() {
+    let mut play = Play::new(World::steady(2, 1).retention_delete());
+    let mut writes = Vec::new();
+    loop {
+        let action = play.next_action();
+        let before = play.world.clone();
+        if !play.goes_on() {
+            break;
+        }
+        if action != "Wait" && action != "DryRun" && play.world != before {
+            writes.push(action);
+        }
+    }
+    let count = |names: &[&str]| writes.iter().filter(|w| names.contains(&w.as_str())).count();
+    let set = ["Fence", "Delete", "Create", "Open", "RestoreManagers", "ClearRequest"];
+    assert_eq!(play.stands().0, Phase::Complete);
+    assert_eq!((count(&set), count(&["GrowClaim"])), (6, 2), "{writes:?}");
+    assert!(count(&["WriteStatus"]) <= 14, "{writes:?}");
+}
