@@ -64,6 +64,7 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
         paused: annotation(object, "resize-paused") == Some("true"),
         evict: annotation(object, "resize-restart") == Some("evict"),
         managers: managers(object, before),
+        writer: writer(object),
         snapshot: snapshot::encode(object).unwrap_or_default(),
     }
 }
@@ -126,6 +127,15 @@ fn managers(object: &Value, before: Option<&Value>) -> Managers {
     } else {
         Managers::Others
     }
+}
+
+/// Who, other than us, wrote `spec` last.
+fn writer(object: &Value) -> Option<String> {
+    let others = own_managers(object).filter(|entry| {
+        text(entry, "/manager") != FIELD_MANAGER && entry.pointer("/fieldsV1/f:spec").is_some()
+    });
+    let last = others.max_by_key(|entry| text(entry, "/time"))?;
+    Some(text(last, "/manager").to_owned())
 }
 
 /// Manager and operation of each entry: what the server may have normalised since are the fields.
