@@ -50,6 +50,7 @@ impl Reviewer for Fixed {
             kind: "StatefulSet",
             outcome: Outcome::Allowed,
             denials: Vec::new(),
+            audited: Vec::new(),
             verdicts: Vec::new(),
             error: None,
         })

@@ -1,16 +1,19 @@
 //! The command line: one file per command.
 
+pub mod bug_report;
 pub mod certs;
 pub mod check;
 pub mod completions;
 pub mod controller;
 pub mod explain;
+pub mod leave;
 pub mod man;
 pub mod manifests;
 pub mod output;
 pub mod policy;
 pub mod probe;
 mod registered;
+pub mod report;
 pub mod resize;
 pub mod review;
 pub mod rules;
@@ -78,7 +81,7 @@ pub enum Command {
     ///
     /// With --url or --service a MutatingWebhookConfiguration, which sees each edit before
     /// Kubernetes validates it, and a ValidatingWebhookConfiguration, which sees what survives.
-    /// With --crds what resizes need, with --rights the service accounts and their rights.
+    /// With --crds what resizes need, with --rights who carries them out.
     Manifests(manifests::Args),
     /// Make certificates for development.
     ///
@@ -95,6 +98,21 @@ pub enum Command {
     /// Sends a canary through the API server, a dry run that both webhooks refuse, and looks when
     /// authority and certificate expire. Exit code: 0 guarded, 1 not, 2 cannot say.
     Status(status::Args),
+    /// Prepare a cluster for stateward's departure.
+    ///
+    /// Removes both webhook configurations, then waits until no resize is at the point where its
+    /// set is being re-created. Exit code 1 says which ones still are.
+    Leave(leave::Args),
+    /// Say what audit mode saw, and which policy to enforce next.
+    ///
+    /// Reads the log of `stateward serve --log-format json`, of one replica or of all. Nothing else
+    /// keeps what was seen, so it reaches back as far as the log does, and says how far that is.
+    Report(report::Args),
+    /// Collect what is needed to report a fault of stateward.
+    ///
+    /// Versions, webhook configurations, policy, pods, metrics and recent denials as one JSON object.
+    /// Names of objects, namespaces and users are in it; bodies of objects and Secrets are not.
+    BugReport(bug_report::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print or write manual pages
@@ -155,6 +173,9 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Leave(args) => leave::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::BugReport(args) => bug_report::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -1,10 +1,12 @@
 //! The API server as a replica in a cluster asks it: whether it is disabled, whether it enforces,
-//! and events about what it refused. The certificates ask through the same [`Client`].
+//! and events on the objects whose edits it refused. The certificates ask through the same [`Client`].
 
 mod canary;
 mod client;
+mod events;
 mod namespace;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
 pub use self::client::{ApiError, Client, ClusterError};
+pub use self::events::{EventWriter, Events};
 pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};

@@ -38,15 +38,18 @@ fn fails(args: &[&str]) -> String {
     ran.stderr
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 13] = [
     "check",
     "review",
     "serve",
+    "controller",
+    "resize",
     "rules",
     "explain",
     "policy",
     "manifests",
     "certs",
+    "leave",
     "completions",
     "man",
 ];
@@ -79,6 +82,10 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["check", "--fail-on", "error", "c"],
         &["check", "--kubernetes-version", "new", "c"],
         &["serve"],
+        &["resize", "plan", "db"],
+        &["resize", "apply", "deploy/db", "--size", "1Gi"],
+        &["resize", "apply", "db", "--size", "1GB i"],
+        &["resize", "status", "db", "--size", "1Gi"],
         &["serve", "--dev", "--tls-cert", "a", "--tls-key", "b"],
         &["serve", "--tls-cert", "a"],
         &["manifests"],
@@ -223,7 +230,7 @@ fn manifests_hold_what_the_design_promises() {
         let bundle = client["caBundle"].as_str().unwrap();
         let bundle = base64::engine::general_purpose::STANDARD.decode(bundle).unwrap();
         assert_eq!(bundle, certificate.pem().into_bytes());
-        assert_eq!(webhook["sideEffects"], "None");
+        assert_eq!(webhook["sideEffects"], "NoneOnDryRun");
         assert_eq!(webhook["admissionReviewVersions"], serde_json::json!(["v1"]));
         assert_eq!(webhook["matchPolicy"], "Equivalent");
         assert_eq!(webhook["failurePolicy"], "Ignore");

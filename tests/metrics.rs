@@ -61,7 +61,7 @@ fn exercised() -> Metrics {
     for reason in ["closed", "header-timeout", "idle-timeout", "write-timeout", "error"] {
         metrics.connection_closed(reason);
     }
-    for reason in ["protocol", "closed", "timeout"] {
+    for reason in ["protocol", "client", "closed", "timeout"] {
         metrics.handshake_failed(reason);
     }
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
@@ -81,6 +81,9 @@ fn exercised() -> Metrics {
         metrics.canary_sent(Some(cause));
     }
     metrics.canary_sent(None);
+    for result in ["sent", "limited", "failed"] {
+        metrics.event(result);
+    }
     metrics
 }
 

@@ -53,7 +53,8 @@ pub struct Args {
     #[arg(long)]
     pub crds: bool,
 
-    /// The service accounts of webhook and controller in this namespace, and what each may do
+    /// The controller's service account in this namespace, and what it and the webhook's may do
+    /// for resizes
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub rights: Option<String>,
 
@@ -153,7 +154,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         objects.extend([crd::crd(), admission_policy::policy(), admission_policy::binding()]);
         objects.extend(rights::user_roles());
     }
-    objects.extend(args.rights.as_deref().map(rights::accounts).unwrap_or_default());
+    objects.extend(args.rights.as_deref().map(rights::roles).unwrap_or_default());
     if !objects.is_empty() {
         streams.push(yaml(&objects)?);
     }

@@ -15,14 +15,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
-use crate::cluster::NamespaceWatch;
+use crate::cluster::{Events, NamespaceWatch};
 use crate::policy::{Policy, Resize};
-use crate::telemetry::{LogFormat, Metrics, log};
+use crate::telemetry::{LogFormat, Metrics, ResizeMetrics, log};
 use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
 
 pub use self::cluster::ClusterArgs;
 pub(super) use self::cluster::object_name;
 use super::Outcome;
+use super::controller::TimingArgs;
 
 /// A review on one line for the `curl` line: a set that would be scaled to zero.
 pub(super) const SAMPLE: &str = concat!(
@@ -59,6 +60,12 @@ pub struct Args {
     /// The cluster
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// Carry resizes out as well, in the cluster of --kubeconfig
+    #[arg(long)]
+    pub with_controller: bool,
+    /// Intervals and bounds of --with-controller
+    #[command(flatten)]
+    pub timing: TimingArgs,
     /// Further name or address in a certificate that is made here; may be repeated
     #[arg(long, value_name = "NAME")]
     pub cert_name: Vec<String>,
@@ -68,6 +75,13 @@ pub struct Args {
     /// Private key in PEM form, read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// Take reviews only from clients with a certificate of this authority, in PEM form, read again
+    /// when it changes. Probes and metrics are not concerned
+    #[arg(long, value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+    /// A name that the certificate of a client has to bear; may be repeated
+    #[arg(long, value_name = "NAME", requires = "client_ca")]
+    pub client_name: Vec<String>,
     /// How often the certificate files and the policy are looked at
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub certificate_poll: Duration,
@@ -126,7 +140,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     log::start(args.log_format, &args.log_level)?;
     let source = policy.source.clone();
-    let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
+    let (resizes, health) = (ResizeMetrics::default(), Health::new());
+    let mut metrics = Metrics::new();
+    if args.with_controller {
+        resizes.register(metrics.registry_mut());
+    }
+    let metrics = Arc::new(metrics);
     let defaults = Defaults {
         resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
         own_namespace: Some(args.cluster.system_namespace.clone()),
@@ -140,7 +159,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
     }
-    serve(args, judge, metrics, health, |started| {
+    serve(args, judge, (metrics, resizes), health, |started| {
         super::print(&format!("policy    {source}\n{started}\n"))?;
         Ok(())
     })?;
@@ -151,7 +170,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 fn serve(
     args: &Args,
     judge: Arc<Judge>,
-    metrics: Arc<Metrics>,
+    (metrics, resizes): (Arc<Metrics>, ResizeMetrics),
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -184,15 +203,25 @@ fn serve(
                 tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
             }
             let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
+            if args.cluster.events {
+                let (events, writer) = Events::new(client.clone(), Arc::clone(&metrics));
+                judge.tell(events);
+                tokio::spawn(writer.run());
+            }
             if let Some(canary) = args.cluster.canary(client, &metrics) {
                 tokio::spawn(canary.run());
             }
             let watch = NamespaceWatch::new(client.clone(), namespace, switch, metrics);
             tokio::spawn(watch.run());
         }
-        let resize = match client {
+        let controller = cluster::controller(args, client.as_ref(), resizes)?;
+        let controller = controller.map(|controller| {
+            let shutdown = shutdown.clone();
+            tokio::spawn(async move { controller.run(shutdown.begun()).await })
+        });
+        let resize = match &client {
             Some(client) => {
-                let (facts, says) = cluster::facts(args, &client).await;
+                let (facts, says) = cluster::facts(args, client).await;
                 judge.look_at(facts);
                 says
             }
@@ -207,6 +236,10 @@ fn serve(
             expires: certificate.expires(),
         })?;
         server.run(shutdown).await?;
+        if let Some(controller) = controller {
+            // A set that is away is back before the process ends.
+            controller.await.context("the resize controller stopped")?;
+        }
         anyhow::Ok(())
     });
     // A review that never ends must not keep the process.
@@ -231,6 +264,8 @@ impl Args {
         let grace = if self.dev { Duration::ZERO } else { defaults.grace_period };
         Config {
             listen: self.listen,
+            client_authority: self.client_ca.clone(),
+            client_names: self.client_name.clone(),
             health_listen: self.health_listen,
             max_connections: affordable(self.max_connections),
             max_reviews: self.max_reviews,

@@ -21,6 +21,11 @@ impl Subject<'_> {
         format!("kubectl -n {} {rest}", self.namespace)
     }
 
+    /// Prints a field of the set.
+    fn of_set(&self, path: &str) -> String {
+        self.kubectl(&format!("get statefulset {} -o jsonpath='{{{path}}}'", self.name))
+    }
+
     /// `stateward resize` for this set.
     fn resize(&self, command: &str) -> String {
         let (verb, options) = command.split_once(' ').unwrap_or((command, ""));
@@ -53,6 +58,7 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::MidRollout => "the set is in the middle of a rollout",
         Reason::JustChanged => "pods or their revision are too young to be left alone safely",
         Reason::PodsNotReady => "a pod is not available, and the set starts pods in order",
+        Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
         Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
         Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
         Reason::OverlappingSelector => "another controller would take the pods over",
@@ -98,9 +104,7 @@ pub fn meaning(reason: &Reason) -> &str {
 
 /// What a person does about it, the safest first; nothing where it passes by itself.
 pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
-    let object = subject.object();
     let name = subject.name;
-    let describe = |kind: &str| subject.kubectl(&format!("describe {kind} {object}"));
     match reason {
         Reason::Paused if subject.detail.contains("resize-paused") => vec![run(
             "let it go on",
@@ -118,10 +122,68 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::BadTarget => vec![say("ask for a larger size, such as 200Gi")],
         Reason::NoSuchTemplate => vec![run(
             "see the claim templates",
-            subject.kubectl(&format!(
-                "get statefulset {name} -o jsonpath='{{.spec.volumeClaimTemplates[*].metadata.name}}'"
-            )),
+            subject.of_set(".spec.volumeClaimTemplates[*].metadata.name"),
         )],
+        Reason::OwnerManaged => {
+            vec![
+                say("change the size in the owner; its operator does the rest"),
+                run(
+                    "or let stateward grow the claims, where it may not yet",
+                    subject.kubectl(&format!(
+                        "annotate statefulset {name} stateward.dev/owner-managed=allow"
+                    )),
+                ),
+            ]
+        }
+        Reason::MidRollout | Reason::PodsNotReady => vec![run(
+            "watch the rollout",
+            subject.kubectl(&format!("rollout status statefulset {name}")),
+        )],
+        Reason::ForeignFinalizer => vec![run(
+            "see who set it, and let them take it off",
+            subject.of_set(".metadata.finalizers"),
+        )],
+        Reason::OverlappingSelector => {
+            vec![say("give the other controller a selector that matches only its own pods")]
+        }
+        Reason::DryRunRefused => vec![say("whoever refuses has to allow it")],
+        Reason::ChangedOnCreate => vec![
+            say(
+                "write the named fields into the live set, where that restarts nothing, or have the \
+                 webhook leave this set out",
+            ),
+            run("keep the set as it is, with grown claims", subject.resize("abort")),
+        ],
+        Reason::SnapshotTooLarge => {
+            vec![say("make the set smaller, its annotations most of all; a record holds 700 KiB")]
+        }
+        Reason::DeletedByOther => vec![
+            run("bring the set back as it was, with the size asked", subject.resize("finish")),
+            say("or apply its manifest with the new size; claims that are left are used again"),
+        ],
+        Reason::LateDuplicate | Reason::RevisionDiffers => vec![run(
+            "compare the set with its pods before anything else",
+            subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
+        )],
+        Reason::TooSmallAgain | Reason::FenceNeverHeld => vec![
+            run("see who writes the set", subject.of_set(".metadata.managedFields[*].manager")),
+            say("change the size where that writer takes it from, then ask again"),
+        ],
+        Reason::OldTemplate => vec![run("try the template again", subject.resize("finish"))],
+        Reason::EditLost => vec![say("apply the lost edit again")],
+        Reason::LeftAbsent => {
+            vec![say("apply the set's manifest: the pods and claims are still there")]
+        }
+        _ => claim_steps(reason, subject),
+    }
+}
+
+/// What a person does about a claim that does not grow.
+fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
+    let object = subject.object();
+    let name = subject.name;
+    let describe = |kind: &str| subject.kubectl(&format!("describe {kind} {object}"));
+    match reason {
         Reason::PatchRefused => vec![run("see the claim and its quota", describe("pvc"))],
         Reason::ClaimTerminating => vec![run(
             "see what deletes the claim; once it is gone the set makes a new, empty one",
@@ -132,46 +194,9 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             say("stop the pod and keep it stopped until the volume has grown; it is unavailable \
                  meanwhile"),
         ],
-        Reason::OwnerManaged => vec![say("change the size in the owner; its operator does the rest")],
-        Reason::MidRollout | Reason::PodsNotReady => vec![run(
-            "watch the rollout",
-            subject.kubectl(&format!("rollout status statefulset {name}")),
-        )],
-        Reason::ForeignFinalizer => vec![run(
-            "see who set it, and let them take it off",
-            subject.kubectl(&format!("get statefulset {name} -o jsonpath='{{.metadata.finalizers}}'")),
-        )],
-        Reason::OverlappingSelector => {
-            vec![say("give the other controller a selector that matches only its own pods")]
-        }
-        Reason::DryRunRefused => vec![say("see the refusal above; whoever refuses has to allow it")],
-        Reason::ChangedOnCreate => vec![
-            say("write the named fields into the live set, where that restarts nothing, or have the \
-                 webhook leave this set out"),
-            run("keep the set as it is, with grown claims", subject.resize("abort")),
-        ],
-        Reason::SnapshotTooLarge => vec![say(
-            "make the set smaller, its annotations most of all; a record holds 700 KiB",
-        )],
-        Reason::DeletedByOther => {
-            vec![say("apply the set's manifest with the new size: the claims are still there")]
-        }
         Reason::Replaced | Reason::Lowered => {
             vec![run("ask again, where the size still holds", subject.resize("apply --size SIZE"))]
         }
-        Reason::LateDuplicate | Reason::RevisionDiffers => vec![run(
-            "compare the set with its pods before anything else",
-            subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
-        )],
-        Reason::TooSmallAgain | Reason::FenceNeverHeld => vec![
-            run(
-                "see who writes the set",
-                subject.kubectl(&format!(
-                    "get statefulset {name} -o jsonpath='{{.metadata.managedFields[*].manager}}'"
-                )),
-            ),
-            say("change the size where that writer takes it from, then ask again"),
-        ],
         Reason::Infeasible => vec![
             run("end this resize", subject.resize("abort")),
             run("see the capacity, and the size that the driver refused", describe("pvc")),
@@ -196,26 +221,12 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             run("restart the pod when it suits", subject.kubectl("delete pod POD")),
             run(
                 "or let stateward evict it, one at a time",
-                subject.kubectl(&format!("annotate statefulset {name} stateward.dev/resize-restart=evict")),
+                subject.kubectl(&format!(
+                    "annotate statefulset {name} stateward.dev/resize-restart=evict"
+                )),
             ),
         ],
-        Reason::OldTemplate => vec![run("try the template again", subject.resize("finish"))],
-        Reason::EditLost => vec![say("apply the lost edit again")],
-        Reason::LeftAbsent => vec![say("apply the set's manifest: the pods and claims are still there")],
-        Reason::ClaimsGrowing
-        | Reason::JustChanged
-        | Reason::RecentCreate
-        | Reason::Quota
-        | Reason::FenceOpen
-        | Reason::SetGone
-        | Reason::SetTerminating
-        | Reason::PodsNotAdopted
-        | Reason::Restoring
-        | Reason::Done
-        | Reason::AbortRequested
-        | Reason::Withdrawn
-        | Reason::NamespaceTerminating
-        | Reason::Unknown(_) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
@@ -236,6 +247,31 @@ mod tests {
         meanings.sort_unstable();
         meanings.dedup();
         assert_eq!(meanings.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_or_is_over_goes_without_advice() {
+        let silent = |reason: &&Reason| steps(reason, &SUBJECT).is_empty();
+        let silent: Vec<_> = Reason::ALL.iter().filter(silent).map(Reason::as_str).collect();
+        assert_eq!(
+            silent,
+            [
+                "ClaimsGrowing",
+                "JustChanged",
+                "RecentCreate",
+                "Quota",
+                "FenceOpen",
+                "SetGone",
+                "SetTerminating",
+                "PodsNotAdopted",
+                "Restoring",
+                "Done",
+                "AbortRequested",
+                "Withdrawn",
+                "NamespaceTerminating",
+                "TooManyAtOnce",
+            ]
+        );
     }
 
     #[test]

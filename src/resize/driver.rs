@@ -8,7 +8,7 @@
 //! look, never by itself.
 
 mod admission;
-pub(crate) mod claims;
+mod claims;
 pub mod client;
 mod controller;
 mod drive;

@@ -196,8 +196,15 @@ pub fn claims_grown(view: &View<'_>, set: &Set) -> Vec<Check> {
     checks
 }
 
-/// Whether the set may be touched at all (protocol §5), as far as reading tells.
+/// Whether the set may be touched at all (protocol §5): what is read, then what dry runs answer.
 pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
+    let mut checks = reads(view, set);
+    checks.extend(dry_runs(view));
+    checks
+}
+
+/// What is read before the set is touched.
+pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
     let observed = view.observed;
     let mut checks = vec![
         Check::that(
@@ -207,16 +214,16 @@ pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
             set.owner.clone().unwrap_or_default(),
         ),
         Check::that(
+            "the set is not going away",
+            !set.terminating,
+            Outcome::Waiting(Reason::SetTerminating),
+            "",
+        ),
+        Check::that(
             "nobody else's finalizer is on it",
             set.foreign_finalizers.is_empty(),
             Outcome::Blocked(Reason::ForeignFinalizer),
             set.foreign_finalizers.join(", "),
-        ),
-        Check::that(
-            "it is not going away",
-            !set.terminating,
-            Outcome::Waiting(Reason::SetTerminating),
-            "",
         ),
         Check::that(
             "its claim templates have different names",
@@ -242,8 +249,11 @@ pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
     });
     checks.push(match &observed.claims {
         Fact::Known(claims) => {
-            let going: Vec<_> =
-                claims.iter().filter(|c| c.terminating).map(|c| c.name.as_str()).collect();
+            let going: Vec<_> = claims
+                .iter()
+                .filter(|claim| claim.terminating && !claim.foreign)
+                .map(|claim| claim.name.as_str())
+                .collect();
             Check::that(
                 "no claim is going away",
                 going.is_empty(),
@@ -325,14 +335,14 @@ fn owned(owner: Option<&(String, bool)>, set: &Set) -> bool {
     owner.is_some_and(|(uid, _)| *uid == set.uid)
 }
 
-/// What dry runs say to a re-creation (protocol §5); they are asked for when all else is well.
-pub fn dry_runs(answers: &Fact<super::observed::DryRuns>) -> Vec<Check> {
+/// What dry runs of DELETE and CREATE answered; sent only when everything that is read is well.
+pub fn dry_runs(view: &View<'_>) -> Vec<Check> {
     let names = [
         "a dry run of the orphan delete is accepted",
         "a dry run of the re-creation is accepted",
         "nobody changes the set when it is created",
     ];
-    let answers = match answers {
+    let answers = match &view.observed.dry_runs {
         Fact::Unknown(why) => {
             return names.iter().map(|name| Check::unknown(name, why)).collect();
         }
@@ -380,8 +390,11 @@ pub fn fence(view: &View<'_>, set: &Set) -> Vec<Check> {
     ];
     checks.push(match &view.observed.claims {
         Fact::Known(claims) => {
-            let held: Vec<_> =
-                claims.iter().filter(|c| !c.owners.is_empty()).map(|c| c.name.as_str()).collect();
+            let held: Vec<_> = claims
+                .iter()
+                .filter(|claim| !claim.owners.is_empty() && !claim.foreign)
+                .map(|claim| claim.name.as_str())
+                .collect();
             Check::that("no claim is owned by set or pod", held.is_empty(), open(), held.join(", "))
         }
         Fact::Unknown(why) => Check::unknown("no claim is owned by set or pod", why),

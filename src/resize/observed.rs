@@ -15,7 +15,7 @@ use crate::object::Quantity;
 /// The cluster as one decision sees it.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// every part is a quorum read that began after the set was read
+    /// every part is a quorum read that began after the set was read, and so is the record
     pub fresh: bool,
     /// the namespace
     pub namespace: Fact<Namespace>,
@@ -35,6 +35,9 @@ pub struct Observed {
     pub admission_policy: Fact<bool>,
     /// what dry runs of DELETE and CREATE answered for this generation of the set
     pub dry_runs: Fact<DryRuns>,
+    /// while the set is away: the field manager whose edit of `spec` the watch saw after the
+    /// snapshot was read, if any; unknown where nothing watched until the set was gone
+    pub last_seen_edit: Fact<Option<String>>,
     /// what this process alone knows
     pub memory: Memory,
 }
@@ -60,8 +63,10 @@ pub struct Set {
     pub terminating: bool,
     /// finalizers other than the garbage collector's
     pub foreign_finalizers: Vec<String>,
-    /// the kind and name of a controller owner, unless `owner-managed: allow` is set
+    /// the kind and name of a controller owner
     pub owner: Option<String>,
+    /// `owner-managed: allow`: the claims of a set with a controller owner may grow
+    pub owner_managed: bool,
     /// `metadata.generation` = `status.observedGeneration`
     pub generation_observed: bool,
     /// `spec.replicas`
@@ -225,17 +230,36 @@ pub enum Answer {
 }
 
 /// What this process alone knows; empty after a start.
+#[expect(clippy::struct_excessive_bools, reason = "independent marks")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Memory {
-    /// the UID of the set whose DELETE of ours is known as committed. Forgotten with the first
-    /// CREATE that was not refused: what is gone after that was deleted by somebody else
+    /// the UID of the set whose DELETE of ours is known as committed; forgotten with the first
+    /// CREATE that was sent and not refused
     pub deleted: Option<String>,
+    /// the set whose CREATE of ours is known as committed: what is gone after that was deleted by
+    /// somebody else
+    pub created: Option<Created>,
+    /// another instance leads: nothing is done here but closing an open gap
+    pub standby: bool,
+    /// as many other resizes as allowed are between Fenced and Adopting
+    pub full: bool,
     /// why the last CREATE was refused
     pub create_refused: Option<String>,
+    /// somebody's webhook refused to put retention back: it stays `Retain`, and all else goes on
+    pub retention_refused: bool,
     /// the last write of the record failed: a gap is closed without it
     pub record_unwritable: bool,
     /// claims whose growth was refused within the last back-off, with the answer
     pub refused_claims: BTreeMap<String, String>,
+}
+
+/// A set that this process created.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Created {
+    /// its `resize-id`
+    pub id: String,
+    /// its UID
+    pub uid: String,
 }
 
 /// Which template and ordinal a claim's name stands for in the set `set`.

@@ -4,6 +4,7 @@
 //! advance is what is later acted on.
 
 mod by_hand;
+mod checks;
 mod owner;
 mod steps;
 mod text;
@@ -16,13 +17,11 @@ use serde::Serialize;
 pub use self::owner::OwnerField;
 pub use self::steps::{ByHand, PlannedStep, Touch};
 pub use self::text::{paint, render, render_checks, render_owner};
-use super::advice;
 use super::gate::{self, Growth};
-use super::observed::{Claim, Memory, Observed, Set};
-use super::record::{Acting, Attempt, Phase, Reason, Record, Retention, Spec, Status};
+use super::observed::{Memory, Observed, Set};
+use super::record::{Acting, Attempt, ClaimState, Phase, Reason, Record, Retention, Spec, Status};
 use super::step::{Parameters, View};
 use crate::facts::Fact;
-use crate::object::Quantity;
 use crate::rules::Step;
 
 /// What is planned for.
@@ -111,24 +110,6 @@ pub struct PlannedClaim {
     pub state: ClaimState,
 }
 
-/// How far a claim is, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ClaimState {
-    /// large enough
-    Done,
-    /// its request would be raised
-    Raise,
-    /// its volume grows
-    Growing,
-    /// its file system waits for the node
-    NodePending,
-    /// it grows once it is bound
-    Unbound,
-    /// it does not grow
-    Stuck,
-}
-
 /// One check.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,8 +167,6 @@ pub struct Restart {
     pub why: String,
 }
 
-/// The names of the checks of the gate before the set that the first step brings about.
-const CLAIMS_GROWN: &str = "claims are as large as asked";
 /// Kubernetes' garbage collector orphans pods and revisions one patch each, with the limits of the
 /// controller manager's client: 30 at once, then 20 a second (its flags `--kube-api-burst` and
 /// `--kube-api-qps`).
@@ -204,6 +183,8 @@ pub fn rehearsal(
     set_uid: &str,
 ) -> Record {
     let mut record = record.cloned().unwrap_or_else(|| Record {
+        namespace: String::new(),
+        name: String::new(),
         uid: String::new(),
         generation: 1,
         finalizer: false,
@@ -253,7 +234,7 @@ pub fn plan(
     let re_creates =
         !question.claims_only && set.owner.is_none() && !gate::templates_reach(set, &view.targets);
     let steps = steps::steps(question, &view, set, &claims, re_creates);
-    let checks = checks(question, &view, set, &steps, re_creates);
+    let checks = checks::checks(question, &view, set, &steps, re_creates);
     let verdict = verdict(&claims, &checks, re_creates);
     Ok(Plan {
         namespace: question.namespace.to_owned(),
@@ -296,208 +277,16 @@ fn planned_claims(view: &View<'_>) -> Vec<PlannedClaim> {
     let claims = gate::claims(view).unwrap_or_default();
     claims
         .into_iter()
-        .map(|(claim, asked)| PlannedClaim {
+        .zip(view.rows())
+        .map(|((claim, asked), row)| PlannedClaim {
             name: claim.name.clone(),
             from: claim.request.to_string(),
             to: claim.request.clone().max(asked.clone()).to_string(),
             capacity: claim.capacity.as_ref().map(ToString::to_string),
             class: claim.class.clone(),
-            state: match gate::growth(view, claim, asked) {
-                Growth::Done => ClaimState::Done,
-                Growth::Short(_) => ClaimState::Raise,
-                Growth::Growing => ClaimState::Growing,
-                Growth::NodePending => ClaimState::NodePending,
-                Growth::Unbound => ClaimState::Unbound,
-                Growth::Stuck(_) | Growth::Failed(_) => ClaimState::Stuck,
-            },
+            state: row.state,
         })
         .collect()
-}
-
-fn checks(
-    question: &Question<'_>,
-    view: &View<'_>,
-    set: &Set,
-    steps: &[PlannedStep],
-    re_creates: bool,
-) -> Vec<PlannedCheck> {
-    let does = |phase: Phase| steps.iter().find(|step| step.phase == phase).map(|s| s.number);
-    let rows = Rows { question, view };
-    let mut all = rows.request(set);
-    all.extend(rows.claims());
-    if set.owner.is_none() && !re_creates {
-        return all;
-    }
-    let grows = all.iter().all(|check| check.outcome != CheckOutcome::Blocked);
-    let mut short = 0;
-    let of_set = gate::set(view, set).into_iter();
-    for check in of_set.chain(gate::dry_runs(&view.observed.dry_runs)) {
-        let growing = gate::Outcome::Waiting(Reason::ClaimsGrowing);
-        if check.name == CLAIMS_GROWN && check.outcome == growing {
-            short += 1;
-        } else if check.name != CLAIMS_GROWN || check.outcome == gate::Outcome::Ok {
-            all.push(rows.row(Gate::Set, &check, None));
-        }
-    }
-    if short > 0 {
-        let mut check = rows.row(
-            Gate::Set,
-            &gate::Check {
-                name: CLAIMS_GROWN,
-                outcome: gate::Outcome::Waiting(Reason::ClaimsGrowing),
-                detail: format!("{} to grow first", claims_noun(short)),
-            },
-            does(Phase::Growing).filter(|_| grows),
-        );
-        check.advice.clear();
-        all.push(check);
-    }
-    if re_creates {
-        for check in gate::fence(view, set) {
-            let fenced = does(Phase::Fenced)
-                .filter(|_| check.outcome == gate::Outcome::Waiting(Reason::FenceOpen));
-            all.push(rows.row(Gate::Fence, &check, fenced));
-        }
-    }
-    all
-}
-
-/// Makes rows of checks.
-struct Rows<'r> {
-    question: &'r Question<'r>,
-    view: &'r View<'r>,
-}
-
-impl Rows<'_> {
-    fn row(&self, gate: Gate, check: &gate::Check, step: Option<usize>) -> PlannedCheck {
-        let (outcome, reason) = match &check.outcome {
-            gate::Outcome::Ok => (CheckOutcome::Ok, None),
-            gate::Outcome::Waiting(reason) => (CheckOutcome::Waiting, Some(reason.clone())),
-            gate::Outcome::Unknown => (CheckOutcome::Unknown, Some(Reason::NotObserved)),
-            gate::Outcome::Blocked(reason) => (CheckOutcome::Blocked, Some(reason.clone())),
-        };
-        let subject = advice::Subject {
-            namespace: self.question.namespace,
-            name: self.question.name,
-            detail: &check.detail,
-        };
-        let advice = match &reason {
-            Some(reason) if outcome == CheckOutcome::Blocked => advice::steps(reason, &subject),
-            _ => Vec::new(),
-        };
-        let detail = check.detail.clone();
-        PlannedCheck { gate, name: check.name.to_owned(), outcome, reason, detail, step, advice }
-    }
-
-    /// Whether the sizes asked for can be taken at all.
-    fn request(&self, set: &Set) -> Vec<PlannedCheck> {
-        let mut rows = Vec::new();
-        let max = match &self.view.observed.namespace {
-            Fact::Known(namespace) => Ok(namespace.max.as_ref().or(set.max.as_ref())),
-            Fact::Unknown(why) => Err(why),
-        };
-        for (template, size) in self.question.targets {
-            let (outcome, detail) = match (size.parse::<Quantity>(), set.templates.get(template)) {
-                (Err(why), _) => (gate::Outcome::Blocked(Reason::BadTarget), why.to_string()),
-                (_, None) => (
-                    gate::Outcome::Blocked(Reason::NoSuchTemplate),
-                    format!("{template}; there is {}", named(set)),
-                ),
-                (Ok(asked), Some(have)) if asked < *have => (
-                    gate::Outcome::Blocked(Reason::BadTarget),
-                    format!("{template} is {have} already, and claims cannot shrink"),
-                ),
-                (Ok(asked), Some(_)) => match max {
-                    Ok(Some(max)) if asked > *max => (
-                        gate::Outcome::Blocked(Reason::OverMax),
-                        format!("{template}: {size} is more than the {max} of resize-max"),
-                    ),
-                    Ok(_) => (gate::Outcome::Ok, String::new()),
-                    Err(why) => (gate::Outcome::Unknown, why.clone()),
-                },
-            };
-            let name = "the size can be asked for";
-            rows.push(self.row(Gate::Request, &gate::Check { name, outcome, detail }, None));
-        }
-        rows.push(self.paused(set));
-        rows
-    }
-
-    fn paused(&self, set: &Set) -> PlannedCheck {
-        let (outcome, detail) = if set.paused {
-            let detail = "the set has the annotation stateward.dev/resize-paused";
-            (gate::Outcome::Blocked(Reason::Paused), detail)
-        } else if self.view.record.spec.paused {
-            (gate::Outcome::Blocked(Reason::Paused), "the record says so")
-        } else {
-            (gate::Outcome::Ok, "")
-        };
-        let check = gate::Check { name: "it is not paused", outcome, detail: detail.to_owned() };
-        self.row(Gate::Request, &check, None)
-    }
-
-    /// Whether each claim can grow: those that can are one row.
-    fn claims(&self) -> Vec<PlannedCheck> {
-        let name = "claims can grow";
-        let Some(claims) = gate::claims(self.view) else {
-            let why = match &self.view.observed.claims {
-                Fact::Known(_) => String::new(),
-                Fact::Unknown(why) => why.clone(),
-            };
-            let check = gate::Check { name, outcome: gate::Outcome::Unknown, detail: why };
-            return vec![self.row(Gate::Claims, &check, None)];
-        };
-        let mut rows = Vec::new();
-        let mut unbound: Vec<&str> = Vec::new();
-        for (claim, asked) in claims {
-            match gate::growth(self.view, claim, asked) {
-                Growth::Stuck(reason) | Growth::Failed(reason) => {
-                    let check = gate::Check {
-                        name,
-                        detail: self.why_stuck(claim, &reason),
-                        outcome: gate::Outcome::Blocked(reason),
-                    };
-                    rows.push(self.row(Gate::Claims, &check, None));
-                }
-                Growth::Unbound => unbound.push(&claim.name),
-                Growth::Done | Growth::NodePending | Growth::Growing | Growth::Short(_) => {}
-            }
-        }
-        if !unbound.is_empty() {
-            let check = gate::Check {
-                name,
-                outcome: gate::Outcome::Waiting(Reason::ClaimsGrowing),
-                detail: format!("not bound yet: {}", unbound.join(", ")),
-            };
-            rows.push(self.row(Gate::Claims, &check, None));
-        }
-        if let Fact::Unknown(why) = &self.view.observed.classes {
-            let check = gate::Check { name, outcome: gate::Outcome::Unknown, detail: why.clone() };
-            rows.push(self.row(Gate::Claims, &check, None));
-        }
-        if rows.is_empty() {
-            let check = gate::Check { name, outcome: gate::Outcome::Ok, detail: String::new() };
-            rows.push(self.row(Gate::Claims, &check, None));
-        }
-        rows
-    }
-
-    fn why_stuck(&self, claim: &Claim, reason: &Reason) -> String {
-        let name = &claim.name;
-        match reason {
-            Reason::NotExpandable => match &claim.cannot_grow {
-                Some(why) => format!("{name}: {why}"),
-                None => format!("{name}: its class {} does not allow expansion", claim.class),
-            },
-            Reason::ClassGone => format!("{name}: there is no class {}", claim.class),
-            _ => name.clone(),
-        }
-    }
-}
-
-fn named(set: &Set) -> String {
-    let names: Vec<&str> = set.templates.keys().map(String::as_str).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -> Verdict {
@@ -512,11 +301,9 @@ fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -
         Verdict::Blocked
     } else if of(CheckOutcome::Blocked, &[Gate::Claims]) {
         // One claim that cannot grow does not hold up the others.
-        let raises = claims.iter().any(|claim| claim.state == ClaimState::Raise);
+        let raises = claims.iter().any(|claim| claim.state == ClaimState::Short);
         if raises { Verdict::ClaimsOnly } else { Verdict::Blocked }
-    } else if of(CheckOutcome::Unknown, &[Gate::Request]) {
-        Verdict::Unknown
-    } else if of(CheckOutcome::Unknown, &[Gate::Claims]) {
+    } else if of(CheckOutcome::Unknown, &[Gate::Request, Gate::Claims]) {
         Verdict::Unknown
     } else if of(CheckOutcome::Blocked, &later) {
         if grown { Verdict::Blocked } else { Verdict::ClaimsOnly }

@@ -213,6 +213,8 @@ words! {
         EditLost,
         /// a person asked to leave the set absent
         LeftAbsent,
+        /// as many other resizes as allowed are between Fenced and Adopting
+        TooManyAtOnce,
     }
 }
 
@@ -247,6 +249,10 @@ impl Retention {
 /// A record as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// `metadata.name`, which is the set's
+    pub name: String,
     /// `metadata.uid`
     pub uid: String,
     /// `metadata.generation`
@@ -379,6 +385,26 @@ words! {
     }
 }
 
+words! {
+    /// How far one claim is.
+    ClaimState {
+        /// its request is too small
+        Short,
+        /// it is not bound, and grows once it is
+        Unbound,
+        /// the driver works
+        Growing,
+        /// the driver is done; its node is not
+        NodePending,
+        /// its capacity is there
+        Done,
+        /// it cannot grow before a person acts
+        Stuck,
+        /// it will not grow for this request
+        Failed,
+    }
+}
+
 /// Which request is carried out.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -419,6 +445,21 @@ pub struct Attempt {
     /// the partition before the gap; absent where the set had none
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<i64>,
+    /// what others wrote into retention since the fence; it is not restored over their word
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_asked: Option<Retention>,
+    /// the earliest time at which a DELETE of this attempt may have been sent
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// who edited the set while it went, so that the edit is not in the set that came back
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit_lost: Option<String>,
+    /// nobody watched the set while it went: an edit that was lost cannot be ruled out
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwatched: bool,
+    /// the partition above every ordinal, which the set that comes back carries at first
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<i64>,
     /// when this fence was begun
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence_since: Option<Timestamp>,
@@ -464,6 +505,14 @@ pub struct Row {
     pub from: String,
     /// the size asked
     pub target: String,
+    /// `status.capacity.storage`; absent where it is not bound
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<String>,
+    /// how far it is
+    pub state: ClaimState,
+    /// since when it is in this state
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// the UID of the pod that was evicted for this target
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evicted: Option<String>,
@@ -510,10 +559,11 @@ impl Status {
     /// Brings the conditions in line with phase and standing, for a write at `now`.
     pub fn refresh_conditions(&mut self, generation: i64, now: Timestamp) {
         self.observed_generation = generation;
-        let blocked = self.standing.as_ref().is_some_and(|rest| rest.word == Word::Blocked);
+        let stands = |word: Word| self.standing.as_ref().is_some_and(|rest| rest.word == word);
+        let blocked = stands(Word::Blocked);
         let failed = matches!(self.phase, Phase::Conflict | Phase::Degraded);
         let done = self.phase == Phase::Complete;
-        let over = !self.phase.is_live();
+        let over = !self.phase.is_live() || stands(Word::Ended);
         let reason = self
             .standing
             .as_ref()

@@ -1,7 +1,7 @@
-//! What stateward may do in a cluster, in one table.
+//! What resizes ask of the API server, in one table.
 //!
 //! The roles that `stateward manifests` prints and the chart installs are made from it. Nothing in
-//! it deletes a claim, and the Secret with the certificates' authority is the only one it reads.
+//! it deletes a claim or reads a Secret.
 
 use std::collections::BTreeMap;
 
@@ -24,21 +24,18 @@ pub const VIEWER: &str = "stateward-resize-viewer";
 pub enum Holder {
     /// the controller
     Controller,
-    /// the webhook where it makes its own certificates
-    Certificates,
     /// the webhook where it accepts requests for growth
     Facts,
 }
 
 impl Holder {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Controller, Self::Certificates, Self::Facts];
+    pub const ALL: [Self; 2] = [Self::Controller, Self::Facts];
 
     /// The name of its roles.
     pub const fn role(self) -> &'static str {
         match self {
             Self::Controller => CONTROLLER,
-            Self::Certificates => WEBHOOK,
             Self::Facts => "stateward-facts",
         }
     }
@@ -47,7 +44,7 @@ impl Holder {
     pub const fn account(self) -> &'static str {
         match self {
             Self::Controller => CONTROLLER,
-            Self::Certificates | Self::Facts => WEBHOOK,
+            Self::Facts => WEBHOOK,
         }
     }
 }
@@ -112,49 +109,38 @@ const fn facts(group: &'static str, resource: &'static str, why: &'static str) -
     }
 }
 
-/// Everything that stateward asks of the API server.
+/// Everything that is asked.
 pub const RIGHTS: &[Right] = &[
     controller(
         "apps",
         "statefulsets",
-        &["get", "list", "watch", "create", "delete", "patch", "update"],
+        &["get", "list", "watch", "create", "delete", "patch"],
         "fences a set, deletes it with its pods orphaned, creates it again",
     ),
     controller("", "persistentvolumeclaims", &["get", "list", "watch", "patch"], "grows claims"),
-    controller("", "pods", READ, "the gate: a set in the middle of a rollout is left alone"),
-    controller("", "pods/eviction", &["create"], "restarts a pod where a driver needs it, on wish"),
-    controller("apps", "controllerrevisions", READ, "tells a deletion of ours from others'"),
-    controller("apps", "daemonsets", &["get", "list"], "the gate: who would adopt the pods"),
-    controller("apps", "replicasets", &["get", "list"], "the gate: who would adopt the pods"),
     controller(
         "",
-        "replicationcontrollers",
-        &["get", "list"],
-        "the gate: who would adopt the pods",
+        "pods",
+        &["list", "watch"],
+        "the gate: a set in the middle of a rollout is left alone",
     ),
-    controller("batch", "jobs", &["get", "list"], "the gate: who would adopt the pods"),
-    controller("storage.k8s.io", "storageclasses", READ, "whether claims can grow"),
-    controller("", "persistentvolumes", READ, "whether claims can grow"),
-    controller("", "resourcequotas", READ, "whether the quota has room"),
-    controller("", "namespaces", READ, "resize-max, and whether a namespace goes away"),
+    controller("", "pods/eviction", &["create"], "restarts a pod where a driver needs it, on wish"),
+    controller("apps", "controllerrevisions", &["get"], "tells a deletion of ours from others'"),
+    controller("apps", "daemonsets", &["list"], "the gate: who would adopt the pods"),
+    controller("apps", "replicasets", &["list"], "the gate: who would adopt the pods"),
+    controller("", "replicationcontrollers", &["list"], "the gate: who would adopt the pods"),
+    controller("batch", "jobs", &["list"], "the gate: who would adopt the pods"),
+    controller("storage.k8s.io", "storageclasses", &["list"], "whether claims can grow"),
+    controller("", "persistentvolumes", &["get"], "whether claims can grow"),
+    controller("", "namespaces", &["get"], "resize-max, and whether a namespace goes away"),
     controller(
         crd::GROUP,
         crd::PLURAL,
-        &["get", "list", "watch", "create", "patch", "update"],
+        &["get", "list", "watch", "create", "patch"],
         "the record; its finalizer",
     ),
-    controller(
-        crd::GROUP,
-        "statefulsetresizes/status",
-        &["patch", "update"],
-        "the record's status",
-    ),
-    controller(
-        "events.k8s.io",
-        "events",
-        &["create", "patch"],
-        "says on set and claims what is done",
-    ),
+    controller(crd::GROUP, "statefulsetresizes/status", &["update"], "the record's status"),
+    controller("", "events", &["create"], "says on set and record what is done"),
     Right {
         names: &[admission_policy::NAME],
         ..controller(
@@ -179,57 +165,14 @@ pub const RIGHTS: &[Right] = &[
         &["create"],
         "whether it has these rights",
     ),
-    controller(
-        "authorization.k8s.io",
-        "subjectaccessreviews",
-        &["create"],
-        "whether a user may grow claims",
-    ),
     Right {
         scope: Scope::System,
         ..controller(
             "coordination.k8s.io",
             "leases",
-            &["get", "list", "watch", "create", "patch", "update"],
+            &["get", "create", "update"],
             "who leads, and that resizes are carried out",
         )
-    },
-    Right {
-        holder: Holder::Certificates,
-        scope: Scope::System,
-        group: "",
-        resource: "secrets",
-        names: &[],
-        verbs: &["create"],
-        // A Secret that does not exist yet has no name that a role could give.
-        why: "the authority of its certificates, which has no name before it is made",
-    },
-    Right {
-        holder: Holder::Certificates,
-        scope: Scope::System,
-        group: "",
-        resource: "secrets",
-        names: &["stateward-authority"],
-        verbs: &["get", "update"],
-        why: "the authority of its certificates",
-    },
-    Right {
-        holder: Holder::Certificates,
-        scope: Scope::Cluster,
-        group: "admissionregistration.k8s.io",
-        resource: "mutatingwebhookconfigurations",
-        names: &["stateward"],
-        verbs: &["get", "patch"],
-        why: "puts the authority in",
-    },
-    Right {
-        holder: Holder::Certificates,
-        scope: Scope::Cluster,
-        group: "admissionregistration.k8s.io",
-        resource: "validatingwebhookconfigurations",
-        names: &["stateward"],
-        verbs: &["get", "patch"],
-        why: "puts the authority in",
     },
     Right {
         scope: Scope::System,
@@ -267,17 +210,14 @@ pub fn rules(holder: Holder, scope: Scope) -> Vec<Value> {
     order.iter().map(rule).collect()
 }
 
-/// The service accounts in `namespace`, with their roles and bindings.
-pub fn accounts(namespace: &str) -> Vec<Value> {
-    let account = |name: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "ServiceAccount",
-            "metadata": metadata(name, Some(namespace)),
-            // The pods ask for their token by themselves, and only where they call the API server.
-            "automountServiceAccountToken": false,
-        })
-    };
-    let mut all = vec![account(WEBHOOK), account(CONTROLLER)];
+/// The controller's service account in `namespace`, and what it and the webhook's may do.
+pub fn roles(namespace: &str) -> Vec<Value> {
+    let mut all = vec![json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": metadata(CONTROLLER, Some(namespace)),
+        // The pods ask for their token by themselves.
+        "automountServiceAccountToken": false,
+    })];
     for holder in Holder::ALL {
         for scope in [Scope::Cluster, Scope::System] {
             let (prefix, within) = match scope {
@@ -336,17 +276,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_right_deletes_a_claim_or_reads_anybodys_secret() {
+    fn no_right_deletes_a_claim_or_reads_a_secret() {
         for right in RIGHTS {
             let all = right.verbs.contains(&"*") || right.group == "*" || right.resource == "*";
             assert!(!all, "{right:?}");
             let deletes = right.verbs.iter().any(|verb| verb.starts_with("delete"));
             let sets = right.resource == "statefulsets" && right.holder == Holder::Controller;
             assert_eq!(deletes, sets, "{right:?}");
-            if right.resource == "secrets" {
-                assert_eq!((right.holder, right.scope), (Holder::Certificates, Scope::System));
-                assert_eq!(right.names.is_empty(), right.verbs == ["create"], "{right:?}");
-            }
+            assert!(!right.resource.starts_with("secrets"), "{right:?}");
+            let reads = right.verbs.iter().all(|verb| READ.contains(verb));
+            assert!(reads || right.holder == Holder::Controller, "{right:?}");
         }
     }
 

@@ -17,8 +17,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observed::{Observed, Set};
-use super::record::{Ended, Phase, Reason, Record, Retention, Row, Standing, Status, Word};
+use super::gate::{self, Growth};
+use super::observed::{Namespace, Observed, Set};
+use super::record::{
+    ClaimState, Ended, Phase, Reason, Record, Retention, Row, Standing, Status, Word,
+};
 use crate::facts::Fact;
 use crate::object::Quantity;
 
@@ -126,6 +129,8 @@ pub enum Action {
     Fence {
         /// the set's UID
         uid: String,
+        /// its resourceVersion, which the patch tests: a late one must not undo what others wrote
+        resource_version: String,
         /// the retention that the patch tests
         from: Retention,
     },
@@ -133,6 +138,8 @@ pub enum Action {
     RestoreRetention {
         /// the set's UID
         uid: String,
+        /// the resourceVersion at which nobody else had written retention, which the patch tests
+        resource_version: String,
         /// the retention before the fence
         to: Retention,
     },
@@ -169,6 +176,9 @@ pub enum Action {
         partition: Option<(i64, Option<i64>)>,
         /// the retention to write in place of `Retain`; none leaves it alone
         retention: Option<Retention>,
+        /// the resourceVersion at which nobody else had written retention, which the patch tests;
+        /// none where retention is left alone
+        resource_version: Option<String>,
     },
     /// put the snapshot's managedFields back, where nobody but us stands in them
     RestoreManagers {
@@ -208,8 +218,12 @@ pub fn step(
     let Some(record) = record else { return request::without_record(observed, parameters) };
     let view = View::new(observed, record, now, parameters);
     let Fact::Known(set) = &observed.set else { return view.wait() };
-    if matches!(&observed.namespace, Fact::Known(namespace) if namespace.terminating) {
+    let terminating = |namespace: &Namespace| namespace.terminating && !observed.memory.standby;
+    if matches!(&observed.namespace, Fact::Known(namespace) if terminating(namespace)) {
         return settle::namespace_terminates(&view);
+    }
+    if observed.memory.standby {
+        return gap::close_only(&view, set.as_ref());
     }
     match &record.status.phase {
         Phase::Requested => request::begin(&view, set.as_ref()),
@@ -288,7 +302,9 @@ impl<'a> View<'a> {
 
     /// Rests, and says why where the record does not say so yet.
     fn rest(&self, standing: Standing) -> Action {
-        if self.status().standing.as_ref() == Some(&standing) {
+        let status = self.status();
+        let said = status.observed_generation == self.record.generation;
+        if said && status.standing.as_ref() == Some(&standing) {
             return self.wait();
         }
         self.write(|status| status.standing = Some(standing))
@@ -304,8 +320,32 @@ impl<'a> View<'a> {
 
     /// Ends the request. The snapshot goes, unless it is all that is left of the set.
     fn end(&self, phase: Phase, reason: Reason, detail: impl Into<String>) -> Action {
-        let detail = detail.into();
+        self.end_with(phase, reason, detail, |_| {})
+    }
+
+    /// The same, with one more change.
+    fn end_with(
+        &self,
+        phase: Phase,
+        reason: Reason,
+        detail: impl Into<String>,
+        change: impl FnOnce(&mut Status),
+    ) -> Action {
+        let mut detail = detail.into();
+        for doubt in self.doubts() {
+            detail.push_str(if detail.is_empty() { "" } else { "; " });
+            detail.push_str(doubt);
+        }
         self.write(|status| {
+            change(status);
+            if matches!(status.phase, Phase::Deleting | Phase::Creating) {
+                // Whoever closed this gap may have sent a CREATE that is still on its way.
+                status.last_create = Some(self.now);
+            }
+            if reason == Reason::Withdrawn {
+                // The same size asked once more is another request.
+                status.requests.clear();
+            }
             if reason != Reason::DeletedByOther {
                 status.snapshot = None;
             }
@@ -314,6 +354,17 @@ impl<'a> View<'a> {
             let generation = status.acting.as_ref().map_or(0, |acting| acting.generation);
             status.push_result(Ended { phase, reason, at: self.now, generation });
         })
+    }
+
+    /// What a person should know, however it ended.
+    fn doubts(&self) -> impl Iterator<Item = &'static str> {
+        let attempt = &self.status().attempt;
+        let asked = attempt.retention_asked.is_some();
+        let doubts = [
+            (asked, "retention stays Retain, since somebody else wrote it during the resize"),
+            (attempt.unwatched, "nobody watched the set go, so an edit at that moment may be lost"),
+        ];
+        doubts.into_iter().filter_map(|(holds, doubt)| holds.then_some(doubt))
     }
 
     /// Whether the request being acted on is to end.
@@ -329,11 +380,35 @@ impl<'a> View<'a> {
     /// Puts retention back, where the fence changed it and nobody else wrote it since. Nothing
     /// where there is nothing to put back; in doubt `Retain` stays.
     fn undo_fence(&self, set: &Set) -> Option<Action> {
-        let to = self.status().attempt.retention?;
-        let ours = set.retention == Retention::RETAIN && to != Retention::RETAIN;
-        let untouched = matches!(set.retention_written, Fact::Known(false));
-        (ours && untouched && !set.terminating)
-            .then(|| Action::RestoreRetention { uid: set.uid.clone(), to })
+        let to = self.retention_to_restore(set)?;
+        (self.status().attempt.set_uid.as_ref() == Some(&set.uid) && !set.terminating).then(|| {
+            Action::RestoreRetention {
+                uid: set.uid.clone(),
+                resource_version: set.resource_version.clone(),
+                to,
+            }
+        })
+    }
+
+    /// The retention before the fence, where it is still to be put back: nobody else wrote
+    /// retention since, neither into this set nor into the one that it replaces.
+    fn retention_to_restore(&self, set: &Set) -> Option<Retention> {
+        let attempt = &self.status().attempt;
+        let untouched = matches!(set.retention_written, Fact::Known(false))
+            && attempt.retention_asked.is_none()
+            && !self.observed.memory.retention_refused;
+        attempt.retention.filter(|before| {
+            untouched && *before != Retention::RETAIN && set.retention == Retention::RETAIN
+        })
+    }
+
+    /// Whether somebody else wrote retention since the fence. Where that cannot be read, it counts
+    /// only if there is something to restore.
+    fn contested(&self, set: &Set) -> bool {
+        match set.retention_written {
+            Fact::Known(written) => written,
+            Fact::Unknown(_) => self.status().attempt.retention != Some(Retention::RETAIN),
+        }
     }
 
     /// The set is not there although nothing of ours deleted it.
@@ -356,21 +431,32 @@ impl<'a> View<'a> {
     }
 
     /// One row per claim of the request, keeping what earlier rows remember.
-    fn rows(&self) -> Vec<Row> {
-        let claims = super::gate::claims(self).unwrap_or_default();
+    pub fn rows(&self) -> Vec<Row> {
+        let claims = gate::claims(self).unwrap_or_default();
         let row = |name: &str| self.status().claims.iter().find(|row| row.name == name);
         claims
             .into_iter()
             .map(|(claim, asked)| {
                 let target = asked.to_string();
-                match row(&claim.name) {
-                    Some(row) if row.target == target => row.clone(),
-                    _ => Row {
-                        name: claim.name.clone(),
-                        from: claim.request.to_string(),
-                        target,
-                        evicted: None,
-                    },
+                let before = row(&claim.name).filter(|row| row.target == target);
+                let state = match gate::growth(self, claim, asked) {
+                    Growth::Short(_) => ClaimState::Short,
+                    Growth::Unbound => ClaimState::Unbound,
+                    Growth::Growing => ClaimState::Growing,
+                    Growth::NodePending => ClaimState::NodePending,
+                    Growth::Done => ClaimState::Done,
+                    Growth::Stuck(_) => ClaimState::Stuck,
+                    Growth::Failed(_) => ClaimState::Failed,
+                };
+                let same = before.filter(|row| row.state == state);
+                Row {
+                    name: claim.name.clone(),
+                    from: before.map_or_else(|| claim.request.to_string(), |row| row.from.clone()),
+                    target,
+                    capacity: claim.capacity.as_ref().map(ToString::to_string),
+                    since: same.map_or(Some(self.now), |row| row.since),
+                    state,
+                    evicted: before.and_then(|row| row.evicted.clone()),
                 }
             })
             .collect()

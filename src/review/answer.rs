@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Review, canary};
 use crate::change::Change;
-use crate::decide::Decision;
+use crate::decide::{Decision, Verdict};
 use crate::object::{DecodeError, Kind};
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
@@ -28,6 +28,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// one per denial, for the log
     pub denials: Vec<Denial>,
+    /// one per denial that there would have been but for `mode: audit`
+    pub audited: Vec<Denial>,
     /// what rules said, where that was anything
     pub verdicts: Vec<(&'static str, RuleOutcome)>,
     /// what went wrong, where something did
@@ -116,6 +118,12 @@ pub struct Denial {
     pub message: String,
     /// whether it was a dry run
     pub dry_run: bool,
+    /// the kind of the object; that of the set for a Scale
+    pub kind: &'static str,
+    /// its name; empty where the API server is yet to make one up
+    pub name: String,
+    /// its uid; empty where there is no such object yet
+    pub uid: String,
 }
 
 #[derive(Serialize)]
@@ -206,18 +214,29 @@ impl Answer {
         } else {
             Outcome::Warned
         };
-        let denials = decision
-            .denials()
-            .map(|verdict| Denial {
-                rule: verdict.finding.rule,
-                object: change.object_name(),
-                namespace: change.namespace.clone(),
-                field: verdict.finding.field.dotted(),
-                message: verdict.finding.what.clone(),
-                user: review.user().to_owned(),
-                dry_run: review.dry_run(),
-            })
-            .collect();
+        let denial = |verdict: &Verdict| Denial {
+            rule: verdict.finding.rule,
+            object: change.object_name(),
+            namespace: change.namespace.clone(),
+            field: verdict.finding.field.dotted(),
+            message: verdict.finding.what.clone(),
+            user: review.user().to_owned(),
+            dry_run: review.dry_run(),
+            kind: match change.kind {
+                Kind::Scale => Kind::StatefulSet.name(),
+                known => known.name(),
+            },
+            name: change.name.clone(),
+            uid: change
+                .objects
+                .old
+                .as_ref()
+                .map(|old| old.metadata.uid.to_string())
+                .unwrap_or_default(),
+        };
+        let denials = decision.denials().map(denial).collect();
+        let audited = decision.verdicts.iter().filter(|verdict| verdict.audited).map(denial);
+        let audited = audited.collect();
         let body = encode(Response {
             uid: review.uid(),
             allowed,
@@ -234,6 +253,7 @@ impl Answer {
             kind: kind(review.kind),
             outcome,
             denials,
+            audited,
             verdicts,
             error: decision.malformed.first().map(ToString::to_string),
         }
@@ -325,6 +345,7 @@ impl Answer {
             kind: kind(review.kind),
             outcome,
             denials: Vec::new(),
+            audited: Vec::new(),
             verdicts: Vec::new(),
             error: None,
         }

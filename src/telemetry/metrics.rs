@@ -54,6 +54,7 @@ pub struct Metrics {
     disabled: Gauge,
     namespace_reads: Family<Labels<1>, Counter>,
     canaries: Family<Labels<1>, Counter>,
+    events: Family<Labels<1>, Counter>,
     enforcing: Known,
     canary_success: Known,
 }
@@ -89,6 +90,7 @@ impl Metrics {
             disabled: Gauge::default(),
             namespace_reads: Family::default(),
             canaries: Family::default(),
+            events: Family::default(),
             enforcing: Known::default(),
             canary_success: Known::default(),
             registry: Registry::default(),
@@ -232,6 +234,11 @@ impl Metrics {
             self.canaries.clone(),
         );
         registry.register(
+            "events",
+            "Events about denials: written, left out because there were many, or failed",
+            self.events.clone(),
+        );
+        registry.register(
             "enforcing",
             "Whether both webhooks refused the last canary; absent where none was sent yet",
             self.enforcing.clone(),
@@ -370,6 +377,11 @@ impl Metrics {
     /// The own namespace was looked at, with or without success.
     pub fn namespace_read(&self, done: bool) {
         self.namespace_reads.get_or_create(&[("result", result(done))]).inc();
+    }
+
+    /// An event about a denial was `sent`, `limited` or `failed`.
+    pub fn event(&self, result: &'static str) {
+        self.events.get_or_create(&[("result", result)]).inc();
     }
 
     /// A canary was sent: it was refused by both webhooks, or there is the name of a cause.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{BadReview, BreakGlass, Endpoint, Failure, Health, Reviewer};
 use crate::change::KubernetesVersion;
+use crate::cluster::Events;
 use crate::decide::{Grounds, Stage};
 use crate::facts::Facts;
 use crate::facts::cluster::ClusterFacts;
@@ -66,6 +67,7 @@ pub struct Judge {
     kubernetes: KubernetesVersion,
     break_glass: BreakGlass,
     metrics: Option<Arc<Metrics>>,
+    events: OnceLock<Events>,
 }
 
 impl Judge {
@@ -79,6 +81,7 @@ impl Judge {
             kubernetes,
             break_glass: BreakGlass::new(),
             metrics: None,
+            events: OnceLock::new(),
         }
     }
 
@@ -108,6 +111,12 @@ impl Judge {
     pub fn with_break_glass(mut self, break_glass: BreakGlass) -> Self {
         self.break_glass = break_glass;
         self
+    }
+
+    /// From now on denials are told by events on their objects; the first handle stays.
+    pub fn tell(&self, events: Events) {
+        // A second handle would tell everything twice.
+        let _ = self.events.set(events);
     }
 
     /// The policy in force.
@@ -202,6 +211,9 @@ impl Reviewer for Judge {
         if let Some(metrics) = &self.metrics {
             metrics.phase_took("decode", middle.duration_since(start));
             metrics.phase_took("decide", middle.elapsed());
+        }
+        if let Some(events) = self.events.get() {
+            events.denied(&answer.denials);
         }
         Ok(answer)
     }

@@ -219,17 +219,12 @@ impl Routes {
     }
 
     fn report(&self, endpoint: Endpoint, reviewed: &review::Answer) {
+        // `stateward report` reads these lines.
         for denial in &reviewed.denials {
-            tracing::info!(
-                rule = denial.rule,
-                object = denial.object,
-                namespace = denial.namespace,
-                user = denial.user,
-                field = denial.field,
-                reason = denial.message,
-                dry_run = denial.dry_run,
-                "denied"
-            );
+            log_denial(denial, "denied");
+        }
+        for denial in &reviewed.audited {
+            log_denial(denial, "would be denied");
         }
         for (rule, verdict) in &reviewed.verdicts {
             self.metrics.judged(rule, verdict.name());
@@ -244,6 +239,19 @@ impl Routes {
             reviewed.outcome.name(),
         );
     }
+}
+
+fn log_denial(denial: &review::Denial, what: &'static str) {
+    tracing::info!(
+        rule = denial.rule,
+        object = denial.object,
+        namespace = denial.namespace,
+        user = denial.user,
+        field = denial.field,
+        reason = denial.message,
+        dry_run = denial.dry_run,
+        "{what}"
+    );
 }
 
 /// Counts a review while it is judged, however that ends.

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use stateward::resize::rights;
 use testbed::{Output, Testbed};
 use tokio::sync::OnceCell;
 
 use crate::chart::{CHART, objects};
+use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 9] = [
+const COMBINATIONS: [(&str, &str); 10] = [
     ("defaults", "{}"),
     (
         "audit",
@@ -42,13 +44,18 @@ const COMBINATIONS: [(&str, &str); 9] = [
     (
         "existing Secret, injected bundle",
         "{certificates: {source: secret, secret: {name: mine}}, serviceAccount: {create: false},
-          canary: {enabled: false}}",
+          controller: {enabled: false}, networkPolicy: {enabled: true}, canary: {enabled: false},
+          events: {enabled: false}}",
     ),
     (
         "cert-manager",
-        "{certificates: {source: cert-manager}, monitoring: {serviceMonitor: {enabled: true,
-          labels: {release: p}}, alerts: {enabled: true, labels: {release: p}},
-          dashboard: {enabled: true}}}",
+        "{certificates: {source: cert-manager}, policy: {resize: reject},
+          monitoring: {serviceMonitor: {enabled: true, labels: {release: p}},
+          alerts: {enabled: true, labels: {release: p}}, dashboard: {enabled: true}}}",
+    ),
+    (
+        "requests without a controller",
+        "{controller: {enabled: false}, policy: {resize: orchestrate}}",
     ),
     (
         "everything of one's own",
@@ -58,6 +65,7 @@ const COMBINATIONS: [(&str, &str); 9] = [
           serviceAccount: {name: sa, annotations: {a/b: c}}, podAnnotations: {a/b: c},
           podLabels: {team: db}, nodeSelector: {a: b}, tolerations: [{operator: Exists}],
           affinity: {nodeAffinity: {}}, extraArgs: [--max-reviews=64],
+          controller: {replicas: 3, extraArgs: [--dry], terminationGracePeriodSeconds: 60},
           topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable:
           DoNotSchedule, labelSelector: {matchLabels: {app.kubernetes.io/name: stateward}}}]}",
     ),
@@ -69,6 +77,16 @@ pub(crate) async fn shared() -> &'static Testbed {
     let start = async || Testbed::builder().controllers(false).start().await.unwrap();
     SHARED.get_or_init(start).await
 }
+
+/// What a chart is made of besides its templates.
+const OTHERS: [&str; 6] = [
+    "Chart.yaml",
+    "values.yaml",
+    "files/alerts.yaml",
+    "files/crds.yaml",
+    "files/dashboard.json",
+    "files/rights.yaml",
+];
 
 fn values(combination: &str) -> String {
     combination.replace("DIGEST", &"0".repeat(64))
@@ -161,8 +179,37 @@ async fn rights_are_those_of_the_documented_file() {
         ours.as_object_mut().unwrap().remove("automountServiceAccountToken");
         assert_eq!(ours, object);
     }
-    let more: Vec<_> = rendered.keys().filter(|(kind, _)| kind.contains("Role")).collect();
-    assert!(more.is_empty(), "{more:?}");
+}
+
+/// What resizes need is what `stateward manifests` prints, but for what Helm adds.
+#[tokio::test]
+async fn objects_of_resizes_are_those_that_stateward_prints() {
+    if testbed::skipped() {
+        return;
+    }
+    let rendered = rendered("{}").await;
+    let printed = objects(&printed(&["--crds", "--rights=stateward"]));
+    assert_eq!(printed.len(), 5 + 1 + 2 * 4);
+    for object in printed {
+        let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let key = (text("/kind"), text("/metadata/name"));
+        let mut ours = rendered[&key].clone();
+        let metadata = ours["metadata"].as_object_mut().unwrap();
+        let added = metadata["labels"].as_object_mut().unwrap();
+        for label in [
+            "app.kubernetes.io/instance",
+            "app.kubernetes.io/version",
+            "app.kubernetes.io/managed-by",
+            "helm.sh/chart",
+        ] {
+            assert!(added.remove(label).is_some(), "{key:?}: {label}");
+        }
+        let kept = metadata
+            .remove("annotations")
+            .is_some_and(|annotations| annotations["helm.sh/resource-policy"] == "keep");
+        assert_eq!(kept, key.0 == "CustomResourceDefinition", "{key:?}");
+        assert_eq!(ours, object, "{key:?}");
+    }
 }
 
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
@@ -279,6 +326,9 @@ async fn policies_from_values_are_right() {
     if testbed::skipped() {
         return;
     }
+    let all = rendered("{}").await;
+    let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
+    assert!(map["data"]["stateward.yaml"].as_str().unwrap().contains("resize: orchestrate"));
     let combination = "{mode: audit, policy: {resize: reject, rules: {sts-image-latest: warn}}}";
     let all = rendered(combination).await;
     let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
@@ -312,6 +362,7 @@ async fn wrong_values_are_refused() {
         ("{certificates: {source: none}}", "/certificates/source"),
         ("{certificates: {source: secret}}", "certificates.secret.name has to name"),
         ("{certificates: {secret: {caBundle: LS0t}}}", "/certificates/secret/caBundle"),
+        ("{controller: {replicas: 0}}", "/controller/replicas"),
         ("{policy: {mode: audit}}", "policy.mode is set by the chart"),
         ("{policy: {own-namespace: a}}", "policy.own-namespace is set by the chart"),
     ];
@@ -335,16 +386,32 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
             assert_eq!(bundle.is_some(), name == "existing Secret", "{name}");
         }
         let own = !combination.contains("source: secret") && !combination.contains("cert-manager");
+        let controller = !combination.contains("controller: {enabled: false}");
         let canary = !combination.contains("canary: {enabled: false}");
         let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
-        let expected = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
-        assert_eq!(roles, expected, "{name}: rights without need");
-        let (_, deployment) = all.iter().find(|((kind, _), _)| kind == "Deployment").unwrap();
-        let pod = &deployment["spec"]["template"]["spec"];
-        assert_eq!(pod["automountServiceAccountToken"], true, "{name}");
-        let container = &pod["containers"][0]["securityContext"];
-        assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");
-        assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        let webhook = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
+        // Of controller and facts; of people; of the hook that leaves.
+        let resizes = if controller { 8 + 2 + 2 } else { 0 };
+        assert_eq!(roles, webhook + resizes, "{name}: rights without need");
+        let deployments = all.iter().filter(|((kind, _), _)| kind == "Deployment");
+        let mut count = 0;
+        for ((_, deployment), object) in deployments {
+            count += 1;
+            let pod = &object["spec"]["template"]["spec"];
+            assert_eq!(pod["automountServiceAccountToken"], true, "{name}");
+            let own_account = deployment.ends_with("-controller");
+            assert_eq!(pod["serviceAccountName"] == rights::CONTROLLER, own_account, "{name}");
+            let container = &pod["containers"][0]["securityContext"];
+            assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+            // Nobody else's pods are selected, such as the controller's by the Service.
+            let selector = &object["spec"]["selector"]["matchLabels"];
+            assert_eq!(selector.as_object().unwrap().len(), 3, "{name}");
+            for (key, value) in selector.as_object().unwrap() {
+                assert_eq!(&object["spec"]["template"]["metadata"]["labels"][key], value, "{name}");
+            }
+        }
+        assert_eq!(count, if controller { 2 } else { 1 }, "{name}");
     }
     for entry in std::fs::read_dir(Path::new(CHART).join("templates")).unwrap() {
         let path = entry.unwrap().path();
@@ -367,9 +434,7 @@ async fn every_branch_of_every_template_is_rendered() {
     let copy = folder.path().join("stateward");
     let files = templates();
     let root = Path::new(CHART);
-    for file in files.iter().map(PathBuf::as_path).chain(
-        ["Chart.yaml", "values.yaml", "files/alerts.yaml", "files/dashboard.json"].map(Path::new),
-    ) {
+    for file in files.iter().map(PathBuf::as_path).chain(OTHERS.map(Path::new)) {
         let to = copy.join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(root.join(file), to).unwrap();
@@ -450,7 +515,8 @@ async fn notes_warn_of_risks() {
         ("existing Secret", 0),
         ("existing Secret, injected bundle", 1),
         ("cert-manager", 0),
-        ("everything of one's own", 1),
+        ("requests without a controller", 1),
+        ("everything of one's own", 2),
     ];
     for ((name, expected), (_, combination)) in risks.into_iter().zip(COMBINATIONS) {
         let line =

@@ -1,9 +1,8 @@
 //! A control plane on which resizes are carried out by the real binaries, and what tests of it
 //! look at.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::process::Process;
@@ -39,9 +38,15 @@ impl Resizing {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}});
         bed.apply(system).await.unwrap();
         apply_stream(&bed, &printed(&["--crds", "--rights=stateward"])).await;
+        let webhook = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "stateward", "namespace": "stateward"},
+        });
+        bed.apply(webhook).await.unwrap();
         let account =
             bed.kubeconfig_for_service_account("stateward", "stateward-controller").await.unwrap();
-        let webhook = Webhook::start(&[]).await;
+        let facts = bed.kubeconfig_for_service_account("stateward", "stateward").await.unwrap();
+        let webhook = Webhook::start(&[&format!("--kubeconfig={}", facts.display())]).await;
         webhook.register(&bed, &[]).await;
         Self { bed, account, _webhook: webhook }
     }
@@ -51,7 +56,7 @@ impl Resizing {
         static SHARED: OnceCell<(Resizing, Controller)> = OnceCell::const_new();
         let start = async || {
             let resizing = Self::start(Testbed::builder()).await;
-            let controller = Controller::start(&resizing, &resizing.account).await;
+            let controller = Controller::start(&resizing, &resizing.account, 4);
             (resizing, controller)
         };
         &SHARED.get_or_init(start).await.0
@@ -73,12 +78,16 @@ impl Resizing {
         (namespace, set)
     }
 
-    /// Asks for growth as people do: by applying the larger template.
+    /// Asks for growth as people do: by applying the larger template, until a controller is there
+    /// to carry it out.
     pub(crate) async fn grow(&self, set: &Value, size: &str) {
         let mut set = set.clone();
         *set.pointer_mut(STORAGE).unwrap() = json!(size);
-        let output = apply(self, &set, &[]).await;
-        assert!(output.success(), "{}", output.stderr);
+        self.wait_for("growth to be accepted", LONG, async || {
+            apply(self, &set, &[]).await.ok().map(Some)
+        })
+        .await
+        .unwrap();
     }
 
     /// Waits until the record of a namespace's set is in one of the final phases; gives it.
@@ -95,11 +104,17 @@ impl Resizing {
 
     /// Asserts that it is complete: claims, template and pods are as promised.
     pub(crate) async fn complete(&self, namespace: &str, size: &str) -> Value {
+        // An earlier request's Complete stands until this one is taken up.
+        self.wait_object(&path(namespace, "db"), LONG, |live| {
+            live["metadata"]["deletionTimestamp"].is_null()
+                && live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null()
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{namespace}: {error:#}"));
         let record = self.ended(namespace).await;
         assert_eq!(record["status"]["phase"], "Complete", "{record}");
         let live = self.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
         assert_eq!(live.pointer(STORAGE), Some(&json!(size)), "{live}");
-        assert!(live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null());
         for claim in self.list(namespace, "persistentvolumeclaims").await {
             assert_eq!(claim["spec"]["resources"]["requests"]["storage"], size, "{claim}");
             assert!(claim["metadata"]["deletionTimestamp"].is_null(), "{claim}");
@@ -115,11 +130,11 @@ impl Resizing {
         items
     }
 
-    /// How often objects of a kind were created and deleted in a namespace, beginning with this
-    /// audit event.
-    pub(crate) fn lives(&self, namespace: &str, resource: &str, from: usize) -> (usize, usize) {
-        let events = self.audit_events().unwrap();
-        let of = |event: &&Value, verb: &str| {
+    /// How often sets, pods and claims of a namespace were created and deleted since this position
+    /// of the audit log.
+    pub(crate) fn lives(&self, namespace: &str, from: u64) -> [(usize, usize); 3] {
+        let events = self.audit_events_after(from).unwrap();
+        let of = |event: &&Value, resource: &str, verb: &str| {
             let object = &event["objectRef"];
             let code = event["responseStatus"]["code"].as_u64().unwrap_or(0);
             event["verb"] == verb
@@ -130,8 +145,10 @@ impl Resizing {
                 && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun")
                 && event["requestObject"]["dryRun"].is_null()
         };
-        let count = |verb| events.iter().skip(from).filter(|event| of(event, verb)).count();
-        (count("create"), count("delete") + count("deletecollection"))
+        ["statefulsets", "pods", "persistentvolumeclaims"].map(|resource| {
+            let count = |verb| events.iter().filter(|event| of(event, resource, verb)).count();
+            (count("create"), count("delete") + count("deletecollection"))
+        })
     }
 }
 
@@ -149,32 +166,36 @@ pub(crate) struct Controller {
     process: Mutex<Option<Process>>,
     kubeconfig: PathBuf,
     folder: PathBuf,
-    identity: String,
+    lease: u8,
+    name: String,
 }
 
 impl Controller {
-    /// Starts one that talks to the API server through `kubeconfig`.
-    pub(crate) async fn start(resizing: &Resizing, kubeconfig: &std::path::Path) -> Self {
+    /// Starts one that talks to the API server through `kubeconfig`, with Leases of so many
+    /// seconds: short ones where it is to be killed.
+    pub(crate) fn start(resizing: &Resizing, kubeconfig: &Path, lease: u8) -> Self {
         let controller = Self {
             process: Mutex::default(),
             kubeconfig: kubeconfig.to_owned(),
             folder: resizing.folder().to_owned(),
-            identity: format!("testbed_{}", testbed::free_port().unwrap()),
+            lease,
+            name: format!("controller-{}", testbed::free_port().unwrap()),
         };
         controller.launch();
         controller
     }
 
-    /// Starts it again after it was killed, under the same name.
+    /// Starts it again after it was killed.
     pub(crate) fn launch(&self) {
         let arguments = [
             "controller".to_owned(),
             format!("--kubeconfig={}", self.kubeconfig.display()),
-            format!("--identity={}", self.identity),
+            // A crash leaves its Lease behind, so each start is somebody else.
+            format!("--identity={}_{}", self.name, testbed::free_port().unwrap()),
             format!("--listen=127.0.0.1:{}", testbed::free_port().unwrap()),
             "--resync=1s".to_owned(),
-            "--lease=2s".to_owned(),
-            "--renew=500ms".to_owned(),
+            format!("--lease={}s", self.lease),
+            "--renew=300ms".to_owned(),
             "--back-off=500ms".to_owned(),
             "--just-changed=2s".to_owned(),
             "--fence-bound=20s".to_owned(),
@@ -196,7 +217,7 @@ impl Controller {
 
     /// Where it logs.
     pub(crate) fn log(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.identity))
+        self.folder.join(format!("{}.log", self.name))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
@@ -204,5 +225,7 @@ impl Controller {
     }
 }
 
-/// How long `work` takes at most before a test gives up on it.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// Whether the long forms are asked for, by `STATEWARD_LONG=1`.
+pub(crate) fn long() -> bool {
+    std::env::var("STATEWARD_LONG").is_ok_and(|value| value == "1")
+}

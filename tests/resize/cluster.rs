@@ -1,10 +1,13 @@
 //! What the control plane does: answers to writes, and the controllers beside ours.
 
 use stateward::resize::Action;
+use stateward::resize::record::{Phase, Policy, Reason, Status};
 
+use crate::mutants::Mutant;
+use crate::people::SIBLING;
 use crate::world::{
-    ClaimM, ControllerM, Gone, Last, PodM, RecordM, RevisionM, SetM, StatusId, Sync, World,
-    size_of, size_of_quantity, uid_of,
+    ClaimM, ControllerM, Gone, Last, PodM, RecordM, RevisionM, SIZES, SetM, StatusId, Sync,
+    Trouble, World, id_of, size_of, size_of_quantity, uid_of,
 };
 
 /// The answer to a write.
@@ -49,21 +52,16 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             if world.record.is_some() {
                 return None;
             }
-            world.record = Some(RecordM {
-                generation: 1,
-                finalizer: false,
-                deleting: false,
-                paused: false,
-                abort: None,
-                target: None,
-                status: StatusId::of(stateward::resize::record::Status::default()),
-            });
+            world.record = Some(RecordM::new(world.records));
+            world.records += 1;
             world.bump_record();
         }
         Action::WriteStatus(status) => {
             let record = world.record.as_mut().filter(|_| record_fresh)?;
+            let before = record.status.read(|status| status.phase.clone());
             record.status = StatusId::of((**status).clone());
             world.bump_record();
+            phase_changes(world, &before, status);
         }
         Action::AddFinalizer => {
             // The API server refuses new finalizers on an object that is going away.
@@ -76,17 +74,19 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             record.finalizer = false;
             if record.deleting {
                 world.record = None;
+                world.edit_lost = false;
             }
             world.bump_record();
         }
         Action::GrowClaim { claim: name, uid, from, to, had_id, id } => {
-            let number = |id: &String| -> Option<u8> { id.strip_prefix("R/")?.parse().ok() };
+            let blind = world.kind.mutant == Some(Mutant::BlindPatch);
             let claim = claim(world, name, uid)?;
             let same = claim.request == size_of_quantity(from)
-                && claim.id == had_id.as_ref().and_then(number);
+                && claim.id == had_id.as_deref().and_then(id_of)
+                || blind;
             same.then_some(())?;
             claim.request = size_of_quantity(to);
-            claim.id = number(id);
+            claim.id = id_of(id);
         }
         Action::FreeClaim { claim: name, uid, owner } => {
             let claim = claim(world, name, uid)?;
@@ -99,31 +99,47 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             world.pods[ordinal].as_ref().filter(|pod| pod.uid == uid_of(uid))?;
             world.pods[ordinal] = None;
         }
-        Action::Fence { uid, from } => {
-            let delete = from.when_deleted == stateward::resize::record::Policy::Delete;
-            let set = set(world, uid).filter(|set| set.delete == delete)?;
+        Action::Fence { uid, resource_version, from } => {
+            let delete = from.when_deleted == Policy::Delete;
+            let current = resource_version == "now";
+            let set = set(world, uid).filter(|set| set.delete == delete && current)?;
             set.delete = false;
             world.bump_spec();
         }
-        Action::RestoreRetention { uid, to } => {
-            let set = set(world, uid).filter(|set| !set.delete)?;
-            set.delete = to.when_deleted == stateward::resize::record::Policy::Delete;
+        Action::RestoreRetention { uid, resource_version, to } => {
+            let current = resource_version == "now";
+            let set = set(world, uid).filter(|set| !set.delete && current)?;
+            set.delete = to.when_deleted == Policy::Delete;
             world.bump_spec();
         }
         Action::Touch { uid, had, id } => {
-            let number = |id: &Option<String>| id.as_ref().map(|id| uid_of(&id[2..]));
+            let number = |id: &Option<String>| id.as_deref().and_then(id_of);
             let set = set(world, uid).filter(|set| set.id == number(had))?;
             set.id = number(id);
             world.bump_set();
         }
         Action::Delete { uid, resource_version } => {
-            let set = set(world, uid).filter(|_| resource_version == "now")?;
+            let current = match resource_version.as_str() {
+                "any" => world.kind.mutant == Some(Mutant::NoPreconditions),
+                version => version == "now",
+            };
+            let cascading = world.kind.mutant == Some(Mutant::CascadingDelete);
+            let set = set(world, uid).filter(|_| current)?;
             set.terminating = true;
             set.orphan = true;
-            let last = Last { size: set.size, revision: set.revision };
-            world.last = Some(last);
-            world.gone = Gone::Us;
+            world.last = Some(last(set));
+            let expected = world.status().and_then(|status| status.attempt.revision);
+            let witness = expected.is_some_and(|expected| {
+                let uid = uid_of(&expected.uid);
+                world.revisions.iter().flatten().any(|revision| revision.uid == uid)
+            });
+            // Without the revision nobody can tell later whose delete it was.
+            world.gone = if witness { Gone::Us } else { Gone::Instant };
+            if cascading {
+                world.set = None;
+            }
             world.bump_set();
+            world.controllers.iter_mut().for_each(|memory| memory.blind = memory.stopped);
         }
         Action::Create { snapshot, sizes, id } => {
             if world.set.is_some() || world.namespace_terminating {
@@ -136,28 +152,45 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             let size = fields[0].parse::<u8>().unwrap();
             let asked = sizes.get("data").map_or(size, |asked| size.max(size_of(asked)));
             let uid = world.fresh_uid();
+            let revision = fields[1].parse().unwrap();
+            let replicas = fields[2].parse().unwrap();
+            if let Some(last) = &world.last {
+                world.edit_lost |= last.edited;
+            }
+            // A controller that has forgotten its first CREATE takes the second for it.
+            let open = matches!(world.phase(), Some(Phase::Deleting | Phase::Creating));
+            let knows = |memory: &ControllerM| memory.created.is_some();
+            let can_be_told = !open || world.controllers.iter().all(knows);
+            // An attempt that is over.
+            let replaced = world.status().and_then(|status| status.attempt.set_uid);
+            let older = open && replaced.map(|uid| uid_of(&uid)) != id_of(id).map(|id| id.1);
             world.set = Some(SetM {
                 uid,
+                replicas,
                 size: asked,
-                revision: fields[1].parse().unwrap(),
+                revision,
                 observed: false,
                 current: 9,
                 update: 9,
-                delete: false,
+                delete: world.kind.mutant == Some(Mutant::RetentionAsItWas),
                 retention_written: false,
-                frozen: true,
+                frozen: !world.kind.on_delete && world.kind.mutant != Some(Mutant::NoPartition),
                 terminating: false,
                 orphan: false,
-                id: Some(uid_of(&id[2..])),
+                id: id_of(id),
                 requested: fields[3].parse().ok(),
                 only_ours: true,
                 restored: false,
+                late: older
+                    || !matches!(world.gone, Gone::Us | Gone::Instant | Gone::PersonOrphan)
+                        && can_be_told,
             });
             world.gone = Gone::Present;
             world.bump_spec();
         }
-        Action::Open { uid, partition, retention } => {
-            let set = set(world, uid)?;
+        Action::Open { uid, partition, retention, resource_version } => {
+            let current = resource_version.as_ref().is_none_or(|version| version == "now");
+            let set = set(world, uid).filter(|_| current)?;
             if partition.is_some() && !set.frozen || retention.is_some() && set.delete {
                 return None;
             }
@@ -171,7 +204,8 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             world.bump_set();
         }
         Action::ClearRequest { uid, value } => {
-            let value = value.get("data").map(|size| size_of(size));
+            let index = |size: &String| SIZES.iter().position(|known| known == size);
+            let value = value.get("data").and_then(index).map(|index| index as u8);
             let set = set(world, uid).filter(|set| set.requested == value)?;
             set.requested = None;
             world.bump_set();
@@ -180,14 +214,52 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
     Some(Answer::Committed)
 }
 
+/// What the set was when it went.
+pub(crate) fn last(set: &SetM) -> Last {
+    Last { size: set.size, revision: set.revision, replicas: set.replicas, edited: false }
+}
+
+/// What the rest of the world makes of a phase that was written.
+fn phase_changes(world: &mut World, before: &Phase, status: &Status) {
+    let ended = status.standing.as_ref().map(|rest| &rest.reason);
+    if status.phase == Phase::Aborted && ended == Some(&Reason::LeftAbsent) {
+        world.gone = Gone::GivenUp;
+    }
+    // Whoever reads how it ended knows.
+    if !status.phase.is_live() && status.standing.as_ref().is_some_and(|s| !s.detail.is_empty()) {
+        world.edit_lost = false;
+    }
+    // From here on a write of retention by others counts as since the fence. One that came between
+    // the controller's read and this write may carry the same second, and counts too.
+    if status.phase == Phase::Fenced && *before == Phase::ClaimsGrown {
+        let delete = |policy: Policy| policy == Policy::Delete;
+        let before = status.attempt.retention.map(|before| delete(before.when_deleted));
+        if let Some(set) = &mut world.set
+            && before == Some(set.delete)
+        {
+            set.retention_written = false;
+        }
+    }
+}
+
 /// What the answer teaches the controller that sent the write.
-pub(crate) fn learn(memory: &mut ControllerM, action: &Action, answer: Answer) {
+pub(crate) fn learn(world: &mut World, controller: usize, action: &Action, answer: Answer) {
+    let created = world.set.as_ref().map(|set| set.uid);
+    let memory = &mut world.controllers[controller];
     match (action, answer) {
-        (Action::Delete { uid, .. }, Answer::Committed) => memory.deleted = Some(uid_of(uid)),
+        (Action::Delete { uid, .. }, Answer::Committed) => {
+            memory.deleted = Some(uid_of(uid));
+            memory.created = None;
+        }
         (Action::Create { .. }, Answer::Refused) => memory.refused = true,
-        (Action::Create { .. }, _) => {
+        (Action::Create { id, .. }, answer) => {
             memory.refused = false;
             memory.deleted = None;
+            // Whoever sends it too early and does not look at the answer.
+            let believes = world.kind.mutant == Some(Mutant::CreateBeforeGone);
+            if answer == Answer::Committed || believes {
+                memory.created = id_of(id).zip(created);
+            }
         }
         (Action::DryRun, _) => memory.dry = true,
         _ => {}
@@ -224,7 +296,9 @@ pub(crate) fn garbage_collector(world: &World) -> Option<(&'static str, World)> 
         return Some(("gc takes the set", next));
     }
     let dead = |owner: Option<u8>| {
-        owner.is_some_and(|uid| world.set.as_ref().is_none_or(|set| set.uid != uid))
+        owner.is_some_and(|uid| {
+            uid != SIBLING && world.set.as_ref().is_none_or(|set| set.uid != uid)
+        })
     };
     for revision in &mut next.revisions {
         if revision.as_ref().is_some_and(|revision| dead(revision.owner)) {
@@ -253,6 +327,7 @@ pub(crate) fn sync_begins(world: &World) -> Option<World> {
     let mut next = world.clone();
     next.sync = Some(Sync {
         uid: set.uid,
+        replicas: set.replicas,
         delete: set.delete,
         frozen: set.frozen,
         revision: set.revision,
@@ -271,6 +346,7 @@ pub(crate) fn sync_ends(world: &World) -> Option<World> {
     let mut next = world.clone();
     next.sync = None;
     let live = world.set.as_ref().is_some_and(|set| set.uid == sync.uid && !set.terminating);
+    let replicas = usize::from(sync.replicas);
     if live {
         for revision in next.revisions.iter_mut().flatten() {
             revision.owner = revision.owner.or(Some(sync.uid));
@@ -286,7 +362,7 @@ pub(crate) fn sync_ends(world: &World) -> Option<World> {
     }
     // Claims are owned under Delete and free under Retain, as far as ordinals go. In 1.36 a sync
     // looks at the claims of pods that are there.
-    for ordinal in 0..usize::from(world.replicas) {
+    for ordinal in 0..replicas {
         let Some(claim) = &mut next.claims[ordinal] else { continue };
         let wanted = sync.delete.then_some(sync.uid);
         if claim.owner != wanted && !claim.terminating && world.pods[ordinal].is_some() {
@@ -294,8 +370,11 @@ pub(crate) fn sync_ends(world: &World) -> Option<World> {
             claim.young = sync.delete;
         }
     }
-    let missing = (0..usize::from(world.replicas)).find(|n| world.pods[*n].is_none());
-    let rolled = (0..usize::from(world.replicas)).rev().find(|ordinal| {
+    let missing = (0..replicas).find(|n| world.pods[*n].is_none());
+    let condemned = (replicas..world.pods.len())
+        .rev()
+        .find(|n| next.pods[*n].as_ref().is_some_and(|pod| pod.owner == Some(sync.uid)));
+    let rolled = (0..replicas).rev().find(|ordinal| {
         let pod = &world.pods[*ordinal];
         pod.as_ref().is_some_and(|pod| pod.revision != sync.revision && pod.owner == Some(sync.uid))
     });
@@ -318,12 +397,14 @@ pub(crate) fn sync_ends(world: &World) -> Option<World> {
             terminating: false,
             id: None,
         });
-        if claim.pending {
+        if claim.pending && !world.kind.node_fails {
             // The node grows the file system when the pod starts.
             claim.pending = false;
             claim.capacity = claim.request;
         }
-    } else if let Some(ordinal) = rolled.filter(|_| live && !sync.frozen) {
+    } else if let Some(ordinal) = condemned.filter(|_| live) {
+        next.pods[ordinal] = None;
+    } else if let Some(ordinal) = rolled.filter(|_| live && !sync.frozen && !world.kind.on_delete) {
         next.pods[ordinal] = None;
     }
     if live {
@@ -332,7 +413,9 @@ pub(crate) fn sync_ends(world: &World) -> Option<World> {
         set.update = sync.revision;
         let all = |revision: u8| next.pods.iter().flatten().all(|pod| pod.revision == revision);
         // A new set's current revision begins as its update revision.
-        if set.current == 9 || all(sync.revision) && missing.is_none() {
+        // OnDelete does not advance it.
+        let done = all(sync.revision) && missing.is_none() && !world.kind.on_delete;
+        if set.current == 9 || done {
             set.current = sync.revision;
         }
         set.observed = sync.current;
@@ -345,13 +428,16 @@ pub(crate) fn sync_ends(world: &World) -> Option<World> {
 
 /// The resizer works on one claim.
 pub(crate) fn resizer(world: &World) -> Option<World> {
+    if matches!(world.trouble, Some(Trouble::OfflineOnly | Trouble::ClassGone)) {
+        return None;
+    }
     let ordinal = world.claims.iter().position(|claim| {
         claim.as_ref().is_some_and(|claim| {
             claim.capacity < claim.request && !claim.pending && !claim.infeasible
         })
     })?;
     let mut next = world.clone();
-    let pending = next.pending && next.pods[ordinal].is_some();
+    let pending = next.kind.pending && next.pods[ordinal].is_some();
     let claim = next.claims[ordinal].as_mut()?;
     if pending {
         claim.pending = true;

@@ -10,11 +10,14 @@
 //! comparison of the model with a real API server does not exist yet.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
-#![expect(clippy::print_stdout, reason = "a test prints what it explored")]
+#![expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
 #![expect(clippy::too_many_lines, reason = "one match over everything that can happen")]
 
+mod arbitrary;
 mod cluster;
+mod mutants;
 mod people;
+mod play;
 mod properties;
 mod search;
 mod sequences;

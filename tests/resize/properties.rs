@@ -1,9 +1,9 @@
 //! What must hold, whatever happens.
 
 use stateward::resize::Action;
-use stateward::resize::record::{Phase, Word};
+use stateward::resize::record::{Phase, Reason, Status, Word};
 
-use crate::world::{Gone, World};
+use crate::world::{Gone, PodM, World};
 
 /// What must hold in every state.
 pub(crate) fn of_state(world: &World) -> Result<(), String> {
@@ -50,9 +50,21 @@ pub(crate) fn of_write(before: &World, action: &Action, after: &World) -> Result
     match action {
         Action::Delete { uid, .. } => deleting(before, uid),
         Action::Create { .. } => creating(before, after),
-        Action::WriteStatus(status) if status.phase == Phase::Complete => complete(before),
+        Action::Evict { .. } if !before.kind.evict => Err("we restart a pod unasked".into()),
         Action::RemoveFinalizer if before.gone == Gone::Us => {
             Err("the finalizer goes while the set is away through us".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What must hold when a write of ours is decided on. That it arrives late is nobody's lie.
+pub(crate) fn of_decision(world: &World, action: &Action) -> Result<(), String> {
+    match action {
+        Action::WriteStatus(status)
+            if status.phase == Phase::Complete && world.phase() != Some(Phase::Complete) =>
+        {
+            complete(world, status)
         }
         _ => Ok(()),
     }
@@ -73,6 +85,9 @@ fn deleting(before: &World, uid: &str) -> Result<(), String> {
     if before.claims.iter().flatten().any(|claim| claim.owner.is_some()) {
         return Err("a DELETE while a claim has an owner".into());
     }
+    if before.pods.iter().flatten().any(|pod| pod.revision != set.update) {
+        return Err("a DELETE in the middle of a rollout".into());
+    }
     if before.pods.iter().flatten().any(|pod| pod.young) {
         return Err("a DELETE while the garbage collector does not know a pod".into());
     }
@@ -83,22 +98,23 @@ fn creating(before: &World, after: &World) -> Result<(), String> {
     let (Some(last), Some(set)) = (&before.last, &after.set) else {
         return Err("a CREATE where nothing was deleted by orphaning".into());
     };
-    if before.gone == Gone::PersonCascade {
+    if matches!(before.gone, Gone::PersonCascade | Gone::GivenUp) {
         return Err("a set that a person deleted is created again".into());
     }
-    if set.revision != last.revision {
-        return Err("an edit of the pod template is lost".into());
+    if !last.edited && (set.revision, set.replicas) != (last.revision, last.replicas) {
+        return Err("an edit of the set is lost".into());
     }
-    if set.size < last.size {
+    if set.size < last.size && before.gone != Gone::Instant {
         return Err("the template became smaller".into());
     }
-    if set.delete || !set.frozen {
+    if set.delete || !set.frozen && !before.kind.on_delete {
         return Err("the set is created without retention Retain or a high partition".into());
     }
     Ok(())
 }
 
-fn complete(world: &World) -> Result<(), String> {
+fn complete(world: &World, status: &Status) -> Result<(), String> {
+    let told = status.standing.as_ref().is_some_and(|rest| !rest.detail.is_empty());
     let record = world.record.as_ref().ok_or("Complete without a record")?;
     let set = world.set.as_ref().ok_or("Complete without a set")?;
     let asked = record.status.read(|status| {
@@ -114,7 +130,7 @@ fn complete(world: &World) -> Result<(), String> {
     if world.claims.iter().flatten().any(short) {
         return Err("Complete with a small claim".into());
     }
-    if set.requested.is_some_and(|size| size <= set.size) {
+    if set.requested.is_some() {
         return Err("Complete with a request on the set".into());
     }
     if record.finalizer {
@@ -123,8 +139,18 @@ fn complete(world: &World) -> Result<(), String> {
     if ours && set.frozen {
         return Err("Complete with a high partition".into());
     }
-    if set.delete != world.retention_before && !set.retention_written {
-        return Err("Complete without retention as it was".into());
+    if set.delete != world.wanted_delete && !told {
+        return Err("Complete without retention as others want it".into());
+    }
+    if world.edit_lost && !told {
+        return Err("Complete, and an edit is lost without a word".into());
+    }
+    if status.snapshot.is_some() {
+        return Err("Complete with a snapshot".into());
+    }
+    let settled = |pod: &PodM| pod.owner == Some(set.uid) && pod.revision == set.update;
+    if !world.kind.on_delete && !world.pods.iter().flatten().all(settled) {
+        return Err("Complete with a pod of another set or revision".into());
     }
     if ours && set.only_ours && !set.restored {
         return Err("Complete without managedFields as they were".into());
@@ -152,8 +178,23 @@ pub(crate) fn settled(world: &World) -> Result<(), String> {
         };
     };
     let status = record.status.get();
+    let told = status.standing.as_ref().map(|rest| &rest.reason) == Some(&Reason::LateDuplicate);
+    if world.set.as_ref().is_some_and(|set| set.late && !set.terminating) && !told {
+        return Err("a late CREATE made a set, and nobody says so".into());
+    }
     if set_away && world.gone == Gone::Us && !world.refusing {
         return Err("the gap stays open".into());
+    }
+    if let (Some(set), Phase::Complete | Phase::Aborted) = (&world.set, &status.phase)
+        && set.requested.is_some_and(|size| size > set.size)
+        && !set.terminating
+        && record.abort.is_none()
+        && !world.namespace_terminating
+    {
+        return Err(format!("somebody asks for more, and it rests in {}", status.phase));
+    }
+    if record.deleting && !(set_away && world.gone == Gone::Us) {
+        return Err("a record that is deleted stays".into());
     }
     if record.finalizer && !set_away {
         return Err(format!("the finalizer stays in {}", status.phase));

@@ -8,6 +8,7 @@ use std::time::Instant;
 use stateward::resize::{Action, step};
 
 use crate::cluster::{self, Answer, is_write};
+use crate::mutants::{self, Mutant};
 use crate::people::{self, Fault};
 use crate::properties;
 use crate::world::{Hashed, InFlight, NOW, World, parameters};
@@ -39,11 +40,11 @@ pub(crate) struct Explored {
 }
 
 /// One thing that can happen.
-struct Next {
-    label: Label,
-    world: World,
+pub(crate) struct Next {
+    pub label: Label,
+    pub world: World,
     /// no fault: it happens by itself
-    free: bool,
+    pub free: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,51 +58,76 @@ pub(crate) enum Label {
 
 /// The decision of one controller: what caches say first, and fresh reads where it asks for them.
 pub(crate) fn decide(world: &World, controller: usize) -> Action {
+    decide_from(world, controller).0
+}
+
+/// The same, and whether the record that was read is the one that stands there.
+fn decide_from(world: &World, controller: usize) -> (Action, bool) {
     let memory = &world.controllers[controller];
-    let record = world.read_record();
-    let parameters = parameters();
-    let first = step(&world.observe(memory, false), record.as_ref(), *NOW, &parameters);
-    if first == Action::Refresh {
-        return step(&world.observe(memory, true), record.as_ref(), *NOW, &parameters);
+    if memory.stopped {
+        return (Action::Wait { after: jiff::SignedDuration::ZERO }, true);
     }
-    first
+    let ask = |fresh: bool| {
+        let (mut record, mut parameters) = (world.read_record(fresh), parameters());
+        let mut observed = world.observe(memory, fresh);
+        let Some(mutant) = world.kind.mutant else {
+            return step(&observed, record.as_ref(), *NOW, &parameters);
+        };
+        observed.fresh |= mutant == Mutant::CachesAreFresh;
+        mutants::sees(mutant, &mut observed, record.as_mut(), &mut parameters);
+        mutants::does(mutant, step(&observed, record.as_ref(), *NOW, &parameters))
+    };
+    match ask(false) {
+        Action::Refresh => (ask(true), true),
+        action => (action, world.record_seen(false) == world.record.as_ref()),
+    }
 }
 
 /// Sends a write and learns from the answer.
-fn carry_out(world: &World, controller: usize, action: &Action) -> Result<(World, Answer), String> {
+fn carry_out(
+    world: &World,
+    controller: usize,
+    action: &Action,
+    record_fresh: bool,
+) -> Result<(World, Answer), String> {
+    properties::of_decision(world, action)?;
     let mut next = world.clone();
-    let answer = cluster::apply(&mut next, action, true);
+    let answer = cluster::apply(&mut next, action, record_fresh);
     if answer == Answer::Committed {
         properties::of_write(world, action, &next)?;
     }
-    cluster::learn(&mut next.controllers[controller], action, answer);
+    cluster::learn(&mut next, controller, action, answer);
     Ok((next, answer))
 }
 
 /// Everything that can happen in a world.
-fn successors(
+pub(crate) fn successors(
     world: &World,
     faults: &[Fault],
     counts: &mut Counts,
 ) -> Result<Vec<Next>, (Label, String)> {
     let mut all = Vec::new();
-    let mut quiet = world.in_flight.is_empty();
+    let mut quiet = true;
     for controller in 0..world.controllers.len() {
         let number = controller as u8;
-        let action = decide(world, controller);
+        let (action, record_fresh) = decide_from(world, controller);
         counts.add("action", action_name(&action));
         if matches!(action, Action::Wait { .. } | Action::Refresh) {
             continue;
         }
         let label = Label::Controller(number);
-        let (next, answer) = carry_out(world, controller, &action).map_err(|why| (label, why))?;
+        let (next, answer) =
+            carry_out(world, controller, &action, record_fresh).map_err(|why| (label, why))?;
         counts.add("answer", format!("{answer:?}"));
         if !(answer == Answer::Refused && next == *world) {
             quiet = false;
         }
         if is_write(&action) && world.faults > 0 {
             for fault in faults {
-                if let Some(faulty) = faulty_write(world, &next, controller, &action, *fault) {
+                if let Some(mut faulty) = faulty_write(world, &next, controller, &action, *fault) {
+                    if let (Fault::Delayed, Some(sent)) = (fault, faulty.in_flight.last_mut()) {
+                        sent.record_fresh = record_fresh;
+                    }
                     let label = Label::FaultOf(number, *fault);
                     all.push(Next { label, world: faulty, free: false });
                 }
@@ -118,7 +144,9 @@ fn successors(
         let answer = cluster::apply(&mut next, &action, sent.record_fresh);
         if answer == Answer::Committed {
             met.in_flight.clear();
-            properties::of_write(&met, &action, &next).map_err(|why| (label, why))?;
+            if !matches!(action, Action::Create { .. }) {
+                properties::of_write(&met, &action, &next).map_err(|why| (label, why))?;
+            }
             counts.add("late", action_name(&action));
         }
         all.push(Next { label, world: next, free: true });
@@ -135,7 +163,8 @@ fn successors(
         quiet &= name == "resizer" || name.starts_with("a person") || name.starts_with("creating");
         all.push(Next { label, world: next, free: true });
     }
-    // Time passes where everybody waits; at any other moment it is a fault.
+    // Time passes where everybody waits, also while a write is on its way; at any other moment it is
+    // a fault.
     if quiet {
         let mut next = world.clone();
         next.tick();
@@ -175,7 +204,8 @@ fn faulty_write(
         }
         Fault::CrashAfterWrite => {
             let mut next = committed.clone();
-            next.controllers[controller] = crate::world::ControllerM::default();
+            let there = next.set.is_some();
+            next.controllers[controller] = world.controllers[controller].restarted(there);
             next
         }
         Fault::Delayed => {
@@ -208,6 +238,11 @@ fn label_name(label: Label) -> String {
 
 /// Visits every state of a slice; panics with the shortest trace to the first violation.
 pub(crate) fn explore(slice: &Slice) -> Explored {
+    try_explore(slice).unwrap_or_else(|story| panic!("{story}"))
+}
+
+/// Visits every state of a slice; the error is the shortest trace to the first violation.
+pub(crate) fn try_explore(slice: &Slice) -> Result<Explored, String> {
     let began = Instant::now();
     let mut counts = Counts::default();
     let mut states: Vec<Arc<World>> = Vec::new();
@@ -224,16 +259,16 @@ pub(crate) fn explore(slice: &Slice) -> Explored {
     let mut at = 0;
     while at < states.len() {
         let world = states[at].clone();
-        let fail = |label: Label, why: &str| -> ! {
-            panic!("{}", story(slice, &states, &parents, at as u32, Some(label), why))
+        let fail = |label: Label, why: &str| {
+            Err(story(slice, &states, &parents, at as u32, Some(label), why))
         };
         if let Err(why) = properties::of_state(&world) {
-            fail(Label::Environment("(this state)"), &why);
+            return fail(Label::Environment("(this state)"), &why);
         }
         note(&world, &mut counts);
         let successors = match successors(&world, slice.faults, &mut counts) {
             Ok(successors) => successors,
-            Err((label, why)) => fail(label, &why),
+            Err((label, why)) => return fail(label, &why),
         };
         let mut free = Vec::new();
         for next in successors {
@@ -258,16 +293,16 @@ pub(crate) fn explore(slice: &Slice) -> Explored {
         if let Some(why) = stuck(&states, &edges, component) {
             let first = *component.iter().min().unwrap();
             let more = format!("{why} (a component of {} states)", component.len());
-            panic!("{}", story(slice, &states, &parents, first, None, &more));
+            return Err(story(slice, &states, &parents, first, None, &more));
         }
     }
-    Explored {
+    Ok(Explored {
         states: states.len(),
         edges: all_edges,
         components: components.len(),
         seconds: began.elapsed().as_secs_f64(),
         counts,
-    }
+    })
 }
 
 fn note(world: &World, counts: &mut Counts) {
@@ -404,29 +439,4 @@ fn components(edges: &[Vec<(u32, Label)>]) -> Vec<Vec<u32>> {
         }
     }
     found
-}
-
-/// A world that is played by hand.
-pub(crate) struct Play {
-    pub world: World,
-}
-
-impl Play {
-    pub(crate) fn new(world: World) -> Self {
-        Self { world }
-    }
-
-    /// Lets one thing happen; panics where it cannot, or where it breaks a property.
-    pub(crate) fn happens(&mut self, label: Label) {
-        let all = match label {
-            Label::Fault(fault) | Label::FaultOf(_, fault) => vec![fault],
-            _ => Vec::new(),
-        };
-        let mut counts = Counts::default();
-        let next = successors(&self.world, &all, &mut counts).unwrap();
-        let next = next.into_iter().find(|next| next.label == label);
-        let next = next.unwrap_or_else(|| panic!("{label:?} cannot happen in {:#?}", self.world));
-        properties::of_state(&next.world).unwrap();
-        self.world = next.world;
-    }
 }

@@ -1,11 +1,520 @@
-//! The sequences of protocol §11.
+//! The sequences of protocol §11, each played against the shipped `step`, and those that the
+//! explorer found. What a model cannot show is named: a test on a real cluster must.
 
-use crate::search::{Label, Play};
-use crate::world::World;
+use stateward::resize::record::{Phase, Reason};
 
+use crate::people::{Fault, SIBLING};
+use crate::play::Play;
+use crate::search::Label;
+use crate::world::{Trouble, World};
+
+fn steady() -> Play {
+    Play::new(World::steady(1, 1))
+}
+
+fn with_webhook() -> Play {
+    Play::new(World::steady(1, 1).with(|kind| kind.webhook = true))
+}
+
+/// The set is away, and the controller is about to create it.
+fn in_the_gap(mut play: Play) -> Play {
+    play.until_about_to("Create");
+    play
+}
+
+fn uid(play: &Play) -> Option<u8> {
+    play.world.set.as_ref().map(|set| set.uid)
+}
+
+/// 1. Stepping back changes the set's resourceVersion first, so a DELETE on its way fails.
 #[test]
-fn a_request_makes_a_record() {
-    let mut play = Play::new(World::steady(1, 0, 1));
-    play.happens(Label::Controller(0));
-    assert!(play.world.record.is_some());
+fn a_delete_that_is_late_does_not_outlive_an_abort() {
+    let mut play = steady();
+    play.until_about_to("Delete");
+    play.befalls(Fault::Delayed);
+    play.strike(Fault::Abort);
+    play.strike(Fault::Crash);
+    assert_eq!(play.next_action(), "Touch", "nothing else may come first");
+    play.until_phase(&Phase::Aborted);
+    play.happens(Label::Arrives(0));
+    play.rests_in(Phase::Aborted, Reason::AbortRequested);
+    let set = play.world.set.as_ref().unwrap();
+    assert!(!set.terminating && set.uid == 0 && set.size == 0);
+}
+
+/// 2. What an older attempt created is neither taken for ours nor deleted.
+#[test]
+fn a_create_of_an_older_attempt_is_a_late_duplicate() {
+    let mut play = in_the_gap(steady());
+    play.befalls(Fault::Delayed);
+    play.strike(Fault::CreateSmall);
+    play.until_phase(&Phase::ClaimsGrown);
+    play.until("quarantined", |play| play.stands().1 == Some(Reason::RecentCreate));
+    let mut play = in_the_gap(play);
+    play.happens(Label::Arrives(0));
+    let landed = uid(&play);
+    play.rests_in(Phase::Conflict, Reason::LateDuplicate);
+    assert_eq!(uid(&play), landed);
+}
+
+/// 3. The finalizer holds the record until the set is back, with its old template; what Git then
+///    applies is another record.
+#[test]
+fn a_record_deleted_in_the_gap_closes_it_first() {
+    let mut play = in_the_gap(steady());
+    play.strike(Fault::DeleteRecord);
+    play.strike(Fault::ApplyRecord);
+    let record = play.world.record.as_ref().unwrap();
+    assert!(record.deleting && record.finalizer);
+    play.rests();
+    assert!(play.world.record.is_none());
+    let set = play.world.set.as_ref().unwrap();
+    assert_eq!((set.size, set.requested, set.frozen), (0, None, false));
+    play.strike(Fault::ApplyRecord);
+    play.completes_at(1);
+}
+
+/// 4. Who selects the same pods would adopt the orphans: the set is not touched.
+#[test]
+fn an_overlapping_selector_blocks() {
+    let mut play = steady();
+    play.strike(Fault::Trouble(Trouble::Overlap));
+    play.rests_in(Phase::ClaimsGrown, Reason::OverlappingSelector);
+    assert_eq!(uid(&play), Some(0));
+    play.heals();
+    play.completes_at(1);
+}
+
+/// 4. A sibling made in the gap adopts the revision: it is not taken for somebody's delete. Pods
+///    that another controller adopts are named, and nothing rolls. That the StatefulSet controller
+///    takes such a revision for its own is for a test on a cluster.
+#[test]
+fn a_sibling_that_adopts_in_the_gap_does_not_leave_the_set_absent() {
+    let mut play = in_the_gap(steady());
+    play.strike(Fault::SiblingAdopts);
+    play.strike(Fault::Crash);
+    play.world.pods[0].as_mut().unwrap().owner = Some(SIBLING);
+    play.until("told", |play| play.stands().1 == Some(Reason::PodsNotAdopted));
+    play.until("adopted but for one", |play| play.detail() == "db-0");
+    while play.goes_on() {}
+    assert_eq!(play.stands(), (Phase::Adopting, Some(Reason::PodsNotAdopted)));
+    assert!(play.world.set.as_ref().unwrap().frozen);
+}
+
+/// 5. The garbage collector orphans what its cache knows: a young pod is waited for.
+#[test]
+fn a_pod_that_was_just_created_is_waited_for() {
+    let mut play = steady();
+    play.until_phase(&Phase::ClaimsGrown);
+    play.strike(Fault::PodDies);
+    play.until("young", |play| play.world.pods[0].as_ref().is_some_and(|pod| pod.young));
+    play.until("told", |play| play.stands().1 == Some(Reason::JustChanged));
+    play.completes_at(1);
+}
+
+/// 6. A cascading delete of the set while it goes drops the garbage collector's finalizer. It is a
+///    person's word, and is not undone; the snapshot stays for a while.
+#[test]
+fn a_cascading_delete_while_the_set_goes_is_not_undone() {
+    let mut play = steady();
+    play.until("going", |play| play.world.set.as_ref().is_some_and(|set| set.terminating));
+    play.strike(Fault::DeleteCascade);
+    play.until_phase(&Phase::Aborted);
+    assert_eq!(play.stands().1, Some(Reason::DeletedByOther));
+    assert!(play.status().snapshot.is_some(), "for `finish`");
+    play.rests();
+    assert_eq!((uid(&play), play.status().snapshot), (None, None));
+}
+
+/// 6, 7. Where the webhook answers, the set that goes is neither deleted nor edited nor scaled.
+/// That it denies exactly these is for its own tests.
+#[test]
+fn the_webhook_denies_what_would_be_lost() {
+    let mut play = with_webhook();
+    play.until("going", |play| play.world.set.as_ref().is_some_and(|set| set.terminating));
+    for fault in [Fault::DeleteCascade, Fault::EditImage, Fault::ScaleUp, Fault::ScaleDown] {
+        assert!(!play.can(fault), "{fault:?}");
+    }
+    play.completes_at(1);
+}
+
+/// 7. Where the webhook is away, an edit of the set that goes is lost, and named.
+#[test]
+fn an_edit_of_the_set_that_goes_is_named() {
+    let mut play = steady();
+    play.until("going", |play| play.world.set.as_ref().is_some_and(|set| set.terminating));
+    play.strike(Fault::EditImage);
+    play.rests_in(Phase::Degraded, Reason::EditLost);
+    assert_eq!(play.detail(), "kubectl-edit");
+    assert_eq!(play.world.set.as_ref().unwrap().size, 1);
+}
+
+/// 7. The same while nobody watches: it cannot be named, but Complete says that it may be.
+#[test]
+fn an_edit_that_nobody_saw_is_not_silently_complete() {
+    let mut play = steady();
+    play.until("going", |play| play.world.set.as_ref().is_some_and(|set| set.terminating));
+    play.strike(Fault::EditImage);
+    play.until("gone", |play| play.world.set.is_none());
+    play.strike(Fault::Crash);
+    play.rests_in(Phase::Complete, Reason::Done);
+    assert!(play.detail().contains("nobody watched"), "{}", play.detail());
+}
+
+/// 8. A dry run shows who changes the set on its creation, before anything is deleted. That the
+///    comparison finds labels, replicas and whenScaled is for the driver's tests.
+#[test]
+fn a_webhook_that_changes_the_set_blocks() {
+    let mut play = steady();
+    play.strike(Fault::Trouble(Trouble::ChangedOnCreate));
+    play.rests_in(Phase::ClaimsGrown, Reason::ChangedOnCreate);
+    assert_eq!(play.detail(), "policy.example.com");
+    assert_eq!(uid(&play), Some(0));
+    assert!(!play.world.record.as_ref().unwrap().finalizer);
+    play.heals();
+    play.completes_at(1);
+}
+
+/// 9. Who sees an open gap closes it, leader or not.
+#[test]
+fn a_standby_closes_the_gap_of_a_killed_leader() {
+    let mut play = Play::new(World::steady(1, 2).one_leads());
+    play.until("gone", |play| play.world.set.is_none());
+    play.strike(Fault::LeaderStops);
+    play.until("back", |play| play.world.set.is_some());
+    assert!(play.world.controllers[1].standby, "the Lease has not moved");
+    assert_eq!(play.world.phase(), Some(Phase::Deleting), "and nothing else is done");
+    play.heals();
+    play.completes_at(1);
+}
+
+/// 10. Git creates the set in the gap: raised by the webhook it is as good as ours. That `injected`
+///     is injected once more is for the webhook's tests.
+#[test]
+fn a_set_that_git_created_and_the_webhook_raised_is_adopted() {
+    let mut play = in_the_gap(with_webhook());
+    play.strike(Fault::CreateSmall);
+    let theirs = uid(&play);
+    play.completes_at(1);
+    assert_eq!(uid(&play), theirs);
+}
+
+/// 10. Without the webhook it is too small: once more from the gate, and at last a Conflict.
+#[test]
+fn a_set_that_is_created_small_again_and_again_is_a_conflict() {
+    let mut play = in_the_gap(steady());
+    play.strike(Fault::CreateSmall);
+    play.until_phase(&Phase::ClaimsGrown);
+    let mut play = in_the_gap(play);
+    play.strike(Fault::CreateSmall);
+    play.rests_in(Phase::Conflict, Reason::TooSmallAgain);
+    assert_eq!(play.world.set.as_ref().unwrap().size, 0);
+}
+
+/// 11. Others wrote retention during the fence: in doubt Retain stays, and that is said.
+#[test]
+fn retention_that_others_wrote_is_not_written_over() {
+    let mut play = Play::new(World::steady(1, 1).retention_delete());
+    play.until_phase(&Phase::Fenced);
+    play.strike(Fault::RetentionRetain);
+    play.strike(Fault::RetentionDelete);
+    play.until_phase(&Phase::Deleting);
+    assert!(!play.world.set.as_ref().unwrap().delete);
+    play.rests_in(Phase::Complete, Reason::Done);
+    assert!(!play.world.set.as_ref().unwrap().delete);
+    assert!(play.detail().contains("retention stays Retain"), "{}", play.detail());
+}
+
+/// 12. References of later ordinals are removed only when earlier pods are ready.
+#[test]
+fn an_ordered_set_with_an_unready_pod_is_not_fenced() {
+    let mut play = Play::new(World::steady(2, 1).retention_delete());
+    play.strike(Fault::PodUnready);
+    play.rests_in(Phase::ClaimsGrown, Reason::PodsNotReady);
+    assert!(play.world.set.as_ref().unwrap().delete, "nothing is fenced");
+    play.heals();
+    play.completes_at(1);
+}
+
+/// 13. A claim above the ordinals is as large when its pod returns.
+#[test]
+fn claims_of_a_set_scaled_to_nothing_grow_too() {
+    let mut play = steady();
+    play.strike(Fault::ScaleDown);
+    play.completes_at(1);
+    assert!(play.world.pods[0].is_none());
+    play.strike(Fault::ScaleUp);
+    play.rests();
+    assert!(play.world.pods[0].is_some());
+    assert_eq!(play.world.claims[0].as_ref().unwrap().capacity, 1);
+}
+
+/// 14. Complete of the first request is no answer to the second: the annotation stands beside it.
+#[test]
+fn a_second_request_is_not_answered_by_the_first() {
+    let mut play = steady();
+    play.completes_at(1);
+    play.strike(Fault::LargerRequest);
+    assert_eq!(play.world.set.as_ref().unwrap().requested, Some(2), "tools wait for its absence");
+    play.completes_at(2);
+}
+
+/// 14. The same while the first is being verified: there is no Complete in between.
+#[test]
+fn a_larger_request_while_verifying_is_taken_up_at_once() {
+    let mut play = steady();
+    play.until_phase(&Phase::Verifying);
+    play.strike(Fault::LargerRequest);
+    play.until("taken up", |play| {
+        assert_ne!(play.world.phase(), Some(Phase::Complete));
+        play.world.phase() == Some(Phase::Growing)
+    });
+    play.completes_at(2);
+}
+
+/// 15. Complete is final: a set that is smaller on purpose stays so.
+#[test]
+fn a_set_re_created_smaller_after_complete_is_left_alone() {
+    for start in [World::steady(1, 1), World::steady(1, 1).by_record()] {
+        let mut play = Play::new(start);
+        play.completes_at(1);
+        play.strike(Fault::DeleteCascade);
+        play.strike(Fault::CreateSmall);
+        let theirs = uid(&play);
+        play.rests_in(Phase::Complete, Reason::Done);
+        assert_eq!((uid(&play), play.world.set.as_ref().unwrap().size), (theirs, 0));
+    }
+}
+
+/// 16. The recovery of an infeasible size is printed; what a person then lowers is left alone.
+#[test]
+fn a_claim_that_a_person_lowered_is_left_alone() {
+    let mut play = steady();
+    play.until("asked", |play| play.world.claims[0].as_ref().unwrap().request == 1);
+    play.strike(Fault::Infeasible);
+    play.rests_in(Phase::Degraded, Reason::Infeasible);
+    assert_eq!(
+        play.detail(),
+        "data-db-0: stateward resize abort -n prod db && kubectl patch pvc -n prod data-db-0 \
+         --type merge -p '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"10241Mi\"}}}}'"
+    );
+    play.strike(Fault::LowerClaim);
+    play.rests_in(Phase::Degraded, Reason::Infeasible);
+    assert_eq!(play.world.claims[0].as_ref().unwrap().request, 0);
+    play.strike(Fault::LargerRequest);
+    play.completes_at(2);
+}
+
+/// 16. The same while it grows.
+#[test]
+fn a_claim_lowered_while_it_grows_ends_the_request() {
+    let mut play = steady();
+    play.until("asked", |play| play.world.claims[0].as_ref().unwrap().request == 1);
+    play.strike(Fault::LowerClaim);
+    play.rests_in(Phase::Degraded, Reason::Lowered);
+    assert_eq!(play.world.claims[0].as_ref().unwrap().request, 0);
+}
+
+fn evicting(node_fails: bool) -> Play {
+    Play::new(World::steady(2, 1).with(|kind| {
+        (kind.pending, kind.evict, kind.node_fails) = (true, true, node_fails);
+    }))
+}
+
+/// 17. The pod's UID is in the record before it is evicted: no answer, no second eviction.
+#[test]
+fn an_eviction_whose_response_is_lost_is_not_repeated() {
+    let mut play = evicting(true);
+    play.until_about_to("Evict");
+    play.befalls(Fault::ResponseLost);
+    let other = play.world.pods[1].clone();
+    play.until("told", |play| play.world.phase() == Some(Phase::Degraded));
+    assert_eq!(play.stands().1, Some(Reason::NodeResize));
+    assert_eq!(play.world.pods[1], other, "its sibling was never touched");
+    let mut play = evicting(false);
+    play.until_about_to("Evict");
+    play.befalls(Fault::ResponseLost);
+    play.completes_at(1);
+}
+
+/// 17. While a sibling is not well nothing is evicted.
+#[test]
+fn nothing_is_evicted_while_a_sibling_crashes() {
+    let mut play = evicting(false);
+    play.until_phase(&Phase::ClaimsGrown);
+    play.world.pods[1].as_mut().unwrap().ready = false;
+    let healthy = play.world.claims[1].as_mut().unwrap();
+    (healthy.pending, healthy.capacity) = (false, 1);
+    let pods = play.world.pods.clone();
+    play.rests();
+    assert_eq!(play.world.pods, pods);
+    play.heals();
+    play.completes_at(1);
+}
+
+/// 18. What was aborted does not begin again by itself: not by the annotation that stands there,
+///     but by `resize resume`. That the webhook denies the size until then is for its own tests.
+#[test]
+fn an_aborted_size_is_not_begun_again() {
+    let mut play = steady();
+    play.until_phase(&Phase::ClaimsGrown);
+    play.strike(Fault::Abort);
+    play.rests_in(Phase::Aborted, Reason::AbortRequested);
+    play.strike(Fault::Withdraw);
+    play.strike(Fault::AskAgain);
+    play.rests_in(Phase::Aborted, Reason::AbortRequested);
+    let record = play.world.record.as_mut().unwrap();
+    record.abort = None;
+    record.generation += 1;
+    play.completes_at(1);
+}
+
+/// 18. The same where it was aborted before it began.
+#[test]
+fn a_request_aborted_before_it_began_is_not_begun_again() {
+    let mut play = steady();
+    play.until_phase(&Phase::Requested);
+    play.strike(Fault::Abort);
+    play.rests_in(Phase::Aborted, Reason::AbortRequested);
+    assert_eq!(play.world.claims[0].as_ref().unwrap().request, 0);
+}
+
+/// 19. CREATE is tried for ever, after a while with the old template; a person may give it up only
+///     after that.
+#[test]
+fn a_create_that_is_refused_is_tried_with_the_old_template() {
+    let mut play = in_the_gap(steady());
+    play.strike(Fault::Refuse);
+    play.strike(Fault::LeaveAbsent);
+    play.until_phase(&Phase::Creating);
+    assert_eq!(play.next_action(), "Create", "leaveAbsent is not obeyed at once");
+    let mut given_up = Play { world: play.world.clone() };
+    given_up.until_phase(&Phase::Aborted);
+    assert_eq!(given_up.stands().1, Some(Reason::LeftAbsent));
+    assert!(given_up.status().attempt.refused_since.is_some());
+    play.strike(Fault::TickEarly);
+    play.heals();
+    assert_eq!(play.stands(), (Phase::Degraded, Some(Reason::OldTemplate)));
+    assert_eq!(play.world.set.as_ref().unwrap().size, 0);
+    play.rests();
+    assert_eq!(play.stands().0, Phase::Degraded, "no new Deleting without a new request");
+}
+
+/// 20. Without a controller a finalizer holds record and namespace up until there is one again; by
+///     hand it is taken off as the documentation says.
+#[test]
+fn a_finalizer_left_behind_goes_with_the_next_controller() {
+    for fault in [Fault::DeleteRecord, Fault::NamespaceGoes] {
+        let mut play = steady();
+        play.until_phase(&Phase::Fenced);
+        play.strike(Fault::LeaderStops);
+        play.strike(fault);
+        play.rests_with_the_finalizer();
+        play.heals();
+        assert!(play.world.record.as_ref().is_none_or(|record| !record.finalizer), "{fault:?}");
+    }
+}
+
+/// 20. Before the fence there is nothing to hold up.
+#[test]
+fn a_record_that_fenced_nothing_goes_at_once() {
+    let mut play = steady();
+    play.until_phase(&Phase::ClaimsGrown);
+    play.strike(Fault::LeaderStops);
+    play.strike(Fault::DeleteRecord);
+    assert!(play.world.record.is_none());
+}
+
+/// 21. Who deletes the set while claims grow has the last word.
+#[test]
+fn an_orphan_delete_while_claims_grow_is_not_undone() {
+    let mut play = steady();
+    play.until_phase(&Phase::Growing);
+    play.strike(Fault::DeleteOrphan);
+    play.until("told", |play| play.stands().1 == Some(Reason::SetGone));
+    let mut replaced = Play { world: play.world.clone() };
+    play.rests_in(Phase::Aborted, Reason::DeletedByOther);
+    assert_eq!(uid(&play), None);
+    replaced.strike(Fault::CreateLarge);
+    replaced.rests_in(Phase::Aborted, Reason::Replaced);
+}
+
+/// 22. Every patch tests what it replaces.
+#[test]
+fn a_smaller_patch_that_arrives_late_changes_nothing() {
+    let mut play = steady();
+    play.until_about_to("GrowClaim");
+    play.befalls(Fault::Delayed);
+    play.strike(Fault::LargerRequest);
+    play.until("larger", |play| play.world.claims[0].as_ref().unwrap().request == 2);
+    play.happens(Label::Arrives(0));
+    assert_eq!(play.world.claims[0].as_ref().unwrap().request, 2);
+    play.completes_at(2);
+}
+
+/// 23. `OnDelete` does not advance the current revision: after a rollout it is done all the same.
+#[test]
+fn an_on_delete_set_after_a_rollout_is_not_mid_rollout() {
+    let mut play = Play::new(World::steady(1, 1).with(|kind| kind.on_delete = true));
+    play.strike(Fault::EditImage);
+    play.rests_in(Phase::ClaimsGrown, Reason::MidRollout);
+    play.strike(Fault::PodDies);
+    play.until("rolled", |play| play.world.pods[0].as_ref().is_some_and(|pod| pod.revision == 1));
+    let set = play.world.set.as_ref().unwrap();
+    assert_ne!(set.current, set.update);
+    play.completes_at(1);
+}
+
+/// 24. A write of retention changes the resourceVersion that the DELETE names.
+#[test]
+fn retention_written_just_before_the_delete_stops_it() {
+    let mut play = steady();
+    play.until_about_to("Delete");
+    play.befalls(Fault::Delayed);
+    play.strike(Fault::RetentionDelete);
+    play.happens(Label::Arrives(0));
+    assert!(!play.world.set.as_ref().unwrap().terminating);
+    play.rests();
+    assert!(play.world.claims.iter().flatten().all(|claim| !claim.terminating));
+}
+
+/// 25. Nobody but us frees claims above the ordinals.
+#[test]
+fn leftover_claims_are_freed_and_grow() {
+    let mut play = Play::new(World::steady(2, 1).retention_delete().leftover());
+    play.until_about_to("FreeClaim");
+    assert_eq!(play.world.phase(), Some(Phase::Fenced));
+    play.completes_at(1);
+    let leftover = play.world.claims[2].as_ref().unwrap();
+    assert_eq!((leftover.capacity, leftover.owner, leftover.terminating), (1, None, false));
+    assert!(play.world.set.as_ref().unwrap().delete, "retention is as it was");
+}
+
+/// 26. A quota hides whether somebody changes the set: it is waited for.
+#[test]
+fn a_used_up_quota_is_waited_for() {
+    let mut play = steady();
+    play.strike(Fault::Trouble(Trouble::Quota));
+    play.rests_in(Phase::ClaimsGrown, Reason::Quota);
+    assert_eq!(play.world.claims[0].as_ref().unwrap().capacity, 1, "claims grow all the same");
+    play.heals();
+    play.completes_at(1);
+}
+
+/// 27. A crash-looping pod, a stuck rollout, a killed controller, a lost answer: claims grow, and
+///     the set is left alone until all is well. API server and resizer are for the script.
+#[test]
+fn the_worst_night() {
+    let mut play = Play::new(World::steady(2, 1));
+    play.strike(Fault::PodUnready);
+    play.strike(Fault::EditImage);
+    play.until_about_to("GrowClaim");
+    play.befalls(Fault::ResponseLost);
+    play.until_about_to("GrowClaim");
+    play.befalls(Fault::CrashAfterWrite);
+    play.until("grown", |play| play.world.claims.iter().flatten().all(|claim| claim.capacity == 1));
+    assert_eq!((uid(&play), play.world.phase()), (Some(0), Some(Phase::Growing)));
+    play.heals();
+    play.completes_at(1);
+    assert_ne!(uid(&play), Some(0));
 }

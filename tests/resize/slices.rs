@@ -1,54 +1,293 @@
 //! The worlds that are explored, each until nothing is left.
 
-use crate::people::Fault::{
-    self, Crash, CrashAfterWrite, Delayed, Infeasible, LowerClaim, PodDies, PodUnready,
-    ResponseLost, StaleLists, TickEarly,
-};
-use crate::search::{Explored, Slice, explore};
-use crate::world::World;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn report(slice: &Slice) -> Explored {
-    let explored = explore(slice);
-    println!(
-        "{}: {} states, {} edges, {} components, {:.1} s",
-        slice.name, explored.states, explored.edges, explored.components, explored.seconds
-    );
-    for (name, count) in &explored.counts.0 {
-        println!("  {name}: {count}");
+use stateward::resize::record::{Phase, Reason};
+
+use crate::people::Fault::{self, *};
+use crate::search::{Slice, explore};
+use crate::world::{Trouble, World};
+
+/// How many faults a world may meet, where `FAULTS` does not say so.
+const BUDGET: u8 = 2;
+/// The least number of states in all, with the budget above.
+const STATES: usize = 1_000_000;
+
+/// Everything that is explored.
+pub(crate) fn slices() -> Vec<Slice> {
+    let slice = |name, starts, faults| Slice { name, starts, faults };
+    let steady = |replicas| World::steady(replicas, 1);
+    let webhook = |world: World| world.with(|kind| kind.webhook = true);
+    vec![
+        slice(
+            "crashes",
+            vec![
+                steady(0).leftover(),
+                steady(1),
+                steady(2).by_record(),
+                steady(2).retention_delete().leftover(),
+                steady(1).with(|kind| kind.ordered = false),
+                steady(1).with(|kind| kind.on_delete = true),
+                steady(1).with(|kind| kind.pending = true),
+            ],
+            &[Crash, ResponseLost, CrashAfterWrite, Delayed, TickEarly],
+        ),
+        slice(
+            "leaders",
+            vec![
+                World::steady(1, 2),
+                World::steady(1, 2).one_leads(),
+                World::steady(2, 2).retention_delete(),
+            ],
+            &[
+                Crash,
+                LeaderStops,
+                ResponseLost,
+                Delayed,
+                TickEarly,
+                Refuse,
+                CreateSmall,
+                DeleteCascade,
+            ],
+        ),
+        slice(
+            "stale",
+            vec![World::steady(1, 2), steady(2).retention_delete()],
+            &[
+                StalePods,
+                StaleClaims,
+                StaleRevisions,
+                StaleRecord,
+                PodDies,
+                RaiseClaim,
+                DeleteOrphan,
+            ],
+        ),
+        slice(
+            "record",
+            vec![steady(1), steady(1).by_record()],
+            &[
+                Abort,
+                DeleteRecord,
+                ApplyRecord,
+                LargerRecord,
+                Pause,
+                Hold,
+                TickEarly,
+                Crash,
+                Delayed,
+            ],
+        ),
+        slice(
+            "requests",
+            vec![webhook(steady(1)), webhook(steady(1).by_record())],
+            &[Withdraw, AskAgain, LargerRequest, Abort, LargerRecord, Delayed, RaiseClaim],
+        ),
+        slice(
+            "deletes",
+            vec![steady(1), webhook(steady(1)), steady(1).retention_delete()],
+            &[
+                DeleteOrphan,
+                DeleteCascade,
+                CreateSmall,
+                CreateLarge,
+                TickEarly,
+                Crash,
+                DeleteRevision,
+                SiblingAdopts,
+                Delayed,
+            ],
+        ),
+        slice(
+            "edits",
+            vec![steady(1), webhook(steady(1)), steady(1).with(|kind| kind.on_delete = true)],
+            &[EditImage, ScaleUp, ScaleDown, Crash, Abort, ResponseLost, TickEarly],
+        ),
+        slice(
+            "retention",
+            vec![steady(1), steady(1).retention_delete(), webhook(steady(1).retention_delete())],
+            &[RetentionDelete, RetentionRetain, TickEarly, Crash, Delayed, Abort],
+        ),
+        slice(
+            "refusals",
+            vec![steady(1), steady(1).by_record()],
+            &[Refuse, LeaveAbsent, Abort, TickEarly, Crash, NamespaceGoes, CreateSmall, Delayed],
+        ),
+        slice(
+            "storage",
+            vec![
+                steady(2),
+                steady(2).with(|kind| (kind.pending, kind.evict) = (true, true)),
+                steady(1)
+                    .with(|kind| (kind.pending, kind.evict, kind.node_fails) = (true, true, true)),
+            ],
+            &[
+                PodDies,
+                PodUnready,
+                Infeasible,
+                LowerClaim,
+                RaiseClaim,
+                DeleteClaim,
+                ScaleUp,
+                ResponseLost,
+                Crash,
+            ],
+        ),
+        slice(
+            "operator",
+            vec![
+                steady(1).with(|kind| kind.owned = true),
+                steady(1).with(|kind| (kind.owned, kind.owner_managed) = (true, true)),
+                steady(1).with(|kind| {
+                    (kind.owned, kind.owner_managed, kind.webhook) = (true, true, true);
+                }),
+            ],
+            &[DeleteOrphan, DeleteCascade, CreateSmall, CreateLarge, EditImage, AskAgain, Crash],
+        ),
+        slice(
+            "troubles",
+            vec![steady(1)],
+            &[
+                Trouble(Trouble::NamespaceUnread),
+                Trouble(Trouble::PolicyGone),
+                Trouble(Trouble::OverMax),
+                Trouble(Trouble::BadTarget),
+                Trouble(Trouble::NoSuchTemplate),
+                Trouble(Trouble::PatchRefused),
+                Trouble(Trouble::OfflineOnly),
+                Trouble(Trouble::NotExpandable),
+                Trouble(Trouble::ClassGone),
+                Trouble(Trouble::ForeignFinalizer),
+                Trouble(Trouble::Overlap),
+                Trouble(Trouble::DeleteRefused),
+                Trouble(Trouble::ChangedOnCreate),
+                Trouble(Trouble::Quota),
+                Trouble(Trouble::SnapshotTooLarge),
+                Trouble(Trouble::TooMany),
+                Crash,
+                Abort,
+            ],
+        ),
+    ]
+}
+
+/// What the slices together need not reach, and why.
+const NOT_REACHED: [(&str, &str); 0] = [];
+
+#[test]
+fn every_slice_is_closed_and_everything_is_reached() {
+    let budget = std::env::var("FAULTS").map_or(BUDGET, |n| n.parse().unwrap());
+    let only = std::env::var("SLICE").ok();
+    let mut slices = slices();
+    slices.retain(|slice| only.as_ref().is_none_or(|only| slice.name == only));
+    for world in slices.iter_mut().flat_map(|slice| &mut slice.starts) {
+        world.faults = budget;
     }
-    explored
+    let (next, states) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let counts = Mutex::new(BTreeMap::<String, u64>::new());
+    let work = || {
+        while let Some(slice) = slices.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let explored = explore(slice);
+            println!(
+                "{}: {} states, {} edges, {} components, {:.1} s, {} MB in all so far",
+                slice.name,
+                explored.states,
+                explored.edges,
+                explored.components,
+                explored.seconds,
+                peak_megabytes(),
+            );
+            states.fetch_add(explored.states, Ordering::Relaxed);
+            let mut all = counts.lock().unwrap();
+            for (name, count) in explored.counts.0 {
+                *all.entry(name).or_default() += count;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = [(); 2].map(|()| scope.spawn(work));
+        for thread in threads {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    });
+    if only.is_some() {
+        return;
+    }
+    let counts = counts.into_inner().unwrap();
+    for (name, count) in &counts {
+        println!("{count:>10} {name}");
+    }
+    let missing: Vec<_> = expected(&slices)
+        .into_iter()
+        .filter(|name| !counts.contains_key(name))
+        .filter(|name| !NOT_REACHED.iter().any(|(known, _)| known == name))
+        .collect();
+    assert!(missing.is_empty(), "never reached: {missing:#?}");
+    for (name, why) in NOT_REACHED {
+        assert!(!counts.contains_key(name), "{name} is reached, although {why}");
+    }
+    let states = states.into_inner();
+    assert!(budget < BUDGET || states >= STATES, "only {states} states");
 }
 
-fn budget() -> u8 {
-    std::env::var("FAULTS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+/// Every phase and reason that is written, every action, and everything that can happen.
+fn expected(slices: &[Slice]) -> Vec<String> {
+    let phases = Phase::ALL.iter().map(|phase| format!("phase {phase}"));
+    let reasons = Reason::ALL.iter().map(|reason| format!("reason {reason}"));
+    let actions = [
+        "Wait",
+        "DryRun",
+        "CreateRecord",
+        "WriteStatus",
+        "AddFinalizer",
+        "RemoveFinalizer",
+        "GrowClaim",
+        "FreeClaim",
+        "Evict",
+        "Fence",
+        "RestoreRetention",
+        "Touch",
+        "Delete",
+        "Create",
+        "Open",
+        "RestoreManagers",
+        "ClearRequest",
+    ];
+    let actions = actions.into_iter().map(|name| format!("action {name}"));
+    let events = [
+        "controller",
+        "late write arrives",
+        "tick",
+        "resizer",
+        "sync begins",
+        "sync ends",
+        "gc orphans the revision",
+        "gc orphans a pod",
+        "gc orphans a claim",
+        "gc takes the set",
+        "gc deletes the revision",
+        "gc deletes a pod",
+        "gc deletes a claim",
+        "caches catch up",
+        "a person resumes",
+        "creating is allowed",
+        "pods are available",
+        "a person puts it right",
+        "another instance leads",
+        "the leader is back",
+    ];
+    let events = events.into_iter().map(|name| format!("event {name}"));
+    let faults = slices.iter().flat_map(|slice| slice.faults);
+    let faults = faults.map(|fault: &Fault| format!("event {fault:?}"));
+    phases.chain(reasons).chain(actions).chain(events).chain(faults).collect()
 }
 
-fn try_slice(name: &'static str, starts: Vec<World>, faults: &'static [Fault]) {
-    let starts = starts.into_iter().map(|w| World { faults: budget(), ..w }).collect();
-    report(&Slice { name, starts, faults });
-}
-
-#[test]
-fn straight() {
-    try_slice(
-        "straight",
-        vec![World::steady(1, 0, 1), World::steady(1, 0, 1).retention_delete().leftover()],
-        &[],
-    );
-}
-#[test]
-fn crashes() {
-    try_slice(
-        "crashes",
-        vec![World::steady(1, 0, 1), World::steady(1, 0, 1).retention_delete().leftover()],
-        &[Crash, ResponseLost, CrashAfterWrite, Delayed, TickEarly, StaleLists],
-    );
-}
-#[test]
-fn two() {
-    try_slice("two", vec![World::steady(1, 0, 2)], &[Crash, ResponseLost, Delayed, TickEarly]);
-}
-#[test]
-fn pods() {
-    try_slice("pods", vec![World::steady(2, 0, 1)], &[PodDies, PodUnready, Infeasible, LowerClaim]);
+/// The most memory that this process held, from what the kernel says.
+fn peak_megabytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    kilobytes.unwrap_or(0_u64) / 1024
 }

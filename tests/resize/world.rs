@@ -9,13 +9,15 @@ use jiff::{SignedDuration, Timestamp};
 use stateward::facts::Fact;
 use stateward::object::Quantity;
 use stateward::resize::observed::{
-    Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress, Revision,
-    Set,
+    Answer, Claim, Class, Created, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress,
+    Revision, Set,
 };
 use stateward::resize::record::{
     Phase, Policy, Record, Retention, RevisionName, Spec, Status, Target,
 };
 use stateward::resize::{Action, Parameters};
+
+use crate::mutants::Mutant;
 
 /// The time of every decision: instead of it, what is remembered grows older.
 pub(crate) static NOW: LazyLock<Timestamp> =
@@ -27,6 +29,9 @@ const OLDEST: i64 = 4 * TICK;
 /// Sizes by index.
 pub(crate) const SIZES: [&str; 3] = ["10Gi", "20Gi", "30Gi"];
 static QUANTITIES: LazyLock<[Quantity; 3]> = LazyLock::new(|| SIZES.map(|s| s.parse().unwrap()));
+
+/// No snapshot of a modelled set is longer, but for one.
+const SNAPSHOT_LIMIT: usize = 16;
 
 /// Ordinals 0 and 1 may be run; the claim of ordinal 2 is a leftover.
 pub(crate) const ORDINALS: usize = 3;
@@ -42,6 +47,7 @@ pub(crate) fn parameters() -> Parameters {
         set_gone: ticks(1),
         keep_snapshot: ticks(3),
         tries: 2,
+        snapshot_limit: SNAPSHOT_LIMIT,
         ..Parameters::default()
     }
 }
@@ -108,6 +114,11 @@ impl StatusId {
     /// Conditions are dropped: no decision may read them, and here none can.
     pub(crate) fn of(mut status: Status) -> Self {
         status.conditions.clear();
+        // Nothing reads these: they are for people.
+        status.claims.iter_mut().for_each(|row| row.since = None);
+        status.attempt.deleted_at = None;
+        let surplus = status.results.len().saturating_sub(1);
+        status.results.drain(..surplus);
         for at in times(&mut status) {
             let age = NOW.duration_since(*at).as_secs().min(OLDEST);
             *at = Timestamp::from_second(NOW.as_second() - age).unwrap();
@@ -187,9 +198,9 @@ impl InFlight {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
 pub(crate) struct SetM {
     pub uid: u8,
+    pub replicas: u8,
     /// the index of its template's size
     pub size: u8,
     /// the revision of its template
@@ -203,11 +214,13 @@ pub(crate) struct SetM {
     pub terminating: bool,
     /// the garbage collector's finalizer
     pub orphan: bool,
-    /// `resize-id`: the UID of the set replaced
-    pub id: Option<u8>,
+    /// `resize-id`: record, and the UID of the set replaced
+    pub id: Option<(u8, u8)>,
     pub requested: Option<u8>,
     pub only_ours: bool,
     pub restored: bool,
+    /// a CREATE of ours made it after its attempt had ended
+    pub late: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -220,7 +233,6 @@ pub(crate) struct PodM {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
 pub(crate) struct ClaimM {
     pub request: u8,
     pub capacity: u8,
@@ -230,8 +242,8 @@ pub(crate) struct ClaimM {
     /// the owner reference is younger than the garbage collector's cache
     pub young: bool,
     pub terminating: bool,
-    /// the number in `resize-id`
-    pub id: Option<u8>,
+    /// record and number in `resize-id`
+    pub id: Option<(u8, u8)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -243,27 +255,108 @@ pub(crate) struct RevisionM {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct RecordM {
+    pub uid: u8,
     pub generation: u8,
     pub finalizer: bool,
     pub deleting: bool,
     pub paused: bool,
+    /// `spec.hold: ClaimsGrown`
+    pub held: bool,
+    pub leave_absent: bool,
     pub abort: Option<u8>,
     pub target: Option<u8>,
     pub status: StatusId,
+}
+
+impl RecordM {
+    /// A record that asks for nothing.
+    pub(crate) fn new(uid: u8) -> Self {
+        Self {
+            uid,
+            generation: 1,
+            finalizer: false,
+            deleting: false,
+            paused: false,
+            held: false,
+            leave_absent: false,
+            abort: None,
+            target: None,
+            status: StatusId::of(Status::default()),
+        }
+    }
 }
 
 /// What one running controller remembers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct ControllerM {
     pub deleted: Option<u8>,
+    /// the last CREATE known as committed: record, set replaced, and set created
+    pub created: Option<((u8, u8), u8)>,
     pub refused: bool,
     pub dry: bool,
+    /// it was not watching when the set went
+    pub blind: bool,
+    /// another instance leads
+    pub standby: bool,
+    /// it does not run
+    pub stopped: bool,
+}
+
+impl ControllerM {
+    /// After a new start.
+    pub(crate) fn restarted(&self, set_is_there: bool) -> Self {
+        Self { standby: self.standby, blind: !set_is_there, ..Self::default() }
+    }
+}
+
+/// What does not change in a world.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Kind {
+    /// OrderedReady
+    pub ordered: bool,
+    pub on_delete: bool,
+    /// an operator controls the set
+    pub owned: bool,
+    /// `owner-managed: allow`
+    pub owner_managed: bool,
+    /// `resize-restart: evict`
+    pub evict: bool,
+    /// the driver leaves file systems to a restart
+    pub pending: bool,
+    /// a restart does not help
+    pub node_fails: bool,
+    /// the webhook answers
+    pub webhook: bool,
+    /// a bug that is to be found
+    pub mutant: Option<Mutant>,
+}
+
+/// What holds a resize up until somebody puts it right.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Trouble {
+    NamespaceUnread,
+    PolicyGone,
+    OverMax,
+    BadTarget,
+    NoSuchTemplate,
+    PatchRefused,
+    OfflineOnly,
+    NotExpandable,
+    ClassGone,
+    ForeignFinalizer,
+    Overlap,
+    DeleteRefused,
+    ChangedOnCreate,
+    Quota,
+    SnapshotTooLarge,
+    TooMany,
 }
 
 /// The StatefulSet controller in the middle of a sync: the set as it read it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Sync {
     pub uid: u8,
+    pub replicas: u8,
     pub delete: bool,
     pub frozen: bool,
     pub revision: u8,
@@ -278,6 +371,10 @@ pub(crate) enum Gone {
     Us,
     PersonOrphan,
     PersonCascade,
+    /// a person's delete that cannot be told from ours: what the set owned is orphaned already
+    Instant,
+    /// a person let us give it up
+    GivenUp,
 }
 
 /// What a person or the DELETE last left of the set: what must come back.
@@ -285,21 +382,24 @@ pub(crate) enum Gone {
 pub(crate) struct Last {
     pub size: u8,
     pub revision: u8,
+    pub replicas: u8,
+    /// it was edited while it went
+    pub edited: bool,
 }
 
-/// Lists that were read long ago.
+/// What was read long ago.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Stale {
-    pub pods: [Option<PodM>; ORDINALS],
-    pub claims: [Option<ClaimM>; ORDINALS],
-    pub revisions: [Option<RevisionM>; 2],
+pub(crate) enum Stale {
+    Pods([Option<PodM>; ORDINALS]),
+    Claims([Option<ClaimM>; ORDINALS]),
+    Revisions([Option<RevisionM>; 2]),
+    Record(Option<RecordM>),
 }
 
 /// A world.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent marks of a world")]
 pub(crate) struct World {
-    pub replicas: u8,
+    pub kind: Kind,
     pub set: Option<SetM>,
     pub pods: [Option<PodM>; ORDINALS],
     pub claims: [Option<ClaimM>; ORDINALS],
@@ -309,6 +409,8 @@ pub(crate) struct World {
     pub in_flight: Vec<InFlight>,
     pub sync: Option<Sync>,
     pub next_uid: u8,
+    /// how many records there were
+    pub records: u8,
     pub faults: u8,
     pub refusing: bool,
     pub namespace_terminating: bool,
@@ -320,11 +422,11 @@ pub(crate) struct World {
     pub doomed: bool,
     /// a claim was lowered by a person
     pub lowered: bool,
-    /// `resize-restart: evict`
-    pub evict: bool,
-    /// the driver leaves file systems to a restart
-    pub pending: bool,
-    pub retention_before: bool,
+    /// an edit of the set while it went is not in the set that we created
+    pub edit_lost: bool,
+    pub trouble: Option<Trouble>,
+    /// others want retention Delete
+    pub wanted_delete: bool,
     pub stale: Option<Box<Stale>>,
 }
 
@@ -342,11 +444,13 @@ pub(crate) fn uid_of(text: &str) -> u8 {
 
 impl World {
     /// A healthy set of `replicas` pods at 10Gi, with a request for 20Gi as an annotation.
-    pub(crate) fn steady(replicas: u8, faults: u8, controllers: usize) -> Self {
+    pub(crate) fn steady(replicas: u8, controllers: usize) -> Self {
+        let kind = Kind { ordered: true, ..Kind::default() };
         let mut world = Self {
-            replicas,
+            kind,
             set: Some(SetM {
                 uid: 0,
+                replicas,
                 size: 0,
                 revision: 0,
                 observed: true,
@@ -361,6 +465,7 @@ impl World {
                 requested: Some(1),
                 only_ours: false,
                 restored: true,
+                late: false,
             }),
             pods: [None, None, None],
             claims: [None, None, None],
@@ -370,7 +475,8 @@ impl World {
             in_flight: Vec::new(),
             sync: None,
             next_uid: 2,
-            faults,
+            records: 0,
+            faults: 0,
             refusing: false,
             namespace_terminating: false,
             gone: Gone::Present,
@@ -378,9 +484,9 @@ impl World {
             edited: false,
             doomed: false,
             lowered: false,
-            evict: false,
-            pending: false,
-            retention_before: false,
+            edit_lost: false,
+            trouble: None,
+            wanted_delete: false,
             stale: None,
         };
         for ordinal in 0..usize::from(replicas) {
@@ -403,7 +509,7 @@ impl World {
 
     /// The same with retention Delete: each claim is owned by the set.
     pub(crate) fn retention_delete(mut self) -> Self {
-        self.retention_before = true;
+        self.wanted_delete = true;
         if let Some(set) = &mut self.set {
             set.delete = true;
         }
@@ -413,9 +519,37 @@ impl World {
 
     /// The same with a claim above the ordinals.
     pub(crate) fn leftover(mut self) -> Self {
-        let owned = self.retention_before.then_some(0);
+        let owned = self.wanted_delete.then_some(0);
         self.claims[2] = self.claims[0].clone().map(|claim| ClaimM { owner: owned, ..claim });
         self
+    }
+
+    /// The same with another kind of set, driver, or webhook.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Kind)) -> Self {
+        change(&mut self.kind);
+        self
+    }
+
+    /// The same where only the first controller leads.
+    pub(crate) fn one_leads(mut self) -> Self {
+        self.controllers.iter_mut().skip(1).for_each(|memory| memory.standby = true);
+        self
+    }
+
+    /// The same with a record that asks, and no annotation.
+    pub(crate) fn by_record(mut self) -> Self {
+        self.record = Some(RecordM { target: Some(1), ..RecordM::new(0) });
+        self.records = 1;
+        if let Some(set) = &mut self.set {
+            set.requested = None;
+        }
+        self
+    }
+
+    /// How many pods the set runs, or ran.
+    pub(crate) fn replicas(&self) -> u8 {
+        let last = self.last.as_ref().map(|last| last.replicas);
+        self.set.as_ref().map(|set| set.replicas).or(last).unwrap_or(0)
     }
 
     pub(crate) fn fresh_uid(&mut self) -> u8 {
@@ -428,12 +562,24 @@ impl World {
         if let Some(record) = &mut self.record {
             record.status = record.status.stale();
         }
+        if let Some(Stale::Record(Some(record))) = self.stale.as_deref_mut() {
+            record.status = record.status.stale();
+        }
         for sent in &mut self.in_flight {
-            *sent = match sent.action() {
-                Action::Delete { uid, resource_version } if resource_version == "now" => {
-                    InFlight::new(Action::Delete { uid, resource_version: "old".to_owned() })
+            let mut action = sent.action();
+            let version = match &mut action {
+                Action::Delete { resource_version, .. }
+                | Action::Fence { resource_version, .. }
+                | Action::RestoreRetention { resource_version, .. } => Some(resource_version),
+                Action::Open { resource_version, .. } => resource_version.as_mut(),
+                _ => None,
+            };
+            *sent = match version.filter(|version| *version == "now") {
+                Some(version) => {
+                    "old".clone_into(version);
+                    InFlight { record_fresh: sent.record_fresh, ..InFlight::new(action) }
                 }
-                _ => sent.map_status(StatusId::stale),
+                None => sent.map_status(StatusId::stale),
             };
         }
     }
@@ -459,6 +605,9 @@ impl World {
         if let Some(record) = &mut self.record {
             record.status = record.status.older();
         }
+        if let Some(Stale::Record(Some(record))) = self.stale.as_deref_mut() {
+            record.status = record.status.older();
+        }
         for sent in &mut self.in_flight {
             *sent = sent.map_status(StatusId::older);
         }
@@ -475,9 +624,17 @@ impl World {
         self.record.as_ref().map(|record| record.status.read(|status| status.phase.clone()))
     }
 
+    /// The record that is read: where it is not fresh, it may be an old one.
+    pub(crate) fn record_seen(&self, fresh: bool) -> Option<&RecordM> {
+        match self.stale.as_deref() {
+            Some(Stale::Record(stale)) if !fresh => stale.as_ref(),
+            _ => self.record.as_ref(),
+        }
+    }
+
     /// The record as the controller reads it.
-    pub(crate) fn read_record(&self) -> Option<Record> {
-        let record = self.record.as_ref()?;
+    pub(crate) fn read_record(&self, fresh: bool) -> Option<Record> {
+        let record = self.record_seen(fresh)?;
         let target = |size: u8| {
             BTreeMap::from([(
                 "data".to_owned(),
@@ -485,7 +642,9 @@ impl World {
             )])
         };
         Some(Record {
-            uid: "R".to_owned(),
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
+            uid: format!("R{}", record.uid),
             generation: i64::from(record.generation),
             finalizer: record.finalizer,
             deleting: record.deleting,
@@ -493,22 +652,26 @@ impl World {
                 targets: record.target.map(target).unwrap_or_default(),
                 paused: record.paused,
                 abort: record.abort.map(i64::from),
-                ..Spec::default()
+                hold: record.held.then_some(Phase::ClaimsGrown),
+                leave_absent: record.leave_absent,
             },
             status: record.status.get(),
         })
     }
 
     fn alive(&self, uid: u8) -> bool {
-        self.set.as_ref().is_some_and(|set| set.uid == uid)
+        uid == crate::people::SIBLING || self.set.as_ref().is_some_and(|set| set.uid == uid)
     }
 
     /// What one controller sees. What is not fresh may be old.
     pub(crate) fn observe(&self, controller: &ControllerM, fresh: bool) -> Observed {
-        let (pods, claims, revisions) = match &self.stale {
-            Some(stale) if !fresh => (&stale.pods, &stale.claims, &stale.revisions),
-            _ => (&self.pods, &self.claims, &self.revisions),
-        };
+        let (mut pods, mut claims, mut revisions) = (&self.pods, &self.claims, &self.revisions);
+        match self.stale.as_deref().filter(|_| !fresh) {
+            Some(Stale::Pods(stale)) => pods = stale,
+            Some(Stale::Claims(stale)) => claims = stale,
+            Some(Stale::Revisions(stale)) => revisions = stale,
+            Some(Stale::Record(_)) | None => {}
+        }
         let created =
             |young: bool| if young { *NOW } else { Timestamp::from_second(1000).unwrap() };
         let pods = pods.iter().enumerate().filter_map(|(ordinal, pod)| {
@@ -537,13 +700,14 @@ impl World {
                 progress: match (claim.infeasible, claim.pending) {
                     (true, _) => Progress::Infeasible,
                     (false, true) => Progress::FileSystem,
+                    _ if self.trouble == Some(Trouble::OfflineOnly) => Progress::OfflineOnly,
                     (false, false) => Progress::None,
                 },
                 terminating: claim.terminating,
                 owners: claim.owner.map(uid).into_iter().collect(),
                 class: "fast".to_owned(),
                 cannot_grow: None,
-                resize_id: claim.id.map(|number| format!("R/{number}")),
+                resize_id: claim.id.map(|(record, number)| format!("R{record}/{number}")),
                 mounted: mounted(ordinal),
                 foreign: false,
             })
@@ -556,51 +720,95 @@ impl World {
                 created: created(revision.young),
             })
         });
-        let class = ("fast".to_owned(), Class { expandable: true });
-        let good = DryRuns { delete: Answer::Good, create: Answer::Good, unchanged: Answer::Good };
+        let expandable = self.trouble != Some(Trouble::NotExpandable);
+        let class = ("fast".to_owned(), Class { expandable });
+        let mut classes = BTreeMap::from([class]);
+        if self.trouble == Some(Trouble::ClassGone) {
+            classes.clear();
+        }
+        let mut dry =
+            DryRuns { delete: Answer::Good, create: Answer::Good, unchanged: Answer::Good };
+        let bad = || Answer::Bad("policy.example.com".to_owned());
+        match self.trouble {
+            Some(Trouble::DeleteRefused) => dry.delete = bad(),
+            Some(Trouble::ChangedOnCreate) => dry.unchanged = bad(),
+            Some(Trouble::Quota) => dry.unchanged = Answer::Quota,
+            _ => {}
+        }
+        let max = (self.trouble == Some(Trouble::OverMax)).then(|| QUANTITIES[0].clone());
+        let namespace = Namespace { terminating: self.namespace_terminating, max };
+        let overlap = self.trouble == Some(Trouble::Overlap);
+        let refused = self.trouble == Some(Trouble::PatchRefused);
+        let refused = (0..ORDINALS).filter(|_| refused);
+        let last_seen_edit = match (&self.last, controller.blind) {
+            (_, true) => Fact::Unknown("nothing was watched".to_owned()),
+            (Some(last), false) if last.edited => Fact::Known(Some("kubectl-edit".to_owned())),
+            (_, false) => Fact::Known(None),
+        };
         Observed {
             fresh,
-            namespace: Fact::Known(Namespace {
-                terminating: self.namespace_terminating,
-                max: None,
-            }),
+            namespace: if self.trouble == Some(Trouble::NamespaceUnread) {
+                Fact::Unknown("not read".to_owned())
+            } else {
+                Fact::Known(namespace)
+            },
             set: Fact::Known(self.set.as_ref().map(|set| self.read_set(set))),
             pods: Fact::Known(pods.collect()),
             claims: Fact::Known(claims.collect()),
-            classes: Fact::Known(BTreeMap::from([class])),
+            classes: Fact::Known(classes),
             revisions: Fact::Known(revisions.collect()),
-            neighbours: Fact::Known(Vec::new()),
-            admission_policy: Fact::Known(true),
+            neighbours: Fact::Known(
+                overlap.then(|| "ReplicaSet/web".to_owned()).into_iter().collect(),
+            ),
+            admission_policy: Fact::Known(self.trouble != Some(Trouble::PolicyGone)),
             dry_runs: if controller.dry {
-                Fact::Known(good)
+                Fact::Known(dry)
             } else {
                 Fact::Unknown("dry runs".to_owned())
             },
+            last_seen_edit,
             memory: Memory {
                 deleted: controller.deleted.map(uid),
+                created: controller.created.map(|((record, replaced), created)| Created {
+                    id: format!("R{record}/{}", uid(replaced)),
+                    uid: uid(created),
+                }),
+                standby: controller.standby,
+                full: self.trouble == Some(Trouble::TooMany),
                 create_refused: controller.refused.then(|| "quota".to_owned()),
+                retention_refused: false,
                 record_unwritable: false,
-                refused_claims: BTreeMap::new(),
+                refused_claims: refused
+                    .map(|n| (format!("data-db-{n}"), "exceeded quota".to_owned()))
+                    .collect(),
             },
         }
     }
 
     fn read_set(&self, set: &SetM) -> Set {
         let when_deleted = if set.delete { Policy::Delete } else { Policy::Retain };
-        let requested =
-            set.requested.map(|size| ("data".to_owned(), SIZES[usize::from(size)].to_owned()));
-        let replicas = u32::from(self.replicas);
+        let requested = set.requested.map(|size| match self.trouble {
+            Some(Trouble::BadTarget) => ("data".to_owned(), "much".to_owned()),
+            Some(Trouble::NoSuchTemplate) => ("wal".to_owned(), SIZES[1].to_owned()),
+            _ => ("data".to_owned(), SIZES[usize::from(size)].to_owned()),
+        });
+        let replicas = u32::from(set.replicas);
+        let foreign = self.trouble == Some(Trouble::ForeignFinalizer);
         Set {
             uid: uid(set.uid),
             resource_version: "now".to_owned(),
             terminating: set.terminating,
-            foreign_finalizers: Vec::new(),
-            owner: None,
+            foreign_finalizers: foreign
+                .then(|| "example.com/keep".to_owned())
+                .into_iter()
+                .collect(),
+            owner: self.kind.owned.then(|| "Database/db".to_owned()),
+            owner_managed: self.kind.owner_managed,
             generation_observed: set.observed,
             replicas,
             first_ordinal: 0,
-            ordered: true,
-            on_delete: false,
+            ordered: self.kind.ordered,
+            on_delete: self.kind.on_delete,
             partition: set.frozen.then(|| i64::from(replicas) + 1),
             retention: Retention { when_deleted, when_scaled: Policy::Retain },
             retention_written: Fact::Known(set.retention_written),
@@ -611,25 +819,30 @@ impl World {
             duplicate_templates: false,
             current_revision: format!("r{}", set.current),
             update_revision: format!("r{}", set.update),
-            resize_id: set.id.map(|replaced| format!("R/{}", uid(replaced))),
+            resize_id: set.id.map(|(record, replaced)| format!("R{record}/{}", uid(replaced))),
             requested: requested.into_iter().collect(),
             max: None,
             paused: false,
-            evict: self.evict,
+            evict: self.kind.evict,
             managers: match (set.restored, set.only_ours) {
                 (true, _) => Managers::Restored,
                 (false, true) => Managers::OnlyOurs,
                 (false, false) => Managers::Others,
             },
-            snapshot: format!(
-                "{},{},{},{}",
-                set.size,
-                set.revision,
-                u8::from(set.delete),
-                set.requested.map_or("-".to_owned(), |size| size.to_string())
-            ),
+            snapshot: if self.trouble == Some(Trouble::SnapshotTooLarge) {
+                "x".repeat(SNAPSHOT_LIMIT + 1)
+            } else {
+                let requested = set.requested.map_or("-".to_owned(), |size| size.to_string());
+                format!("{},{},{},{requested}", set.size, set.revision, set.replicas)
+            },
         }
     }
+}
+
+/// Record and number, or record and set replaced, in a `resize-id`.
+pub(crate) fn id_of(text: &str) -> Option<(u8, u8)> {
+    let (record, rest) = text.strip_prefix('R')?.split_once('/')?;
+    Some((record.parse().ok()?, rest.trim_start_matches('u').parse().ok()?))
 }
 
 /// The index of a size.

@@ -85,6 +85,7 @@ fn reviewed(body: String, outcome: Outcome) -> Answer {
         kind: "StatefulSet",
         outcome,
         denials: Vec::new(),
+        audited: Vec::new(),
         verdicts: Vec::new(),
         error: None,
     }
@@ -108,6 +109,9 @@ impl Reviewer for Tester {
                     field: "/spec/serviceName".to_owned(),
                     message: "serviceName would change".to_owned(),
                     dry_run: false,
+                    kind: "StatefulSet",
+                    name: "db".to_owned(),
+                    uid: String::new(),
                 });
                 denied.verdicts.push(("sts-service-name", RuleOutcome::Denied));
                 return Ok(denied);

@@ -13,6 +13,17 @@ app.kubernetes.io/name: stateward
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{- /* The Service and the budget mean the webhook alone. */}}
+{{- define "stateward.webhookSelector" -}}
+{{ include "stateward.selector" . }}
+app.kubernetes.io/component: webhook
+{{- end -}}
+
+{{- define "stateward.controllerSelector" -}}
+{{ include "stateward.selector" . }}
+app.kubernetes.io/component: controller
+{{- end -}}
+
 {{- define "stateward.labels" -}}
 {{ include "stateward.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -22,6 +33,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "stateward.account" -}}
 {{ .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "stateward.fullname" .) "default") }}
+{{- end -}}
+
+{{- /* The webhook knows the controller's writes by this name, so it is always the same. */}}
+{{- define "stateward.controllerAccount" -}}
+stateward-controller
 {{- end -}}
 
 {{- define "stateward.image" -}}
@@ -42,6 +58,42 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "stateward.listen" -}}
 {{- contains ":" . | ternary (printf "[%s]" .) . -}}
+{{- end -}}
+
+{{- /* Where pods run, for webhook and controller alike. */}}
+{{- define "stateward.placement" -}}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+topologySpreadConstraints:
+  {{- with .root.Values.topologySpreadConstraints }}
+  {{- toYaml . | nindent 2 }}
+  {{- else }}
+  {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - topologyKey: {{ $key }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include $.selector $.root | nindent 8 }}
+  {{- end }}
+  {{- end }}
+{{- with .root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "stateward.podSecurity" -}}

@@ -31,32 +31,11 @@ impl Session {
         for _ in 0..TRIES {
             let stored = self.cluster.record(&self.key).await?;
             let Some(spec) = decide(stored.as_ref())? else { return Ok(stored) };
-            let path = self.key.record();
-            let outcome = match &stored {
-                Some(stored) => {
-                    let patch = json!({
-                        "metadata": {
-                            "uid": stored.record.uid,
-                            "resourceVersion": stored.resource_version(),
-                        },
-                        "spec": patch(&stored.record.spec, &spec)?,
-                    });
-                    let content = "application/merge-patch+json";
-                    self.cluster.write(Method::PATCH, &path, content, &patch).await
-                }
-                None => {
-                    let record = json!({
-                        "apiVersion": format!("{}/{}", crd::GROUP, crd::VERSION),
-                        "kind": crd::KIND,
-                        "metadata": {"name": self.key.name, "namespace": self.key.namespace},
-                        "spec": spec,
-                    });
-                    let collection = path.rsplit_once('/').map_or("", |(collection, _)| collection);
-                    self.cluster.write(Method::POST, collection, "application/json", &record).await
-                }
-            };
+            let outcome = self.write(stored.as_ref(), &spec).await?;
             match outcome {
-                Outcome::Committed(object) => return Ok(Some(Stored::read(object, &path)?)),
+                Outcome::Committed(object) => {
+                    return Ok(Some(Stored::read(object, &self.key.record())?));
+                }
                 // Somebody wrote it in between: their spec is read before ours is made again.
                 Outcome::Rejected(refusal) if refusal.code == 409 => last = refusal.message,
                 Outcome::Rejected(refusal) if refusal.code == 404 && stored.is_none() => bail!(
@@ -79,6 +58,31 @@ impl Session {
             }
         }
         bail!("the record of {} could not be written in {TRIES} tries: {last}", self.key)
+    }
+}
+
+impl Session {
+    async fn write(&self, stored: Option<&Stored>, spec: &Spec) -> anyhow::Result<Outcome> {
+        let path = self.key.record();
+        if let Some(stored) = stored {
+            let change = json!({
+                "metadata": {
+                    "uid": stored.record.uid,
+                    "resourceVersion": stored.resource_version(),
+                },
+                "spec": patch(&stored.record.spec, spec)?,
+            });
+            let content = "application/merge-patch+json";
+            return Ok(self.cluster.write(Method::PATCH, &path, content, &change).await);
+        }
+        let record = json!({
+            "apiVersion": format!("{}/{}", crd::GROUP, crd::VERSION),
+            "kind": crd::KIND,
+            "metadata": {"name": self.key.name, "namespace": self.key.namespace},
+            "spec": spec,
+        });
+        let collection = path.rsplit_once('/').map_or("", |(collection, _)| collection);
+        Ok(self.cluster.write(Method::POST, collection, "application/json", &record).await)
     }
 }
 
@@ -140,6 +144,8 @@ mod tests {
     #[test]
     fn asking_the_same_again_is_a_new_generation() {
         let record = Record {
+            namespace: "prod".to_owned(),
+            name: "db".to_owned(),
             uid: "r".to_owned(),
             generation: 1,
             finalizer: false,

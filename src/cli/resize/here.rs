@@ -164,11 +164,10 @@ fn uid_of(record: &Record) -> String {
 
 fn frame(view: &View<'_>, observed: &Observed, from: &mut BTreeMap<String, String>) -> Frame {
     let claims = gate::claims(view).unwrap_or_default();
-    let lines = claims.into_iter().map(|(claim, asked)| {
-        let before = from.entry(claim.name.clone()).or_insert_with(|| claim.request.to_string());
+    let lines = claims.into_iter().zip(view.rows()).map(|((claim, asked), row)| {
+        let from = from.entry(claim.name.clone()).or_insert_with(|| claim.request.to_string());
         let target = claim.request.clone().max(asked.clone()).to_string();
-        let row = Row { name: claim.name.clone(), from: before.clone(), target, evicted: None };
-        Line::new(&row, Some(claim))
+        Line::new(&Row { from: from.clone(), target, ..row })
     });
     let lines = lines.collect();
     let heading = match &observed.classes {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::SignedDuration;
 
 use super::{Args, duration};
@@ -11,9 +12,10 @@ use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
 use crate::facts::cluster::{self, ClusterFacts};
-use crate::facts::{Controller, Facts};
+use crate::facts::{self, Facts};
 use crate::resize::driver::lease::CAN_RESIZE;
-use crate::telemetry::Metrics;
+use crate::resize::driver::{Cluster, Controller, lease};
+use crate::telemetry::{Metrics, ResizeMetrics};
 
 /// Arguments of `serve` about a cluster.
 #[derive(Clone, Debug, clap::Args)]
@@ -37,6 +39,9 @@ pub struct ClusterArgs {
     /// the annotation stateward.dev/disabled-until makes it allow everything
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
     pub service: Option<Service>,
+    /// Write an event on the object for each denial
+    #[arg(long, requires = "service")]
+    pub events: bool,
     /// Send a canary through the API server now and then, into this namespace, to know whether
     /// refusals arrive. It has to be a namespace that is judged
     #[arg(long, value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
@@ -86,8 +91,11 @@ pub(super) const NO_CONTROLLER: &str =
 /// nobody does it; anywhere else nothing is accepted in the name of nobody.
 pub(super) fn without(args: &Args) -> Facts {
     let why = "this webhook looks at no cluster (serve --kubeconfig)";
-    let controller =
-        if args.dev { Controller::NotLooked } else { Controller::Absent(Arc::from(why)) };
+    let controller = if args.dev {
+        facts::Controller::NotLooked
+    } else {
+        facts::Controller::Absent(Arc::from(why))
+    };
     Facts { controller, ..Facts::none() }
 }
 
@@ -114,6 +122,26 @@ pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
     Ok(client.ok())
 }
 
+/// The controller of `--with-controller`.
+///
+/// # Errors
+/// No cluster is known to carry resizes out in.
+pub(super) fn controller(
+    args: &Args,
+    client: Option<&Client>,
+    metrics: ResizeMetrics,
+) -> anyhow::Result<Option<Controller>> {
+    if !args.with_controller {
+        return Ok(None);
+    }
+    let client = client.context("--with-controller needs a cluster: give --kubeconfig")?;
+    let namespace = &args.cluster.system_namespace;
+    let (parameters, intervals) = (args.timing.parameters()?, args.timing.intervals());
+    let cluster = Cluster::new(client.kube());
+    let identity = lease::identity();
+    Ok(Some(Controller::new(cluster, namespace, &identity, parameters, intervals, metrics)))
+}
+
 /// Starts to look at the cluster; says what becomes of requests to grow.
 pub(super) async fn facts(args: &Args, client: &Client) -> (ClusterFacts, String) {
     let namespace = &args.cluster.system_namespace;
@@ -126,8 +154,12 @@ pub(super) async fn facts(args: &Args, client: &Client) -> (ClusterFacts, String
             None
         });
     }
-    let says =
-        format!("requests to grow are accepted while Lease {namespace}/{CAN_RESIZE} is renewed");
+    let carries = if args.with_controller {
+        "this process carries requests out; they"
+    } else {
+        "requests to grow"
+    };
+    let says = format!("{carries} are accepted while Lease {namespace}/{CAN_RESIZE} is renewed");
     (ClusterFacts::start(&client.kube(), &options), says)
 }
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::resize::record::{
-    Acting, Attempt, Ended, Phase, Reason, Retention, RevisionName, Row, Standing, Target, Word,
+    Acting, Attempt, ClaimState, Ended, Phase, Reason, Retention, RevisionName, Row, Standing,
+    Target, Word,
 };
 
 /// A record with every field filled.
@@ -38,6 +39,11 @@ fn filled() -> (Spec, Status) {
             resource_version: Some("7".to_owned()),
             revision: Some(RevisionName { name: "db-1".to_owned(), uid: "R".to_owned() }),
             retention: Some(Retention::RETAIN),
+            retention_asked: Some(Retention::RETAIN),
+            deleted_at: Some(now),
+            edit_lost: Some("kubectl".to_owned()),
+            unwatched: true,
+            frozen: Some(4),
             partition: Some(2),
             fence_since: Some(now),
             fences: 1,
@@ -53,6 +59,9 @@ fn filled() -> (Spec, Status) {
             name: "data-db-0".to_owned(),
             from: "10Gi".to_owned(),
             target: "20Gi".to_owned(),
+            capacity: Some("10Gi".to_owned()),
+            state: ClaimState::Growing,
+            since: Some(now),
             evicted: Some("P".to_owned()),
         }],
         results: vec![Ended {
@@ -163,7 +172,7 @@ fn a_status_of_another_version_is_kept() {
     }
     let mut count = 0;
     objects(&schema()["properties"]["status"], "/status", &mut count);
-    assert_eq!(count, 9, "objects with named fields");
+    assert_eq!(count, 10, "objects with named fields");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::core::GroupVersionKind;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
@@ -23,13 +23,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::client::Cluster;
-use super::drive::{Drive, Turn};
+use super::drive::{Around, Drive, Seen, Turn};
 use super::lease::{CAN_RESIZE, LEADER, Lease};
 use super::value::{PREFIX, list, text};
 use super::{Key, telemetry};
+use crate::resize::Parameters;
 use crate::resize::crd;
-use crate::resize::record::{Phase, Status};
-use crate::resize::{Action, Parameters};
+use crate::resize::record::{Phase, Reason, Status};
 use crate::telemetry::ResizeMetrics;
 
 /// For how long rights that were confirmed count as such.
@@ -108,6 +108,8 @@ struct State {
     requests: BTreeMap<Key, Instant>,
     /// sets between the fence and adoption
     touched: BTreeSet<Key>,
+    /// sets that were seen to go, as they were last
+    seen: BTreeMap<Key, Seen>,
     /// when each look that is under way began
     looking: BTreeMap<Key, Instant>,
     /// sets that are away through a resize
@@ -335,6 +337,9 @@ impl Shared {
             let requested = set.annotations().contains_key(&format!("{PREFIX}resize-requested"));
             let known = {
                 let mut state = self.state();
+                if set.meta().deletion_timestamp.is_some() && state.records.contains_key(&key) {
+                    state.seen.insert(key.clone(), seen(set.meta()));
+                }
                 if requested && set.meta().deletion_timestamp.is_none() {
                     state.requests.entry(key.clone()).or_insert_with(Instant::now);
                 } else {
@@ -429,7 +434,6 @@ impl Shared {
                 }
                 Turn::Rest(_) if self.ended(&key, &drive, &wake) => return,
                 Turn::Rest(after) => after,
-                Turn::NoSlot => self.intervals.back_off * 10,
                 Turn::Failed(..) | Turn::Unread(_) => {
                     // What fails is not tried sooner because something stirs.
                     tokio::time::sleep(self.pause(failures, drive.gap().is_some())).await;
@@ -473,53 +477,54 @@ impl Shared {
     async fn look(&self, key: &Key, drive: &mut Drive) -> Turn {
         let permit = self.looks.acquire().await;
         self.state().looking.insert(key.clone(), Instant::now());
-        let turn = drive.turn(|drive, action| self.may(key, drive, action)).await;
+        let around = self.around(key);
+        let turn = drive.turn(&around).await;
         self.state().looking.remove(key);
         drop(permit);
         turn
     }
 
-    /// Whether this instance carries `action` out now. A set that is away is everybody's business;
-    /// all else is the leader's, and fences wait for a slot.
-    fn may(&self, key: &Key, drive: &Drive, action: &Action) -> bool {
-        if let Some(open) = drive.gap() {
-            return *self.leads.borrow() || open >= self.intervals.patience;
+    /// What stands around a look at the set.
+    fn around(&self, key: &Key) -> Around {
+        let state = self.state();
+        let others = state.touched.len() - usize::from(state.touched.contains(key));
+        Around {
+            standby: !*self.leads.borrow(),
+            patience: self.intervals.patience,
+            full: others >= self.intervals.touched,
+            seen: state.seen.get(key).cloned(),
         }
-        if !*self.leads.borrow() {
-            return false;
-        }
-        let phase = drive.stored.as_ref().map(|stored| &stored.record.status.phase);
-        let begins = matches!(action, Action::AddFinalizer)
-            || matches!(action, Action::WriteStatus(status)
-                if status.phase == Phase::Fenced && phase == Some(&Phase::ClaimsGrown));
-        if !begins {
-            return true;
-        }
-        let mut state = self.state();
-        let free = state.touched.contains(key) || state.touched.len() < self.intervals.touched;
-        if free {
-            state.touched.insert(key.clone());
-        }
-        free
     }
 
-    /// Keeps what is known of a set in step with its record.
-    fn note(&self, key: &Key, drive: &Drive) {
-        let phase = drive.stored.as_ref().map(|stored| &stored.record.status.phase);
-        let touched = matches!(
-            phase,
-            Some(Phase::Fenced | Phase::Deleting | Phase::Creating | Phase::Adopting)
-        );
+    /// Keeps what is known of a set in step with its record. The finalizer comes before the fence,
+    /// and goes after it was undone: whoever carries it has a slot.
+    fn note(self: &Arc<Self>, key: &Key, drive: &Drive) {
+        let record = drive.stored.as_ref().map(|stored| &stored.record);
         let mut state = self.state();
         if drive.gap().is_some() {
             state.away.insert(key.clone());
         } else {
             state.away.remove(key);
         }
-        if touched {
+        if record.is_some_and(|record| record.finalizer) {
             state.touched.insert(key.clone());
-        } else if phase != Some(&Phase::ClaimsGrown) {
-            state.touched.remove(key);
+        } else if state.touched.remove(key) {
+            drop(state);
+            self.wake_waiting();
+        }
+    }
+
+    /// A slot is free again.
+    fn wake_waiting(self: &Arc<Self>) {
+        let full = Reason::TooManyAtOnce.to_string();
+        let waits = |known: &Known| known.resting.as_ref().is_some_and(|(_, why)| *why == full);
+        let keys: Vec<Key> = {
+            let state = self.state();
+            let waiting = state.records.iter().filter(|(_, known)| waits(known));
+            waiting.map(|(key, _)| key.clone()).collect()
+        };
+        for key in &keys {
+            self.wake(key);
         }
     }
 }
@@ -542,6 +547,18 @@ where
             std::future::ready(object.ok())
         },
     )
+}
+
+/// What is remembered of a set that goes.
+fn seen(metadata: &ObjectMeta) -> Seen {
+    let entries = metadata.managed_fields.iter().flatten();
+    let own = entries.filter(|entry| entry.subresource.is_none());
+    let last = own.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    Seen {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+        manager: last.and_then(|entry| entry.manager.clone()).unwrap_or_default(),
+    }
 }
 
 fn key<K: ResourceExt>(object: &K) -> Option<Key> {

@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use super::client::{Cluster, Outcome, Refusal};
 use super::record::Stored;
+use super::value::{number, uid};
 use super::{Key, telemetry};
 use crate::facts::Fact;
-use crate::resize::observed::{DryRuns, Memory, Observed, Set};
+use crate::resize::observed::{Created, DryRuns, Memory, Observed, Set};
 use crate::resize::record::Phase;
+use crate::resize::snapshot;
 use crate::resize::{Action, Parameters, step};
 use crate::telemetry::ResizeMetrics;
 
@@ -26,14 +28,33 @@ pub(super) enum Turn {
     Failed(Action, String),
     /// the record could not be read
     Unread(String),
-    /// the set may not be touched yet: as many as are allowed are
-    NoSlot,
 }
 
 impl Turn {
     pub(super) fn is_failure(&self) -> bool {
         matches!(self, Self::Failed(..) | Self::Unread(_))
     }
+}
+
+/// What stands around one look.
+pub(super) struct Around {
+    /// another instance leads
+    pub(super) standby: bool,
+    /// how long a set may be away before an instance that does not lead brings it back
+    pub(super) patience: Duration,
+    /// as many other sets as allowed are between the fence and adoption
+    pub(super) full: bool,
+    /// what the watch saw last of a set that went
+    pub(super) seen: Option<Seen>,
+}
+
+/// What a watch saw of a set that goes.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    /// who wrote it last, its status apart
+    pub(super) manager: String,
 }
 
 /// What one process remembers of one set.
@@ -45,7 +66,9 @@ pub(super) struct Drive {
     metrics: ResizeMetrics,
     deleted: Option<String>,
     away_since: Option<Instant>,
+    created: Option<Created>,
     create_refused: Option<String>,
+    retention_refused: bool,
     record_unwritable: bool,
     refused_claims: BTreeMap<String, (String, Instant)>,
     dry_runs: Option<(DryRuns, Asked, Instant)>,
@@ -76,7 +99,9 @@ impl Drive {
             metrics,
             deleted: None,
             away_since: None,
+            created: None,
             create_refused: None,
+            retention_refused: false,
             record_unwritable: false,
             refused_claims: BTreeMap::new(),
             dry_runs: None,
@@ -99,20 +124,28 @@ impl Drive {
             if self.away && open { self.gap_seen.or_else(|| Some(Instant::now())) } else { None };
     }
 
-    /// Looks once, and does one thing. `may` is asked before an action is carried out.
-    pub(super) async fn turn(&mut self, may: impl Fn(&Self, &Action) -> bool) -> Turn {
+    /// Looks once, and does one thing.
+    pub(super) async fn turn(&mut self, around: &Around) -> Turn {
         self.stored = match self.cluster.record(&self.key).await {
             Ok(stored) => stored,
             Err(why) => return Turn::Unread(why.to_string()),
         };
         let record = self.stored.as_ref().map(|stored| &stored.record);
-        let mut observed = self.cluster.observe(&self.key, record, self.memory()).await;
+        let memory = self.memory(around);
+        let mut observed = self.cluster.observe(&self.key, record, memory).await;
+        observed.last_seen_edit = self.last_seen_edit(around);
         self.away = match &observed.set {
             Fact::Known(set) => set.as_ref().is_none_or(|set| set.terminating),
             Fact::Unknown(_) => self.away,
         };
         self.note_gap();
         let record = self.stored.as_ref().map(|stored| &stored.record);
+        if let Some(rest) = self.gap().and_then(|open| around.patience.checked_sub(open))
+            && around.standby
+            && !rest.is_zero()
+        {
+            return Turn::Rest(rest);
+        }
         self.remember_dry_runs(&mut observed);
         let action = step(&observed, record, whole_seconds(self.cluster.now()), &self.parameters);
         match &action {
@@ -125,7 +158,6 @@ impl Drive {
                 self.ask(&observed).await;
                 return Turn::Done(action);
             }
-            _ if !may(self, &action) => return Turn::NoSlot,
             _ => {}
         }
         let outcome = self.cluster.carry_out(&self.key, self.stored.as_ref(), &action).await;
@@ -137,7 +169,28 @@ impl Drive {
         }
     }
 
-    fn memory(&self) -> Memory {
+    /// Who edited the set after it was read for the record, by what the watch saw last of it.
+    fn last_seen_edit(&self, around: &Around) -> Fact<Option<String>> {
+        let attempt = self.stored.as_ref().map(|stored| &stored.record.status.attempt);
+        let (Some(attempt), Some(seen)) = (attempt, &around.seen) else {
+            return Fact::Unknown("nothing watched the set go".to_owned());
+        };
+        if attempt.set_uid.as_ref() != Some(&seen.uid) {
+            return Fact::Unknown("nothing watched the set go".to_owned());
+        }
+        let read = self.stored.as_ref().and_then(|stored| stored.record.status.snapshot.as_deref());
+        let before = read.and_then(|text| snapshot::decode(text).ok());
+        match before.as_ref().and_then(|before| number(before, "/metadata/generation")) {
+            // Its going away counts as a generation too.
+            Some(generation) if seen.generation > generation + 1 => {
+                Fact::Known(Some(seen.manager.clone()))
+            }
+            Some(_) => Fact::Known(None),
+            None => Fact::Unknown("the record holds no snapshot".to_owned()),
+        }
+    }
+
+    fn memory(&self, around: &Around) -> Memory {
         let lately = |(_, (_, since)): &(&String, &(String, Instant))| {
             let bound = Duration::try_from(self.parameters.resync).unwrap_or_default();
             since.elapsed() < bound
@@ -145,7 +198,11 @@ impl Drive {
         let refused = self.refused_claims.iter().filter(lately);
         Memory {
             deleted: self.deleted.clone(),
+            created: self.created.clone(),
+            standby: around.standby,
+            full: around.full,
             create_refused: self.create_refused.clone(),
+            retention_refused: self.retention_refused,
             record_unwritable: self.record_unwritable,
             refused_claims: refused.map(|(claim, (why, _))| (claim.clone(), why.clone())).collect(),
         }
@@ -184,9 +241,10 @@ impl Drive {
     fn learn(&mut self, action: &Action, outcome: &Outcome) {
         self.metrics.wrote(&telemetry::word(action), outcome.word());
         match (action, outcome) {
-            (Action::Create { .. }, Outcome::Committed(_)) => {
+            (Action::Create { id, .. }, Outcome::Committed(set)) => {
                 self.create_refused = None;
                 self.deleted = None;
+                self.created = Some(Created { id: id.clone(), uid: uid(set).to_owned() });
                 if let Some(since) = self.away_since.take() {
                     self.metrics.was_away(since.elapsed());
                 }
@@ -203,6 +261,13 @@ impl Drive {
             (Action::Create { .. }, _) => {
                 self.create_refused = None;
                 self.deleted = None;
+            }
+            (
+                Action::RestoreRetention { .. } | Action::Open { retention: Some(_), .. },
+                outcome,
+            ) => {
+                self.retention_refused =
+                    matches!(outcome, Outcome::Rejected(refusal) if is_refusal(refusal));
             }
             (Action::GrowClaim { claim, .. }, Outcome::Rejected(refusal))
                 if is_refusal(refusal) =>

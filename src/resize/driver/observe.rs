@@ -51,27 +51,29 @@ impl Cluster {
     pub async fn observe(&self, key: &Key, record: Option<&Record>, memory: Memory) -> Observed {
         let live = self.get(&key.set()).await;
         let status = record.map(|record| &record.status);
-        if let Ok(live) = &live
-            && closing(live.as_ref(), status, &memory)
-        {
-            // A gap is closed by as few reads as can be.
-            let before = before(status);
-            let set = live.as_ref().map(|live| read_set(live, status, before.as_ref()));
-            return Observed { set: Fact::Known(set), ..unread(memory) };
-        }
         let before = before(status);
+        if let (Ok(live), Some(status)) = (&live, status)
+            && matches!(status.phase, Phase::Deleting | Phase::Creating)
+            && live.as_ref().is_none_or(super::value::terminating)
+        {
+            return Box::pin(self.gap(key, live.as_ref(), status, before.as_ref(), memory)).await;
+        }
         // What is left of a set that is away is found by its snapshot.
         let shape = live.as_ref().ok().and_then(Option::as_ref).or(before.as_ref());
         let touches = status.is_some_and(|status| touches_the_set(&status.phase));
-        let (namespace, siblings, pods, claims, classes, neighbours, admission_policy) = tokio::join!(
-            self.namespace(key),
-            self.list_of(key.sets()),
-            self.pods_of(key, shape),
-            self.list_of(key.core("persistentvolumeclaims")),
-            self.classes(),
-            self.neighbours(key, shape.filter(|_| touches)),
-            self.admission_policy_for(shape, status),
-        );
+        let (namespace, siblings, pods, claims, classes, neighbours, admission_policy) =
+            Box::pin(async {
+                tokio::join!(
+                    self.namespace(key),
+                    self.list_of(key.sets()),
+                    self.pods_of(key, shape),
+                    self.list_of(key.core("persistentvolumeclaims")),
+                    self.classes(),
+                    self.neighbours(key, shape.filter(|_| touches)),
+                    self.admission_policy_for(shape, status),
+                )
+            })
+            .await;
         let revisions = match &siblings {
             Ok(siblings) if touches => self.revisions(key, shape, status, siblings).await,
             Ok(_) => Ok(Vec::new()),
@@ -102,6 +104,32 @@ impl Cluster {
             revisions: fact(revisions),
             neighbours,
             admission_policy,
+            ..unread(memory)
+        }
+    }
+
+    /// A gap is closed by as few reads as can be: who deleted the set is told by what it owned.
+    async fn gap(
+        &self,
+        key: &Key,
+        live: Option<&Value>,
+        status: &Status,
+        before: Option<&Value>,
+        memory: Memory,
+    ) -> Observed {
+        let set = live.map(|live| read_set(live, Some(status), before));
+        if set.is_some() {
+            return Observed { set: Fact::Known(set), ..unread(memory) };
+        }
+        let (siblings, pods) = tokio::join!(self.list_of(key.sets()), self.pods_of(key, before));
+        let revisions = match siblings {
+            Ok(siblings) => self.revisions(key, None, Some(status), &siblings).await,
+            Err(why) => Err(why),
+        };
+        Observed {
+            set: Fact::Known(None),
+            pods: fact(pods.map(|pods| pods.into_iter().map(|(pod, _)| pod).collect())),
+            revisions: fact(revisions),
             ..unread(memory)
         }
     }
@@ -267,15 +295,6 @@ impl Cluster {
     }
 }
 
-/// Whether all that is left is to wait for the set to go, or to create it again: it is away
-/// through a DELETE of ours that is known.
-fn closing(live: Option<&Value>, status: Option<&Status>, memory: &Memory) -> bool {
-    let Some(status) = status else { return false };
-    let deleted = memory.deleted.is_some() && memory.deleted == status.attempt.set_uid;
-    matches!(status.phase, Phase::Deleting | Phase::Creating)
-        && live.map_or(deleted, super::value::terminating)
-}
-
 /// The set as the record holds it.
 fn before(status: Option<&Status>) -> Option<Value> {
     snapshot::decode(status?.snapshot.as_deref()?).ok()
@@ -302,6 +321,7 @@ fn unread(memory: Memory) -> Observed {
         neighbours: not_read(),
         admission_policy: not_read(),
         dry_runs: not_read(),
+        last_seen_edit: not_read(),
         memory,
     }
 }

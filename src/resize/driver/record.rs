@@ -46,6 +46,8 @@ impl Stored {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Metadata {
+            namespace: String,
+            name: String,
             uid: String,
             #[serde(default)]
             generation: i64,
@@ -57,6 +59,8 @@ impl Stored {
             .map_err(|why| ReadError::Decode { path: path.to_owned(), why: why.to_string() })?;
         Ok(Self {
             record: Record {
+                namespace: read.metadata.namespace,
+                name: read.metadata.name,
                 uid: read.metadata.uid,
                 generation: read.metadata.generation,
                 finalizer: read.metadata.finalizers.iter().any(|name| name == FINALIZER),

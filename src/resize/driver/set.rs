@@ -32,7 +32,7 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
     let mut names: Vec<&str> = templates.iter().map(|one| text(one, "/metadata/name")).collect();
     names.sort_unstable();
     let finalizers = list(object, "/metadata/finalizers").iter().filter_map(Value::as_str);
-    let owner = controller(object).filter(|_| annotation(object, "owner-managed") != Some("allow"));
+    let owner = controller(object);
     let whole = |pointer: &str| number(object, pointer).and_then(|n| u32::try_from(n).ok());
     Set {
         uid: uid(object).to_owned(),
@@ -42,6 +42,7 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
             .filter(|name| !COLLECTOR.contains(name))
             .map(str::to_owned)
             .collect(),
+        owner_managed: annotation(object, "owner-managed") == Some("allow"),
         owner: owner.map(|owner| format!("{} {}", text(owner, "/kind"), text(owner, "/name"))),
         generation_observed: number(object, "/metadata/generation")
             == number(object, "/status/observedGeneration"),

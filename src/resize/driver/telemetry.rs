@@ -18,7 +18,7 @@ pub(super) fn turn(key: &Key, turn: &Turn) {
             tracing::info!(set = %key, uid, "deleted the set, its pods and claims orphaned");
         }
         Turn::Done(Action::Create { .. }) => tracing::info!(set = %key, "created the set again"),
-        Turn::Done(Action::WriteStatus(_)) | Turn::Rest(_) | Turn::NoSlot => {}
+        Turn::Done(Action::WriteStatus(_)) | Turn::Rest(_) => {}
         Turn::Done(action) => tracing::debug!(set = %key, ?action, "done"),
         Turn::Failed(action @ Action::Create { .. }, why) => {
             tracing::error!(set = %key, why, id = id(action), "the set cannot be created again yet");

@@ -68,15 +68,17 @@ impl Cluster {
                 .await
             }
             Action::Evict { pod, uid } => self.evict(key, pod, uid).await,
-            Action::Fence { uid, from } => {
+            Action::Fence { uid, from, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
+                    same(&version(live), &resource_version.as_str(), "it")?;
                     same(&set::retention(live), from, "its retention")?;
                     Ok(json!({"spec": retention(Retention::RETAIN)}))
                 })
                 .await
             }
-            Action::RestoreRetention { uid, to } => {
+            Action::RestoreRetention { uid, to, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
+                    same(&version(live), &resource_version.as_str(), "it")?;
                     same(&set::retention(live), &Retention::RETAIN, "its retention")?;
                     Ok(json!({"spec": retention(*to)}))
                 })
@@ -102,8 +104,14 @@ impl Cluster {
                     Err(why) => Outcome::Rejected(Refusal::changed(why)),
                 }
             }
-            Action::Open { uid, partition, retention: to } => {
-                self.edit(&key.set(), uid, |live| open(live, *partition, *to)).await
+            Action::Open { uid, partition, retention: to, resource_version } => {
+                self.edit(&key.set(), uid, |live| {
+                    if let Some(expected) = resource_version {
+                        same(&version(live), &expected.as_str(), "it")?;
+                    }
+                    open(live, *partition, *to)
+                })
+                .await
             }
             Action::RestoreManagers { uid } => self.restore_managers(key, record, uid).await,
             Action::ClearRequest { uid, value } => {
@@ -210,6 +218,10 @@ impl Key {
 
 fn no_record() -> Outcome {
     Outcome::Rejected(Refusal::changed("there is no record"))
+}
+
+fn version(object: &Value) -> &str {
+    text(object, "/metadata/resourceVersion")
 }
 
 fn same<T: PartialEq>(stands: &T, expected: &T, what: &str) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! Where operators that own StatefulSets keep the size of their claims.
 //!
-//! Operators that run pods without a set (CloudNativePG, Strimzi, vitess-operator) own none and are
+//! Operators that run pods without a set (those of `CloudNativePG`, Strimzi, Vitess) own none and are
 //! not here.
 
 use serde::Serialize;

@@ -5,7 +5,7 @@ use super::{Action, View, request, settle};
 use crate::facts::Fact;
 use crate::resize::gate;
 use crate::resize::observed::{Revision, Set};
-use crate::resize::record::{Attempt, Phase, Reason, Retention, RevisionName, Word};
+use crate::resize::record::{Attempt, Phase, Reason, Retention, RevisionName, Standing, Word};
 
 /// In the phase ClaimsGrown: the resize may rest here for as long as it likes.
 pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
@@ -22,7 +22,7 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
     }
     match grow::claims(view, set) {
         Claims::Act(action) => return action,
-        Claims::Failed(reason, claim) => return view.end(Phase::Degraded, reason, claim),
+        Claims::Failed(reason, detail) => return view.end(Phase::Degraded, reason, detail),
         Claims::Rest(standing) => return release(view).unwrap_or_else(|| view.rest(standing)),
         Claims::Grown => {}
     }
@@ -37,8 +37,17 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
             status.attempt.new_uid = Some(set.uid.clone());
         });
     }
+    if let Some(owner) = &set.owner {
+        // Its owner would undo a re-creation: the claims have grown, and that is all.
+        let standing =
+            Standing { word: Word::Ended, reason: Reason::OwnerManaged, detail: owner.clone() };
+        return release(view).unwrap_or_else(|| view.rest(standing));
+    }
     if view.record.spec.hold == Some(Phase::ClaimsGrown) {
         return release(view).unwrap_or_else(|| view.waiting(Reason::Held, ""));
+    }
+    if view.observed.memory.full {
+        return release(view).unwrap_or_else(|| view.waiting(Reason::TooManyAtOnce, ""));
     }
     match touch_gate(view, set) {
         Gate::Ask(action) => action,
@@ -47,6 +56,7 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
             status.attempt = Attempt {
                 set_uid: Some(set.uid.clone()),
                 retention: Some(set.retention),
+                retention_asked: status.attempt.retention_asked,
                 fence_since: Some(view.now),
                 fences: status.attempt.fences,
                 replaced: status.attempt.replaced,
@@ -64,24 +74,19 @@ enum Gate {
     /// something must be read first
     Ask(Action),
     /// it may not
-    Shut(crate::resize::record::Standing),
+    Shut(Standing),
 }
 
-/// All checks of the gate, from fresh reads; the cheap ones first, dry runs only when the rest
-/// is well.
+/// All checks of the gate, from fresh reads; dry runs only when everything that is read is well.
 fn touch_gate(view: &View<'_>, set: &Set) -> Gate {
-    let shut = gate::worst(&gate::set(view, set));
+    let read = gate::worst(&gate::reads(view, set));
     if !view.observed.fresh {
         return Gate::Ask(Action::Refresh);
     }
-    if let Some(standing) = shut {
-        return Gate::Shut(standing);
-    }
-    let answers = &view.observed.dry_runs;
-    match (answers, gate::worst(&gate::dry_runs(answers))) {
-        (Fact::Unknown(_), _) => Gate::Ask(Action::DryRun),
-        (Fact::Known(_), Some(standing)) => Gate::Shut(standing),
-        (Fact::Known(_), None) => Gate::Open,
+    match read {
+        Some(standing) => Gate::Shut(standing),
+        None if matches!(view.observed.dry_runs, Fact::Unknown(_)) => Gate::Ask(Action::DryRun),
+        None => gate::worst(&gate::dry_runs(view)).map_or(Gate::Open, Gate::Shut),
     }
 }
 
@@ -111,6 +116,9 @@ pub(super) fn fenced(view: &View<'_>, set: Option<&Set>) -> Action {
     if view.paused(set) || view.record.spec.hold == Some(Phase::ClaimsGrown) {
         return step_aside(view, set, attempt.fences);
     }
+    if let Some(asked) = others_retention(view, set) {
+        return view.write(|status| status.attempt.retention_asked = Some(asked));
+    }
     let late = view.elapsed(attempt.fence_since) >= view.parameters.fence_bound;
     let open = gate::worst(&gate::fence(view, set));
     if let Some(standing) = open {
@@ -118,7 +126,11 @@ pub(super) fn fenced(view: &View<'_>, set: Option<&Set>) -> Action {
             return fence_failed(view, set);
         }
         if set.retention != Retention::RETAIN {
-            return Action::Fence { uid: set.uid.clone(), from: set.retention };
+            return Action::Fence {
+                uid: set.uid.clone(),
+                resource_version: set.resource_version.clone(),
+                from: set.retention,
+            };
         }
         if !view.observed.fresh {
             return Action::Refresh;
@@ -134,6 +146,15 @@ pub(super) fn fenced(view: &View<'_>, set: Option<&Set>) -> Action {
     }
 }
 
+/// What somebody else wrote into retention since the fence, where the record does not know it. A
+/// wish to delete claims is remembered although we keep `Retain`.
+fn others_retention(view: &View<'_>, set: &Set) -> Option<Retention> {
+    let written = matches!(set.retention_written, Fact::Known(true));
+    let known = view.status().attempt.retention_asked;
+    let news = known.is_none() || set.retention != Retention::RETAIN;
+    (written && news && known != Some(set.retention)).then_some(set.retention)
+}
+
 fn withdrawn(view: &View<'_>, set: &Set) -> bool {
     let acting = view.status().acting.as_ref();
     acting.is_some_and(|acting| acting.withdrawable) && set.requested.is_empty()
@@ -146,8 +167,14 @@ fn begin_delete(view: &View<'_>, set: &Set) -> Action {
     };
     view.enter(Phase::Deleting, |status| {
         status.snapshot = Some(set.snapshot.clone());
+        status.attempt.deleted_at = Some(view.now);
         status.attempt.resource_version = Some(set.resource_version.clone());
+        if view.contested(set) {
+            // The set that comes back does not show any more who wrote what; in doubt it stays.
+            status.attempt.retention_asked.get_or_insert(set.retention);
+        }
         status.attempt.partition = set.partition;
+        status.attempt.frozen = (!set.on_delete).then(|| set.frozen_partition());
         status.attempt.revision = Some(revision);
     })
 }
@@ -163,7 +190,10 @@ fn update_revision(view: &View<'_>, set: &Set) -> Option<RevisionName> {
 fn free_leftover(view: &View<'_>, set: &Set) -> Option<Action> {
     let Fact::Known(claims) = &view.observed.claims else { return None };
     let leftover = claims.iter().find(|claim| {
-        !set.ordinals().contains(&claim.ordinal) && !claim.owners.is_empty() && !claim.terminating
+        !set.ordinals().contains(&claim.ordinal)
+            && !claim.owners.is_empty()
+            && !claim.terminating
+            && !claim.foreign
     })?;
     Some(Action::FreeClaim {
         claim: leftover.name.clone(),
@@ -174,7 +204,7 @@ fn free_leftover(view: &View<'_>, set: &Set) -> Option<Action> {
 
 /// The fence did not hold in time.
 fn fence_failed(view: &View<'_>, set: &Set) -> Action {
-    let fences = view.status().attempt.fences + 1;
+    let fences = view.status().attempt.fences.saturating_add(1);
     if fences >= view.parameters.tries {
         let ended = || view.end(Phase::Conflict, Reason::FenceNeverHeld, "");
         return view.undo_fence(set).unwrap_or_else(ended);
@@ -201,9 +231,12 @@ pub(super) fn old_set_lives(view: &View<'_>, set: &Set) -> Action {
         || view.record.spec.hold == Some(Phase::ClaimsGrown)
         || withdrawn(view, set);
     if !stop && gate::worst(&gate::fence(view, set)).is_none() {
+        let kept = view.status().snapshot.is_some() && attempt.revision.is_some();
         match touch_gate(view, set) {
             Gate::Ask(action) => return action,
-            Gate::Open if same => {
+            // A person took it off: the record must not go while the set is away.
+            Gate::Open if !view.record.finalizer => return Action::AddFinalizer,
+            Gate::Open if same && kept => {
                 return Action::Delete {
                     uid: set.uid.clone(),
                     resource_version: set.resource_version.clone(),
@@ -231,5 +264,6 @@ fn step_back(view: &View<'_>, set: &Set, same: bool) -> Action {
     view.enter(Phase::Fenced, |status| {
         status.snapshot = None;
         status.attempt.resource_version = None;
+        status.attempt.deleted_at = None;
     })
 }

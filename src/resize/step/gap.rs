@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Action, View, fence};
 use crate::facts::Fact;
 use crate::resize::gate;
-use crate::resize::observed::{Revision, Set};
+use crate::resize::observed::{Created, Revision, Set};
 use crate::resize::record::{Attempt, Phase, Reason};
 
 /// What stands under the name of the set, seen from an attempt that may have deleted it.
@@ -32,6 +32,10 @@ fn stands<'s>(view: &View<'_>, set: Option<&'s Set>) -> Stands<'s> {
     match &set.resize_id {
         _ if set.terminating => Stands::Terminating,
         _ if old => Stands::Old(set),
+        // A CREATE that was sent twice, and whose first set somebody has deleted.
+        Some(_) if created(view).is_some_and(|created| created.uid != set.uid) => {
+            Stands::OtherAttempts(set)
+        }
         Some(id) if view.set_id().as_ref() == Some(id) => Stands::Ours(set),
         Some(_) => Stands::OtherAttempts(set),
         None if gate::templates_reach(set, &view.targets) => Stands::TheirsLarge(set),
@@ -59,7 +63,7 @@ pub(super) fn recover(view: &View<'_>, set: Option<&Set>) -> Action {
 
 /// Who deleted the set that is gone.
 enum Origin {
-    /// our DELETE is known as committed, or the set's revision was orphaned
+    /// what it owned was orphaned
     Ours,
     /// somebody's cascading delete won
     Other,
@@ -67,21 +71,33 @@ enum Origin {
     Unread,
 }
 
+/// The set that this process knows it created for this attempt.
+fn created<'v>(view: &'v View<'_>) -> Option<&'v Created> {
+    let id = view.set_id()?;
+    view.observed.memory.created.as_ref().filter(|created| created.id == id)
+}
+
 /// A cascading delete takes the revision along or leaves it to a dead owner; an orphan delete
 /// leaves it without one, and a set that shares the pods' labels may have adopted it since.
+///
+/// Even where our DELETE is known as committed: a cascading delete of the set while it goes takes
+/// the garbage collector's finalizer off, and the pods follow.
 fn origin(view: &View<'_>) -> Origin {
-    let attempt = &view.status().attempt;
-    if attempt.set_uid.is_some() && view.observed.memory.deleted == attempt.set_uid {
-        return Origin::Ours;
+    let (attempt, memory) = (&view.status().attempt, &view.observed.memory);
+    if created(view).is_some() {
+        return Origin::Other;
     }
-    let (Fact::Known(revisions), Some(expected), true) =
-        (&view.observed.revisions, &attempt.revision, view.observed.fresh)
+    let (Fact::Known(revisions), Fact::Known(pods), Some(expected), true) =
+        (&view.observed.revisions, &view.observed.pods, &attempt.revision, view.observed.fresh)
     else {
         return Origin::Unread;
     };
+    let committed = memory.deleted.is_some() && memory.deleted == attempt.set_uid;
     let named = |revision: &&Revision| revision.id.uid == expected.uid;
     match revisions.iter().find(named).map(|revision| &revision.owner) {
         Some(None | Some((_, true))) => Origin::Ours,
+        // Somebody deleted the revision: a pod that was orphaned tells as much.
+        None if committed && pods.iter().any(|pod| pod.owner.is_none()) => Origin::Ours,
         Some(Some((_, false))) | None => Origin::Other,
     }
 }
@@ -92,10 +108,8 @@ fn close(view: &View<'_>) -> Action {
     let leave = view.record.spec.leave_absent
         && refused.is_some()
         && view.elapsed(refused) >= view.parameters.leave_absent;
-    if leave {
-        return view.end(Phase::Aborted, Reason::LeftAbsent, "");
-    }
     match origin(view) {
+        _ if leave => view.end(Phase::Aborted, Reason::LeftAbsent, ""),
         Origin::Unread if view.observed.fresh => view.wait_in_gap(),
         Origin::Unread => Action::Refresh,
         Origin::Other => view.end(Phase::Aborted, Reason::DeletedByOther, ""),
@@ -118,6 +132,11 @@ fn create(view: &View<'_>) -> Action {
             status.last_create = Some(view.now);
         });
     }
+    send(view)
+}
+
+fn send(view: &View<'_>) -> Action {
+    let status = view.status();
     let (Some(snapshot), Some(id)) = (&status.snapshot, view.set_id()) else {
         return view.wait_in_gap();
     };
@@ -137,6 +156,10 @@ fn adopt(view: &View<'_>, set: &Set, ours: bool) -> Action {
         status.last_create = Some(view.now);
         status.attempt.new_uid = Some(set.uid.clone());
         status.attempt.ours = ours;
+        match &view.observed.last_seen_edit {
+            Fact::Known(manager) => status.attempt.edit_lost.clone_from(manager),
+            Fact::Unknown(_) => status.attempt.unwatched = true,
+        }
         if !ours {
             // Its retention and partition are what its creator wrote.
             status.attempt.retention = None;
@@ -147,7 +170,7 @@ fn adopt(view: &View<'_>, set: &Set, ours: bool) -> Action {
 
 /// Somebody re-created the set with its old template: once more from the gate, three times.
 fn replaced(view: &View<'_>, set: &Set) -> Action {
-    let replaced = view.status().attempt.replaced + 1;
+    let replaced = view.status().attempt.replaced.saturating_add(1);
     if replaced >= view.parameters.tries {
         return view.end(Phase::Conflict, Reason::TooSmallAgain, "");
     }
@@ -157,17 +180,23 @@ fn replaced(view: &View<'_>, set: &Set) -> Action {
         status.attempt = Attempt { set_uid: Some(set.uid.clone()), replaced, ..Attempt::default() };
         if let Some(acting) = &mut status.acting {
             acting.set_uid.clone_from(&set.uid);
+            // The annotation went with the set that we deleted; nobody took it back.
+            acting.withdrawable = false;
         }
     })
 }
 
-/// A phase that this version does not know: an open gap is closed, and nothing else is done.
+/// A phase that this version does not know, or another instance leads: an open gap is closed, and
+/// nothing else is done.
 pub(super) fn close_only(view: &View<'_>, set: Option<&Set>) -> Action {
-    match set {
-        None if view.status().snapshot.is_some() => match close(view) {
-            action @ (Action::Create { .. } | Action::Refresh) => action,
-            _ => view.wait_in_gap(),
-        },
-        _ => view.wait(),
+    let may_be_open =
+        matches!(view.status().phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_));
+    if set.is_some() || !may_be_open || view.status().snapshot.is_none() {
+        return view.wait();
+    }
+    match origin(view) {
+        Origin::Unread if !view.observed.fresh => Action::Refresh,
+        Origin::Ours => send(view),
+        Origin::Unread | Origin::Other => view.wait_in_gap(),
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{Action, View, request};
 use crate::facts::Fact;
+use crate::object::Quantity;
 use crate::resize::gate::{self, Growth};
-use crate::resize::observed::Set;
+use crate::resize::observed::{Claim, Set};
 use crate::resize::record::{Phase, Reason, Row, Standing, Word};
 
 /// What the claims ask for.
@@ -29,7 +30,7 @@ pub(super) fn growing(view: &View<'_>, set: Option<&Set>) -> Action {
     }
     match claims(view, set) {
         Claims::Act(action) => action,
-        Claims::Failed(reason, claim) => view.end(Phase::Degraded, reason, claim),
+        Claims::Failed(reason, detail) => view.end(Phase::Degraded, reason, detail),
         Claims::Rest(standing) => view.rest(standing),
         Claims::Grown => view.enter(Phase::ClaimsGrown, |status| status.claims = view.rows()),
     }
@@ -41,7 +42,12 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
         return Claims::Rest(waiting(Reason::NotObserved, "claims"));
     };
     let rows = view.rows();
-    if rows != view.status().claims {
+    // What is asked of which claim is written before the first is raised, the rest after the last:
+    // a full disk does not wait for the record.
+    let asked = |rows: &[Row]| -> Vec<(String, String)> {
+        rows.iter().map(|row| (row.name.clone(), row.target.clone())).collect()
+    };
+    if asked(&rows) != asked(&view.status().claims) {
         return Claims::Act(view.write(|status| status.claims = rows));
     }
     let (mut failed, mut stuck, mut growing) = (None, None, None);
@@ -57,7 +63,9 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
                     id: view.claim_id(),
                 });
             }
-            Growth::Failed(reason) => failed = failed.or(Some((reason, claim.name.clone()))),
+            Growth::Failed(reason) => {
+                failed = failed.or_else(|| Some((reason.clone(), lost_hope(view, claim, &reason))));
+            }
             Growth::Stuck(reason) => {
                 stuck = stuck.or(Some(Standing {
                     word: Word::Blocked,
@@ -72,10 +80,35 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
             Growth::Done | Growth::NodePending => {}
         }
     }
+    if rows != view.status().claims {
+        return Claims::Act(view.write(|status| status.claims = rows));
+    }
     match (failed, stuck.or(growing)) {
-        (Some((reason, claim)), _) => Claims::Failed(reason, claim),
+        (Some((reason, detail)), _) => Claims::Failed(reason, detail),
         (None, Some(standing)) => Claims::Rest(standing),
         (None, None) => Claims::Grown,
+    }
+}
+
+/// What is said of a claim that will not grow: for a size that the driver cannot make, the command
+/// that asks for the smallest size that Kubernetes still takes, which is above the capacity.
+fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
+    const MEBI: u128 = 1 << 20;
+    let smallest = claim.capacity.as_ref().and_then(|capacity| {
+        let nanos: u128 = capacity.nanos()?.parse().ok()?;
+        let size = format!("{}Mi", nanos / 1_000_000_000 / MEBI + 1);
+        (size.parse::<Quantity>().ok()? < claim.request).then_some(size)
+    });
+    match smallest {
+        Some(size) if *reason == Reason::Infeasible => format!(
+            "{claim}: stateward resize abort -n {namespace} {set} && kubectl patch pvc \
+             -n {namespace} {claim} --type merge \
+             -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
+            claim = claim.name,
+            namespace = view.record.namespace,
+            set = view.record.name,
+        ),
+        _ => claim.name.clone(),
     }
 }
 

@@ -11,7 +11,9 @@ use crate::resize::record::{Acting, Attempt, Phase, Reason};
 /// No record is there: one is made for a request that is not yet carried out.
 pub(super) fn without_record(observed: &Observed, parameters: &Parameters) -> Action {
     match &observed.set {
-        Fact::Known(Some(set)) if !set.terminating && unmet(set, &set.requested) => {
+        Fact::Known(Some(set))
+            if !set.terminating && !observed.memory.standby && unmet(set, &set.requested) =>
+        {
             Action::CreateRecord
         }
         _ => Action::Wait { after: parameters.resync },
@@ -20,12 +22,16 @@ pub(super) fn without_record(observed: &Observed, parameters: &Parameters) -> Ac
 
 /// Takes a request, or says why it cannot be taken.
 pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
-    if view.record.deleting && !view.record.finalizer {
-        return view.wait();
+    // What is aborted here has no generation of its own yet: all that was seen so far.
+    let seen = view.record.status.observed_generation;
+    if view.record.deleting || view.record.spec.abort.is_some_and(|ends| ends >= seen) {
+        return view.end_with(Phase::Aborted, Reason::AbortRequested, "", |status| {
+            status.requests = set.map(|set| set.requested.clone()).unwrap_or_default();
+        });
     }
     let Some(set) = set else { return view.set_gone() };
-    if view.abort_requested() && view.record.spec.abort.is_some() {
-        return view.end(Phase::Aborted, Reason::AbortRequested, "");
+    if set.terminating {
+        return view.waiting(Reason::SetTerminating, "");
     }
     if view.paused(set) {
         return view.blocked(Reason::Paused, "");
@@ -35,7 +41,10 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
         Err(reason) => return view.blocked(reason, ""),
     };
     if wanted.is_empty() {
-        return view.wait();
+        return view.end(Phase::Aborted, Reason::Withdrawn, "");
+    }
+    if let (Some(owner), false) = (&set.owner, set.owner_managed) {
+        return view.blocked(Reason::OwnerManaged, owner);
     }
     if let Some((reason, template)) = wrong(view, set, &wanted) {
         return view.blocked(reason, template);
@@ -47,7 +56,7 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
 fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Action {
     view.enter(Phase::Growing, |status| {
         status.acting = Some(Acting {
-            number: status.acting.as_ref().map_or(0, |acting| acting.number) + 1,
+            number: status.acting.as_ref().map_or(1, |acting| acting.number.saturating_add(1)),
             generation: view.record.generation,
             set_uid: set.uid.clone(),
             targets: wanted,
@@ -79,18 +88,25 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
     None
 }
 
-/// A request is over: whether there is a new one.
+/// A request is over: whether there is a new one. A record acts once per generation of its spec
+/// or value of the annotation.
 pub(super) fn is_new(view: &View<'_>, set: &Set) -> bool {
     let status = &view.record.status;
-    let Some(acting) = &status.acting else { return true };
-    if view.abort_requested() {
-        return false;
+    let (acting, spec) = (status.acting.as_ref(), spec_targets(view));
+    let edited = view.record.generation > status.observed_generation;
+    let other_sizes = acting.is_none_or(|acting| spec != acting.targets);
+    let asks_other = set.requested != status.requests && unmet(set, &set.requested);
+    if view.abort_requested() && status.phase != Phase::Complete {
+        return asks_other || edited && other_sizes && unmet(set, &spec);
     }
-    let spec_changed = view.record.generation > acting.generation
-        && (status.phase != Phase::Complete || unmet(set, &spec_targets(view)))
-        && status.observed_generation != view.record.generation;
-    let asked_again = set.requested != status.requests || status.phase == Phase::Complete;
-    spec_changed || (asked_again && unmet(set, &set.requested) && wanted(view, set).is_ok())
+    // Sizes that were written while the set was away were not looked at yet.
+    let late = acting.is_some_and(|acting| view.record.generation > acting.generation);
+    let another_set =
+        status.phase == Phase::Aborted && acting.is_some_and(|acting| acting.set_uid != set.uid);
+    let asked_again = edited || another_set || status.phase == Phase::Complete;
+    asks_other
+        || asked_again && unmet(set, &set.requested)
+        || (edited || late && other_sizes) && unmet(set, &spec)
 }
 
 /// Whether a template is smaller than a request for it.
@@ -98,6 +114,14 @@ pub(super) fn unmet(set: &Set, requests: &BTreeMap<String, String>) -> bool {
     requests.iter().any(|(template, size)| {
         let Ok(size) = size.parse::<Quantity>() else { return false };
         set.templates.get(template).is_some_and(|have| *have < size)
+    })
+}
+
+/// Whether every template that is named is there, and as large as asked.
+pub(super) fn met(set: &Set, requests: &BTreeMap<String, String>) -> bool {
+    requests.iter().all(|(template, size)| {
+        let Ok(size) = size.parse::<Quantity>() else { return false };
+        set.templates.get(template).is_some_and(|have| *have >= size)
     })
 }
 
@@ -110,7 +134,11 @@ fn spec_targets(view: &View<'_>) -> BTreeMap<String, String> {
 ///
 /// The right behind an annotation is proven when it enters the record, and not asked again.
 fn wanted(view: &View<'_>, set: &Set) -> Result<BTreeMap<String, String>, Reason> {
-    let mut wanted = spec_targets(view);
+    let last = view.record.status.results.last();
+    let carried_out = last.is_some_and(|ended| {
+        ended.phase == Phase::Complete && ended.generation == view.record.generation
+    });
+    let mut wanted = if carried_out { BTreeMap::new() } else { spec_targets(view) };
     let proven = !view.parameters.authorize_claims
         || set.requested == view.record.status.requests
         || matches!(view.observed.admission_policy, Fact::Known(true));

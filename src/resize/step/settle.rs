@@ -5,7 +5,7 @@ use super::{Action, View, request};
 use crate::facts::Fact;
 use crate::resize::gate;
 use crate::resize::observed::{Managers, Set};
-use crate::resize::record::{Phase, Reason, Retention, Word};
+use crate::resize::record::{Ended, Phase, Reason, Retention, Standing};
 
 /// Whether the set that came back is still the one that stands there.
 fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Box<Action>> {
@@ -69,17 +69,22 @@ pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
 /// One patch puts partition and retention back. What somebody else wrote meanwhile stays.
 fn open(view: &View<'_>, set: &Set) -> Option<Action> {
     let attempt = &view.status().attempt;
-    let frozen = set.frozen_partition();
-    let partition = (!set.on_delete && set.partition == Some(frozen))
-        .then_some((frozen, attempt.partition))
-        .filter(|(frozen, before)| *before != Some(*frozen));
-    let before = attempt.retention.filter(|before| *before != Retention::RETAIN);
-    let untouched = matches!(set.retention_written, Fact::Known(false));
-    let retention = before.filter(|_| untouched && set.retention == Retention::RETAIN);
+    let kept = set.retention == Retention::RETAIN && attempt.retention_asked.is_none();
+    if kept && view.contested(set) {
+        // Whoever wrote it, it stays; that must be said at the end.
+        return Some(view.write(|s| s.attempt.retention_asked = Some(set.retention)));
+    }
+    // Whoever scaled the set meanwhile did not touch the partition.
+    let partition = attempt
+        .frozen
+        .filter(|frozen| set.partition == Some(*frozen) && attempt.partition != Some(*frozen))
+        .map(|frozen| (frozen, attempt.partition));
+    let retention = view.retention_to_restore(set);
     (partition.is_some() || retention.is_some()).then(|| Action::Open {
         uid: set.uid.clone(),
         partition,
         retention,
+        resource_version: retention.map(|_| set.resource_version.clone()),
     })
 }
 
@@ -96,30 +101,42 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
         return Action::Refresh;
     }
     let status = view.status();
+    if status.attempt.ours
+        && let Some(action) = open(view, set)
+    {
+        return action;
+    }
     if status.attempt.ours && status.snapshot.is_some() && set.managers == Managers::OnlyOurs {
         return Action::RestoreManagers { uid: set.uid.clone() };
     }
-    if !set.requested.is_empty() && !request::unmet(set, &set.requested) {
+    // Everything of ours is put back: from here on nothing is lost with the record.
+    if view.record.finalizer {
+        return release(view, Some(set));
+    }
+    if !gate::templates_reach(set, &view.targets) {
+        // The new template was refused, or not wanted any more.
+        return if view.abort_requested() {
+            finish(view, set, Phase::Aborted, Reason::AbortRequested, String::new())
+        } else {
+            finish(view, set, Phase::Degraded, Reason::OldTemplate, String::new())
+        };
+    }
+    if !set.requested.is_empty() && request::met(set, &set.requested) {
         return Action::ClearRequest { uid: set.uid.clone(), value: set.requested.clone() };
     }
     // Claims made by a scale-up meanwhile grow like all others.
     match grow::claims(view, set) {
         Claims::Act(action) => return action,
-        Claims::Failed(reason, claim) => return finish(view, Phase::Degraded, reason, claim),
+        Claims::Failed(reason, detail) => {
+            return finish(view, set, Phase::Degraded, reason, detail);
+        }
         Claims::Rest(standing) => return view.rest(standing),
         Claims::Grown => {}
     }
     match grow::evict(view, set) {
         Ok(Some(action)) => return action,
         Ok(None) => {}
-        Err(claim) => return finish(view, Phase::Degraded, Reason::NodeResize, claim),
-    }
-    if !gate::templates_reach(set, &view.targets) {
-        return if view.abort_requested() {
-            finish(view, Phase::Aborted, Reason::AbortRequested, String::new())
-        } else {
-            finish(view, Phase::Degraded, Reason::OldTemplate, String::new())
-        };
+        Err(claim) => return finish(view, set, Phase::Degraded, Reason::NodeResize, claim),
     }
     if let Some(claim) = pending_mounted(view) {
         return view.waiting(Reason::FileSystemPending, claim);
@@ -127,15 +144,47 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
     if let Some(pod) = unsettled_pod(view, set) {
         return view.waiting(Reason::Restoring, pod);
     }
-    finish(view, Phase::Complete, Reason::Done, String::new())
+    let attempt = &status.attempt;
+    match &attempt.edit_lost {
+        Some(manager) => finish(view, set, Phase::Degraded, Reason::EditLost, manager.clone()),
+        None => finish(view, set, Phase::Complete, Reason::Done, String::new()),
+    }
 }
 
-/// The finalizer goes before the last word is written.
-fn finish(view: &View<'_>, phase: Phase, reason: Reason, detail: String) -> Action {
-    if view.record.finalizer {
-        return Action::RemoveFinalizer;
+/// The last word.
+fn finish(view: &View<'_>, set: &Set, phase: Phase, reason: Reason, mut detail: String) -> Action {
+    let lost = view.status().attempt.edit_lost.as_ref();
+    if let Some(manager) = lost.filter(|_| reason != Reason::EditLost) {
+        detail.push_str(if detail.is_empty() { "" } else { "; " });
+        detail.push_str("an edit while the set went is not in it, by ");
+        detail.push_str(manager);
+    }
+    if phase == Phase::Complete && !set.requested.is_empty() {
+        // Somebody asked for more meanwhile. Complete would be read as an answer to that.
+        return again(view);
     }
     view.end(phase, reason, detail)
+}
+
+/// This request is carried out, and another stands on the set.
+fn again(view: &View<'_>) -> Action {
+    view.enter(Phase::Requested, |status| {
+        let generation = status.acting.as_ref().map_or(0, |acting| acting.generation);
+        let (phase, reason) = (Phase::Complete, Reason::Done);
+        status.snapshot = None;
+        status.push_result(Ended { phase, reason, at: view.now, generation });
+    })
+}
+
+/// The finalizer goes. A record that is being deleted takes its request along, or the request
+/// would make the next record.
+fn release(view: &View<'_>, set: Option<&Set>) -> Action {
+    match set {
+        Some(set) if view.record.deleting && !set.terminating && !set.requested.is_empty() => {
+            Action::ClearRequest { uid: set.uid.clone(), value: set.requested.clone() }
+        }
+        _ => Action::RemoveFinalizer,
+    }
 }
 
 /// A mounted claim whose file system is not there yet.
@@ -171,26 +220,45 @@ pub(super) fn namespace_terminates(view: &View<'_>) -> Action {
 
 /// The request is over.
 pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
+    let status = view.status();
+    if let Some(set) = set {
+        if let Some(action) = view.undo_fence(set) {
+            // A write of our own fence that came late.
+            return action;
+        }
+        if let Some(id) = duplicate(view, set) {
+            return view.end(Phase::Conflict, Reason::LateDuplicate, id);
+        }
+    }
     if view.record.finalizer {
-        return Action::RemoveFinalizer;
+        return release(view, set);
     }
     if view.record.deleting {
         return view.wait();
     }
-    let status = view.status();
     let ended = status.results.last().map(|ended| ended.at);
     if status.snapshot.is_some() && view.elapsed(ended) >= view.parameters.keep_snapshot {
         return view.write(|status| status.snapshot = None);
     }
-    if let Some(set) = set
-        && !set.terminating
-        && request::is_new(view, set)
-    {
+    // What was asked while there is no set is looked at when there is one.
+    let Some(set) = set.filter(|set| !set.terminating) else { return view.wait() };
+    if request::is_new(view, set) {
         return view.enter(Phase::Requested, |_| {});
     }
     if status.observed_generation != view.record.generation {
         return view.write(|_| {});
     }
-    debug_assert!(status.standing.as_ref().is_none_or(|rest| rest.word == Word::Ended));
     view.wait()
+}
+
+/// The `resize-id` of a set that a CREATE of ours made after its attempt had ended.
+fn duplicate<'s>(view: &View<'_>, set: &'s Set) -> Option<&'s str> {
+    let status = view.status();
+    let id = set.resize_id.as_deref()?;
+    let acting = status.acting.as_ref().map(|acting| &acting.set_uid);
+    let known = [status.attempt.set_uid.as_ref(), status.attempt.new_uid.as_ref(), acting];
+    let told = |rest: &Standing| rest.reason == Reason::LateDuplicate && rest.detail.contains(id);
+    let told = status.standing.as_ref().is_some_and(told);
+    let ours = id.starts_with(&format!("{}/", view.record.uid));
+    (ours && !known.contains(&Some(&set.uid)) && !told).then_some(id)
 }

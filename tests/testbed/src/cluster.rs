@@ -5,6 +5,8 @@ mod credentials;
 mod start;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::OnceCell;
 
 use crate::client::Session;
@@ -242,8 +244,8 @@ impl Testbed {
 
     /// Requests with the credentials of a kubeconfig.
     pub async fn session(&self, kubeconfig: &Path) -> Result<Session> {
-        let runtime = self.runtime.as_ref().context("the testbed is stopped")?;
-        Session::new(credentials::config(kubeconfig).await?, runtime.handle())
+        let runtime = self.runtime()?;
+        Session::new(credentials::config(kubeconfig).await?, runtime)
     }
 
     /// The address with this last byte in the range of Services.
@@ -334,10 +336,10 @@ impl Testbed {
     /// same player.
     pub async fn play_storage(&self) -> Result<&Storage> {
         let start = async || {
-            let runtime = self.runtime.as_ref().context("the testbed is stopped")?;
+            let runtime = self.runtime()?;
             let csi = self.session(&self.credentials.kubeconfig(credentials::CSI)).await?;
             let node = self.session(&self.credentials.kubeconfig(credentials::NODE)).await?;
-            Storage::start(&self.admin, csi, node, runtime.handle()).await
+            Storage::start(&self.admin, csi, node, runtime).await
         };
         self.storage.get_or_try_init(start).await
     }
@@ -348,22 +350,38 @@ impl Testbed {
     /// One of each kind per testbed, since class and socket are named after it.
     pub async fn csi_resizer(&self, driver: Driver) -> Result<Resizer> {
         self.play_storage().await?;
-        let runtime = self.runtime.as_ref().context("the testbed is stopped")?;
+        let runtime = self.runtime()?;
         let kubeconfig = self.credentials.kubeconfig(credentials::CSI);
         let csi = self.session(&kubeconfig).await?;
         let place = Place { folder: self.folder().to_owned(), kubeconfig };
-        Resizer::start(driver, place, &self.admin, &csi, runtime.handle()).await
+        Resizer::start(driver, place, &self.admin, &csi, runtime).await
     }
 
     /// Starts a proxy in front of the API server, for one process whose requests are to fail.
     pub async fn proxy(&self) -> Result<Proxy> {
-        let runtime = self.runtime.as_ref().context("the testbed is stopped")?;
-        Proxy::start(self.admin.config(), self.folder(), runtime.handle()).await
+        let runtime = self.runtime()?;
+        Proxy::start(self.admin.config(), self.folder(), runtime).await
     }
 
     /// What the audit log holds so far; nothing where the builder left it off.
     pub fn audit_events(&self) -> Result<Vec<Value>> {
-        let text = std::fs::read_to_string(self.plan.audit_log()).unwrap_or_default();
+        self.audit_events_after(0)
+    }
+
+    /// How long the audit log is, in bytes.
+    pub fn audit_position(&self) -> u64 {
+        std::fs::metadata(self.plan.audit_log()).map_or(0, |file| file.len())
+    }
+
+    /// What the audit log holds beyond a [position](Self::audit_position); long logs take seconds
+    /// to read.
+    pub fn audit_events_after(&self, position: u64) -> Result<Vec<Value>> {
+        let mut bytes = Vec::new();
+        if let Ok(mut file) = File::open(self.plan.audit_log()) {
+            file.seek(SeekFrom::Start(position))?;
+            file.read_to_end(&mut bytes)?;
+        }
+        let text = String::from_utf8(bytes)?;
         // The last line may be half written.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
@@ -404,6 +422,11 @@ impl Testbed {
     /// The last lines that a component has logged.
     pub fn log_tail(&self, component: Component) -> String {
         crate::process::tail(&self.plan.log(component), 25)
+    }
+
+    /// The runtime that lives as long as the testbed.
+    pub(crate) fn runtime(&self) -> Result<&runtime::Handle> {
+        Ok(self.runtime.as_ref().context("the testbed is stopped")?.handle())
     }
 
     /// Waits until the API server says that it is ready, or a component has ended.

@@ -35,6 +35,7 @@ pub mod commands;
 pub mod csi;
 pub mod install;
 pub mod nodes;
+pub mod people;
 mod ports;
 pub mod process;
 pub mod proxy;

@@ -36,6 +36,7 @@ use crate::say;
 use claim::{Claim, Class, Play, Step};
 
 pub(crate) use claim::users_of;
+pub(crate) use quantity::bytes;
 
 /// The provisioner of all classes, and the name of the driver in their volumes.
 pub const PROVISIONER: &str = "testbed.stateward.dev";

@@ -152,6 +152,8 @@ fn audit_policy() -> serde_json::Value {
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
         "rules": [
+            // What stateward asks for is compared with its rights, events included.
+            {"level": "Metadata", "userGroups": ["system:serviceaccounts:stateward"]},
             // Leases and events are most of the writes and say nothing.
             {"level": "None", "resources": [
                 {"group": "coordination.k8s.io"}, {"group": "", "resources": ["events"]},

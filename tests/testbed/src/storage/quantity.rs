@@ -1,7 +1,7 @@
 //! Just enough of quantities to compare sizes that the API server has already accepted.
 
 /// The whole bytes of a quantity, rounded up.
-pub(super) fn bytes(text: &str) -> Option<u128> {
+pub(crate) fn bytes(text: &str) -> Option<u128> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

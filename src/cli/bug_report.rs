@@ -1,0 +1,199 @@
+//! `stateward bug-report`: what is needed to report a fault of stateward.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper::header::HOST;
+use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
+
+use super::Outcome;
+use super::report;
+use super::serve::object_name;
+use crate::cluster::{CanarySender, Client};
+use crate::policy::Policy;
+
+/// Denials that are kept, the youngest.
+const DENIALS: usize = 100;
+/// How far back denials are looked for.
+const SINCE: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// How long any single part may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Arguments of `stateward bug-report`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  kubectl logs -n stateward -l app.kubernetes.io/name=stateward --tail=-1 \
+                  > stateward.log\n  stateward bug-report --logs stateward.log > bug-report.json"
+)]
+pub struct Args {
+    /// Logs as JSON lines, for the recent denials; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub logs: Vec<PathBuf>,
+    /// A policy file, instead of the one in the cluster
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// The plain port of a replica, such as that of `kubectl port-forward`, for its metrics
+    #[arg(long, value_name = "HOST:PORT")]
+    pub health: Option<String>,
+    /// The namespace of stateward
+    #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
+    pub namespace: String,
+    /// The name of both webhook configurations, and of the Deployment
+    #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
+    pub webhook_configuration: String,
+    /// Ask no cluster
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Prints it. What cannot be had is named, with the reason.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(collect(args));
+    super::print(&format!("{report:#}\n"))?;
+    Ok(Outcome::Clean)
+}
+
+async fn collect(args: &Args) -> Value {
+    let mut all = Map::new();
+    all.insert("time".to_owned(), Timestamp::now().to_string().into());
+    all.insert(
+        "stateward".to_owned(),
+        json!({"version": env!("CARGO_PKG_VERSION"), "target": std::env::consts::ARCH}),
+    );
+    let mut put = |key: &str, found: anyhow::Result<Value>| {
+        let value = found.unwrap_or_else(|error| json!({"unavailable": format!("{error:#}")}));
+        all.insert(key.to_owned(), value);
+    };
+    put("denials", denials(&args.logs));
+    put("metrics", metrics(args.health.as_deref()).await);
+    if let Some(file) = &args.policy {
+        put("policy", policy_file(file));
+    }
+    if args.offline {
+        return Value::Object(all);
+    }
+    let client = match Client::infer().await {
+        Ok(client) => client,
+        Err(error) => {
+            put("cluster", Err(error.into()));
+            return Value::Object(all);
+        }
+    };
+    put("cluster", get(&client, "/version").await);
+    put("enforcing", enforcing(args, &client).await);
+    let (namespace, name) = (&args.namespace, &args.webhook_configuration);
+    for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}");
+        put(plural, get(&client, &path).await.map(without_bundles));
+    }
+    let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+    put("deployment", get(&client, &path).await.map(|found| deployment(&found)));
+    let selector = "labelSelector=app.kubernetes.io%2Fname%3Dstateward";
+    let path = format!("/api/v1/namespaces/{namespace}/pods?{selector}");
+    put("pods", get(&client, &path).await.map(|found| pods(&found)));
+    if args.policy.is_none() {
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
+        let found = get(&client, &path).await;
+        put("policy", found.map(|found| found["data"]["stateward.yaml"].clone()));
+    }
+    Value::Object(all)
+}
+
+async fn get(client: &Client, path: &str) -> anyhow::Result<Value> {
+    let (found, _) = client.get::<Value>(path).await?;
+    found.with_context(|| format!("{path} does not exist"))
+}
+
+fn denials(logs: &[PathBuf]) -> anyhow::Result<Value> {
+    if logs.is_empty() {
+        bail!("no log was given (--logs)");
+    }
+    let log = report::read(logs, Timestamp::now() - SINCE)?;
+    let from = log.denials.len().saturating_sub(DENIALS);
+    Ok(serde_json::to_value(&log.denials[from..])?)
+}
+
+/// The text of a policy, and whether it can be read.
+fn policy_file(file: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read \"{}\"", file.display()))?;
+    let error = Policy::parse(&text, "").err().map(|error| error.to_string());
+    Ok(json!({"text": text, "error": error}))
+}
+
+/// The metrics of one replica, as lines.
+async fn metrics(health: Option<&str>) -> anyhow::Result<Value> {
+    let health = health.context("no plain port was given (--health)")?;
+    let scrape = async {
+        let stream = TcpStream::connect(health).await.context("cannot connect")?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let request = Request::get("/metrics").header(HOST, health).body(Empty::<Bytes>::new())?;
+        let answer = sender.send_request(request).await?;
+        let body = answer.into_body().collect().await?.to_bytes();
+        connection.abort();
+        let text = String::from_utf8_lossy(&body);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        anyhow::Ok(json!(lines))
+    };
+    tokio::time::timeout(PATIENCE, scrape).await.context("no answer in time")?
+}
+
+async fn enforcing(args: &Args, client: &Client) -> anyhow::Result<Value> {
+    let name = &args.webhook_configuration;
+    let sender = CanarySender::new(client.clone(), format!("{name}-canary"), name.clone());
+    let sent = tokio::time::timeout(PATIENCE, sender.send()).await.context("no answer in time")?;
+    Ok(match sent {
+        Ok(()) => json!(true),
+        Err(cause) => json!(cause.describe()),
+    })
+}
+
+/// A configuration; of its bundles the length is enough to tell an empty one.
+fn without_bundles(mut found: Value) -> Value {
+    if let Some(metadata) = found["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    for webhook in found["webhooks"].as_array_mut().into_iter().flatten() {
+        let bundle = &mut webhook["clientConfig"]["caBundle"];
+        *bundle = format!("{} bytes", bundle.as_str().unwrap_or_default().len()).into();
+    }
+    found
+}
+
+/// Image, arguments and state; the environment may hold what is nobody's business.
+fn deployment(found: &Value) -> Value {
+    let container = &found["spec"]["template"]["spec"]["containers"][0];
+    json!({
+        "image": container["image"],
+        "args": container["args"],
+        "replicas": found["spec"]["replicas"],
+        "status": found["status"]
+    })
+}
+
+fn pods(found: &Value) -> Value {
+    let pods = found["items"].as_array().into_iter().flatten();
+    pods.map(|pod| {
+        json!({
+            "name": pod["metadata"]["name"],
+            "node": pod["spec"]["nodeName"],
+            "phase": pod["status"]["phase"],
+            "conditions": pod["status"]["conditions"],
+            "containers": pod["status"]["containerStatuses"]
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,180 @@
+//! `stateward report`: what audit mode saw.
+
+pub(super) mod log;
+mod proposal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufReader, stdin};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+
+use self::log::{Denial, Log};
+use super::Outcome;
+
+/// Names in a column before the rest is counted.
+const NAMED: usize = 3;
+
+/// Arguments of `stateward report`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  kubectl logs -n stateward -l app.kubernetes.io/name=stateward --tail=-1 \
+                  | stateward report --since 7d"
+)]
+pub struct Args {
+    /// Logs as JSON lines; "-" is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub files: Vec<PathBuf>,
+    /// How far back to look, such as 7d or 12h
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = days)]
+    pub since: SignedDuration,
+    /// Print the proposed policy alone, as a file
+    #[arg(long)]
+    pub policy: bool,
+}
+
+/// A duration that may have days and weeks.
+fn days(text: &str) -> Result<SignedDuration, String> {
+    let span: Result<Span, _> = text.parse();
+    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .ok()
+        .filter(SignedDuration::is_positive)
+        .ok_or_else(|| format!("\"{text}\" is not a duration such as 7d or 12h"))
+}
+
+/// Prints it.
+///
+/// # Errors
+/// A file that cannot be read; a log without any line of stateward's.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let log = read(&args.files, Timestamp::now() - args.since)?;
+    let Some((first, last)) = log.span else {
+        bail!(
+            "no log line of stateward in the last {:#}: it reads JSON lines, as \
+             `serve --log-format json` writes them ({} lines were something else)",
+            args.since,
+            log.foreign
+        );
+    };
+    let policy = proposal::policy(&log.denials);
+    if args.policy {
+        super::print(&policy)?;
+        return Ok(Outcome::Clean);
+    }
+    let audited = log.denials.iter().filter(|denial| denial.is_audited()).count();
+    let mut text = format!(
+        "{audited} would have been denied, {} were denied, from {first:.0} to {last:.0}\n",
+        log.denials.len() - audited
+    );
+    if log.foreign > 0 {
+        let _ = writeln!(text, "{} lines were no log of stateward's and left out", log.foreign);
+    }
+    for (title, audited) in [("would deny", true), ("denied", false)] {
+        let of: Vec<&Denial> =
+            log.denials.iter().filter(|denial| denial.is_audited() == audited).collect();
+        if !of.is_empty() {
+            text.push_str(&table(title, &of));
+        }
+    }
+    if audited > 0 {
+        let _ = write!(
+            text,
+            "\nThe policy to enforce next: every rule but where it would have denied. Talk to those \
+             above, then shorten it.\n\n{policy}"
+        );
+    }
+    super::print(&text)?;
+    Ok(Outcome::Clean)
+}
+
+/// Reads logs from files, or from standard input.
+pub(super) fn read(files: &[PathBuf], since: Timestamp) -> anyhow::Result<Log> {
+    let mut log = Log::default();
+    for file in files {
+        let read = if file.as_os_str() == "-" {
+            log.read(stdin().lock(), since)
+        } else {
+            File::open(file).and_then(|open| log.read(BufReader::new(open), since))
+        };
+        read.with_context(|| format!("cannot read \"{}\"", file.display()))?;
+    }
+    Ok(log)
+}
+
+/// One line per rule, the most frequent first.
+fn table(title: &str, denials: &[&Denial]) -> String {
+    let mut by_rule: BTreeMap<&str, Vec<&Denial>> = BTreeMap::new();
+    for denial in denials {
+        by_rule.entry(&denial.rule).or_default().push(denial);
+    }
+    let mut rules: Vec<_> = by_rule.into_iter().collect();
+    rules.sort_by_key(|(_, of)| std::cmp::Reverse(of.len()));
+    let mut rows =
+        vec![[title, "times", "objects", "namespaces", "users", "last"].map(String::from)];
+    for (rule, of) in rules {
+        let objects: BTreeSet<&str> = of.iter().map(|one| one.object.as_str()).collect();
+        let last = of.iter().max_by_key(|one| one.timestamp);
+        rows.push([
+            rule.to_owned(),
+            of.len().to_string(),
+            objects.len().to_string(),
+            frequent(of.iter().map(|one| one.namespace.as_str())),
+            frequent(of.iter().map(|one| one.user.as_str())),
+            last.map(|one| format!("{}: {}", one.object, one.reason)).unwrap_or_default(),
+        ]);
+    }
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = "\n".to_owned();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+/// The most frequent names, and how many more there are.
+fn frequent<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let more = counts.len().saturating_sub(NAMED);
+    let first: Vec<&str> = counts.iter().take(NAMED).map(|(name, _)| *name).collect();
+    let mut text = first.join(", ");
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_may_have_days() {
+        assert_eq!(days("7d"), Ok(SignedDuration::from_hours(168)));
+        assert_eq!(days("1w 12h"), Ok(SignedDuration::from_hours(180)));
+        for wrong in ["", "7", "-1d", "0s", "1mo", "soon"] {
+            assert!(days(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_most_frequent_names_come_first() {
+        let names = ["a", "b", "b", "c", "d", "e", "e", "e"];
+        assert_eq!(frequent(names.into_iter()), "e, b, a and 2 more");
+        assert_eq!(frequent(["x"].into_iter()), "x");
+    }
+}

@@ -1,0 +1,199 @@
+//! What people use goes on during a resize: no claim is lost, no pod restarted by us, and it ends
+//! with the size asked or with a Conflict that names the writer.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testbed::people::{Apply, Loop};
+
+use crate::record::records;
+use crate::resize::Resizing;
+use crate::webhook::{LONG, STORAGE, path, pod_uids, with};
+
+const OFTEN: Duration = Duration::from_millis(500);
+/// As kubectl and helm quote it.
+const CONFLICT: &str = "conflict with \"stateward\" using apps/v1";
+const GIB: u128 = 1 << 30;
+
+/// A running set, and what it had before.
+struct Case {
+    resizing: &'static Resizing,
+    namespace: String,
+    set: Value,
+    pods: Vec<(String, String)>,
+}
+
+impl Case {
+    async fn new() -> Self {
+        let resizing = Resizing::shared().await;
+        let (namespace, set) = resizing.prepare(|_| {}).await;
+        let pods = pod_uids(resizing, &namespace).await;
+        Self { resizing, namespace, set, pods }
+    }
+
+    fn sized(&self, size: &str) -> Value {
+        with(&self.set, STORAGE, json!(size))
+    }
+
+    /// The size is there while the tool goes on, and stays when it has stopped.
+    async fn completes(&self, tool: Loop) {
+        let live = self.resizing.complete(&self.namespace, "20Gi").await;
+        let turns = tool.turns();
+        self.resizing
+            .wait_for("two turns more", LONG, async || Ok((tool.turns() > turns + 1).then_some(())))
+            .await
+            .unwrap();
+        let mut failures = tool.stop().await;
+        // Between the CREATE and the next write but one the template is ours, by managedFields:
+        // whoever applies by server-side apply at that moment is told so, and tries again.
+        failures.retain(|failure| !failure.contains(CONFLICT));
+        assert!(failures.is_empty(), "{failures:?}");
+        let after = self.resizing.complete(&self.namespace, "20Gi").await;
+        assert_eq!(after["metadata"]["uid"], live["metadata"]["uid"], "it was re-created again");
+        assert_eq!(pod_uids(self.resizing, &self.namespace).await, self.pods);
+    }
+
+    async fn no_claim_is_lost(&self) {
+        let claims = self.resizing.list(&self.namespace, "persistentvolumeclaims").await;
+        assert_eq!(claims.len(), 3);
+        for claim in claims {
+            assert!(claim["metadata"]["deletionTimestamp"].is_null(), "{claim}");
+            assert_eq!(claim["status"]["phase"], "Bound");
+        }
+    }
+}
+
+#[tokio::test]
+async fn argo_cd_applies_the_larger_template() {
+    if testbed::skipped() {
+        return;
+    }
+    let case = Case::new().await;
+    let tool = case.resizing.applies(&case.sized("20Gi"), Apply::ClientSide, OFTEN).unwrap();
+    case.completes(tool).await;
+}
+
+#[tokio::test]
+async fn flux_applies_the_larger_template() {
+    if testbed::skipped() {
+        return;
+    }
+    let case = Case::new().await;
+    let tool = case.resizing.applies(&case.sized("20Gi"), Apply::ServerSide, OFTEN).unwrap();
+    case.completes(tool).await;
+}
+
+#[tokio::test]
+async fn helm_upgrades_again_and_again() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::shared().await;
+    let namespace = resizing.namespace("resize").await.unwrap();
+    let chart = tempfile::tempdir().unwrap();
+    std::fs::create_dir(chart.path().join("templates")).unwrap();
+    let description = "apiVersion: v2\nname: db\nversion: 1.0.0\n";
+    std::fs::write(chart.path().join("Chart.yaml"), description).unwrap();
+    std::fs::write(chart.path().join("values.yaml"), "size: 10Gi\n").unwrap();
+    let mut set = crate::webhook::set("db", &namespace);
+    set["spec"]["replicas"] = json!(3);
+    let template = with(&set, STORAGE, json!("{{ .Values.size }}"));
+    std::fs::write(chart.path().join("templates/set.yaml"), template.to_string()).unwrap();
+    let upgrade = |size: &str| {
+        let chart = chart.path().to_str().unwrap();
+        let size = format!("size={size}");
+        ["upgrade", "--install", "db", chart, "-n", &namespace, "--set", &size]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    resizing.helm(&upgrade("10Gi")).await.unwrap().ok().unwrap();
+    resizing
+        .wait_object(&path(&namespace, "db"), LONG, |live| live["status"]["readyReplicas"] == 3)
+        .await
+        .unwrap();
+    let pods = pod_uids(resizing, &namespace).await;
+    let case = Case { resizing, namespace: namespace.clone(), set, pods };
+    let tool = resizing.helms(vec![upgrade("20Gi")], OFTEN).unwrap();
+    case.completes(tool).await;
+
+    // What was rolled back is smaller than the claims, which nobody can shrink: it is refused.
+    let back = ["rollback", "db", "1", "-n", &namespace];
+    let output = resizing.helm(&back).await.unwrap();
+    assert!(!output.success(), "{}", output.stdout);
+    assert!(output.stderr.contains("sts-vct-size-shrink"), "{}", output.stderr);
+    resizing.complete(&namespace, "20Gi").await;
+}
+
+#[tokio::test]
+async fn an_operator_re_creates_the_set_with_its_old_template() {
+    if testbed::skipped() {
+        return;
+    }
+    let case = Case::new().await;
+    let tool = case.resizing.recreates(&case.set, false, Duration::from_millis(100)).unwrap();
+    case.resizing.grow(&case.set, "20Gi").await;
+    let record = case.resizing.ended(&case.namespace).await;
+    tool.stop().await;
+    case.no_claim_is_lost().await;
+    assert_eq!(pod_uids(case.resizing, &case.namespace).await, case.pods);
+    let (phase, why) =
+        (&record["status"]["phase"], record["status"]["standing"]["reason"].as_str().unwrap());
+    let live = case.resizing.get(&path(&case.namespace, "db")).await.unwrap().ok().unwrap();
+    match phase.as_str().unwrap() {
+        "Complete" => assert_eq!(live.pointer(STORAGE), Some(&json!("20Gi"))),
+        "Conflict" => assert_eq!(why, "TooSmallAgain"),
+        // The operator took away the set that we had created, which ends the request at once.
+        "Aborted" => assert!(matches!(why, "Replaced" | "DeletedByOther"), "{why}"),
+        other => panic!("{other}: {}", record["status"]),
+    }
+}
+
+#[tokio::test]
+async fn an_autoresizer_raises_claims_meanwhile() {
+    if testbed::skipped() {
+        return;
+    }
+    let case = Case::new().await;
+    let (step, limit) = (GIB, 25 * GIB);
+    let tool = case.resizing.autoresizes(&case.namespace, step, limit, OFTEN).unwrap();
+    case.resizing.grow(&case.set, "20Gi").await;
+    let record = case.resizing.ended(&case.namespace).await;
+    assert_eq!(record["status"]["phase"], "Complete", "{}", record["status"]);
+    tool.stop().await;
+    let live = case.resizing.get(&path(&case.namespace, "db")).await.unwrap().ok().unwrap();
+    assert_eq!(live.pointer(STORAGE), Some(&json!("20Gi")));
+    assert_eq!(pod_uids(case.resizing, &case.namespace).await, case.pods);
+    case.no_claim_is_lost().await;
+}
+
+#[tokio::test]
+async fn a_job_orphans_the_set_and_gitops_brings_it_back() {
+    if testbed::skipped() {
+        return;
+    }
+    let case = Case::new().await;
+    let (resizing, larger) = (case.resizing, case.sized("20Gi"));
+    let gitops = resizing.applies(&larger, Apply::ClientSide, OFTEN).unwrap();
+    let job = resizing.orphans(&path(&case.namespace, "db"), Duration::from_millis(700)).unwrap();
+    resizing
+        .wait_for("a few turns", LONG, async || Ok((job.turns() > 6).then_some(())))
+        .await
+        .unwrap();
+    job.stop().await;
+    // What is created anew has the larger template; claims grow by the record, or not at all.
+    resizing
+        .wait_for("the set to be there, and the record to rest", LONG, async || {
+            let live = resizing.get(&path(&case.namespace, "db")).await?;
+            let record = resizing.get(&format!("{}/db", records(&case.namespace))).await?;
+            let phase = record.body["status"]["phase"].as_str().unwrap_or_default().to_owned();
+            let over = ["", "Complete", "Aborted", "Conflict", "Degraded"].contains(&&*phase);
+            Ok((live.status == 200 && over).then_some(()))
+        })
+        .await
+        .unwrap();
+    gitops.stop().await;
+    case.no_claim_is_lost().await;
+    assert_eq!(pod_uids(resizing, &case.namespace).await, case.pods);
+    let live = resizing.get(&path(&case.namespace, "db")).await.unwrap().ok().unwrap();
+    assert_eq!(live.pointer(STORAGE), Some(&json!("20Gi")));
+}
