@@ -125,7 +125,8 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
             Some(server.send(PERSON, "DELETE", &shape.record().path(), Value::Null))
         }
         Deed::EditImage => {
-            let containers = json!([{"name": "db", "image": format!("db:{}", server.up().as_millis())}]);
+            let containers =
+                json!([{"name": "db", "image": format!("db:{}", server.up().as_millis())}]);
             edit(json!({"spec": {"template": {"spec": {"containers": containers}}}}))
         }
         Deed::ScaleUp => edit(json!({"spec": {"replicas": replicas? + 1}})),
@@ -208,4 +209,3 @@ pub(crate) fn mend(server: &Server, shape: &Shape) {
         does(server, shape, deed);
     }
 }
-

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::actors::{Moods, text};
 use crate::faults::Faults;
 use crate::outcome;
-use crate::people::{self, Deed, DRAWN};
+use crate::people::{self, DRAWN, Deed};
 use crate::safety::{OURS, Safety};
 use crate::server::Server;
 use crate::trace::Trace;
@@ -216,13 +216,7 @@ impl Run {
 }
 
 /// One controller, over and over.
-async fn life(
-    line: Line,
-    kill: Arc<Notify>,
-    stop: Arc<Notify>,
-    mut rng: Rng,
-    number: usize,
-) {
+async fn life(line: Line, kill: Arc<Notify>, stop: Arc<Notify>, mut rng: Rng, number: usize) {
     for generation in 0.. {
         let cluster = Cluster::new(line.client());
         // Some come back on the host where they were, some elsewhere.

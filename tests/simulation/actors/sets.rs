@@ -256,11 +256,11 @@ impl Sync<'_> {
             let pointer = format!("/spec/persistentVolumeClaimRetentionPolicy/{field}");
             text(&self.set, &pointer) == "Delete"
         };
-        let stale = |owner: &Value| {
-            matches!(text(owner, "/kind"), "StatefulSet" | "Pod")
-        };
+        let stale = |owner: &Value| matches!(text(owner, "/kind"), "StatefulSet" | "Pod");
         let mut wanted: Vec<Value> = owners.iter().filter(|one| !stale(one)).cloned().collect();
-        if deletes("whenScaled") && let Some(pod) = condemned {
+        if deletes("whenScaled")
+            && let Some(pod) = condemned
+        {
             wanted.push(json!({
                 "apiVersion": "v1", "kind": "Pod", "name": name(pod), "uid": uid(pod),
             }));
@@ -308,9 +308,8 @@ impl Sync<'_> {
         let replicas = self.number("/spec/replicas", 1);
         let of = |revision: &str| {
             let pods = pods.iter().filter(|pod| !is_going(pod));
-            let revision_of = |pod: &Value| {
-                text(pod, "/metadata/labels/controller-revision-hash").to_owned()
-            };
+            let revision_of =
+                |pod: &Value| text(pod, "/metadata/labels/controller-revision-hash").to_owned();
             pods.filter(|pod| revision_of(pod) == revision).count() as i64
         };
         let ready = pods.iter().filter(|pod| is_ready(pod) && !is_going(pod)).count() as i64;
