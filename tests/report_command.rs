@@ -1,6 +1,6 @@
 //! `stateward report` and `stateward bug-report`, on the log of a real server in audit mode.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what went wrong")]
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -125,7 +125,15 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             subject.of_set(".spec.volumeClaimTemplates[*].metadata.name"),
         )],
         Reason::OwnerManaged => {
-            vec![say("change the size in the owner; its operator does the rest")]
+            vec![
+                say("change the size in the owner; its operator does the rest"),
+                run(
+                    "or let stateward grow the claims, where it may not yet",
+                    subject.kubectl(&format!(
+                        "annotate statefulset {name} stateward.dev/owner-managed=allow"
+                    )),
+                ),
+            ]
         }
         Reason::MidRollout | Reason::PodsNotReady => vec![run(
             "watch the rollout",
@@ -149,9 +157,10 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::SnapshotTooLarge => {
             vec![say("make the set smaller, its annotations most of all; a record holds 700 KiB")]
         }
-        Reason::DeletedByOther => {
-            vec![say("apply the set's manifest with the new size: the claims are still there")]
-        }
+        Reason::DeletedByOther => vec![
+            run("bring the set back as it was, with the size asked", subject.resize("finish")),
+            say("or apply its manifest with the new size; claims that are left are used again"),
+        ],
         Reason::LateDuplicate | Reason::RevisionDiffers => vec![run(
             "compare the set with its pods before anything else",
             subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
@@ -260,6 +269,7 @@ mod tests {
                 "AbortRequested",
                 "Withdrawn",
                 "NamespaceTerminating",
+                "TooManyAtOnce",
             ]
         );
     }

@@ -11,8 +11,9 @@ use super::{Args, duration};
 use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
-use crate::facts::cluster::{self, CAN_RESIZE, ClusterFacts};
+use crate::facts::cluster::{self, ClusterFacts};
 use crate::facts::{self, Facts};
+use crate::resize::driver::lease::CAN_RESIZE;
 use crate::resize::driver::{Cluster, Controller, lease};
 use crate::telemetry::{Metrics, ResizeMetrics};
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use hyper::Method;
 use serde_json::{Value, json};
 
+use super::Key;
 use super::client::{Cluster, Outcome};
 use super::value::name;
 use super::write::{created, delete_options};
-use super::{Key, snapshot};
 use crate::resize::observed::{Answer, DryRuns, Set};
+use crate::resize::snapshot;
 
 const JSON: &str = "application/json";
 /// How many of the fields that changed are named.

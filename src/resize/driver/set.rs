@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::client::FIELD_MANAGER;
-use super::snapshot;
 use super::value::{annotation, controller, list, number, quantity, terminating, text, uid};
 use crate::facts::Fact;
 use crate::object::Quantity;
 use crate::resize::observed::{Managers, Set};
 use crate::resize::record::{Attempt, Policy, Retention};
+use crate::resize::snapshot;
 
 /// Where kubectl keeps what was last applied.
 const LAST_APPLIED: &str =
