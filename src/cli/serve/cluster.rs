@@ -226,8 +226,8 @@ mod tests {
             let line = std::iter::once("serve").chain(line.split_whitespace());
             without(&Command::try_parse_from(line).unwrap().serve).controller
         };
-        assert_eq!(controller("--dev"), Controller::NotLooked);
-        assert!(matches!(controller("--tls-cert a --tls-key b"), Controller::Absent(_)));
+        assert_eq!(controller("--dev"), facts::Controller::NotLooked);
+        assert!(matches!(controller("--tls-cert a --tls-key b"), facts::Controller::Absent(_)));
         assert!(parse("--dev --context b").unwrap_err().contains("--kubeconfig"));
         assert!(parse("--dev --system-namespace A/b").unwrap_err().contains("no name"));
     }
