@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stateward::resize::driver::snapshot;
+use stateward::resize::snapshot;
 use testbed::{Output, Testbed};
 use tokio::process::Command;
 

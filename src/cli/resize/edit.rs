@@ -16,8 +16,8 @@ use crate::mutations::resize::REQUESTED;
 use crate::report::printable;
 use crate::resize::body::{BodyError, RESIZE_ID, body};
 use crate::resize::driver::{Outcome as Written, Stored};
-use crate::resize::snapshot;
 use crate::resize::record::{Phase, Reason, Record, Spec};
+use crate::resize::snapshot;
 
 /// Arguments of `stateward resize pause` and `resume`.
 #[derive(Debug, clap::Args)]
