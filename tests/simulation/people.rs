@@ -44,7 +44,7 @@ pub(crate) enum Deed {
 }
 
 /// The deeds that a run may draw, the usual ones more often.
-pub(crate) const DRAWN: [Deed; 28] = [
+pub(crate) const DRAWN: [Deed; 29] = [
     Deed::Request,
     Deed::Request,
     Deed::Record,
@@ -73,6 +73,7 @@ pub(crate) const DRAWN: [Deed; 28] = [
     Deed::KillPod,
     Deed::CrashPod,
     Deed::QuotaFull,
+    Deed::DeleteNamespace,
 ];
 
 /// Does it; nothing where it cannot be done.

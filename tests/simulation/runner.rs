@@ -84,7 +84,7 @@ impl Run {
         // The client's own back-off draws from here.
         fastrand::seed(rng.u64(..));
         let (server, trace, moods) = (Server::new(), Trace::default(), Arc::default());
-        let safety = Safety::watch(&server, &trace);
+        let safety = Safety::watch(&server);
         populate(&server, &shapes, &mut rng, &moods);
         furnish(&server, &shapes).await;
         let faults = Faults::new(rng.fork(), rate);

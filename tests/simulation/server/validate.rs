@@ -56,7 +56,20 @@ fn set_default(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// Validation of a new object, and the finalizer that admission gives a claim.
+/// The finalizer that admission gives a new claim.
+pub(crate) fn admit(plural: &str, object: &mut Value) {
+    const PROTECTION: &str = "kubernetes.io/pvc-protection";
+    if plural != "persistentvolumeclaims" {
+        return;
+    }
+    match object["metadata"]["finalizers"].as_array_mut() {
+        Some(names) if names.iter().any(|name| name == PROTECTION) => {}
+        Some(names) => names.push(PROTECTION.into()),
+        None => object["metadata"]["finalizers"] = json!([PROTECTION]),
+    }
+}
+
+/// Validation of a new object.
 pub(crate) fn create(kind: &Kind, name: &str, object: &Value) -> Result<(), Reply> {
     if name.is_empty() {
         return Err(invalid("metadata.name: Required value: name or generateName is required"));
@@ -127,8 +140,8 @@ fn claim(store: &Store, live: &Value, object: &Value) -> Result<(), Reply> {
     let (old, new) = (quantity(live, STORAGE), quantity(object, STORAGE));
     let grows = matches!((&old, &new), (Some(old), Some(new)) if new > old);
     let class = live["spec"]["storageClassName"].as_str().unwrap_or_default();
-    // The class is asked by admission, before anything is validated.
-    if grows {
+    // The class of a bound claim is asked by admission, before anything is validated.
+    if grows && live["status"]["phase"] == "Bound" {
         let class = store.get(&Id::new("storageclasses", "", class));
         if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {
             let name = live["metadata"]["name"].as_str().unwrap_or_default();
