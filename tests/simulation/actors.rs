@@ -87,7 +87,9 @@ pub(crate) fn is_going(value: &Value) -> bool {
 }
 
 pub(crate) fn is_ready(pod: &Value) -> bool {
-    list(pod, "/status/conditions").iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
+    list(pod, "/status/conditions")
+        .iter()
+        .any(|one| one["type"] == "Ready" && one["status"] == "True")
 }
 
 /// The UID of the owner that controls the object.

@@ -3,6 +3,7 @@
 //! No controller runs on either side, so objects stay as they were written; what the garbage
 //! collector would write is among the requests.
 
+mod draft;
 mod requests;
 mod shape;
 
@@ -13,7 +14,8 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use testbed::Testbed;
 
-use self::requests::{Draft, draft, first};
+use self::draft::Draft;
+use self::requests::{draft, first};
 use self::shape::shape;
 use crate::server::{Plain, Server};
 
@@ -54,7 +56,7 @@ impl Side<'_> {
     /// Sends a draft, with what this side knows of the object put in.
     async fn send(&self, draft: &Draft) -> (Answer, Option<String>) {
         let live = self.ask("GET", &draft.object, "", Value::Null).await;
-        let live = (live.code == 200).then_some(live.body).unwrap_or_default();
+        let live = if live.code == 200 { live.body } else { Value::Null };
         let version = live["metadata"]["resourceVersion"].as_str().map(str::to_owned);
         let body = draft.resolve(&live);
         let answer = self.ask(draft.method, &draft.path, &draft.content, body).await;
@@ -69,12 +71,13 @@ impl Table {
     fn print(&self) {
         let codes: std::collections::BTreeSet<u16> =
             self.0.values().flat_map(|row| row.keys().copied()).collect();
-        let head: String = codes.iter().map(|code| format!("{code:>7}")).collect();
-        println!("{:<40}{head}", "");
+        let head: Vec<String> = codes.iter().map(|code| format!("{code:>7}")).collect();
+        println!("{:<40}{}", "", head.concat());
         for (what, row) in &self.0 {
             let cell = |code| row.get(code).map_or(String::new(), usize::to_string);
-            let cells: String = codes.iter().map(|code| format!("{:>7}", cell(code))).collect();
-            println!("{what:<40}{cells}");
+            let cells: Vec<String> =
+                codes.iter().map(|code| format!("{:>7}", cell(code))).collect();
+            println!("{what:<40}{}", cells.concat());
         }
     }
 }
@@ -172,7 +175,8 @@ async fn sequence(seed: u64, real: &Testbed, memory: &Server) -> (Rows, Vec<Diff
         let (ours, our_version) = memory.send(&draft).await;
         rows.push((draft.label.clone(), theirs.code));
         story.push(format!("{} {} → {}", draft.method, draft.path, theirs.code));
-        let (want, got) = (shape(&theirs, version.as_deref()), shape(&ours, our_version.as_deref()));
+        let (want, got) =
+            (shape(&theirs, version.as_deref()), shape(&ours, our_version.as_deref()));
         // What a DELETE returns differs by kind; what it leaves is read later.
         let same = if draft.method == "DELETE" {
             want["code"] == got["code"] && want["reason"] == got["reason"]

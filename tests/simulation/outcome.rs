@@ -23,7 +23,8 @@ pub(crate) fn faults(server: &Server, shape: &Shape, safety: &Safety) -> Vec<Str
             faults.push(format!("AT REST {}: {why}", shape.name));
         }
     };
-    let left_by_us = set.is_none() && !matches!(history.gone, Gone::PersonOrphan | Gone::PersonCascade);
+    let left_by_us =
+        set.is_none() && !matches!(history.gone, Gone::PersonOrphan | Gone::PersonCascade);
     must(!left_by_us || safety.namespace_goes(), "the set is away, and nobody gave it up".into());
     if let Some(set) = &set {
         must(!is_going(set), "the set is going away for ever".into());
@@ -87,13 +88,10 @@ fn complete(
     must: &mut impl FnMut(bool, String),
 ) {
     let targets = record["status"]["acting"]["targets"].as_object().cloned().unwrap_or_default();
-    let pods: Vec<_> = server
-        .all("pods")
-        .into_iter()
-        .filter(|pod| controller(pod) == Some(uid(set)))
-        .collect();
+    let pods: Vec<_> =
+        server.all("pods").into_iter().filter(|pod| controller(pod) == Some(uid(set))).collect();
     must(
-        Some(pods.len() as i64) == set["spec"]["replicas"].as_i64(),
+        Some(pods.len() as u64) == set["spec"]["replicas"].as_u64(),
         format!("Complete with {} pods", pods.len()),
     );
     for template in list(set, "/spec/volumeClaimTemplates") {
@@ -104,7 +102,8 @@ fn complete(
             "Complete with a small template".into(),
         );
         for pod in &pods {
-            let claim = format!("{}-{}", text(template, "/metadata/name"), text(pod, "/metadata/name"));
+            let claim =
+                format!("{}-{}", text(template, "/metadata/name"), text(pod, "/metadata/name"));
             let claim = server.get(&Id::new("persistentvolumeclaims", NAMESPACE, &claim));
             let capacity = claim.as_ref().map(|claim| size(claim, "/status/capacity/storage"));
             must(capacity.is_some_and(|has| has >= asked), "Complete with a small claim".into());

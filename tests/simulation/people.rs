@@ -76,7 +76,13 @@ pub(crate) const DRAWN: [Deed; 29] = [
     Deed::DeleteNamespace,
 ];
 
+/// Where objects like this one are created.
+fn collection(id: &Id) -> String {
+    id.path().trim_end_matches(&id.name).trim_end_matches('/').to_owned()
+}
+
 /// Does it; nothing where it cannot be done.
+#[expect(clippy::too_many_lines, reason = "one match over everything that people do")]
 pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> {
     let set = server.get(&shape.id());
     let record = server.get(&shape.record());
@@ -103,18 +109,14 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
                 .iter()
                 .map(|name| ((*name).to_owned(), json!({"storage": "20Gi"})))
                 .collect();
-            match record {
-                Some(_) => patch(&shape.record(), json!({"spec": {"targets": sizes}})),
-                None => {
-                    let object = json!({
-                        "metadata": {"name": shape.name, "namespace": NAMESPACE},
-                        "spec": {"targets": sizes},
-                    });
-                    let path = shape.record().path();
-                    let collection = path.rsplit_once('/').map_or("", |(front, _)| front);
-                    Some(server.send(PERSON, "POST", collection, object))
-                }
+            if record.is_some() {
+                return patch(&shape.record(), json!({"spec": {"targets": sizes}}));
             }
+            let object = json!({
+                "metadata": {"name": shape.name, "namespace": NAMESPACE},
+                "spec": {"targets": sizes},
+            });
+            Some(server.send(PERSON, "POST", &collection(&shape.record()), object))
         }
         Deed::Abort => {
             let ends = record?["metadata"]["generation"].clone();
@@ -126,7 +128,8 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
             Some(server.send(PERSON, "DELETE", &shape.record().path(), Value::Null))
         }
         Deed::EditImage => {
-            let containers = json!([{"name": "db", "image": format!("db:{}", server.up().as_millis())}]);
+            let containers =
+                json!([{"name": "db", "image": format!("db:{}", server.up().as_millis())}]);
             edit(json!({"spec": {"template": {"spec": {"containers": containers}}}}))
         }
         Deed::ScaleUp => edit(json!({"spec": {"replicas": replicas? + 1}})),
@@ -152,9 +155,7 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
                 return None;
             }
             let size = if deed == Deed::CreateSmall { "10Gi" } else { "30Gi" };
-            let path = shape.id().path();
-            let collection = path.rsplit_once('/').map_or("", |(front, _)| front);
-            Some(server.send(PERSON, "POST", collection, shape.manifest(size)))
+            Some(server.send(PERSON, "POST", &collection(&shape.id()), shape.manifest(size)))
         }
         Deed::LowerClaim | Deed::GrowClaim => {
             let claim = format!("data-{}-{}", shape.name, shape.start);
@@ -189,8 +190,8 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
                 "metadata": {"name": "sets", "namespace": NAMESPACE},
                 "spec": {"hard": {"count/statefulsets.apps": sets.to_string()}},
             });
-            let path = format!("/api/v1/namespaces/{NAMESPACE}/resourcequotas");
-            Some(server.send(PERSON, "POST", &path, quota))
+            let id = Id::new("resourcequotas", NAMESPACE, "sets");
+            Some(server.send(PERSON, "POST", &collection(&id), quota))
         }
         Deed::QuotaGone => {
             let id = Id::new("resourcequotas", NAMESPACE, "sets");
@@ -209,4 +210,3 @@ pub(crate) fn mend(server: &Server, shape: &Shape) {
         does(server, shape, deed);
     }
 }
-

@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::actors::{Moods, text};
-use crate::faults::Faults;
+use crate::faults::{Faults, Weather};
 use crate::outcome;
-use crate::people::{self, Deed, DRAWN};
+use crate::people::{self, DRAWN, Deed};
 use crate::safety::{OURS, Safety};
 use crate::server::Server;
 use crate::trace::Trace;
@@ -102,8 +102,8 @@ impl Run {
             trace: self.trace.clone(),
             crashed: Arc::new(Notify::new()),
         };
-        let life = life(line, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
-        let task = tokio::spawn(life);
+        let work = life(line, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
+        let task = tokio::spawn(work);
         self.instances.push(Instance { kill, stop, task });
     }
 
@@ -122,7 +122,7 @@ impl Run {
             sleep(Duration::from_secs(5)).await;
             if length() != seen {
                 (seen, since) = (length(), self.server.up());
-            } else if self.server.up() - since >= REST {
+            } else if self.server.up() >= since + REST {
                 return true;
             }
         }
@@ -209,20 +209,14 @@ impl Run {
             _ => self.instances[instance].stop.notify_one(),
         }
         sleep(lasts).await;
-        self.faults.set_weather(|weather| *weather = Default::default());
+        self.faults.set_weather(|weather| *weather = Weather::default());
         self.moods.down.store(false, Ordering::Relaxed);
         self.moods.slow.store(false, Ordering::Relaxed);
     }
 }
 
 /// One controller, over and over.
-async fn life(
-    line: Line,
-    kill: Arc<Notify>,
-    stop: Arc<Notify>,
-    mut rng: Rng,
-    number: usize,
-) {
+async fn life(line: Line, kill: Arc<Notify>, stop: Arc<Notify>, mut rng: Rng, number: usize) {
     for generation in 0.. {
         let cluster = Cluster::new(line.client());
         // Some come back on the host where they were, some elsewhere.

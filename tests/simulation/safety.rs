@@ -154,7 +154,8 @@ impl State {
     }
 
     fn pod(&self, ours: bool, who: &str, change: &Change) -> Result<(), String> {
-        let going = is_going(&change.object) && change.before.as_ref().is_some_and(|b| !is_going(b));
+        let going =
+            is_going(&change.object) && change.before.as_ref().is_some_and(|b| !is_going(b));
         if !going {
             return Ok(());
         }
@@ -179,7 +180,9 @@ impl State {
     fn consented(&self, change: &Change) -> bool {
         let set = set_of(&change.id).and_then(|set| self.sets.get(set));
         let last = set.and_then(|history| history.last.as_ref());
-        last.is_none_or(|set| set["metadata"]["annotations"]["stateward.dev/resize-restart"] == "evict")
+        last.is_none_or(|set| {
+            set["metadata"]["annotations"]["stateward.dev/resize-restart"] == "evict"
+        })
     }
 
     fn set(&self, commit: &Commit<'_>, change: &Change) -> Result<(), String> {
@@ -268,7 +271,11 @@ impl State {
         };
         if person {
             let parts = |set: &Value| {
-                json!([set["spec"]["template"], set["spec"]["replicas"], set["spec"]["updateStrategy"]])
+                json!([
+                    set["spec"]["template"],
+                    set["spec"]["replicas"],
+                    set["spec"]["updateStrategy"]
+                ])
             };
             history.edited |= parts(before) != parts(after);
             let retention = "/spec/persistentVolumeClaimRetentionPolicy";
@@ -323,7 +330,8 @@ fn deleting(
     if text(record, "/status/phase") != "Deleting" {
         return Err(format!("a DELETE in the phase {}", text(record, "/status/phase")));
     }
-    let saved = snapshot::decode(text(record, "/status/snapshot")).map_err(|why| why.to_string())?;
+    let saved =
+        snapshot::decode(text(record, "/status/snapshot")).map_err(|why| why.to_string())?;
     if saved != *before {
         return Err("a DELETE of a set that the snapshot does not show".into());
     }

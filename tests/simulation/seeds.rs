@@ -54,7 +54,9 @@ fn every_seed_is_safe_and_comes_to_rest() {
     for report in &failed {
         let (seed, end) = (report.seed, &report.end);
         println!("seed {seed} ends in {end}:\n  {}", report.faults.join("\n  "));
-        println!("  again: STATEWARD_SEED={seed} cargo test --test simulation every_seed -- --nocapture");
+        println!(
+            "  again: STATEWARD_SEED={seed} cargo test --test simulation every_seed -- --nocapture"
+        );
     }
     for (end, count) in tally(&reports) {
         println!("{count:>7} {end}");

@@ -39,13 +39,7 @@ pub(crate) struct Plain {
 impl Plain {
     pub(crate) fn new(who: &str, method: &'static str, uri: &str, body: Value) -> Self {
         let content = if method == "PATCH" { MERGE } else { JSON };
-        Self {
-            who: who.to_owned(),
-            method,
-            uri: uri.to_owned(),
-            content: content.to_owned(),
-            body,
-        }
+        Self { who: who.to_owned(), method, uri: uri.to_owned(), content: content.to_owned(), body }
     }
 
     pub(crate) fn is_write(&self) -> bool {

@@ -41,7 +41,7 @@ fn cost(shapes: Vec<Shape>, together: bool) -> Cost {
         let histories = run.shapes.iter().map(|shape| run.safety.history(&shape.name)).collect();
         let requests = run.trace.of_resizes() - before;
         run.stop();
-        Cost { requests, seconds: (last - began).as_secs_f64(), histories }
+        Cost { requests, seconds: last.as_secs_f64() - began.as_secs_f64(), histories }
     })
 }
 
@@ -60,7 +60,7 @@ fn shapes(count: usize, claims: i64) -> Vec<Shape> {
 }
 
 #[test]
-fn an_online_resize_writes_each_claim_once_and_its_set_four_times() {
+fn an_online_resize_writes_each_claim_once_and_its_set_at_most_six_times() {
     for retention in [("Retain", "Retain"), ("Delete", "Delete")] {
         let shape = Shape { retention, ..Shape::plain("db", 3) };
         let cost = cost(vec![shape], true);
@@ -68,11 +68,11 @@ fn an_online_resize_writes_each_claim_once_and_its_set_four_times() {
         println!("{retention:?}: {} requests, writes {writes:?}", cost.requests);
         assert_eq!(writes.len(), 4, "three claims and their set");
         for (id, count) in writes {
-            // Protocol: at most 2 per claim and 6 on the set.
-            let bound = if id.plural == "statefulsets" { 6 } else { 2 };
+            // The issue allows 2 per claim, and 6 on the set; one per claim is what it takes.
+            let bound = if id.plural == "statefulsets" { 6 } else { 1 };
             assert!(*count <= bound, "{count} writes of {id}");
         }
-        assert!(cost.requests <= 500, "{} requests for one resize", cost.requests);
+        assert!(cost.requests <= 300, "{} requests for one resize", cost.requests);
     }
 }
 

@@ -156,10 +156,11 @@ impl Line {
         let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(290));
         let cursor = self.server.cursor(route, metadata_only);
         let response = self.headers(Response::builder().status(200));
-        let events = stream::unfold((self, cursor, until), |(line, mut cursor, until)| async move {
-            let event = line.event(&mut cursor, until).await?;
-            Some((event.map(|text| Frame::data(Bytes::from(text))), (line, cursor, until)))
-        });
+        let events =
+            stream::unfold((self, cursor, until), |(line, mut cursor, until)| async move {
+                let event = line.event(&mut cursor, until).await?;
+                Some((event.map(|text| Frame::data(Bytes::from(text))), (line, cursor, until)))
+            });
         Ok(response.body(StreamBody::new(events).boxed_unsync()).unwrap())
     }
 
@@ -189,5 +190,9 @@ impl Line {
 }
 
 fn timed_out() -> Reply {
-    Reply::refused(504, "Timeout", "the server was unable to return a response in the time allotted")
+    Reply::refused(
+        504,
+        "Timeout",
+        "the server was unable to return a response in the time allotted",
+    )
 }

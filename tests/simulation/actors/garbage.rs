@@ -113,9 +113,7 @@ impl Collector {
 
     /// Deletes one object whose owners are all gone.
     fn collect(&mut self, server: &Server) -> bool {
-        let absent = |node: &Node| {
-            node.owners.iter().any(|owner| !self.graph.contains_key(owner))
-        };
+        let absent = |node: &Node| node.owners.iter().any(|owner| !self.graph.contains_key(owner));
         let suspects: Vec<Id> =
             self.graph.values().filter(|node| absent(node)).map(|node| node.id.clone()).collect();
         suspects.iter().any(|id| collect(server, id))

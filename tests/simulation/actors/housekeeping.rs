@@ -23,7 +23,7 @@ pub(crate) fn kubelet(server: &Server, _: &Pace) -> bool {
         };
         // A pod that crashes says so by a label of ours.
         let crashes = text(pod, "/metadata/labels/crashes") == "true";
-        if is_ready(pod) == !crashes || !mounts(pod).all(bound) {
+        if is_ready(pod) != crashes || !mounts(pod).all(bound) {
             return false;
         }
         let mut object = (**pod).clone();
@@ -57,8 +57,13 @@ pub(crate) fn quotas(server: &Server, _: &Pace) -> bool {
 
 /// Empties namespaces that go, then lets them go.
 pub(crate) fn namespaces(server: &Server, _: &Pace) -> bool {
-    const CONTENT: [&str; 5] =
-        ["statefulsets", "pods", "persistentvolumeclaims", "controllerrevisions", "statefulsetresizes"];
+    const CONTENT: [&str; 5] = [
+        "statefulsets",
+        "pods",
+        "persistentvolumeclaims",
+        "controllerrevisions",
+        "statefulsetresizes",
+    ];
     server.all("namespaces").iter().filter(|namespace| is_going(namespace)).any(|namespace| {
         let content: BTreeMap<Id, Value> = server.look(|store| {
             let all = CONTENT.iter().flat_map(|plural| store.list(plural, name(namespace)));

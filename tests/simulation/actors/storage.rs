@@ -52,9 +52,10 @@ impl Storage {
             let status = json!({"phase": "Bound", "capacity": {"storage": request}});
             return put_status(server, claim, &id, status);
         }
-        let (Some(wanted), Some(has)) =
-            (size(claim, "/spec/resources/requests/storage"), size(claim, "/status/capacity/storage"))
-        else {
+        let (Some(wanted), Some(has)) = (
+            size(claim, "/spec/resources/requests/storage"),
+            size(claim, "/status/capacity/storage"),
+        ) else {
             return false;
         };
         let state = text(claim, "/status/allocatedResourceStatuses/storage");
@@ -63,7 +64,8 @@ impl Storage {
             let settled = json!({"phase": "Bound", "capacity": {"storage": capacity}});
             return !state.is_empty() && put_status(server, claim, &id, settled);
         }
-        let class = server.get(&Id::new("storageclasses", "", text(claim, "/spec/storageClassName")));
+        let class =
+            server.get(&Id::new("storageclasses", "", text(claim, "/spec/storageClassName")));
         let Some(class) = class else { return false };
         let limit = size(&class, "/parameters/limit");
         let at = |state: &str| {

@@ -3,56 +3,11 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::draft::Draft;
 use crate::server::kinds::Kind;
 use crate::server::{JSON, MERGE};
 
 const JSON_PATCH: &str = "application/json-patch+json";
-
-/// A request whose body names versions and UIDs that each side has its own of.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub label: String,
-    pub method: &'static str,
-    /// the path of the object that it is about
-    pub object: String,
-    pub path: String,
-    pub content: String,
-    pub body: Value,
-}
-
-impl Draft {
-    /// The body, `live` being the object as it is.
-    pub(super) fn resolve(&self, live: &Value) -> Value {
-        if self.method == "PUT" && !self.body["$base"].is_null() {
-            // The live object, with changes.
-            let mut object = if live.is_null() { self.body["$base"].clone() } else { live.clone() };
-            json_patch::merge(&mut object, &filled(&self.body["$change"], live));
-            return object;
-        }
-        filled(&self.body, live)
-    }
-}
-
-/// Puts in what `live` says for `$uid`, `$version` and an older version.
-fn filled(body: &Value, live: &Value) -> Value {
-    match body {
-        Value::String(text) => match text.as_str() {
-            "$uid" => live["metadata"]["uid"].clone(),
-            "$version" => live["metadata"]["resourceVersion"].clone(),
-            "$collected" => {
-                let names = live["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-                let kept = |name: &Value| name != "orphan" && name != "foregroundDeletion";
-                Value::Array(names.into_iter().filter(kept).collect())
-            }
-            _ => body.clone(),
-        },
-        Value::Array(list) => list.iter().map(|one| filled(one, live)).collect(),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(key, one)| (key.clone(), filled(one, live))).collect())
-        }
-        _ => body.clone(),
-    }
-}
 
 fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(0..from.len())].clone()
@@ -250,7 +205,13 @@ impl Drafter<'_> {
             let body = json!({"$base": base, "$change": change});
             return self.draft("replace status", "PUT", "statefulsets", &suffix, body);
         }
-        self.draft("replace", "PUT", "statefulsets", &query, json!({"$base": base, "$change": change}))
+        self.draft(
+            "replace",
+            "PUT",
+            "statefulsets",
+            &query,
+            json!({"$base": base, "$change": change}),
+        )
     }
 
     fn patch_set(&mut self) -> Draft {
@@ -352,14 +313,14 @@ impl Drafter<'_> {
                 self.draft("status", "PUT", plural, &suffix, body)
             }
             4 => {
-                let finalizers = pick(self.rng, &[json!([]), json!(["kubernetes.io/pvc-protection"])]);
+                let finalizers =
+                    pick(self.rng, &[json!([]), json!(["kubernetes.io/pvc-protection"])]);
                 let change = json!({"metadata": {"finalizers": finalizers}});
                 self.draft("finalizers", "PATCH", plural, &query, change)
             }
             _ => {
                 let size = pick(self.rng, &["5Gi", "10Gi", "15Gi", "20Gi", "30Gi"]);
-                let mut change =
-                    json!({"spec": {"resources": {"requests": {"storage": size}}}});
+                let mut change = json!({"spec": {"resources": {"requests": {"storage": size}}}});
                 let mut meant = self.meant();
                 if meant["resourceVersion"].is_null() {
                     meant = json!({});

@@ -113,8 +113,7 @@ pub(crate) fn track(
         left.retain(|path| !taken.contains(path) && !gone.contains(path));
         entries.push((text("manager"), text("subresource"), entry.clone(), left));
     }
-    let mine =
-        entries.iter_mut().find(|entry| entry.0 == manager && entry.1 == subresource);
+    let mine = entries.iter_mut().find(|entry| entry.0 == manager && entry.1 == subresource);
     if let Some(mine) = mine {
         mine.3.extend(taken);
         mine.2["time"] = now.into();

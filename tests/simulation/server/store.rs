@@ -83,11 +83,7 @@ impl Store {
         let first = Id { plural, namespace: namespace.to_owned(), name: String::new() };
         let all = namespace.is_empty();
         let of = |id: &Id| id.plural == plural && (all || id.namespace == namespace);
-        self.objects
-            .range(first..)
-            .take_while(|(id, _)| of(id))
-            .map(|(_, object)| object)
-            .collect()
+        self.objects.range(first..).take_while(|(id, _)| of(id)).map(|(_, object)| object).collect()
     }
 
     pub(crate) fn fresh_uid(&mut self) -> String {

@@ -28,7 +28,11 @@ pub(crate) fn default(plural: &str, object: &mut Value) {
             let keep = json!({"whenDeleted": "Retain", "whenScaled": "Retain"});
             set_default(spec, "persistentVolumeClaimRetentionPolicy", keep.clone());
             for field in ["whenDeleted", "whenScaled"] {
-                set_default(&mut spec["persistentVolumeClaimRetentionPolicy"], field, json!("Retain"));
+                set_default(
+                    &mut spec["persistentVolumeClaimRetentionPolicy"],
+                    field,
+                    json!("Retain"),
+                );
             }
             set_default(spec, "updateStrategy", json!({}));
             set_default(&mut spec["updateStrategy"], "type", json!("RollingUpdate"));
@@ -77,14 +81,18 @@ pub(crate) fn create(kind: &Kind, name: &str, object: &Value) -> Result<(), Repl
     if kind.plural == "statefulsets" {
         let spec = &object["spec"];
         if spec["replicas"].as_i64().is_none_or(|replicas| replicas < 0) {
-            return Err(invalid("spec.replicas: Invalid value: must be greater than or equal to 0"));
+            return Err(invalid(
+                "spec.replicas: Invalid value: must be greater than or equal to 0",
+            ));
         }
         let labels = &spec["template"]["metadata"]["labels"];
         let wanted = spec["selector"]["matchLabels"].as_object();
-        if wanted.is_none_or(|wanted| wanted.is_empty())
+        if wanted.is_none_or(serde_json::Map::is_empty)
             || wanted.is_some_and(|wanted| wanted.iter().any(|(key, value)| labels[key] != *value))
         {
-            return Err(invalid("spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`"));
+            return Err(invalid(
+                "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`",
+            ));
         }
     }
     Ok(())
@@ -122,9 +130,9 @@ fn set(live: &Value, object: &Value) -> Result<(), Reply> {
     let rest = |value: &Value| {
         let mut spec = value["spec"].clone();
         let fields = spec.as_object_mut()?;
-        CHANGEABLE.iter().for_each(|field| {
-            fields.remove(*field);
-        });
+        for field in CHANGEABLE {
+            fields.remove(field);
+        }
         fields.retain(|_, value| !value.is_null());
         Some(spec)
     };

@@ -70,9 +70,9 @@ impl Writer<'_> {
         let kind = self.route.kind;
         let mut object = self.request.body.clone();
         self.check_namespace(store, &object)?;
-        let metadata = object["metadata"].as_object_mut().ok_or_else(|| {
-            Reply::refused(400, "BadRequest", "the object has no metadata")
-        })?;
+        let metadata = object["metadata"]
+            .as_object_mut()
+            .ok_or_else(|| Reply::refused(400, "BadRequest", "the object has no metadata"))?;
         if metadata.get("resourceVersion").is_some_and(|version| !version.is_null()) {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Reply::refused(400, "", message));
@@ -92,8 +92,7 @@ impl Writer<'_> {
         }
         object["apiVersion"] = kind.api_version().into();
         object["kind"] = kind.kind.into();
-        let with_status =
-            ["statefulsets", "persistentvolumeclaims", "statefulsetresizes", "pods"];
+        let with_status = ["statefulsets", "persistentvolumeclaims", "statefulsetresizes", "pods"];
         if with_status.contains(&kind.plural) {
             object["status"] = Value::Null;
         }
@@ -162,7 +161,8 @@ impl Writer<'_> {
         }
         let must = !matches!(self.route.kind.group, "" | "apps");
         if must && body["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty() {
-            let message = "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update";
+            let message =
+                "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update";
             return Err(Reply::refused(422, "Invalid", message));
         }
         self.update(store, &live, body.clone())
