@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::actors::{Moods, text};
-use crate::faults::Faults;
+use crate::faults::{Faults, Weather};
 use crate::outcome;
 use crate::people::{self, DRAWN, Deed};
 use crate::safety::{OURS, Safety};
@@ -84,7 +84,7 @@ impl Run {
         // The client's own back-off draws from here.
         fastrand::seed(rng.u64(..));
         let (server, trace, moods) = (Server::new(), Trace::default(), Arc::default());
-        let safety = Safety::watch(&server, &trace);
+        let safety = Safety::watch(&server);
         populate(&server, &shapes, &mut rng, &moods);
         furnish(&server, &shapes).await;
         let faults = Faults::new(rng.fork(), rate);
@@ -95,15 +95,15 @@ impl Run {
     pub(crate) fn start(&mut self) {
         let number = self.instances.len();
         let (kill, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let wire = Line {
+        let line = Line {
             server: self.server.clone(),
             who: format!("{OURS}-{number}"),
             faults: self.faults.clone(),
             trace: self.trace.clone(),
             crashed: Arc::new(Notify::new()),
         };
-        let life = life(wire, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
-        let task = tokio::spawn(life);
+        let work = life(line, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
+        let task = tokio::spawn(work);
         self.instances.push(Instance { kill, stop, task });
     }
 
@@ -122,7 +122,7 @@ impl Run {
             sleep(Duration::from_secs(5)).await;
             if length() != seen {
                 (seen, since) = (length(), self.server.up());
-            } else if self.server.up() - since >= REST {
+            } else if self.server.up() >= since + REST {
                 return true;
             }
         }
@@ -209,7 +209,7 @@ impl Run {
             _ => self.instances[instance].stop.notify_one(),
         }
         sleep(lasts).await;
-        self.faults.set_weather(|weather| *weather = Default::default());
+        self.faults.set_weather(|weather| *weather = Weather::default());
         self.moods.down.store(false, Ordering::Relaxed);
         self.moods.slow.store(false, Ordering::Relaxed);
     }
