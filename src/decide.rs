@@ -5,7 +5,7 @@ mod exemption;
 
 use std::fmt::Write as _;
 
-pub use self::exemption::{CONTROL_PLANE, Exemption};
+pub use self::exemption::{CONTROL_PLANE, Exemption, OWN_MANAGER};
 use crate::change::{Change, KubernetesVersion, Operation};
 use crate::facts::Facts;
 use crate::mutations::{

@@ -20,6 +20,7 @@ pub mod observed;
 pub mod plan;
 pub mod record;
 pub mod rights;
+pub mod snapshot;
 pub mod step;
 
 pub use self::observed::Observed;

@@ -24,3 +24,4 @@ pub use self::judge::{Defaults, Judge, LoadPolicyError, load_policy};
 pub use self::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 pub use self::server::{Server, ServerError};
 pub use self::shutdown::Shutdown;
+pub use self::tls::TlsError;

@@ -126,9 +126,10 @@ fn the_tables_of_rights_are_those_of_the_code() {
                 Scope::System => "its own namespace",
             };
             let (group, verbs) = (right.group, right.verbs.join(", "));
-            let names: String = right.names.iter().map(|name| format!(" `{name}`")).collect();
+            let name = right.names.join("`, `");
+            let name = if name.is_empty() { name } else { format!(" `{name}`") };
             let (resource, why) = (right.resource, right.why);
-            writeln!(table, "| {place} | {group} | {resource}{names} | {verbs} | {why} |").unwrap();
+            writeln!(table, "| {place} | {group} | {resource}{name} | {verbs} | {why} |").unwrap();
         }
         table.push('\n');
         section(name, &table);

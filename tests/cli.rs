@@ -38,10 +38,12 @@ fn fails(args: &[&str]) -> String {
     ran.stderr
 }
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "check",
     "review",
     "serve",
+    "controller",
+    "resize",
     "rules",
     "explain",
     "policy",
@@ -80,6 +82,10 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["check", "--fail-on", "error", "c"],
         &["check", "--kubernetes-version", "new", "c"],
         &["serve"],
+        &["resize", "plan", "db"],
+        &["resize", "apply", "deploy/db", "--size", "1Gi"],
+        &["resize", "apply", "db", "--size", "1GB i"],
+        &["resize", "status", "db", "--size", "1Gi"],
         &["serve", "--dev", "--tls-cert", "a", "--tls-key", "b"],
         &["serve", "--tls-cert", "a"],
         &["manifests"],

@@ -61,7 +61,7 @@ fn exercised() -> Metrics {
     for reason in ["closed", "header-timeout", "idle-timeout", "write-timeout", "error"] {
         metrics.connection_closed(reason);
     }
-    for reason in ["protocol", "closed", "timeout"] {
+    for reason in ["protocol", "client", "closed", "timeout"] {
         metrics.handshake_failed(reason);
     }
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {

@@ -62,8 +62,9 @@ fn cluster() -> Observed {
         resource_version: "7".to_owned(),
         terminating: false,
         foreign_finalizers: Vec::new(),
-        owner_managed: false,
         owner: None,
+        owner_managed: false,
+        writer: None,
         generation_observed: true,
         replicas: 3,
         first_ordinal: 0,
@@ -103,7 +104,7 @@ fn cluster() -> Observed {
             create: Answer::Good,
             unchanged: Answer::Good,
         }),
-        last_seen_edit: Fact::Unknown("nothing went".to_owned()),
+        last_seen_edit: Fact::Known(None),
         memory: Memory::default(),
     }
 }
@@ -174,6 +175,10 @@ fn everything_that_blocks_is_named_with_a_way_out() {
 fn an_owner_keeps_the_size() {
     let mut observed = cluster();
     set(&mut observed).owner = Some("RabbitmqCluster shop".to_owned());
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::Blocked);
+    insta::assert_snapshot!("an_owner_is_asked_first", render(&plan, false));
+    set(&mut observed).owner_managed = true;
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::ClaimsOnly);
     assert_eq!(plan.seconds_without_controller, None);

@@ -7,6 +7,8 @@
     reason = "what tests have in common is not seen as part of them"
 )]
 
+#[path = "webhook/clients.rs"]
+mod clients;
 #[path = "webhook/harness.rs"]
 mod harness;
 #[path = "webhook/input.rs"]

@@ -19,7 +19,7 @@ use super::Outcome;
 
 /// Arguments of `stateward resize`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_help = "Example:\n  \
     stateward resize plan db -n prod --size 200Gi\n  \
     stateward resize apply db -n prod --size data=200Gi --wait\n  \
     stateward resize status db -n prod\n\n\
@@ -44,7 +44,8 @@ pub enum Verb {
     Apply(apply::Args),
     /// Re-create the set of a resize that rests after its claims have grown.
     ///
-    /// Also tries again where the set came back with its old template.
+    /// Also tries again where the set came back with its old template, and brings back a set that
+    /// somebody deleted meanwhile.
     #[command(after_help = "Example:\n  stateward resize finish sts/db -n prod")]
     Finish(edit::FinishArgs),
     /// Show a resize, claim by claim, and what to do about what holds it up
@@ -77,8 +78,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         match &args.verb {
-            Verb::Plan(args) => plan::run(args).await,
-            Verb::Apply(args) => apply::run(args).await,
+            Verb::Plan(args) => Box::pin(plan::run(args)).await,
+            Verb::Apply(args) => Box::pin(apply::run(args)).await,
             Verb::Finish(args) => edit::finish(args).await,
             Verb::Status(args) => status::run(args).await,
             Verb::Pause(args) => edit::pause(args).await,

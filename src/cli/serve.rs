@@ -75,6 +75,13 @@ pub struct Args {
     /// Private key in PEM form, read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// Take reviews only from clients with a certificate of this authority, in PEM form, read again
+    /// when it changes. Probes and metrics are not concerned
+    #[arg(long, value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+    /// A name that the certificate of a client has to bear; may be repeated
+    #[arg(long, value_name = "NAME", requires = "client_ca")]
+    pub client_name: Vec<String>,
     /// How often the certificate files and the policy are looked at
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub certificate_poll: Duration,
@@ -257,6 +264,8 @@ impl Args {
         let grace = if self.dev { Duration::ZERO } else { defaults.grace_period };
         Config {
             listen: self.listen,
+            client_authority: self.client_ca.clone(),
+            client_names: self.client_name.clone(),
             health_listen: self.health_listen,
             max_connections: affordable(self.max_connections),
             max_reviews: self.max_reviews,

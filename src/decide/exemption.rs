@@ -67,7 +67,7 @@ pub const CONTROL_PLANE: [&str; 7] = [
 /// The service account of stateward's controller, in its own namespace.
 const OWN_ACCOUNT: &str = crate::resize::rights::CONTROLLER;
 /// The field manager of stateward's controller.
-const OWN_MANAGER: &str = "stateward";
+pub const OWN_MANAGER: &str = "stateward";
 /// The annotation that lets stateward judge a set although a controller owns it.
 const OWNER_MANAGED: &str = "stateward.dev/owner-managed";
 /// The annotation that names rules to silence.

@@ -35,9 +35,8 @@ use self::read::Reduced;
 use self::state::{Edit, Slot, State};
 use self::watch::{Seen, watch};
 use super::{Controller, Facts};
-
-/// The Lease that lives while a request to grow would be carried out.
-pub const CAN_RESIZE: &str = "stateward-can-resize";
+use crate::resize::crd;
+use crate::resize::driver::lease::CAN_RESIZE;
 
 /// What was seen is handed on in portions of at most this many.
 const PORTION: usize = 1024;
@@ -98,8 +97,8 @@ impl ClusterFacts {
         follow.all::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
         follow.all::<PersistentVolume, _>(read::volume, |state| &mut state.fixed_volumes);
         follow.all::<PartialObjectMeta<StatefulSet>, _>(read::set, |s| &mut s.terminating_sets);
-        let records = GroupVersionKind::gvk("stateward.dev", "v1alpha1", "StatefulSetResize");
-        let records = ApiResource::from_gvk_with_plural(&records, "statefulsetresizes");
+        let records = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
+        let records = ApiResource::from_gvk_with_plural(&records, crd::PLURAL);
         let records: Api<DynamicObject> = Api::all_with(client.clone(), &records);
         follow.kind(records, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);

@@ -1,20 +1,14 @@
 //! What admission reads of a record.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::mutations::anti_affinity::INJECTED;
 use crate::object::json::null_default;
 use crate::resize::record::{Acting, Phase, Reason, Spec, Standing};
-
-/// No set is larger than etcd's default limit on a request allows.
-const LONGEST_SNAPSHOT: u64 = 8 << 20;
+use crate::resize::snapshot;
 
 /// A record, reduced to what admission reads.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -176,10 +170,7 @@ impl RecordFact {
 
 /// What the snapshot says was injected; nothing where it cannot be read.
 fn injected(snapshot: &str) -> Option<Injected> {
-    let gzip = STANDARD.decode(snapshot).ok()?;
-    let mut json = Vec::new();
-    GzDecoder::new(gzip.as_slice()).take(LONGEST_SNAPSHOT).read_to_end(&mut json).ok()?;
-    let mut set: Value = serde_json::from_slice(&json).ok()?;
+    let mut set = snapshot::decode(snapshot).ok()?;
     let names = set["metadata"]["annotations"][INJECTED].as_str();
     Some(Injected {
         names: names.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default(),
@@ -192,19 +183,9 @@ fn injected(snapshot: &str) -> Option<Injected> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use serde_json::json;
 
     use super::*;
-
-    fn snapshot(set: &Value) -> String {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-        gzip.write_all(set.to_string().as_bytes()).unwrap();
-        STANDARD.encode(gzip.finish().unwrap())
-    }
 
     fn read(spec: &Value, status: &Value) -> RecordFact {
         RecordFact::read(&json!({"metadata": {}, "spec": spec, "status": status})).unwrap()
@@ -262,7 +243,7 @@ mod tests {
             "metadata": {"annotations": {INJECTED: "[\"anti-affinity\"]"}},
             "spec": {"template": {"spec": {"affinity": {"podAntiAffinity": affinity}}}},
         });
-        let status = json!({"phase": "Sleeping", "snapshot": snapshot(&set)});
+        let status = json!({"phase": "Sleeping", "snapshot": snapshot::encode(&set).unwrap()});
         let record = read(&json!({}), &status);
         assert!(record.is_recreating(), "an unknown phase with a snapshot may be a gap");
         let injected = record.injected.unwrap();

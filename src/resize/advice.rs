@@ -58,6 +58,9 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::MidRollout => "the set is in the middle of a rollout",
         Reason::JustChanged => "pods or their revision are too young to be left alone safely",
         Reason::PodsNotReady => "a pod is not available, and the set starts pods in order",
+        Reason::CreateRefused => {
+            "the set is away, and creating it again is refused; it is tried on"
+        }
         Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
         Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
         Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
@@ -125,7 +128,15 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             subject.of_set(".spec.volumeClaimTemplates[*].metadata.name"),
         )],
         Reason::OwnerManaged => {
-            vec![say("change the size in the owner; its operator does the rest")]
+            vec![
+                say("change the size in the owner; its operator does the rest"),
+                run(
+                    "or let stateward grow the claims, where it may not yet",
+                    subject.kubectl(&format!(
+                        "annotate statefulset {name} stateward.dev/owner-managed=allow"
+                    )),
+                ),
+            ]
         }
         Reason::MidRollout | Reason::PodsNotReady => vec![run(
             "watch the rollout",
@@ -149,9 +160,10 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::SnapshotTooLarge => {
             vec![say("make the set smaller, its annotations most of all; a record holds 700 KiB")]
         }
-        Reason::DeletedByOther => {
-            vec![say("apply the set's manifest with the new size: the claims are still there")]
-        }
+        Reason::DeletedByOther => vec![
+            run("bring the set back as it was, with the size asked", subject.resize("finish")),
+            say("or apply its manifest with the new size; claims that are left are used again"),
+        ],
         Reason::LateDuplicate | Reason::RevisionDiffers => vec![run(
             "compare the set with its pods before anything else",
             subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
@@ -160,6 +172,11 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             run("see who writes the set", subject.of_set(".metadata.managedFields[*].manager")),
             say("change the size where that writer takes it from, then ask again"),
         ],
+        Reason::CreateRefused => {
+            vec![say(
+                "take away what refuses it: a quota, a policy, a webhook, which is named here",
+            )]
+        }
         Reason::OldTemplate => vec![run("try the template again", subject.resize("finish"))],
         Reason::EditLost => vec![say("apply the lost edit again")],
         Reason::LeftAbsent => {
@@ -251,7 +268,6 @@ mod tests {
                 "JustChanged",
                 "RecentCreate",
                 "Quota",
-                "TooManyAtOnce",
                 "FenceOpen",
                 "SetGone",
                 "SetTerminating",
@@ -261,6 +277,7 @@ mod tests {
                 "AbortRequested",
                 "Withdrawn",
                 "NamespaceTerminating",
+                "TooManyAtOnce",
             ]
         );
     }

@@ -8,7 +8,7 @@
 //! look, never by itself.
 
 mod admission;
-pub(crate) mod claims;
+mod claims;
 pub mod client;
 mod controller;
 mod drive;
@@ -18,7 +18,6 @@ mod observe;
 mod pods;
 mod record;
 mod set;
-pub mod snapshot;
 mod telemetry;
 mod value;
 mod write;

@@ -226,12 +226,6 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
             set.foreign_finalizers.join(", "),
         ),
         Check::that(
-            "it is not going away",
-            !set.terminating,
-            Outcome::Waiting(Reason::SetTerminating),
-            "",
-        ),
-        Check::that(
             "its claim templates have different names",
             !set.duplicate_templates,
             Outcome::Blocked(Reason::BadTarget),

@@ -19,7 +19,7 @@ pub use self::steps::{ByHand, PlannedStep, Touch};
 pub use self::text::{paint, render, render_checks, render_owner};
 use super::gate::{self, Growth};
 use super::observed::{Memory, Observed, Set};
-use super::record::{Acting, Attempt, Phase, Reason, Record, Retention, Spec, Status};
+use super::record::{Acting, Attempt, ClaimState, Phase, Reason, Record, Retention, Spec, Status};
 use super::step::{Parameters, View};
 use crate::facts::Fact;
 use crate::rules::Step;
@@ -108,24 +108,6 @@ pub struct PlannedClaim {
     pub class: String,
     /// how far it is
     pub state: ClaimState,
-}
-
-/// How far a claim is, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ClaimState {
-    /// large enough
-    Done,
-    /// its request would be raised
-    Raise,
-    /// its volume grows
-    Growing,
-    /// its file system waits for the node
-    NodePending,
-    /// it grows once it is bound
-    Unbound,
-    /// it does not grow
-    Stuck,
 }
 
 /// One check.
@@ -295,20 +277,14 @@ fn planned_claims(view: &View<'_>) -> Vec<PlannedClaim> {
     let claims = gate::claims(view).unwrap_or_default();
     claims
         .into_iter()
-        .map(|(claim, asked)| PlannedClaim {
+        .zip(view.rows())
+        .map(|((claim, asked), row)| PlannedClaim {
             name: claim.name.clone(),
             from: claim.request.to_string(),
             to: claim.request.clone().max(asked.clone()).to_string(),
             capacity: claim.capacity.as_ref().map(ToString::to_string),
             class: claim.class.clone(),
-            state: match gate::growth(view, claim, asked) {
-                Growth::Done => ClaimState::Done,
-                Growth::Short(_) => ClaimState::Raise,
-                Growth::Growing => ClaimState::Growing,
-                Growth::NodePending => ClaimState::NodePending,
-                Growth::Unbound => ClaimState::Unbound,
-                Growth::Stuck(_) | Growth::Failed(_) => ClaimState::Stuck,
-            },
+            state: row.state,
         })
         .collect()
 }
@@ -325,7 +301,7 @@ fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -
         Verdict::Blocked
     } else if of(CheckOutcome::Blocked, &[Gate::Claims]) {
         // One claim that cannot grow does not hold up the others.
-        let raises = claims.iter().any(|claim| claim.state == ClaimState::Raise);
+        let raises = claims.iter().any(|claim| claim.state == ClaimState::Short);
         if raises { Verdict::ClaimsOnly } else { Verdict::Blocked }
     } else if of(CheckOutcome::Unknown, &[Gate::Request, Gate::Claims]) {
         Verdict::Unknown

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::driver::lease::CAN_RESIZE;
 use super::{admission_policy, crd};
 
 /// The service account of the controller; the webhook knows its writes by it.
@@ -77,6 +78,7 @@ pub struct Right {
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
+const WATCH: &[&str] = &["list", "watch"];
 
 const fn controller(
     group: &'static str,
@@ -102,7 +104,7 @@ const fn facts(group: &'static str, resource: &'static str, why: &'static str) -
         group,
         resource,
         names: &[],
-        verbs: READ,
+        verbs: WATCH,
         why,
     }
 }
@@ -174,14 +176,16 @@ pub const RIGHTS: &[Right] = &[
     },
     Right {
         scope: Scope::System,
+        names: &[CAN_RESIZE],
         ..facts("coordination.k8s.io", "leases", "that resizes are carried out")
     },
+    facts("apps", "statefulsets", "which sets are going away"),
     facts(crd::GROUP, crd::PLURAL, "which sets are being re-created"),
     facts("", "persistentvolumeclaims", "whether claims can grow"),
     facts("", "persistentvolumes", "whether claims can grow"),
     facts("storage.k8s.io", "storageclasses", "whether claims can grow"),
     facts("", "resourcequotas", "whether the quota has room"),
-    facts("", "namespaces", "resize-max"),
+    facts("", "namespaces", "resize-max, and whether a namespace goes away"),
 ];
 
 /// The rules of one role: resources of one group with the same names and verbs share a rule.
@@ -277,7 +281,8 @@ mod tests {
             let all = right.verbs.contains(&"*") || right.group == "*" || right.resource == "*";
             assert!(!all, "{right:?}");
             let deletes = right.verbs.iter().any(|verb| verb.starts_with("delete"));
-            assert_eq!(deletes, right.resource == "statefulsets", "{right:?}");
+            let sets = right.resource == "statefulsets" && right.holder == Holder::Controller;
+            assert_eq!(deletes, sets, "{right:?}");
             assert!(!right.resource.starts_with("secrets"), "{right:?}");
             let reads = right.verbs.iter().all(|verb| READ.contains(verb));
             assert!(reads || right.holder == Holder::Controller, "{right:?}");

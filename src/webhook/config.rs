@@ -1,6 +1,7 @@
 //! Every limit and interval of the server.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Every limit and interval of the server.
@@ -10,6 +11,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// where `/livez`, `/readyz` and `/metrics` are, without TLS. Default: `127.0.0.1:9080`
     pub health_listen: SocketAddr,
+    /// the authority of those who may send reviews, in PEM form; the file is read again when it
+    /// changes. Default: none, and everybody may. The health port is not concerned
+    pub client_authority: Option<PathBuf>,
+    /// names of clients, one of which a certificate has to bear as its common name or a DNS name.
+    /// Default: none, and any will do
+    pub client_names: Vec<String>,
     /// largest body. Default: 7 MiB, which holds an old and a new object of the largest size that
     /// the API server takes, 3 MiB each, and what surrounds them
     pub max_body: usize,
@@ -53,6 +60,8 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9443)),
             health_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9080)),
+            client_authority: None,
+            client_names: Vec::new(),
             max_body: 7 * 1024 * 1024,
             max_body_memory: 256 * 1024 * 1024,
             max_connections: 4096,

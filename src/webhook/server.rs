@@ -12,15 +12,15 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
+use super::Config;
 use super::connection::{accept, drive};
 use super::guard::{Limits, Pulse};
 use super::health::{Health, Page};
 use super::reviewer::Reviewer;
 use super::routes::Routes;
 use super::shutdown::{Shutdown, Stage};
-use super::{Config, tls};
+use super::tls::{self, Tls, TlsError};
 use crate::certificates::{Reload, ServingCertificate};
 use crate::telemetry::Metrics;
 
@@ -36,8 +36,8 @@ pub enum ServerError {
         source: io::Error,
     },
     /// TLS cannot be set up.
-    #[error("cannot set up TLS")]
-    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A part of the server ended on its own.
     #[error("a part of the server stopped")]
     Stopped(#[source] tokio::task::JoinError),
@@ -49,7 +49,7 @@ pub struct Server {
     health_listener: TcpListener,
     local: SocketAddr,
     health_local: SocketAddr,
-    acceptor: TlsAcceptor,
+    tls: Arc<Tls>,
     config: Config,
     reviewer: Arc<dyn Reviewer>,
     certificate: Arc<ServingCertificate>,
@@ -69,7 +69,7 @@ impl Server {
         metrics: Arc<Metrics>,
         health: Health,
     ) -> Result<Self, ServerError> {
-        let acceptor = tls::acceptor(Arc::clone(&certificate))?;
+        let tls = Tls::new(Arc::clone(&certificate), config.client_authority.clone())?;
         let (listener, local) = bind(config.listen).await?;
         let (health_listener, health_local) = bind(config.health_listen).await?;
         if let Some(expires) = certificate.expires() {
@@ -80,7 +80,7 @@ impl Server {
             health_listener,
             local,
             health_local,
-            acceptor,
+            tls: Arc::new(tls),
             config,
             reviewer,
             certificate,
@@ -104,7 +104,7 @@ impl Server {
     /// # Errors
     /// A part of the server that ended on its own.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServerError> {
-        let Self { config, certificate, metrics, health, acceptor, .. } = self;
+        let Self { config, certificate, metrics, health, tls, .. } = self;
         let page = Arc::new(Page {
             health,
             metrics: Arc::clone(&metrics),
@@ -126,11 +126,12 @@ impl Server {
             health_connections(&config, page, end.clone()),
         ));
         let reloads = tokio::spawn(poll_certificate(config.certificate_poll, certificate, metrics));
+        let clients = tokio::spawn(poll_clients(config.certificate_poll, Arc::clone(&tls)));
         let webhook_port = tokio::spawn(accept(
             self.listener,
             shutdown.clone(),
             config.drain_timeout,
-            webhook_connections(acceptor, routes),
+            webhook_connections(tls, routes),
         ));
 
         let leave = async {
@@ -152,6 +153,7 @@ impl Server {
             () = leave => webhook_port.await,
         };
         reloads.abort();
+        clients.abort();
         end.hurry();
         let cut = stopped.map_err(ServerError::Stopped)?;
         health_port.await.map_err(ServerError::Stopped)?;
@@ -187,7 +189,7 @@ fn limits(config: &Config) -> Limits {
 /// Connections to the webhook. Beyond the cap some are kept just long enough to say so; beyond
 /// those they are dropped unanswered.
 fn webhook_connections(
-    acceptor: TlsAcceptor,
+    tls: Arc<Tls>,
     routes: Arc<Routes>,
 ) -> impl Fn(TcpStream, SocketAddr, usize) -> Option<Connection> {
     let cap = routes.config.max_connections;
@@ -199,7 +201,7 @@ fn webhook_connections(
         }
         (open < last).then(|| {
             let connection =
-                webhook_connection(acceptor.clone(), stream, Arc::clone(&routes), open >= cap);
+                webhook_connection(Arc::clone(&tls), stream, Arc::clone(&routes), open >= cap);
             Box::pin(connection) as Connection
         })
     }
@@ -208,18 +210,14 @@ fn webhook_connections(
 /// The life of a connection.
 type Connection = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn webhook_connection(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    routes: Arc<Routes>,
-    surplus: bool,
-) {
+async fn webhook_connection(tls: Arc<Tls>, stream: TcpStream, routes: Arc<Routes>, surplus: bool) {
     let metrics = &routes.metrics;
     metrics.connections().inc();
     let _open = Open(metrics);
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
-    let stream = match timeout(routes.config.handshake_timeout, acceptor.accept(stream)).await {
+    let stream = match timeout(routes.config.handshake_timeout, tls.acceptor().accept(stream)).await
+    {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             let protocol = error.kind() == io::ErrorKind::InvalidData;
@@ -232,6 +230,11 @@ async fn webhook_connection(
             return;
         }
     };
+    if !tls::is_named(stream.get_ref().1.peer_certificates(), &routes.config.client_names) {
+        metrics.handshake_failed("client");
+        tracing::warn!("turned a client away: its certificate has another name (--client-name)");
+        return;
+    }
     let pulse = Arc::new(Pulse::new());
     let (handler, heartbeat) = (&routes, &*pulse);
     drive(stream, limits(&routes.config), Arc::clone(&pulse), &routes.shutdown, |request| {
@@ -264,6 +267,33 @@ fn health_connections(
                 drive(stream, limits, Arc::new(Pulse::new()), &end, answer).await;
             }) as Connection
         })
+    }
+}
+
+/// Looks at the authority of clients now and then.
+async fn poll_clients(every: Duration, tls: Arc<Tls>) {
+    let mut ticks = interval(every.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut complaint = String::new();
+    loop {
+        ticks.tick().await;
+        let looked = Arc::clone(&tls);
+        match tokio::task::spawn_blocking(move || looked.reload()).await {
+            Ok(Ok(taken)) => {
+                complaint.clear();
+                if taken {
+                    tracing::info!("took the new authority of clients");
+                }
+            }
+            Ok(Err(error)) => {
+                let text = format!("{:#}", anyhow::Error::from(error));
+                if text != complaint {
+                    tracing::error!(error = text, "kept the old authority of clients");
+                }
+                complaint = text;
+            }
+            Err(error) => tracing::error!(%error, "cannot look at the authority of clients"),
+        }
     }
 }
 

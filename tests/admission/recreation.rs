@@ -1,14 +1,9 @@
 //! Protocol §9: what is answered while a set is re-created.
 
-use std::io::Write as _;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use stateward::decide::{Exemption, Stage};
 use stateward::facts::{Facts, Objects};
+use stateward::resize::snapshot;
 
 use crate::setup::{Asks, absent, ask, facts, in_phase, mutate, record, set, sized, with};
 
@@ -128,12 +123,6 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
     assert_eq!(said.exemption, Some(Exemption::Owned));
 }
 
-fn snapshot(set: &Value) -> String {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(set.to_string().as_bytes()).unwrap();
-    STANDARD.encode(gzip.finish().unwrap())
-}
-
 #[test]
 fn exactly_what_was_injected_is_injected_again() {
     let mut plain = set();
@@ -143,7 +132,7 @@ fn exactly_what_was_injected_is_injected_again() {
     ]}});
     let gap = |before: &Value| {
         let mut facts = facts();
-        let status = json!({"phase": "Deleting", "snapshot": snapshot(before)});
+        let status = json!({"phase": "Deleting", "snapshot": snapshot::encode(before).unwrap()});
         record(&mut facts, &json!({}), &status);
         facts
     };

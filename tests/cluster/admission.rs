@@ -1,14 +1,10 @@
 //! Admission's part in a resize, on the facts of a real cluster. No controller runs: a Lease is
 //! renewed and records are written as a controller would.
 
-use std::io::Write as _;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use stateward::resize::{crd, snapshot};
 use testbed::Testbed;
 use testbed::client::{MERGE_PATCH, Reply};
 use testbed::wait::wait_for;
@@ -21,28 +17,6 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/stateward/leases";
 const RECORDS: &str = "/apis/stateward.dev/v1alpha1/namespaces";
 const RETENTION: &str = "/spec/persistentVolumeClaimRetentionPolicy";
 
-/// As little of the definition as the webhook reads.
-fn definition() -> Value {
-    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "statefulsetresizes.stateward.dev"},
-        "spec": {
-            "group": "stateward.dev",
-            "scope": "Namespaced",
-            "names": {"kind": "StatefulSetResize", "plural": "statefulsetresizes"},
-            "versions": [{
-                "name": "v1alpha1", "served": true, "storage": true,
-                "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {
-                    "type": "object", "properties": {"spec": open.clone(), "status": open},
-                }},
-            }],
-        },
-    })
-}
-
 /// A control plane with the webhook in front of it that looks at it.
 async fn cluster() -> &'static Testbed {
     static CLUSTER: OnceCell<(Testbed, Webhook)> = OnceCell::const_new();
@@ -50,7 +24,7 @@ async fn cluster() -> &'static Testbed {
         .get_or_init(async || {
             let testbed = Testbed::start().await.unwrap();
             let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-            testbed.admin().create(definitions, definition()).await.unwrap().ok().unwrap();
+            testbed.admin().create(definitions, crd::crd()).await.unwrap().ok().unwrap();
             let served = format!("{RECORDS}/default/statefulsetresizes");
             wait_for("the definition to be served", LONG, async || {
                 Ok(testbed.get(&served).await?.is_success().then_some(()))
@@ -241,12 +215,6 @@ async fn growth_follows_lease_claims_and_record() {
     says(testbed, &set, &namespace, "is no longer renewed").await;
 }
 
-fn snapshot(set: &Value) -> String {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(set.to_string().as_bytes()).unwrap();
-    STANDARD.encode(gzip.finish().unwrap())
-}
-
 #[tokio::test]
 async fn a_set_in_the_gap_is_left_alone_and_comes_back_large_enough() {
     if testbed::skipped() {
@@ -263,7 +231,7 @@ async fn a_set_in_the_gap_is_left_alone_and_comes_back_large_enough() {
             "phase": phase,
             "acting": {"number": 1, "generation": 1, "setUid": uid, "targets": {"data": "20Gi"}},
             "attempt": {"setUid": uid, "newUid": new, "fences": 0, "replaced": 0},
-            "snapshot": snapshot(&live),
+            "snapshot": snapshot::encode(&live).unwrap(),
         })
     };
     // It goes away, and something holds it: the garbage collector may take minutes.

@@ -13,6 +13,7 @@ mod canary;
 mod certificates;
 mod chart;
 mod chart_templates;
+mod clients;
 mod deletion;
 mod events;
 mod fidelity;

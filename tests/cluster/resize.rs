@@ -1,7 +1,7 @@
 //! A control plane on which resizes are carried out by the real binaries, and what tests of it
 //! look at.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -38,9 +38,15 @@ impl Resizing {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}});
         bed.apply(system).await.unwrap();
         apply_stream(&bed, &printed(&["--crds", "--rights=stateward"])).await;
+        let webhook = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "stateward", "namespace": "stateward"},
+        });
+        bed.apply(webhook).await.unwrap();
         let account =
             bed.kubeconfig_for_service_account("stateward", "stateward-controller").await.unwrap();
-        let webhook = Webhook::start(&[]).await;
+        let facts = bed.kubeconfig_for_service_account("stateward", "stateward").await.unwrap();
+        let webhook = Webhook::start(&[&format!("--kubeconfig={}", facts.display())]).await;
         webhook.register(&bed, &[]).await;
         Self { bed, account, _webhook: webhook }
     }
@@ -50,7 +56,7 @@ impl Resizing {
         static SHARED: OnceCell<(Resizing, Controller)> = OnceCell::const_new();
         let start = async || {
             let resizing = Self::start(Testbed::builder()).await;
-            let controller = Controller::start(&resizing, &resizing.account).await;
+            let controller = Controller::start(&resizing, &resizing.account, 4);
             (resizing, controller)
         };
         &SHARED.get_or_init(start).await.0
@@ -72,12 +78,16 @@ impl Resizing {
         (namespace, set)
     }
 
-    /// Asks for growth as people do: by applying the larger template.
+    /// Asks for growth as people do: by applying the larger template, until a controller is there
+    /// to carry it out.
     pub(crate) async fn grow(&self, set: &Value, size: &str) {
         let mut set = set.clone();
         *set.pointer_mut(STORAGE).unwrap() = json!(size);
-        let output = apply(self, &set, &[]).await;
-        assert!(output.success(), "{}", output.stderr);
+        self.wait_for("growth to be accepted", LONG, async || {
+            apply(self, &set, &[]).await.ok().map(Some)
+        })
+        .await
+        .unwrap();
     }
 
     /// Waits until the record of a namespace's set is in one of the final phases; gives it.
@@ -156,16 +166,19 @@ pub(crate) struct Controller {
     process: Mutex<Option<Process>>,
     kubeconfig: PathBuf,
     folder: PathBuf,
+    lease: u8,
     name: String,
 }
 
 impl Controller {
-    /// Starts one that talks to the API server through `kubeconfig`.
-    pub(crate) async fn start(resizing: &Resizing, kubeconfig: &std::path::Path) -> Self {
+    /// Starts one that talks to the API server through `kubeconfig`, with Leases of so many
+    /// seconds: short ones where it is to be killed.
+    pub(crate) fn start(resizing: &Resizing, kubeconfig: &Path, lease: u8) -> Self {
         let controller = Self {
             process: Mutex::default(),
             kubeconfig: kubeconfig.to_owned(),
             folder: resizing.folder().to_owned(),
+            lease,
             name: format!("controller-{}", testbed::free_port().unwrap()),
         };
         controller.launch();
@@ -181,7 +194,7 @@ impl Controller {
             format!("--identity={}_{}", self.name, testbed::free_port().unwrap()),
             format!("--listen=127.0.0.1:{}", testbed::free_port().unwrap()),
             "--resync=1s".to_owned(),
-            "--lease=1s".to_owned(),
+            format!("--lease={}s", self.lease),
             "--renew=300ms".to_owned(),
             "--back-off=500ms".to_owned(),
             "--just-changed=2s".to_owned(),

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stateward::resize::driver::snapshot;
+use stateward::resize::snapshot;
 use testbed::{Output, Testbed};
 use tokio::process::Command;
 
@@ -21,10 +21,10 @@ fn shell(testbed: &Testbed, line: &str) -> Command {
         ("kubectl-stateward", std::path::Path::new(env!("CARGO_BIN_EXE_stateward"))),
         ("kubectl", &testbed.tools().kubectl),
     ] {
-        let link = folder.join(name);
-        if !link.exists() {
+        let tool = folder.join(name);
+        if !tool.exists() {
             // Two tests may come here at once.
-            let _ = std::os::unix::fs::symlink(program, link);
+            let _ = std::os::unix::fs::symlink(program, tool);
         }
     }
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
@@ -192,9 +192,9 @@ async fn what_does_not_grow_says_what_to_do() {
     let line = format!("exec stateward resize apply db -n {namespace} --size 20Gi --wait");
     let child = shell(resizing, &line).spawn().unwrap();
     let pid = child.id().unwrap().to_string();
-    let live = format!("{}/db", records(&namespace));
+    let record = format!("{}/db", records(&namespace));
     resizing
-        .wait_object(&live, Duration::from_secs(60), |record| {
+        .wait_object(&record, Duration::from_secs(60), |record| {
             record["status"]["standing"]["reason"] == "ClaimsGrowing"
         })
         .await
@@ -231,7 +231,7 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
     assert_eq!(storage(&testbed, &namespace).await, "10Gi");
     let text = resize(&testbed, &namespace, "plan db --size 20Gi --format json", 0).await;
     let plan: Value = serde_json::from_str(&text).unwrap();
-    assert!(plan["claims"].as_array().unwrap().iter().all(|claim| claim["state"] == "done"));
+    assert!(plan["claims"].as_array().unwrap().iter().all(|claim| claim["state"] == "Done"));
 
     // stateward vanished in the gap: the plan's own words bring the set back.
     define(&testbed).await;
@@ -257,4 +257,32 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
         .await
         .unwrap();
     assert_eq!(pod_uids(&testbed, &namespace).await, pods);
+
+    // Somebody else deleted it, with its pods: finish brings it back with the size asked.
+    let live = testbed.get(&path(&namespace, "db")).await.unwrap().ok().unwrap();
+    testbed.delete(&path(&namespace, "db"), json!({})).await.unwrap().ok().unwrap();
+    let mut record =
+        testbed.get(&format!("{}/db", records(&namespace))).await.unwrap().ok().unwrap();
+    record["status"] = json!({
+        "phase": "Aborted",
+        "standing": {"word": "Ended", "reason": "DeletedByOther"},
+        "snapshot": snapshot::encode(&live).unwrap(),
+        "acting": {
+            "number": 1, "generation": 1, "setUid": live["metadata"]["uid"],
+            "targets": {"data": "20Gi"},
+        },
+    });
+    testbed.replace(&status, record).await.unwrap().ok().unwrap();
+    has(&resize(&testbed, &namespace, "status db", 1).await, &["somebody else deleted the set"]);
+    has(&resize(&testbed, &namespace, "finish db", 0).await, &["is there again"]);
+    assert_eq!(storage(&testbed, &namespace).await, "20Gi");
+    let back = testbed
+        .wait_object(&path(&namespace, "db"), LONG, |live| live["status"]["readyReplicas"] == 2)
+        .await
+        .unwrap();
+    assert_eq!(back["spec"]["updateStrategy"], live["spec"]["updateStrategy"]);
+    has(
+        &resize(&testbed, &namespace, "finish db", 1).await,
+        &["was not created", "already exists"],
+    );
 }

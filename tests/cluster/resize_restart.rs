@@ -18,7 +18,7 @@ async fn a_part_of_the_control_plane_is_away_in_the_gap() {
     let resizing = Arc::new(Resizing::start(Testbed::builder()).await);
     let proxy = resizing.proxy().await.unwrap();
     let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
-    let _controller = Controller::start(&resizing, &kubeconfig).await;
+    let _controller = Controller::start(&resizing, &kubeconfig, 4);
     // Without the controller manager the orphaned set stays; without the others nothing is heard.
     for (component, method) in [
         (Component::ControllerManager, "DELETE"),

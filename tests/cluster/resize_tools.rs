@@ -11,6 +11,8 @@ use crate::resize::Resizing;
 use crate::webhook::{LONG, STORAGE, path, pod_uids, with};
 
 const OFTEN: Duration = Duration::from_millis(500);
+/// As kubectl and helm quote it.
+const CONFLICT: &str = "conflict with \"stateward\" using apps/v1";
 const GIB: u128 = 1 << 30;
 
 /// A running set, and what it had before.
@@ -41,7 +43,12 @@ impl Case {
             .wait_for("two turns more", LONG, async || Ok((tool.turns() > turns + 1).then_some(())))
             .await
             .unwrap();
-        let failures = tool.stop().await;
+        let mut failures = tool.stop().await;
+        // Between the CREATE and the next write but one the template is ours, by managedFields:
+        // whoever applies by server-side apply at that moment is told so, and tries again.
+        // While it goes away, the webhook says so (protocol §9), and the next turn gets through.
+        let passing = [CONFLICT, "is being re-created, try again in a few seconds"];
+        failures.retain(|failure| !passing.iter().any(|text| failure.contains(text)));
         assert!(failures.is_empty(), "{failures:?}");
         let after = self.resizing.complete(&self.namespace, "20Gi").await;
         assert_eq!(after["metadata"]["uid"], live["metadata"]["uid"], "it was re-created again");
@@ -131,14 +138,15 @@ async fn an_operator_re_creates_the_set_with_its_old_template() {
     tool.stop().await;
     case.no_claim_is_lost().await;
     assert_eq!(pod_uids(case.resizing, &case.namespace).await, case.pods);
-    let phase = record["status"]["phase"].as_str().unwrap();
-    assert!(matches!(phase, "Complete" | "Conflict"), "{}", record["status"]);
+    let (phase, why) =
+        (&record["status"]["phase"], record["status"]["standing"]["reason"].as_str().unwrap());
     let live = case.resizing.get(&path(&case.namespace, "db")).await.unwrap().ok().unwrap();
-    if phase == "Complete" {
-        assert_eq!(live.pointer(STORAGE), Some(&json!("20Gi")));
-    } else {
-        let named = record["status"]["standing"]["detail"].as_str().unwrap();
-        assert!(named.contains("testbed"), "{}", record["status"]);
+    match phase.as_str().unwrap() {
+        "Complete" => assert_eq!(live.pointer(STORAGE), Some(&json!("20Gi"))),
+        "Conflict" => assert_eq!(why, "TooSmallAgain"),
+        // The operator took away the set that we had created, which ends the request at once.
+        "Aborted" => assert!(matches!(why, "Replaced" | "DeletedByOther"), "{why}"),
+        other => panic!("{other}: {}", record["status"]),
     }
 }
 

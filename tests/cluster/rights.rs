@@ -281,3 +281,45 @@ async fn growth_takes_the_right_to_patch_claims() {
         .await
         .unwrap();
 }
+
+/// With `Fail` and no webhook at all, the controller still brings back what it re-creates, and
+/// nobody else gets through in its name.
+#[tokio::test]
+async fn own_writes_do_not_depend_on_the_webhook() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    testbed
+        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
+        .await
+        .unwrap();
+    let arguments = [
+        "--crds",
+        "--rights=stateward",
+        "--service=stateward/nobody",
+        "--cluster-certs",
+        "--failure-policy=Fail",
+    ];
+    apply_stream(&testbed, &printed(&arguments)).await;
+    let account = testbed.kubeconfig_for_service_account("stateward", "stateward-controller").await;
+    let controller = testbed.session(&account.unwrap()).await.unwrap();
+    let path = |manager: &str| {
+        format!("/apis/apps/v1/namespaces/default/statefulsets?dryRun=All&fieldManager={manager}")
+    };
+    let create = async |session: &Session, manager: &str| {
+        session.create(&path(manager), set("db", "default")).await.unwrap()
+    };
+    testbed
+        .wait_for("the configurations to be in force", SHORT, async || {
+            Ok((create(testbed.admin(), "stateward").await.status == 500).then_some(()))
+        })
+        .await
+        .unwrap();
+    let reply = create(&controller, "stateward").await;
+    assert!(reply.is_success(), "{}: {}", reply.status, reply.message());
+    let reply = create(&controller, "another").await;
+    assert_eq!(reply.status, 500, "{}", reply.message());
+    let reply = create(testbed.admin(), "stateward").await;
+    assert_eq!(reply.status, 500, "{}", reply.message());
+}

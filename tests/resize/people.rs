@@ -193,7 +193,7 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
                 update: 9,
                 delete: world.wanted_delete,
                 retention_written: false,
-                frozen: false,
+                frozen: None,
                 terminating: false,
                 orphan: false,
                 id: None,

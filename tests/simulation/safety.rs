@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use stateward::resize::driver::snapshot;
+use stateward::resize::snapshot;
 
 use crate::actors::{is_going, labels, list, name, text, uid};
 use crate::server::store::{Change, Id, Store};

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{FailurePolicy, Requirement, Service};
-use crate::decide::CONTROL_PLANE;
+use crate::decide::{CONTROL_PLANE, OWN_MANAGER};
+use crate::resize::rights::CONTROLLER;
 
 /// True where old or new object is not left to its owner. Both count, so that nobody escapes by
 /// adding or dropping an owner in the same edit. On DELETE `object` is null, on CREATE `oldObject`
@@ -164,19 +165,32 @@ impl Registration<'_> {
         let users: Vec<String> = CONTROL_PLANE.iter().map(|user| format!("'{user}'")).collect();
         let condition =
             |name, expression: &str| MatchCondition { name, expression: expression.to_owned() };
+        let mut match_conditions = vec![condition(
+            "not-the-control-plane",
+            &format!("!(request.userInfo.username in [{}])", users.join(", ")),
+        )];
+        if let ClientConfig::Service(service) = self.client {
+            // A set that is being re-created comes back also while the webhook is away.
+            let namespace = &service.namespace;
+            match_conditions.push(condition(
+                "not-our-own",
+                &format!(
+                    "request.userInfo.username != \
+                     'system:serviceaccount:{namespace}:{CONTROLLER}' || \
+                     request.options.?fieldManager.orValue('') != '{OWN_MANAGER}'"
+                ),
+            ));
+        }
+        match_conditions.extend([
+            condition("not-left-to-its-owner", NOT_LEFT_TO_OWNER),
+            condition("not-going-away", NOT_GOING_AWAY),
+        ]);
         Webhook {
             name,
             client_config: self.client(path),
             rules: Vec::new(),
             namespace_selector: NamespaceSelector { match_expressions },
-            match_conditions: vec![
-                condition(
-                    "not-the-control-plane",
-                    &format!("!(request.userInfo.username in [{}])", users.join(", ")),
-                ),
-                condition("not-left-to-its-owner", NOT_LEFT_TO_OWNER),
-                condition("not-going-away", NOT_GOING_AWAY),
-            ],
+            match_conditions,
             match_policy: "Equivalent",
             reinvocation_policy: None,
             failure_policy: self.failure_policy,

@@ -14,9 +14,9 @@ use crate::cli::serve::duration;
 use crate::cli::{print, print_error};
 use crate::resize::driver::Stored;
 use crate::resize::plan::{
-    CheckOutcome, ClaimState, Gate, Plan, PlannedCheck, Verdict, render_checks, render_owner,
+    CheckOutcome, Gate, Plan, PlannedCheck, Verdict, render_checks, render_owner,
 };
-use crate::resize::record::{Phase, Reason, Spec, Target};
+use crate::resize::record::{ClaimState, Phase, Reason, Spec, Target};
 
 /// Arguments of `stateward resize apply`.
 #[derive(Debug, clap::Args)]
@@ -74,7 +74,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 /// Why this is not asked for at all: nothing could come of it.
 fn refusal(plan: &Plan, claims_only: bool) -> Option<String> {
-    let grows = plan.claims.iter().any(|claim| claim.state != ClaimState::Stuck);
+    let stays = |state: &ClaimState| matches!(state, ClaimState::Stuck | ClaimState::Failed);
+    let grows = plan.claims.iter().any(|claim| !stays(&claim.state));
     let stands = |check: &&PlannedCheck| {
         check.outcome == CheckOutcome::Blocked
             && match check.gate {
@@ -86,15 +87,18 @@ fn refusal(plan: &Plan, claims_only: bool) -> Option<String> {
     };
     let blocked: Vec<&PlannedCheck> = plan.checks.iter().filter(stands).collect();
     let name = format!("{}/{}", plan.namespace, plan.name);
+    let owner = plan.owner.as_ref().map(render_owner);
     if !blocked.is_empty() {
         let checks = render_checks(blocked, false);
-        return Some(format!("StatefulSet {name} would not grow; nothing was changed:\n{checks}"));
+        let owner = owner.unwrap_or_default();
+        return Some(format!(
+            "StatefulSet {name} would not grow; nothing was changed:\n{checks}{owner}"
+        ));
     }
-    let owner = plan.owner.as_ref().filter(|_| !claims_only)?;
     Some(format!(
         "StatefulSet {name} would not be re-created; nothing was changed.\n{}  \
          For a full disk, the claims can grow meanwhile: add --claims-only\n",
-        render_owner(owner)
+        owner.filter(|_| !claims_only)?
     ))
 }
 

@@ -1,15 +1,23 @@
 //! `stateward resize finish`, `pause`, `resume` and `abort`: edits of what is asked.
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
+use hyper::Method;
+use serde_json::Value;
 
 use super::Outcome;
 use super::apply::Wait;
 use super::ask::renewed;
 use super::follow::Goal;
 use super::which::{Session, Which};
-use crate::cli::print;
-use crate::resize::driver::Stored;
-use crate::resize::record::{Phase, Reason, Spec};
+use crate::cli::{print, print_error};
+use crate::mutations::resize::REQUESTED;
+use crate::report::printable;
+use crate::resize::body::{BodyError, RESIZE_ID, body};
+use crate::resize::driver::{Outcome as Written, Stored};
+use crate::resize::record::{Phase, Reason, Record, Spec};
+use crate::resize::snapshot;
 
 /// Arguments of `stateward resize pause` and `resume`.
 #[derive(Debug, clap::Args)]
@@ -60,11 +68,7 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Clean);
     }
     if status.standing.as_ref().is_some_and(|rest| rest.reason == Reason::DeletedByOther) {
-        bail!(
-            "somebody deleted StatefulSet {}; apply its manifest with the new size, its claims are \
-             still there",
-            session.key
-        );
+        return session.bring_back(&before.record).await;
     }
     let asked = session
         .ask(|stored| {
@@ -84,6 +88,62 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
     }
     let generation = asked.map_or(before.record.generation, |stored| stored.record.generation);
     session.follow(generation, Goal::Complete, args.wait.timeout).await
+}
+
+impl Session {
+    /// Creates a set that somebody else deleted, as it was, with the sizes asked.
+    async fn bring_back(&self, record: &Record) -> anyhow::Result<Outcome> {
+        let Some(snapshot) = &record.status.snapshot else {
+            bail!(
+                "StatefulSet {} was deleted by somebody else, and its copy is kept for a day only; \
+                 apply its manifest with the new size",
+                self.key
+            );
+        };
+        let acting = record.status.acting.as_ref();
+        let sizes = acting.map(|acting| acting.targets.clone()).unwrap_or_default();
+        let set = deleted_set(&snapshot::decode(snapshot)?, &sizes)?;
+        let content = "application/json";
+        match self.cluster.write(Method::POST, &self.key.sets(), content, &set).await {
+            Written::Committed(_) => {
+                print(&format!(
+                    "StatefulSet {} is there again, with the sizes asked; claims that are left \
+                     are used by its pods.\n",
+                    self.key
+                ))?;
+                Ok(Outcome::Clean)
+            }
+            Written::Rejected(refusal) => {
+                print_error(&format!(
+                    "StatefulSet {} was not created: {}\n",
+                    self.key,
+                    printable(&refusal.message)
+                ));
+                Ok(Outcome::Findings)
+            }
+            Written::Unknown(why) => bail!(
+                "whether StatefulSet {} was created is not known ({why}); see whether it is there",
+                self.key
+            ),
+        }
+    }
+}
+
+/// The set of a snapshot with `sizes`. Its pods went with it, so nothing holds them back.
+fn deleted_set(before: &Value, sizes: &BTreeMap<String, String>) -> Result<Value, BodyError> {
+    let mut set = body(before, sizes, "", 0)?;
+    set["apiVersion"] = "apps/v1".into();
+    set["kind"] = "StatefulSet".into();
+    for field in ["updateStrategy", "persistentVolumeClaimRetentionPolicy"] {
+        set["spec"][field] = before["spec"][field].clone();
+    }
+    if let Some(annotations) =
+        set.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+    {
+        annotations.remove(RESIZE_ID);
+        annotations.remove(REQUESTED);
+    }
+    Ok(set)
 }
 
 pub(super) async fn pause(args: &Args) -> anyhow::Result<Outcome> {

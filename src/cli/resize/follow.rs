@@ -1,6 +1,5 @@
 //! Waiting for a resize while it is shown. Whoever stops looking stops nothing.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,9 +10,7 @@ use super::status;
 use super::which::Session;
 use crate::cli::print;
 use crate::resize::advice;
-use crate::resize::driver::claims;
-use crate::resize::observed::Claim;
-use crate::resize::record::{Phase, Record, Row, Word};
+use crate::resize::record::{Phase, Record, Word};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -74,8 +71,7 @@ impl Session {
                 return Ok(Outcome::Findings);
             };
             let record = stored.record;
-            let frame = self.frame(&record).await?;
-            screen.show(&frame, Timestamp::now())?;
+            screen.show(&frame(&record), Timestamp::now())?;
             match ending(&record, generation, goal) {
                 Ending::Done => return Ok(Outcome::Clean),
                 // What blocks may be gone at the next look.
@@ -109,27 +105,11 @@ impl Session {
             self.command("abort")
         )
     }
+}
 
-    pub(super) async fn frame(&self, record: &Record) -> anyhow::Result<Frame> {
-        let rows = &record.status.claims;
-        let claims = self.claims(rows).await?;
-        let lines = rows.iter().map(|row| Line::new(row, claims.get(&row.name))).collect();
-        Ok(Frame { heading: heading(record), lines })
-    }
-
-    /// The claims of these rows as they are.
-    async fn claims(&self, rows: &[Row]) -> anyhow::Result<BTreeMap<String, Claim>> {
-        if rows.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let namespace = &self.key.namespace;
-        let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
-        let found = self.cluster.list(&path).await?;
-        let read = |object| claims::read(object, "", 0, None);
-        let wanted = |claim: &Claim| rows.iter().any(|row| row.name == claim.name);
-        let found = found.iter().filter_map(read).filter(wanted);
-        Ok(found.map(|claim| (claim.name.clone(), claim)).collect())
-    }
+/// A record as it is shown.
+pub(super) fn frame(record: &Record) -> Frame {
+    Frame { heading: heading(record), lines: record.status.claims.iter().map(Line::new).collect() }
 }
 
 /// Phase and reason in one line.

@@ -167,7 +167,7 @@ fn frame(view: &View<'_>, observed: &Observed, from: &mut BTreeMap<String, Strin
     let lines = claims.into_iter().zip(view.rows()).map(|((claim, asked), row)| {
         let from = from.entry(claim.name.clone()).or_insert_with(|| claim.request.to_string());
         let target = claim.request.clone().max(asked.clone()).to_string();
-        Line::new(&Row { from: from.clone(), target, ..row }, Some(claim))
+        Line::new(&Row { from: from.clone(), target, ..row })
     });
     let lines = lines.collect();
     let heading = match &observed.classes {

@@ -6,10 +6,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::object::Quantity;
 use crate::report::printable;
-use crate::resize::observed::{Claim, Progress};
-use crate::resize::record::Row;
+use crate::resize::record::{ClaimState, Row};
 
 /// One claim as people see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,38 +27,28 @@ pub(super) struct Frame {
 }
 
 impl Line {
-    /// A row of a record beside its claim as it is; none where it is not there.
-    pub(super) fn new(row: &Row, claim: Option<&Claim>) -> Self {
-        let target: Option<Quantity> = row.target.parse().ok();
+    /// A row of a record.
+    pub(super) fn new(row: &Row) -> Self {
         Self {
             name: row.name.clone(),
             from: row.from.clone(),
             to: row.target.clone(),
-            volume: claim
-                .and_then(|claim| claim.capacity.as_ref())
-                .map_or_else(|| "-".to_owned(), ToString::to_string),
-            state: match (claim, target) {
-                (Some(claim), Some(target)) => state(claim, &target),
-                (None, _) => "not there",
-                (_, None) => "its size cannot be read",
-            },
+            volume: row.capacity.clone().unwrap_or_else(|| "-".to_owned()),
+            state: state(&row.state),
         }
     }
 }
 
-/// How far a claim is on the way to `target`.
-pub(super) fn state(claim: &Claim, target: &Quantity) -> &'static str {
-    if claim.request < *target {
-        return "not raised yet";
-    }
-    match (&claim.capacity, claim.progress) {
-        (Some(capacity), _) if capacity >= target => "done",
-        (_, Progress::Infeasible) => "its driver cannot make it this large",
-        (_, Progress::NodeFailed) => "the node could not grow its file system",
-        (_, Progress::OfflineOnly) => "its driver waits until no pod uses it",
-        (_, Progress::FileSystem) => "its file system waits for the node",
-        (None, _) => "grows once it is bound",
-        (Some(_), Progress::None | Progress::Controller) => "its driver grows it",
+const fn state(state: &ClaimState) -> &'static str {
+    match state {
+        ClaimState::Short => "not raised yet",
+        ClaimState::Unbound => "grows once it is bound",
+        ClaimState::Growing => "its driver grows it",
+        ClaimState::NodePending => "its file system waits for the node",
+        ClaimState::Done => "done",
+        ClaimState::Stuck => "does not grow before a person acts",
+        ClaimState::Failed => "does not grow",
+        ClaimState::Unknown(_) => "",
     }
 }
 
@@ -249,39 +237,5 @@ mod tests {
         assert_eq!(changes(&frame(&["its driver grows it"]), now, &mut said), "");
         let done = changes(&frame(&["done"]), now, &mut said);
         assert_eq!(done, "2026-11-21T03:00:00Z data-db-0  100Gi → 200Gi  200Gi  done\n");
-    }
-
-    #[test]
-    fn a_claim_is_what_it_and_its_driver_say() {
-        let size = |text: &str| text.parse::<Quantity>().unwrap();
-        let claim = |request: &str, capacity: Option<&str>, progress| Claim {
-            name: "data-db-0".to_owned(),
-            uid: String::new(),
-            template: "data".to_owned(),
-            ordinal: 0,
-            request: size(request),
-            capacity: capacity.map(size),
-            progress,
-            terminating: false,
-            owners: Vec::new(),
-            class: String::new(),
-            cannot_grow: None,
-            resize_id: None,
-            mounted: true,
-            foreign: false,
-        };
-        for (request, capacity, progress, said) in [
-            ("1Gi", Some("1Gi"), Progress::None, "not raised yet"),
-            ("2Gi", Some("1Gi"), Progress::None, "its driver grows it"),
-            ("2Gi", Some("1Gi"), Progress::Controller, "its driver grows it"),
-            ("2Gi", Some("3Gi"), Progress::Controller, "done"),
-            ("2Gi", Some("1Gi"), Progress::FileSystem, "its file system waits for the node"),
-            ("2Gi", Some("1Gi"), Progress::Infeasible, "its driver cannot make it this large"),
-            ("2Gi", Some("1Gi"), Progress::OfflineOnly, "its driver waits until no pod uses it"),
-            ("2Gi", Some("1Gi"), Progress::NodeFailed, "the node could not grow its file system"),
-            ("2Gi", None, Progress::None, "grows once it is bound"),
-        ] {
-            assert_eq!(state(&claim(request, capacity, progress), &size("2Gi")), said);
-        }
     }
 }

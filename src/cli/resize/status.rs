@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::ColorChoice;
 
 use super::Outcome;
-use super::follow::heading;
+use super::follow::{frame, heading};
 use super::screen::Frame;
 use super::which::{Place, Session, Which};
 use crate::cli::{output, print};
@@ -14,7 +14,7 @@ use crate::report::printable;
 use crate::resize::advice::{self, Subject};
 use crate::resize::driver::{Key, Stored};
 use crate::resize::plan::paint;
-use crate::resize::record::{Phase, Record, Word};
+use crate::resize::record::{Phase, Reason, Record, Word};
 
 /// Arguments of `stateward resize status`.
 #[derive(Debug, clap::Args)]
@@ -36,8 +36,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Some(stored) = session.cluster.record(&session.key).await? else {
         return session.no_record().await;
     };
-    let frame = session.frame(&stored.record).await?;
-    let text = |color| render(&stored.record, &frame, &session.key, color);
+    let record = &stored.record;
+    let text = |color| render(record, &frame(record), &session.key, color);
     output::print_painted(text, args.color)?;
     Ok(if needs_a_person(&stored.record) { Outcome::Findings } else { Outcome::Clean })
 }
@@ -83,8 +83,15 @@ impl Session {
 
 /// Whether it will not go on, or did not end well.
 fn needs_a_person(record: &Record) -> bool {
-    let blocked = record.status.standing.as_ref().is_some_and(|rest| rest.word == Word::Blocked);
-    blocked || matches!(record.status.phase, Phase::Degraded | Phase::Conflict)
+    let rest = record.status.standing.as_ref();
+    let blocked = rest.is_some_and(|rest| rest.word == Word::Blocked);
+    match record.status.phase {
+        Phase::Degraded | Phase::Conflict => true,
+        // Ended by whoever asked, or ended by others.
+        Phase::Aborted => rest
+            .is_some_and(|rest| matches!(rest.reason, Reason::DeletedByOther | Reason::Replaced)),
+        _ => blocked,
+    }
 }
 
 fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
@@ -144,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::cli::resize::screen::Line;
-    use crate::resize::record::{Acting, Ended, Reason, Spec, Standing, Status};
+    use crate::resize::record::{Acting, Ended, Spec, Standing, Status};
 
     fn record(phase: Phase, word: Word, reason: Reason, detail: &str) -> Record {
         let acting = Acting {

@@ -11,8 +11,9 @@ use super::{Args, duration};
 use crate::certificates::cluster::Options;
 use crate::cli::manifests::{Service, is_subdomain};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
-use crate::facts::cluster::{self, CAN_RESIZE, ClusterFacts};
+use crate::facts::cluster::{self, ClusterFacts};
 use crate::facts::{self, Facts};
+use crate::resize::driver::lease::CAN_RESIZE;
 use crate::resize::driver::{Cluster, Controller, lease};
 use crate::telemetry::{Metrics, ResizeMetrics};
 
@@ -217,6 +218,18 @@ mod tests {
         assert_eq!(found.secret, "stateward-authority");
         assert!(parse("--dev").unwrap().is_none());
         assert!(parse("--tls-cert a --tls-key b --service a/web").unwrap().is_none());
+    }
+
+    #[test]
+    fn nothing_is_accepted_in_the_name_of_nobody() {
+        let controller = |line: &str| {
+            let line = std::iter::once("serve").chain(line.split_whitespace());
+            without(&Command::try_parse_from(line).unwrap().serve).controller
+        };
+        assert_eq!(controller("--dev"), facts::Controller::NotLooked);
+        assert!(matches!(controller("--tls-cert a --tls-key b"), facts::Controller::Absent(_)));
+        assert!(parse("--dev --context b").unwrap_err().contains("--kubeconfig"));
+        assert!(parse("--dev --system-namespace A/b").unwrap_err().contains("no name"));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::CAN_RESIZE;
 use super::watch::Seen;
 use crate::facts::Controller;
+use crate::resize::driver::lease::CAN_RESIZE;
 
 /// The longest duration that is believed, so that a wrong number does not make a Lease live for
 /// ever.

@@ -16,7 +16,7 @@ use super::state::Edit;
 
 /// The first pause after a failure; it doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a watch saw.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub(super) async fn watch<K, R>(
         if edits.send(edit(Seen::Lost(error))).await.is_err() {
             return;
         }
-        if begun.elapsed() > 2 * LAST_PAUSE {
+        if begun.elapsed() > 6 * LAST_PAUSE {
             pause = FIRST_PAUSE;
         }
         tokio::time::sleep(pause).await;

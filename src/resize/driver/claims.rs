@@ -20,7 +20,7 @@ const MIGRATED: [&str; 9] = [
 ];
 
 /// Reads a claim that `template` and `ordinal` name; nothing where it asks for no storage.
-pub(crate) fn read(
+pub(super) fn read(
     object: &Value,
     template: &str,
     ordinal: u32,

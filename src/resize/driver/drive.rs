@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::client::{Cluster, Outcome, Refusal};
 use super::record::Stored;
 use super::value::{number, uid};
-use super::{Key, snapshot, telemetry};
+use super::{Key, telemetry};
 use crate::facts::Fact;
 use crate::resize::observed::{Created, DryRuns, Memory, Observed, Set};
 use crate::resize::record::Phase;
+use crate::resize::snapshot;
 use crate::resize::{Action, Parameters, step};
 use crate::telemetry::ResizeMetrics;
 

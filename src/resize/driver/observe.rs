@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::client::{Cluster, ReadError};
 use super::record::{self, Stored};
 use super::value::{annotation, list, name, number, text, uid};
-use super::{Key, claims, pods, set, snapshot};
+use super::{Key, claims, pods, set};
 use crate::facts::Fact;
 use crate::object::{TextMap, selector::LabelSelector};
 use crate::resize::observed::{
     Claim, Class, Memory, Namespace, Observed, Pod, Revision, Set, claim_of,
 };
 use crate::resize::record::{Attempt, Phase, Record, Status};
+use crate::resize::snapshot;
 
 /// A part that could not be read is unknown, with the reason.
 fn fact<T>(read: Result<T, ReadError>) -> Fact<T> {

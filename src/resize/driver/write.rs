@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use super::client::{Cluster, Outcome, Refusal};
 use super::record::{API_VERSION, Stored, collection};
 use super::value::{PREFIX, annotation, list, name, number, quantity, text, uid};
-use super::{Key, set, snapshot};
+use super::{Key, set};
 use crate::object::Quantity;
 use crate::resize::body::{BodyError, body};
 use crate::resize::crd::KIND;
 use crate::resize::record::{FINALIZER, Retention, Status};
+use crate::resize::snapshot;
 use crate::resize::step::Action;
 
 const JSON: &str = "application/json";

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::steps::ByHand;
-use super::{ClaimState, PlannedClaim, Question, changes_retention};
+use super::{PlannedClaim, Question, changes_retention};
 use crate::resize::observed::Set;
-use crate::resize::record::{Policy, Retention};
+use crate::resize::record::{ClaimState, Policy, Retention};
 
 /// Ways out for one set.
 pub(super) struct Hand<'h> {
@@ -30,7 +30,7 @@ impl Hand<'_> {
     pub(super) fn grow(&self, claims: &[PlannedClaim]) -> Vec<ByHand> {
         let mut ways = vec![ByHand::say("claims that were raised go on growing by themselves")];
         let mut by_size: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for claim in claims.iter().filter(|claim| claim.state == ClaimState::Raise) {
+        for claim in claims.iter().filter(|claim| claim.state == ClaimState::Short) {
             by_size.entry(&claim.to).or_default().push(&claim.name);
         }
         for (size, names) in by_size {

@@ -29,11 +29,14 @@ pub(super) fn checks(
     }
     let grows = all.iter().all(|check| check.outcome != CheckOutcome::Blocked);
     let mut short = 0;
-    let of_set = gate::set(view, set);
-    for check in of_set {
+    for check in gate::set(view, set) {
         let growing = gate::Outcome::Waiting(Reason::ClaimsGrowing);
         if check.name == CLAIMS_GROWN && check.outcome == growing {
             short += 1;
+        } else if check.outcome == gate::Outcome::Blocked(Reason::OwnerManaged) {
+            // What is to be done about an owner is said with the request.
+            let row = rows.row(Gate::Set, &check, None);
+            all.push(PlannedCheck { advice: Vec::new(), ..row });
         } else if check.name != CLAIMS_GROWN || check.outcome == gate::Outcome::Ok {
             all.push(rows.row(Gate::Set, &check, None));
         }
@@ -118,8 +121,22 @@ impl Rows<'_> {
             let name = "the size can be asked for";
             rows.push(self.row(Gate::Request, &gate::Check { name, outcome, detail }, None));
         }
+        rows.push(self.owner(set));
         rows.push(self.paused(set));
         rows
+    }
+
+    fn owner(&self, set: &Set) -> PlannedCheck {
+        let name = "whoever owns the set lets its claims grow";
+        let check = match &set.owner {
+            Some(owner) if !set.owner_managed => gate::Check {
+                name,
+                outcome: gate::Outcome::Blocked(Reason::OwnerManaged),
+                detail: owner.clone(),
+            },
+            _ => gate::Check { name, outcome: gate::Outcome::Ok, detail: String::new() },
+        };
+        self.row(Gate::Request, &check, None)
     }
 
     fn paused(&self, set: &Set) -> PlannedCheck {

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::by_hand::Hand;
-use super::{ClaimState, PlannedClaim, Question, changes_retention, claims_noun};
+use super::{PlannedClaim, Question, changes_retention, claims_noun};
 use crate::facts::Fact;
 use crate::resize::observed::Set;
-use crate::resize::record::Phase;
+use crate::resize::record::{ClaimState, Phase};
 use crate::resize::step::View;
 
 /// One step.
@@ -74,7 +74,7 @@ pub(super) fn steps(
     };
     let raised: Vec<Touch> = claims
         .iter()
-        .filter(|claim| claim.state == ClaimState::Raise)
+        .filter(|claim| claim.state == ClaimState::Short)
         .map(|claim| touch(&claim.name, format!("{} → {}", claim.from, claim.to)))
         .collect();
     if !raised.is_empty() {
@@ -82,7 +82,10 @@ pub(super) fn steps(
         add(Phase::Growing, what, raised, hand.grow(claims));
     }
     let waits = |claim: &&PlannedClaim| {
-        !matches!(claim.state, ClaimState::Done | ClaimState::NodePending | ClaimState::Stuck)
+        !matches!(
+            claim.state,
+            ClaimState::Done | ClaimState::NodePending | ClaimState::Stuck | ClaimState::Failed
+        )
     };
     let waiting = claims.iter().filter(waits).count();
     if waiting > 0 {

@@ -95,7 +95,7 @@ in another terminal:
 
   kubectl apply -f {example}
   kubectl get statefulsets,pods,persistentvolumeclaims
-  sed 's/storage: 1Gi/storage: 2Gi/' {example} | kubectl apply -f -   # grows a claim template
+  sed 's/storage: 1Gi/storage: 2Gi/' {example} | kubectl apply -f -   # refused until a controller runs
   kubectl delete statefulset db --cascade=orphan                      # pods stay
 
 logs are in {folder}; Ctrl-C stops everything and removes it",
@@ -110,9 +110,12 @@ async fn serve(bed: &Testbed, binary: &Path) -> Result<Process> {
     let listen = format!("127.0.0.1:{}", testbed::free_port()?);
     let health = format!("127.0.0.1:{}", testbed::free_port()?);
     let certificates = bed.folder().join("stateward-certs");
+    let kubeconfig = bed.kubeconfig();
     let arguments = [
         "serve",
         "--dev",
+        "--kubeconfig",
+        &kubeconfig.display().to_string(),
         "--certs-dir",
         &certificates.display().to_string(),
         "--listen",
