@@ -135,7 +135,8 @@ impl fmt::Display for Quantity {
         let Some(units) = nanos.strip_suffix("000000000").filter(|units| !units.is_empty()) else {
             return if self.is_zero() { f.write_str("0") } else { write!(f, "{sign}{nanos}n") };
         };
-        let Ok(mut units) = units.parse::<u128>() else {
+        // Beyond it, a binary unit is read as the largest value that it may have.
+        let Ok(mut units) = units.parse::<i64>() else {
             return write!(f, "{sign}{units}");
         };
         let mut suffix = "";
