@@ -17,6 +17,7 @@ use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
 use crate::cluster::{Client, Events, NamespaceWatch};
 use crate::policy::{Policy, Resize};
+use crate::telemetry::traces::Traces;
 use crate::telemetry::{LogFormat, Metrics, log};
 use crate::webhook::{Config, Health, Judge, Server, Shutdown, load_policy};
 
@@ -130,6 +131,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => Policy::default(),
     };
     log::start(args.log_format, &args.log_level)?;
+    let _traces = Traces::start()?;
     let source = policy.source.clone();
     let growth = if args.dev { Resize::Orchestrate } else { Resize::default() };
     let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
