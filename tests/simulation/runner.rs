@@ -12,7 +12,7 @@ use stateward::resize::driver::{Cluster, Controller, Intervals};
 use stateward::telemetry::ResizeMetrics;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::actors::{Moods, text};
 use crate::faults::{Faults, Weather};
@@ -173,6 +173,15 @@ impl Run {
         let first = if self.rng.u8(0..4) == 0 { Deed::Record } else { Deed::Request };
         sleep(Duration::from_millis(self.rng.u64(0..20_000))).await;
         self.does(&self.shapes[0].clone(), first);
+        if self.rng.bool() {
+            self.ambush().await;
+            if self.rng.u8(0..3) == 0 {
+                self.trouble().await;
+            } else {
+                let deed = DRAWN[self.rng.usize(0..DRAWN.len())];
+                self.does(&self.shapes[0].clone(), deed);
+            }
+        }
         let deeds = self.rng.u32(0..6);
         // Much happens within a minute of the request, when most of the resize does.
         let late = if self.rng.bool() { 60_000 } else { 400_000 };
@@ -190,6 +199,25 @@ impl Run {
             }
         }
         sleep(Duration::from_millis(self.rng.u64(0..240_000))).await;
+    }
+
+    /// Waits for a phase of the resize, and a moment more: what matters most lasts least.
+    async fn ambush(&mut self) {
+        const PHASES: [&str; 5] = ["ClaimsGrown", "Fenced", "Deleting", "Deleting", "Adopting"];
+        let phase = PHASES[self.rng.usize(0..PHASES.len())];
+        let record = self.shapes[0].record();
+        let until = Instant::now() + Duration::from_secs(90);
+        loop {
+            let changed = self.server.changed();
+            let live = self.server.get(&record);
+            if live.is_some_and(|live| text(&live, "/status/phase") == phase) {
+                break;
+            }
+            if timeout_at(until, changed).await.is_err() {
+                return;
+            }
+        }
+        sleep(Duration::from_millis(self.rng.u64(0..150))).await;
     }
 
     /// Something that is wrong for a while.
