@@ -32,3 +32,4 @@ mod resize_tools;
 mod rights;
 mod scale;
 mod webhook;
+mod worst_night;
