@@ -30,5 +30,6 @@ mod resize_paths;
 mod resize_restart;
 mod resize_tools;
 mod rights;
+mod rollout;
 mod scale;
 mod webhook;
