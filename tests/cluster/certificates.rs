@@ -35,7 +35,12 @@ impl Replica {
     /// `serve` with these arguments as the account of `kubeconfig`; `listen` without a port takes
     /// a free one.
     pub(crate) fn start(kubeconfig: &Path, arguments: &[&str]) -> Self {
-        let (port, health) = (testbed::free_port().unwrap(), testbed::free_port().unwrap());
+        Self::start_at(kubeconfig, testbed::free_port().unwrap(), arguments)
+    }
+
+    /// The same on a port of the caller's.
+    pub(crate) fn start_at(kubeconfig: &Path, port: u16, arguments: &[&str]) -> Self {
+        let health = testbed::free_port().unwrap();
         let health = format!("127.0.0.1:{health}");
         let mut all = vec![
             format!("KUBECONFIG={}", kubeconfig.display()),
@@ -126,9 +131,15 @@ pub(crate) async fn cluster() -> (Testbed, PathBuf) {
 
 /// Registers a replica without any authority, as `stateward manifests` prints it.
 pub(crate) async fn register(testbed: &Testbed, replica: &Replica) {
+    register_at(testbed, replica.port, &[]).await;
+}
+
+/// The same for whatever answers at a port of this machine.
+pub(crate) async fn register_at(testbed: &Testbed, port: u16, arguments: &[&str]) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
         .args(["manifests", "--cluster-certs", "--failure-policy=Fail"])
-        .arg(format!("--url=https://127.0.0.1:{}", replica.port))
+        .arg(format!("--url=https://127.0.0.1:{port}"))
+        .args(arguments)
         .output()
         .unwrap();
     let manifests = String::from_utf8(output.stdout).unwrap();
@@ -164,7 +175,7 @@ async fn agreed(testbed: &Testbed, count: usize) -> Vec<CertificateDer<'static>>
     .unwrap()
 }
 
-async fn authority(testbed: &Testbed) -> String {
+pub(crate) async fn authority(testbed: &Testbed) -> String {
     let secret = testbed.get(SECRET).await.unwrap().ok().unwrap();
     secret["data"]["ca.crt"].as_str().unwrap().to_owned()
 }

@@ -30,6 +30,7 @@ mod resize_paths;
 mod resize_restart;
 mod resize_tools;
 mod rights;
+mod rollout;
 mod scale;
 mod webhook;
 mod worst_night;

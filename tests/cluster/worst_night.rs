@@ -16,6 +16,7 @@ use crate::webhook::{LONG, path};
 struct Night(Instant);
 
 impl Night {
+    #[expect(clippy::print_stdout, reason = "the script shows it to a person")]
     fn tell(&self, text: &str) {
         println!("{:>5.1} s  {text}", self.0.elapsed().as_secs_f32());
     }
