@@ -12,11 +12,12 @@ use tokio::net::TcpListener;
 
 use super::Outcome;
 use super::serve::duration;
+use crate::policy::{Authorize, Policy};
 use crate::resize::Parameters;
 use crate::resize::driver::{Cluster, Controller, Intervals, lease};
 use crate::telemetry::page::{self, Page};
 use crate::telemetry::{LogFormat, ResizeMetrics, log};
-use crate::webhook::Shutdown;
+use crate::webhook::{Shutdown, load_policy};
 
 /// Carries out resizes of StatefulSets in a cluster
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +29,9 @@ pub struct Args {
     /// What this instance is called in Leases: the host, `_`, and something of its own
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
+    /// Policy file; of it counts which right a request needs [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9081")]
     pub listen: SocketAddr,
@@ -95,11 +99,11 @@ pub struct TimingArgs {
 }
 
 impl TimingArgs {
-    /// The bounds that decisions know.
+    /// The bounds that decisions know, and which right a request needs.
     ///
     /// # Errors
     /// A duration beyond what can be counted.
-    pub fn parameters(&self) -> anyhow::Result<Parameters> {
+    pub fn parameters(&self, authorize: Authorize) -> anyhow::Result<Parameters> {
         let signed =
             |duration| SignedDuration::try_from(duration).context("a duration is too long");
         let defaults = Parameters::default();
@@ -112,6 +116,7 @@ impl TimingArgs {
             create_asked: signed(self.create_asked)?,
             leave_absent: signed(self.leave_absent)?,
             set_gone: signed(self.set_gone)?,
+            authorize_claims: authorize == Authorize::Claims,
             ..defaults
         })
     }
@@ -135,6 +140,10 @@ impl TimingArgs {
 /// # Errors
 /// No cluster is known, or signals cannot be received.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let policy = match &args.policy {
+        Some(file) => load_policy(file)?,
+        None => Policy::default(),
+    };
     log::start(args.log_format, &args.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -147,8 +156,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
         let metrics = ResizeMetrics::default();
-        let identity = args.identity.as_deref();
-        let controller = controller(&args.cluster, identity, &args.timing, metrics.clone()).await?;
+        let controller = controller(args, policy.authorize, metrics.clone()).await?;
         let mut registry = Registry::with_prefix("stateward");
         metrics.register(&mut registry);
         let page = Page { registry, stuck: Box::new(controller.watchdog()) };
@@ -161,19 +169,15 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 /// The controller that the arguments say.
-///
-/// # Errors
-/// No cluster is known.
-pub async fn controller(
-    args: &ClusterArgs,
-    identity: Option<&str>,
-    timing: &TimingArgs,
+async fn controller(
+    args: &Args,
+    authorize: Authorize,
     metrics: ResizeMetrics,
 ) -> anyhow::Result<Controller> {
-    let cluster = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
-    let identity = identity.map_or_else(lease::identity, str::to_owned);
-    let namespace = &args.system_namespace;
-    tracing::info!(identity, namespace, "the resize controller starts");
-    let (parameters, intervals) = (timing.parameters()?, timing.intervals());
-    Ok(Controller::new(cluster, namespace, &identity, parameters, intervals, metrics))
+    let ClusterArgs { kubeconfig, context, system_namespace } = &args.cluster;
+    let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref()).await?;
+    let identity = args.identity.clone().unwrap_or_else(lease::identity);
+    tracing::info!(identity, namespace = system_namespace, "the resize controller starts");
+    let (parameters, intervals) = (args.timing.parameters(authorize)?, args.timing.intervals());
+    Ok(Controller::new(cluster, system_namespace, &identity, parameters, intervals, metrics))
 }

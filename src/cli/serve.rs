@@ -16,7 +16,7 @@ use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
 use crate::cluster::{Events, NamespaceWatch};
-use crate::policy::{Policy, Resize};
+use crate::policy::{Authorize, Policy, Resize};
 use crate::telemetry::traces::Traces;
 use crate::telemetry::{LogFormat, Metrics, ResizeMetrics, log};
 use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     log::start(args.log_format, &args.log_level)?;
     let _traces = Traces::start()?;
-    let source = policy.source.clone();
+    let (source, authorize) = (policy.source.clone(), policy.authorize);
     let (resizes, health) = (ResizeMetrics::default(), Health::new());
     let mut metrics = Metrics::new();
     if args.with_controller {
@@ -161,7 +161,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
         Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
     }
-    serve(args, judge, (metrics, resizes), health, |started| {
+    serve(args, judge, authorize, (metrics, resizes), health, |started| {
         super::print(&format!("policy    {source}\n{started}\n"))?;
         Ok(())
     })?;
@@ -172,6 +172,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 fn serve(
     args: &Args,
     judge: Arc<Judge>,
+    authorize: Authorize,
     (metrics, resizes): (Arc<Metrics>, ResizeMetrics),
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
@@ -216,7 +217,7 @@ fn serve(
             let watch = NamespaceWatch::new(client.clone(), namespace, switch, metrics);
             tokio::spawn(watch.run());
         }
-        let controller = cluster::controller(args, client.as_ref(), resizes)?;
+        let controller = cluster::controller(args, client.as_ref(), authorize, resizes)?;
         let controller = controller.map(|controller| {
             let shutdown = shutdown.clone();
             tokio::spawn(async move { controller.run(shutdown.begun()).await })

@@ -13,6 +13,7 @@ use crate::cli::manifests::{Service, is_subdomain};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
 use crate::facts::cluster::{self, ClusterFacts};
 use crate::facts::{self, Facts};
+use crate::policy::Authorize;
 use crate::resize::driver::lease::CAN_RESIZE;
 use crate::resize::driver::{Cluster, Controller, lease};
 use crate::telemetry::{Metrics, ResizeMetrics};
@@ -129,6 +130,7 @@ pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
 pub(super) fn controller(
     args: &Args,
     client: Option<&Client>,
+    authorize: Authorize,
     metrics: ResizeMetrics,
 ) -> anyhow::Result<Option<Controller>> {
     if !args.with_controller {
@@ -136,7 +138,7 @@ pub(super) fn controller(
     }
     let client = client.context("--with-controller needs a cluster: give --kubeconfig")?;
     let namespace = &args.cluster.system_namespace;
-    let (parameters, intervals) = (args.timing.parameters()?, args.timing.intervals());
+    let (parameters, intervals) = (args.timing.parameters(authorize)?, args.timing.intervals());
     let cluster = Cluster::new(client.kube());
     let identity = lease::identity();
     Ok(Some(Controller::new(cluster, namespace, &identity, parameters, intervals, metrics)))
