@@ -76,7 +76,7 @@ fn patched(object: &Value, patch: &Value) -> Value {
 /// Any text is read, judged and reported in every format, with places that are in it.
 pub fn manifest(input: &[u8]) {
     let inputs = load(&["-".into()], &mut &*input);
-    let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let lines = input.split(|byte| *byte == b'\n').count();
     let mut sources = Sources::none();
     let mut pairings = Vec::new();
     for document in inputs.documents {

@@ -157,11 +157,11 @@ async fn a_rollout_under_load_gives_no_wrong_verdict_and_fails_no_call() {
     let mut authorities = BTreeSet::from([authority(&testbed).await]);
     for round in 0..rounds {
         let before = seen.answered();
-        for number in 0..replicas.len() {
+        for replica in &mut replicas {
             let mut new = start();
             new.ready().await;
             balancer.add(&new);
-            let mut old = std::mem::replace(&mut replicas[number], new);
+            let mut old = std::mem::replace(replica, new);
             // Told to stop before it leaves the endpoints, as it happens.
             old.signal("TERM");
             tokio::time::sleep(LAG).await;
