@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use stateward::resize::record::{ClaimState, Phase, Word};
 use stateward::review::{Outcome, RuleOutcome};
-use stateward::telemetry::Metrics;
+use stateward::telemetry::{Metrics, ResizeMetrics};
 
 const BEGIN: &str = "<!-- metrics:begin -->\n";
 const END: &str = "<!-- metrics:end -->\n";
@@ -87,6 +88,20 @@ fn exercised() -> Metrics {
     metrics
 }
 
+/// Those of the resize controller, as `serve --with-controller` shows them beside the others.
+fn resizes(metrics: &mut Metrics) {
+    let resizes = ResizeMetrics::default();
+    resizes.register(metrics.registry_mut());
+    resizes.count(
+        Phase::ALL.iter().map(ToString::to_string),
+        Word::ALL.iter().map(|word| (word.to_string(), "reason".to_owned())),
+        ClaimState::ALL.iter().map(ClaimState::as_str),
+    );
+    for outcome in ["committed", "rejected", "unknown"] {
+        resizes.wrote("Create", outcome);
+    }
+}
+
 #[derive(Default)]
 struct Described {
     kind: String,
@@ -135,6 +150,8 @@ fn table(all: &BTreeMap<String, Described>) -> String {
             .map(|(label, values)| {
                 let values: Vec<&str> = match label.as_str() {
                     "rule" => vec!["ids of rules"],
+                    "reason" if name.contains("resize") => vec!["reasons of records"],
+                    "action" => vec!["what a resize writes"],
                     "version" => vec!["SemVer"],
                     _ => values.iter().map(String::as_str).collect(),
                 };
@@ -148,7 +165,9 @@ fn table(all: &BTreeMap<String, Described>) -> String {
 
 #[test]
 fn the_table_of_metrics_is_that_of_the_code() {
-    let wanted = table(&described(&exercised().encode().unwrap()));
+    let mut metrics = exercised();
+    resizes(&mut metrics);
+    let wanted = table(&described(&metrics.encode().unwrap()));
     let text = std::fs::read_to_string(page()).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (found, after) = rest.split_once(END).unwrap();

@@ -64,6 +64,7 @@ fn cluster() -> Observed {
         foreign_finalizers: Vec::new(),
         owner: None,
         owner_managed: false,
+        writer: None,
         generation_observed: true,
         replicas: 3,
         first_ordinal: 0,

@@ -74,6 +74,7 @@ fn serve_prints_a_command_that_works_and_ends_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let mut serving = Serving::start(folder.path(), &[]);
     assert_eq!(serving.line("policy"), "built-in defaults");
+    assert!(serving.line("resize").starts_with("no controller runs here"));
     assert!(serving.line("CA file").ends_with("ca.crt (newly made)"));
     let review: Value = serde_json::from_str(&Serving::shell(serving.line("try"))).unwrap();
     assert_eq!(review["response"]["allowed"], true);
@@ -105,6 +106,21 @@ fn a_changed_policy_is_taken_and_a_wrong_one_is_not() {
     std::fs::write(&policy, "version: 1\nrules:\n  sts-scale-to-zero: off\n").unwrap();
     until(allowed);
     until(|| !serving.ready().contains("sts-scale-to-nought"));
+}
+
+#[test]
+fn a_kubeconfig_that_is_none_keeps_it_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .args(["serve", "--dev", "--listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"])
+        .arg("--certs-dir")
+        .arg(folder.path())
+        .args(["--kubeconfig", "/no/such/file"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("cannot use the kubeconfig /no/such/file"), "{error}");
 }
 
 #[test]

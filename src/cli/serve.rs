@@ -17,6 +17,7 @@ use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::change::KubernetesVersion;
 use crate::cluster::{Events, NamespaceWatch};
 use crate::policy::{Policy, Resize};
+use crate::telemetry::traces::Traces;
 use crate::telemetry::{LogFormat, Metrics, ResizeMetrics, log};
 use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
 
@@ -139,6 +140,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => Policy::default(),
     };
     log::start(args.log_format, &args.log_level)?;
+    let _traces = Traces::start()?;
     let source = policy.source.clone();
     let (resizes, health) = (ResizeMetrics::default(), Health::new());
     let mut metrics = Metrics::new();

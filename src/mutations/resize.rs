@@ -2,7 +2,7 @@
 //!
 //! Kubernetes refuses the edit. In `orchestrate` the patch puts the old size back, which the API
 //! server then accepts, and writes what was asked for into [`REQUESTED`], but only where what is
-//! known allows that somebody carries it out; else [`word`] says why not. A request ends when it
+//! known allows that somebody carries it out; else `word` says why not. A request ends when it
 //! is carried out, when the annotation is removed, or when a client-side apply shows by its
 //! last-applied annotation that the old size is asked for again. Server-side apply and
 //! `helm rollback` show nothing of the kind, and cannot withdraw a request.

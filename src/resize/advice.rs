@@ -58,6 +58,9 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::MidRollout => "the set is in the middle of a rollout",
         Reason::JustChanged => "pods or their revision are too young to be left alone safely",
         Reason::PodsNotReady => "a pod is not available, and the set starts pods in order",
+        Reason::CreateRefused => {
+            "the set is away, and creating it again is refused; it is tried on"
+        }
         Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
         Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
         Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
@@ -169,6 +172,11 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             run("see who writes the set", subject.of_set(".metadata.managedFields[*].manager")),
             say("change the size where that writer takes it from, then ask again"),
         ],
+        Reason::CreateRefused => {
+            vec![say(
+                "take away what refuses it: a quota, a policy, a webhook, which is named here",
+            )]
+        }
         Reason::OldTemplate => vec![run("try the template again", subject.resize("finish"))],
         Reason::EditLost => vec![say("apply the lost edit again")],
         Reason::LeftAbsent => {

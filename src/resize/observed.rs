@@ -101,9 +101,11 @@ pub struct Set {
     pub paused: bool,
     /// `resize-restart: evict`
     pub evict: bool,
-    /// `spec.minReadySeconds` is contained in [`Pod::available`]
+    /// who stands in its managedFields
     pub managers: Managers,
-    /// the set encoded for the record, and how long that is
+    /// the field manager, other than us, that wrote `spec` last
+    pub writer: Option<String>,
+    /// the set encoded for the record
     pub snapshot: String,
 }
 

@@ -4,11 +4,15 @@
 //! writes `spec`. Words that a newer version wrote are kept as they are: an older binary must be
 //! able to read a record, close its gap and leave the rest alone.
 
+mod words;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use self::words::{ClaimState, Phase, Reason, Word};
 
 /// How many results are kept.
 pub const RESULTS: usize = 5;
@@ -17,206 +21,6 @@ pub const FINALIZER: &str = "stateward.dev/resize";
 
 /// What a size looks like; what the decimals come to is judged when it is acted on.
 const QUANTITY: &str = r"^[0-9]+(\.[0-9]*)?(m|k|[KMGTPE]i|[MGTPE]|[eE][+-]?[0-9]+)?$";
-
-/// Declares words that are written into the record; words of other versions are legal.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $word:ident),+ $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(from = "String", into = "String")]
-        pub enum $name {
-            $($(#[$doc])* $word,)+
-            /// a word of another version of stateward
-            Unknown(String),
-        }
-
-        impl $name {
-            /// All words that this version writes.
-            pub const ALL: &[Self] = &[$(Self::$word),+];
-
-            /// The word as it is written.
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$word => stringify!($word),)+
-                    Self::Unknown(word) => word,
-                }
-            }
-        }
-
-        impl From<String> for $name {
-            fn from(word: String) -> Self {
-                match word.as_str() {
-                    $(stringify!($word) => Self::$word,)+
-                    _ => Self::Unknown(word),
-                }
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(word: $name) -> Self {
-                word.as_str().to_owned()
-            }
-        }
-
-        impl JsonSchema for $name {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            /// Any text: the API server must not refuse a word of another version.
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string"})
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
-words! {
-    /// How far a resize is.
-    Phase {
-        /// asked for, nothing done
-        Requested,
-        /// claims are being grown
-        Growing,
-        /// every claim is as large as asked, or waits for its node only
-        ClaimsGrown,
-        /// the set is being made safe to delete
-        Fenced,
-        /// the set's DELETE may have been sent
-        Deleting,
-        /// a CREATE of the set was answered with a refusal
-        Creating,
-        /// the set is back and takes over its pods
-        Adopting,
-        /// what the fence changed is being put back
-        Verifying,
-        /// everything is as asked
-        Complete,
-        /// ended on somebody's wish, or because the set is another one
-        Aborted,
-        /// somebody else writes the same things
-        Conflict,
-        /// ended short of what was asked
-        Degraded,
-    }
-}
-
-impl Phase {
-    /// Whether the resize goes on: it owns the set's name until it does not.
-    pub fn is_live(&self) -> bool {
-        !matches!(self, Self::Complete | Self::Aborted | Self::Conflict | Self::Degraded)
-    }
-}
-
-words! {
-    /// Why a resize rests or ended.
-    Reason {
-        /// `spec.paused`
-        Paused,
-        /// `spec.hold: ClaimsGrown`
-        Held,
-        /// what must be known could not be read
-        NotObserved,
-        /// the user's right to grow claims is not proven
-        RightUnproven,
-        /// more than `resize-max` allows
-        OverMax,
-        /// a size that is no quantity
-        BadTarget,
-        /// the set has no such claim template
-        NoSuchTemplate,
-        /// claims grow
-        ClaimsGrowing,
-        /// a claim's growth was refused by the API server
-        PatchRefused,
-        /// a claim is going away
-        ClaimTerminating,
-        /// the driver grows detached volumes only
-        OfflineOnly,
-        /// a file system waits for its pod to restart
-        FileSystemPending,
-        /// a controller owns the set
-        OwnerManaged,
-        /// the set is in the middle of a rollout
-        MidRollout,
-        /// pods or revision are younger than the garbage collector's cache may be
-        JustChanged,
-        /// an OrderedReady set has a pod that is not available
-        PodsNotReady,
-        /// a CREATE was sent so recently that it may still land
-        RecentCreate,
-        /// the set carries somebody's finalizer
-        ForeignFinalizer,
-        /// another controller selects the set's pods
-        OverlappingSelector,
-        /// a dry run was refused
-        DryRunRefused,
-        /// somebody's webhook changes the set when it is created
-        ChangedOnCreate,
-        /// a quota hides an answer
-        Quota,
-        /// the set is too large for the record
-        SnapshotTooLarge,
-        /// retention or owner references are not yet safe
-        FenceOpen,
-        /// the set is not there
-        SetGone,
-        /// the set is going away
-        SetTerminating,
-        /// the re-created set has not taken over its pods
-        PodsNotAdopted,
-        /// what must be restored is not yet restored
-        Restoring,
-        /// everything is as asked
-        Done,
-        /// a person ended it
-        AbortRequested,
-        /// the request was taken back
-        Withdrawn,
-        /// somebody else deleted the set
-        DeletedByOther,
-        /// a set of another UID has the name
-        Replaced,
-        /// the namespace goes away
-        NamespaceTerminating,
-        /// a CREATE of an earlier attempt landed late
-        LateDuplicate,
-        /// somebody re-creates the set with the old template
-        TooSmallAgain,
-        /// the fence did not hold three times
-        FenceNeverHeld,
-        /// somebody lowered a claim below the size asked
-        Lowered,
-        /// the driver cannot make a volume this large
-        Infeasible,
-        /// a claim's class is gone
-        ClassGone,
-        /// a claim's class does not allow growth
-        NotExpandable,
-        /// the node could not grow a file system
-        NodeResize,
-        /// the re-created set would roll its pods
-        RevisionDiffers,
-        /// the set came back with its old template, since the new one was refused
-        OldTemplate,
-        /// an edit made in the gap is not in the set
-        EditLost,
-        /// a person asked to leave the set absent
-        LeftAbsent,
-        /// as many other resizes as allowed are between Fenced and Adopting
-        TooManyAtOnce,
-    }
-}
 
 /// What happens to claims when a set goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -371,38 +175,6 @@ pub struct Standing {
     /// what it is about: a claim, a field, somebody's answer
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-}
-
-words! {
-    /// What kind of rest it is.
-    Word {
-        /// it ends by itself
-        Waiting,
-        /// a person must act
-        Blocked,
-        /// it is over
-        Ended,
-    }
-}
-
-words! {
-    /// How far one claim is.
-    ClaimState {
-        /// its request is too small
-        Short,
-        /// it is not bound, and grows once it is
-        Unbound,
-        /// the driver works
-        Growing,
-        /// the driver is done; its node is not
-        NodePending,
-        /// its capacity is there
-        Done,
-        /// it cannot grow before a person acts
-        Stuck,
-        /// it will not grow for this request
-        Failed,
-    }
 }
 
 /// Which request is carried out.

@@ -302,9 +302,8 @@ impl<'a> View<'a> {
 
     /// Rests, and says why where the record does not say so yet.
     fn rest(&self, standing: Standing) -> Action {
-        let status = self.status();
-        let said = status.observed_generation == self.record.generation;
-        if said && status.standing.as_ref() == Some(&standing) {
+        let seen = self.status().observed_generation == self.record.generation;
+        if seen && self.status().standing.as_ref() == Some(&standing) {
             return self.wait();
         }
         self.write(|status| status.standing = Some(standing))
@@ -346,7 +345,7 @@ impl<'a> View<'a> {
                 // The same size asked once more is another request.
                 status.requests.clear();
             }
-            if reason != Reason::DeletedByOther {
+            if !matches!(reason, Reason::DeletedByOther | Reason::LeftAbsent) {
                 status.snapshot = None;
             }
             status.phase = phase.clone();

@@ -17,6 +17,7 @@ use super::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 use super::shutdown::{Shutdown, Stage};
 use crate::review;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::ReviewSpan;
 
 /// What is sent back.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -115,6 +116,7 @@ impl Routes {
     async fn review(&self, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
         let start = Instant::now();
         let endpoint = admit(&request)?;
+        let mut span = ReviewSpan::begin(request.headers(), endpoint.name());
         let deadline = start + self.time_for(request.uri().query());
         let (body, _memory) = body::read(
             request.into_body(),
@@ -136,6 +138,7 @@ impl Routes {
             unread: false,
         })?;
         self.report(endpoint, &reviewed);
+        span.reviewed(&reviewed);
         self.metrics.took(endpoint.name(), start.elapsed());
         Ok(reviewed.body)
     }

@@ -239,6 +239,7 @@ async fn granted(testbed: &Testbed) -> BTreeSet<String> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life, told in order")]
 async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     if testbed::skipped() {
         return;

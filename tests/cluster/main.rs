@@ -33,3 +33,4 @@ mod rights;
 mod rollout;
 mod scale;
 mod webhook;
+mod worst_night;

@@ -85,7 +85,7 @@ async fn records_are_validated_and_kept() {
         "phase": "Migrating",
         "standing": {"word": "Blocked", "reason": "ForeignFinalizer", "detail": "a/b", "new": 1},
         "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
-        "claims": [{"name": "data-db-0", "from": "10Gi", "target": "20Gi", "state": {"a": [1]}}],
+        "claims": [{"name": "data-db-0", "from": "10Gi", "target": "20Gi", "another": {"a": [1]}}],
         "conditions": [{"type": "Ready", "status": "Moonlight"}],
         "another": {"deep": [{"er": true}]},
     });

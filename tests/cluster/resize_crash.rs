@@ -17,6 +17,9 @@ use testbed::proxy::{Fault, Proxy, Request};
 use crate::resize::{Controller, Resizing, long};
 use crate::webhook::{LONG, pod_uids};
 
+/// What a record says where no controller watched the set go, which is so after a crash.
+const UNWATCHED: &str = "nobody watched the set go, so an edit at that moment may be lost";
+
 /// What happens to one write.
 #[derive(Clone, Copy, Debug)]
 enum Mode {
@@ -122,13 +125,14 @@ async fn claim_uids(resizing: &Resizing, namespace: &str) -> BTreeSet<String> {
 
 /// Leaves out names, numbers and times that are new in each run.
 fn masked(value: &Value, namespace: &str) -> Value {
-    const NEW: [&str; 17] = [
+    const NEW: [&str; 18] = [
         "uid",
         "resourceVersion",
         "creationTimestamp",
         "generation",
         "observedGeneration",
         "time",
+        "since",
         "startTime",
         "startedAt",
         "lastTransitionTime",
@@ -267,8 +271,8 @@ async fn every_write_from_the_fence_on_may_be_the_last() {
             "PATCH statefulsets/db persistentVolumeClaimRetentionPolicy updateStrategy",
             "PUT statefulsetresizes/db/status Verifying",
             "PATCH statefulsets/db managedFields",
-            "PATCH statefulsets/db annotations",
             "PATCH statefulsetresizes/db finalizers",
+            "PATCH statefulsets/db annotations",
             "PUT statefulsetresizes/db/status Complete",
         ]
     );
@@ -278,7 +282,10 @@ async fn every_write_from_the_fence_on_may_be_the_last() {
     for write in &writes {
         let runs = join_all(modes.iter().map(|_| Run::prepare(&bench.resizing))).await;
         for (run, mode) in runs.iter().zip(&modes) {
-            let end = bench.run(run, write, *mode).await;
+            let mut end = bench.run(run, write, *mode).await;
+            if end["standing"]["detail"] == UNWATCHED && !matches!(mode, Mode::Fails(_)) {
+                end["standing"].as_object_mut().unwrap().remove("detail");
+            }
             if end != expected {
                 failures.push(format!("{write} {mode:?}\n{}", difference(&expected, &end)));
             }

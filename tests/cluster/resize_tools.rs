@@ -46,7 +46,9 @@ impl Case {
         let mut failures = tool.stop().await;
         // Between the CREATE and the next write but one the template is ours, by managedFields:
         // whoever applies by server-side apply at that moment is told so, and tries again.
-        failures.retain(|failure| !failure.contains(CONFLICT));
+        // While it goes away, the webhook says so (protocol §9), and the next turn gets through.
+        let passing = [CONFLICT, "is being re-created, try again in a few seconds"];
+        failures.retain(|failure| !passing.iter().any(|text| failure.contains(text)));
         assert!(failures.is_empty(), "{failures:?}");
         let after = self.resizing.complete(&self.namespace, "20Gi").await;
         assert_eq!(after["metadata"]["uid"], live["metadata"]["uid"], "it was re-created again");
@@ -136,12 +138,15 @@ async fn an_operator_re_creates_the_set_with_its_old_template() {
     tool.stop().await;
     case.no_claim_is_lost().await;
     assert_eq!(pod_uids(case.resizing, &case.namespace).await, case.pods);
-    let (phase, why) =
-        (&record["status"]["phase"], record["status"]["standing"]["reason"].as_str().unwrap());
-    let live = case.resizing.get(&path(&case.namespace, "db")).await.unwrap().ok().unwrap();
-    match phase.as_str().unwrap() {
-        "Complete" => assert_eq!(live.pointer(STORAGE), Some(&json!("20Gi"))),
-        "Conflict" => assert_eq!(why, "TooSmallAgain"),
+    let standing = &record["status"]["standing"];
+    let why = standing["reason"].as_str().unwrap();
+    match record["status"]["phase"].as_str().unwrap() {
+        // For a moment it was; what the operator does to the set afterwards is another story.
+        "Complete" => {}
+        "Conflict" => {
+            assert_eq!(why, "TooSmallAgain");
+            assert!(!standing["detail"].as_str().unwrap().is_empty(), "nobody is named: {record}");
+        }
         // The operator took away the set that we had created, which ends the request at once.
         "Aborted" => assert!(matches!(why, "Replaced" | "DeletedByOther"), "{why}"),
         other => panic!("{other}: {}", record["status"]),

@@ -5,7 +5,7 @@ use stateward::change::{Change, Circumstances, KubernetesVersion, Operation, Pai
 use stateward::decide::{Decision, Stage, decide};
 use stateward::facts::Facts;
 use stateward::object::{Kind, Object};
-use stateward::policy::Policy;
+use stateward::policy::{Authorize, Policy};
 use stateward::review;
 use stateward::rules::Action;
 
@@ -110,6 +110,23 @@ scopes:
     assert_eq!(to_zero("", "kube-system"), "nothing");
     assert_eq!(to_zero("own-namespace: ours\n", "ours"), "nothing");
     assert_eq!(to_zero("own-namespace: ours\n", "stateward"), "warn");
+}
+
+#[test]
+fn the_namespace_of_the_process_counts_where_the_file_names_none() {
+    let own = |text: &str| {
+        let policy = Policy::parse(&format!("version: 1\n{text}"), "test").unwrap();
+        policy.with_own_namespace("guard").own_namespace
+    };
+    assert_eq!(own(""), "guard");
+    assert_eq!(own("own-namespace: ours\n"), "ours");
+}
+
+#[test]
+fn which_right_growth_needs_is_the_policys_to_say() {
+    let of = |text: &str| Policy::parse(&format!("version: 1\n{text}"), "test").unwrap();
+    assert_eq!(of("resize: orchestrate\n").authorize, Authorize::Claims);
+    assert_eq!(of("resize: {authorize: sets}\n").authorize, Authorize::Sets);
 }
 
 #[test]

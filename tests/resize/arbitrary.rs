@@ -184,6 +184,7 @@ fn change_set(set: &mut Set, part: u8, n: u8, bit: bool) {
             let all = [Managers::Restored, Managers::OnlyOurs, Managers::Others];
             set.managers = all[usize::from(n) % 3];
         }
+        27 => set.writer = maybe(n, text(n)),
         _ => set.snapshot = text(n),
     }
 }

@@ -174,7 +174,8 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
                 update: 9,
                 delete: world.kind.mutant == Some(Mutant::RetentionAsItWas),
                 retention_written: false,
-                frozen: !world.kind.on_delete && world.kind.mutant != Some(Mutant::NoPartition),
+                frozen: (!world.kind.on_delete && world.kind.mutant != Some(Mutant::NoPartition))
+                    .then_some(replicas + 1),
                 terminating: false,
                 orphan: false,
                 id: id_of(id),
@@ -191,10 +192,13 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
         Action::Open { uid, partition, retention, resource_version } => {
             let current = resource_version.as_ref().is_none_or(|version| version == "now");
             let set = set(world, uid).filter(|_| current)?;
-            if partition.is_some() && !set.frozen || retention.is_some() && set.delete {
+            let frozen = set.frozen.map(i64::from);
+            if partition.is_some_and(|(tested, _)| frozen != Some(tested))
+                || retention.is_some() && set.delete
+            {
                 return None;
             }
-            set.frozen &= partition.is_none();
+            set.frozen = set.frozen.filter(|_| partition.is_none());
             set.delete |= retention.is_some();
             world.bump_spec();
         }
@@ -329,7 +333,7 @@ pub(crate) fn sync_begins(world: &World) -> Option<World> {
         uid: set.uid,
         replicas: set.replicas,
         delete: set.delete,
-        frozen: set.frozen,
+        frozen: set.frozen.is_some(),
         revision: set.revision,
         size: set.size,
         current: true,

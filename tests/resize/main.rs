@@ -4,7 +4,10 @@
 //! controller, resizer, and people. [`search`] visits every state that can be reached with a
 //! budget of faults and checks [`properties`] in each; [`slices`] are the worlds that are
 //! explored, each until nothing is left; [`sequences`] are the interleavings of protocol §11 that
-//! broke earlier drafts, played one by one.
+//! broke earlier drafts, played one by one; [`mutants`] are bugs that others shipped, each of which
+//! the explorer must find; [`arbitrary`] replaces any part of an input by anything.
+//!
+//! `FAULTS=3` allows one fault more, `SLICE=deletes` explores one slice only.
 //!
 //! The model is no proof about Kubernetes. What it assumes stands beside each of its actions; a
 //! comparison of the model with a real API server does not exist yet.

@@ -106,7 +106,8 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
             *running = running.restarted(there);
             // It alone knew that its set was there and was deleted by somebody.
             let open = matches!(world.phase(), Some(Phase::Deleting | Phase::Creating));
-            let orphaned = world.revisions.iter().flatten().any(|r| r.owner.is_none());
+            let free = |owner: Option<u8>| owner.is_none_or(|owner| owner == SIBLING);
+            let orphaned = world.revisions.iter().flatten().any(|r| free(r.owner));
             if knew.is_some() && !there && open && orphaned {
                 next.gone = Gone::Instant;
             }
@@ -193,7 +194,7 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
                 update: 9,
                 delete: world.wanted_delete,
                 retention_written: false,
-                frozen: false,
+                frozen: None,
                 terminating: false,
                 orphan: false,
                 id: None,

@@ -66,6 +66,15 @@ pub(crate) fn of_decision(world: &World, action: &Action) -> Result<(), String> 
         {
             complete(world, status)
         }
+        Action::GrowClaim { .. }
+        | Action::FreeClaim { .. }
+        | Action::Evict { .. }
+        | Action::Fence { .. }
+        | Action::Delete { .. }
+            if world.record_seen(false).is_some_and(|record| record.paused) =>
+        {
+            Err("something is begun although it is paused".into())
+        }
         _ => Ok(()),
     }
 }
@@ -107,7 +116,7 @@ fn creating(before: &World, after: &World) -> Result<(), String> {
     if set.size < last.size && before.gone != Gone::Instant {
         return Err("the template became smaller".into());
     }
-    if set.delete || !set.frozen && !before.kind.on_delete {
+    if set.delete || set.frozen.is_none() && !before.kind.on_delete {
         return Err("the set is created without retention Retain or a high partition".into());
     }
     Ok(())
@@ -136,7 +145,7 @@ fn complete(world: &World, status: &Status) -> Result<(), String> {
     if record.finalizer {
         return Err("Complete with a finalizer".into());
     }
-    if ours && set.frozen {
+    if ours && set.frozen.is_some() {
         return Err("Complete with a high partition".into());
     }
     if set.delete != world.wanted_delete && !told {

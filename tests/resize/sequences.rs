@@ -69,7 +69,7 @@ fn a_record_deleted_in_the_gap_closes_it_first() {
     play.rests();
     assert!(play.world.record.is_none());
     let set = play.world.set.as_ref().unwrap();
-    assert_eq!((set.size, set.requested, set.frozen), (0, None, false));
+    assert_eq!((set.size, set.requested, set.frozen), (0, None, None));
     play.strike(Fault::ApplyRecord);
     play.completes_at(1);
 }
@@ -98,7 +98,7 @@ fn a_sibling_that_adopts_in_the_gap_does_not_leave_the_set_absent() {
     play.until("adopted but for one", |play| play.detail() == "db-0");
     while play.goes_on() {}
     assert_eq!(play.stands(), (Phase::Adopting, Some(Reason::PodsNotAdopted)));
-    assert!(play.world.set.as_ref().unwrap().frozen);
+    assert!(play.world.set.as_ref().unwrap().frozen.is_some());
 }
 
 /// 5. The garbage collector orphans what its cache knows: a young pod is waited for.
@@ -208,6 +208,7 @@ fn a_set_that_is_created_small_again_and_again_is_a_conflict() {
     let mut play = in_the_gap(play);
     play.strike(Fault::CreateSmall);
     play.rests_in(Phase::Conflict, Reason::TooSmallAgain);
+    assert_eq!(play.detail(), "argocd-controller", "the writer is named");
     assert_eq!(play.world.set.as_ref().unwrap().size, 0);
 }
 
@@ -388,6 +389,7 @@ fn a_create_that_is_refused_is_tried_with_the_old_template() {
     play.strike(Fault::LeaveAbsent);
     play.until_phase(&Phase::Creating);
     assert_eq!(play.next_action(), "Create", "leaveAbsent is not obeyed at once");
+    assert_eq!((play.stands().1, play.detail().as_str()), (Some(Reason::CreateRefused), "quota"));
     let mut given_up = Play { world: play.world.clone() };
     given_up.until_phase(&Phase::Aborted);
     assert_eq!(given_up.stands().1, Some(Reason::LeftAbsent));
@@ -517,4 +519,156 @@ fn the_worst_night() {
     play.heals();
     play.completes_at(1);
     assert_ne!(uid(&play), Some(0));
+}
+
+/// Pause holds everywhere but in the gap; what was changed for the gap alone is put back first.
+#[test]
+fn a_pause_after_the_gap_leaves_nothing_half_restored() {
+    let mut play = Play::new(World::steady(1, 1).retention_delete());
+    play.until_phase(&Phase::Adopting);
+    play.strike(Fault::Pause);
+    play.rests_in(Phase::Verifying, Reason::Paused);
+    let (set, record) = (play.world.set.as_ref().unwrap(), play.world.record.as_ref().unwrap());
+    assert!(set.frozen.is_none() && set.delete && !record.finalizer);
+    play.heals();
+    play.completes_at(1);
+}
+
+/// Found by the explorer: a request that was taken back and asked again is another request.
+#[test]
+fn a_size_withdrawn_and_asked_again_is_acted_on() {
+    let mut play = with_webhook();
+    play.until_phase(&Phase::ClaimsGrown);
+    play.strike(Fault::Withdraw);
+    play.rests_in(Phase::Aborted, Reason::Withdrawn);
+    play.strike(Fault::AskAgain);
+    play.completes_at(1);
+}
+
+/// Found by the explorer: the webhook keeps Retain while the set comes back, and whoever wrote
+/// Delete is not answered by silence.
+#[test]
+fn retention_kept_by_the_webhook_is_said() {
+    let mut play =
+        Play::new(World::steady(1, 1).retention_delete().with(|kind| kind.webhook = true));
+    play.until_phase(&Phase::Adopting);
+    play.strike(Fault::RetentionDelete);
+    play.rests_in(Phase::Complete, Reason::Done);
+    assert!(play.detail().contains("retention stays Retain"), "{}", play.detail());
+}
+
+/// Found by the explorer: a fence that lands late must not undo what others wrote since.
+#[test]
+fn a_late_fence_undoes_nobodys_word() {
+    let mut play = Play::new(World::steady(1, 1).retention_delete());
+    play.until_about_to("Fence");
+    play.befalls(Fault::Delayed);
+    play.strike(Fault::RetentionDelete);
+    play.happens(Label::Arrives(0));
+    assert!(play.world.set.as_ref().unwrap().delete);
+}
+
+/// Found by the explorer: with what the process remembers, a person's delete right after our
+/// CREATE is not undone. A process that ends at that moment forgets it, and the set comes back:
+/// documented, since nothing is written between DELETE and CREATE.
+#[test]
+fn a_delete_right_after_our_create_is_not_undone() {
+    let mut play = in_the_gap(steady());
+    play.happens(Label::Controller(0));
+    play.strike(Fault::DeleteCascade);
+    let mut forgot = Play { world: play.world.clone() };
+    play.until_phase(&Phase::Aborted);
+    assert_eq!((uid(&play), play.stands().1), (None, Some(Reason::DeletedByOther)));
+    forgot.strike(Fault::Crash);
+    forgot.completes_at(1);
+}
+
+/// Found by the explorer: what Git re-created without the annotation was not taken back by anyone.
+#[test]
+fn a_request_outlives_the_set_that_carried_it() {
+    let mut play = in_the_gap(steady());
+    play.strike(Fault::CreateSmall);
+    assert_eq!(play.world.set.as_ref().unwrap().requested, None);
+    play.completes_at(1);
+}
+
+/// An owner's set: the claims grow where that is allowed, and the set is the owner's business.
+#[test]
+fn the_claims_of_an_owned_set_grow_where_it_is_allowed() {
+    let owned = |allowed| {
+        Play::new(
+            World::steady(1, 1).with(|kind| (kind.owned, kind.owner_managed) = (true, allowed)),
+        )
+    };
+    let mut play = owned(true);
+    play.rests_in(Phase::ClaimsGrown, Reason::OwnerManaged);
+    assert_eq!((uid(&play), play.detail().as_str()), (Some(0), "Database/db"));
+    assert_eq!(play.world.claims[0].as_ref().unwrap().capacity, 1);
+    let mut play = owned(false);
+    play.rests_in(Phase::Requested, Reason::OwnerManaged);
+    assert_eq!(play.world.claims[0].as_ref().unwrap().request, 0);
+}
+
+/// A set whose old revision is gone computes another name for the same template, and would roll
+/// every pod: the partition stays, and a person decides. That the StatefulSet controller computes
+/// another name is for a test on a cluster.
+#[test]
+fn a_revision_that_differs_keeps_the_partition() {
+    let mut play = steady();
+    play.until_phase(&Phase::Adopting);
+    play.until("synced", |play| play.world.set.as_ref().is_some_and(|set| set.observed));
+    let set = play.world.set.as_mut().unwrap();
+    (set.update, set.current) = (1, 1);
+    play.until_phase(&Phase::Degraded);
+    assert_eq!(play.stands().1, Some(Reason::RevisionDiffers));
+    assert!(play.world.set.as_ref().unwrap().frozen.is_some());
+}
+
+/// A record that is deleted goes, whatever phase it is in: before Deleting everything is undone,
+/// in the gap the set comes back first, and the request does not make the next record.
+#[test]
+fn a_record_is_deleted_in_every_phase() {
+    let mut phases = Vec::new();
+    let mut play = Play::new(World::steady(1, 1).retention_delete());
+    while play.goes_on() {
+        let (Some(phase), Some(record)) = (play.world.phase(), &play.world.record) else {
+            continue;
+        };
+        if !record.finalizer {
+            continue;
+        }
+        let mut deleted = Play { world: play.world.clone() };
+        deleted.strike(Fault::DeleteRecord);
+        deleted.rests();
+        assert!(deleted.world.record.is_none(), "in {phase}");
+        let set = deleted.world.set.as_ref().unwrap();
+        assert!(!set.terminating && set.frozen.is_none() && set.delete && set.requested.is_none());
+        phases.push(phase);
+    }
+    phases.dedup();
+    let expected =
+        [Phase::ClaimsGrown, Phase::Fenced, Phase::Deleting, Phase::Adopting, Phase::Verifying];
+    assert_eq!(phases, expected);
+}
+
+/// What a resize that meets nothing writes: once per claim, at most six times on the set.
+#[test]
+fn a_resize_writes_little() {
+    let mut play = Play::new(World::steady(2, 1).retention_delete());
+    let mut writes = Vec::new();
+    loop {
+        let action = play.next_action();
+        let before = play.world.clone();
+        if !play.goes_on() {
+            break;
+        }
+        if action != "Wait" && action != "DryRun" && play.world != before {
+            writes.push(action);
+        }
+    }
+    let count = |names: &[&str]| writes.iter().filter(|w| names.contains(&w.as_str())).count();
+    let set = ["Fence", "Delete", "Create", "Open", "RestoreManagers", "ClearRequest"];
+    assert_eq!(play.stands().0, Phase::Complete);
+    assert_eq!((count(&set), count(&["GrowClaim"])), (6, 2), "{writes:?}");
+    assert!(count(&["WriteStatus"]) <= 14, "{writes:?}");
 }

@@ -212,7 +212,7 @@ fn every_slice_is_closed_and_everything_is_reached() {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
-    if only.is_some() {
+    if only.is_some() || budget < BUDGET {
         return;
     }
     let counts = counts.into_inner().unwrap();
@@ -229,7 +229,7 @@ fn every_slice_is_closed_and_everything_is_reached() {
         assert!(!counts.contains_key(name), "{name} is reached, although {why}");
     }
     let states = states.into_inner();
-    assert!(budget < BUDGET || states >= STATES, "only {states} states");
+    assert!(states >= STATES, "only {states} states");
 }
 
 /// Every phase and reason that is written, every action, and everything that can happen.

@@ -56,6 +56,7 @@ struct State {
 }
 
 /// Faults that last a while.
+#[expect(clippy::struct_excessive_bools, reason = "independent marks of the weather")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Weather {
     /// nothing is answered

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a test prints what it found")]
 
 mod actors;
+mod conformance;
 mod faults;
 mod outcome;
 mod people;
@@ -17,6 +18,7 @@ mod runner;
 mod safety;
 mod seeds;
 mod server;
+mod speed;
 mod trace;
 mod transport;
 mod world;

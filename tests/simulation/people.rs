@@ -44,7 +44,7 @@ pub(crate) enum Deed {
 }
 
 /// The deeds that a run may draw, the usual ones more often.
-pub(crate) const DRAWN: [Deed; 28] = [
+pub(crate) const DRAWN: [Deed; 29] = [
     Deed::Request,
     Deed::Request,
     Deed::Record,
@@ -73,17 +73,24 @@ pub(crate) const DRAWN: [Deed; 28] = [
     Deed::KillPod,
     Deed::CrashPod,
     Deed::QuotaFull,
+    Deed::DeleteNamespace,
 ];
 
+/// Where objects like this one are created.
+fn collection(id: &Id) -> String {
+    id.path().trim_end_matches(&id.name).trim_end_matches('/').to_owned()
+}
+
 /// Does it; nothing where it cannot be done.
+#[expect(clippy::too_many_lines, reason = "one match over everything that people do")]
 pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> {
     let set = server.get(&shape.id());
     let record = server.get(&shape.record());
-    let send = |id: &Id, body: Value| Some(server.send(PERSON, "PATCH", &id.path(), body));
+    let patch = |id: &Id, body: Value| Some(server.send(PERSON, "PATCH", &id.path(), body));
     // The webhook refuses edits of a set that is going away through a record.
     let edit = |body: Value| {
         set.as_ref().filter(|set| !is_going(set))?;
-        send(&shape.id(), body)
+        patch(&shape.id(), body)
     };
     let request = |size: &str| {
         let sizes: serde_json::Map<String, Value> =
@@ -102,25 +109,21 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
                 .iter()
                 .map(|name| ((*name).to_owned(), json!({"storage": "20Gi"})))
                 .collect();
-            match record {
-                Some(_) => send(&shape.record(), json!({"spec": {"targets": sizes}})),
-                None => {
-                    let object = json!({
-                        "metadata": {"name": shape.name, "namespace": NAMESPACE},
-                        "spec": {"targets": sizes},
-                    });
-                    let path = shape.record().path();
-                    let collection = path.rsplit_once('/').map_or("", |(front, _)| front);
-                    Some(server.send(PERSON, "POST", collection, object))
-                }
+            if record.is_some() {
+                return patch(&shape.record(), json!({"spec": {"targets": sizes}}));
             }
+            let object = json!({
+                "metadata": {"name": shape.name, "namespace": NAMESPACE},
+                "spec": {"targets": sizes},
+            });
+            Some(server.send(PERSON, "POST", &collection(&shape.record()), object))
         }
         Deed::Abort => {
             let ends = record?["metadata"]["generation"].clone();
-            send(&shape.record(), json!({"spec": {"abort": ends}}))
+            patch(&shape.record(), json!({"spec": {"abort": ends}}))
         }
-        Deed::Pause => send(&shape.record(), json!({"spec": {"paused": true}})),
-        Deed::Resume => send(&shape.record(), json!({"spec": {"paused": null}})),
+        Deed::Pause => patch(&shape.record(), json!({"spec": {"paused": true}})),
+        Deed::Resume => patch(&shape.record(), json!({"spec": {"paused": null}})),
         Deed::DeleteRecord => {
             Some(server.send(PERSON, "DELETE", &shape.record().path(), Value::Null))
         }
@@ -152,9 +155,7 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
                 return None;
             }
             let size = if deed == Deed::CreateSmall { "10Gi" } else { "30Gi" };
-            let path = shape.id().path();
-            let collection = path.rsplit_once('/').map_or("", |(front, _)| front);
-            Some(server.send(PERSON, "POST", collection, shape.manifest(size)))
+            Some(server.send(PERSON, "POST", &collection(&shape.id()), shape.manifest(size)))
         }
         Deed::LowerClaim | Deed::GrowClaim => {
             let claim = format!("data-{}-{}", shape.name, shape.start);
@@ -163,13 +164,13 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
             let capacity = text(&live, "/status/capacity/storage");
             let gi: u32 = capacity.strip_suffix("Gi")?.parse().ok()?;
             let size = format!("{}Gi", gi + if deed == Deed::LowerClaim { 1 } else { 12 });
-            send(&id, json!({"spec": {"resources": {"requests": {"storage": size}}}}))
+            patch(&id, json!({"spec": {"resources": {"requests": {"storage": size}}}}))
         }
         Deed::KillPod | Deed::CrashPod => {
             let id = Id::new("pods", NAMESPACE, &format!("{}-{}", shape.name, shape.start));
             let live = server.get(&id)?;
             if deed == Deed::CrashPod {
-                return send(&id, json!({"metadata": {"labels": {"crashes": "true"}}}));
+                return patch(&id, json!({"metadata": {"labels": {"crashes": "true"}}}));
             }
             let options = json!({"preconditions": {"uid": uid(&live)}});
             Some(server.send(PERSON, "DELETE", &id.path(), options))
@@ -178,7 +179,7 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
             for pod in server.all("pods") {
                 if text(&pod, "/metadata/labels/crashes") == "true" {
                     let id = Id::new("pods", NAMESPACE, text(&pod, "/metadata/name"));
-                    send(&id, json!({"metadata": {"labels": {"crashes": null}}}));
+                    patch(&id, json!({"metadata": {"labels": {"crashes": null}}}));
                 }
             }
             None
@@ -189,8 +190,8 @@ pub(crate) fn does(server: &Server, shape: &Shape, deed: Deed) -> Option<Reply> 
                 "metadata": {"name": "sets", "namespace": NAMESPACE},
                 "spec": {"hard": {"count/statefulsets.apps": sets.to_string()}},
             });
-            let path = format!("/api/v1/namespaces/{NAMESPACE}/resourcequotas");
-            Some(server.send(PERSON, "POST", &path, quota))
+            let id = Id::new("resourcequotas", NAMESPACE, "sets");
+            Some(server.send(PERSON, "POST", &collection(&id), quota))
         }
         Deed::QuotaGone => {
             let id = Id::new("resourcequotas", NAMESPACE, "sets");

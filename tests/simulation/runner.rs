@@ -12,10 +12,10 @@ use stateward::resize::driver::{Cluster, Controller, Intervals};
 use stateward::telemetry::ResizeMetrics;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::actors::{Moods, text};
-use crate::faults::Faults;
+use crate::faults::{Faults, Weather};
 use crate::outcome;
 use crate::people::{self, DRAWN, Deed};
 use crate::safety::{OURS, Safety};
@@ -84,7 +84,7 @@ impl Run {
         // The client's own back-off draws from here.
         fastrand::seed(rng.u64(..));
         let (server, trace, moods) = (Server::new(), Trace::default(), Arc::default());
-        let safety = Safety::watch(&server, &trace);
+        let safety = Safety::watch(&server);
         populate(&server, &shapes, &mut rng, &moods);
         furnish(&server, &shapes).await;
         let faults = Faults::new(rng.fork(), rate);
@@ -95,15 +95,15 @@ impl Run {
     pub(crate) fn start(&mut self) {
         let number = self.instances.len();
         let (kill, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let wire = Line {
+        let line = Line {
             server: self.server.clone(),
             who: format!("{OURS}-{number}"),
             faults: self.faults.clone(),
             trace: self.trace.clone(),
             crashed: Arc::new(Notify::new()),
         };
-        let life = life(wire, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
-        let task = tokio::spawn(life);
+        let work = life(line, Arc::clone(&kill), Arc::clone(&stop), self.rng.fork(), number);
+        let task = tokio::spawn(work);
         self.instances.push(Instance { kill, stop, task });
     }
 
@@ -122,7 +122,7 @@ impl Run {
             sleep(Duration::from_secs(5)).await;
             if length() != seen {
                 (seen, since) = (length(), self.server.up());
-            } else if self.server.up() - since >= REST {
+            } else if self.server.up() >= since + REST {
                 return true;
             }
         }
@@ -173,6 +173,15 @@ impl Run {
         let first = if self.rng.u8(0..4) == 0 { Deed::Record } else { Deed::Request };
         sleep(Duration::from_millis(self.rng.u64(0..20_000))).await;
         self.does(&self.shapes[0].clone(), first);
+        if self.rng.bool() {
+            self.ambush().await;
+            if self.rng.u8(0..3) == 0 {
+                self.trouble().await;
+            } else {
+                let deed = DRAWN[self.rng.usize(0..DRAWN.len())];
+                self.does(&self.shapes[0].clone(), deed);
+            }
+        }
         let deeds = self.rng.u32(0..6);
         // Much happens within a minute of the request, when most of the resize does.
         let late = if self.rng.bool() { 60_000 } else { 400_000 };
@@ -192,6 +201,25 @@ impl Run {
         sleep(Duration::from_millis(self.rng.u64(0..240_000))).await;
     }
 
+    /// Waits for a phase of the resize, and a moment more: what matters most lasts least.
+    async fn ambush(&mut self) {
+        const PHASES: [&str; 5] = ["ClaimsGrown", "Fenced", "Deleting", "Deleting", "Adopting"];
+        let phase = PHASES[self.rng.usize(0..PHASES.len())];
+        let record = self.shapes[0].record();
+        let until = Instant::now() + Duration::from_secs(90);
+        loop {
+            let changed = self.server.changed();
+            let live = self.server.get(&record);
+            if live.is_some_and(|live| text(&live, "/status/phase") == phase) {
+                break;
+            }
+            if timeout_at(until, changed).await.is_err() {
+                return;
+            }
+        }
+        sleep(Duration::from_millis(self.rng.u64(0..150))).await;
+    }
+
     /// Something that is wrong for a while.
     async fn trouble(&mut self) {
         let lasts = Duration::from_millis(self.rng.u64(100..90_000));
@@ -209,7 +237,7 @@ impl Run {
             _ => self.instances[instance].stop.notify_one(),
         }
         sleep(lasts).await;
-        self.faults.set_weather(|weather| *weather = Default::default());
+        self.faults.set_weather(|weather| *weather = Weather::default());
         self.moods.down.store(false, Ordering::Relaxed);
         self.moods.slow.store(false, Ordering::Relaxed);
     }

@@ -9,7 +9,6 @@ use stateward::resize::snapshot;
 use crate::actors::{is_going, labels, list, name, text, uid};
 use crate::server::store::{Change, Id, Store};
 use crate::server::{Commit, Server};
-use crate::trace::Trace;
 
 /// How our controllers are called begins with this.
 pub(crate) const OURS: &str = "stateward";
@@ -55,9 +54,9 @@ struct State {
 
 impl Safety {
     /// Watches every commit of `server` from now on.
-    pub(crate) fn watch(server: &Server, trace: &Trace) -> Self {
+    pub(crate) fn watch(server: &Server) -> Self {
         let safety = Self(Arc::new(Mutex::new(State::default())));
-        let (watching, trace, clock) = (safety.clone(), trace.clone(), server.clone());
+        let (watching, clock) = (safety.clone(), server.clone());
         server.observe(move |commit| {
             let mut state = watching.state();
             for change in commit.changes {
@@ -67,8 +66,6 @@ impl Safety {
                 }
                 state.learn(commit, change, clock.up().as_millis());
             }
-            drop(state);
-            let _ = &trace;
         });
         safety
     }

@@ -72,11 +72,9 @@ impl Reply {
 /// A write that was committed, for whoever checks what must hold.
 pub(crate) struct Commit<'c> {
     pub request: &'c Plain,
-    pub route: &'c Route,
     pub changes: &'c [Change],
     /// everything as it is now
     pub store: &'c Store,
-    pub now: Timestamp,
 }
 
 type Observer = Box<dyn FnMut(&Commit<'_>) + Send>;
@@ -170,7 +168,7 @@ impl Server {
             && let Some(observer) = observer
         {
             let changes = &store.log[from..];
-            observer(&Commit { request, route: &route, changes, store, now });
+            observer(&Commit { request, changes, store });
         }
         let noted = inner.store.log.len();
         drop(inner);

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::faults::Fate;
 use crate::server::{Plain, Server};
 
+/// Requests that nobody wants to read of.
+const NOISE: [&str; 3] = ["/events", "/leases", "selfsubjectaccessreviews"];
+
 /// The trace of one run.
 #[derive(Clone, Default)]
 pub(crate) struct Trace(Arc<Mutex<Lines>>);
@@ -16,6 +19,8 @@ struct Lines {
     /// lines of what was written; kept for a person
     kept: Vec<String>,
     requests: u64,
+    /// those that are about resizes: Leases, events and reviews of rights apart
+    of_resizes: u64,
 }
 
 impl Lines {
@@ -47,9 +52,9 @@ impl Trace {
         );
         line.hash(&mut lines.hasher);
         request.body.to_string().hash(&mut lines.hasher);
-        let noise = request.uri.contains("/events") || request.uri.contains("/leases");
-        let reviews = request.uri.contains("selfsubjectaccessreviews");
-        if !(noise || reviews) && (request.is_write() || !fate.word().is_empty()) {
+        let noise = NOISE.iter().any(|part| request.uri.contains(part));
+        lines.of_resizes += u64::from(!noise);
+        if !noise && (request.is_write() || !fate.word().is_empty()) {
             lines.keep(line);
         }
     }
@@ -58,8 +63,7 @@ impl Trace {
     pub(crate) fn reply(&self, server: &Server, request: &Plain, code: u16) {
         let mut lines = self.lines();
         code.hash(&mut lines.hasher);
-        let noise = ["/events", "/leases", "selfsubjectaccessreviews"];
-        if request.is_write() && !noise.iter().any(|part| request.uri.contains(part)) {
+        if request.is_write() && !NOISE.iter().any(|part| request.uri.contains(part)) {
             let at = server.up().as_secs_f64();
             let mut body = request.body.clone();
             if let Some(snapshot) = body.pointer_mut("/status/snapshot") {
@@ -92,6 +96,10 @@ impl Trace {
 
     pub(crate) fn requests(&self) -> u64 {
         self.lines().requests
+    }
+
+    pub(crate) fn of_resizes(&self) -> u64 {
+        self.lines().of_resizes
     }
 
     pub(crate) fn text(&self) -> String {

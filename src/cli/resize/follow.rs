@@ -43,7 +43,10 @@ fn ending(record: &Record, generation: i64, goal: Goal) -> Ending {
     match &status.phase {
         Phase::Complete => Ending::Done,
         Phase::Aborted | Phase::Conflict | Phase::Degraded => Ending::Stopped,
-        Phase::ClaimsGrown if goal == Goal::ClaimsGrown => Ending::Done,
+        // Once the record says why it rests there, so that a look right after says so too.
+        Phase::ClaimsGrown if goal == Goal::ClaimsGrown && status.standing.is_some() => {
+            Ending::Done
+        }
         _ if blocked => Ending::Stopped,
         _ => Ending::Going,
     }
@@ -165,6 +168,8 @@ mod tests {
         let grown = record(Phase::ClaimsGrown, Some(Word::Waiting));
         assert_eq!(ending(&grown, 2, Goal::ClaimsGrown), Ending::Done);
         assert_eq!(ending(&grown, 2, Goal::Complete), Ending::Going);
+        let silent = record(Phase::ClaimsGrown, None);
+        assert_eq!(ending(&silent, 2, Goal::ClaimsGrown), Ending::Going);
         let blocked = record(Phase::ClaimsGrown, Some(Word::Blocked));
         assert_eq!(ending(&blocked, 2, Goal::ClaimsGrown), Ending::Done);
         assert_eq!(ending(&blocked, 2, Goal::Complete), Ending::Stopped);

@@ -221,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_accepted_in_the_name_of_nobody() {
+        let controller = |line: &str| {
+            let line = std::iter::once("serve").chain(line.split_whitespace());
+            without(&Command::try_parse_from(line).unwrap().serve).controller
+        };
+        assert_eq!(controller("--dev"), facts::Controller::NotLooked);
+        assert!(matches!(controller("--tls-cert a --tls-key b"), facts::Controller::Absent(_)));
+        assert!(parse("--dev --context b").unwrap_err().contains("--kubeconfig"));
+        assert!(parse("--dev --system-namespace A/b").unwrap_err().contains("no name"));
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_refused() {
         assert!(parse("--cluster-certs").unwrap_err().contains("--service"));
         assert!(parse("--dev --service a/b").unwrap_err().contains("cannot be used with"));

@@ -27,9 +27,10 @@ impl Cluster {
     ) -> DryRuns {
         let mut options = delete_options(&set.uid, &set.resource_version);
         // A DELETE that has a body is judged by it alone: `dryRun` in the query would be ignored,
-        // and the set deleted.
+        // and the set deleted. In the query it is for audit logs, which keep no body of a DELETE.
         options["dryRun"] = json!(["All"]);
-        let delete = match self.write(Method::DELETE, &key.set(), JSON, &options).await {
+        let path = format!("{}?dryRun=All", key.set());
+        let delete = match self.write(Method::DELETE, &path, JSON, &options).await {
             Outcome::Committed(_) => Answer::Good,
             Outcome::Rejected(refusal) => Answer::Bad(refusal.message),
             Outcome::Unknown(why) => Answer::Bad(why),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::client::FIELD_MANAGER;
@@ -64,6 +65,7 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
         paused: annotation(object, "resize-paused") == Some("true"),
         evict: annotation(object, "resize-restart") == Some("evict"),
         managers: managers(object, before),
+        writer: writer(object),
         snapshot: snapshot::encode(object).unwrap_or_default(),
     }
 }
@@ -87,7 +89,7 @@ pub(super) fn retention(object: &Value) -> Retention {
 /// Whether anyone but us wrote a retention field that the fence changed.
 ///
 /// The fence takes these fields from every other manager, so that whoever stands there again has
-/// written since. kubectl's client-side apply leaves no trace in managedFields where it changes
+/// written since; until it is sent, those stand there who wrote before. kubectl's client-side apply leaves no trace in managedFields where it changes
 /// nothing, but its annotation then names the value that it keeps.
 fn retention_written(object: &Value, attempt: &Attempt) -> Fact<bool> {
     let Some(before) = attempt.retention else { return Fact::Known(false) };
@@ -103,11 +105,20 @@ fn retention_written(object: &Value, attempt: &Attempt) -> Fact<bool> {
         let owned = format!("/f:spec/f:persistentVolumeClaimRetentionPolicy/f:{field}");
         let pointer = format!("/spec/persistentVolumeClaimRetentionPolicy/{field}");
         let manager = own_managers(object).any(|entry| {
-            text(entry, "/manager") != FIELD_MANAGER && entry["fieldsV1"].pointer(&owned).is_some()
+            text(entry, "/manager") != FIELD_MANAGER
+                && entry["fieldsV1"].pointer(&owned).is_some()
+                && !before_fence(entry, attempt)
         });
         manager || applied.as_ref().is_some_and(|applied| text(applied, &pointer) == "Retain")
     });
     Fact::Known(written)
+}
+
+/// Whether an entry of managedFields is older than the fence; in doubt, and within the second, not.
+fn before_fence(entry: &Value, attempt: &Attempt) -> bool {
+    let written: Option<Timestamp> = text(entry, "/time").parse().ok();
+    matches!((written, attempt.fence_since), (Some(written), Some(since))
+        if written.as_second() < since.as_second())
 }
 
 /// The entries of managedFields that are not about a subresource.
@@ -128,6 +139,15 @@ fn managers(object: &Value, before: Option<&Value>) -> Managers {
     }
 }
 
+/// Who, other than us, wrote `spec` last.
+fn writer(object: &Value) -> Option<String> {
+    let others = own_managers(object).filter(|entry| {
+        text(entry, "/manager") != FIELD_MANAGER && entry.pointer("/fieldsV1/f:spec").is_some()
+    });
+    let last = others.max_by_key(|entry| text(entry, "/time"))?;
+    Some(text(last, "/manager").to_owned())
+}
+
 /// Manager and operation of each entry: what the server may have normalised since are the fields.
 fn names(object: &Value) -> Vec<(&str, &str)> {
     let mut names: Vec<_> = own_managers(object)
@@ -135,4 +155,34 @@ fn names(object: &Value) -> Vec<(&str, &str)> {
         .collect();
     names.sort_unstable();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_wrote_retention_before_the_fence_did_not_write_it_since() {
+        let set = |manager: &str, time: &str| {
+            let fields = json!({"f:spec": {"f:persistentVolumeClaimRetentionPolicy": {"f:whenDeleted": {}}}});
+            json!({"metadata": {"managedFields": [
+                {"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields},
+            ]}})
+        };
+        let attempt = Attempt {
+            retention: Some(Retention {
+                when_deleted: Policy::Delete,
+                when_scaled: Policy::Retain,
+            }),
+            fence_since: Some("2026-01-01T00:00:10Z".parse().unwrap()),
+            ..Attempt::default()
+        };
+        let written = |manager, time| retention_written(&set(manager, time), &attempt);
+        assert_eq!(written("kubectl", "2026-01-01T00:00:09Z"), Fact::Known(false));
+        assert_eq!(written("kubectl", "2026-01-01T00:00:10Z"), Fact::Known(true), "in doubt");
+        assert_eq!(written("kubectl", ""), Fact::Known(true), "in doubt");
+        assert_eq!(written(FIELD_MANAGER, "2026-01-01T00:00:11Z"), Fact::Known(false));
+    }
 }

@@ -1,7 +1,7 @@
 //! From grown claims to a set that is safe to delete, and every way back.
 
 use super::grow::{self, Claims, waiting};
-use super::{Action, View, request, settle};
+use super::{Action, View, gap, request, settle};
 use crate::facts::Fact;
 use crate::resize::gate;
 use crate::resize::observed::{Revision, Set};
@@ -206,7 +206,7 @@ fn free_leftover(view: &View<'_>, set: &Set) -> Option<Action> {
 fn fence_failed(view: &View<'_>, set: &Set) -> Action {
     let fences = view.status().attempt.fences.saturating_add(1);
     if fences >= view.parameters.tries {
-        let ended = || view.end(Phase::Conflict, Reason::FenceNeverHeld, "");
+        let ended = || view.end(Phase::Conflict, Reason::FenceNeverHeld, gap::writer(set));
         return view.undo_fence(set).unwrap_or_else(ended);
     }
     step_aside(view, set, fences)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, View, fence};
+use super::{Action, View, fence, grow};
 use crate::facts::Fact;
 use crate::resize::gate;
 use crate::resize::observed::{Created, Revision, Set};
@@ -123,11 +123,13 @@ fn create(view: &View<'_>) -> Action {
     let memory = &view.observed.memory;
     // Once a CREATE was refused the record learns since when. Not before: nothing is written
     // between DELETE and CREATE. And not at any price: a set matters more than its record.
-    if memory.create_refused.is_some()
+    if let Some(refusal) = &memory.create_refused
         && status.attempt.refused_since.is_none()
         && !memory.record_unwritable
     {
+        let standing = grow::waiting(Reason::CreateRefused, refusal);
         return view.enter(Phase::Creating, |status| {
+            status.standing = Some(standing);
             status.attempt.refused_since = Some(view.now);
             status.last_create = Some(view.now);
         });
@@ -168,11 +170,16 @@ fn adopt(view: &View<'_>, set: &Set, ours: bool) -> Action {
     })
 }
 
+/// Who wrote a set that is not ours, as far as it says so.
+pub(super) fn writer(set: &Set) -> String {
+    set.writer.clone().unwrap_or_default()
+}
+
 /// Somebody re-created the set with its old template: once more from the gate, three times.
 fn replaced(view: &View<'_>, set: &Set) -> Action {
     let replaced = view.status().attempt.replaced.saturating_add(1);
     if replaced >= view.parameters.tries {
-        return view.end(Phase::Conflict, Reason::TooSmallAgain, "");
+        return view.end(Phase::Conflict, Reason::TooSmallAgain, writer(set));
     }
     view.enter(Phase::ClaimsGrown, |status| {
         status.snapshot = None;

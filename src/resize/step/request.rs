@@ -46,26 +46,37 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
     if let (Some(owner), false) = (&set.owner, set.owner_managed) {
         return view.blocked(Reason::OwnerManaged, owner);
     }
-    if let Some((reason, template)) = wrong(view, set, &wanted) {
-        return view.blocked(reason, template);
+    match wrong(view, set, &wanted) {
+        Some((Reason::NotObserved, what)) => return view.waiting(Reason::NotObserved, what),
+        Some((reason, template)) => return view.blocked(reason, template),
+        None => {}
     }
     act_on(view, set, wanted)
 }
 
-/// Begins to carry `wanted` out on this set.
+/// Begins to carry `wanted` out on this set. What is asked of which claim is written along: a full
+/// disk does not wait for another write.
 fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Action {
-    view.enter(Phase::Growing, |status| {
-        status.acting = Some(Acting {
-            number: status.acting.as_ref().map_or(1, |acting| acting.number.saturating_add(1)),
-            generation: view.record.generation,
-            set_uid: set.uid.clone(),
-            targets: wanted,
-            withdrawable: view.record.spec.targets.is_empty(),
-        });
-        status.requests = set.requested.clone();
-        status.attempt = Attempt { set_uid: Some(set.uid.clone()), ..Attempt::default() };
-        status.claims.clear();
-    })
+    let mut record = view.record.clone();
+    let status = &mut record.status;
+    let live = status.phase != Phase::Requested;
+    status.acting = Some(Acting {
+        number: status.acting.as_ref().map_or(1, |acting| acting.number.saturating_add(1)),
+        generation: view.record.generation,
+        set_uid: set.uid.clone(),
+        targets: wanted,
+        withdrawable: view.record.spec.targets.is_empty(),
+    });
+    status.requests = set.requested.clone();
+    status.attempt = Attempt {
+        set_uid: Some(set.uid.clone()),
+        retention_asked: status.attempt.retention_asked.filter(|_| live),
+        ..Attempt::default()
+    };
+    status.claims.clear();
+    let view = View::new(view.observed, &record, view.now, view.parameters);
+    let rows = view.rows();
+    view.enter(Phase::Growing, |status| status.claims = rows)
 }
 
 /// Before the set is touched: what the request has become meanwhile. Nothing where it stands.

@@ -1,7 +1,7 @@
 //! After the gap: adoption, putting back, and what is left to do once it is over.
 
 use super::grow::{self, Claims};
-use super::{Action, View, request};
+use super::{Action, View, gap, request};
 use crate::facts::Fact;
 use crate::resize::gate;
 use crate::resize::observed::{Managers, Set};
@@ -22,7 +22,7 @@ pub(super) fn another_set(view: &View<'_>, set: &Set) -> Action {
     let prefix = format!("{}/", view.record.uid);
     match &set.resize_id {
         Some(id) if id.starts_with(&prefix) => view.end(Phase::Conflict, Reason::LateDuplicate, id),
-        _ => view.end(Phase::Aborted, Reason::Replaced, ""),
+        _ => view.end(Phase::Aborted, Reason::Replaced, gap::writer(set)),
     }
 }
 
@@ -123,6 +123,9 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
     }
     if !set.requested.is_empty() && request::met(set, &set.requested) {
         return Action::ClearRequest { uid: set.uid.clone(), value: set.requested.clone() };
+    }
+    if view.paused(set) {
+        return view.blocked(Reason::Paused, "");
     }
     // Claims made by a scale-up meanwhile grow like all others.
     match grow::claims(view, set) {

@@ -23,7 +23,7 @@ pub(crate) fn kubelet(server: &Server, _: &Pace) -> bool {
         };
         // A pod that crashes says so by a label of ours.
         let crashes = text(pod, "/metadata/labels/crashes") == "true";
-        if is_ready(pod) == !crashes || !mounts(pod).all(bound) {
+        if is_ready(pod) != crashes || !mounts(pod).all(bound) {
             return false;
         }
         let mut object = (**pod).clone();

@@ -116,7 +116,7 @@ impl Sync<'_> {
             current => current.to_owned(),
         };
         self.pods(&current, &update).await;
-        self.status(&current, &update).await;
+        self.status(&current, &update);
     }
 
     /// The name of the revision of the set's pod template, which is made where it is missing.
@@ -303,16 +303,16 @@ impl Sync<'_> {
         self.write("POST", &self.id("pods", &pod), object).await;
     }
 
-    async fn status(&self, current: &str, update: &str) {
+    fn status(&self, current: &str, update: &str) {
         let pods = self.owned("pods");
-        let replicas = self.number("/spec/replicas", 1);
+        let replicas = usize::try_from(self.number("/spec/replicas", 1)).unwrap_or_default();
         let of = |revision: &str| {
             let pods = pods.iter().filter(|pod| !is_going(pod));
             let revision_of =
                 |pod: &Value| text(pod, "/metadata/labels/controller-revision-hash").to_owned();
-            pods.filter(|pod| revision_of(pod) == revision).count() as i64
+            pods.filter(|pod| revision_of(pod) == revision).count()
         };
-        let ready = pods.iter().filter(|pod| is_ready(pod) && !is_going(pod)).count() as i64;
+        let ready = pods.iter().filter(|pod| is_ready(pod) && !is_going(pod)).count();
         let rolling = text(&self.set, "/spec/updateStrategy/type") == "RollingUpdate";
         let done = rolling && of(update) == replicas && ready == replicas;
         let current = if done { update } else { current };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 /// A kind.
+#[expect(clippy::struct_field_names, reason = "its kind is one of its names")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
     pub group: &'static str,

@@ -11,12 +11,18 @@ fn leaves(object: &Value, status: bool) -> Leaves {
     let mut found = Leaves::new();
     if status {
         walk(&object["status"], &mut vec!["status".to_owned()], &mut found);
-        return found;
+    } else {
+        walk(&object["spec"], &mut vec!["spec".to_owned()], &mut found);
     }
-    walk(&object["spec"], &mut vec!["spec".to_owned()], &mut found);
+    // A status may be written with other metadata.
     for part in ["labels", "annotations"] {
         let mut at = vec!["metadata".to_owned(), part.to_owned()];
         walk(&object["metadata"][part], &mut at, &mut found);
+    }
+    for name in object["metadata"]["finalizers"].as_array().into_iter().flatten() {
+        for item in [".", name.as_str().unwrap_or_default()] {
+            found.insert(["metadata", "finalizers", item].map(str::to_owned).to_vec());
+        }
     }
     found
 }
@@ -25,6 +31,10 @@ fn walk(value: &Value, at: &mut Vec<String>, found: &mut Leaves) {
     match value {
         Value::Null => {}
         Value::Object(map) if !map.is_empty() => {
+            if at.len() > 1 {
+                // A map has an owner of its own: whoever made it.
+                found.insert([at.as_slice(), &[".".to_owned()]].concat());
+            }
             for (key, value) in map {
                 at.push(key.clone());
                 walk(value, at, found);
@@ -83,6 +93,11 @@ pub(crate) fn track(
     let (old, new) =
         (before.map(|before| leaves(before, status)).unwrap_or_default(), leaves(after, status));
     let changed = |path: &&Vec<String>| {
+        let itself = path.last().is_some_and(|key| key == ".");
+        let finalizer = path.get(1).is_some_and(|key| key == "finalizers");
+        if itself || finalizer {
+            return !old.contains(*path);
+        }
         before.and_then(|before| at(before, path)) != at(after, path) || !old.contains(*path)
     };
     let taken: Leaves = new.iter().filter(changed).cloned().collect();

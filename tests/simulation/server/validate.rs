@@ -60,7 +60,20 @@ fn set_default(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// Validation of a new object, and the finalizer that admission gives a claim.
+/// The finalizer that admission gives a new claim.
+pub(crate) fn admit(plural: &str, object: &mut Value) {
+    const PROTECTION: &str = "kubernetes.io/pvc-protection";
+    if plural != "persistentvolumeclaims" {
+        return;
+    }
+    match object["metadata"]["finalizers"].as_array_mut() {
+        Some(names) if names.iter().any(|name| name == PROTECTION) => {}
+        Some(names) => names.push(PROTECTION.into()),
+        None => object["metadata"]["finalizers"] = json!([PROTECTION]),
+    }
+}
+
+/// Validation of a new object.
 pub(crate) fn create(kind: &Kind, name: &str, object: &Value) -> Result<(), Reply> {
     if name.is_empty() {
         return Err(invalid("metadata.name: Required value: name or generateName is required"));
@@ -74,7 +87,7 @@ pub(crate) fn create(kind: &Kind, name: &str, object: &Value) -> Result<(), Repl
         }
         let labels = &spec["template"]["metadata"]["labels"];
         let wanted = spec["selector"]["matchLabels"].as_object();
-        if wanted.is_none_or(|wanted| wanted.is_empty())
+        if wanted.is_none_or(serde_json::Map::is_empty)
             || wanted.is_some_and(|wanted| wanted.iter().any(|(key, value)| labels[key] != *value))
         {
             return Err(invalid(
@@ -117,9 +130,9 @@ fn set(live: &Value, object: &Value) -> Result<(), Reply> {
     let rest = |value: &Value| {
         let mut spec = value["spec"].clone();
         let fields = spec.as_object_mut()?;
-        CHANGEABLE.iter().for_each(|field| {
-            fields.remove(*field);
-        });
+        for field in CHANGEABLE {
+            fields.remove(field);
+        }
         fields.retain(|_, value| !value.is_null());
         Some(spec)
     };
@@ -135,8 +148,8 @@ fn claim(store: &Store, live: &Value, object: &Value) -> Result<(), Reply> {
     let (old, new) = (quantity(live, STORAGE), quantity(object, STORAGE));
     let grows = matches!((&old, &new), (Some(old), Some(new)) if new > old);
     let class = live["spec"]["storageClassName"].as_str().unwrap_or_default();
-    // The class is asked by admission, before anything is validated.
-    if grows {
+    // The class of a bound claim is asked by admission, before anything is validated.
+    if grows && live["status"]["phase"] == "Bound" {
         let class = store.get(&Id::new("storageclasses", "", class));
         if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {
             let name = live["metadata"]["name"].as_str().unwrap_or_default();

@@ -97,6 +97,7 @@ impl Writer<'_> {
             object["status"] = Value::Null;
         }
         validate::default(kind.plural, &mut object);
+        validate::admit(kind.plural, &mut object);
         drop_nulls(&mut object);
         validate::create(kind, &name, &object)?;
         validate::quota(store, self.route, self.route.is_dry_run())?;
@@ -106,7 +107,9 @@ impl Writer<'_> {
             return Err(Reply::refused(409, "AlreadyExists", message));
         }
         object["metadata"]["uid"] = store.fresh_uid().into();
-        object["metadata"]["managedFields"] = Value::Null;
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
         if self.tracks() {
             track(None, &mut object, self.manager(), false, &self.now);
         }
@@ -201,10 +204,14 @@ impl Writer<'_> {
         self.check_version(live, &object)?;
         let kind = self.route.kind;
         let status = self.route.sub == "status";
-        if status {
+        if status && kind.group == "stateward.dev" {
             let written = object["status"].take();
             object = (**live).clone();
             object["status"] = written;
+        } else if status {
+            // Built-in kinds take metadata through the status as well.
+            object["spec"] = live["spec"].clone();
+            keep_server_fields(live, &mut object);
         } else {
             object["status"] = live["status"].clone();
             keep_server_fields(live, &mut object);
@@ -224,17 +231,21 @@ impl Writer<'_> {
             object["metadata"]["generation"] = (generation + 1).into();
         }
         drop_nulls(&mut object);
-        if same(live, &object) {
+        // Even an update that changes nothing lets go of what has nothing left to wait for.
+        let gone = going && ready_to_go(&object);
+        if !gone && same(live, &object) {
             return Ok(Reply { code: 200, body: Arc::clone(live) });
         }
         if self.tracks() {
             track(Some(live), &mut object, self.manager(), status, &self.now);
         }
-        if self.route.is_dry_run() {
+        if self.route.is_dry_run() || gone {
+            if gone && !self.route.is_dry_run() {
+                store.remove(&self.id(), object.clone());
+            }
+            let version = live["metadata"]["resourceVersion"].clone();
+            object["metadata"]["resourceVersion"] = version;
             return Ok(Reply { code: 200, body: Arc::new(object) });
-        }
-        if going && ready_to_go(&object) {
-            return Ok(Reply { code: 200, body: store.remove(&self.id(), object) });
         }
         Ok(Reply { code: 200, body: store.put(&self.id(), object) })
     }
@@ -285,6 +296,13 @@ impl Writer<'_> {
             return Ok(Reply { code: 200, body: Arc::new(object) });
         }
         if ready_to_go(&object) {
+            let versioned = options["preconditions"]["resourceVersion"].is_string();
+            if versioned && finalizers(&live) != finalizers(&object) {
+                // The server takes the finalizers off first, and its own write then breaks the
+                // precondition.
+                store.put(&self.id(), object);
+                return Err(conflict(self.route, "Precondition failed: ResourceVersion differs"));
+            }
             store.remove(&self.id(), object);
             let body = json!({"apiVersion": "v1", "kind": "Status", "status": "Success"});
             return Ok(Reply { code: 200, body: Arc::new(body) });
