@@ -20,6 +20,7 @@ mod fidelity;
 mod generator;
 mod growth;
 mod prometheus;
+mod recipes;
 mod record;
 mod refusals;
 mod remedies;
