@@ -136,8 +136,9 @@ async fn an_operator_re_creates_the_set_with_its_old_template() {
     case.resizing.grow(&case.set, "20Gi").await;
     let record = case.resizing.ended(&case.namespace).await;
     tool.stop().await;
+    // Its pods may go: who orphans a set that was created a moment ago loses those of which the
+    // garbage collector has not heard. Ours waits for that, and has no right to delete pods.
     case.no_claim_is_lost().await;
-    assert_eq!(pod_uids(case.resizing, &case.namespace).await, case.pods);
     let standing = &record["status"]["standing"];
     let why = standing["reason"].as_str().unwrap();
     match record["status"]["phase"].as_str().unwrap() {
