@@ -89,7 +89,9 @@ impl Attack {
         // A handshake or a large body costs the client as much as the server.
         let clients = match self {
             Self::HalfOpen => size,
-            Self::SlowHead | Self::SlowBody | Self::Deaf => size / 4,
+            Self::SlowHead | Self::SlowBody => size / 4,
+            // Each of them asks until nothing more fits between it and the server.
+            Self::Deaf => size / 40,
             Self::Storm | Self::Oversize | Self::Malformed => 4,
         };
         let end = Instant::now() + time;
