@@ -1,10 +1,11 @@
 //! What a webhook configuration says about a canary that was not refused.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{ApiError, Canary, Cause, Client};
+use crate::object::TextMap;
+use crate::object::selector::LabelSelector;
 
 /// The namespace of the canary.
 #[derive(Debug, Deserialize)]
@@ -15,8 +16,8 @@ pub(super) struct Namespace {
 #[derive(Debug, Deserialize)]
 struct Metadata {
     name: String,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
+    #[serde(default = "empty")]
+    labels: Value,
 }
 
 /// A webhook configuration, as far as it decides who is called.
@@ -40,8 +41,12 @@ struct Webhook {
     client_config: ClientConfig,
     #[serde(default)]
     rules: Vec<Rule>,
-    #[serde(default)]
-    namespace_selector: Selector,
+    #[serde(default = "empty")]
+    namespace_selector: Value,
+}
+
+fn empty() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,36 +73,11 @@ struct Rule {
     operations: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Selector {
-    match_labels: BTreeMap<String, String>,
-    match_expressions: Vec<Requirement>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Requirement {
-    key: String,
-    operator: String,
-    #[serde(default)]
-    values: Vec<String>,
-}
-
-impl Selector {
-    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-            && self.match_expressions.iter().all(|requirement| {
-                let value = labels.get(&requirement.key);
-                let listed = value.is_some_and(|value| requirement.values.contains(value));
-                match requirement.operator.as_str() {
-                    "In" => listed,
-                    "NotIn" => !listed,
-                    "Exists" => value.is_some(),
-                    "DoesNotExist" => value.is_none(),
-                    _ => false,
-                }
-            })
-    }
+/// Whether a selector of a configuration, as written there, takes these labels in.
+fn selects(selector: &Value, labels: &Value) -> bool {
+    let selector = LabelSelector::deserialize(selector);
+    let labels = TextMap::deserialize(labels);
+    matches!((selector, labels), (Ok(selector), Ok(labels)) if selector.matches(&labels))
 }
 
 impl Rule {
@@ -144,7 +124,7 @@ impl Registration {
             return Cause::Rules { webhook: own };
         }
         let Metadata { name, labels } = &namespace.metadata;
-        if !one.namespace_selector.matches(labels) {
+        if !selects(&one.namespace_selector, labels) {
             return Cause::Selector { webhook: own, namespace: name.clone() };
         }
         let place = match (&one.client_config.service, &one.client_config.url) {
@@ -159,7 +139,7 @@ impl Registration {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
