@@ -8,5 +8,6 @@ mod namespace;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
 pub use self::client::{ApiError, Client, ClusterError};
+pub(crate) use self::events::{About, event};
 pub use self::events::{EventWriter, Events};
 pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};

@@ -79,7 +79,7 @@ impl EventWriter {
 
     async fn write(&mut self, denial: &Denial) {
         let path = format!("/api/v1/namespaces/{}/events", denial.namespace);
-        let body = event(denial, Timestamp::now()).to_string().into_bytes();
+        let body = denied(denial, Timestamp::now()).to_string().into_bytes();
         let sent = self.client.send(Method::POST, &path, "application/json", Some(body)).await;
         // A namespace that is gone by now takes no events, which is nobody's fault.
         let written = sent.and_then(|answer| answer.found::<Value>(Method::POST, path));
@@ -96,28 +96,49 @@ impl EventWriter {
     }
 }
 
-fn event(denial: &Denial, now: Timestamp) -> Value {
+fn denied(denial: &Denial, now: Timestamp) -> Value {
     let Denial { rule, namespace, user, message, kind, name, uid, .. } = denial;
     let api_version = if *kind == "StatefulSet" { "apps/v1" } else { "v1" };
     let text = format!("{user} may not: {message} [{rule}] · stateward explain {rule}");
-    let text: String = text.chars().take(LONGEST / 4).collect();
-    let short: String = name.chars().take(200).collect();
+    event(&About { api_version, kind, namespace, name, uid }, "Warning", "Denied", &text, now)
+}
+
+/// The object that an event is about.
+pub(crate) struct About<'a> {
+    pub(crate) api_version: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
+}
+
+/// An event as the API server takes it, with a message that is cut where it would be too long;
+/// `kind` is `Normal` or `Warning`.
+pub(crate) fn event(
+    about: &About<'_>,
+    kind: &str,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> Value {
+    let message: String = message.chars().take(LONGEST / 4).collect();
+    let short: String = about.name.chars().take(200).collect();
     let short = short.trim_end_matches(['.', '-']);
     let time = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": format!("{short}."), "namespace": namespace},
+        "metadata": {"generateName": format!("{short}."), "namespace": about.namespace},
         "involvedObject": {
-            "apiVersion": api_version,
-            "kind": kind,
-            "namespace": namespace,
-            "name": name,
-            "uid": uid
+            "apiVersion": about.api_version,
+            "kind": about.kind,
+            "namespace": about.namespace,
+            "name": about.name,
+            "uid": about.uid
         },
-        "type": "Warning",
-        "reason": "Denied",
-        "message": text,
+        "type": kind,
+        "reason": reason,
+        "message": message,
         "source": {"component": "stateward"},
         "firstTimestamp": time,
         "lastTimestamp": time,
@@ -208,7 +229,7 @@ mod tests {
     #[test]
     fn an_event_is_about_the_object() {
         let now: Timestamp = "2026-11-21T10:00:00.5Z".parse().unwrap();
-        let made = event(&denial("db", "sts-service-name"), now);
+        let made = denied(&denial("db", "sts-service-name"), now);
         assert_eq!(made["involvedObject"]["apiVersion"], "apps/v1");
         assert_eq!(made["metadata"]["generateName"], "db.");
         assert_eq!(

@@ -1,12 +1,12 @@
 //! What people see of a resize: a log of ten lines, and events on the set.
 
 use hyper::Method;
-use serde_json::json;
 
 use super::Key;
 use super::client::Cluster;
 use super::drive::{Drive, Turn};
 use super::record::API_VERSION;
+use crate::cluster::{About, event};
 use crate::resize::Action;
 use crate::resize::crd::KIND;
 use crate::resize::record::{Phase, Word};
@@ -63,24 +63,16 @@ pub(super) async fn done(cluster: &Cluster, key: &Key, drive: &Drive, action: &A
         (reason, detail) => format!("resize: {}, {reason}: {detail}", after.phase),
     };
     let now = cluster.now();
-    let set_uid = after.acting.as_ref().map(|acting| acting.set_uid.as_str());
-    for (api_version, kind, uid) in
-        [("apps/v1", "StatefulSet", set_uid), (API_VERSION, KIND, Some(stored.record.uid.as_str()))]
+    let kind = if needs_a_person { "Warning" } else { "Normal" };
+    let set_uid = after.acting.as_ref().map_or("", |acting| acting.set_uid.as_str());
+    let path = format!("/api/v1/namespaces/{}/events", key.namespace);
+    for (api_version, of, uid) in
+        [("apps/v1", "StatefulSet", set_uid), (API_VERSION, KIND, stored.record.uid.as_str())]
     {
-        let event = json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": {"generateName": format!("{}.", key.name), "namespace": key.namespace},
-            "involvedObject": {
-                "apiVersion": api_version, "kind": kind,
-                "name": key.name, "namespace": key.namespace, "uid": uid,
-            },
-            "type": if needs_a_person { "Warning" } else { "Normal" },
-            "reason": format!("Resize{}", after.phase),
-            "message": message,
-            "source": {"component": "stateward"},
-            "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-        });
-        let path = format!("/api/v1/namespaces/{}/events", key.namespace);
+        let Key { namespace, name } = key;
+        let about = About { api_version, kind: of, namespace, name, uid };
+        let reason = format!("Resize{}", after.phase);
+        let event = event(&about, kind, &reason, &message, now);
         let _ = cluster.write(Method::POST, &path, "application/json", &event).await;
     }
 }
