@@ -192,15 +192,21 @@ async fn autoresize(admin: &Session, claims: &str, step: u128, limit: u128) -> R
     let claims_of = list["items"].as_array().context("a list without items")?.iter();
     let sizes = claims_of.filter_map(|claim| {
         let request = claim["spec"]["resources"]["requests"]["storage"].as_str()?;
-        Some((crate::storage::bytes(request)?, claim["metadata"]["name"].as_str()?))
+        Some((crate::storage::bytes(request)?, &claim["metadata"]))
     });
-    let Some((size, name)) = sizes.min() else { return Ok(()) };
+    let Some((size, metadata)) = sizes.min_by_key(|(size, _)| *size) else { return Ok(()) };
     if size >= limit {
         return Ok(());
     }
-    let larger = (size + step).to_string();
-    let patch = json!({"spec": {"resources": {"requests": {"storage": larger}}}});
-    admin.merge(&format!("{claims}/{name}"), patch).await?.ok().map(drop)
+    let name = metadata["name"].as_str().context("a claim without a name")?;
+    // Without the version, a size raised meanwhile would be lowered, which the API server lets
+    // through until the capacity has followed.
+    let patch = json!({
+        "metadata": {"resourceVersion": metadata["resourceVersion"]},
+        "spec": {"resources": {"requests": {"storage": (size + step).to_string()}}},
+    });
+    let reply = admin.merge(&format!("{claims}/{name}"), patch).await?;
+    if reply.status == 409 { Ok(()) } else { reply.ok().map(drop) }
 }
 
 /// What a tool needs to run on after the call that started it.
