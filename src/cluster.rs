@@ -7,6 +7,7 @@ mod events;
 mod namespace;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
+pub(crate) use self::client::Answer;
 pub use self::client::{ApiError, Client, ClusterError};
 pub(crate) use self::events::{About, event};
 pub use self::events::{EventWriter, Events};

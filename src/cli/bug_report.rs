@@ -84,7 +84,7 @@ async fn collect(args: &Args) -> Value {
     if args.offline {
         return Value::Object(all);
     }
-    let client = match Client::infer().await {
+    let client = match Client::connect(None, None).await {
         Ok(client) => client,
         Err(error) => {
             put("cluster", Err(error.into()));

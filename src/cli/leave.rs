@@ -9,6 +9,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 
 use super::Outcome;
 use super::serve::{duration, object_name};
+use crate::cluster::Client;
 use crate::resize::crd;
 use crate::resize::record::FINALIZER;
 
@@ -38,12 +39,7 @@ pub struct Args {
 /// No cluster, or no right to do this.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut config = kube::Config::infer().await.context("no cluster")?;
-        config.default_retry = false;
-        let client = kube::Client::try_from(config).context("cannot set up a connection")?;
-        leave(args, &client).await
-    })
+    runtime.block_on(async { leave(args, &Client::connect(None, None).await?.kube()).await })
 }
 
 async fn leave(args: &Args, client: &kube::Client) -> anyhow::Result<Outcome> {

@@ -45,7 +45,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = Client::infer().await?;
+        let client = Client::connect(None, None).await?;
         let start = Instant::now();
         loop {
             let attempt = tokio::time::timeout(args.timeout, probe(args, &client)).await;

@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = Client::infer().await?;
+        let client = Client::connect(None, None).await?;
         let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.clone());
         let namespace = namespace.unwrap_or_else(|| format!("{name}-canary"));
         let sender = CanarySender::new(client.clone(), namespace, name.clone());

@@ -1,10 +1,9 @@
 //! Requests to the API server, with their answers as they are.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hyper::header::{CONTENT_TYPE, DATE, WARNING};
+use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER, WARNING};
 use hyper::{Method, Request};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -15,6 +14,10 @@ use serde::de::DeserializeOwned;
 
 /// Longest time for a request; the next look comes soon anyway.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest message taken from an answer that is no `Status`, in characters.
+const MESSAGE: usize = 200;
+/// Longest time for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Why there is no cluster to ask.
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +25,19 @@ pub enum ClusterError {
     /// no kubeconfig and no service account
     #[error("no cluster: neither a kubeconfig nor a service account was found")]
     Config(#[source] kube::config::InferConfigError),
-    /// a kubeconfig that cannot be used
+    /// a kubeconfig file that cannot be used
     #[error("cannot use the kubeconfig {}", file.display())]
     Kubeconfig {
         /// the file
         file: PathBuf,
+        /// why
+        source: KubeconfigError,
+    },
+    /// a context that the kubeconfig found does not lead to
+    #[error("cannot use the context {context} of the kubeconfig")]
+    Context {
+        /// its name
+        context: String,
         /// why
         source: KubeconfigError,
     },
@@ -45,8 +56,8 @@ pub enum ApiError {
     #[error("the API server cannot be asked")]
     Unreachable(#[source] Box<kube::Error>),
     /// no answer came in time
-    #[error("the API server did not answer in {} s", TIMEOUT.as_secs())]
-    Late,
+    #[error("the API server did not answer in {} s", .0.as_secs_f32())]
+    Late(Duration),
     /// it was refused
     #[error("{method} {path}: the API server said {status}: {message}")]
     Refused {
@@ -79,25 +90,34 @@ pub enum ApiError {
 #[derive(Clone)]
 pub struct Client(kube::Client);
 
-impl Client {
-    /// Connects by the kubeconfig or the service account of this process. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// No cluster, or credentials that cannot be read.
-    pub async fn infer() -> Result<Self, ClusterError> {
-        Self::new(kube::Config::infer().await.map_err(ClusterError::Config)?)
+impl From<kube::Client> for Client {
+    /// Over a client that does not repeat requests.
+    fn from(client: kube::Client) -> Self {
+        Self(client)
     }
+}
 
-    /// Connects by a kubeconfig, in one of its contexts. Nothing is asked yet.
+impl Client {
+    /// Finds the cluster as kubectl does: a file, `KUBECONFIG`, the home folder; in a pod, its
+    /// service account. Nothing is asked yet.
     ///
     /// # Errors
-    /// The file cannot be read, or leads to no cluster.
-    pub async fn connect(file: &Path, context: Option<&str>) -> Result<Self, ClusterError> {
-        let wrong = |source| ClusterError::Kubeconfig { file: file.to_owned(), source };
-        let read = Kubeconfig::read_from(file).map_err(wrong)?;
-        let context = context.map(str::to_owned);
-        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        Self::new(kube::Config::from_custom_kubeconfig(read, &options).await.map_err(wrong)?)
+    /// No cluster is known, or its credentials cannot be used.
+    pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<Self, ClusterError> {
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+        let config = match (file, context) {
+            (Some(file), _) => {
+                let wrong = |source| ClusterError::Kubeconfig { file: file.to_owned(), source };
+                let read = Kubeconfig::read_from(file).map_err(wrong)?;
+                kube::Config::from_custom_kubeconfig(read, &options).await.map_err(wrong)?
+            }
+            (None, Some(context)) => kube::Config::from_kubeconfig(&options)
+                .await
+                .map_err(|source| ClusterError::Context { context: context.to_owned(), source })?,
+            (None, None) => kube::Config::infer().await.map_err(ClusterError::Config)?,
+        };
+        Self::new(config)
     }
 
     /// Connects by the service account of this pod. Nothing is asked yet.
@@ -128,12 +148,11 @@ impl Client {
     fn new(mut config: kube::Config) -> Result<Self, ClusterError> {
         // A write that is sent again after it was carried out would look like somebody else's.
         config.default_retry = false;
-        config.connect_timeout = Some(TIMEOUT);
+        config.connect_timeout = Some(CONNECT);
         kube::Client::try_from(config).map(Self).map_err(ClusterError::Client)
     }
 
-    /// One request; `content_type` is that of `body`. A path that is none is a fault of the caller,
-    /// and asks for `/`.
+    /// One request, sent once; `content_type` is that of `body`.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -141,30 +160,41 @@ impl Client {
         content_type: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, ApiError> {
-        let mut request = Request::new(Body::from(body.unwrap_or_default()));
-        *request.method_mut() = method;
-        // Names were checked when the arguments were read, so a path is always one.
-        *request.uri_mut() = path.parse().unwrap_or_default();
-        if let Ok(value) = content_type.parse()
-            && !content_type.is_empty()
-        {
-            request.headers_mut().insert(CONTENT_TYPE, value);
+        self.send_within(TIMEOUT, method, path, content_type, body).await
+    }
+
+    /// As [`Client::send`], with a longest time of one's own.
+    pub(crate) async fn send_within(
+        &self,
+        timeout: Duration,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, ApiError> {
+        let mut request =
+            Request::builder().method(method).uri(path).header(ACCEPT, "application/json");
+        if !content_type.is_empty() {
+            request = request.header(CONTENT_TYPE, content_type);
         }
         let exchange = async {
+            let request = request.body(Body::from(body.unwrap_or_default()));
+            let request = request.map_err(kube::Error::HttpError)?;
             let (parts, body) = self.0.send(request).await?.into_parts();
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
-        let (parts, body) = tokio::time::timeout(TIMEOUT, exchange)
+        let (parts, body) = tokio::time::timeout(timeout, exchange)
             .await
-            .map_err(|_| ApiError::Late)?
+            .map_err(|_| ApiError::Late(timeout))?
             .map_err(|error| ApiError::Unreachable(Box::new(error)))?;
-        let date = parts.headers.get(DATE).and_then(|date| date.to_str().ok());
+        let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let date = text(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let seconds = text(RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
         let warnings = parts.headers.get_all(WARNING).iter();
         Ok(Answer {
             status: parts.status.as_u16(),
-            date: date.and_then(|text| {
-                jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
-            }),
+            date: date.map(|zoned| zoned.timestamp()),
+            retry_after: seconds.map(Duration::from_secs),
             warnings: warnings
                 .map(|warning| String::from_utf8_lossy(warning.as_bytes()).into_owned())
                 .collect(),
@@ -195,9 +225,11 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// the time by the clock of the API server
     pub(crate) date: Option<Timestamp>,
+    /// when the API server wants to be asked again
+    pub(crate) retry_after: Option<Duration>,
     /// the `Warning` headers as they are
     pub(crate) warnings: Vec<String>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
@@ -216,19 +248,17 @@ impl Answer {
         }
     }
 
-    /// What the API server says about a request that it did not carry out.
+    /// What the API server says about a request that it did not carry out; what a proxy before it
+    /// says instead is cut short.
     pub(crate) fn message(&self) -> String {
-        #[derive(Default, Deserialize)]
+        #[derive(Deserialize)]
         struct Status {
-            #[serde(default)]
             message: String,
         }
-        let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
-        let mut message = said.message;
-        if message.is_empty() {
-            let _ = write!(message, "{} bytes without a message", self.body.len());
+        match serde_json::from_slice(&self.body) {
+            Ok(Status { message }) if !message.is_empty() => message,
+            _ => String::from_utf8_lossy(&self.body).trim().chars().take(MESSAGE).collect(),
         }
-        message
     }
 }
 
@@ -243,6 +273,7 @@ mod tests {
         let answer = |status, body: &str| Answer {
             status,
             date: None,
+            retry_after: None,
             warnings: Vec::new(),
             body: body.into(),
         };
@@ -251,9 +282,9 @@ mod tests {
         assert!(matches!(found(200, "{}"), Ok(Some(_))));
         let said = found(403, r#"{"message":"no"}"#).unwrap_err().to_string();
         assert_eq!(said, "GET /p: the API server said 403: no");
-        assert!(
-            found(502, "<html>").unwrap_err().to_string().ends_with("6 bytes without a message")
-        );
+        let page = "<html>".repeat(100);
+        let said = found(502, &page).unwrap_err().to_string();
+        assert_eq!(said.matches("<html>").count(), 33, "{said}");
         assert!(matches!(found(200, "<html>"), Err(ApiError::Decode { .. })));
     }
 }

@@ -24,7 +24,7 @@ mod write;
 
 use std::fmt;
 
-pub use self::client::{Cluster, ConnectError, Outcome, ReadError, Refusal, Timeouts};
+pub use self::client::{Cluster, Outcome, ReadError, Refusal, Timeouts};
 pub use self::controller::{Controller, Intervals};
 pub use self::record::Stored;
 

@@ -41,8 +41,7 @@ impl Place {
     pub(super) async fn connect(&self) -> anyhow::Result<(Cluster, String)> {
         let args = &self.cluster;
         let cluster = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
-        let namespace =
-            self.namespace.clone().unwrap_or_else(|| cluster.default_namespace().to_owned());
+        let namespace = self.namespace.clone().unwrap_or_else(|| cluster.default_namespace());
         Ok((cluster, namespace))
     }
 }

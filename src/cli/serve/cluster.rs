@@ -106,12 +106,9 @@ pub(super) fn without(args: &Args) -> Facts {
 /// A kubeconfig that cannot be read; with `--service`, no cluster.
 pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
     let cluster = &args.cluster;
-    if let Some(file) = &cluster.kubeconfig {
-        let client = Client::connect(file, cluster.context.as_deref()).await?;
-        return Ok(Some(client));
-    }
-    if cluster.service.is_some() {
-        return Ok(Some(Client::infer().await?));
+    if cluster.kubeconfig.is_some() || cluster.service.is_some() {
+        let file = cluster.kubeconfig.as_deref();
+        return Ok(Some(Client::connect(file, cluster.context.as_deref()).await?));
     }
     if args.dev || std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
         return Ok(None);
@@ -139,7 +136,7 @@ pub(super) fn controller(
     let client = client.context("--with-controller needs a cluster: give --kubeconfig")?;
     let namespace = &args.cluster.system_namespace;
     let (parameters, intervals) = (args.timing.parameters(authorize)?, args.timing.intervals());
-    let cluster = Cluster::new(client.kube());
+    let cluster = Cluster::new(client.clone());
     let identity = lease::identity();
     Ok(Some(Controller::new(cluster, namespace, &identity, parameters, intervals, metrics)))
 }

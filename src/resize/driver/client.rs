@@ -1,38 +1,22 @@
-//! The one way to the API server. Reads are tried again; a write is sent once, and what became of
-//! it is known, or said to be unknown.
+//! How the driver reads and writes: reads are tried again; a write is sent once, and what became
+//! of it is known, or said to be unknown.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
-use hyper::{Method, Request, Uri};
+use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
-use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::Value;
 use tokio::time::Instant;
+
+use crate::cluster::{Answer, ApiError, Client, ClusterError};
 
 /// The field manager of every write. Together with the controller's user it marks our own writes.
 pub const FIELD_MANAGER: &str = "stateward";
 /// How often a read is tried.
 const READS: u32 = 4;
-
-/// Why there is no way to a cluster.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// the kubeconfig file cannot be used
-    #[error("kubeconfig{0}")]
-    Kubeconfig(String, #[source] Box<kube::config::KubeconfigError>),
-    /// neither a kubeconfig nor a service account was found
-    #[error("no cluster is known: there is neither a kubeconfig nor a service account")]
-    Infer(#[source] Box<kube::config::InferConfigError>),
-    /// certificates or credentials cannot be used
-    #[error("the credentials for the API server cannot be used")]
-    Credentials(#[source] Box<kube::Error>),
-}
 
 /// Why something could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,42 +129,21 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Finds the cluster as kubectl does: a file, `KUBECONFIG`, the home folder; in a pod, its
-    /// service account.
+    /// Finds the cluster as kubectl does.
     ///
     /// # Errors
-    /// No cluster is known, or its credentials cannot be used.
+    /// As [`Client::connect`].
     pub async fn connect(
         kubeconfig: Option<&Path>,
         context: Option<&str>,
-    ) -> Result<Self, ConnectError> {
-        let options =
-            KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-        let mut config = match kubeconfig {
-            Some(file) => {
-                let bad = |error| {
-                    ConnectError::Kubeconfig(format!(" {}", file.display()), Box::new(error))
-                };
-                let read = Kubeconfig::read_from(file).map_err(bad)?;
-                Config::from_custom_kubeconfig(read, &options).await.map_err(bad)?
-            }
-            None if context.is_some() => Config::from_kubeconfig(&options)
-                .await
-                .map_err(|error| ConnectError::Kubeconfig(String::new(), Box::new(error)))?,
-            None => Config::infer().await.map_err(|error| ConnectError::Infer(Box::new(error)))?,
-        };
-        // A write that is sent again after it was carried out would look like somebody else's.
-        config.default_retry = false;
-        config.connect_timeout = Some(Duration::from_secs(5));
-        let client =
-            Client::try_from(config).map_err(|error| ConnectError::Credentials(Box::new(error)))?;
-        Ok(Self::new(client))
+    ) -> Result<Self, ClusterError> {
+        Ok(Self::new(Client::connect(kubeconfig, context).await?))
     }
 
     /// Over a client that does not repeat requests.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: impl Into<Client>) -> Self {
         Self {
-            client,
+            client: client.into(),
             timeouts: Timeouts::default(),
             clock: Arc::default(),
             volumes: Arc::default(),
@@ -194,13 +157,13 @@ impl Cluster {
     }
 
     /// The client, for watches.
-    pub fn client(&self) -> &Client {
-        &self.client
+    pub(crate) fn client(&self) -> kube::Client {
+        self.client.kube()
     }
 
     /// The namespace that the kubeconfig names, or `default`.
-    pub fn default_namespace(&self) -> &str {
-        self.client.default_namespace()
+    pub fn default_namespace(&self) -> String {
+        self.client.kube().default_namespace().to_owned()
     }
 
     /// The time by the API server's clock, from the last answer on: ages of objects are judged by
@@ -226,12 +189,12 @@ impl Cluster {
         let mut tries = 0;
         loop {
             tries += 1;
-            let why = match self.send(Method::GET, path, "", Vec::new(), self.timeouts.read).await {
-                Ok(answer) if answer.again() => {
+            let why = match self.send(self.timeouts.read, Method::GET, path, "", None).await {
+                Ok(answer) if answer.status == 429 || answer.status >= 500 => {
                     pause = pause.max(answer.retry_after.unwrap_or_default());
-                    format!("it said {}: {}", answer.code, answer.refusal().message)
+                    format!("it said {}: {}", answer.status, answer.message())
                 }
-                Ok(answer) => return answer.read(path),
+                Ok(answer) => return read(answer, path),
                 Err(why) => why,
             };
             if tries == READS {
@@ -259,58 +222,39 @@ impl Cluster {
         let joint = if path.contains('?') { '&' } else { '?' };
         let path = format!("{path}{joint}fieldManager={FIELD_MANAGER}");
         let body = body.to_string().into_bytes();
-        match self.send(method, &path, content, body, self.timeouts.write).await {
+        match self.send(self.timeouts.write, method, &path, content, Some(body)).await {
             Err(why) => Outcome::Unknown(why),
-            Ok(answer) if answer.code < 300 => match serde_json::from_slice(&answer.body) {
+            Ok(answer) if answer.status < 300 => match serde_json::from_slice(&answer.body) {
                 Ok(value) => Outcome::Committed(value),
                 Err(why) => Outcome::Unknown(format!("the answer cannot be read: {why}")),
             },
             // Time-outs and failures of a server or a proxy say nothing about the write.
-            Ok(answer) if answer.code >= 500 => {
-                Outcome::Unknown(format!("{}: {}", answer.code, answer.refusal().message))
+            Ok(answer) if answer.status >= 500 => {
+                Outcome::Unknown(format!("{}: {}", answer.status, answer.message()))
             }
-            Ok(answer) => Outcome::Rejected(answer.refusal()),
+            Ok(answer) => Outcome::Rejected(refusal(&answer)),
         }
     }
 
+    /// Sends one request; keeps the time of its answer, and says why there is none.
     async fn send(
         &self,
+        timeout: Duration,
         method: Method,
         path: &str,
         content: &str,
-        body: Vec<u8>,
-        timeout: Duration,
+        body: Option<Vec<u8>>,
     ) -> Result<Answer, String> {
-        let uri: Uri = path.parse().map_err(|why| format!("{path} is no path: {why}"))?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(ACCEPT, "application/json")
-            .body(Body::from(body))
-            .map_err(|why| why.to_string())?;
-        if !content.is_empty() {
-            let content = content.parse().map_err(|_| format!("{content} is no media type"))?;
-            request.headers_mut().insert(CONTENT_TYPE, content);
-        }
-        let exchange = async {
-            let (parts, body) = self.client.send(request).await?.into_parts();
-            Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
-        };
-        let (parts, body) = tokio::time::timeout(timeout, exchange)
-            .await
-            .map_err(|_| format!("no answer within {} s", timeout.as_secs_f32()))?
-            .map_err(|error| chain(&error))?;
-        let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(date) = text(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
+        let sent = self.client.send_within(timeout, method, path, content, body).await;
+        let answer = sent.map_err(|error| match error {
+            ApiError::Unreachable(error) => chain(&error),
+            other => other.to_string(),
+        })?;
+        if let Some(date) = answer.date {
             let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-            *clock = Some((date.timestamp(), Instant::now()));
+            *clock = Some((date, Instant::now()));
         }
-        let seconds = text(RETRY_AFTER).and_then(|text| text.parse().ok());
-        Ok(Answer {
-            code: parts.status.as_u16(),
-            retry_after: seconds.map(Duration::from_secs),
-            body: body.into(),
-        })
+        Ok(answer)
     }
 }
 
@@ -328,40 +272,18 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-struct Answer {
-    code: u16,
-    retry_after: Option<Duration>,
-    body: Vec<u8>,
+fn read(answer: Answer, path: &str) -> Result<Option<Value>, ReadError> {
+    match answer.status {
+        200 => serde_json::from_slice(&answer.body)
+            .map(Some)
+            .map_err(|why| ReadError::Decode { path: path.to_owned(), why: why.to_string() }),
+        404 => Ok(None),
+        code => Err(ReadError::Refused { path: path.to_owned(), code, message: answer.message() }),
+    }
 }
 
-impl Answer {
-    /// Whether a read is worth another try.
-    fn again(&self) -> bool {
-        self.code == 429 || self.code >= 500
-    }
-
-    fn read(self, path: &str) -> Result<Option<Value>, ReadError> {
-        match self.code {
-            200 => serde_json::from_slice(&self.body)
-                .map(Some)
-                .map_err(|why| ReadError::Decode { path: path.to_owned(), why: why.to_string() }),
-            404 => Ok(None),
-            code => Err(ReadError::Refused {
-                path: path.to_owned(),
-                code,
-                message: self.refusal().message,
-            }),
-        }
-    }
-
-    fn refusal(&self) -> Refusal {
-        let status: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let text = |key: &str| status.get(key).and_then(Value::as_str).map(str::to_owned);
-        let plain = || String::from_utf8_lossy(&self.body).trim().to_owned();
-        Refusal {
-            code: self.code,
-            reason: text("reason").unwrap_or_default(),
-            message: text("message").unwrap_or_else(plain),
-        }
-    }
+fn refusal(answer: &Answer) -> Refusal {
+    let status: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let reason = status.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Refusal { code: answer.status, reason, message: answer.message() }
 }

@@ -308,7 +308,7 @@ impl Shared {
     async fn watch_records(self: Arc<Self>) {
         let kind = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
         let resource = ApiResource::from_gvk_with_plural(&kind, crd::PLURAL);
-        let api: Api<DynamicObject> = Api::all_with(self.cluster.client().clone(), &resource);
+        let api: Api<DynamicObject> = Api::all_with(self.cluster.client(), &resource);
         let events = watcher(api, watcher::Config::default()).default_backoff();
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
@@ -330,7 +330,7 @@ impl Shared {
     }
 
     async fn watch_sets(self: Arc<Self>) {
-        let api = Api::<PartialObjectMeta<StatefulSet>>::all(self.cluster.client().clone());
+        let api = Api::<PartialObjectMeta<StatefulSet>>::all(self.cluster.client());
         let mut sets = pin!(touched("sets", api));
         while let Some(set) = sets.next().await {
             let Some(key) = key(&set) else { continue };
@@ -359,7 +359,7 @@ impl Shared {
         K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
         PartialObjectMeta<K>: Resource<DynamicType = ()>,
     {
-        let api = Api::<PartialObjectMeta<K>>::all(self.cluster.client().clone());
+        let api = Api::<PartialObjectMeta<K>>::all(self.cluster.client());
         let kind = K::kind(&());
         let mut parts = pin!(touched(&kind, api));
         while let Some(part) = parts.next().await {
