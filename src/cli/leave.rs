@@ -101,14 +101,7 @@ async fn remove(args: &Args, client: &kube::Client, kind: &str) -> kube::Result<
 
 /// The records with a finalizer of ours, as NAMESPACE/NAME; none where their kind does not exist.
 async fn held(client: &kube::Client) -> kube::Result<BTreeSet<String>> {
-    let resource = ApiResource {
-        group: crd::GROUP.to_owned(),
-        version: crd::VERSION.to_owned(),
-        api_version: format!("{}/{}", crd::GROUP, crd::VERSION),
-        kind: crd::KIND.to_owned(),
-        plural: crd::PLURAL.to_owned(),
-    };
-    let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+    let api = Api::<DynamicObject>::all_with(client.clone(), &crd::resource());
     let mut found = BTreeSet::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {

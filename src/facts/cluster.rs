@@ -22,8 +22,7 @@ use k8s_openapi::api::core::v1::{
     Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -97,9 +96,7 @@ impl ClusterFacts {
         follow.all::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
         follow.all::<PersistentVolume, _>(read::volume, |state| &mut state.fixed_volumes);
         follow.all::<PartialObjectMeta<StatefulSet>, _>(read::set, |s| &mut s.terminating_sets);
-        let records = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
-        let records = ApiResource::from_gvk_with_plural(&records, crd::PLURAL);
-        let records: Api<DynamicObject> = Api::all_with(client.clone(), &records);
+        let records: Api<DynamicObject> = Api::all_with(client.clone(), &crd::resource());
         follow.kind(records, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);
         tasks.spawn(publish(state, received, Arc::clone(&published)));

@@ -31,6 +31,9 @@ pub fn body(
     let mut set = snapshot.clone();
     let root = set.as_object_mut().ok_or(BodyError::Missing("set"))?;
     root.remove("status");
+    // Items of a list do not have them.
+    root.insert("apiVersion".to_owned(), "apps/v1".into());
+    root.insert("kind".to_owned(), "StatefulSet".into());
     let metadata = object(root, "metadata")?;
     for field in [
         "uid",

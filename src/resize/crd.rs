@@ -4,6 +4,7 @@
 //! stateward write: its fields have types and nothing else, and unknown ones are kept, since a
 //! status that is refused in the gap leaves a set without its controller.
 
+use kube::core::{ApiResource, GroupVersionKind};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -14,12 +15,26 @@ use super::record::{Spec, Status};
 pub const GROUP: &str = "stateward.dev";
 /// Its version.
 pub const VERSION: &str = "v1alpha1";
+/// Group and version, as objects name them.
+pub const API_VERSION: &str = "stateward.dev/v1alpha1";
 /// Its kind.
 pub const KIND: &str = "StatefulSetResize";
 /// Its name in URLs.
 pub const PLURAL: &str = "statefulsetresizes";
 /// The definition's own name.
 pub const NAME: &str = "statefulsetresizes.stateward.dev";
+
+/// The kind as kube's dynamic types name it.
+pub(crate) fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk(GROUP, VERSION, KIND);
+    ApiResource::from_gvk_with_plural(&kind, PLURAL)
+}
+
+/// The path of the records in `namespace`; of all of them without one.
+pub(crate) fn records(namespace: Option<&str>) -> String {
+    let namespace = namespace.map(|name| format!("namespaces/{name}/")).unwrap_or_default();
+    format!("/apis/{API_VERSION}/{namespace}{PLURAL}")
+}
 
 /// The definition, without anything that the API server adds.
 pub fn crd() -> Value {

@@ -24,6 +24,8 @@ mod write;
 
 use std::fmt;
 
+use super::crd;
+
 pub use self::client::{Cluster, Outcome, ReadError, Refusal, Timeouts};
 pub use self::controller::{Controller, Intervals};
 pub use self::record::Stored;
@@ -50,7 +52,12 @@ impl Key {
 
     /// The path of the record.
     pub fn record(&self) -> String {
-        format!("{}/{}", record::collection(Some(&self.namespace)), self.name)
+        format!("{}/{}", self.records(), self.name)
+    }
+
+    /// The path of the namespace's records.
+    pub fn records(&self) -> String {
+        crd::records(Some(&self.namespace))
     }
 
     /// The path of what the core group calls `plural` in the namespace.

@@ -76,13 +76,13 @@ impl Session {
             return Ok(self.cluster.write(Method::PATCH, &path, content, &change).await);
         }
         let record = json!({
-            "apiVersion": format!("{}/{}", crd::GROUP, crd::VERSION),
+            "apiVersion": crd::API_VERSION,
             "kind": crd::KIND,
             "metadata": {"name": self.key.name, "namespace": self.key.namespace},
             "spec": spec,
         });
-        let collection = path.rsplit_once('/').map_or("", |(collection, _)| collection);
-        Ok(self.cluster.write(Method::POST, collection, "application/json", &record).await)
+        let path = self.key.records();
+        Ok(self.cluster.write(Method::POST, &path, "application/json", &record).await)
     }
 }
 

@@ -132,8 +132,6 @@ impl Session {
 /// The set of a snapshot with `sizes`. Its pods went with it, so nothing holds them back.
 fn deleted_set(before: &Value, sizes: &BTreeMap<String, String>) -> Result<Value, BodyError> {
     let mut set = body(before, sizes, "", 0)?;
-    set["apiVersion"] = "apps/v1".into();
-    set["kind"] = "StatefulSet".into();
     for field in ["updateStrategy", "persistentVolumeClaimRetentionPolicy"] {
         set["spec"][field] = before["spec"][field].clone();
     }

@@ -4,7 +4,6 @@ use hyper::Method;
 use serde_json::json;
 
 use super::client::{Cluster, ReadError};
-use super::record;
 use crate::resize::admission_policy::{self, NotInForce};
 use crate::resize::rights::{Holder, RIGHTS, Right, Scope};
 use crate::resize::{Parameters, crd};
@@ -32,7 +31,7 @@ impl Cluster {
     /// # Errors
     /// What is missing.
     pub(super) async fn able(&self, parameters: &Parameters) -> Result<(), String> {
-        let served = self.get(&format!("{}?limit=1", record::collection(None))).await;
+        let served = self.get(&format!("{}?limit=1", crd::records(None))).await;
         if served.map_err(|why| why.to_string())?.is_none() {
             return Err(format!("the custom resource {} is not installed", crd::KIND));
         }

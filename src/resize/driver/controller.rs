@@ -13,8 +13,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
@@ -306,9 +305,7 @@ impl Shared {
     }
 
     async fn watch_records(self: Arc<Self>) {
-        let kind = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
-        let resource = ApiResource::from_gvk_with_plural(&kind, crd::PLURAL);
-        let api: Api<DynamicObject> = Api::all_with(self.cluster.client(), &resource);
+        let api: Api<DynamicObject> = Api::all_with(self.cluster.client(), &crd::resource());
         let events = watcher(api, watcher::Config::default()).default_backoff();
         let mut events = pin!(events);
         while let Some(event) = events.next().await {

@@ -7,11 +7,12 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::client::{Cluster, ReadError};
-use super::record::{self, Stored};
+use super::record::Stored;
 use super::value::{annotation, list, name, number, text, uid};
 use super::{Key, claims, pods, set};
 use crate::facts::Fact;
 use crate::object::{TextMap, selector::LabelSelector};
+use crate::resize::crd;
 use crate::resize::observed::{
     Claim, Class, Memory, Namespace, Observed, Pod, Revision, Set, claim_of,
 };
@@ -41,7 +42,7 @@ impl Cluster {
     /// # Errors
     /// They could not be read.
     pub async fn records(&self, namespace: Option<&str>) -> Result<Vec<Stored>, ReadError> {
-        let path = record::collection(namespace);
+        let path = crd::records(namespace);
         let items = self.list(&path).await?;
         items.into_iter().map(|object| Stored::read(object, &path)).collect()
     }

@@ -4,11 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::ReadError;
-use crate::resize::crd::PLURAL;
 use crate::resize::record::{FINALIZER, Record, Spec, Status};
-
-/// The group and version of the custom resource.
-pub(super) const API_VERSION: &str = "stateward.dev/v1alpha1";
 
 /// A record, and the object that it was read from.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,16 +13,6 @@ pub struct Stored {
     pub record: Record,
     /// as the API server gave it
     pub object: Value,
-}
-
-/// The path of records in `namespace`; of all of them without one.
-pub(super) fn collection(namespace: Option<&str>) -> String {
-    match namespace {
-        Some(namespace) => {
-            format!("/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}")
-        }
-        None => format!("/apis/{API_VERSION}/{PLURAL}"),
-    }
 }
 
 impl Stored {

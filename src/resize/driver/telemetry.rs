@@ -5,10 +5,9 @@ use hyper::Method;
 use super::Key;
 use super::client::Cluster;
 use super::drive::{Drive, Turn};
-use super::record::API_VERSION;
 use crate::cluster::{About, event};
 use crate::resize::Action;
-use crate::resize::crd::KIND;
+use crate::resize::crd::{API_VERSION, KIND};
 use crate::resize::record::{Phase, Word};
 
 /// Says in the log what was done.

@@ -10,12 +10,12 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::client::{Cluster, Outcome, Refusal};
-use super::record::{API_VERSION, Stored, collection};
+use super::record::Stored;
 use super::value::{PREFIX, annotation, list, name, number, quantity, text, uid};
 use super::{Key, set};
 use crate::object::Quantity;
 use crate::resize::body::{BodyError, body};
-use crate::resize::crd::KIND;
+use crate::resize::crd::{API_VERSION, KIND};
 use crate::resize::record::{FINALIZER, Retention, Status};
 use crate::resize::snapshot;
 use crate::resize::step::Action;
@@ -37,8 +37,7 @@ impl Cluster {
                     "metadata": {"name": key.name, "namespace": key.namespace},
                     "spec": {},
                 });
-                let path = collection(Some(&key.namespace));
-                self.write(Method::POST, &path, JSON, &record).await
+                self.write(Method::POST, &key.records(), JSON, &record).await
             }
             Action::WriteStatus(status) => self.write_status(key, record, status).await,
             Action::AddFinalizer | Action::RemoveFinalizer => {
@@ -263,9 +262,7 @@ pub(super) fn created(
 ) -> Result<Value, BodyError> {
     let start = number(before, "/spec/ordinals/start").unwrap_or(0);
     let replicas = number(before, "/spec/replicas").unwrap_or(1);
-    let mut set = body(before, sizes, id, start + replicas + 1)?;
-    set["apiVersion"] = "apps/v1".into();
-    set["kind"] = "StatefulSet".into();
+    let set = body(before, sizes, id, start + replicas + 1)?;
     debug_assert_eq!(name(&set), name(before));
     Ok(set)
 }
