@@ -19,7 +19,7 @@ pub use self::steps::{ByHand, PlannedStep, Touch};
 pub use self::text::{paint, render, render_checks, render_owner};
 use super::gate::{self, Growth};
 use super::observed::{Memory, Observed, Set};
-use super::record::{Acting, Attempt, ClaimState, Phase, Reason, Record, Retention, Spec, Status};
+use super::record::{Acting, Attempt, ClaimState, Phase, Reason, Record, Retention};
 use super::step::{Parameters, View};
 use crate::facts::Fact;
 use crate::rules::Step;
@@ -182,16 +182,8 @@ pub fn rehearsal(
     targets: &BTreeMap<String, String>,
     set_uid: &str,
 ) -> Record {
-    let mut record = record.cloned().unwrap_or_else(|| Record {
-        namespace: String::new(),
-        name: String::new(),
-        uid: String::new(),
-        generation: 1,
-        finalizer: false,
-        deleting: false,
-        spec: Spec::default(),
-        status: Status::default(),
-    });
+    let mut record =
+        record.cloned().unwrap_or_else(|| Record { generation: 1, ..Record::default() });
     let acting = record.status.acting.as_ref();
     let begun = record.status.phase.is_live() && acting.is_some_and(|a| a.targets == *targets);
     if !begun {

@@ -51,7 +51,7 @@ impl Retention {
 }
 
 /// A record as read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// `metadata.namespace`
     pub namespace: String,

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::gate::{self, Growth};
-use super::observed::{Namespace, Observed, Set};
+use super::observed::{Claim, Namespace, Observed, Set};
 use super::record::{
     ClaimState, Ended, Phase, Reason, Record, Retention, Row, Standing, Status, Word,
 };
@@ -267,6 +267,18 @@ impl<'a> View<'a> {
     pub fn claim_id(&self) -> String {
         let number = self.status().acting.as_ref().map_or(0, |acting| acting.number);
         format!("{}/{number}", self.record.uid)
+    }
+
+    /// Raises a claim to `to`.
+    pub fn grow(&self, claim: &Claim, to: Quantity) -> Action {
+        Action::GrowClaim {
+            claim: claim.name.clone(),
+            uid: claim.uid.clone(),
+            from: claim.request.clone(),
+            to,
+            had_id: claim.resize_id.clone(),
+            id: self.claim_id(),
+        }
     }
 
     /// The `resize-id` of the set that this attempt creates.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cli::print_error;
 use crate::resize::driver::lease::{CAN_RESIZE, Watched, collection};
 use crate::resize::driver::{Cluster, ReadError};
 
@@ -17,6 +18,22 @@ pub(super) enum Controller {
     Absent(String),
     /// nobody may tell us
     Unknown(String),
+}
+
+/// Why nobody would carry out what is asked for; nothing where somebody would, or where that is not
+/// known, which is said.
+pub(super) async fn absence(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<Option<String>, ReadError> {
+    match controller(cluster, namespace).await? {
+        Controller::Alive => Ok(None),
+        Controller::Absent(why) => Ok(Some(why)),
+        Controller::Unknown(why) => {
+            print_error(&format!("warning: whether a controller runs is not known: {why}\n"));
+            Ok(None)
+        }
+    }
 }
 
 /// Looks at the controller's Lease until it changes, or has not for its whole duration.

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Outcome;
-use super::alive::{self, Controller};
+use super::alive;
 use super::ask::{is_live, renewed};
 use super::follow::Goal;
 use super::manifest;
-use super::which::{Session, Size, Which, targets, templates};
+use super::which::{Asked, Session};
 use crate::cli::serve::duration;
 use crate::cli::{print, print_error};
 use crate::resize::driver::Stored;
@@ -22,10 +22,7 @@ use crate::resize::record::{ClaimState, Phase, Reason, Spec, Target};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub which: Which,
-    /// The size asked: SIZE for the only claim template, TEMPLATE=SIZE otherwise; repeatable
-    #[arg(long = "size", value_name = "[TEMPLATE=]SIZE", required = true)]
-    pub sizes: Vec<Size>,
+    pub asked: Asked,
     /// Grow the claims, and leave the set alone until `finish`
     #[arg(long)]
     pub claims_only: bool,
@@ -48,13 +45,10 @@ pub struct Wait {
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let session = args.which.open().await?;
-    let set = session.set().await?;
-    let templates = templates(&set);
-    let targets = targets(&args.sizes, &templates, &session.key)?;
+    let (session, wanted) = args.asked.open().await?;
     let claims_only = args.claims_only || args.here;
     let stored = session.cluster.record(&session.key).await?;
-    let plan = session.plan(stored.as_ref(), &targets, claims_only, false).await?;
+    let plan = session.plan(stored.as_ref(), &wanted, claims_only, false).await?;
     if let Some(text) = refusal(&plan, claims_only) {
         print_error(&text);
         return Ok(Outcome::Findings);
@@ -64,12 +58,12 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Clean);
     }
     if args.here {
-        return session.grow_here(&targets, args.wait.timeout).await;
+        return session.grow_here(&wanted, args.wait.timeout).await;
     }
     if !session.is_carried_out(args, &plan).await? {
         return Ok(Outcome::Findings);
     }
-    session.request(&targets, &templates, claims_only, &args.wait).await
+    session.request(&wanted.targets, &wanted.templates, claims_only, &args.wait).await
 }
 
 /// Why this is not asked for at all: nothing could come of it.
@@ -121,29 +115,21 @@ fn spec(stored: Option<&Stored>, targets: &BTreeMap<String, String>, claims_only
 impl Session {
     /// Whether a controller would carry it out; says so where not.
     async fn is_carried_out(&self, args: &Args, plan: &Plan) -> anyhow::Result<bool> {
-        let namespace = &args.which.place.cluster.system_namespace;
-        match alive::controller(&self.cluster, namespace).await? {
-            Controller::Alive => Ok(true),
-            Controller::Unknown(why) => {
-                print_error(&format!("warning: whether a controller runs is not known: {why}\n"));
-                Ok(true)
-            }
-            Controller::Absent(why) => {
-                let mut apply = plan.apply();
-                if !apply.ends_with("--claims-only") {
-                    apply.push_str(" --claims-only");
-                }
-                print_error(&format!(
-                    "No controller would carry this out: {why}. Nothing was changed.\n  \
-                     1. grow the claims from here, which is all that a full disk needs; no pod \
-                     restarts:\n     {}\n  \
-                     2. or start a controller, here or in the cluster, and ask again:\n     \
-                     stateward controller --system-namespace {namespace}\n",
-                    apply.replace("--claims-only", "--here")
-                ));
-                Ok(false)
-            }
+        let namespace = &args.asked.which.place.cluster.system_namespace;
+        let Some(why) = alive::absence(&self.cluster, namespace).await? else { return Ok(true) };
+        let mut apply = plan.apply();
+        if !apply.ends_with("--claims-only") {
+            apply.push_str(" --claims-only");
         }
+        print_error(&format!(
+            "No controller would carry this out: {why}. Nothing was changed.\n  \
+             1. grow the claims from here, which is all that a full disk needs; no pod \
+             restarts:\n     {}\n  \
+             2. or start a controller, here or in the cluster, and ask again:\n     \
+             stateward controller --system-namespace {namespace}\n",
+            apply.replace("--claims-only", "--here")
+        ));
+        Ok(false)
     }
 
     /// Asks for `targets`, says what that means, and waits if that is wanted.
@@ -205,16 +191,7 @@ mod tests {
             withdrawable: false,
         };
         let status = Status { phase, acting: Some(acting), ..Status::default() };
-        let record = Record {
-            namespace: "prod".to_owned(),
-            name: "db".to_owned(),
-            uid: "r".to_owned(),
-            generation: 1,
-            finalizer: false,
-            deleting: false,
-            spec,
-            status,
-        };
+        let record = Record { generation: 1, spec, status, ..Record::default() };
         Stored { record, object: Value::Null }
     }
 

@@ -143,16 +143,7 @@ mod tests {
 
     #[test]
     fn asking_the_same_again_is_a_new_generation() {
-        let record = Record {
-            namespace: "prod".to_owned(),
-            name: "db".to_owned(),
-            uid: "r".to_owned(),
-            generation: 1,
-            finalizer: false,
-            deleting: false,
-            spec: spec("data", "1Gi"),
-            status: Status::default(),
-        };
+        let record = Record { spec: spec("data", "1Gi"), ..Record::default() };
         let mut stored = Stored { record, object: Value::Null };
         let again = renewed(spec("data", "1Gi"), Some(&stored));
         assert_eq!(again.abort, Some(0));

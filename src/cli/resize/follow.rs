@@ -136,7 +136,7 @@ pub(super) fn heading(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resize::record::{Reason, Spec, Standing, Status};
+    use crate::resize::record::{Reason, Standing, Status};
 
     fn record(phase: Phase, word: Option<Word>) -> Record {
         let standing = word.map(|word| Standing {
@@ -145,14 +145,9 @@ mod tests {
             detail: "db-1".to_owned(),
         });
         Record {
-            namespace: "prod".to_owned(),
-            name: "db".to_owned(),
-            uid: "r".to_owned(),
             generation: 2,
-            finalizer: false,
-            deleting: false,
-            spec: Spec::default(),
             status: Status { phase, standing, observed_generation: 2, ..Status::default() },
+            ..Record::default()
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Outcome;
 use super::screen::{Frame, Line, Screen};
-use super::which::Session;
+use super::which::{Session, Wanted};
 use crate::cli::print;
 use crate::facts::Fact;
 use crate::resize::driver::Outcome as Written;
@@ -44,14 +44,7 @@ fn look(view: &View<'_>) -> Result<Look, String> {
     let mut look = Look::default();
     for (claim, asked) in claims {
         match gate::growth(view, claim, asked) {
-            Growth::Short(to) => look.raise.push(Action::GrowClaim {
-                claim: claim.name.clone(),
-                uid: claim.uid.clone(),
-                from: claim.request.clone(),
-                to,
-                had_id: claim.resize_id.clone(),
-                id: view.claim_id(),
-            }),
+            Growth::Short(to) => look.raise.push(view.grow(claim, to)),
             Growth::Growing => look.growing = true,
             Growth::Unbound => look.unbound.push(claim.name.clone()),
             Growth::Stuck(reason) | Growth::Failed(reason) => {
@@ -64,13 +57,13 @@ fn look(view: &View<'_>) -> Result<Look, String> {
 }
 
 impl Session {
-    /// Grows the claims of `targets`, and shows it.
+    /// Grows the claims as wanted, and shows it.
     pub(super) async fn grow_here(
         &self,
-        targets: &BTreeMap<String, String>,
+        wanted: &Wanted,
         timeout: Duration,
     ) -> anyhow::Result<Outcome> {
-        let record = self.own_record(targets).await?;
+        let record = self.own_record(wanted);
         let stored = Stored { record, object: Value::Null };
         let parameters = Parameters::default();
         let start = Instant::now();
@@ -82,7 +75,7 @@ impl Session {
             let memory = Memory { refused_claims: refused.clone(), ..Memory::default() };
             let observed = self.cluster.observe(&self.key, Some(&stored.record), memory).await;
             match &observed.set {
-                Fact::Known(Some(set)) if set.uid == uid_of(&stored.record) => {}
+                Fact::Known(Some(set)) if set.uid == wanted.uid => {}
                 Fact::Known(_) => bail!("StatefulSet {} is not there any more", self.key),
                 Fact::Unknown(why) => bail!("StatefulSet {} could not be read: {why}", self.key),
             }
@@ -118,15 +111,13 @@ impl Session {
     }
 
     /// A record that is nowhere but here. Its number tells this run's writes from those of others.
-    async fn own_record(&self, targets: &BTreeMap<String, String>) -> anyhow::Result<Record> {
-        let set = self.set().await?;
-        let uid = set["metadata"]["uid"].as_str().unwrap_or_default();
-        let mut record = rehearsal(None, targets, uid);
+    fn own_record(&self, wanted: &Wanted) -> Record {
+        let mut record = rehearsal(None, &wanted.targets, &wanted.uid);
         "here".clone_into(&mut record.uid);
         if let Some(acting) = &mut record.status.acting {
             acting.number = u64::try_from(self.now().as_millisecond()).unwrap_or_default();
         }
-        Ok(record)
+        record
     }
 
     fn ended_here(
@@ -156,10 +147,6 @@ impl Session {
         print(&crate::report::printable(&text))?;
         Ok(if clean { Outcome::Clean } else { Outcome::Findings })
     }
-}
-
-fn uid_of(record: &Record) -> String {
-    record.status.acting.as_ref().map(|acting| acting.set_uid.clone()).unwrap_or_default()
 }
 
 fn frame(view: &View<'_>, observed: &Observed, from: &mut BTreeMap<String, String>) -> Frame {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
 use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
 
 use super::Outcome;
-use super::which::{Session, Size, Which, targets, templates};
+use super::which::{Asked, Session, Wanted};
 use crate::cli::{output, print};
 use crate::facts::Fact;
 use crate::resize::Parameters;
@@ -19,10 +18,7 @@ use crate::resize::plan::{Plan, Question, plan, rehearsal, render};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub which: Which,
-    /// The size asked: SIZE for the only claim template, TEMPLATE=SIZE otherwise; repeatable
-    #[arg(long = "size", value_name = "[TEMPLATE=]SIZE", required = true)]
-    pub sizes: Vec<Size>,
+    pub asked: Asked,
     /// Plan for the claims alone
     #[arg(long)]
     pub claims_only: bool,
@@ -45,11 +41,9 @@ pub enum Format {
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let session = args.which.open().await?;
-    let set = session.set().await?;
-    let targets = targets(&args.sizes, &templates(&set), &session.key)?;
+    let (session, wanted) = args.asked.open().await?;
     let stored = session.cluster.record(&session.key).await?;
-    let plan = session.plan(stored.as_ref(), &targets, args.claims_only, true).await?;
+    let plan = session.plan(stored.as_ref(), &wanted, args.claims_only, true).await?;
     match args.format {
         Format::Json => print(&format!("{}\n", serde_json::to_string_pretty(&plan)?))?,
         Format::Text => output::print_painted(|color| render(&plan, color), args.color)?,
@@ -58,24 +52,21 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 impl Session {
-    /// What growing to `targets` would do; with `ask`, dry runs are asked for too.
+    /// What growing as wanted would do; with `ask`, dry runs are asked for too.
     pub(super) async fn plan(
         &self,
         stored: Option<&Stored>,
-        targets: &BTreeMap<String, String>,
+        wanted: &Wanted,
         claims_only: bool,
         ask: bool,
     ) -> anyhow::Result<Plan> {
         let record = stored.map(|stored| &stored.record);
-        let uid = match self.set().await?["metadata"]["uid"].as_str() {
-            Some(uid) => uid.to_owned(),
-            None => bail!("StatefulSet {} has no UID", self.key),
-        };
-        let rehearsed = rehearsal(record, targets, &uid);
+        let Wanted { uid, targets, .. } = wanted;
+        let rehearsed = rehearsal(record, targets, uid);
         let mut observed =
             self.cluster.observe(&self.key, Some(&rehearsed), Memory::default()).await;
         if ask {
-            self.dry_run(&mut observed, targets, &uid).await;
+            self.dry_run(&mut observed, targets, uid).await;
         }
         let question =
             Question { namespace: &self.key.namespace, name: &self.key.name, targets, claims_only };

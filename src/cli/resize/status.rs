@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::cli::resize::screen::Line;
-    use crate::resize::record::{Acting, Ended, Spec, Standing, Status};
+    use crate::resize::record::{Acting, Ended, Standing, Status};
 
     fn record(phase: Phase, word: Word, reason: Reason, detail: &str) -> Record {
         let acting = Acting {
@@ -164,11 +164,7 @@ mod tests {
         Record {
             namespace: "prod".to_owned(),
             name: "db".to_owned(),
-            uid: "r".to_owned(),
             generation: 1,
-            finalizer: false,
-            deleting: false,
-            spec: Spec::default(),
             status: Status {
                 phase,
                 standing: Some(Standing { word, reason, detail: detail.to_owned() }),
@@ -176,6 +172,7 @@ mod tests {
                 observed_generation: 1,
                 ..Status::default()
             },
+            ..Record::default()
         }
     }
 

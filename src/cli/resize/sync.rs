@@ -79,14 +79,8 @@ impl Session {
             return refuse(format!("{owner} owns the set and decides its size"));
         }
         let namespace = &args.which.place.cluster.system_namespace;
-        match alive::controller(&self.cluster, namespace).await? {
-            alive::Controller::Absent(why) => {
-                return refuse(format!("No controller would carry this out: {why}"));
-            }
-            alive::Controller::Unknown(why) => {
-                print_error(&format!("warning: whether a controller runs is not known: {why}\n"));
-            }
-            alive::Controller::Alive => {}
+        if let Some(why) = alive::absence(&self.cluster, namespace).await? {
+            return refuse(format!("No controller would carry this out: {why}"));
         }
         self.request(targets, templates, false, &args.wait).await
     }

@@ -21,6 +21,26 @@ pub struct Which {
     pub place: Place,
 }
 
+/// Which set, and how large it is to be.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Asked {
+    #[command(flatten)]
+    pub which: Which,
+    /// The size asked: SIZE for the only claim template, TEMPLATE=SIZE otherwise; repeatable
+    #[arg(long = "size", value_name = "[TEMPLATE=]SIZE", required = true)]
+    pub sizes: Vec<Size>,
+}
+
+/// What is asked of a set that is there.
+pub(super) struct Wanted {
+    /// the set's UID
+    pub(super) uid: String,
+    /// its claim templates, with their sizes as written
+    pub(super) templates: Vec<(String, String)>,
+    /// the size asked, by claim template
+    pub(super) targets: BTreeMap<String, String>,
+}
+
 /// Where sets are.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
@@ -50,6 +70,18 @@ impl Which {
     pub(super) async fn open(&self) -> anyhow::Result<Session> {
         let (cluster, namespace) = self.place.connect().await?;
         Ok(Session { cluster, key: Key { namespace, name: self.set.clone() } })
+    }
+}
+
+impl Asked {
+    pub(super) async fn open(&self) -> anyhow::Result<(Session, Wanted)> {
+        let session = self.which.open().await?;
+        let set = session.set().await?;
+        let uid = set["metadata"]["uid"].as_str();
+        let uid = uid.with_context(|| format!("StatefulSet {} has no UID", session.key))?;
+        let templates = templates(&set);
+        let targets = targets(&self.sizes, &templates, &session.key)?;
+        Ok((session, Wanted { uid: uid.to_owned(), templates, targets }))
     }
 }
 
@@ -131,7 +163,7 @@ pub(super) fn templates(set: &Value) -> Vec<(String, String)> {
 }
 
 /// Which size is asked of which claim template.
-pub(super) fn targets(
+fn targets(
     sizes: &[Size],
     templates: &[(String, String)],
     set: &Key,

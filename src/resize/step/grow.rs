@@ -54,14 +54,7 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
     for (claim, asked) in claims {
         match gate::growth(view, claim, asked) {
             Growth::Short(to) => {
-                return Claims::Act(Action::GrowClaim {
-                    claim: claim.name.clone(),
-                    uid: claim.uid.clone(),
-                    from: claim.request.clone(),
-                    to,
-                    had_id: claim.resize_id.clone(),
-                    id: view.claim_id(),
-                });
+                return Claims::Act(view.grow(claim, to));
             }
             Growth::Failed(reason) => {
                 failed = failed.or_else(|| Some((reason.clone(), lost_hope(view, claim, &reason))));
