@@ -31,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::read::Reduced;
+pub(crate) use self::read::is_growable;
 use self::state::{Edit, Slot, State};
 use self::watch::{Seen, watch};
 use super::{Controller, Facts};

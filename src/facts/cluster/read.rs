@@ -93,7 +93,7 @@ pub(super) fn quota(quota: &ResourceQuota) -> Reduced<QuotaFact> {
 }
 
 pub(super) fn volume(volume: &PersistentVolume) -> Reduced<&'static str> {
-    let grows = volume.spec.as_ref().is_none_or(|spec| spec.csi.is_some() || migrated(spec));
+    let grows = volume.spec.as_ref().is_none_or(is_growable);
     let fact = if !grows {
         Some("is of no driver that grows volumes")
     } else if volume.annotations().contains_key(PROVISIONED_BY) {
@@ -104,9 +104,11 @@ pub(super) fn volume(volume: &PersistentVolume) -> Reduced<&'static str> {
     reduced(volume, fact)
 }
 
-/// Volumes of drivers that were once part of Kubernetes are grown by their successors.
-fn migrated(spec: &PersistentVolumeSpec) -> bool {
-    spec.aws_elastic_block_store.is_some()
+/// Whether the source of a volume is one that grows: of a CSI driver, or of one that was part of
+/// Kubernetes and was migrated to CSI (KEP-625).
+pub(crate) fn is_growable(spec: &PersistentVolumeSpec) -> bool {
+    spec.csi.is_some()
+        || spec.aws_elastic_block_store.is_some()
         || spec.azure_disk.is_some()
         || spec.azure_file.is_some()
         || spec.cinder.is_some()

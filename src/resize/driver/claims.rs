@@ -1,23 +1,12 @@
 //! A claim as the API server gives it → what is read of it.
 
+use k8s_openapi::api::core::v1::PersistentVolumeSpec;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::value::{annotation, condition, list, name, quantity, terminating, text, uid};
+use crate::facts::cluster::is_growable;
 use crate::resize::observed::{Claim, Progress};
-
-/// Volume sources that grow without being CSI themselves, since their drivers were migrated to it
-/// (KEP-625).
-const MIGRATED: [&str; 9] = [
-    "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
-    "cinder",
-    "flexVolume",
-    "gcePersistentDisk",
-    "portworxVolume",
-    "rbd",
-    "vsphereVolume",
-];
 
 /// Reads a claim that `template` and `ordinal` name; nothing where it asks for no storage.
 pub(super) fn read(
@@ -69,9 +58,6 @@ fn progress(object: &Value) -> Progress {
 
 /// Why the volume cannot grow, where its source says so.
 pub(super) fn cannot_grow(volume: &Value) -> Option<String> {
-    let spec = volume.get("spec")?;
-    if spec.get("csi").is_none() && !MIGRATED.iter().any(|source| spec.get(source).is_some()) {
-        return Some("its volume is of no driver that grows volumes".to_owned());
-    }
-    None
+    let spec = PersistentVolumeSpec::deserialize(volume.get("spec")?).ok()?;
+    (!is_growable(&spec)).then(|| "its volume is of no driver that grows volumes".to_owned())
 }
