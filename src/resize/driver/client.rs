@@ -194,7 +194,7 @@ impl Cluster {
                     pause = pause.max(answer.retry_after.unwrap_or_default());
                     format!("it said {}: {}", answer.status, answer.message())
                 }
-                Ok(answer) => return read(answer, path),
+                Ok(answer) => return read(&answer, path),
                 Err(why) => why,
             };
             if tries == READS {
@@ -272,7 +272,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn read(answer: Answer, path: &str) -> Result<Option<Value>, ReadError> {
+fn read(answer: &Answer, path: &str) -> Result<Option<Value>, ReadError> {
     match answer.status {
         200 => serde_json::from_slice(&answer.body)
             .map(Some)
