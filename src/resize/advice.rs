@@ -84,7 +84,7 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::Replaced => "another set has taken the name; claims that have grown stay",
         Reason::NamespaceTerminating => "the namespace is going away",
         Reason::LateDuplicate => "a re-creation of an earlier attempt arrived late",
-        Reason::TooSmallAgain => "somebody keeps re-creating the set with its old template",
+        Reason::TooSmallAgain => "somebody re-creates the set with a template of its own",
         Reason::FenceNeverHeld => "somebody keeps binding claims to the life of the set",
         Reason::Lowered => "somebody lowered a claim below the size asked",
         Reason::Infeasible => "the driver cannot make the volume this large",

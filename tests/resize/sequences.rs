@@ -212,6 +212,46 @@ fn a_set_that_is_created_small_again_and_again_is_a_conflict() {
     assert_eq!(play.world.set.as_ref().unwrap().size, 0);
 }
 
+/// 10, after adoption: an operator takes the new set away and brings its own.
+#[test]
+fn a_set_that_replaces_ours_is_adopted_or_a_conflict() {
+    let mut play = steady();
+    play.until_phase(&Phase::Adopting);
+    play.strike(Fault::DeleteOrphan);
+    play.until("told", |play| play.stands().1 == Some(Reason::SetGone));
+    let mut large = Play { world: play.world.clone() };
+    play.strike(Fault::CreateSmall);
+    play.rests_in(Phase::Conflict, Reason::TooSmallAgain);
+    assert_eq!(play.detail(), "argocd-controller", "the writer is named");
+    large.strike(Fault::CreateLarge);
+    let theirs = uid(&large);
+    large.until_phase(&Phase::Adopting);
+    let mut again = Play { world: large.world.clone() };
+    large.completes_at(1);
+    assert_eq!(uid(&large), theirs);
+    again.until("adopted", |play| play.status().attempt.replaced == 1);
+    again.strike(Fault::DeleteOrphan);
+    again.until("told", |play| play.stands().1 == Some(Reason::SetGone));
+    again.strike(Fault::CreateLarge);
+    again.rests_in(Phase::Conflict, Reason::TooSmallAgain);
+    assert_eq!(again.detail(), "argocd-controller");
+}
+
+/// 10, before adoption: what this process created is gone before it was seen.
+#[test]
+fn a_new_set_that_is_deleted_at_once_is_not_created_again() {
+    let mut play = steady();
+    play.until("back", |play| {
+        play.world.set.as_ref().is_some_and(|set| !set.terminating && set.uid > 0)
+    });
+    assert_eq!(play.world.phase(), Some(Phase::Deleting));
+    play.strike(Fault::DeleteOrphan);
+    play.until("told", |play| play.stands().1 == Some(Reason::SetGone));
+    assert!(play.world.set.is_none());
+    play.rests_in(Phase::Aborted, Reason::DeletedByOther);
+    assert!(play.world.set.is_none());
+}
+
 /// 11. Others wrote retention during the fence: in doubt Retain stays, and that is said.
 #[test]
 fn retention_that_others_wrote_is_not_written_over() {

@@ -6,7 +6,7 @@ use super::{Action, View, fence, grow};
 use crate::facts::Fact;
 use crate::resize::gate;
 use crate::resize::observed::{Created, Revision, Set};
-use crate::resize::record::{Attempt, Phase, Reason};
+use crate::resize::record::{Attempt, Phase, Reason, Status};
 
 /// What stands under the name of the set, seen from an attempt that may have deleted it.
 enum Stands<'s> {
@@ -84,9 +84,6 @@ fn created<'v>(view: &'v View<'_>) -> Option<&'v Created> {
 /// the garbage collector's finalizer off, and the pods follow.
 fn origin(view: &View<'_>) -> Origin {
     let (attempt, memory) = (&view.status().attempt, &view.observed.memory);
-    if created(view).is_some() {
-        return Origin::Other;
-    }
     let (Fact::Known(revisions), Fact::Known(pods), Some(expected), true) =
         (&view.observed.revisions, &view.observed.pods, &attempt.revision, view.observed.fresh)
     else {
@@ -104,6 +101,10 @@ fn origin(view: &View<'_>) -> Origin {
 
 /// Nothing stands there: the gap is closed, whatever is paused, blocked or limited.
 fn close(view: &View<'_>) -> Action {
+    // Somebody has deleted what was created: who, is told by what comes next.
+    if let Some(created) = created(view) {
+        return view.enter(Phase::Adopting, |s| came_back(view, s, &created.uid, true));
+    }
     let refused = view.status().attempt.refused_since;
     let leave = view.record.spec.leave_absent
         && refused.is_some()
@@ -154,20 +155,31 @@ fn send(view: &View<'_>) -> Action {
 
 /// The set is back.
 fn adopt(view: &View<'_>, set: &Set, ours: bool) -> Action {
+    view.enter(Phase::Adopting, |status| came_back(view, status, &set.uid, ours))
+}
+
+/// Somebody's set has taken the place of the one that was adopted.
+pub(super) fn adopt_next(view: &View<'_>, set: &Set) -> Action {
     view.enter(Phase::Adopting, |status| {
-        status.last_create = Some(view.now);
-        status.attempt.new_uid = Some(set.uid.clone());
-        status.attempt.ours = ours;
-        match &view.observed.last_seen_edit {
-            Fact::Known(manager) => status.attempt.edit_lost.clone_from(manager),
-            Fact::Unknown(_) => status.attempt.unwatched = true,
-        }
-        if !ours {
-            // Its retention and partition are what its creator wrote.
-            status.attempt.retention = None;
-            status.snapshot = None;
-        }
+        came_back(view, status, &set.uid, false);
+        status.attempt.replaced = status.attempt.replaced.saturating_add(1);
+        status.attempt.gone_since = None;
     })
+}
+
+fn came_back(view: &View<'_>, status: &mut Status, uid: &str, ours: bool) {
+    status.last_create = Some(view.now);
+    status.attempt.new_uid = Some(uid.to_owned());
+    status.attempt.ours = ours;
+    match &view.observed.last_seen_edit {
+        Fact::Known(manager) => status.attempt.edit_lost.clone_from(manager),
+        Fact::Unknown(_) => status.attempt.unwatched = true,
+    }
+    if !ours {
+        // Its retention and partition are what its creator wrote.
+        status.attempt.retention = None;
+        status.snapshot = None;
+    }
 }
 
 /// Who wrote a set that is not ours, as far as it says so.
@@ -200,6 +212,9 @@ pub(super) fn close_only(view: &View<'_>, set: Option<&Set>) -> Action {
         matches!(view.status().phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_));
     if set.is_some() || !may_be_open || view.status().snapshot.is_none() {
         return view.wait();
+    }
+    if created(view).is_some() {
+        return view.wait_in_gap();
     }
     match origin(view) {
         Origin::Unread if !view.observed.fresh => Action::Refresh,

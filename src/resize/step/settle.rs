@@ -14,7 +14,14 @@ fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Box<Ac
     if attempt.new_uid.as_ref() == Some(&set.uid) {
         return Ok(set);
     }
-    Err(Box::new(another_set(view, set)))
+    let reaches = gate::templates_reach(set, &view.targets);
+    Err(Box::new(match &set.resize_id {
+        Some(_) => another_set(view, set),
+        None if set.terminating => view.waiting(Reason::SetTerminating, ""),
+        None if reaches && attempt.replaced == 0 => gap::adopt_next(view, set),
+        // Who brings its own again and again is not fought: each round may cost pods.
+        None => view.end(Phase::Conflict, Reason::TooSmallAgain, gap::writer(set)),
+    }))
 }
 
 /// A set of another UID has the name: of another attempt of ours, or somebody's.
