@@ -39,6 +39,14 @@ impl Subject<'_> {
     }
 }
 
+/// What a detail is about, and the command that the step wrote behind it, if one helps.
+pub fn about(detail: &str) -> (&str, Option<&str>) {
+    match detail.split_once(": ") {
+        Some((about, command)) if command.starts_with("stateward ") => (about, Some(command)),
+        _ => (detail, None),
+    }
+}
+
 /// What a reason means, as the rest of a sentence.
 pub fn meaning(reason: &Reason) -> &str {
     match reason {
@@ -205,18 +213,19 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::Replaced | Reason::Lowered => {
             vec![run("ask again, where the size still holds", subject.resize("apply --size SIZE"))]
         }
-        Reason::Infeasible => vec![
-            run("end this resize", subject.resize("abort")),
-            run("see the capacity, and the size that the driver refused", describe("pvc")),
-            run(
-                "lower the claim to a size above its capacity, which Kubernetes allows",
-                subject.kubectl(&format!(
-                    "patch pvc {object} --type merge -p \
-                     '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"SIZE\"}}}}}}}}'"
+        Reason::Infeasible => {
+            let mut steps = vec![run("see the capacity and the driver's answer", describe("pvc"))];
+            match about(subject.detail).1 {
+                Some(lower) => steps.push(run(
+                    "end this resize, and lower the claim to just above its capacity, which \
+                     Kubernetes allows",
+                    lower.to_owned(),
                 )),
-            ),
-            run("ask for that size", subject.resize("apply --size SIZE")),
-        ],
+                None => steps.push(run("end this resize", subject.resize("abort"))),
+            }
+            steps.push(run("ask for a size that it can make", subject.resize("apply --size SIZE")));
+            steps
+        }
         Reason::ClassGone => {
             vec![say("create the class again with allowVolumeExpansion: true, then ask again")]
         }
@@ -291,12 +300,14 @@ mod tests {
                 assert!(known, "{reason}: {command}");
             }
         }
-        let steps = steps(&Reason::Infeasible, &SUBJECT);
-        assert_eq!(steps[0].command.as_deref(), Some("stateward resize abort db -n prod"));
-        assert_eq!(steps[1].command.as_deref(), Some("kubectl -n prod describe pvc data-db-0"));
-        let patch = steps[2].command.as_deref().unwrap();
-        let json = patch.split('\'').nth(1).unwrap();
-        let json: serde_json::Value = serde_json::from_str(json).unwrap();
-        assert_eq!(json.pointer("/spec/resources/requests/storage").unwrap(), "SIZE");
+    }
+
+    #[test]
+    fn a_claim_that_is_too_large_is_lowered_by_the_command_of_the_record() {
+        let lower = "stateward resize abort -n prod db && kubectl patch pvc -n prod data-db-0";
+        let detail = format!("data-db-0: {lower}");
+        let steps = steps(&Reason::Infeasible, &Subject { detail: &detail, ..SUBJECT });
+        assert_eq!(steps[0].command.as_deref(), Some("kubectl -n prod describe pvc data-db-0"));
+        assert_eq!(steps[1].command.as_deref(), Some(lower));
     }
 }

@@ -83,6 +83,7 @@ fn columns() -> Value {
     json!([
         column("Sizes", ".status.acting.targets", "The sizes that are asked of claim templates"),
         column("Phase", ".status.phase", "How far it is"),
+        column("Grown", ".status.claimsGrown", "How many claims their drivers have grown"),
         column("Standing", ".status.standing.word", "Whether a person must act"),
         column("Reason", ".status.standing.reason", "Why it rests there, or ended"),
         age,

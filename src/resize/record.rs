@@ -134,6 +134,9 @@ pub struct Status {
     /// one row per claim
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Row>,
+    /// how many claims their drivers have grown, of how many, as `2/3`
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub claims_grown: String,
     /// how the last requests ended
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<Ended>,
@@ -156,6 +159,7 @@ impl Default for Status {
             last_create: None,
             snapshot: None,
             claims: Vec::new(),
+            claims_grown: String::new(),
             results: Vec::new(),
             observed_generation: 0,
             conditions: Vec::new(),
@@ -328,8 +332,13 @@ pub struct Condition {
 }
 
 impl Status {
-    /// Brings the conditions in line with phase and standing, for a write at `now`.
-    pub fn refresh_conditions(&mut self, generation: i64, now: Timestamp) {
+    /// Brings the conditions and the count of claims in line with the rest, for a write at `now`.
+    pub fn summarize(&mut self, generation: i64, now: Timestamp) {
+        let grown = |row: &&Row| matches!(row.state, ClaimState::Done | ClaimState::NodePending);
+        self.claims_grown = match self.claims.len() {
+            0 => String::new(),
+            all => format!("{}/{all}", self.claims.iter().filter(grown).count()),
+        };
         self.observed_generation = generation;
         let stands = |word: Word| self.standing.as_ref().is_some_and(|rest| rest.word == word);
         let blocked = stands(Word::Blocked);
@@ -401,16 +410,16 @@ mod tests {
     fn conditions_follow_phase_and_keep_their_time() {
         let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(90).unwrap());
         let mut status = Status::default();
-        status.refresh_conditions(1, early);
+        status.summarize(1, early);
         status.phase = Phase::Growing;
-        status.refresh_conditions(1, late);
+        status.summarize(1, late);
         let of = |status: &Status, kind: &str| {
             status.conditions.iter().find(|c| c.kind == kind).unwrap().clone()
         };
         assert_eq!(of(&status, "Reconciling").status, "True");
         assert_eq!(of(&status, "Reconciling").last_transition_time, early);
         status.phase = Phase::Complete;
-        status.refresh_conditions(2, late);
+        status.summarize(2, late);
         assert_eq!(of(&status, "Complete").status, "True");
         assert_eq!(of(&status, "Ready").last_transition_time, late);
         assert_eq!(of(&status, "Reconciling").status, "False");
@@ -428,7 +437,7 @@ mod tests {
             }),
             ..Status::default()
         };
-        status.refresh_conditions(1, Timestamp::UNIX_EPOCH);
+        status.summarize(1, Timestamp::UNIX_EPOCH);
         let conditions: Vec<_> =
             status.conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str())).collect();
         assert_eq!(

@@ -299,7 +299,7 @@ impl<'a> View<'a> {
     fn write(&self, change: impl FnOnce(&mut Status)) -> Action {
         let mut status = self.status().clone();
         change(&mut status);
-        status.refresh_conditions(self.record.generation, self.now);
+        status.summarize(self.record.generation, self.now);
         Action::WriteStatus(Box::new(status))
     }
 

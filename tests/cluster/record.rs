@@ -86,6 +86,7 @@ async fn records_are_validated_and_kept() {
         "standing": {"word": "Blocked", "reason": "ForeignFinalizer", "detail": "a/b", "new": 1},
         "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         "claims": [{"name": "data-db-0", "from": "10Gi", "target": "20Gi", "another": {"a": [1]}}],
+        "claimsGrown": "0/1",
         "conditions": [{"type": "Ready", "status": "Moonlight"}],
         "another": {"deep": [{"er": true}]},
     });
@@ -102,11 +103,11 @@ async fn records_are_validated_and_kept() {
 
     let table = testbed.kubectl(&["get", "stsr"]).await.unwrap().ok().unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["NAME", "SIZES", "PHASE", "STANDING", "REASON", "AGE"]);
+    assert_eq!(rows[0], ["NAME", "SIZES", "PHASE", "GROWN", "STANDING", "REASON", "AGE"]);
     assert_eq!(rows[1][0], "bare");
     assert_eq!(
-        rows[2][..5],
-        ["db", r#"{"data":"20Gi"}"#, "Migrating", "Blocked", "ForeignFinalizer"]
+        rows[2][..6],
+        ["db", r#"{"data":"20Gi"}"#, "Migrating", "0/1", "Blocked", "ForeignFinalizer"]
     );
     let wide = testbed.kubectl(&["get", "stsr", "db", "-o", "wide"]).await.unwrap().ok().unwrap();
     assert!(wide.contains("DETAIL") && wide.contains("a/b"), "{wide}");

@@ -127,7 +127,7 @@ pub(super) fn heading(record: &Record) -> String {
         };
         text = format!("{text}: {word}{}", advice::meaning(&rest.reason));
         if !rest.detail.is_empty() {
-            text = format!("{text} ({})", rest.detail);
+            text = format!("{text} ({})", advice::about(&rest.detail).0);
         }
     }
     text

@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_resize_that_does_not_go_on_says_what_to_do() {
-        let mut record = record(Phase::Degraded, Word::Ended, Reason::Infeasible, "data-db-1");
+        let detail = "data-db-1: stateward resize abort -n prod db && kubectl …";
+        let mut record = record(Phase::Degraded, Word::Ended, Reason::Infeasible, detail);
         record.generation = 2;
         record.spec.paused = true;
         for (second, phase) in [(0, Phase::Complete), (60, Phase::Degraded)] {
@@ -218,7 +219,7 @@ mod tests {
             });
         }
         assert!(needs_a_person(&record));
-        insta::assert_snapshot!(shown(&record), @r#"
+        insta::assert_snapshot!(shown(&record), @r"
         StatefulSet prod/db: data to 200Gi
         Degraded: the driver cannot make the volume this large (data-db-1)
         The controller has not seen the last change of what is asked.
@@ -226,16 +227,14 @@ mod tests {
           data-db-0  100Gi → 200Gi  200Gi  done
           data-db-1  100Gi → 200Gi  100Gi  its driver grows it
         What to do:
-          1. end this resize:
-             stateward resize abort db -n prod
-          2. see the capacity, and the size that the driver refused:
+          1. see the capacity and the driver's answer:
              kubectl -n prod describe pvc data-db-1
-          3. lower the claim to a size above its capacity, which Kubernetes allows:
-             kubectl -n prod patch pvc data-db-1 --type merge -p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'
-          4. ask for that size:
+          2. end this resize, and lower the claim to just above its capacity, which Kubernetes allows:
+             stateward resize abort -n prod db && kubectl …
+          3. ask for a size that it can make:
              stateward resize apply db -n prod --size SIZE
         Ended before:
           1970-01-01T00:00:00Z Complete: everything is as asked
-        "#);
+        ");
     }
 }

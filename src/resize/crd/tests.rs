@@ -72,7 +72,7 @@ fn filled() -> (Spec, Status) {
         }],
         ..Status::default()
     };
-    status.refresh_conditions(2, now);
+    status.summarize(2, now);
     (spec, status)
 }
 
