@@ -137,6 +137,10 @@ pub struct Status {
     /// how many claims their drivers have grown, of how many, as `2/3`
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub claims_grown: String,
+    /// the set has a controller owner and `owner-managed: allow`: a set that its owner creates anew
+    /// is to have the sizes asked
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner_managed: bool,
     /// how the last requests ended
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<Ended>,
@@ -160,6 +164,7 @@ impl Default for Status {
             snapshot: None,
             claims: Vec::new(),
             claims_grown: String::new(),
+            owner_managed: false,
             results: Vec::new(),
             observed_generation: 0,
             conditions: Vec::new(),

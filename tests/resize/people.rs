@@ -182,7 +182,11 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
                     Phase::Deleting | Phase::Creating | Phase::Adopting | Phase::Verifying
                 )
             });
-            let raised = world.kind.webhook && resizing;
+            let remembered = world.record.as_ref().is_some_and(|record| {
+                let grown = [Phase::ClaimsGrown, Phase::Fenced, Phase::Complete];
+                record.status.read(|status| status.owner_managed && grown.contains(&status.phase))
+            });
+            let raised = world.kind.webhook && (resizing || remembered);
             let last = world.last.as_ref();
             next.set = Some(SetM {
                 uid,

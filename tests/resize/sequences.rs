@@ -649,6 +649,30 @@ fn the_claims_of_an_owned_set_grow_where_it_is_allowed() {
     assert_eq!(play.world.claims[0].as_ref().unwrap().request, 0);
 }
 
+/// An owner re-creates its set: the webhook raises what it creates, since the record remembers, and
+/// the request is carried out. Without the webhook the owner is named.
+#[test]
+fn a_set_that_its_owner_creates_anew_has_the_sizes_asked() {
+    let anew = |webhook| {
+        let mut play = Play::new(World::steady(1, 1).with(|kind| {
+            (kind.owned, kind.owner_managed, kind.webhook) = (true, true, webhook);
+        }));
+        play.rests_in(Phase::ClaimsGrown, Reason::OwnerManaged);
+        play.strike(Fault::DeleteOrphan);
+        play.until("told", |play| play.stands().1 == Some(Reason::SetGone));
+        play.strike(Fault::CreateSmall);
+        play
+    };
+    let mut raised = anew(true);
+    let theirs = uid(&raised);
+    raised.completes_at(1);
+    assert_eq!(uid(&raised), theirs);
+    assert_eq!(raised.detail(), "", "nothing is in doubt");
+    let mut small = anew(false);
+    small.rests_in(Phase::Conflict, Reason::TooSmallAgain);
+    assert_eq!(small.detail(), "argocd-controller");
+}
+
 /// A set whose old revision is gone computes another name for the same template, and would roll
 /// every pod: the partition stays, and a person decides. That the StatefulSet controller computes
 /// another name is for a test on a cluster.

@@ -167,6 +167,20 @@ pub(super) fn adopt_next(view: &View<'_>, set: &Set) -> Action {
     })
 }
 
+/// The owner has created its set anew: the webhook raises its template, or was away.
+pub(super) fn owner_created(view: &View<'_>, set: &Set) -> Action {
+    if !gate::templates_reach(set, &view.targets) {
+        return view.end(Phase::Conflict, Reason::TooSmallAgain, writer(set));
+    }
+    view.enter(Phase::Adopting, |status| {
+        status.attempt = Attempt {
+            set_uid: status.attempt.set_uid.take(),
+            new_uid: Some(set.uid.clone()),
+            ..Attempt::default()
+        };
+    })
+}
+
 fn came_back(view: &View<'_>, status: &mut Status, uid: &str, ours: bool) {
     status.last_create = Some(view.now);
     status.attempt.new_uid = Some(uid.to_owned());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Parameters, View, settle};
+use super::{Action, Parameters, View, gap, settle};
 use crate::facts::Fact;
 use crate::object::Quantity;
 use crate::resize::observed::{Observed, Set};
@@ -68,6 +68,7 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
         withdrawable: view.record.spec.targets.is_empty(),
     });
     status.requests = set.requested.clone();
+    status.owner_managed = set.owner.is_some() && set.owner_managed;
     status.attempt = Attempt {
         set_uid: Some(set.uid.clone()),
         retention_asked: status.attempt.retention_asked.filter(|_| live),
@@ -86,7 +87,10 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
         return Some(view.end(Phase::Aborted, Reason::AbortRequested, ""));
     }
     if set.uid != acting.set_uid {
-        return Some(settle::another_set(view, set));
+        return Some(match &set.owner {
+            Some(_) if view.status().owner_managed => gap::owner_created(view, set),
+            _ => settle::another_set(view, set),
+        });
     }
     if acting.withdrawable && set.requested.is_empty() {
         return Some(view.end(Phase::Aborted, Reason::Withdrawn, ""));
