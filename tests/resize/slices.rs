@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use stateward::resize::record::{Phase, Reason};
 
@@ -178,13 +179,14 @@ const NOT_REACHED: [(&str, &str); 0] = [];
 
 #[test]
 fn every_slice_is_closed_and_everything_is_reached() {
-    let budget = std::env::var("FAULTS").map_or(BUDGET, |n| n.parse().unwrap());
-    let only = std::env::var("SLICE").ok();
+    let budget = std::env::var("STATEWARD_FAULTS").map_or(BUDGET, |n| n.parse().unwrap());
+    let only = std::env::var("STATEWARD_SLICE").ok();
     let mut slices = slices();
     slices.retain(|slice| only.as_ref().is_none_or(|only| slice.name == only));
     for world in slices.iter_mut().flat_map(|slice| &mut slice.starts) {
         world.faults = budget;
     }
+    let began = Instant::now();
     let (next, states) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let counts = Mutex::new(BTreeMap::<String, u64>::new());
     let work = || {
@@ -212,6 +214,9 @@ fn every_slice_is_closed_and_everything_is_reached() {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
+    let (states, took) = (states.into_inner(), began.elapsed());
+    let rate = states * 1000 / usize::try_from(took.as_millis()).unwrap().max(1);
+    println!("{states} states in {took:.1?} on two threads: {rate} a second");
     if only.is_some() || budget < BUDGET {
         return;
     }
@@ -228,7 +233,6 @@ fn every_slice_is_closed_and_everything_is_reached() {
     for (name, why) in NOT_REACHED {
         assert!(!counts.contains_key(name), "{name} is reached, although {why}");
     }
-    let states = states.into_inner();
     assert!(states >= STATES, "only {states} states");
 }
 
