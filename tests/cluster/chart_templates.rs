@@ -13,7 +13,7 @@ use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 10] = [
+const COMBINATIONS: [(&str, &str); 12] = [
     ("defaults", "{}"),
     (
         "audit",
@@ -53,6 +53,13 @@ const COMBINATIONS: [(&str, &str); 10] = [
           monitoring: {serviceMonitor: {enabled: true, labels: {release: p}},
           alerts: {enabled: true, labels: {release: p}}, dashboard: {enabled: true}}}",
     ),
+    (
+        "API servers with a certificate",
+        "{webhook: {failurePolicy: Fail, clientCA: {secret: clients, key: root.pem,
+          names: [kube-apiserver, \"CN=x: {y}\"], testSecret: tester}},
+          priorityClassName: system-cluster-critical}",
+    ),
+    ("clients of an authority", "{webhook: {clientCA: {configMap: clients}}}"),
     (
         "requests without a controller",
         "{controller: {enabled: false}, policy: {resize: orchestrate}}",
@@ -361,6 +368,10 @@ async fn wrong_values_are_refused() {
         ("{webhook: {failurePolicy: fail}}", "/webhook/failurePolicy"),
         ("{certificates: {source: none}}", "/certificates/source"),
         ("{certificates: {source: secret}}", "certificates.secret.name has to name"),
+        ("{webhook: {clientCA: {secret: a, configMap: b}}}", "a Secret or a ConfigMap, not both"),
+        ("{webhook: {clientCA: {names: [a]}}}", "webhook.clientCA holds no authority"),
+        ("{webhook: {clientCA: {testSecret: a}}}", "webhook.clientCA holds no authority"),
+        ("{webhook: {clientCA: {secret: a, key: a/b}}}", "/webhook/clientCA/key"),
         ("{certificates: {secret: {caBundle: LS0t}}}", "/certificates/secret/caBundle"),
         ("{controller: {replicas: 0}}", "/controller/replicas"),
         ("{policy: {mode: audit}}", "policy.mode is set by the chart"),
@@ -515,6 +526,8 @@ async fn notes_warn_of_risks() {
         ("existing Secret", 0),
         ("existing Secret, injected bundle", 1),
         ("cert-manager", 0),
+        ("API servers with a certificate", 1),
+        ("clients of an authority", 2),
         ("requests without a controller", 1),
         ("everything of one's own", 2),
     ];
