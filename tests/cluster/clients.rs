@@ -111,8 +111,8 @@ async fn the_chart_answers_only_an_api_server_with_a_certificate() {
 
     let values = "--set=webhook.clientCA.secret=clients,webhook.clientCA.key=root.pem,\
                   webhook.clientCA.names={kube-apiserver}";
-    let tested = "--set=webhook.clientCA.testSecret=tester";
-    let install = ["install", "stateward", CHART, PORT, values, tested];
+    let shown = "--set=webhook.clientCA.testSecret=tester";
+    let install = ["install", "stateward", CHART, PORT, values, shown];
     helm(&testbed, &install).await.ok().unwrap();
     let pod = Pod::start(&testbed).await;
     assert!(pod.file("clients", "ca.crt").exists() && !pod.file("clients", "key.pem").exists());
