@@ -231,17 +231,17 @@ async fn every_combination_is_taken() {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         testbed.apply(namespace).await.unwrap();
     }
-    for file in ["crd-certificates.yaml", "crd-issuers.yaml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cert-manager").join(file);
+    for file in [
+        "cert-manager/crd-certificates.yaml",
+        "cert-manager/crd-issuers.yaml",
+        "prometheus-operator/crd-prometheusrules.yaml",
+        "prometheus-operator/crd-servicemonitors.yaml",
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
         let mut crd = objects(&std::fs::read_to_string(path).unwrap()).remove(0);
-        // They are templates of a chart, but for these.
+        // Some are templates of a chart, but for these.
         crd["metadata"].as_object_mut().unwrap().remove("labels");
         established(testbed, crd).await;
-    }
-    for (plural, kind) in
-        [("servicemonitors", "ServiceMonitor"), ("prometheusrules", "PrometheusRule")]
-    {
-        monitoring_crd(testbed, plural, kind).await;
     }
     for (name, combination) in COMBINATIONS {
         let values = values(combination);
@@ -272,25 +272,6 @@ async fn established(testbed: &Testbed, crd: Value) {
         })
         .await
         .unwrap();
-}
-
-/// A kind of the Prometheus operator without its schema; what is in it is tested by promtool.
-async fn monitoring_crd(testbed: &Testbed, plural: &str, kind: &str) {
-    let group = "monitoring.coreos.com";
-    let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let crd = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
-            "versions": [{"name": "v1", "served": true, "storage": true,
-                          "schema": {"openAPIV3Schema": any}}]
-        }
-    });
-    established(testbed, crd).await;
 }
 
 /// The rules and the dashboard in the cluster are the files that promtool and Prometheus have tested,
