@@ -9,6 +9,7 @@
     reason = "what tests have in common is not seen as part of them"
 )]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -54,6 +55,7 @@ fn targets() -> Vec<Target> {
         ("quantity", targets::quantity, quantities),
         ("policy", targets::policy, policies),
         ("patch", targets::patch, objects),
+        ("step", targets::step, targets::seeds()),
     ]
 }
 
@@ -89,6 +91,13 @@ fn every_target_reaches_what_it_judges() {
     reaches("manifest", "StatefulSet");
     reaches("policy", "version: 1");
     reaches("patch", "volumeClaimTemplates");
+    let kinds: BTreeSet<String> = targets::seeds()
+        .iter()
+        .filter_map(|seed| targets::decided(seed))
+        .map(|action| format!("{action:?}"))
+        .map(|action| action.split([' ', '(', '{']).next().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds.len(), 18, "every kind of action is decided: {kinds:?}");
 }
 
 #[test]

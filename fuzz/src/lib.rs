@@ -1,6 +1,8 @@
 //! What is fuzzed, and what has to hold whatever comes in. The same functions run on the seeds in
 //! every test run, see `tests/fuzz.rs`.
 
+mod step;
+
 use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,6 +15,8 @@ use stateward::object::{Pointer, Quantity};
 use stateward::policy::Policy;
 use stateward::report::{Format, Options, Sources, render};
 use stateward::review;
+
+pub use self::step::{decided, seeds, step};
 
 /// A policy with everything switched on that changes an object.
 const POLICY: &str = "version: 1\nresize: {mode: orchestrate}\nanti-affinity: preferred\n\

@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
 use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::sign::CertifiedKey;
 use serde_json::Value;
 
 use super::Outcome;
-use super::registered::{self, Target, Webhook};
+use super::registered::{self, Shown, Target, Webhook};
 use super::serve::{SAMPLE, duration, object_name};
 use crate::cluster::Client;
 
@@ -33,6 +36,15 @@ pub struct Args {
     /// Connect to this address instead of the one that the configurations give
     #[arg(long, value_name = "ADDRESS")]
     pub connect: Option<SocketAddr>,
+    /// Certificate chain in PEM form, shown where the webhook asks for one (--client-ca)
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// Its private key in PEM form
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
+    /// Expect to be turned away for want of a certificate. What the webhooks answer is not seen then
+    #[arg(long, conflicts_with = "client_cert")]
+    pub turned_away: bool,
     /// How long to try until both webhooks answer
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
@@ -41,15 +53,19 @@ pub struct Args {
 /// Asks both webhooks.
 ///
 /// # Errors
-/// No cluster.
+/// No cluster; a certificate that cannot be used.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let certificate = match (&args.client_cert, &args.client_key) {
+        (Some(certificate), Some(key)) => Some(registered::load(certificate, key)?),
+        _ => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = Client::connect(None, None).await?;
         let start = Instant::now();
         loop {
-            let attempt = tokio::time::timeout(args.timeout, probe(args, &client)).await;
-            let error = match attempt {
+            let probed = probe(args, certificate.as_ref(), &client);
+            let error = match tokio::time::timeout(args.timeout, probed).await {
                 Ok(Ok(report)) => {
                     super::print(&report)?;
                     return Ok(Outcome::Clean);
@@ -66,20 +82,50 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     })
 }
 
-async fn probe(args: &Args, client: &Client) -> anyhow::Result<String> {
+async fn probe(
+    args: &Args,
+    certificate: Option<&Arc<CertifiedKey>>,
+    client: &Client,
+) -> anyhow::Result<String> {
     let mut report = String::new();
     for webhook in registered::webhooks(client, &args.webhook_configuration).await? {
         let at = webhook.place()?;
         let start = Instant::now();
-        ask(&webhook, args.connect).await.with_context(|| format!("{at} does not answer"))?;
-        let _ = writeln!(report, "{at} answered in {} ms", start.elapsed().as_millis());
+        let shown = Arc::new(Shown::new(certificate.cloned()));
+        let answered = ask(&webhook, args.connect, &shown).await;
+        let _ = match answered {
+            Ok(_) if args.turned_away => bail!("{at} answers whoever shows no certificate"),
+            Ok((status, body)) => {
+                let review: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if !status.is_success() || review["response"]["uid"] != "1" {
+                    bail!("{at} answered {status}, and no review");
+                }
+                writeln!(report, "{at} answered in {} ms", start.elapsed().as_millis())
+            }
+            Err(_) if args.turned_away && shown.was_asked() => writeln!(
+                report,
+                "{at} turns away whoever shows no certificate; what it answers to others is not seen"
+            ),
+            Err(error) => {
+                let error = match (shown.was_asked(), certificate) {
+                    (false, _) => error,
+                    (true, None) => error.context("it asks for a certificate (--client-cert)"),
+                    (true, Some(_)) => error.context("it may not take the certificate shown"),
+                };
+                return Err(error.context(format!("{at} does not answer")));
+            }
+        };
     }
     Ok(report)
 }
 
-/// One review, trusted by the bundle alone.
-async fn ask(webhook: &Webhook, connect: Option<SocketAddr>) -> anyhow::Result<()> {
-    let (target, stream) = webhook.connect(connect).await?;
+/// The answer to one review, from whoever the bundle trusts.
+async fn ask(
+    webhook: &Webhook,
+    connect: Option<SocketAddr>,
+    shown: &Arc<Shown>,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    let (target, stream) = webhook.connect(connect, shown).await?;
     let Target { host, path, .. } = &target;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
@@ -92,9 +138,5 @@ async fn ask(webhook: &Webhook, connect: Option<SocketAddr>) -> anyhow::Result<(
     let body = Limited::new(answer.into_body(), MOST).collect().await;
     connection.abort();
     let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-    let review: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if !status.is_success() || review["response"]["uid"] != "1" {
-        bail!("it answered {status}, and no review");
-    }
-    Ok(())
+    Ok((status, body))
 }

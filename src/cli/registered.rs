@@ -1,5 +1,7 @@
 //! Both webhooks as they are registered in a cluster.
 
+mod shown;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub(super) use self::shown::{Shown, load};
 use crate::certificates;
 use crate::cluster;
 
@@ -126,10 +129,12 @@ impl Webhook {
         Ok(all)
     }
 
-    /// Connects to it as the API server does, or to another address in its place.
+    /// Connects to it as the API server does, or to another address in its place. A certificate is
+    /// shown where it is asked for.
     pub(super) async fn connect(
         &self,
         instead: Option<SocketAddr>,
+        shown: &Arc<Shown>,
     ) -> anyhow::Result<(Target, TlsStream<TcpStream>)> {
         let target = self.client_config.target()?;
         let mut roots = RootCertStore::empty();
@@ -139,7 +144,7 @@ impl Webhook {
         let config = ClientConfig::builder_with_provider(certificates::provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_client_cert_resolver(Arc::clone(shown) as Arc<_>);
         let name = ServerName::try_from(target.host.clone()).context("its host is no name")?;
         let stream = match instead {
             Some(address) => TcpStream::connect(address).await,

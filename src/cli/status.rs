@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 
 use super::Outcome;
-use super::registered::{self, Webhook};
+use super::registered::{self, Shown, Webhook};
 use super::serve::object_name;
 use crate::cluster::{CanarySender, Cause, Client};
 
@@ -84,15 +85,24 @@ async fn certificates(args: &Args, client: &Client, now: Timestamp) -> Vec<(&'st
         ends?.into_iter().max().context("there is none")
     });
     let hint = "; each replica has stateward_certificate_expiry_timestamp_seconds in its metrics";
-    vec![
-        ("authority", expiry(authority, "")),
-        ("certificate", expiry(shown(&webhook, args.connect).await, hint)),
-    ]
+    let clients = Arc::new(Shown::default());
+    let certificate = served(&webhook, args.connect, &clients).await;
+    let mut all =
+        vec![("authority", expiry(authority, "")), ("certificate", expiry(certificate, hint))];
+    if clients.was_asked() {
+        let text = "it asks for a certificate, so whoever has none is turned away (--client-ca)";
+        all.push(("clients", text.to_owned()));
+    }
+    all
 }
 
 /// When the certificate that is shown to a client expires.
-async fn shown(webhook: &Webhook, connect: Option<SocketAddr>) -> anyhow::Result<Timestamp> {
-    let connected = tokio::time::timeout(PATIENCE, webhook.connect(connect)).await;
+async fn served(
+    webhook: &Webhook,
+    connect: Option<SocketAddr>,
+    clients: &Arc<Shown>,
+) -> anyhow::Result<Timestamp> {
+    let connected = tokio::time::timeout(PATIENCE, webhook.connect(connect, clients)).await;
     let (_, stream) = connected.context("cannot connect")??;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     until(chain.first().context("it shows no certificate")?)

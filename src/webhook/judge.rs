@@ -16,6 +16,7 @@ use crate::facts::cluster::ClusterFacts;
 use crate::policy::{Mode, Policy, PolicyError, Resize};
 use crate::review::{self, Answer, MalformedReview};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::PhaseSpan;
 
 /// Why a policy file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,17 @@ impl Judge {
         self
     }
 
+    /// Does a phase of a review, and says how long it took.
+    fn phase<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
+        let _span = PhaseSpan::begin(name);
+        let start = Instant::now();
+        let done = work();
+        if let Some(metrics) = &self.metrics {
+            metrics.phase_took(name, start.elapsed());
+        }
+        done
+    }
+
     /// From now on denials are told by events on their objects; the first handle stays.
     pub fn tell(&self, events: Events) {
         // A second handle would tell everything twice.
@@ -204,14 +216,8 @@ impl Reviewer for Judge {
             kubernetes: self.kubernetes,
             now: Timestamp::now(),
         };
-        let start = Instant::now();
-        let decoded = review::Decoded::read(body, &grounds)?;
-        let middle = Instant::now();
-        let answer = decoded.answer(stage, &grounds);
-        if let Some(metrics) = &self.metrics {
-            metrics.phase_took("decode", middle.duration_since(start));
-            metrics.phase_took("decide", middle.elapsed());
-        }
+        let decoded = self.phase("decode", || review::Decoded::read(body, &grounds))?;
+        let answer = self.phase("decide", || decoded.answer(stage, &grounds));
         if let Some(events) = self.events.get() {
             events.denied(&answer.denials);
         }

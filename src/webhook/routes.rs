@@ -17,7 +17,7 @@ use super::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 use super::shutdown::{Shutdown, Stage};
 use crate::review;
 use crate::telemetry::Metrics;
-use crate::telemetry::traces::ReviewSpan;
+use crate::telemetry::traces::{ReviewSpan, Within};
 
 /// What is sent back.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -116,7 +116,26 @@ impl Routes {
     async fn review(&self, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
         let start = Instant::now();
         let endpoint = admit(&request)?;
-        let mut span = ReviewSpan::begin(request.headers(), endpoint.name());
+        let span = ReviewSpan::begin(request.headers(), endpoint);
+        let reviewed = self.reviewed(endpoint, request, start, span.within()).await;
+        match &reviewed {
+            Ok(answer) => span.reviewed(answer),
+            Err(refusal) => span.refused(refusal.status, refusal.reason),
+        }
+        let reviewed = reviewed?;
+        self.report(endpoint, &reviewed);
+        self.metrics.took(endpoint.name(), start.elapsed());
+        Ok(reviewed.body)
+    }
+
+    /// Reads the body and has it judged.
+    async fn reviewed(
+        &self,
+        endpoint: Endpoint,
+        request: Request<Incoming>,
+        start: Instant,
+        within: Within,
+    ) -> Result<review::Answer, Refusal> {
         let deadline = start + self.time_for(request.uri().query());
         let (body, _memory) = body::read(
             request.into_body(),
@@ -130,17 +149,13 @@ impl Routes {
             self.metrics.shed("reviews");
             return Err(shed("too many reviews at a time, try again later", false));
         };
-        let reviewed = self.judge(endpoint, body, slot, deadline).await;
-        let reviewed = reviewed.map_err(|BadReview(text)| Refusal {
+        let reviewed = self.judge(endpoint, body, slot, deadline, within).await;
+        reviewed.map_err(|BadReview(text)| Refusal {
             status: StatusCode::BAD_REQUEST,
             reason: "review",
             text,
             unread: false,
-        })?;
-        self.report(endpoint, &reviewed);
-        span.reviewed(&reviewed);
-        self.metrics.took(endpoint.name(), start.elapsed());
-        Ok(reviewed.body)
+        })
     }
 
     /// Less than what the API server waits, so that the answer is there in time.
@@ -186,12 +201,14 @@ impl Routes {
         body: Bytes,
         slot: OwnedSemaphorePermit,
         deadline: Instant,
+        within: Within,
     ) -> Result<review::Answer, BadReview> {
         let review = {
             let (reviewer, metrics) = (Arc::clone(&self.reviewer), Arc::clone(&self.metrics));
             let body = body.clone();
             move || {
                 let _slot = slot;
+                let _entered = within.enter();
                 let _counted = InFlight::new(&metrics);
                 reviewer.review(endpoint, &body)
             }

@@ -18,7 +18,7 @@ use crate::webhook::{LONG, apply, path, set};
 
 pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/stateward");
 /// Ports below 1024 are not for everybody, and here the Service's port is one of this machine.
-const PORT: &str = "--set=service.port=18443";
+pub(crate) const PORT: &str = "--set=service.port=18443";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/stateward/deployments/stateward";
 
 /// The objects of a YAML stream.
@@ -27,7 +27,7 @@ pub(crate) fn objects(yaml: &str) -> Vec<Value> {
 }
 
 /// The binary as a pod of the Deployment.
-struct Pod {
+pub(crate) struct Pod {
     replica: Replica,
     folder: tempfile::TempDir,
     service: String,
@@ -35,7 +35,7 @@ struct Pod {
 }
 
 impl Pod {
-    async fn start(testbed: &Testbed) -> Self {
+    pub(crate) async fn start(testbed: &Testbed) -> Self {
         let namespace = "/api/v1/namespaces/stateward";
         let service = testbed.get(&format!("{namespace}/services/stateward")).await.unwrap();
         let service = service.ok().unwrap();
@@ -54,13 +54,7 @@ impl Pod {
             line.insert(0, format!("KUBECONFIG={}", account.display()));
         }
         for argument in container["args"].as_array().unwrap() {
-            let mut argument = argument.as_str().unwrap().to_owned();
-            for mount in container["volumeMounts"].as_array().unwrap() {
-                let (name, at) = (mount["name"].as_str(), mount["mountPath"].as_str());
-                let to = folder.path().join(name.unwrap());
-                let files = format!("={}/", at.unwrap());
-                argument = argument.replace(&files, &format!("={}/", to.display()));
-            }
+            let argument = Self::argument(argument, container, folder.path());
             line.push(match argument.split_once('=') {
                 Some(("--listen", _)) => format!("--listen={address}:{port}"),
                 Some(("--health-listen", _)) => format!("--health-listen={health}"),
@@ -85,20 +79,39 @@ impl Pod {
         pod
     }
 
+    /// An argument of a container, with the files where they are here.
+    fn argument(argument: &Value, container: &Value, folder: &Path) -> String {
+        let mut argument = argument.as_str().unwrap().to_owned();
+        for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+            let (name, at) = (mount["name"].as_str(), mount["mountPath"].as_str());
+            let to = folder.join(name.unwrap());
+            let files = format!("={}/", at.unwrap());
+            argument = argument.replace(&files, &format!("={}/", to.display()));
+        }
+        argument
+    }
+
     /// Writes the files of the volumes, as a kubelet does now and then.
     async fn files(testbed: &Testbed, folder: &tempfile::TempDir, pod: &Value) -> usize {
         let mut written = 0;
-        for volume in pod["volumes"].as_array().unwrap() {
+        for volume in pod["volumes"].as_array().into_iter().flatten() {
             let to = folder.path().join(volume["name"].as_str().unwrap());
             std::fs::create_dir_all(&to).unwrap();
-            let (plural, name) = match (&volume["configMap"], &volume["secret"]) {
-                (Value::Null, secret) => ("secrets", &secret["secretName"]),
-                (map, _) => ("configmaps", &map["name"]),
+            let (plural, name, items) = match (&volume["configMap"], &volume["secret"]) {
+                (Value::Null, secret) => ("secrets", &secret["secretName"], &secret["items"]),
+                (map, _) => ("configmaps", &map["name"], &map["items"]),
             };
             let name = name.as_str().unwrap();
             let path = format!("/api/v1/namespaces/stateward/{plural}/{name}");
             let object = testbed.get(&path).await.unwrap().ok().unwrap();
             for (file, content) in object["data"].as_object().unwrap() {
+                let file = match items.as_array() {
+                    None => file.as_str(),
+                    Some(items) => match items.iter().find(|item| item["key"] == file.as_str()) {
+                        Some(item) => item["path"].as_str().unwrap(),
+                        None => continue,
+                    },
+                };
                 let content = content.as_str().unwrap();
                 let bytes = if plural == "secrets" {
                     base64::Engine::decode(&base64::engine::general_purpose::STANDARD, content)
@@ -116,7 +129,7 @@ impl Pod {
     }
 
     /// Waits until it says whether its denials arrive.
-    async fn enforcing(&self, value: &str) {
+    pub(crate) async fn enforcing(&self, value: &str) {
         let line = format!("\nstateward_enforcing {value}\n");
         testbed::wait::wait_for("the outcome of a canary", LONG, async || {
             let page = self.replica.page("/metrics").await.unwrap_or_default();
@@ -124,6 +137,16 @@ impl Pod {
         })
         .await
         .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
+    }
+
+    /// Where it is reached, in place of its Service.
+    pub(crate) fn connect(&self) -> String {
+        format!("--connect={}:{}", self.service, self.port)
+    }
+
+    /// The file of a volume.
+    pub(crate) fn file(&self, volume: &str, file: &str) -> std::path::PathBuf {
+        self.folder.path().join(volume).join(file)
     }
 
     async fn refresh(&self, testbed: &Testbed) {
@@ -144,7 +167,7 @@ async fn edit(testbed: &Testbed, namespace: &str) -> (u16, String) {
 }
 
 /// Waits until the edit is answered with `status`: 403 is stateward's, 422 the API server's own.
-async fn answered(testbed: &Testbed, status: u16) -> String {
+pub(crate) async fn answered(testbed: &Testbed, status: u16) -> String {
     let what = format!("an edit to be answered with {status}");
     let mut last = String::new();
     testbed::wait::wait_for(&what, LONG, async || {
@@ -156,7 +179,7 @@ async fn answered(testbed: &Testbed, status: u16) -> String {
     .unwrap_or_else(|error| panic!("{error:#}: {last}"))
 }
 
-async fn helm(testbed: &Testbed, arguments: &[&str]) -> Output {
+pub(crate) async fn helm(testbed: &Testbed, arguments: &[&str]) -> Output {
     let mut all = arguments.to_vec();
     all.extend(["-n", "stateward"]);
     testbed.helm(&all).await.unwrap()
@@ -449,8 +472,9 @@ async fn canary_namespace_holds_nothing(testbed: &Testbed) {
     assert!(reply.message().contains("exceeded quota: nothing"), "{}", reply.message());
 }
 
-/// `helm test` with the probe on this machine: the pod's own arguments and account.
-async fn tested(testbed: &Testbed, pod: &Pod) {
+/// `helm test` with the probe on this machine: the pod's own arguments, files and account. Gives the
+/// exit code and the text of each run, which has `more` arguments.
+pub(crate) async fn helm_test(testbed: &Testbed, more: &[&[String]]) -> Vec<(Option<i32>, String)> {
     let hooks = helm(testbed, &["get", "hooks", "stateward"]).await.ok().unwrap();
     let mut list = objects(&hooks);
     list.retain(|object| object["metadata"]["name"] == "stateward-test");
@@ -460,31 +484,45 @@ async fn tested(testbed: &Testbed, pod: &Pod) {
         apply(testbed, object, &[]).await.ok().unwrap();
     }
     let kubeconfig = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
-    let arguments = probe["spec"]["containers"][0]["args"].as_array().unwrap();
-    let run = |more: &[String]| {
-        std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
+    let folder = tempfile::tempdir().unwrap();
+    Pod::files(testbed, &folder, &probe["spec"]).await;
+    let container = &probe["spec"]["containers"][0];
+    let arguments: Vec<String> = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|argument| Pod::argument(argument, container, folder.path()))
+        .collect();
+    let run = |more: &&[String]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
             .env("KUBECONFIG", &kubeconfig)
-            .args(arguments.iter().map(|argument| argument.as_str().unwrap()))
-            .args(more)
+            .args(&arguments)
+            .args(*more)
             .output()
-            .unwrap()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
     };
-    let output = run(&[format!("--connect={}:{}", pod.service, pod.port)]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("mutate.stateward.dev at stateward.stateward.svc:18443/mutate answered"));
-    assert!(text.contains("validate.stateward.dev at"), "{text}");
-    // Nobody listens there.
-    let wrong = format!("--connect={}:1", pod.service);
-    let output = run(&[wrong, "--timeout=3s".to_owned()]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("mutate.stateward.dev") && text.contains("cannot connect"), "{text}");
+    let runs = more.iter().map(run).collect();
     // Helm makes and removes these itself; kwok's pod ends well, since it runs nothing.
     for object in list.iter().filter(|object| object["kind"] != "Pod") {
         let path = testbed::client::path_of(object).unwrap();
         testbed.delete(&path, Value::Null).await.unwrap().ok().unwrap();
     }
+    runs
+}
+
+async fn tested(testbed: &Testbed, pod: &Pod) {
+    // Nobody listens at the second one.
+    let wrong = [format!("--connect={}:1", pod.service), "--timeout=3s".to_owned()];
+    let mut runs = helm_test(testbed, &[&[pod.connect()], &wrong]).await.into_iter();
+    let (code, text) = runs.next().unwrap();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("mutate.stateward.dev at stateward.stateward.svc:18443/mutate answered"));
+    assert!(text.contains("validate.stateward.dev at"), "{text}");
+    let (code, text) = runs.next().unwrap();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("mutate.stateward.dev") && text.contains("cannot connect"), "{text}");
 }
 
 /// As Argo CD and Flux do it: rendered, applied, pruned, without hooks and with an existing Secret.

@@ -13,7 +13,7 @@ use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 10] = [
+const COMBINATIONS: [(&str, &str); 12] = [
     ("defaults", "{}"),
     (
         "audit",
@@ -53,6 +53,13 @@ const COMBINATIONS: [(&str, &str); 10] = [
           monitoring: {serviceMonitor: {enabled: true, labels: {release: p}},
           alerts: {enabled: true, labels: {release: p}}, dashboard: {enabled: true}}}",
     ),
+    (
+        "API servers with a certificate",
+        "{webhook: {failurePolicy: Fail, clientCA: {secret: clients, key: root.pem,
+          names: [kube-apiserver, \"CN=x: {y}\"], testSecret: tester}},
+          priorityClassName: system-cluster-critical}",
+    ),
+    ("clients of an authority", "{webhook: {clientCA: {configMap: clients}}}"),
     (
         "requests without a controller",
         "{controller: {enabled: false}, policy: {resize: orchestrate}}",
@@ -224,17 +231,17 @@ async fn every_combination_is_taken() {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         testbed.apply(namespace).await.unwrap();
     }
-    for file in ["crd-certificates.yaml", "crd-issuers.yaml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cert-manager").join(file);
+    for file in [
+        "cert-manager/crd-certificates.yaml",
+        "cert-manager/crd-issuers.yaml",
+        "prometheus-operator/crd-prometheusrules.yaml",
+        "prometheus-operator/crd-servicemonitors.yaml",
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
         let mut crd = objects(&std::fs::read_to_string(path).unwrap()).remove(0);
-        // They are templates of a chart, but for these.
+        // Some are templates of a chart, but for these.
         crd["metadata"].as_object_mut().unwrap().remove("labels");
         established(testbed, crd).await;
-    }
-    for (plural, kind) in
-        [("servicemonitors", "ServiceMonitor"), ("prometheusrules", "PrometheusRule")]
-    {
-        monitoring_crd(testbed, plural, kind).await;
     }
     for (name, combination) in COMBINATIONS {
         let values = values(combination);
@@ -265,25 +272,6 @@ async fn established(testbed: &Testbed, crd: Value) {
         })
         .await
         .unwrap();
-}
-
-/// A kind of the Prometheus operator without its schema; what is in it is tested by promtool.
-async fn monitoring_crd(testbed: &Testbed, plural: &str, kind: &str) {
-    let group = "monitoring.coreos.com";
-    let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let crd = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
-            "versions": [{"name": "v1", "served": true, "storage": true,
-                          "schema": {"openAPIV3Schema": any}}]
-        }
-    });
-    established(testbed, crd).await;
 }
 
 /// The rules and the dashboard in the cluster are the files that promtool and Prometheus have tested,
@@ -361,6 +349,10 @@ async fn wrong_values_are_refused() {
         ("{webhook: {failurePolicy: fail}}", "/webhook/failurePolicy"),
         ("{certificates: {source: none}}", "/certificates/source"),
         ("{certificates: {source: secret}}", "certificates.secret.name has to name"),
+        ("{webhook: {clientCA: {secret: a, configMap: b}}}", "a Secret or a ConfigMap, not both"),
+        ("{webhook: {clientCA: {names: [a]}}}", "webhook.clientCA holds no authority"),
+        ("{webhook: {clientCA: {testSecret: a}}}", "webhook.clientCA holds no authority"),
+        ("{webhook: {clientCA: {secret: a, key: a/b}}}", "/webhook/clientCA/key"),
         ("{certificates: {secret: {caBundle: LS0t}}}", "/certificates/secret/caBundle"),
         ("{controller: {replicas: 0}}", "/controller/replicas"),
         ("{policy: {mode: audit}}", "policy.mode is set by the chart"),
@@ -515,6 +507,8 @@ async fn notes_warn_of_risks() {
         ("existing Secret", 0),
         ("existing Secret, injected bundle", 1),
         ("cert-manager", 0),
+        ("API servers with a certificate", 1),
+        ("clients of an authority", 2),
         ("requests without a controller", 1),
         ("everything of one's own", 2),
     ];

@@ -56,6 +56,19 @@ stateward-controller
 {{- end -}}
 {{- end -}}
 
+{{- /* What holds the authority of clients; nothing where everybody is answered. */}}
+{{- define "stateward.clientCA" -}}
+{{- with .Values.webhook.clientCA -}}
+{{- if and .secret .configMap -}}
+{{- fail "webhook.clientCA takes a Secret or a ConfigMap, not both" -}}
+{{- end -}}
+{{- if and (or .names .testSecret) (not (or .secret .configMap)) -}}
+{{- fail "webhook.clientCA holds no authority (secret or configMap), so everybody would be answered" -}}
+{{- end -}}
+{{- or .secret .configMap -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "stateward.listen" -}}
 {{- contains ":" . | ternary (printf "[%s]" .) . -}}
 {{- end -}}

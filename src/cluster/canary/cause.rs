@@ -59,7 +59,8 @@ pub enum Cause {
     #[error(
         "the API server cannot call {webhook} at {place}: on EKS with another CNI the control plane \
          reaches no pods (hostNetwork: true), on private GKE the firewall has to let the pods' port \
-         through (ports.webhook, 9443), a NetworkPolicy may be in the way, or no replica is ready"
+         through (ports.webhook, 9443), a NetworkPolicy may be in the way, the API server may show no \
+         certificate where webhook.clientCA asks for one, or no replica is ready"
     )]
     Unreachable {
         /// the webhook

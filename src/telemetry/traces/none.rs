@@ -1,8 +1,9 @@
 //! No traces.
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, StatusCode};
 
 use crate::review::Answer;
+use crate::webhook::Endpoint;
 
 /// Where spans go: nowhere.
 #[derive(Debug)]
@@ -24,10 +25,41 @@ pub struct ReviewSpan;
 
 impl ReviewSpan {
     /// Does nothing.
-    pub fn begin(_: &HeaderMap, _: &'static str) -> Self {
+    pub fn begin(_: &HeaderMap, _: Endpoint) -> Self {
         Self
     }
 
     /// Does nothing.
-    pub fn reviewed(&mut self, _: &Answer) {}
+    pub fn within(&self) -> Within {
+        Within
+    }
+
+    /// Does nothing.
+    pub fn reviewed(&self, _: &Answer) {}
+
+    /// Does nothing.
+    pub fn refused(&self, _: StatusCode, _: &'static str) {}
+}
+
+/// The span of a review, for the thread that judges it: nothing.
+#[derive(Debug)]
+pub struct Within;
+
+impl Within {
+    /// Does nothing.
+    #[must_use]
+    pub fn enter(self) -> Self {
+        self
+    }
+}
+
+/// The span of a phase of a review: nothing.
+#[derive(Debug)]
+pub struct PhaseSpan;
+
+impl PhaseSpan {
+    /// Does nothing.
+    pub fn begin(_: &'static str) -> Self {
+        Self
+    }
 }

@@ -1,17 +1,18 @@
 //! Traces over OTLP.
 
 use anyhow::Context as _;
-use hyper::HeaderMap;
+use hyper::{HeaderMap, StatusCode};
 use opentelemetry::global::{self, BoxedSpan};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Tracer as _};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, ContextGuard, KeyValue};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::review::Answer;
+use crate::webhook::Endpoint;
 
 /// The variables by which people turn traces on.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -56,30 +57,92 @@ impl Drop for Traces {
 
 /// The span of a review; it ends when it is dropped.
 #[derive(Debug)]
-pub struct ReviewSpan(BoxedSpan);
+pub struct ReviewSpan(Context);
 
 impl ReviewSpan {
-    /// Begins within the trace that the head of the request names.
-    pub fn begin(headers: &HeaderMap, endpoint: &'static str) -> Self {
+    /// Begins within the trace that the head of the request names. Name and attributes of the request
+    /// are those of OpenTelemetry's conventions for HTTP servers.
+    pub fn begin(headers: &HeaderMap, endpoint: Endpoint) -> Self {
         let parent =
             TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-        let tracer = global::tracer(NAME);
-        let builder = SpanBuilder::from_name("review")
-            .with_kind(SpanKind::Server)
-            .with_attributes([KeyValue::new("stateward.endpoint", endpoint)]);
-        Self(tracer.build_with_context(builder, &parent))
+        let builder = SpanBuilder::from_name(match endpoint {
+            Endpoint::Mutate => "POST /mutate",
+            Endpoint::Validate => "POST /validate",
+        });
+        let builder = builder.with_kind(SpanKind::Server).with_attributes([
+            KeyValue::new("http.request.method", "POST"),
+            KeyValue::new("http.route", endpoint.path()),
+            KeyValue::new("url.path", endpoint.path()),
+            KeyValue::new("url.scheme", "https"),
+        ]);
+        let span = global::tracer(NAME).build_with_context(builder, &parent);
+        Self(parent.with_span(span))
+    }
+
+    /// What the spans of its phases are within.
+    pub fn within(&self) -> Within {
+        Within(self.0.clone())
     }
 
     /// What it came to. Like labels of metrics, attributes come from closed sets.
-    pub fn reviewed(&mut self, answer: &Answer) {
-        self.0.set_attributes([
+    pub fn reviewed(&self, answer: &Answer) {
+        let span = self.0.span();
+        span.set_attributes([
             KeyValue::new("stateward.operation", answer.operation),
             KeyValue::new("stateward.kind", answer.kind),
             KeyValue::new("stateward.outcome", answer.outcome.name()),
         ]);
         if let Some((rule, _)) = answer.verdicts.first() {
-            self.0.set_attribute(KeyValue::new("stateward.rule", *rule));
+            span.set_attribute(KeyValue::new("stateward.rule", *rule));
         }
+        span.set_attribute(status(StatusCode::OK));
+    }
+
+    /// It was answered with this status, and no verdict.
+    pub fn refused(&self, code: StatusCode, reason: &'static str) {
+        let span = self.0.span();
+        span.set_attributes([status(code), KeyValue::new("error.type", reason)]);
+        // The fault of a client is none of the server's.
+        if code.is_server_error() {
+            span.set_status(Status::error(reason));
+        }
+    }
+}
+
+impl Drop for ReviewSpan {
+    fn drop(&mut self) {
+        // A review that missed its deadline may go on within it.
+        self.0.span().end();
+    }
+}
+
+fn status(code: StatusCode) -> KeyValue {
+    KeyValue::new("http.response.status_code", i64::from(code.as_u16()))
+}
+
+/// The span of a review, for the thread that judges it.
+#[derive(Debug)]
+pub struct Within(Context);
+
+impl Within {
+    /// Spans of phases that begin on this thread are within it, until the guard is dropped.
+    pub fn enter(self) -> Entered {
+        Entered(self.0.attach())
+    }
+}
+
+/// See [`Within::enter`].
+#[derive(Debug)]
+pub struct Entered(#[expect(dead_code, reason = "it is held")] ContextGuard);
+
+/// The span of a phase of a review; it ends when it is dropped.
+#[derive(Debug)]
+pub struct PhaseSpan(#[expect(dead_code, reason = "it is held")] BoxedSpan);
+
+impl PhaseSpan {
+    /// Begins within the span of the review on this thread.
+    pub fn begin(phase: &'static str) -> Self {
+        Self(global::tracer(NAME).start(phase))
     }
 }
 
