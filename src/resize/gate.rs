@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::observed::{Answer, Claim, Progress, Set};
 use super::record::{Reason, Retention, Standing, Word};
 use super::step::View;
@@ -316,19 +318,25 @@ fn age(view: &View<'_>, set: &Set) -> Check {
     else {
         return Check::unknown(NAME, "pods or revisions could not be read");
     };
-    let young = |created| view.now.duration_since(created) < view.parameters.just_changed;
     for pod in pods {
-        if young(pod.created) || pod.owner.as_deref() != Some(&set.uid) {
+        if is_young(view, pod.created) || pod.owner.as_deref() != Some(&set.uid) {
             return Check::new(NAME, waiting, &pod.name);
         }
     }
     let revision = revisions.iter().find(|revision| revision.id.name == set.update_revision);
     match revision {
-        Some(revision) if !young(revision.created) && owned(revision.owner.as_ref(), set) => {
+        Some(revision)
+            if !is_young(view, revision.created) && owned(revision.owner.as_ref(), set) =>
+        {
             Check::ok(NAME)
         }
         _ => Check::new(NAME, waiting, &set.update_revision),
     }
+}
+
+/// Whether what was created then may not be known everywhere yet.
+pub(super) fn is_young(view: &View<'_>, created: Timestamp) -> bool {
+    view.now.duration_since(created) < view.parameters.just_changed
 }
 
 fn owned(owner: Option<&(String, bool)>, set: &Set) -> bool {

@@ -378,6 +378,23 @@ fn an_eviction_whose_response_is_lost_is_not_repeated() {
     play.completes_at(1);
 }
 
+/// 17. The new pod is ready before its claim says that the file system has grown.
+#[test]
+fn a_node_step_that_is_seen_late_has_not_failed() {
+    let mut play = evicting(false);
+    play.until_about_to("Evict");
+    let evicted = play.world.pods[0].clone();
+    let back = |play: &Play| play.world.pods[0].is_some() && play.world.pods[0] != evicted;
+    play.until("evicted", back);
+    let late = play.world.claims[0].as_mut().unwrap();
+    (late.pending, late.capacity) = (true, 0);
+    play.until("waiting", |play| play.stands().1 == Some(Reason::JustChanged));
+    assert!(play.world.claims[1].as_ref().unwrap().pending, "its sibling is restarted meanwhile");
+    let seen = play.world.claims[0].as_mut().unwrap();
+    (seen.pending, seen.capacity) = (false, 1);
+    play.completes_at(1);
+}
+
 /// 17. While a sibling is not well nothing is evicted.
 #[test]
 fn nothing_is_evicted_while_a_sibling_crashes() {

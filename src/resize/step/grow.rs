@@ -132,6 +132,8 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
                 }
                 return Ok(Some(Action::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }));
             }
+            // Pod and claim are two reads, and the node's word may come after the pod is ready.
+            Some(_) if pod.available && gate::is_young(view, pod.created) => return Ok(None),
             Some(_) if pod.available => return Err(claim.name.clone()),
             None if others_are_well(set, pods, pod) && !pod.terminating => {
                 let (name, uid) = (claim.name.clone(), pod.uid.clone());
