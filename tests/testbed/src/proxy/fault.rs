@@ -25,6 +25,9 @@ pub enum Fault {
     Slow(Duration),
     /// The connection is cut at once, and the API server is asked this much later.
     Late(Duration),
+    /// The events of a watch are passed on for this long, then the connection is cut; nothing
+    /// happens to other requests.
+    Cut(Duration),
 }
 
 type Matches = Box<dyn Fn(&Request) -> bool + Send + Sync>;

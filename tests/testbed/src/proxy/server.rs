@@ -1,6 +1,6 @@
 //! Taking requests, asking the API server, answering.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use super::fault::Rule;
 use super::{Exchange, Fault, Request, Shared, lock};
 
-type Body = BoxBody<Bytes, Infallible>;
+// An error cuts the connection.
+type Body = BoxBody<Bytes, io::Error>;
 
 /// A certificate of an authority of its own, and that authority.
 pub(super) fn certificate() -> Result<(TlsAcceptor, String)> {
@@ -134,7 +135,7 @@ where
             });
             bail!("cut");
         }
-        None | Some(Fault::After | Fault::Hide(_)) => {}
+        None | Some(Fault::After | Fault::Hide(_) | Fault::Cut(_)) => {}
     }
 
     let (mut head, body) = client.request(upstream).await?.into_parts();
@@ -146,7 +147,12 @@ where
         shared.log(entry, |exchange| {
             (exchange.committed, exchange.answered) = (Some(status), Some(status));
         });
-        return Ok(Response::from_parts(head, watched(shared, asked, body)));
+        let lives = match rule.as_ref().map(|rule| rule.fault) {
+            Some(Fault::Cut(after)) => Some(after),
+            _ => None,
+        };
+        strike(rule.filter(|_| lives.is_some())).await;
+        return Ok(Response::from_parts(head, watched(shared, asked, body, lives)));
     }
     // The whole answer first, so that what comes after it comes after it.
     let body = body.collect().await?.to_bytes();
@@ -164,7 +170,11 @@ where
         _ => {}
     }
     shared.log(entry, |exchange| exchange.answered = Some(status));
-    Ok(Response::from_parts(head, Full::new(body).boxed()))
+    Ok(Response::from_parts(head, whole(body)))
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed()
 }
 
 async fn strike(rule: Option<Arc<Rule>>) {
@@ -196,14 +206,20 @@ fn refusal(status: u16) -> Result<Response<Body>> {
     if status == 429 {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())).boxed());
+    let mut response = Response::new(whole(Bytes::from(body.to_string())));
     *response.status_mut() = code;
     *response.headers_mut() = headers;
     Ok(response)
 }
 
-/// The events of a watch, each passed on when nobody holds it back any more.
-fn watched(shared: Arc<Shared>, asked: Request, mut body: Incoming) -> Body {
+/// The events of a watch, each passed on when nobody holds it back any more; cut when it has lived
+/// for as long as it may.
+fn watched(
+    shared: Arc<Shared>,
+    asked: Request,
+    mut body: Incoming,
+    lives: Option<Duration>,
+) -> Body {
     // Without bound, since reading must go on for the times of arrival to be right.
     let (queue, mut frames) = mpsc::unbounded_channel::<(Instant, Frame<Bytes>)>();
     tokio::spawn(async move {
@@ -215,10 +231,20 @@ fn watched(shared: Arc<Shared>, asked: Request, mut body: Incoming) -> Body {
     });
     let (mut out, body) = Channel::new(1);
     tokio::spawn(async move {
-        while let Some((arrived, frame)) = frames.recv().await {
-            shared.wait(&asked, arrived).await;
-            if out.send(frame).await.is_err() {
-                return;
+        let pass = async {
+            while let Some((arrived, frame)) = frames.recv().await {
+                shared.wait(&asked, arrived).await;
+                if out.send(frame).await.is_err() {
+                    return;
+                }
+            }
+        };
+        match lives {
+            None => pass.await,
+            Some(after) => {
+                if tokio::time::timeout(after, pass).await.is_err() {
+                    out.abort(io::Error::other("cut"));
+                }
             }
         }
     });
