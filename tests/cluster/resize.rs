@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use stateward::resize::driver::lease::{self, LEADER};
 use testbed::process::Process;
 use testbed::{Builder, Testbed};
-use tokio::sync::OnceCell;
+use tokio::sync::{MutexGuard, OnceCell};
 
 use crate::record::records;
 use crate::rights::{apply_stream, printed};
@@ -18,7 +19,22 @@ pub(crate) struct Resizing {
     pub(crate) bed: Testbed,
     /// who the controller is
     pub(crate) account: PathBuf,
-    _webhook: Webhook,
+    webhook: Webhook,
+}
+
+/// A control plane without a controller, for one test at a time: to start controllers there, and
+/// to take parts of it away.
+pub(crate) struct Alone {
+    pub(crate) resizing: &'static Resizing,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl std::ops::Deref for Alone {
+    type Target = Resizing;
+
+    fn deref(&self) -> &Resizing {
+        self.resizing
+    }
 }
 
 impl std::ops::Deref for Resizing {
@@ -48,7 +64,26 @@ impl Resizing {
         let facts = bed.kubeconfig_for_service_account("stateward", "stateward").await.unwrap();
         let webhook = Webhook::start(&[&format!("--kubeconfig={}", facts.display())]).await;
         webhook.register(&bed, &[]).await;
-        Self { bed, account, _webhook: webhook }
+        Self { bed, account, webhook }
+    }
+
+    /// The one that tests take turns with.
+    pub(crate) async fn alone() -> Alone {
+        static ALONE: OnceCell<Resizing> = OnceCell::const_new();
+        static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let turn = TURN.lock().await;
+        let resizing = ALONE.get_or_init(async || Self::start(Testbed::builder()).await).await;
+        Alone { resizing, _turn: turn }
+    }
+
+    /// Takes the webhook away from the API server, or registers it again.
+    pub(crate) async fn webhook(&self, registered: bool) {
+        if registered {
+            return self.webhook.register(&self.bed, &[]).await;
+        }
+        let configurations = self.webhook.manifests(&[]);
+        let delete = ["delete", "--wait", "-f", "-"];
+        self.kubectl_with("admin", &delete, Some(&configurations)).await.unwrap().ok().unwrap();
     }
 
     /// One for all tests that let a controller work in peace.
@@ -167,6 +202,7 @@ pub(crate) struct Controller {
     kubeconfig: PathBuf,
     folder: PathBuf,
     lease: u8,
+    system: &'static str,
     name: String,
 }
 
@@ -174,11 +210,22 @@ impl Controller {
     /// Starts one that talks to the API server through `kubeconfig`, with Leases of so many
     /// seconds: short ones where it is to be killed.
     pub(crate) fn start(resizing: &Resizing, kubeconfig: &Path, lease: u8) -> Self {
+        Self::start_in(resizing, kubeconfig, lease, "stateward")
+    }
+
+    /// The same with its Leases in another namespace, so that it leads whoever else does.
+    pub(crate) fn start_in(
+        resizing: &Resizing,
+        kubeconfig: &Path,
+        lease: u8,
+        system: &'static str,
+    ) -> Self {
         let controller = Self {
             process: Mutex::default(),
             kubeconfig: kubeconfig.to_owned(),
             folder: resizing.folder().to_owned(),
             lease,
+            system,
             name: format!("controller-{}", testbed::free_port().unwrap()),
         };
         controller.launch();
@@ -194,6 +241,7 @@ impl Controller {
             format!("--identity={}_{}", self.name, testbed::free_port().unwrap()),
             format!("--listen=127.0.0.1:{}", testbed::free_port().unwrap()),
             "--resync=1s".to_owned(),
+            format!("--system-namespace={}", self.system),
             format!("--lease={}s", self.lease),
             "--renew=300ms".to_owned(),
             "--back-off=500ms".to_owned(),
@@ -213,6 +261,16 @@ impl Controller {
     pub(crate) fn kill(&self) {
         let process = self.lock().take();
         drop(process);
+    }
+
+    /// Waits until it leads.
+    pub(crate) async fn leads(&self, resizing: &Resizing) {
+        let path = format!("{}/{LEADER}", lease::collection(self.system));
+        let mine = |lease: &Value| {
+            let holder = lease["spec"]["holderIdentity"].as_str();
+            holder.is_some_and(|holder| holder.starts_with(&self.name))
+        };
+        resizing.wait_object(&path, LONG, mine).await.unwrap();
     }
 
     /// Where it logs.

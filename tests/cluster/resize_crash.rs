@@ -18,7 +18,8 @@ use crate::resize::{Controller, Resizing, long};
 use crate::webhook::{LONG, pod_uids};
 
 /// What a record says where no controller watched the set go, which is so after a crash.
-const UNWATCHED: &str = "nobody watched the set go, so an edit at that moment may be lost";
+pub(crate) const UNWATCHED: &str =
+    "nobody watched the set go, so an edit at that moment may be lost";
 
 /// What happens to one write.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ impl Mode {
 }
 
 /// The writes of a namespace from the one that says Fenced on.
-fn from_the_fence(namespace: &str) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
+pub(crate) fn from_the_fence(namespace: &str) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
     let (here, fenced) = (format!("/namespaces/{namespace}/"), AtomicBool::new(false));
     move |request| {
         if !request.is_write() || !request.path.contains(&here) || is_event(request) {
@@ -55,20 +56,20 @@ fn from_the_fence(namespace: &str) -> impl Fn(&Request) -> bool + Send + Sync + 
     }
 }
 
-fn is_event(request: &Request) -> bool {
+pub(crate) fn is_event(request: &Request) -> bool {
     request.path.ends_with("/events")
 }
 
 /// One resize through the proxy; its end, with what differs from run to run left out.
-struct Run {
-    namespace: String,
-    set: Value,
+pub(crate) struct Run {
+    pub(crate) namespace: String,
+    pub(crate) set: Value,
     pods: Vec<(String, String)>,
     claims: BTreeSet<String>,
 }
 
 impl Run {
-    async fn prepare(resizing: &Resizing) -> Self {
+    pub(crate) async fn prepare(resizing: &Resizing) -> Self {
         let (namespace, set) = resizing
             .prepare(|set| {
                 set["spec"]["replicas"] = json!(2);
@@ -83,7 +84,7 @@ impl Run {
     }
 
     /// Waits for the end and gives it.
-    async fn end(&self, resizing: &Resizing, from: u64) -> Value {
+    pub(crate) async fn end(&self, resizing: &Resizing, from: u64) -> Value {
         let namespace = &self.namespace;
         let live = resizing.complete(namespace, "20Gi").await;
         assert_eq!(pod_uids(resizing, namespace).await, self.pods, "a pod was restarted");
@@ -169,7 +170,7 @@ fn masked(value: &Value, namespace: &str) -> Value {
 }
 
 /// What a write is about: method, object, and the phase or the fields that it writes.
-fn name(request: &Request) -> String {
+pub(crate) fn name(request: &Request) -> String {
     let body = request.json();
     let about = match body["status"]["phase"].as_str() {
         Some(phase) => phase.to_owned(),
@@ -295,7 +296,7 @@ async fn every_write_from_the_fence_on_may_be_the_last() {
 }
 
 /// Where two ends differ.
-fn difference(expected: &Value, end: &Value) -> String {
+pub(crate) fn difference(expected: &Value, end: &Value) -> String {
     let patch = json_patch::diff(expected, end);
     patch.0.iter().map(|one| format!("  {one}")).collect::<Vec<_>>().join("\n")
 }

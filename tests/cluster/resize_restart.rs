@@ -1,11 +1,10 @@
 //! Parts of the control plane go away in the middle of a resize, and come back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use testbed::Component;
 use testbed::proxy::Fault;
-use testbed::{Component, Testbed};
 
 use crate::resize::{Controller, Resizing};
 use crate::webhook::{LONG, pod_uids};
@@ -15,7 +14,7 @@ async fn a_part_of_the_control_plane_is_away_in_the_gap() {
     if testbed::skipped() {
         return;
     }
-    let resizing = Arc::new(Resizing::start(Testbed::builder()).await);
+    let resizing = Resizing::alone().await;
     let proxy = resizing.proxy().await.unwrap();
     let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
     let _controller = Controller::start(&resizing, &kubeconfig, 4);
@@ -37,7 +36,7 @@ async fn a_part_of_the_control_plane_is_away_in_the_gap() {
         let on = proxy.on(move |request| {
             request.is_write() && request.method == method && request.path.starts_with(&sets)
         });
-        let stopped = Arc::clone(&resizing);
+        let stopped = resizing.resizing;
         let armed = on.then(move || stopped.stop(component)).fault(Fault::Slow(Duration::ZERO));
         resizing.grow(&set, "20Gi").await;
         armed.hit(LONG).await.unwrap();

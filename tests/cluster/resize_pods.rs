@@ -1,0 +1,214 @@
+//! Pods that must restart, must stop, or are not ready: what a resize does to them, and what it
+//! waits for.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::record::records;
+use crate::resize::Resizing;
+use crate::webhook::{LONG, path, pod_uids};
+
+fn of_class(class: &str) -> impl Fn(&mut Value) {
+    move |set| {
+        set["metadata"]["annotations"]["stateward.dev/resize-restart"] = json!("evict");
+        set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = json!(class);
+    }
+}
+
+/// Waits until the record rests for this reason; gives it.
+async fn rests(resizing: &Resizing, namespace: &str, reason: &str) -> Value {
+    let record = format!("{}/db", records(namespace));
+    let rests = |record: &Value| record["status"]["standing"]["reason"] == reason;
+    resizing.wait_object(&record, LONG, rests).await.unwrap()
+}
+
+fn uid(set: &Value) -> Value {
+    set["metadata"]["uid"].clone()
+}
+
+async fn live(resizing: &Resizing, namespace: &str) -> Value {
+    resizing.get(&path(namespace, "db")).await.unwrap().ok().unwrap()
+}
+
+/// Waits until every claim has this capacity.
+async fn grown(resizing: &Resizing, namespace: &str, size: &str) {
+    resizing
+        .wait_for("claims to grow", LONG, async || {
+            let claims = resizing.list(namespace, "persistentvolumeclaims").await;
+            let all = claims.iter().all(|claim| claim["status"]["capacity"]["storage"] == size);
+            Ok((claims.len() == 3 && all).then_some(()))
+        })
+        .await
+        .unwrap();
+}
+
+fn at(event: &Value, moment: &str) -> Timestamp {
+    event[moment].as_str().unwrap().parse().unwrap()
+}
+
+/// What was asked of a pod of the namespace: verb, subresource, name, status, and when.
+fn asked<'e>(
+    events: &'e [Value],
+    namespace: &'e str,
+    subresource: &'e str,
+    code: u64,
+) -> impl Iterator<Item = &'e Value> {
+    events.iter().filter(move |event| {
+        let object = &event["objectRef"];
+        object["resource"] == "pods"
+            && object["namespace"] == namespace
+            && object["subresource"] == subresource
+            && event["responseStatus"]["code"] == code
+    })
+}
+
+/// When a pod that was created after `since` was told to be ready.
+fn ready_after(
+    events: &[Value],
+    namespace: &str,
+    name: &str,
+    since: Timestamp,
+) -> Option<Timestamp> {
+    let is_ready = |event: &&Value| {
+        let pod = &event["responseObject"];
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        let mut ready = conditions.filter(|one| one["type"] == "Ready" && one["status"] == "True");
+        let created = pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
+        let created: Option<Timestamp> = created.parse().ok();
+        // Whole seconds: the pod before is older by more.
+        let new = created.is_some_and(|created| created.as_second() >= since.as_second());
+        pod["metadata"]["name"] == name && new && ready.next().is_some()
+    };
+    let written = asked(events, namespace, "status", 200).find(is_ready)?;
+    Some(at(written, "requestReceivedTimestamp"))
+}
+
+#[tokio::test]
+async fn pods_restart_one_by_one_within_their_budget() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::shared().await;
+    let (namespace, set) = resizing.prepare(of_class("restart")).await;
+    let budget = |least: u8| {
+        json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+            "metadata": {"name": "db", "namespace": namespace},
+            "spec": {"minAvailable": least, "selector": {"matchLabels": {"app": "db"}}},
+        })
+    };
+    resizing.apply(budget(3)).await.unwrap();
+    let before = (uid(&live(resizing, &namespace).await), pod_uids(resizing, &namespace).await);
+    let from = resizing.audit_position();
+    resizing.grow(&set, "20Gi").await;
+    resizing
+        .wait_for("the budget to refuse twice", LONG, async || {
+            let events = resizing.audit_events_after(from)?;
+            Ok((asked(&events, &namespace, "eviction", 429).count() > 1).then_some(()))
+        })
+        .await
+        .unwrap();
+    let record = resizing.get(&format!("{}/db", records(&namespace))).await.unwrap().ok().unwrap();
+    assert_eq!(record["status"]["phase"], "ClaimsGrown", "{}", record["status"]);
+    let now = (uid(&live(resizing, &namespace).await), pod_uids(resizing, &namespace).await);
+    assert_eq!(now, before, "the budget was passed over");
+
+    resizing.apply(budget(2)).await.unwrap();
+    resizing.complete(&namespace, "20Gi").await;
+    grown(resizing, &namespace, "20Gi").await;
+    let events = resizing.audit_events_after(from).unwrap();
+    let evictions: Vec<&Value> = asked(&events, &namespace, "eviction", 201).collect();
+    let pod = |event: &Value| event["objectRef"]["name"].as_str().unwrap().to_owned();
+    let names: BTreeSet<String> = evictions.iter().map(|event| pod(event)).collect();
+    assert_eq!((evictions.len(), names.len()), (3, 3), "each pod once: {names:?}");
+    for pair in evictions.windows(2) {
+        let (name, evicted) = (pod(pair[0]), at(pair[0], "requestReceivedTimestamp"));
+        let ready = ready_after(&events, &namespace, &name, evicted).unwrap();
+        let next = at(pair[1], "requestReceivedTimestamp");
+        assert!(ready < next, "{} was evicted before {name} was ready again", pod(pair[1]));
+    }
+    // Nobody but the kubelet deleted pods: the set was re-created around them.
+    let lives = resizing.lives(&namespace, from);
+    assert_eq!((lives[0], lives[1].0, lives[2]), ((1, 1), 3, (0, 0)));
+}
+
+#[tokio::test]
+async fn a_driver_that_grows_detached_volumes_only_waits_for_a_person() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::shared().await;
+    let (namespace, set) = resizing.prepare(of_class("offline")).await;
+    let pods = pod_uids(resizing, &namespace).await;
+    let before = uid(&live(resizing, &namespace).await);
+    let from = resizing.audit_position();
+    resizing.grow(&set, "20Gi").await;
+    let record = rests(resizing, &namespace, "OfflineOnly").await;
+    assert_eq!(record["status"]["standing"]["word"], "Blocked", "{}", record["status"]);
+    // A restarted pod would hold the volume as the one before: none is restarted for it.
+    assert_eq!(pod_uids(resizing, &namespace).await, pods);
+    assert_eq!(uid(&live(resizing, &namespace).await), before);
+    let events = resizing.audit_events_after(from).unwrap();
+    let evictions = events.iter().filter(|event| {
+        event["objectRef"]["subresource"] == "eviction"
+            && event["objectRef"]["namespace"] == *namespace
+    });
+    assert_eq!(evictions.count(), 0);
+
+    let scale = async |replicas: u8| {
+        let change = json!({"spec": {"replicas": replicas}});
+        resizing.merge(&path(&namespace, "db"), change).await.unwrap().ok().unwrap();
+    };
+    scale(0).await;
+    resizing.complete(&namespace, "20Gi").await;
+    scale(3).await;
+    grown(resizing, &namespace, "20Gi").await;
+    assert_eq!(resizing.lives(&namespace, from)[2], (0, 0), "a claim was replaced");
+}
+
+#[tokio::test]
+async fn an_ordered_set_with_an_unready_pod_is_left_alone() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::shared().await;
+    let (namespace, set) = resizing
+        .prepare(|set| {
+            set["spec"]["podManagementPolicy"] = json!("OrderedReady");
+            set["spec"]["persistentVolumeClaimRetentionPolicy"] =
+                json!({"whenDeleted": "Delete", "whenScaled": "Delete"});
+        })
+        .await;
+    let ready = async |ready: Value, count: u64| {
+        let pod = format!("/api/v1/namespaces/{namespace}/pods/db-0");
+        let change = json!({"metadata": {"annotations": {"testbed.stateward.dev/ready": ready}}});
+        resizing.merge(&pod, change).await.unwrap().ok().unwrap();
+        let path = path(&namespace, "db");
+        let told = |live: &Value| live["status"]["readyReplicas"].as_u64().unwrap_or(0) == count;
+        resizing.wait_object(&path, LONG, told).await.unwrap();
+    };
+    let pods = pod_uids(resizing, &namespace).await;
+    let before = live(resizing, &namespace).await;
+    ready(json!("false"), 2).await;
+    let from = resizing.audit_position();
+    resizing.grow(&set, "20Gi").await;
+    let record = rests(resizing, &namespace, "PodsNotReady").await;
+    grown(resizing, &namespace, "20Gi").await;
+    assert_eq!(record["status"]["phase"], "ClaimsGrown", "{}", record["status"]);
+    assert_eq!(record["status"]["standing"]["word"], "Waiting", "{}", record["status"]);
+    let held = live(resizing, &namespace).await;
+    let retention = "/spec/persistentVolumeClaimRetentionPolicy";
+    // The fence needs pods that are ready, so it is not begun either.
+    assert_eq!(held.pointer(retention), before.pointer(retention));
+    assert_eq!(uid(&held), uid(&before));
+    assert_eq!(resizing.lives(&namespace, from), [(0, 0); 3]);
+
+    ready(Value::Null, 3).await;
+    let after = resizing.complete(&namespace, "20Gi").await;
+    assert_ne!(uid(&after), uid(&before));
+    assert_eq!(after.pointer(retention), before.pointer(retention));
+    assert_eq!(pod_uids(resizing, &namespace).await, pods, "a pod was restarted");
+    assert_eq!(resizing.lives(&namespace, from), [(1, 1), (0, 0), (0, 0)]);
+}

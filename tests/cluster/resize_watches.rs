@@ -1,0 +1,134 @@
+//! Watches that say nothing, are cut again and again, or tell what is long past: a resize rests on
+//! none of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testbed::proxy::{Fault, Proxy, Request};
+
+use crate::record::records;
+use crate::resize::{Controller, Resizing};
+use crate::resize_crash::UNWATCHED;
+use crate::webhook::{LONG, path, pod_uids};
+
+/// A resize whose record is there and rests, so that no watch need tell of it.
+struct Case<'r> {
+    resizing: &'r Resizing,
+    namespace: String,
+    set: Value,
+    pods: Vec<(String, String)>,
+}
+
+const PAUSED: &str = "stateward.dev/resize-paused";
+
+impl<'r> Case<'r> {
+    async fn paused(resizing: &'r Resizing) -> Self {
+        let (namespace, mut set) = resizing
+            .prepare(|set| {
+                set["metadata"]["annotations"][PAUSED] = json!("true");
+                set["spec"]["persistentVolumeClaimRetentionPolicy"] =
+                    json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
+            })
+            .await;
+        let pods = pod_uids(resizing, &namespace).await;
+        resizing.grow(&set, "20Gi").await;
+        let record = format!("{}/db", records(&namespace));
+        let rests = |record: &Value| record["status"]["standing"]["reason"] == "Paused";
+        resizing.wait_object(&record, LONG, rests).await.unwrap();
+        set["metadata"]["annotations"].as_object_mut().unwrap().remove(PAUSED);
+        Self { resizing, namespace, set, pods }
+    }
+
+    /// Lets it go on, and asserts that it ends as any other; gives the record.
+    async fn goes_on(&self) -> Value {
+        let from = self.resizing.audit_position();
+        let resume = json!({"metadata": {"annotations": {PAUSED: null}}});
+        let set = path(&self.namespace, "db");
+        self.resizing.merge(&set, resume).await.unwrap().ok().unwrap();
+        self.resizing.complete(&self.namespace, "20Gi").await;
+        assert_eq!(pod_uids(self.resizing, &self.namespace).await, self.pods, "a pod restarted");
+        let lives = self.resizing.lives(&self.namespace, from);
+        assert_eq!(lives, [(1, 1), (0, 0), (0, 0)]);
+        self.resizing.ended(&self.namespace).await
+    }
+}
+
+fn kind(request: &Request) -> String {
+    request.path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Nothing but a watch reads as of a version: what is decided is decided by quorum reads.
+fn reads_are_quorum_reads(proxy: &Proxy) {
+    let mut reads = 0;
+    for one in proxy.exchanges() {
+        let request = one.request;
+        if request.method == "GET" && !request.is_watch() {
+            assert!(!request.query.contains("resourceVersion"), "{request:?}");
+            reads += 1;
+        }
+    }
+    assert!(reads > 0);
+}
+
+#[tokio::test]
+async fn a_resize_rests_on_no_watch() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::alone().await;
+    let proxy = resizing.proxy().await.unwrap();
+    let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
+    let controller = Controller::start(&resizing, &kubeconfig, 2);
+
+    let case = Case::paused(&resizing).await;
+    proxy.hold(Request::is_watch, None);
+    let record = case.goes_on().await;
+    // Nobody can have seen an edit in the last moment, which is said.
+    assert_eq!(record["status"]["standing"]["detail"], UNWATCHED);
+    proxy.release();
+
+    let case = Case::paused(&resizing).await;
+    let cut = proxy.on(Request::is_watch).every().fault(Fault::Cut(Duration::from_secs(1)));
+    // Those that are open already go with the process.
+    controller.kill();
+    proxy.forget();
+    controller.launch();
+    resizing
+        .wait_for("each watch to be cut twice", LONG, async || {
+            let watches: Vec<String> = proxy
+                .exchanges()
+                .iter()
+                .filter(|one| one.request.is_watch())
+                .map(|one| kind(&one.request))
+                .collect();
+            let kinds: BTreeSet<&String> = watches.iter().collect();
+            let twice =
+                kinds.iter().all(|kind| watches.iter().filter(|one| one == kind).count() > 2);
+            Ok((kinds.len() == 4 && twice).then_some(()))
+        })
+        .await
+        .unwrap();
+    assert!(cut.hits() >= 8);
+    case.goes_on().await;
+    // A request that only a watch can tell of is heard between two cuts.
+    resizing.grow(&case.set, "30Gi").await;
+    resizing.complete(&case.namespace, "30Gi").await;
+    proxy.disarm();
+    reads_are_quorum_reads(&proxy);
+}
+
+#[tokio::test]
+async fn watches_tell_what_is_long_past() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::alone().await;
+    let proxy = resizing.proxy().await.unwrap();
+    let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
+    let _controller = Controller::start(&resizing, &kubeconfig, 2);
+    proxy.hold(Request::is_watch, Some(Duration::from_secs(2)));
+    let case = Case::paused(&resizing).await;
+    case.goes_on().await;
+    reads_are_quorum_reads(&proxy);
+}
