@@ -9,6 +9,9 @@ mod admission;
 mod anti_affinity;
 mod availability;
 mod break_glass;
+#[expect(dead_code, reason = "some bugs do not show through the API")]
+#[path = "../resize/bugs.rs"]
+mod bugs;
 mod canary;
 mod certificates;
 mod chart;
@@ -30,6 +33,7 @@ mod resize_crash;
 mod resize_edit;
 mod resize_figures;
 mod resize_leaders;
+mod resize_mutants;
 mod resize_paths;
 mod resize_pods;
 mod resize_restart;

@@ -3,7 +3,7 @@
 use stateward::resize::Action;
 use stateward::resize::record::{Phase, Policy, Reason, Status};
 
-use crate::mutants::Mutant;
+use crate::bugs::Mutant;
 use crate::people::SIBLING;
 use crate::world::{
     ClaimM, ControllerM, Gone, Last, PodM, RecordM, RevisionM, SIZES, SetM, StatusId, Sync,

@@ -17,6 +17,7 @@
 #![expect(clippy::too_many_lines, reason = "one match over everything that can happen")]
 
 mod arbitrary;
+mod bugs;
 mod cluster;
 mod mutants;
 mod people;

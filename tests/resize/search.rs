@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use stateward::resize::{Action, step};
 
+use crate::bugs::{self, Mutant};
 use crate::cluster::{self, Answer, is_write};
-use crate::mutants::{self, Mutant};
 use crate::people::{self, Fault};
 use crate::properties;
 use crate::world::{Hashed, InFlight, NOW, World, parameters};
@@ -74,8 +74,8 @@ fn decide_from(world: &World, controller: usize) -> (Action, bool) {
             return step(&observed, record.as_ref(), *NOW, &parameters);
         };
         observed.fresh |= mutant == Mutant::CachesAreFresh;
-        mutants::sees(mutant, &mut observed, record.as_mut(), &mut parameters);
-        mutants::does(mutant, step(&observed, record.as_ref(), *NOW, &parameters))
+        bugs::sees(mutant, &mut observed, record.as_mut(), &mut parameters);
+        bugs::does(mutant, step(&observed, record.as_ref(), *NOW, &parameters))
     };
     match ask(false) {
         Action::Refresh => (ask(true), true),

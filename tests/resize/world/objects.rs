@@ -3,7 +3,7 @@
 use stateward::resize::record::Status;
 
 use super::{ORDINALS, StatusId};
-use crate::mutants::Mutant;
+use crate::bugs::Mutant;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct SetM {
