@@ -198,3 +198,23 @@ async fn events_of_a_watch_are_held_back() -> Result<()> {
     assert_eq!(watches, 4);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_watch_is_cut() -> Result<()> {
+    if testbed::skipped() {
+        return Ok(());
+    }
+    let bench = Bench::new().await?;
+    let session = bench.bed.session(&bench.kubeconfig).await?;
+    let maps = format!("/api/v1/namespaces/{}/configmaps", bench.namespace);
+    let watch = |seconds: u8| format!("{maps}?watch=true&timeoutSeconds={seconds}");
+    let cut = bench.proxy.on(|_| true).every().fault(Fault::Cut(Duration::from_secs(2)));
+    assert!(session.get(&maps).await?.is_success());
+    assert_eq!(cut.hits(), 0, "only watches are cut");
+    let ended = tokio::time::timeout(SOON, session.get(&watch(60))).await?;
+    assert!(ended.is_err(), "the end was not noticed");
+    assert_eq!(cut.hits(), 1);
+    bench.proxy.disarm();
+    assert!(session.get(&watch(1)).await?.is_success());
+    Ok(())
+}
