@@ -202,7 +202,10 @@ pub(crate) struct Controller {
     kubeconfig: PathBuf,
     folder: PathBuf,
     lease: u8,
-    system: &'static str,
+    /// the namespace of its Leases: in one of its own it leads whoever else does
+    pub(crate) system: &'static str,
+    /// in seconds
+    pub(crate) just_changed: u8,
     name: String,
 }
 
@@ -210,29 +213,25 @@ impl Controller {
     /// Starts one that talks to the API server through `kubeconfig`, with Leases of so many
     /// seconds: short ones where it is to be killed.
     pub(crate) fn start(resizing: &Resizing, kubeconfig: &Path, lease: u8) -> Self {
-        Self::start_in(resizing, kubeconfig, lease, "stateward")
-    }
-
-    /// The same with its Leases in another namespace, so that it leads whoever else does.
-    pub(crate) fn start_in(
-        resizing: &Resizing,
-        kubeconfig: &Path,
-        lease: u8,
-        system: &'static str,
-    ) -> Self {
-        let controller = Self {
-            process: Mutex::default(),
-            kubeconfig: kubeconfig.to_owned(),
-            folder: resizing.folder().to_owned(),
-            lease,
-            system,
-            name: format!("controller-{}", testbed::free_port().unwrap()),
-        };
+        let controller = Self::new(resizing, kubeconfig, lease);
         controller.launch();
         controller
     }
 
-    /// Starts it again after it was killed.
+    /// The same, not started yet.
+    pub(crate) fn new(resizing: &Resizing, kubeconfig: &Path, lease: u8) -> Self {
+        Self {
+            process: Mutex::default(),
+            kubeconfig: kubeconfig.to_owned(),
+            folder: resizing.folder().to_owned(),
+            lease,
+            system: "stateward",
+            just_changed: 2,
+            name: format!("controller-{}", testbed::free_port().unwrap()),
+        }
+    }
+
+    /// Starts it, also again after it was killed.
     pub(crate) fn launch(&self) {
         let arguments = [
             "controller".to_owned(),
@@ -245,7 +244,7 @@ impl Controller {
             format!("--lease={}s", self.lease),
             "--renew=300ms".to_owned(),
             "--back-off=500ms".to_owned(),
-            "--just-changed=2s".to_owned(),
+            format!("--just-changed={}s", self.just_changed),
             "--fence-bound=20s".to_owned(),
             "--create-quarantine=3s".to_owned(),
             "--create-asked=10s".to_owned(),

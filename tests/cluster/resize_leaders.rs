@@ -89,7 +89,9 @@ async fn two_controllers_lead_at_once() {
     let names: BTreeSet<String> = alone.map(|one| name(&one.request)).collect();
 
     let second = right.kubeconfig(&resizing.account).unwrap();
-    let second = Controller::start_in(&resizing, &second, 2, "stateward-too");
+    let mut second = Controller::new(&resizing, &second, 2);
+    second.system = "stateward-too";
+    second.launch();
     second.leads(&resizing).await;
     // What the first sends meets a world in which the second has gone on, or the other way round.
     let mut delays: Vec<(&Proxy, Option<&str>, Duration)> =
