@@ -64,6 +64,7 @@ fn filled() -> (Spec, Status) {
             since: Some(now),
             evicted: Some("P".to_owned()),
         }],
+        owner_managed: true,
         results: vec![Ended {
             phase: Phase::Aborted,
             reason: Reason::Withdrawn,
