@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_too_large_is_lowered_by_the_command_of_the_record() {
-        let lower = "stateward resize abort -n prod db && kubectl patch pvc -n prod data-db-0";
+        let lower = "stateward resize abort db -n prod && kubectl -n prod patch pvc data-db-0";
         let detail = format!("data-db-0: {lower}");
         let steps = steps(&Reason::Infeasible, &Subject { detail: &detail, ..SUBJECT });
         assert_eq!(steps[0].command.as_deref(), Some("kubectl -n prod describe pvc data-db-0"));

@@ -336,7 +336,7 @@ fn a_claim_that_a_person_lowered_is_left_alone() {
     play.rests_in(Phase::Degraded, Reason::Infeasible);
     assert_eq!(
         play.detail(),
-        "data-db-0: stateward resize abort -n prod db && kubectl patch pvc -n prod data-db-0 \
+        "data-db-0: stateward resize abort db -n prod && kubectl -n prod patch pvc data-db-0 \
          --type merge -p '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"10241Mi\"}}}}'"
     );
     play.strike(Fault::LowerClaim);

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_resize_that_does_not_go_on_says_what_to_do() {
-        let detail = "data-db-1: stateward resize abort -n prod db && kubectl …";
+        let detail = "data-db-1: stateward resize abort db -n prod && kubectl …";
         let mut record = record(Phase::Degraded, Word::Ended, Reason::Infeasible, detail);
         record.generation = 2;
         record.spec.paused = true;
@@ -230,7 +230,7 @@ mod tests {
           1. see the capacity and the driver's answer:
              kubectl -n prod describe pvc data-db-1
           2. end this resize, and lower the claim to just above its capacity, which Kubernetes allows:
-             stateward resize abort -n prod db && kubectl …
+             stateward resize abort db -n prod && kubectl …
           3. ask for a size that it can make:
              stateward resize apply db -n prod --size SIZE
         Ended before:

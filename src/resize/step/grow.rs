@@ -94,8 +94,8 @@ fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
     });
     match smallest {
         Some(size) if *reason == Reason::Infeasible => format!(
-            "{claim}: stateward resize abort -n {namespace} {set} && kubectl patch pvc \
-             -n {namespace} {claim} --type merge \
+            "{claim}: stateward resize abort {set} -n {namespace} && \
+             kubectl -n {namespace} patch pvc {claim} --type merge \
              -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
             claim = claim.name,
             namespace = view.record.namespace,
