@@ -112,7 +112,14 @@ async fn claims_grow_in_the_worst_night() {
     set["spec"]["template"]["metadata"].as_object_mut().unwrap().remove("annotations");
     *set.pointer_mut(crate::webhook::STORAGE).unwrap() = json!("50Gi");
     crate::webhook::apply(&resizing, &set, &[]).await.ok().unwrap();
-    // The StatefulSet controller does not replace a pod that never became ready; a person does.
+    // The StatefulSet controller does not replace a pod that never became ready; a person does, once
+    // the controller has seen the old image, or it would bring the broken one again.
+    resizing
+        .wait_object(&path(&namespace, "db"), LONG, |live| {
+            live["status"]["observedGeneration"] == live["metadata"]["generation"]
+        })
+        .await
+        .unwrap();
     let pod = format!("/api/v1/namespaces/{namespace}/pods/db-2");
     resizing.delete(&pod, Value::Null).await.unwrap().ok().unwrap();
     crash(&resizing, &namespace, "db-0", false).await;
