@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use stateward::resize::driver::lease::{self, LEADER};
 use testbed::process::Process;
+use testbed::proxy::Proxy;
 use testbed::{Builder, Testbed};
 use tokio::sync::{MutexGuard, OnceCell};
 
@@ -95,6 +96,25 @@ impl Resizing {
             (resizing, controller)
         };
         &SHARED.get_or_init(start).await.0
+    }
+
+    /// A controller of its own, behind a proxy; its Lease lasts `lease` seconds.
+    pub(crate) async fn proxied(&self, lease: u8) -> (Proxy, Controller) {
+        let proxy = self.proxy().await.unwrap();
+        let kubeconfig = proxy.kubeconfig(&self.account).unwrap();
+        let controller = Controller::start(self, &kubeconfig, lease);
+        (proxy, controller)
+    }
+
+    /// Waits until each of the three claims has this capacity.
+    pub(crate) async fn grown(&self, namespace: &str, size: &str) {
+        self.wait_for("claims to grow", LONG, async || {
+            let claims = self.list(namespace, "persistentvolumeclaims").await;
+            let all = claims.iter().all(|claim| claim["status"]["capacity"]["storage"] == size);
+            Ok((claims.len() == 3 && all).then_some(()))
+        })
+        .await
+        .unwrap();
     }
 
     /// A namespace with a running set made from `set` by `change`; gives the namespace.

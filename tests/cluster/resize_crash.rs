@@ -197,10 +197,8 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let resizing = Resizing::start(Testbed::builder()).await;
-        let proxy = resizing.proxy().await.unwrap();
-        let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
-        let controller = Arc::new(Controller::start(&resizing, &kubeconfig, 1));
-        Self { resizing, proxy, controller }
+        let (proxy, controller) = resizing.proxied(1).await;
+        Self { resizing, proxy, controller: Arc::new(controller) }
     }
 
     /// One run without a fault: its end, and what it wrote from the fence on.

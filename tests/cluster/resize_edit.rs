@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::Component;
 use testbed::proxy::Fault;
 
-use crate::resize::{Controller, Resizing};
+use crate::resize::Resizing;
 use crate::webhook::{LONG, STORAGE, path, pod_uids};
 
 #[tokio::test]
@@ -15,9 +15,7 @@ async fn an_edit_while_the_set_goes_away_is_lost_loudly() {
         return;
     }
     let resizing = Resizing::alone().await;
-    let proxy = resizing.proxy().await.unwrap();
-    let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
-    let _controller = Controller::start(&resizing, &kubeconfig, 4);
+    let (proxy, _controller) = resizing.proxied(4).await;
     let (namespace, set) = resizing.prepare(|_| {}).await;
     let pods = pod_uids(&resizing, &namespace).await;
     let from = resizing.audit_position();

@@ -32,18 +32,6 @@ async fn live(resizing: &Resizing, namespace: &str) -> Value {
     resizing.get(&path(namespace, "db")).await.unwrap().ok().unwrap()
 }
 
-/// Waits until every claim has this capacity.
-async fn grown(resizing: &Resizing, namespace: &str, size: &str) {
-    resizing
-        .wait_for("claims to grow", LONG, async || {
-            let claims = resizing.list(namespace, "persistentvolumeclaims").await;
-            let all = claims.iter().all(|claim| claim["status"]["capacity"]["storage"] == size);
-            Ok((claims.len() == 3 && all).then_some(()))
-        })
-        .await
-        .unwrap();
-}
-
 fn at(event: &Value, moment: &str) -> Timestamp {
     event[moment].as_str().unwrap().parse().unwrap()
 }
@@ -121,7 +109,7 @@ async fn pods_restart_one_by_one_within_their_budget() {
 
     resizing.apply(budget(2)).await.unwrap();
     resizing.complete(&namespace, "20Gi").await;
-    grown(resizing, &namespace, "20Gi").await;
+    resizing.grown(&namespace, "20Gi").await;
     let events = resizing.audit_events_after(from).unwrap();
     let evictions: Vec<&Value> = asked(&events, &namespace, "eviction", 201).collect();
     let pod = |event: &Value| event["objectRef"]["name"].as_str().unwrap().to_owned();
@@ -178,7 +166,7 @@ async fn a_driver_that_grows_detached_volumes_only_waits_for_a_person() {
     scale(0).await;
     resizing.complete(&namespace, "20Gi").await;
     scale(3).await;
-    grown(resizing, &namespace, "20Gi").await;
+    resizing.grown(&namespace, "20Gi").await;
     assert_eq!(resizing.lives(&namespace, from)[2], (0, 0), "a claim was replaced");
 }
 
@@ -209,7 +197,7 @@ async fn an_ordered_set_with_an_unready_pod_is_left_alone() {
     let from = resizing.audit_position();
     resizing.grow(&set, "20Gi").await;
     let record = rests(resizing, &namespace, "PodsNotReady").await;
-    grown(resizing, &namespace, "20Gi").await;
+    resizing.grown(&namespace, "20Gi").await;
     assert_eq!(record["status"]["phase"], "ClaimsGrown", "{}", record["status"]);
     assert_eq!(record["status"]["standing"]["word"], "Waiting", "{}", record["status"]);
     let held = live(resizing, &namespace).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use testbed::Component;
 use testbed::proxy::Fault;
 
-use crate::resize::{Controller, Resizing};
+use crate::resize::Resizing;
 use crate::webhook::{LONG, pod_uids};
 
 #[tokio::test]
@@ -15,9 +15,7 @@ async fn a_part_of_the_control_plane_is_away_in_the_gap() {
         return;
     }
     let resizing = Resizing::alone().await;
-    let proxy = resizing.proxy().await.unwrap();
-    let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
-    let _controller = Controller::start(&resizing, &kubeconfig, 4);
+    let (proxy, _controller) = resizing.proxied(4).await;
     // Without the controller manager the orphaned set stays; without the others nothing is heard.
     for (component, method) in [
         (Component::ControllerManager, "DELETE"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::proxy::{Fault, Proxy, Request};
 
 use crate::record::records;
-use crate::resize::{Controller, Resizing};
+use crate::resize::Resizing;
 use crate::resize_crash::UNWATCHED;
 use crate::webhook::{LONG, path, pod_uids};
 
@@ -77,9 +77,7 @@ async fn a_resize_rests_on_no_watch() {
         return;
     }
     let resizing = Resizing::alone().await;
-    let proxy = resizing.proxy().await.unwrap();
-    let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
-    let controller = Controller::start(&resizing, &kubeconfig, 2);
+    let (proxy, controller) = resizing.proxied(2).await;
 
     let case = Case::paused(&resizing).await;
     proxy.hold(Request::is_watch, None);
@@ -124,9 +122,7 @@ async fn watches_tell_what_is_long_past() {
         return;
     }
     let resizing = Resizing::alone().await;
-    let proxy = resizing.proxy().await.unwrap();
-    let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
-    let _controller = Controller::start(&resizing, &kubeconfig, 2);
+    let (proxy, _controller) = resizing.proxied(2).await;
     proxy.hold(Request::is_watch, Some(Duration::from_secs(2)));
     let case = Case::paused(&resizing).await;
     case.goes_on().await;

@@ -30,18 +30,6 @@ async fn crash(resizing: &Resizing, namespace: &str, name: &str, crashes: bool) 
     resizing.merge(&pod, change).await.unwrap().ok().unwrap();
 }
 
-/// Waits until every claim has this capacity.
-async fn grown(resizing: &Resizing, namespace: &str, size: &str) {
-    resizing
-        .wait_for("claims to grow", LONG, async || {
-            let claims = resizing.list(namespace, "persistentvolumeclaims").await;
-            let all = claims.iter().all(|claim| claim["status"]["capacity"]["storage"] == size);
-            Ok((claims.len() == 3 && all).then_some(()))
-        })
-        .await
-        .unwrap();
-}
-
 #[tokio::test]
 async fn claims_grow_in_the_worst_night() {
     if testbed::skipped() {
@@ -84,7 +72,7 @@ async fn claims_grow_in_the_worst_night() {
 
     resizing.grow(&set, "40Gi").await;
     night.tell("somebody applies the manifest with 40Gi: accepted");
-    grown(&resizing, &namespace, "40Gi").await;
+    resizing.grown(&namespace, "40Gi").await;
     night.tell("every claim has 40Gi, whatever the pods do");
     let record = format!("{}/db", records(&namespace));
     resizing
@@ -105,7 +93,7 @@ async fn claims_grow_in_the_worst_night() {
     controller.launch();
 
     resizing.grow(&set, "50Gi").await;
-    grown(&resizing, &namespace, "50Gi").await;
+    resizing.grown(&namespace, "50Gi").await;
     night.tell("40Gi were not enough: 50Gi are asked for, and every claim has them");
 
     set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("postgres:17.2");
