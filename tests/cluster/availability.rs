@@ -1,12 +1,11 @@
 //! The webhook gone, and its certificate replaced, under real requests.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 use testbed::Testbed;
 
+use crate::load::Load;
 use crate::webhook::{Webhook, apply, path, set, with};
 
 #[tokio::test]
@@ -48,32 +47,7 @@ async fn certificates_are_replaced_without_a_failed_call() {
     let namespace = testbed.namespace("rotation").await.unwrap();
     apply(&testbed, &set("db", &namespace), &[]).await.ok().unwrap();
     let url = path(&namespace, "db") + "?dryRun=All";
-    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let mut workers = Vec::new();
-    for number in 0..4 {
-        let (stop, sent, url) = (stop.clone(), sent.clone(), url.clone());
-        let session = testbed.admin().clone();
-        workers.push(tokio::spawn(async move {
-            // One request reaches both webhooks, so 25 a second here are 50 reviews.
-            let mut ticks = tokio::time::interval(Duration::from_millis(40));
-            let mut failed = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
-                ticks.tick().await;
-                let refuse = sent.fetch_add(1, Ordering::Relaxed) % 2 == number % 2;
-                let patch = if refuse {
-                    json!({"spec": {"serviceName": "x"}})
-                } else {
-                    json!({"metadata": {"labels": {"a": "b"}}})
-                };
-                let reply = session.merge(&url, patch).await.unwrap();
-                let expected = if refuse { 403 } else { 200 };
-                if reply.status != expected {
-                    failed.push(format!("{}: {}", reply.status, reply.message()));
-                }
-            }
-            failed
-        }));
-    }
+    let load = Load::start(&testbed, &url);
     let mut serials = std::collections::BTreeSet::new();
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -89,14 +63,9 @@ async fn certificates_are_replaced_without_a_failed_call() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serials.insert(std::fs::read(dev.certs.join("tls.crt")).unwrap());
     }
-    stop.store(true, Ordering::Relaxed);
-    let mut failed = Vec::new();
-    for worker in workers {
-        failed.extend(worker.await.unwrap());
-    }
+    let (sent, failed) = load.stop().await;
     assert_eq!(failed, Vec::<String>::new());
     assert_eq!(serials.len(), 10, "the certificate was not replaced each time");
-    let sent = sent.load(Ordering::Relaxed);
     eprintln!("{sent} requests during 10 replacements, none failed");
     assert!(sent > 0);
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,6 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::load::Load;
 use crate::webhook::{LONG, apply, path, set};
 
 const SECRET: &str = "/api/v1/namespaces/stateward/secrets/stateward-authority";
@@ -305,30 +305,7 @@ async fn authorities_are_replaced_under_requests_without_a_failed_call() {
     other.ready().await;
     denies(&testbed, "db").await;
     let url = path("default", "db") + "?dryRun=All";
-    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let mut workers = Vec::new();
-    for number in 0..4 {
-        let (stop, sent, url) = (stop.clone(), sent.clone(), url.clone());
-        let session = testbed.admin().clone();
-        workers.push(tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_millis(40));
-            let mut failed = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
-                ticks.tick().await;
-                let refuse = sent.fetch_add(1, Ordering::Relaxed) % 2 == number % 2;
-                let (patch, expected) = if refuse {
-                    (json!({"spec": {"serviceName": "x"}}), 403)
-                } else {
-                    (json!({"metadata": {"labels": {"a": "b"}}}), 200)
-                };
-                let reply = session.merge(&url, patch).await.unwrap();
-                if reply.status != expected {
-                    failed.push(format!("{}: {}", reply.status, reply.message()));
-                }
-            }
-            failed
-        }));
-    }
+    let load = Load::start(&testbed, &url);
     let (mut authorities, mut leaves) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..64 {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -337,14 +314,9 @@ async fn authorities_are_replaced_under_requests_without_a_failed_call() {
         other.shown(&bundle).await.unwrap();
         authorities.insert(authority(&testbed).await);
     }
-    stop.store(true, Ordering::Relaxed);
-    let mut failed = Vec::new();
-    for worker in workers {
-        failed.extend(worker.await.unwrap());
-    }
+    let (sent, failed) = load.stop().await;
     assert_eq!(failed, Vec::<String>::new(), "{}", replica.log());
-    let (sent, authorities, leaves) =
-        (sent.load(Ordering::Relaxed), authorities.len(), leaves.len());
+    let (authorities, leaves) = (authorities.len(), leaves.len());
     eprintln!("{sent} requests, {authorities} authorities, {leaves} certificates, none failed");
     assert!(sent > 0 && authorities >= 3 && leaves >= 6);
 }

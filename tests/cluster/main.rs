@@ -22,6 +22,7 @@ mod events;
 mod fidelity;
 mod generator;
 mod growth;
+mod load;
 mod prometheus;
 mod recipes;
 mod record;
