@@ -31,10 +31,7 @@ async fn cluster() -> &'static Testbed {
             })
             .await
             .unwrap();
-            let namespace = json!({
-                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"},
-            });
-            testbed.create("/api/v1/namespaces", namespace).await.unwrap().ok().unwrap();
+            testbed.ensure_namespace("stateward").await.unwrap();
             for (name, grows) in [("fast", true), ("rigid", false)] {
                 let class = json!({
                     "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",

@@ -532,10 +532,7 @@ async fn the_chart_is_applied_and_pruned_without_helm() {
         return;
     }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
-    testbed
-        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
-        .await
-        .unwrap();
+    testbed.ensure_namespace("stateward").await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
         .args(["certs", "--name=stateward.stateward.svc", "--dir"])

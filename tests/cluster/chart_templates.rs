@@ -227,9 +227,7 @@ async fn every_combination_is_taken() {
     }
     let testbed = shared().await;
     for name in ["stateward", "stateward-canary", "sw-canary"] {
-        let namespace =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        testbed.apply(namespace).await.unwrap();
+        testbed.ensure_namespace(name).await.unwrap();
     }
     for file in [
         "cert-manager/crd-certificates.yaml",

@@ -51,9 +51,7 @@ impl Resizing {
     pub(crate) async fn start(builder: Builder) -> Self {
         let bed = builder.audit_log(true).start().await.unwrap();
         bed.play_storage().await.unwrap();
-        let system =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}});
-        bed.apply(system).await.unwrap();
+        bed.ensure_namespace("stateward").await.unwrap();
         apply_stream(&bed, &printed(&["--crds", "--rights=stateward"])).await;
         let webhook = json!({
             "apiVersion": "v1", "kind": "ServiceAccount",

@@ -24,8 +24,8 @@ async fn grant_leases(resizing: &Resizing, namespace: &str) {
     let account = json!({
         "kind": "ServiceAccount", "name": "stateward-controller", "namespace": "stateward",
     });
+    resizing.ensure_namespace(namespace).await.unwrap();
     for object in [
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
         json!({
             "apiVersion": format!("{rbac}/v1"), "kind": "Role",
             "metadata": metadata, "rules": [rule],

@@ -73,10 +73,7 @@ async fn what_is_printed_applies_twice_and_grants_what_the_table_says() {
         return;
     }
     let testbed = Testbed::builder().start().await.unwrap();
-    testbed
-        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
-        .await
-        .unwrap();
+    testbed.ensure_namespace("stateward").await.unwrap();
     let webhook = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": "stateward", "namespace": "stateward"},
@@ -290,10 +287,7 @@ async fn own_writes_do_not_depend_on_the_webhook() {
         return;
     }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
-    testbed
-        .apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"}}))
-        .await
-        .unwrap();
+    testbed.ensure_namespace("stateward").await.unwrap();
     let arguments = [
         "--crds",
         "--rights=stateward",

@@ -306,6 +306,12 @@ impl Testbed {
         Ok(made["metadata"]["name"].as_str().context("a namespace without name")?.to_owned())
     }
 
+    /// Makes sure that there is a namespace of this name.
+    pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.apply(object).await.map(drop)
+    }
+
     /// See [`wait_for`].
     pub async fn wait_for<T, F>(&self, description: &str, timeout: Duration, probe: F) -> Result<T>
     where
