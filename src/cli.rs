@@ -22,7 +22,9 @@ pub mod status;
 
 use std::io::{self, Write as _};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::report::Report;
 
@@ -179,6 +181,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }
+}
+
+/// What commands that ask a cluster run on: one thread.
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }
 
 /// Writes `text` to standard output. A closed pipe is an error, which `main` knows.

@@ -59,8 +59,7 @@ pub struct Args {
 /// # Errors
 /// Standard output is closed.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(collect(args));
+    let report = super::runtime()?.block_on(collect(args));
     super::print(&format!("{report:#}\n"))?;
     Ok(Outcome::Clean)
 }

@@ -38,8 +38,8 @@ pub struct Args {
 /// # Errors
 /// No cluster, or no right to do this.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { leave(args, &Client::connect(None, None).await?.kube()).await })
+    super::runtime()?
+        .block_on(async { leave(args, &Client::connect(None, None).await?.kube()).await })
 }
 
 async fn leave(args: &Args, client: &kube::Client) -> anyhow::Result<Outcome> {

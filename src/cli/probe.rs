@@ -59,8 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         (Some(certificate), Some(key)) => Some(registered::load(certificate, key)?),
         _ => None,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    super::runtime()?.block_on(async {
         let client = Client::connect(None, None).await?;
         let start = Instant::now();
         loop {

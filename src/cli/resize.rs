@@ -13,8 +13,6 @@ mod status;
 mod sync;
 mod which;
 
-use anyhow::Context as _;
-
 use super::Outcome;
 
 /// Arguments of `stateward resize`.
@@ -72,11 +70,7 @@ pub enum Verb {
 /// # Errors
 /// It could not run: no cluster, no such set, or an answer that was not understood.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    super::runtime()?.block_on(async {
         match &args.verb {
             Verb::Plan(args) => Box::pin(plan::run(args)).await,
             Verb::Apply(args) => Box::pin(apply::run(args)).await,

@@ -37,8 +37,7 @@ pub struct Args {
 /// # Errors
 /// No cluster.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    super::runtime()?.block_on(async {
         let client = Client::connect(None, None).await?;
         let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.clone());
         let namespace = namespace.unwrap_or_else(|| format!("{name}-canary"));
