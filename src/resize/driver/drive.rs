@@ -191,11 +191,7 @@ impl Drive {
     }
 
     fn memory(&self, around: &Around) -> Memory {
-        let lately = |(_, (_, since)): &(&String, &(String, Instant))| {
-            let bound = Duration::try_from(self.parameters.resync).unwrap_or_default();
-            since.elapsed() < bound
-        };
-        let refused = self.refused_claims.iter().filter(lately);
+        let refused = self.refused_claims.iter().filter(|(_, (_, since))| self.holds(*since));
         Memory {
             deleted: self.deleted.clone(),
             created: self.created.clone(),
@@ -208,12 +204,17 @@ impl Drive {
         }
     }
 
+    /// Whether an answer of then is still counted on.
+    fn holds(&self, since: Instant) -> bool {
+        since.elapsed() < Duration::try_from(self.parameters.resync).unwrap_or_default()
+    }
+
     /// Dry runs answer for the set as it was, and not for long: what admits a set may change too.
     fn remember_dry_runs(&self, observed: &mut Observed) {
         let Fact::Known(Some(set)) = &observed.set else { return };
         if let Some((answers, asked, since)) = &self.dry_runs
             && *asked == self.asked(set)
-            && since.elapsed() < Duration::try_from(self.parameters.resync).unwrap_or_default()
+            && self.holds(*since)
         {
             observed.dry_runs = Fact::Known(answers.clone());
         }

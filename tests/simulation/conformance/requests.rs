@@ -193,10 +193,7 @@ impl Drafter<'_> {
     fn replace_set(&mut self) -> Draft {
         let mut change = self.change();
         json_patch::merge(&mut change, &json!({"metadata": self.meant()}));
-        let base = json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet",
-            "metadata": {"name": "db", "namespace": self.namespace},
-        });
+        let base = self.bare_set();
         let query = self.query(1);
         if self.rng.u8(0..5) == 0 {
             let status = json!({"status": {"replicas": self.rng.u8(0..3)}});
@@ -212,6 +209,14 @@ impl Drafter<'_> {
             &query,
             json!({"$base": base, "$change": change}),
         )
+    }
+
+    /// The set by its name alone.
+    fn bare_set(&self) -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "db", "namespace": self.namespace},
+        })
     }
 
     fn patch_set(&mut self) -> Draft {
@@ -278,10 +283,7 @@ impl Drafter<'_> {
     /// The last step of the garbage collector.
     fn collect(&mut self) -> Draft {
         let change = json!({"metadata": {"finalizers": "$collected"}});
-        let base = json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet",
-            "metadata": {"name": "db", "namespace": self.namespace},
-        });
+        let base = self.bare_set();
         let query = self.query(0);
         self.draft(
             "collected",
