@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use stateward::resize::driver::lease::{self, LEADER};
-use testbed::process::Process;
+use testbed::process::{Process, tail};
 use testbed::proxy::Proxy;
 use testbed::{Builder, Testbed};
 use tokio::sync::{MutexGuard, OnceCell};
@@ -106,13 +106,44 @@ impl Resizing {
 
     /// Waits until each of the three claims has this capacity.
     pub(crate) async fn grown(&self, namespace: &str, size: &str) {
-        self.wait_for("claims to grow", LONG, async || {
+        let grown = self.wait_for("claims to grow", LONG, async || {
             let claims = self.list(namespace, "persistentvolumeclaims").await;
             let all = claims.iter().all(|claim| claim["status"]["capacity"]["storage"] == size);
             Ok((claims.len() == 3 && all).then_some(()))
-        })
-        .await
-        .unwrap();
+        });
+        self.told(namespace, grown).await;
+    }
+
+    /// What is waited for; where it does not come, everything that may say why.
+    async fn told<T>(&self, namespace: &str, wait: impl Future<Output = anyhow::Result<T>>) -> T {
+        let error = match wait.await {
+            Ok(value) => return value,
+            Err(error) => error,
+        };
+        let record = self.get(&format!("{}/db", records(namespace))).await;
+        let live = self.get(&path(namespace, "db")).await;
+        let body = |reply: anyhow::Result<testbed::Reply>| reply.map(|reply| reply.body);
+        let (record, live) = (body(record).unwrap_or_default(), body(live).unwrap_or_default());
+        let mut scene = vec![format!(
+            "record {}\nset {} {}",
+            record["status"], live["metadata"], live["status"]
+        )];
+        for plural in ["persistentvolumeclaims", "pods"] {
+            for object in self.list(namespace, plural).await {
+                let (name, asked) = (&object["metadata"]["name"], &object["spec"]["resources"]);
+                scene.push(format!(
+                    "{name} {asked} {} {}",
+                    object["spec"]["nodeName"], object["status"]
+                ));
+            }
+        }
+        for file in std::fs::read_dir(self.folder()).unwrap() {
+            let log = file.unwrap().path();
+            if log.file_name().unwrap().to_string_lossy().starts_with("controller-") {
+                scene.push(format!("{}:\n{}", log.display(), tail(&log, 40)));
+            }
+        }
+        panic!("{namespace}: {error:#}\n{}", scene.join("\n"));
     }
 
     /// A namespace with a running set made from `set` by `change`; gives the namespace.
@@ -147,23 +178,22 @@ impl Resizing {
     pub(crate) async fn ended(&self, namespace: &str) -> Value {
         let path = format!("{}/db", records(namespace));
         let over = ["Complete", "Aborted", "Conflict", "Degraded"];
-        self.wait_object(&path, LONG, |record| {
+        let ended = self.wait_object(&path, LONG, |record| {
             let phase = record["status"]["phase"].as_str().unwrap_or_default();
             over.contains(&phase) && record["metadata"]["finalizers"].is_null()
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{namespace}: {error:#}"))
+        });
+        self.told(namespace, ended).await
     }
 
     /// Asserts that it is complete: claims, template and pods are as promised.
     pub(crate) async fn complete(&self, namespace: &str, size: &str) -> Value {
         // An earlier request's Complete stands until this one is taken up.
-        self.wait_object(&path(namespace, "db"), LONG, |live| {
+        let live = path(namespace, "db");
+        let taken_up = self.wait_object(&live, LONG, |live| {
             live["metadata"]["deletionTimestamp"].is_null()
                 && live["metadata"]["annotations"]["stateward.dev/resize-requested"].is_null()
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{namespace}: {error:#}"));
+        });
+        self.told(namespace, taken_up).await;
         let record = self.ended(namespace).await;
         assert_eq!(record["status"]["phase"], "Complete", "{record}");
         let live = self.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
