@@ -62,6 +62,7 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::ClaimTerminating => "a claim is going away",
         Reason::OfflineOnly => "the driver grows a volume only while no pod uses it",
         Reason::FileSystemPending => "a file system grows when its pod restarts",
+        Reason::EvictionRefused => "a budget or a policy does not let the pod be restarted yet",
         Reason::OwnerManaged => "a controller owns the set, and would undo the change",
         Reason::MidRollout => "the set is in the middle of a rollout",
         Reason::JustChanged => "pods or their revision are too young to be left alone safely",
@@ -71,6 +72,9 @@ pub fn meaning(reason: &Reason) -> &str {
         }
         Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
         Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
+        Reason::PartitionHigh => {
+            "an earlier re-creation was not finished, and its partition holds the pods still"
+        }
         Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
         Reason::OverlappingSelector => "another controller would take the pods over",
         Reason::DryRunRefused => "the API server would refuse to delete or re-create the set",
@@ -176,6 +180,19 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             "compare the set with its pods before anything else",
             subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
         )],
+        Reason::PartitionHigh => vec![
+            run(
+                "compare the set with its pods: a lower partition restarts those that differ",
+                subject.kubectl("get controllerrevisions,pods --show-labels"),
+            ),
+            run(
+                "put the partition back, here to 0, and the retention where it was Delete",
+                subject.kubectl(&format!(
+                    "patch statefulset {name} --type merge -p \
+                     '{{\"spec\":{{\"updateStrategy\":{{\"rollingUpdate\":{{\"partition\":0}}}}}}}}'"
+                )),
+            ),
+        ],
         Reason::TooSmallAgain | Reason::FenceNeverHeld => vec![
             run("see who writes the set", subject.of_set(".metadata.managedFields[*].manager")),
             say("change the size where that writer takes it from, then ask again"),
@@ -234,6 +251,13 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
              otherwise copy the data to a set with larger claims",
         )],
         Reason::NodeResize => vec![run("see the node's answer", describe("pvc"))],
+        Reason::EvictionRefused => vec![
+            run(
+                "see which budget allows no disruption",
+                subject.kubectl("get poddisruptionbudgets"),
+            ),
+            say("it is tried again: let the budget allow one, or restart the pod when it suits"),
+        ],
         Reason::FileSystemPending => vec![
             run("restart the pod when it suits", subject.kubectl("delete pod POD")),
             run(

@@ -205,6 +205,19 @@ pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
     checks
 }
 
+/// Whether a re-creation before this one was finished. Its partition must neither pass for the one
+/// that people wrote, nor stay when a request is called complete.
+pub fn opened(set: &Set) -> Check {
+    let high = set.partition.filter(|partition| *partition >= set.frozen_partition());
+    let left = high.filter(|_| set.resize_id.is_some() && !set.on_delete);
+    Check::that(
+        "no earlier re-creation holds the pods still",
+        left.is_none(),
+        Outcome::Blocked(Reason::PartitionHigh),
+        left.map(|partition| partition.to_string()).unwrap_or_default(),
+    )
+}
+
 /// What is read before the set is touched.
 pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
     let observed = view.observed;
@@ -239,6 +252,7 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
             Outcome::Blocked(Reason::SnapshotTooLarge),
             "",
         ),
+        opened(set),
     ];
     checks.push(match &observed.neighbours {
         Fact::Known(names) => Check::that(

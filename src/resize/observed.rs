@@ -253,6 +253,8 @@ pub struct Memory {
     pub record_unwritable: bool,
     /// claims whose growth was refused within the last back-off, with the answer
     pub refused_claims: BTreeMap<String, String>,
+    /// UIDs of pods whose eviction was refused within the last back-off, with the answer
+    pub refused_evictions: BTreeMap<String, String>,
 }
 
 /// A set that this process created.

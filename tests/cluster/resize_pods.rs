@@ -92,7 +92,7 @@ async fn pods_restart_one_by_one_within_their_budget() {
         })
     };
     resizing.apply(budget(3)).await.unwrap();
-    let before = (uid(&live(resizing, &namespace).await), pod_uids(resizing, &namespace).await);
+    let before = pod_uids(resizing, &namespace).await;
     let from = resizing.audit_position();
     resizing.grow(&set, "20Gi").await;
     resizing
@@ -102,10 +102,18 @@ async fn pods_restart_one_by_one_within_their_budget() {
         })
         .await
         .unwrap();
-    let record = resizing.get(&format!("{}/db", records(&namespace))).await.unwrap().ok().unwrap();
-    assert_eq!(record["status"]["phase"], "ClaimsGrown", "{}", record["status"]);
-    let now = (uid(&live(resizing, &namespace).await), pod_uids(resizing, &namespace).await);
-    assert_eq!(now, before, "the budget was passed over");
+    // Nothing but the restart waits, and the record quotes the API server.
+    resizing
+        .wait_object(&format!("{}/db", records(&namespace)), LONG, |record| {
+            let standing = &record["status"]["standing"];
+            let detail = standing["detail"].as_str().unwrap_or_default();
+            record["status"]["phase"] == "Verifying"
+                && standing["reason"] == "EvictionRefused"
+                && detail.contains("disruption budget")
+        })
+        .await
+        .unwrap();
+    assert_eq!(pod_uids(resizing, &namespace).await, before, "the budget was passed over");
 
     resizing.apply(budget(2)).await.unwrap();
     resizing.complete(&namespace, "20Gi").await;

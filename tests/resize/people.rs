@@ -1,7 +1,7 @@
 //! Faults, and what people and their tools do. Each costs one of the budget; what puts it right
 //! again costs nothing.
 
-use stateward::resize::record::Phase;
+use stateward::resize::record::{Phase, Reason};
 
 use crate::cluster::last;
 use crate::world::{ControllerM, Gone, RecordM, SetM, Stale, Trouble, World};
@@ -110,6 +110,11 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
             let orphaned = world.revisions.iter().flatten().any(|r| free(r.owner));
             if knew.is_some() && !there && open && orphaned {
                 next.gone = Gone::Instant;
+            }
+            // Nor can anybody else tell what landed late from what it saw deleted.
+            let same = |set: &&mut SetM| knew.is_some_and(|(id, _)| set.id == Some(id));
+            if let Some(set) = next.set.as_mut().filter(same).filter(|_| open) {
+                set.late = false;
             }
         }
         Fault::LeaderStops => {
@@ -351,12 +356,24 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
         }
         Fault::Trouble(trouble) => {
             world.trouble.is_none().then_some(())?;
+            if trouble == Trouble::PartitionHigh {
+                // It was there before this request.
+                matches!(world.phase(), None | Some(Phase::Requested | Phase::Growing))
+                    .then_some(())?;
+                let set = live(&mut next).filter(|set| set.id.is_none())?;
+                set.id = Some((ELSEWHERE, ELSEWHERE));
+                set.frozen = Some(set.replicas + 1);
+                next.bump_spec();
+            }
             next.trouble = Some(trouble);
             next.controllers.iter_mut().for_each(|memory| memory.dry = false);
         }
     }
     Some(next)
 }
+
+/// A record and a set that are no longer there.
+const ELSEWHERE: u8 = 99;
 
 /// The UID of another set that selects the same pods, and lives.
 pub(crate) const SIBLING: u8 = 200;
@@ -425,7 +442,14 @@ pub(crate) fn heal(world: &World) -> Vec<(&'static str, World)> {
         next.pods.iter_mut().flatten().for_each(|pod| pod.ready = true);
         healed.push(("pods are available", next));
     }
-    if world.trouble.is_some() {
+    let high = || world.status()?.standing.filter(|rest| rest.reason == Reason::PartitionHigh);
+    let frozen = world.set.as_ref().filter(|set| set.frozen.is_some());
+    if let (Some(set), Some(_)) = (frozen, high()) {
+        let mut next = World { trouble: None, ..world.clone() };
+        next.set = Some(SetM { frozen: None, late: false, ..set.clone() });
+        next.bump_spec();
+        healed.push(("a person lowers the partition", next));
+    } else if world.trouble.is_some() {
         let mut next = World { trouble: None, ..world.clone() };
         next.controllers.iter_mut().for_each(|memory| memory.dry = false);
         healed.push(("a person puts it right", next));

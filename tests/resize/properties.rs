@@ -187,7 +187,8 @@ pub(crate) fn settled(world: &World) -> Result<(), String> {
         };
     };
     let status = record.status.get();
-    let told = status.standing.as_ref().map(|rest| &rest.reason) == Some(&Reason::LateDuplicate);
+    let tells = |reason: &Reason| matches!(reason, Reason::LateDuplicate | Reason::PartitionHigh);
+    let told = status.standing.as_ref().is_some_and(|rest| tells(&rest.reason));
     if world.set.as_ref().is_some_and(|set| set.late && !set.terminating) && !told {
         return Err("a late CREATE made a set, and nobody says so".into());
     }

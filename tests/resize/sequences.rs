@@ -57,6 +57,26 @@ fn a_create_of_an_older_attempt_is_a_late_duplicate() {
     assert_eq!(uid(&play), landed);
 }
 
+/// 2. Asked again, such a set is not resized before a person has put its partition back: taken for
+///    the one that people wrote, it would stay for ever. Found by the explorer, with three faults.
+#[test]
+fn a_set_that_came_late_is_not_resized_with_a_high_partition() {
+    let mut play = in_the_gap(steady());
+    play.befalls(Fault::Delayed);
+    play.strike(Fault::CreateSmall);
+    play.until("quarantined", |play| play.stands().1 == Some(Reason::RecentCreate));
+    let mut play = in_the_gap(play);
+    play.happens(Label::Arrives(0));
+    play.rests_in(Phase::Conflict, Reason::LateDuplicate);
+    let landed = uid(&play);
+    play.strike(Fault::LargerRequest);
+    play.rests_in(Phase::ClaimsGrown, Reason::PartitionHigh);
+    assert_eq!((uid(&play), play.detail().as_str()), (landed, "2"));
+    play.heals();
+    play.completes_at(2);
+    assert_eq!(play.world.set.as_ref().unwrap().frozen, None);
+}
+
 /// 3. The finalizer holds the record until the set is back, with its old template; what Git then
 ///    applies is another record.
 #[test]
@@ -393,6 +413,21 @@ fn a_node_step_that_is_seen_late_has_not_failed() {
     let seen = play.world.claims[0].as_mut().unwrap();
     (seen.pending, seen.capacity) = (false, 1);
     play.completes_at(1);
+}
+
+/// 17. A budget that lets no pod go is named, and holds up nothing but the restart.
+#[test]
+fn an_eviction_that_a_budget_refuses_is_named() {
+    let mut play = evicting(false);
+    play.strike(Fault::Trouble(Trouble::EvictionRefused));
+    let pod = |play: &Play| play.world.pods[0].as_ref().map(|pod| pod.uid);
+    let before = pod(&play);
+    play.rests_in(Phase::Verifying, Reason::EvictionRefused);
+    assert_eq!(play.detail(), "db-0: its disruption budget");
+    assert_eq!(pod(&play), before);
+    play.heals();
+    play.completes_at(1);
+    assert_ne!(pod(&play), before);
 }
 
 /// 17. While a sibling is not well nothing is evicted.

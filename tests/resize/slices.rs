@@ -132,6 +132,7 @@ pub(crate) fn slices() -> Vec<Slice> {
                 RaiseClaim,
                 DeleteClaim,
                 ScaleUp,
+                Trouble(Trouble::EvictionRefused),
                 ResponseLost,
                 Crash,
             ],
@@ -167,6 +168,7 @@ pub(crate) fn slices() -> Vec<Slice> {
                 Trouble(Trouble::Quota),
                 Trouble(Trouble::SnapshotTooLarge),
                 Trouble(Trouble::TooMany),
+                Trouble(Trouble::PartitionHigh),
                 Crash,
                 Abort,
             ],
@@ -279,6 +281,7 @@ fn expected(slices: &[Slice]) -> Vec<String> {
         "creating is allowed",
         "pods are available",
         "a person puts it right",
+        "a person lowers the partition",
         "another instance leads",
         "the leader is back",
     ];

@@ -70,7 +70,8 @@ pub(super) struct Drive {
     create_refused: Option<String>,
     retention_refused: bool,
     record_unwritable: bool,
-    refused_claims: BTreeMap<String, (String, Instant)>,
+    refused_claims: Refusals,
+    refused_evictions: Refusals,
     dry_runs: Option<(DryRuns, Asked, Instant)>,
     /// the record as last read
     pub(super) stored: Option<Stored>,
@@ -79,6 +80,9 @@ pub(super) struct Drive {
     /// when the set was first seen to be away through this record
     gap_seen: Option<Instant>,
 }
+
+/// What was refused, with the answer and its time.
+type Refusals = BTreeMap<String, (String, Instant)>;
 
 /// What dry runs were asked about: a set that changes is asked about again.
 type Asked = (String, Vec<String>);
@@ -104,6 +108,7 @@ impl Drive {
             retention_refused: false,
             record_unwritable: false,
             refused_claims: BTreeMap::new(),
+            refused_evictions: BTreeMap::new(),
             dry_runs: None,
             stored: None,
             away: false,
@@ -191,7 +196,10 @@ impl Drive {
     }
 
     fn memory(&self, around: &Around) -> Memory {
-        let refused = self.refused_claims.iter().filter(|(_, (_, since))| self.holds(*since));
+        let still = |refusals: &Refusals| {
+            let held = refusals.iter().filter(|(_, (_, since))| self.holds(*since));
+            held.map(|(what, (why, _))| (what.clone(), why.clone())).collect()
+        };
         Memory {
             deleted: self.deleted.clone(),
             created: self.created.clone(),
@@ -200,7 +208,8 @@ impl Drive {
             create_refused: self.create_refused.clone(),
             retention_refused: self.retention_refused,
             record_unwritable: self.record_unwritable,
-            refused_claims: refused.map(|(claim, (why, _))| (claim.clone(), why.clone())).collect(),
+            refused_claims: still(&self.refused_claims),
+            refused_evictions: still(&self.refused_evictions),
         }
     }
 
@@ -275,6 +284,13 @@ impl Drive {
             {
                 let refused = (refusal.message.clone(), Instant::now());
                 self.refused_claims.insert(claim.clone(), refused);
+            }
+            // A budget answers 429: it asks for patience, and people should know.
+            (Action::Evict { uid, .. }, Outcome::Rejected(refusal))
+                if refusal.code == 429 || is_refusal(refusal) =>
+            {
+                let refused = (refusal.message.clone(), Instant::now());
+                self.refused_evictions.insert(uid.clone(), refused);
             }
             (Action::WriteStatus(_), outcome) => {
                 self.record_unwritable = match outcome {

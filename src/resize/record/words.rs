@@ -130,6 +130,8 @@ words! {
         OfflineOnly,
         /// a file system waits for its pod to restart
         FileSystemPending,
+        /// a pod that is to restart may not be evicted
+        EvictionRefused,
         /// a controller owns the set
         OwnerManaged,
         /// the set is in the middle of a rollout
@@ -140,6 +142,8 @@ words! {
         PodsNotReady,
         /// a CREATE was sent so recently that it may still land
         RecentCreate,
+        /// an earlier re-creation left the partition above every ordinal
+        PartitionHigh,
         /// the set carries somebody's finalizer
         ForeignFinalizer,
         /// another controller selects the set's pods

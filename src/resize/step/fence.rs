@@ -31,6 +31,9 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
         Ok(None) => {}
         Err(claim) => return view.end(Phase::Degraded, Reason::NodeResize, claim),
     }
+    if let Some(standing) = gate::opened(set).standing() {
+        return release(view).unwrap_or_else(|| view.rest(standing));
+    }
     if gate::templates_reach(set, &view.targets) {
         // The template tells the truth already: only what is left of the request is cleared.
         return view.enter(Phase::Verifying, |status| {

@@ -127,7 +127,8 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
             // The pod's UID is in the record before the eviction is sent. While it lives the
             // eviction did not happen, and sending it again cannot reach another pod.
             Some(evicted) if *evicted == pod.uid => {
-                if pod.terminating || !others_are_well(set, pods, pod) {
+                let refused = view.observed.memory.refused_evictions.contains_key(&pod.uid);
+                if refused || pod.terminating || !others_are_well(set, pods, pod) {
                     return Ok(None);
                 }
                 return Ok(Some(Action::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }));
@@ -146,6 +147,21 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
         }
     }
     Ok(None)
+}
+
+/// What a claim waits for whose file system is not there yet: its pod to restart, or whoever does
+/// not let it be evicted.
+pub(super) fn restart_pending(view: &View<'_>, claim: &Claim) -> Standing {
+    let refused = &view.observed.memory.refused_evictions;
+    let pods = match &view.observed.pods {
+        Fact::Known(pods) => pods.as_slice(),
+        Fact::Unknown(_) => &[],
+    };
+    let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal);
+    match pod.and_then(|pod| Some((pod, refused.get(&pod.uid)?))) {
+        Some((pod, why)) => waiting(Reason::EvictionRefused, &format!("{}: {why}", pod.name)),
+        None => waiting(Reason::FileSystemPending, &claim.name),
+    }
 }
 
 /// Every other pod is there, available, and of the update revision, which `pod` must be too.

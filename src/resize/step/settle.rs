@@ -4,7 +4,7 @@ use super::grow::{self, Claims};
 use super::{Action, View, gap, request};
 use crate::facts::Fact;
 use crate::resize::gate;
-use crate::resize::observed::{Managers, Set};
+use crate::resize::observed::{Claim, Managers, Set};
 use crate::resize::record::{Ended, Phase, Reason, Retention, Standing};
 
 /// Whether the set that came back is still the one that stands there.
@@ -149,7 +149,7 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
         Err(claim) => return finish(view, set, Phase::Degraded, Reason::NodeResize, claim),
     }
     if let Some(claim) = pending_mounted(view) {
-        return view.waiting(Reason::FileSystemPending, claim);
+        return view.rest(grow::restart_pending(view, claim));
     }
     if let Some(pod) = unsettled_pod(view, set) {
         return view.waiting(Reason::Restoring, pod);
@@ -198,13 +198,13 @@ fn release(view: &View<'_>, set: Option<&Set>) -> Action {
 }
 
 /// A mounted claim whose file system is not there yet.
-fn pending_mounted<'v>(view: &'v View<'_>) -> Option<&'v str> {
-    let pending = |claim: &crate::resize::observed::Claim, asked| {
+fn pending_mounted<'v>(view: &'v View<'_>) -> Option<&'v Claim> {
+    let pending = |claim: &Claim, asked| {
         claim.mounted && gate::growth(view, claim, asked) != gate::Growth::Done
     };
     let claims = gate::claims(view)?;
     let (claim, _) = claims.into_iter().find(|(claim, asked)| pending(claim, asked))?;
-    Some(&claim.name)
+    Some(claim)
 }
 
 /// A pod that is not controlled by the set, or not of its update revision.

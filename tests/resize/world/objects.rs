@@ -149,6 +149,7 @@ pub(crate) enum Trouble {
     BadTarget,
     NoSuchTemplate,
     PatchRefused,
+    EvictionRefused,
     OfflineOnly,
     NotExpandable,
     ClassGone,
@@ -159,6 +160,8 @@ pub(crate) enum Trouble {
     Quota,
     SnapshotTooLarge,
     TooMany,
+    /// what a re-creation that nobody finished has left
+    PartitionHigh,
 }
 
 /// The StatefulSet controller in the middle of a sync: the set as it read it.

@@ -92,6 +92,8 @@ impl World {
         let overlap = self.trouble == Some(Trouble::Overlap);
         let refused = self.trouble == Some(Trouble::PatchRefused);
         let refused = (0..ORDINALS).filter(|_| refused);
+        let unevicted = self.pods.iter().flatten();
+        let unevicted = unevicted.filter(|_| self.trouble == Some(Trouble::EvictionRefused));
         let last_seen_edit = match (&self.last, controller.blind) {
             (_, true) => Fact::Unknown("nothing was watched".to_owned()),
             (Some(last), false) if last.edited => Fact::Known(Some("kubectl-edit".to_owned())),
@@ -132,6 +134,9 @@ impl World {
                 record_unwritable: false,
                 refused_claims: refused
                     .map(|n| (format!("data-db-{n}"), "exceeded quota".to_owned()))
+                    .collect(),
+                refused_evictions: unevicted
+                    .map(|pod| (uid(pod.uid), "its disruption budget".to_owned()))
                     .collect(),
             },
         }
