@@ -129,10 +129,8 @@ async fn pods_restart_one_by_one_within_their_budget() {
         let next = at(pair[1], "requestReceivedTimestamp");
         assert!(ready < next, "{} was evicted before {name} was ready again", pod(pair[1]));
     }
-    // The set was re-created around them. The kubelet ends what was evicted; the one that kwok plays
-    // does so by name, and may take the next pod along.
-    let lives = resizing.lives(&namespace, from);
-    assert_eq!((lives[0], lives[2]), ((1, 1), (0, 0)));
+    // The set was re-created around them, and the kubelet ended what was evicted.
+    assert_eq!(resizing.lives(&namespace, from), [(1, 1), (3, 3), (0, 0)]);
     let deleted = events.iter().filter(|event| {
         let object = &event["objectRef"];
         event["verb"] == "delete"

@@ -22,6 +22,7 @@ use crate::client::Session;
 use crate::commands::{self, Output};
 use crate::csi::{Driver, Place, Resizer};
 use crate::install::Tools;
+use crate::kubelet::Kubelet;
 use crate::process::{Janitor, Process};
 use crate::proxy::Proxy;
 use crate::storage::Storage;
@@ -153,6 +154,7 @@ impl Builder {
 pub struct Testbed {
     // Fields are dropped in this order: first who talks to the cluster, then it, then its files.
     storage: OnceCell<Storage>,
+    _kubelet: Option<Kubelet>,
     admin: Session,
     plan: arguments::Plan,
     credentials: Credentials,

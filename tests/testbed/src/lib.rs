@@ -3,7 +3,7 @@
 //! Nothing is mocked where the real thing runs: `kube-apiserver`, `kube-controller-manager`,
 //! `kube-scheduler`, `etcd`, `kubectl`, `helm` and `kwok` are built from their published Go modules
 //! ([`install`]) and started on loopback in a temporary folder ([`Testbed`]). Two things are
-//! played, since they need machines: nodes and pods ([`nodes`], by kwok) and storage
+//! played, since they need machines: nodes and pods ([`nodes`], by kwok and a task of ours) and storage
 //! ([`storage`], by a task of ours that does what a CSI provisioner, resizer and kubelet do). Where
 //! the resizer itself is what matters, the real one runs over a played driver ([`csi`]).
 //!
@@ -34,6 +34,7 @@ pub mod cluster;
 pub mod commands;
 pub mod csi;
 pub mod install;
+mod kubelet;
 pub mod nodes;
 pub mod people;
 mod ports;

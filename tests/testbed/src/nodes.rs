@@ -1,7 +1,7 @@
 //! Nodes and pods, played by kwok with Stages of ours.
 //!
-//! A pod that is scheduled runs and is ready at once; one that is deleted is gone at once. Two
-//! annotations on a pod (or in a template) make it misbehave:
+//! A pod that is scheduled runs and is ready at once; one that is deleted is gone at once, by
+//! [`kubelet`](crate::kubelet). Two annotations on a pod (or in a template) make it misbehave:
 //!
 //! | Annotation | Effect |
 //! | --- | --- |
@@ -104,7 +104,6 @@ fn stages() -> Vec<Value> {
     };
     let ready = r#".status.conditions.[] | select( .type == "Ready" ) | .status"#;
     let unready_wanted = r#".metadata.annotations["testbed.stateward.dev/ready"]"#;
-    let stuck = r#".metadata.annotations["testbed.stateward.dev/stuck"]"#;
     let alive = is(".metadata.deletionTimestamp", "DoesNotExist", &[]);
     let placed = is(".spec.nodeName", "Exists", &[]);
     vec![
@@ -146,12 +145,6 @@ fn stages() -> Vec<Value> {
                 is(".metadata.ownerReferences.[].kind", "In", &["Job"]),
             ],
             &json!({"statusTemplate": "phase: Succeeded\n"}),
-        ),
-        stage(
-            "pod-delete",
-            "Pod",
-            &[is(".metadata.deletionTimestamp", "Exists", &[]), is(stuck, "NotIn", &["true"])],
-            &json!({"delete": true}),
         ),
     ]
 }

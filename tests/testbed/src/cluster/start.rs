@@ -14,6 +14,7 @@ use super::credentials::{self, Credentials};
 use super::{Builder, Component, Testbed};
 use crate::client::Session;
 use crate::install::{self, Tools};
+use crate::kubelet::Kubelet;
 use crate::process::{Janitor, Process};
 use crate::wait::wait_for;
 use crate::{nodes, say};
@@ -72,7 +73,11 @@ async fn try_start(tools: &Tools, options: &Builder) -> Result<Testbed> {
     .await?;
     nodes::grant(&admin, credentials::CSI).await?;
 
+    let mut kubelet = None;
     if options.controllers {
+        let node = credentials::config(&credentials.kubeconfig(credentials::NODE)).await?;
+        let node = Session::new(node, runtime.handle()?)?;
+        kubelet = Some(Kubelet::start(node, runtime.handle()?)?);
         for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
             processes.insert(component, plan.launch(component)?);
         }
@@ -84,6 +89,7 @@ async fn try_start(tools: &Tools, options: &Builder) -> Result<Testbed> {
     }
     Ok(Testbed {
         storage: OnceCell::new(),
+        _kubelet: kubelet,
         admin,
         plan,
         credentials,
