@@ -75,6 +75,9 @@ pub struct TimingArgs {
     /// The longest pause after a write that failed
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
     pub back_off: Duration,
+    /// How long a watch may say nothing before it is begun anew
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true)]
+    pub watch: Duration,
     /// How old pods and revision of a set must be before it is re-created
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
     pub just_changed: Duration,
@@ -128,6 +131,7 @@ impl TimingArgs {
             lease: self.lease,
             renew: self.renew,
             back_off_limit: self.back_off,
+            watch: self.watch,
             gap_back_off_limit: defaults.gap_back_off_limit.min(self.back_off),
             touched: self.sets_at_once.max(1),
             ..defaults

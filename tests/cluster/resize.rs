@@ -254,6 +254,8 @@ pub(crate) struct Controller {
     pub(crate) system: &'static str,
     /// in seconds
     pub(crate) just_changed: u8,
+    /// in seconds
+    pub(crate) watch: u8,
     name: String,
 }
 
@@ -275,6 +277,7 @@ impl Controller {
             lease,
             system: "stateward",
             just_changed: 2,
+            watch: 60,
             name: format!("controller-{}", testbed::free_port().unwrap()),
         }
     }
@@ -288,6 +291,7 @@ impl Controller {
             format!("--identity={}_{}", self.name, testbed::free_port().unwrap()),
             format!("--listen=127.0.0.1:{}", testbed::free_port().unwrap()),
             "--resync=1s".to_owned(),
+            format!("--watch={}s", self.watch),
             format!("--system-namespace={}", self.system),
             format!("--lease={}s", self.lease),
             "--renew=300ms".to_owned(),

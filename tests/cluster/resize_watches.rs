@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::proxy::{Fault, Proxy, Request};
 
 use crate::record::records;
-use crate::resize::Resizing;
+use crate::resize::{Controller, Resizing};
 use crate::resize_crash::UNWATCHED;
 use crate::webhook::{LONG, path, pod_uids};
 
@@ -127,4 +127,32 @@ async fn watches_tell_what_is_long_past() {
     let case = Case::paused(&resizing).await;
     case.goes_on().await;
     reads_are_quorum_reads(&proxy);
+}
+
+/// Connections die without a word, behind a load balancer for example: what stands on the set is
+/// heard by the next watch.
+#[tokio::test]
+async fn a_request_is_heard_although_its_watch_has_died() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::alone().await;
+    let proxy = resizing.proxy().await.unwrap();
+    let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();
+    let mut controller = Controller::new(&resizing, &kubeconfig, 2);
+    controller.watch = 3;
+    controller.launch();
+    let (namespace, set) = resizing.prepare(|_| {}).await;
+    let watches = |proxy: &Proxy| {
+        let of_sets = |request: &Request| request.is_watch() && kind(request) == "statefulsets";
+        proxy.exchanges().iter().filter(|one| of_sets(&one.request)).count()
+    };
+    resizing.grow(&set, "20Gi").await;
+    resizing.complete(&namespace, "20Gi").await;
+    let before = watches(&proxy);
+    assert!(before > 0);
+    proxy.silence();
+    resizing.grow(&set, "30Gi").await;
+    resizing.complete(&namespace, "30Gi").await;
+    assert!(watches(&proxy) > before);
 }

@@ -47,6 +47,9 @@ pub struct Intervals {
     pub patience: Duration,
     /// how long changes are gathered before a set is looked at
     pub gather: Duration,
+    /// how long a watch lives: one that says nothing for longer is taken for dead, and nothing else
+    /// tells of a request of which there is no record yet
+    pub watch: Duration,
     /// how many sets are looked at together
     pub looks: usize,
     /// how many sets are between the fence and adoption together
@@ -65,6 +68,7 @@ impl Default for Intervals {
             gap_back_off_limit: Duration::from_secs(2),
             patience: Duration::from_millis(500),
             gather: Duration::from_millis(20),
+            watch: Duration::from_secs(60),
             looks: 16,
             touched: 10,
             stuck: Duration::from_secs(120),

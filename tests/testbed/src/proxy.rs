@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 pub use fault::{Armed, Fault, On};
 use fault::{Held, Rule};
@@ -159,7 +160,14 @@ impl Proxy {
         matches: impl Fn(&Request) -> bool + Send + Sync + 'static,
         delay: Option<Duration>,
     ) {
-        lock(&self.shared.held).push(Held { matches: Box::new(matches), delay });
+        lock(&self.shared.held).push(Held { matches: Box::new(matches), delay, before: None });
+    }
+
+    /// Holds back the events of all watches that are open now, as a connection does that died
+    /// without a word. Watches that begin later speak.
+    pub fn silence(&self) {
+        let before = Some(Instant::now());
+        lock(&self.shared.held).push(Held { matches: Box::new(|_| true), delay: None, before });
     }
 
     /// Lets all events go, and holds none back any more.

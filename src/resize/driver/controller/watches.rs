@@ -18,9 +18,14 @@ use crate::resize::driver::drive::Seen;
 use crate::resize::driver::value::PREFIX;
 
 impl Shared {
+    fn watching(&self) -> watcher::Config {
+        let seconds = self.intervals.watch.as_secs().clamp(1, 290);
+        watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(290))
+    }
+
     pub(super) async fn watch_records(self: Arc<Self>) {
         let api: Api<DynamicObject> = Api::all_with(self.cluster.client(), &crd::resource());
-        let events = watcher(api, watcher::Config::default()).default_backoff();
+        let events = watcher(api, self.watching()).default_backoff();
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             match event {
@@ -42,7 +47,7 @@ impl Shared {
 
     pub(super) async fn watch_sets(self: Arc<Self>) {
         let api = Api::<PartialObjectMeta<StatefulSet>>::all(self.cluster.client());
-        let mut sets = pin!(touched("sets", api));
+        let mut sets = pin!(touched("sets", api, self.watching()));
         while let Some(set) = sets.next().await {
             let Some(key) = key(&set) else { continue };
             let requested = set.annotations().contains_key(&format!("{PREFIX}resize-requested"));
@@ -72,7 +77,7 @@ impl Shared {
     {
         let api = Api::<PartialObjectMeta<K>>::all(self.cluster.client());
         let kind = K::kind(&());
-        let mut parts = pin!(touched(&kind, api));
+        let mut parts = pin!(touched(&kind, api, self.watching()));
         while let Some(part) = parts.next().await {
             let Some(part) = key(&part) else { continue };
             let sets: Vec<Key> = {
@@ -91,20 +96,19 @@ impl Shared {
 fn touched<K>(
     kind: &str,
     api: Api<PartialObjectMeta<K>>,
+    watching: watcher::Config,
 ) -> impl Stream<Item = PartialObjectMeta<K>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()>,
 {
     let kind = kind.to_owned();
-    watcher(api, watcher::Config::default()).default_backoff().touched_objects().filter_map(
-        move |object| {
-            if let Err(why) = &object {
-                tracing::warn!(error = %why, kind, "changes cannot be watched");
-            }
-            std::future::ready(object.ok())
-        },
-    )
+    watcher(api, watching).default_backoff().touched_objects().filter_map(move |object| {
+        if let Err(why) = &object {
+            tracing::warn!(error = %why, kind, "changes cannot be watched");
+        }
+        std::future::ready(object.ok())
+    })
 }
 
 /// What is remembered of a set that goes.

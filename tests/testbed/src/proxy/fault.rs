@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::time::Instant;
 
 use super::{Request, Shared, lock};
 use crate::wait::wait_for;
@@ -146,6 +147,8 @@ impl fmt::Debug for Rule {
 pub(super) struct Held {
     pub(super) matches: Matches,
     pub(super) delay: Option<Duration>,
+    /// only watches that had begun then
+    pub(super) before: Option<Instant>,
 }
 
 impl fmt::Debug for Held {

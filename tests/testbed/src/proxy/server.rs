@@ -30,7 +30,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::fault::Rule;
+use super::fault::{Held, Rule};
 use super::{Exchange, Fault, Request, Shared, lock};
 
 // An error cuts the connection.
@@ -221,6 +221,7 @@ fn watched(
     lives: Option<Duration>,
 ) -> Body {
     // Without bound, since reading must go on for the times of arrival to be right.
+    let begun = Instant::now();
     let (queue, mut frames) = mpsc::unbounded_channel::<(Instant, Frame<Bytes>)>();
     tokio::spawn(async move {
         while let Some(Ok(frame)) = body.frame().await {
@@ -233,7 +234,7 @@ fn watched(
     tokio::spawn(async move {
         let pass = async {
             while let Some((arrived, frame)) = frames.recv().await {
-                shared.wait(&asked, arrived).await;
+                shared.wait(&asked, begun, arrived).await;
                 if out.send(frame).await.is_err() {
                     return;
                 }
@@ -273,12 +274,15 @@ impl Shared {
     }
 
     /// Returns when nothing holds back an event of this watch that arrived then.
-    async fn wait(&self, watch: &Request, arrived: Instant) {
+    async fn wait(&self, watch: &Request, begun: Instant, arrived: Instant) {
         let mut released = self.released.subscribe();
         loop {
             let until = {
                 let held = lock(&self.held);
-                let mut mine = held.iter().filter(|held| (held.matches)(watch)).peekable();
+                let speaks_of = |held: &&Held| {
+                    (held.matches)(watch) && held.before.is_none_or(|before| begun < before)
+                };
+                let mut mine = held.iter().filter(speaks_of).peekable();
                 if mine.peek().is_none() {
                     return;
                 }
