@@ -10,24 +10,33 @@ use tokio::time::timeout;
 
 use super::{Pace, controller, is_going, is_ready, labels, list, name, text, uid};
 use crate::server::Server;
-use crate::server::store::Id;
+use crate::server::store::{Change, Id};
 
 const WHO: &str = "statefulset-controller";
+/// A set is looked at after this long whatever happens.
+const PERIOD: Duration = Duration::from_secs(20);
 
 /// Looks after the set of this name for ever.
 pub(crate) async fn run(server: Server, pace: Pace, namespace: String, set: String) {
     let id = Id::new("statefulsets", &namespace, &set);
+    let (mut seen, mut again) = (0, Duration::ZERO);
     loop {
         let changed = server.changed();
         pace.rest().await;
-        let before = server.look(|store| store.log.len());
+        let length = server.look(|store| store.log.len());
+        // Names of pods, claims and revisions hold the name of their set.
+        let concerns = |change: &Change| change.id.name.contains(&set);
+        let news = server.look(|store| store.log[seen..length].iter().any(concerns));
+        seen = length;
+        if !news && server.up() < again {
+            let _ = timeout(again - server.up(), changed).await;
+            continue;
+        }
+        again = server.up() + PERIOD;
         if let Some(set) = server.get(&id) {
             // The set is read here, and what follows takes its time.
             pace.rest().await;
             Sync { server: &server, pace: &pace, set, namespace: &namespace }.run().await;
-        }
-        if server.look(|store| store.log.len()) == before {
-            let _ = timeout(Duration::from_secs(20), changed).await;
         }
     }
 }

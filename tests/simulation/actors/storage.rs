@@ -1,6 +1,7 @@
 //! Provisioner, resizer, node, and the controller that protects claims in use.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -31,14 +32,17 @@ impl Storage {
     fn claim(&mut self, server: &Server, claim: &Value) -> bool {
         let namespace = text(claim, "/metadata/namespace");
         let id = Id::new("persistentvolumeclaims", namespace, name(claim));
-        let pods = server.look(|store| {
-            let pods = store.list("pods", namespace);
-            let users = pods.into_iter().filter(|pod| mounts(pod).any(|used| used == name(claim)));
-            users.cloned().collect::<Vec<_>>()
-        });
+        // Claims at rest are many, and nobody need know who uses them.
+        let user = || {
+            server.look(|store| {
+                let mut pods = store.list("pods", namespace).into_iter();
+                let uses = |pod: &&Arc<Value>| mounts(pod).any(|used| used == name(claim));
+                pods.find(uses).map(|pod| uid(pod).to_owned())
+            })
+        };
         if is_going(claim) {
             let protected = !list(claim, "/metadata/finalizers").is_empty();
-            if protected && pods.is_empty() {
+            if protected && user().is_none() {
                 let patch = json!({"metadata": {"uid": uid(claim), "finalizers": []}});
                 return server.send(WHO, "PATCH", &id.path(), patch).is_ok();
             }
@@ -76,7 +80,7 @@ impl Storage {
             })
         };
         let grown = json!({"phase": "Bound", "capacity": {"storage": request}});
-        let pod = pods.first().map(|pod| uid(pod).to_owned());
+        let pod = user();
         match state {
             _ if limit.is_some_and(|limit| wanted > limit) => {
                 state != "ControllerResizeInfeasible"
