@@ -18,6 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MESSAGE: usize = 200;
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// No watch lives as long: a connection that says nothing for so long has died without a word.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// Why there is no cluster to ask.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +151,8 @@ impl Client {
         // A write that is sent again after it was carried out would look like somebody else's.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT);
+        config.read_timeout = Some(SILENCE);
+        config.reset_reader_on_write = true;
         kube::Client::try_from(config).map(Self).map_err(ClusterError::Client)
     }
 

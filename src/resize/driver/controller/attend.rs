@@ -109,6 +109,10 @@ impl Shared {
         if ended {
             state.tasks.remove(key);
             state.touched.remove(key);
+            if status.is_none() && *self.leads.borrow() {
+                // A look has found that nothing is asked, whatever the annotation is.
+                state.requests.remove(key);
+            }
         }
         ended
     }
