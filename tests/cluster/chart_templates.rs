@@ -13,7 +13,7 @@ use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 12] = [
+const COMBINATIONS: [(&str, &str); 13] = [
     ("defaults", "{}"),
     (
         "audit",
@@ -64,6 +64,7 @@ const COMBINATIONS: [(&str, &str); 12] = [
         "requests without a controller",
         "{controller: {enabled: false}, policy: {resize: orchestrate}}",
     ),
+    ("requests of whoever may edit sets", "{policy: {resize: {authorize: sets}}}"),
     (
         "everything of one's own",
         "{certificates: {source: own}, networkPolicy: {enabled: true},
@@ -219,6 +220,31 @@ async fn objects_of_resizes_are_those_that_stateward_prints() {
     }
 }
 
+/// Where the policy asks for no right to patch claims, nothing of ours asks for it.
+#[tokio::test]
+async fn the_admission_policy_is_there_unless_sets_authorize() {
+    if testbed::skipped() {
+        return;
+    }
+    for (values, expected) in [
+        ("{}", true),
+        ("{policy: {resize: orchestrate}}", true),
+        ("{policy: {resize: {mode: orchestrate}}}", true),
+        ("{policy: {resize: {mode: orchestrate, authorize: claims}}}", true),
+        ("{policy: {resize: {mode: orchestrate, authorize: sets}}}", false),
+        ("{existingPolicyConfigMap: mine, policy: {resize: {authorize: sets}}}", false),
+        ("{controller: {enabled: false}}", false),
+    ] {
+        let all = rendered(values).await;
+        for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+            let key = (kind.to_owned(), "resize-requested.stateward.dev".to_owned());
+            assert_eq!(all.contains_key(&key), expected, "{values}: {kind}");
+        }
+        let roles = all.keys().filter(|(_, name)| name.starts_with("stateward-resize")).count();
+        assert_eq!(roles, if values.contains("enabled: false") { 0 } else { 2 }, "{values}");
+    }
+}
+
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
 async fn every_combination_is_taken() {
@@ -315,6 +341,11 @@ async fn policies_from_values_are_right() {
     let all = rendered("{}").await;
     let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
     assert!(map["data"]["stateward.yaml"].as_str().unwrap().contains("resize: orchestrate"));
+    let combination = "{policy: {resize: {authorize: sets}}}";
+    let all = rendered(combination).await;
+    let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
+    let text = map["data"]["stateward.yaml"].as_str().unwrap();
+    assert!(text.contains("resize:\n  authorize: sets\n  mode: orchestrate\n"), "{text}");
     let combination = "{mode: audit, policy: {resize: reject, rules: {sts-image-latest: warn}}}";
     let all = rendered(combination).await;
     let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
@@ -508,6 +539,7 @@ async fn notes_warn_of_risks() {
         ("API servers with a certificate", 1),
         ("clients of an authority", 2),
         ("requests without a controller", 1),
+        ("requests of whoever may edit sets", 0),
         ("everything of one's own", 2),
     ];
     for ((name, expected), (_, combination)) in risks.into_iter().zip(COMBINATIONS) {

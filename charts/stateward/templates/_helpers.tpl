@@ -69,6 +69,27 @@ stateward-controller
 {{- end -}}
 {{- end -}}
 
+{{- /* What becomes of growth, where no scope says otherwise; nothing where the policy is somebody else's. */}}
+{{- define "stateward.resize" -}}
+{{- if not .Values.existingPolicyConfigMap -}}
+{{- $resize := .Values.policy.resize -}}
+{{- if kindIs "map" $resize -}}
+{{- $resize = $resize.mode -}}
+{{- end -}}
+{{- $resize | default (.Values.controller.enabled | ternary "orchestrate" "reject") -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Which right a request to grow needs: claims or sets. */}}
+{{- define "stateward.authorize" -}}
+{{- $resize := .Values.policy.resize -}}
+{{- if kindIs "map" $resize -}}
+{{- $resize.authorize | default "claims" -}}
+{{- else -}}
+claims
+{{- end -}}
+{{- end -}}
+
 {{- define "stateward.listen" -}}
 {{- contains ":" . | ternary (printf "[%s]" .) . -}}
 {{- end -}}
