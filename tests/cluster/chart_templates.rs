@@ -87,10 +87,11 @@ pub(crate) async fn shared() -> &'static Testbed {
 }
 
 /// What a chart is made of besides its templates.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "Chart.yaml",
     "values.yaml",
     "files/alerts.yaml",
+    "files/alerts-resize.yaml",
     "files/crds.yaml",
     "files/dashboard.json",
     "files/rights.yaml",
@@ -312,8 +313,15 @@ async fn monitoring_is_made_of_the_tested_files() {
     .await;
     let object = |kind: &str, name: &str| &all[&(kind.to_owned(), name.to_owned())];
     let read = |file: &str| std::fs::read_to_string(Path::new(CHART).join("files").join(file));
-    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml").unwrap()).unwrap();
-    assert_eq!(object("PrometheusRule", "stateward")["spec"], alerts);
+    let alerts = |file| serde_saphyr::from_str::<Value>(&read(file).unwrap()).unwrap();
+    let mut expected = alerts("alerts.yaml");
+    let more = alerts("alerts-resize.yaml")["groups"].as_array().unwrap().clone();
+    expected["groups"].as_array_mut().unwrap().extend(more);
+    // The same time in seconds, where it is made of values.
+    let text = expected.to_string().replace("< 24 * 3600", "< 86400");
+    let expected: Value =
+        serde_json::from_str(&text.replace("< 30 * 24 * 3600", "< 2592000")).unwrap();
+    assert_eq!(object("PrometheusRule", "stateward")["spec"], expected);
     let dashboard = object("ConfigMap", "stateward-dashboard");
     let held = dashboard["data"]["stateward.json"].as_str().unwrap();
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
@@ -330,6 +338,38 @@ async fn monitoring_is_made_of_the_tested_files() {
     let container = &object("Deployment", "stateward")["spec"]["template"]["spec"]["containers"][0];
     let ports = container["ports"].as_array().unwrap();
     assert!(ports.iter().any(|one| one["name"] == port["targetPort"]), "{ports:?}");
+}
+
+/// Alerts fire where something should have happened and did not, however short a certificate lives;
+/// and those about the controller are not there without it.
+#[tokio::test]
+async fn alerts_fit_the_values() {
+    if testbed::skipped() {
+        return;
+    }
+    let alerts = "monitoring: {alerts: {enabled: true}}";
+    for (values, leaf, authority, groups) in [
+        ("certificates: {own: {certificateLifetime: 24h}}", "14400", "2592000", 2),
+        ("certificates: {own: {authorityLifetime: 720h30m}}", "86400", "432300", 2),
+        ("certificates: {source: secret, secret: {name: a}}", "24 * 3600", "30 * 24 * 3600", 2),
+        ("controller: {enabled: false}", "86400", "2592000", 1),
+    ] {
+        let all = rendered(&format!("{{{alerts}, {values}}}")).await;
+        let rule = &all[&("PrometheusRule".to_owned(), "stateward".to_owned())];
+        let found = rule["spec"]["groups"].as_array().unwrap();
+        assert_eq!(found.len(), groups, "{values}");
+        let expression = |name: &str| {
+            let rules = found[0]["rules"].as_array().unwrap();
+            let rule = rules.iter().find(|rule| rule["alert"] == name).unwrap();
+            rule["expr"].as_str().unwrap().to_owned()
+        };
+        for (name, seconds) in
+            [("StatewardCertificateExpires", leaf), ("StatewardAuthorityExpires", authority)]
+        {
+            let text = expression(name);
+            assert!(text.ends_with(&format!("- time() < {seconds}")), "{values}: {text}");
+        }
+    }
 }
 
 /// The policy that the chart writes is one that stateward reads.

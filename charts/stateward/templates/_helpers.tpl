@@ -90,6 +90,14 @@ claims
 {{- end -}}
 {{- end -}}
 
+{{- /* From how many seconds before its end on a certificate should have been replaced, which happens when
+a third of its life is left: half of that, and `most` at most. */}}
+{{- define "stateward.expiresSoon" -}}
+{{- $start := toDate "2006-01-02" "2000-01-01" -}}
+{{- $life := (mustDateModify .lifetime $start).Sub $start -}}
+{{- min .most (div (int64 $life.Seconds) 6) -}}
+{{- end -}}
+
 {{- define "stateward.listen" -}}
 {{- contains ":" . | ternary (printf "[%s]" .) . -}}
 {{- end -}}
