@@ -372,6 +372,28 @@ async fn alerts_fit_the_values() {
     }
 }
 
+/// Both processes log as the values say.
+#[tokio::test]
+async fn the_log_is_that_of_the_values() {
+    if testbed::skipped() {
+        return;
+    }
+    let all = rendered("{log: {format: text, level: debug}}").await;
+    for name in ["stateward", "stateward-controller"] {
+        let arguments = arguments(&all, "Deployment", name);
+        for wanted in ["--log-format=text", "--log-level=debug"] {
+            assert!(arguments.iter().any(|found| found == wanted), "{name}: {arguments:?}");
+        }
+    }
+}
+
+/// What a container of a workload is called with.
+fn arguments(all: &BTreeMap<(String, String), Value>, kind: &str, name: &str) -> Vec<String> {
+    let pod = &all[&(kind.to_owned(), name.to_owned())]["spec"]["template"]["spec"];
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    arguments.iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+}
+
 /// The policy that the chart writes is one that stateward reads.
 #[tokio::test]
 async fn policies_from_values_are_right() {
