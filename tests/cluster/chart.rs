@@ -438,6 +438,36 @@ async fn departed(testbed: &Testbed) {
     helm(testbed, &["uninstall", "stateward", "--wait"]).await.ok().unwrap();
 }
 
+/// Leaving that fails takes the configurations away and leaves the release; a rollback brings them
+/// back.
+#[tokio::test]
+async fn a_failed_leave_is_undone() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::start().await.unwrap();
+    // So the Job has a pod that never runs.
+    let install =
+        ["install", "stateward", CHART, "--create-namespace", "--set=nodeSelector.no=where"];
+    helm(&testbed, &install).await.ok().unwrap();
+    let output = helm(&testbed, &["uninstall", "stateward", "--timeout=3s"]).await;
+    assert!(!output.success(), "{}", output.stdout);
+    let configurations =
+        ["mutating", "validating"].map(|kind| format!("{kind}webhookconfiguration/stateward"));
+    let delete = ["delete", &configurations[0], &configurations[1]];
+    testbed.kubectl(&delete).await.unwrap().ok().unwrap();
+
+    let upgrade = helm(&testbed, &["upgrade", "stateward", CHART]).await;
+    assert!(upgrade.stderr.contains("has no deployed releases"), "{}", upgrade.stderr);
+    let history = helm(&testbed, &["history", "stateward", "--max=1", "-o=json"]).await;
+    let history: Value = serde_json::from_str(&history.ok().unwrap()).unwrap();
+    let revision = history[0]["revision"].to_string();
+    helm(&testbed, &["rollback", "stateward", &revision]).await.ok().unwrap();
+    let get = ["get", &configurations[0], &configurations[1]];
+    testbed.kubectl(&get).await.unwrap().ok().unwrap();
+    helm(&testbed, &["upgrade", "stateward", CHART]).await.ok().unwrap();
+}
+
 /// A bug report has what there is in a cluster, and neither keys nor bundles.
 fn bug_report(testbed: &Testbed) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))

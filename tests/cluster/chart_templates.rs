@@ -387,6 +387,20 @@ async fn the_log_is_that_of_the_values() {
     }
 }
 
+/// The Job that leaves ends by itself, a little after it would have given up, and is not repeated.
+#[tokio::test]
+async fn leaving_is_tried_once() {
+    if testbed::skipped() {
+        return;
+    }
+    let all = rendered("{controller: {leaveSeconds: 100}}").await;
+    let job = &all[&("Job".to_owned(), "stateward-leave".to_owned())];
+    assert_eq!(job["spec"]["backoffLimit"], 0);
+    assert_eq!(job["spec"]["activeDeadlineSeconds"], 130);
+    let arguments = arguments(&all, "Job", "stateward-leave");
+    assert!(arguments.iter().any(|found| found == "--timeout=100s"), "{arguments:?}");
+}
+
 /// What a container of a workload is called with.
 fn arguments(all: &BTreeMap<(String, String), Value>, kind: &str, name: &str) -> Vec<String> {
     let pod = &all[&(kind.to_owned(), name.to_owned())]["spec"]["template"]["spec"];
