@@ -139,6 +139,20 @@ impl Pod {
         .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
     }
 
+    /// Waits until it judges by the version that the API server says it has.
+    async fn follows_the_version(&self, testbed: &Testbed) {
+        let info = testbed.get("/version").await.unwrap().ok().unwrap();
+        let text = |key: &str| info[key].as_str().unwrap().to_owned();
+        let version = format!("\"{}.{}\"", text("major"), text("minor"));
+        testbed::wait::wait_for("the version of the cluster", LONG, async || {
+            let log = self.replica.log();
+            let line = log.lines().find(|line| line.contains("judges by the version"));
+            Ok(line.is_some_and(|line| line.contains(&version)).then_some(()))
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
+    }
+
     /// Where it is reached, in place of its Service.
     pub(crate) fn connect(&self) -> String {
         format!("--connect={}:{}", self.service, self.port)
@@ -214,6 +228,8 @@ fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
     let ours = events.iter().filter(|event| {
         event["user"]["username"] == user.as_str()
             && event["annotations"]["authorization.k8s.io/decision"] != "forbid"
+            // Which everybody may ask for.
+            && event["requestURI"] != "/version"
     });
     ours.map(|event| {
         let text = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
@@ -273,6 +289,7 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     assert!(notes.contains("kubectl get statefulsetresizes -A"), "{notes}");
     let pod = Pod::start(&testbed).await;
     pod.enforcing("1").await;
+    pod.follows_the_version(&testbed).await;
     let denied = answered(&testbed, 403).await;
     assert!(denied.contains("serviceName") && denied.contains("stateward.dev"), "{denied}");
     tested(&testbed, &pod).await;

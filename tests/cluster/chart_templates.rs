@@ -401,6 +401,21 @@ async fn leaving_is_tried_once() {
     assert!(arguments.iter().any(|found| found == "--timeout=100s"), "{arguments:?}");
 }
 
+/// Helm does not know the version of the cluster where it renders without one; stateward asks for it.
+#[tokio::test]
+async fn the_version_is_that_of_the_cluster_unless_it_is_set() {
+    if testbed::skipped() {
+        return;
+    }
+    for (values, expected) in
+        [("{}", None), ("{kubernetesVersion: \"1.33\"}", Some("--kubernetes-version=1.33"))]
+    {
+        let arguments = arguments(&rendered(values).await, "Deployment", "stateward");
+        let mut found = arguments.iter().filter(|one| one.starts_with("--kubernetes-version"));
+        assert_eq!(found.next().map(String::as_str), expected, "{arguments:?}");
+    }
+}
+
 /// What a container of a workload is called with.
 fn arguments(all: &BTreeMap<(String, String), Value>, kind: &str, name: &str) -> Vec<String> {
     let pod = &all[&(kind.to_owned(), name.to_owned())]["spec"]["template"]["spec"];
