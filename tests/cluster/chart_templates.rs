@@ -59,12 +59,19 @@ const COMBINATIONS: [(&str, &str); 13] = [
           names: [kube-apiserver, \"CN=x: {y}\"], testSecret: tester}},
           priorityClassName: system-cluster-critical}",
     ),
-    ("clients of an authority", "{webhook: {clientCA: {configMap: clients}}}"),
+    (
+        "clients of an authority",
+        "{webhook: {clientCA: {configMap: clients}, namespaceRequirements: [{key: team, operator:
+          Exists}]}, policy: {resize: ignore}}",
+    ),
     (
         "requests without a controller",
         "{controller: {enabled: false}, policy: {resize: orchestrate}}",
     ),
-    ("requests of whoever may edit sets", "{policy: {resize: {authorize: sets}}}"),
+    (
+        "requests of whoever may edit sets",
+        "{policy: {resize: {authorize: sets}}, monitoring: {alerts: {enabled: true}}}",
+    ),
     (
         "everything of one's own",
         "{certificates: {source: own}, networkPolicy: {enabled: true},
@@ -628,19 +635,83 @@ async fn notes_warn_of_risks() {
         ("existing Secret, injected bundle", 1),
         ("cert-manager", 0),
         ("API servers with a certificate", 1),
-        ("clients of an authority", 2),
+        ("clients of an authority", 3),
         ("requests without a controller", 1),
         ("requests of whoever may edit sets", 0),
-        ("everything of one's own", 2),
+        ("everything of one's own", 1),
     ];
     for ((name, expected), (_, combination)) in risks.into_iter().zip(COMBINATIONS) {
-        let line =
-            ["install", "stateward", CHART, "--dry-run=client", "-n", "stateward", "-f", "-"];
-        let values = values(combination);
-        let output = shared().await.helm_with("admin", &line, Some(&values)).await.unwrap();
-        let text = output.ok().unwrap();
-        let notes = text.split_once("NOTES:").unwrap().1;
+        let notes = notes(&values(combination)).await;
         assert_eq!(notes.matches("RISK:").count(), expected, "{name}: {notes}");
         assert!(notes.lines().all(|line| line.len() <= 110), "{name}: {notes}");
+    }
+}
+
+async fn notes(values: &str) -> String {
+    let line = ["install", "stateward", CHART, "--dry-run=client", "-n", "stateward", "-f", "-"];
+    let output = shared().await.helm_with("admin", &line, Some(values)).await.unwrap();
+    let text = output.ok().unwrap();
+    text.split_once("NOTES:").unwrap().1.to_owned()
+}
+
+/// What the notes say is what these values lead to.
+#[tokio::test]
+async fn notes_say_what_holds() {
+    if testbed::skipped() {
+        return;
+    }
+    let request = "is a request: the claims grow";
+    let refused = "grows a claim template is refused";
+    let audit = "--set mode=audit";
+    let metric = "stateward_enforcing, and\n\n  stateward status\n";
+    let label = "ask for the label team";
+    let cases: [(&str, &[&str], &[&str]); 13] = [
+        ("{}", &[request, "right to patch claims", audit, metric], &[refused]),
+        ("{policy: {resize: reject}}", &[refused, "stateward-resizer"], &[request]),
+        ("{policy: {resize: {mode: reject}}}", &[refused], &[request]),
+        ("{policy: {resize: ignore}}", &["left to the API server"], &[request, refused]),
+        ("{policy: {resize: {mode: orchestrate}}}", &[request, "to patch claims"], &[refused]),
+        ("{policy: {resize: {authorize: sets}}}", &[request, "right to edit the set"], &[refused]),
+        ("{controller: {enabled: false}}", &[refused, "No controller"], &[request, "RISK"]),
+        (
+            "{controller: {enabled: false}, policy: {resize: {mode: orchestrate}}}",
+            &[refused, "RISK: policy.resize is orchestrate, and no controller"],
+            &[request],
+        ),
+        (
+            "{existingPolicyConfigMap: mine, policy: {resize: reject}}",
+            &["claim template, ConfigMap mine says", "\"mode: audit\" there denies nothing"],
+            &[request, refused, audit, "RISK"],
+        ),
+        (
+            "{canary: {enabled: false}}",
+            &["nothing says: that takes canary.enabled"],
+            &["stateward status", "stateward_enforcing"],
+        ),
+        (
+            "{webhook: {namespaceRequirements: [{key: team, operator: In, values: [db]}]}}",
+            &[label],
+            &[],
+        ),
+        (
+            "{webhook: {namespaceRequirements: [{key: team, operator: In, values: [db]}]},
+              canary: {namespaceLabels: {team: db}}}",
+            &[],
+            &[label, "RISK"],
+        ),
+        (
+            "{webhook: {namespaceRequirements: [{key: team, operator: DoesNotExist}]}}",
+            &[],
+            &[label, "RISK"],
+        ),
+    ];
+    for (values, said, unsaid) in cases {
+        let notes = notes(values).await;
+        for text in said {
+            assert!(notes.contains(text), "{values}: {text} is not in {notes}");
+        }
+        for text in unsaid {
+            assert!(!notes.contains(text), "{values}: {text} is in {notes}");
+        }
     }
 }
