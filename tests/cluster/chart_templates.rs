@@ -423,6 +423,41 @@ async fn the_version_is_that_of_the_cluster_unless_it_is_set() {
     }
 }
 
+/// Whoever may patch the configurations may in effect do anything; cert-manager leaves `get`.
+#[tokio::test]
+async fn only_own_certificates_take_the_right_to_patch_configurations() {
+    if testbed::skipped() {
+        return;
+    }
+    for (values, verbs) in [
+        ("{}", json!(["get", "patch"])),
+        ("{certificates: {source: cert-manager}}", json!(["get"])),
+        ("{certificates: {source: secret, secret: {name: a}}}", json!(["get"])),
+    ] {
+        let all = rendered(values).await;
+        let mut found = 0;
+        for ((kind, name), object) in &all {
+            if !kind.ends_with("Role") || name == "stateward-leave" {
+                continue;
+            }
+            for rule in object["rules"].as_array().unwrap() {
+                let resources = rule["resources"].as_array().unwrap();
+                if resources.iter().any(|one| one == "mutatingwebhookconfigurations") {
+                    assert_eq!(rule["verbs"], verbs, "{values}: {name}");
+                    found += 1;
+                }
+            }
+        }
+        assert_eq!(found, 1, "{values}");
+        // What signs a certificate is replaced while that certificate is in use.
+        let key = ("Certificate".to_owned(), "stateward-ca".to_owned());
+        if let Some(authority) = all.get(&key) {
+            assert_eq!(authority["spec"]["privateKey"]["rotationPolicy"], "Never");
+        }
+        assert_eq!(all.contains_key(&key), values.contains("cert-manager"), "{values}");
+    }
+}
+
 /// What a container of a workload is called with.
 fn arguments(all: &BTreeMap<(String, String), Value>, kind: &str, name: &str) -> Vec<String> {
     let pod = &all[&(kind.to_owned(), name.to_owned())]["spec"]["template"]["spec"];
