@@ -73,6 +73,20 @@ impl Pod {
         .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
     }
 
+    /// Waits until it judges by the version that the API server says it has.
+    async fn follows_the_version(&self, testbed: &Testbed) {
+        let info = testbed.get("/version").await.unwrap().ok().unwrap();
+        let text = |key: &str| info[key].as_str().unwrap().to_owned();
+        let version = format!("\"{}.{}\"", text("major"), text("minor"));
+        testbed::wait::wait_for("the version of the cluster", LONG, async || {
+            let log = self.replica.log();
+            let line = log.lines().find(|line| line.contains("judges by the version"));
+            Ok(line.is_some_and(|line| line.contains(&version)).then_some(()))
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
+    }
+
     /// Where it is reached, in place of its Service.
     pub(crate) fn connect(&self) -> String {
         format!("--connect={}:{}", self.service, self.port)
@@ -223,6 +237,8 @@ pub(crate) fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
     let ours = events.iter().filter(|event| {
         event["user"]["username"] == user.as_str()
             && event["annotations"]["authorization.k8s.io/decision"] != "forbid"
+            // Which everybody may ask for.
+            && event["requestURI"] != "/version"
     });
     ours.map(|event| {
         let text = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
@@ -292,6 +308,7 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     assert!(notes.contains("kubectl get statefulsetresizes -A"), "{notes}");
     let pod = Pod::start(&testbed).await;
     pod.enforcing("1").await;
+    pod.follows_the_version(&testbed).await;
     let denied = answered(&testbed, 403).await;
     assert!(denied.contains("serviceName") && denied.contains("stateward.dev"), "{denied}");
     tested(&testbed, &pod).await;
@@ -455,6 +472,36 @@ async fn departed(testbed: &Testbed) {
         testbed.delete(&path, Value::Null).await.unwrap().ok().unwrap();
     }
     helm(testbed, &["uninstall", "stateward", "--wait"]).await.ok().unwrap();
+}
+
+/// Leaving that fails takes the configurations away and leaves the release; a rollback brings them
+/// back.
+#[tokio::test]
+async fn a_failed_leave_is_undone() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::start().await.unwrap();
+    // So the Job has a pod that never runs.
+    let install =
+        ["install", "stateward", CHART, "--create-namespace", "--set=nodeSelector.no=where"];
+    helm(&testbed, &install).await.ok().unwrap();
+    let output = helm(&testbed, &["uninstall", "stateward", "--timeout=3s"]).await;
+    assert!(!output.success(), "{}", output.stdout);
+    let configurations =
+        ["mutating", "validating"].map(|kind| format!("{kind}webhookconfiguration/stateward"));
+    let delete = ["delete", &configurations[0], &configurations[1]];
+    testbed.kubectl(&delete).await.unwrap().ok().unwrap();
+
+    let upgrade = helm(&testbed, &["upgrade", "stateward", CHART]).await;
+    assert!(upgrade.stderr.contains("has no deployed releases"), "{}", upgrade.stderr);
+    let history = helm(&testbed, &["history", "stateward", "--max=1", "-o=json"]).await;
+    let history: Value = serde_json::from_str(&history.ok().unwrap()).unwrap();
+    let revision = history[0]["revision"].to_string();
+    helm(&testbed, &["rollback", "stateward", &revision]).await.ok().unwrap();
+    let get = ["get", &configurations[0], &configurations[1]];
+    testbed.kubectl(&get).await.unwrap().ok().unwrap();
+    helm(&testbed, &["upgrade", "stateward", CHART]).await.ok().unwrap();
 }
 
 /// A bug report has what there is in a cluster, and neither keys nor bundles.

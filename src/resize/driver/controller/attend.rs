@@ -68,7 +68,7 @@ impl Shared {
             failures = if turn.is_failure() { failures + 1 } else { 0 };
             rest = match turn {
                 Turn::Done(action) => {
-                    telemetry::done(&self.cluster, &key, &drive, &action).await;
+                    telemetry::done(&self.cluster, &self.events, &key, &drive, &action).await;
                     Duration::ZERO
                 }
                 Turn::Rest(_) if self.ended(&key, &drive, &wake) => return,
