@@ -4,29 +4,55 @@ use serde_json::Value;
 
 use crate::change::{Change, Circumstances, Operation, Pair};
 use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
-use crate::manifest::{Document, Pairing};
+use crate::manifest::{Document, Paired, Pairing};
 use crate::mutations::resize;
 use crate::object::compare::plain;
 use crate::object::{DecodeError, Kind, Object, Pointer};
 use crate::report::{
     Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
-    ReportedFinding,
+    ReportedFinding, UnjudgedObject,
 };
 use crate::rules::{Action, Group};
 
-/// Judges every pair; `errors` and `skipped` come from reading them.
-pub fn check(
-    pairings: &[Pairing],
-    errors: Vec<InputError>,
-    skipped: usize,
-    grounds: &Grounds<'_>,
-) -> Report {
-    let mut found =
-        Found { grounds, judged: Vec::new(), findings: Vec::new(), not_judged: Vec::new(), errors };
-    for pairing in pairings {
+/// Judges every pair.
+pub fn check(paired: &Paired, grounds: &Grounds<'_>) -> Report {
+    let mut found = Found {
+        grounds,
+        judged: Vec::new(),
+        passed_over: Vec::new(),
+        findings: Vec::new(),
+        not_judged: Vec::new(),
+        errors: paired.errors.clone(),
+    };
+    for pairing in &paired.pairings {
         found.judge(pairing);
     }
-    Report::new(found.judged, skipped, found.findings, found.not_judged, found.errors)
+    let gone = paired.gone.iter().filter(|document| kind(document) != Kind::Other).map(unjudged);
+    found.passed_over.dedup_by(|a, b| (&a.file, a.line) == (&b.file, b.line));
+    Report::new(found.judged, paired.skipped, found.findings, found.not_judged, found.errors)
+        .beside(gone.collect(), found.passed_over)
+}
+
+fn kind(document: &Document) -> Kind {
+    Kind::of_manifest(&document.api_version, &document.kind)
+}
+
+fn unjudged(document: &Document) -> UnjudgedObject {
+    UnjudgedObject {
+        object: object(document),
+        file: document.file.to_string(),
+        line: document.line(),
+    }
+}
+
+fn object(document: &Document) -> ObjectRef {
+    let name = if document.name.is_empty() { &document.generate_name } else { &document.name };
+    ObjectRef {
+        api_version: document.api_version.clone(),
+        kind: document.kind.clone(),
+        namespace: document.namespace.clone(),
+        name: name.clone(),
+    }
 }
 
 /// Why an edit is not denied that Kubernetes itself refuses.
@@ -42,22 +68,30 @@ fn carried_out(rule: &str) -> String {
 /// The kinds that are judged, with the version in which clusters serve them.
 const SERVED: [(&str, &str); 2] = [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
 
-/// A kind that is judged, written in a version that no cluster serves: `apps/v1beta1`, or a
-/// version of the wrong group. Kinds of the same name in groups of other projects are theirs.
+/// A kind that is judged, written in a version that no cluster serves: `apps/v1beta1`, a version
+/// of the wrong group, or with capitals that no kind has. Kinds of the same name in groups of
+/// other projects are theirs.
 fn not_served(document: &Document) -> Option<InputError> {
-    let (_, version) = SERVED.iter().find(|(kind, _)| *kind == document.kind)?;
+    let (kind, version) =
+        SERVED.iter().find(|(kind, _)| kind.eq_ignore_ascii_case(&document.kind))?;
     if !matches!(document.group(), "" | "apps" | "extensions") {
         return None;
     }
-    let place = document.locate(&Pointer::from("/apiVersion"));
+    let (field, message) = if *kind == document.kind {
+        let served = format!(
+            "no supported Kubernetes serves a {kind} of {}; write apiVersion: {version}",
+            document.api_version
+        );
+        ("/apiVersion", served)
+    } else {
+        ("/kind", format!("there is no kind \"{}\"; did you mean \"{kind}\"?", document.kind))
+    };
+    let place = document.locate(&Pointer::from(field));
     Some(InputError {
         file: document.file.to_string(),
         line: place.line,
         column: place.column,
-        message: format!(
-            "no supported Kubernetes serves a {} of {}; write apiVersion: {version}",
-            document.kind, document.api_version
-        ),
+        message,
     })
 }
 
@@ -65,6 +99,7 @@ fn not_served(document: &Document) -> Option<InputError> {
 struct Found<'g> {
     grounds: &'g Grounds<'g>,
     judged: Vec<JudgedObject>,
+    passed_over: Vec<UnjudgedObject>,
     findings: Vec<ReportedFinding>,
     not_judged: Vec<NotJudged>,
     errors: Vec<InputError>,
@@ -73,10 +108,14 @@ struct Found<'g> {
 impl Found<'_> {
     fn judge(&mut self, pairing: &Pairing) {
         let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return };
-        let kind = Kind::of_manifest(&document.api_version, &document.kind);
+        let kind = kind(document);
         if kind == Kind::Other {
+            let Some(new) = &pairing.new else { return };
             // Old versions of a kind that we know are not judged, and no cluster takes them.
-            self.errors.extend(pairing.new.as_ref().and_then(not_served));
+            match not_served(new) {
+                Some(error) => self.errors.push(error),
+                None => self.passed_over.push(unjudged(new)),
+            }
             return;
         }
         let operation = match (&pairing.old, &pairing.new) {
@@ -87,10 +126,9 @@ impl Found<'_> {
         let site = Site { pairing, operation, document };
         self.judged.push(JudgedObject {
             operation: operation.name(),
-            object: site.object(),
+            object: object(document),
             file: document.file.to_string(),
-            // Of the document, not of the field: a place is found by reading once more.
-            line: document.first_line(),
+            line: document.line(),
             exemption: None,
             allowed: Vec::new(),
             exempt_for: None,
@@ -143,7 +181,7 @@ struct Site<'a> {
 
 impl Site<'_> {
     fn report(&self, change: &Change<'_>, decision: Decision, found: &mut Found<'_>) {
-        let object = change.object_name();
+        let name = change.object_name();
         if let Some(judged) = found.judged.last_mut() {
             judged.exemption = decision.exemption.map(Exemption::name);
             judged.exempt_for = decision.exemption.map(Exemption::reason);
@@ -170,11 +208,11 @@ impl Site<'_> {
                 rule: finding.rule.to_owned(),
                 outcome,
                 operation: self.operation.name(),
-                object: self.object(),
+                object: object(self.document),
                 field: finding.field.to_string(),
                 old: place(self.pairing.old.as_ref(), &finding.old_field, finding.old),
                 new: place(self.pairing.new.as_ref(), &finding.field, finding.new),
-                message: format!("{object}: {}", finding.what),
+                message: format!("{name}: {}", finding.what),
                 causes: vec![Cause { field: finding.field.dotted(), message: finding.what }],
                 why: finding.why,
                 remedy: finding.remedy,
@@ -186,7 +224,7 @@ impl Site<'_> {
         for missing in decision.not_judged {
             found.not_judged.push(NotJudged {
                 rule: missing.rule.to_owned(),
-                object: self.object(),
+                object: object(self.document),
                 needs: missing.needs,
             });
         }
@@ -197,8 +235,11 @@ impl Site<'_> {
 
     /// A field of the wrong type: the API server refuses to decode it.
     fn malformed(&self, error: &DecodeError) -> ReportedFinding {
-        let in_new =
-            self.pairing.new.as_ref().is_some_and(|new| wrong_in(new, self.kind(), &error.field));
+        let in_new = self
+            .pairing
+            .new
+            .as_ref()
+            .is_some_and(|new| wrong_in(new, kind(self.document), &error.field));
         let (old, new) = if in_new {
             (None, self.pairing.new.as_ref())
         } else {
@@ -208,7 +249,7 @@ impl Site<'_> {
             rule: "malformed".to_owned(),
             outcome: Outcome::Error,
             operation: self.operation.name(),
-            object: self.object(),
+            object: object(self.document),
             field: error.field.to_string(),
             old: place(old, &error.field, None),
             new: place(new, &error.field, None),
@@ -222,27 +263,9 @@ impl Site<'_> {
         }
     }
 
-    fn kind(&self) -> Kind {
-        Kind::of_manifest(&self.document.api_version, &self.document.kind)
-    }
-
     fn name(&self) -> String {
         let Document { namespace, name, .. } = self.document;
         if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") }
-    }
-
-    fn object(&self) -> ObjectRef {
-        let name = if self.document.name.is_empty() {
-            self.document.generate_name.clone()
-        } else {
-            self.document.name.clone()
-        };
-        ObjectRef {
-            api_version: self.document.api_version.clone(),
-            kind: self.document.kind.clone(),
-            namespace: self.document.namespace.clone(),
-            name,
-        }
     }
 }
 

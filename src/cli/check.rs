@@ -111,15 +111,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (facts, unreadable) = Facts::from_documents(&new.documents);
     let mut paired = match args.old_inputs()? {
         Some(old) => pair(old, new, args.deletions),
-        None => Paired {
-            pairings: new
-                .documents
-                .into_iter()
-                .map(|document| Pairing { old: None, new: Some(document) })
-                .collect(),
-            errors: new.errors,
-            skipped: new.skipped,
-        },
+        None => Paired::created(new),
     };
     paired.errors.extend(unreadable);
     let grounds = Grounds {
@@ -128,7 +120,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         kubernetes: args.kubernetes_version,
         now: Timestamp::now(),
     };
-    let report = check(&paired.pairings, paired.errors, paired.skipped, &grounds);
+    let report = check(&paired, &grounds);
     let sources = sources(&paired.pairings, &report);
     let options = args.options();
     if args.verbose {

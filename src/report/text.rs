@@ -53,6 +53,12 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
             }
             line(said);
         }
+        for gone in &report.gone {
+            line(gone.told_gone());
+        }
+        for passed in &report.passed_over {
+            line(format!("passed over: {} ({}:{})", passed.object, passed.file, passed.line));
+        }
     }
     let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
     for not in report.not_judged.iter().take(shown) {
@@ -63,11 +69,7 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
         line(format!("not judged: {more} more, which --verbose lists"));
     }
     // Silence means clean. What was not judged is not known to be clean, nor is nothing at all.
-    let silent = report.is_clean()
-        && report.not_judged.is_empty()
-        && report.summary.objects > 0
-        && !options.verbose;
-    if !silent {
+    if !report.is_clean() || report.is_partial() || options.verbose {
         text.push_str(&report.summary.to_string());
         text.push('\n');
     }

@@ -102,6 +102,38 @@ fn each_bad_document_is_said_and_hides_no_other() {
 }
 
 #[test]
+fn a_kind_or_a_list_that_nearly_is_one_is_no_empty_input() {
+    for (text, says) in [
+        (
+            SET.replacen("StatefulSet", "Statefulset", 1),
+            "2:7: there is no kind \"Statefulset\"; did you mean \"StatefulSet\"?",
+        ),
+        (
+            CLAIM.replacen("PersistentVolumeClaim", "persistentvolumeclaim", 1),
+            "2:7: there is no kind \"persistentvolumeclaim\"; did you mean \
+             \"PersistentVolumeClaim\"?",
+        ),
+        (
+            "apiVersion: v1\nkind: List\nitems: foo\n".to_owned(),
+            "3:8: items of a List is a string, not a list",
+        ),
+        (
+            "apiVersion: apps/v1\nkind: StatefulSetList\nmetadata: {name: x}\nitems: {a: b}\n"
+                .to_owned(),
+            "4:8: items of a StatefulSetList is a mapping, not a list",
+        ),
+    ] {
+        let folder = Folder::new(&[("a.yaml", &text)]);
+        assert_eq!(folder.judged(2, &["a.yaml"]).errors(), [format!("a.yaml:{says}")]);
+    }
+    // Other projects may call their kinds what they like.
+    let other = "apiVersion: example.com/v1\nkind: AllowList\nitems: {a: b}\n---\n\
+        apiVersion: example.com/v1\nkind: Statefulset\nmetadata: {name: x}\n";
+    let folder = Folder::new(&[("a.yaml", other)]);
+    assert_eq!(folder.check(&["a.yaml"]).code, Some(0));
+}
+
+#[test]
 fn a_field_of_the_wrong_type_is_named_at_its_place() {
     for (wrong, field, at, says) in [
         ("replicas: three", "/spec/replicas", "7:13", "\"three\" is a string, not a whole number"),

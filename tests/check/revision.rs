@@ -169,3 +169,49 @@ fn a_rendering_that_fails_in_either_revision_is_said_with_the_revision() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("no revision \"nowhere\""), "{}", ran.stderr);
 }
+
+#[test]
+fn a_copy_in_a_second_file_hides_no_change() {
+    let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
+    let bare = size("5Gi").replacen("  namespace: shop\n", "", 1);
+    for (name, copy) in
+        [("zz.yaml", size("5Gi")), ("a.yaml", size("5Gi")), ("b/zz.yaml", bare.clone())]
+    {
+        let name = format!("deploy/{name}");
+        folder.write(&name, &copy);
+        let ran = folder.judged(1, &["--old-ref", "HEAD", "deploy"]);
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"], "{name}");
+        let finding = &ran.json()["findings"][0];
+        assert_eq!(finding["new"]["file"], *name);
+        assert_eq!(finding["old"]["file"], "HEAD:deploy/db.yaml");
+        std::fs::remove_file(folder.path().join(&name)).unwrap();
+    }
+    // Without a namespace the same object may be meant.
+    folder.write("deploy/db.yaml", &bare);
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "deploy"]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+}
+
+#[test]
+fn an_object_that_is_gone_is_counted_and_named() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
+    let folder = Folder::repository(&[
+        ("deploy/db.yaml", SET),
+        ("deploy/claim.yaml", CLAIM),
+        ("deploy/web.yaml", deployment),
+    ]);
+    folder.write("deploy/db.yaml", &set("db2"));
+    std::fs::remove_file(folder.path().join("deploy/web.yaml")).unwrap();
+    let arguments = ["--old-ref", "HEAD", "deploy"];
+    let ran = folder.check(&arguments);
+    let count = "2 objects judged: nothing found; 1 gone, not judged without --deletions\n";
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), count));
+    let ran = folder.check(&[&arguments[..], &["--verbose"]].concat());
+    let gone = "gone: StatefulSet shop/db (HEAD:deploy/db.yaml:1), not judged without --deletions";
+    assert!(ran.stdout.lines().any(|line| line == gone), "{}", ran.stdout);
+    let json = folder.judged(0, &arguments).json();
+    assert_eq!(json["gone"][0]["object"]["name"], "db");
+    assert_eq!((&json["gone"][0]["line"], &json["summary"]["gone"]), (&1.into(), &1.into()));
+    let ran = folder.check(&[&arguments[..], &["--deletions"]].concat());
+    assert!(!ran.stdout.contains("gone"), "{}", ran.stdout);
+}
