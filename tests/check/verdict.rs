@@ -167,3 +167,43 @@ fn of_a_set_that_a_controller_owns_only_what_kubernetes_refuses_is_said() {
         ["sts-scale-to-zero deny policy"]
     );
 }
+
+#[test]
+fn a_claim_that_shrinks_in_git_is_a_warning_in_every_format() {
+    let claim = CLAIM.replace("status: {phase: Bound, capacity: {storage: 10Gi}}\n", "");
+    let folder = Folder::new(&[
+        ("old.yaml", &claim),
+        ("new.yaml", &claim.replace("10Gi", "5Gi")),
+        ("live.yaml", CLAIM),
+    ]);
+    let arguments = ["--old", "old.yaml", "new.yaml"];
+    let says = "PersistentVolumeClaim shop/data-db-0: would shrink, 10Gi → 5Gi; refused once the \
+                claim is bound";
+    let text = folder.check(&arguments);
+    assert_eq!(text.code, Some(0), "{text:?}");
+    assert!(text.stdout.starts_with(&format!("warning: {says}\n --> new.yaml:8:35\n")), "{text:?}");
+    assert!(text.stdout.ends_with("1 object judged: 1 warning; 1 not judged\n"), "{text:?}");
+    assert_eq!(folder.check(&[&arguments[..], &["--fail-on", "warn"]].concat()).code, Some(1));
+    let github = folder.check(&[&arguments[..], &["--format", "github"]].concat()).stdout;
+    assert!(
+        github.starts_with("::warning file=new.yaml,line=8,col=35,title=warning pvc-shrink::"),
+        "{github}"
+    );
+    assert!(github.contains("::notice title=not judged%3A pvc-expand-unbound::"), "{github}");
+    let markdown = folder.check(&[&arguments[..], &["--format", "markdown"]].concat()).stdout;
+    assert!(markdown.contains(&format!("| warning | {says} | `new.yaml:8` |\n")), "{markdown}");
+    assert!(markdown.contains("<summary>1 not judged</summary>"), "{markdown}");
+    // The live claim decides.
+    let live = folder.judged(1, &["--old", "live.yaml", "new.yaml"]);
+    assert_eq!(live.verdicts(), ["pvc-shrink deny kubernetes"]);
+    // What was not judged is said where nothing else is, too.
+    folder.write("new.yaml", &claim.replace("10Gi", "20Gi"));
+    let markdown = folder.check(&[&arguments[..], &["--format", "markdown"]].concat()).stdout;
+    assert!(
+        markdown.starts_with(
+            "**stateward**: 1 object judged: nothing found; 2 not judged\n\n<details><summary>2 not \
+             judged</summary>\n\n- "
+        ),
+        "{markdown}"
+    );
+}
