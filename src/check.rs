@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::change::{Change, Circumstances, Operation, Pair};
+use crate::change::{Change, Circumstances, Operation, Pair, label};
 use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
 use crate::manifest::{Document, Paired, Pairing};
 use crate::mutations::resize;
@@ -46,12 +46,11 @@ fn unjudged(document: &Document) -> UnjudgedObject {
 }
 
 fn object(document: &Document) -> ObjectRef {
-    let name = if document.name.is_empty() { &document.generate_name } else { &document.name };
     ObjectRef {
         api_version: document.api_version.clone(),
         kind: document.kind.clone(),
         namespace: document.namespace.clone(),
-        name: name.clone(),
+        name: label(&document.name, &document.generate_name),
     }
 }
 
@@ -253,7 +252,7 @@ impl Site<'_> {
             field: error.field.to_string(),
             old: place(old, &error.field, None),
             new: place(new, &error.field, None),
-            message: format!("{} {}: {error}", self.document.kind, self.name()),
+            message: format!("{}: {error}", object(self.document)),
             why: "The API server cannot read it either, so nothing else was judged.".to_owned(),
             remedy: Vec::new(),
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
@@ -261,11 +260,6 @@ impl Site<'_> {
             help: None,
             on_purpose: None,
         }
-    }
-
-    fn name(&self) -> String {
-        let Document { namespace, name, .. } = self.document;
-        if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") }
     }
 }
 

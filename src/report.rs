@@ -275,7 +275,7 @@ pub struct ObjectRef {
     pub kind: String,
     /// empty where the manifest leaves it out
     pub namespace: String,
-    /// name, or generateName
+    /// name, `stem-*` where the server makes one, `(no name)` without either
     pub name: String,
 }
 

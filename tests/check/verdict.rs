@@ -207,3 +207,30 @@ fn a_claim_that_shrinks_in_git_is_a_warning_in_every_format() {
         "{markdown}"
     );
 }
+
+#[test]
+fn a_name_that_is_missing_or_a_namespace_that_cannot_be_is_refused() {
+    let claim = |metadata: &str| CLAIM.replacen("{name: data-db-0, namespace: shop}", metadata, 1);
+    let required = "name or generateName is required";
+    for (manifest, object, says) in [
+        (claim("{namespace: shop}"), "PersistentVolumeClaim shop/(no name)", required),
+        (claim("{}"), "PersistentVolumeClaim (no name)", required),
+        (SET.replacen("name: db", "name: \"\"", 1), "StatefulSet shop/(no name)", required),
+        (
+            claim("{name: a, namespace: Sh op}"),
+            "PersistentVolumeClaim Sh op/a",
+            "\"Sh op\" is no name of a namespace",
+        ),
+    ] {
+        let folder = Folder::new(&[("a.yaml", &manifest)]);
+        let ran = folder.check(&["a.yaml", "--verbose"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stdout.starts_with(&format!("denied: {object}: {says}\n")), "{}", ran.stdout);
+        let judged = format!("judged: CREATE {object} (a.yaml:1)\n");
+        assert!(ran.stdout.contains(&judged), "{}", ran.stdout);
+    }
+    let folder = Folder::new(&[("a.yaml", &claim("{generateName: a-}"))]);
+    let ran = folder.check(&["a.yaml", "--verbose"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("judged: CREATE PersistentVolumeClaim a-* (a.yaml:1)\n"));
+}
