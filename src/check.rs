@@ -7,12 +7,12 @@ use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
 use crate::manifest::{Document, Paired, Pairing};
 use crate::mutations::resize;
 use crate::object::compare::plain;
-use crate::object::{DecodeError, Kind, Object, Pointer};
+use crate::object::{DecodeError, Kind, Object, Pointer, Quantity};
 use crate::report::{
     Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
     ReportedFinding, UnjudgedObject,
 };
-use crate::rules::{Action, Group};
+use crate::rules::{Action, Group, Step};
 
 /// Judges every pair.
 pub fn check(paired: &Paired, grounds: &Grounds<'_>) -> Report {
@@ -135,7 +135,7 @@ impl Found<'_> {
         let change = match self.change(pairing, kind, operation) {
             Ok(change) => change,
             Err(error) => {
-                self.findings.push(site.malformed(&error));
+                self.findings.push(site.malformed(&error, "so nothing else was judged"));
                 return;
             }
         };
@@ -228,12 +228,14 @@ impl Site<'_> {
             });
         }
         for error in &decision.malformed {
-            found.findings.push(self.malformed(error));
+            let rest = "so the rules that need it judged nothing";
+            found.findings.push(self.malformed(error, rest));
         }
     }
 
     /// A field of the wrong type: the API server refuses to decode it.
-    fn malformed(&self, error: &DecodeError) -> ReportedFinding {
+    /// `unjudged` says what could not be judged for its sake.
+    fn malformed(&self, error: &DecodeError, unjudged: &str) -> ReportedFinding {
         let in_new = self
             .pairing
             .new
@@ -250,11 +252,11 @@ impl Site<'_> {
             operation: self.operation.name(),
             object: object(self.document),
             field: error.field.to_string(),
+            remedy: meant(old.or(new), error).into_iter().collect(),
             old: place(old, &error.field, None),
             new: place(new, &error.field, None),
             message: format!("{}: {error}", object(self.document)),
-            why: "The API server cannot read it either, so nothing else was judged.".to_owned(),
-            remedy: Vec::new(),
+            why: format!("The API server cannot read it either, {unjudged}."),
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
             refused_by: None,
             help: None,
@@ -294,6 +296,17 @@ fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) ->
         column: location.column,
         template: document.template.clone(),
     })
+}
+
+/// How to write a size that is none, where it is plain what was meant.
+fn meant(document: Option<&Document>, error: &DecodeError) -> Option<Step> {
+    let object: Value = serde_json::from_str(&document?.json).ok()?;
+    let text = object.pointer(error.field.as_str())?.as_str()?;
+    if !error.message.contains("is not a quantity") {
+        return None;
+    }
+    let meant = Quantity::meant(text)?;
+    Some(Step { text: format!("set {} to {meant}", error.field.dotted()), command: None })
 }
 
 const fn is_scalar(value: &Value) -> bool {
