@@ -130,6 +130,7 @@ impl Found<'_> {
             line: document.line(),
             exemption: None,
             allowed: Vec::new(),
+            allow_faults: Vec::new(),
             exempt_for: None,
         });
         let change = match self.change(pairing, kind, operation) {
@@ -184,10 +185,13 @@ impl Site<'_> {
         if let Some(judged) = found.judged.last_mut() {
             judged.exemption = decision.exemption.map(Exemption::name);
             judged.exempt_for = decision.exemption.map(Exemption::reason);
-            judged.allowed = decision.allowed_rules;
+            judged.allowed.clone_from(&decision.allowed_rules);
+            judged.allow_faults.clone_from(&decision.allow_faults);
         }
-        for verdict in decision.verdicts {
-            let on_purpose = verdict.on_purpose(found.grounds.policy);
+        let policy = found.grounds.policy;
+        let on_purpose: Vec<Option<String>> =
+            decision.verdicts.iter().map(|v| decision.on_purpose(v, policy)).collect();
+        for (verdict, on_purpose) in decision.verdicts.into_iter().zip(on_purpose) {
             let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
             let mut finding = verdict.finding;
             if verdict.carried_out {

@@ -105,6 +105,9 @@ pub struct JudgedObject {
     pub exemption: Option<&'static str>,
     /// rules that an annotation of the object silenced
     pub allowed: Vec<&'static str>,
+    /// why such an annotation, or a part of it, does not count
+    #[serde(skip)]
+    pub allow_faults: Vec<String>,
     /// `exemption` for people
     #[serde(skip)]
     pub exempt_for: Option<&'static str>,

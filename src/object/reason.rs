@@ -40,7 +40,7 @@ pub fn of_syntax(message: &str) -> &str {
     match message {
         "expected ident" | "expected value" => "no JSON value stands here",
         "trailing characters" => "text stands behind the end",
-        "key must be a string" => "a key stands in double quotes",
+        "key must be a string" => "a key in double quotes is missing",
         "expected `,` or `}`" => "a comma or the closing } is missing",
         "expected `,` or `]`" => "a comma or the closing ] is missing",
         "expected `:`" => "a key needs a colon and a value",

@@ -51,6 +51,10 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
                 said += "; allowed by its annotation: ";
                 said += &judged.allowed.join(", ");
             }
+            if !judged.allow_faults.is_empty() {
+                said += "; stateward.dev/allow does not count: ";
+                said += &judged.allow_faults.join("; ");
+            }
             line(said);
         }
         for gone in &report.gone {

@@ -251,8 +251,8 @@ fn what_is_wrong_with_json_is_said_in_plain_words() {
         ("true}", "1:5: not valid JSON: text stands behind the end"),
         ("nonsense", "1:2: not valid JSON: no JSON value stands here"),
         ("{\"a\": 1", "1:7: not valid JSON: it ends in the middle of a value"),
-        ("{a: 1}", "1:2: not valid JSON: a key stands in double quotes"),
-        ("{\"a\": 1,}", "1:9: not valid JSON: a value is missing behind the last comma"),
+        ("{a: 1}", "1:2: not valid JSON: a key in double quotes is missing"),
+        ("{\"a\": 1,}", "1:9: not valid JSON: a key in double quotes is missing"),
         ("{\"a\" 1}", "1:6: not valid JSON: a key needs a colon and a value"),
         ("[1 2]", "1:4: not valid JSON: a comma or the closing ] is missing"),
     ] {

@@ -51,6 +51,9 @@ fn what_only_the_policy_refuses_the_policy_can_allow() {
     let firm = format!("overrides: false\n{deny}");
     let ran = edit(&firm, SET, &zero(&annotated(allow)), 1);
     assert_eq!(ran.verdicts(), denied);
+    let ignored = "stateward.dev/allow does not count: the policy lets nobody use it";
+    assert_eq!(ran.json()["findings"][0]["onPurpose"], ignored);
+    let ran = edit(&firm, SET, &zero(SET), 1);
     assert_eq!(ran.json()["findings"][0]["onPurpose"], serde_json::Value::Null);
     let ran = edit(deny, SET, &zero(SET), 1);
     assert_eq!(
@@ -233,4 +236,45 @@ fn a_name_that_is_missing_or_a_namespace_that_cannot_be_is_refused() {
     let ran = folder.check(&["a.yaml", "--verbose"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("judged: CREATE PersistentVolumeClaim a-* (a.yaml:1)\n"));
+}
+
+#[test]
+fn an_annotation_that_allows_nothing_says_why() {
+    let reason = "stateward.dev/allow-reason: a lab";
+    for (annotations, why) in [
+        (
+            "stateward.dev/allow: sts-image-latest".to_owned(),
+            "stateward.dev/allow-reason is missing",
+        ),
+        (
+            format!("stateward.dev/allow: sts-imge-latest, {reason}"),
+            "there is no rule \"sts-imge-latest\"; did you mean \"sts-image-latest\"?",
+        ),
+        (
+            format!(
+                "stateward.dev/allow: sts-image-latest, {reason}, stateward.dev/allow-until: soon"
+            ),
+            "stateward.dev/allow-until is no time such as 2030-01-31T12:00:00Z",
+        ),
+        (
+            format!(
+                "stateward.dev/allow: sts-image-latest, {reason}, \
+                 stateward.dev/allow-until: \"2020-01-01T00:00:00Z\""
+            ),
+            "stateward.dev/allow-until: 2020-01-01T00:00:00Z has passed",
+        ),
+    ] {
+        let manifest = annotated(&format!("{{{annotations}}}")).replace("17.2", "latest");
+        let folder = Folder::new(&[("db.yaml", &manifest)]);
+        let ran = folder.check(&["db.yaml", "--verbose"]);
+        let says = format!("stateward.dev/allow does not count: {why}\n");
+        assert!(ran.stdout.contains(&format!("  = {says}")), "{}", ran.stdout);
+        let judged = format!("judged: CREATE StatefulSet shop/db (db.yaml:1); {says}");
+        assert!(ran.stdout.contains(&judged), "{}", ran.stdout);
+        // Where the finding is denied, it takes the place of the advice to annotate.
+        folder.write("stateward.yaml", "version: 1\nrules: {sts-image-latest: deny}\n");
+        let ran = folder.check(&["db.yaml"]);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stdout.contains(&says) && !ran.stdout.contains("on purpose"), "{}", ran.stdout);
+    }
 }
