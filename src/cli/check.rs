@@ -20,7 +20,11 @@ use crate::report::{Options, Output, Report, Sources};
 /// Arguments of `stateward check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
-    stateward check --old-ref origin/main --format text --format sarif=out.sarif deploy/")]
+    stateward check --old-ref origin/main --format text --format sarif=out.sarif deploy/\n\n\
+    Exit codes:\n  \
+    0  nothing denied; warnings do not count, but with --fail-on warn\n  \
+    1  something denied\n  \
+    2  could not run, or not read a manifest")]
 pub struct Args {
     /// Files or folders with manifests; "-" is standard input
     #[arg(value_name = "PATH", required_unless_present = "render")]
