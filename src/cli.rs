@@ -4,6 +4,7 @@ pub mod bug_report;
 pub mod certs;
 pub mod check;
 pub mod completions;
+pub mod connection;
 pub mod controller;
 pub mod explain;
 pub mod leave;
