@@ -95,9 +95,17 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["manifests", "--rights", "a/b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--service", "a/b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--timeout", "31"],
+        &["manifests", "--ca", "a", "--url", "https://a/path"],
+        &["manifests", "--ca", "a", "--url", "https://a//"],
     ] {
         assert!(fails(args).starts_with("error: "), "{args:?}");
     }
+}
+
+#[test]
+fn serve_says_which_modes_there_are() {
+    let said = fails(&["serve"]);
+    assert!(said.contains("<--dev|--tls-cert <FILE>|--cluster-certs>"), "{said}");
 }
 
 #[test]
@@ -174,6 +182,9 @@ fn man_prints_a_page_or_writes_all() {
         let page = std::fs::read_to_string(pages.join(format!("stateward-{command}.1"))).unwrap();
         assert!(page.contains(".SH SYNOPSIS"), "{command}");
     }
+    let names = std::fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name());
+    let of_help = names.filter(|name| name.to_string_lossy().contains("-help"));
+    assert_eq!(of_help.count(), 0, "nobody reads the page of a page");
 }
 
 /// A kubeconfig of a server that is not there.
