@@ -8,6 +8,7 @@ use crate::manifest::{Document, Paired, Pairing};
 use crate::mutations::resize;
 use crate::object::compare::plain;
 use crate::object::{DecodeError, Kind, Object, Pointer, Quantity};
+use crate::policy::Resize;
 use crate::report::{
     Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
     ReportedFinding, UnjudgedObject,
@@ -197,6 +198,12 @@ impl Site<'_> {
             if verdict.carried_out {
                 finding.why = carried_out(finding.rule);
                 finding.remedy.clear();
+            }
+            let refused = verdict.action == Action::Deny && finding.rule == resize::RULE;
+            if refused && policy.resize(change) == Resize::Reject {
+                let text = "or, where a controller runs, set resize: orchestrate in stateward.yaml: \
+                            the edit then becomes a request";
+                finding.remedy.push(Step { text: text.to_owned(), command: None });
             }
             let outcome = match verdict.action {
                 Action::Deny => Outcome::Deny,

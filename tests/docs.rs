@@ -109,6 +109,25 @@ fn the_commands_of_the_page_find_what_a_change_breaks() {
     }
 }
 
+/// The first thing that anybody reads is what the command prints.
+#[test]
+fn the_readme_begins_with_what_its_command_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let block = readme.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
+    let (command, printed) = block.strip_prefix("$ ").unwrap().split_once('\n').unwrap();
+    let arguments: Vec<&str> = command.split(' ').collect();
+    assert_eq!(arguments[..2], ["stateward", "check"]);
+    let output = Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .args(&arguments[1..])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
+    assert!(readme.contains(&format!("\n{command}  ")), "Quick start runs the same command");
+}
+
 /// What the workflow and the hook name exists: inputs of the action, the id of the hook.
 #[test]
 fn the_examples_name_what_is_there() {

@@ -278,3 +278,12 @@ fn an_annotation_that_allows_nothing_says_why() {
         assert!(ran.stdout.contains(&says) && !ran.stdout.contains("on purpose"), "{}", ran.stdout);
     }
 }
+
+#[test]
+fn a_refused_growth_names_the_setting_that_would_carry_it_out() {
+    let says = "set resize: orchestrate in stateward.yaml";
+    let steps = |policy: &str, code| edit(policy, SET, &size("20Gi"), code).stdout;
+    assert!(steps("", 1).contains(says));
+    assert!(!steps("resize: orchestrate\n", 0).contains(says));
+    assert!(!edit("", SET, &size("5Gi"), 1).stdout.contains(says), "shrinking has no such way");
+}
