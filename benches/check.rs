@@ -81,7 +81,7 @@ fn in_process(old: &Path, new: &Path, bytes: u64) -> Result<(), Box<dyn std::err
             kubernetes: KubernetesVersion::default(),
             now: Timestamp::UNIX_EPOCH,
         };
-        let report = check(&paired.pairings, paired.errors, paired.skipped, &grounds);
+        let report = check(&paired, &grounds);
         judging.push(start.elapsed());
         summary = Some(report.summary);
     }

@@ -178,6 +178,15 @@ pub struct Circumstances {
     pub sub_resource: String,
 }
 
+/// The name of an object as people read it, also of one that has none yet.
+pub fn label(name: &str, generate_name: &str) -> String {
+    match (name, generate_name) {
+        ("", "") => "(no name)".to_owned(),
+        ("", stem) => format!("{stem}*"),
+        (name, _) => name.to_owned(),
+    }
+}
+
 /// Operation, old object, new object, who, options, now.
 #[derive(Debug)]
 pub struct Change<'a> {
@@ -373,16 +382,8 @@ impl<'a> Change<'a> {
     pub fn object_name(&self) -> String {
         let kind =
             if self.kind == Kind::Scale { Kind::StatefulSet.name() } else { self.kind.name() };
-        let generated;
-        let name = if self.name.is_empty() {
-            generated = self
-                .metadata()
-                .map(|metadata| format!("{}*", metadata.generate_name))
-                .unwrap_or_default();
-            &generated
-        } else {
-            &self.name
-        };
+        let generate_name = self.metadata().map(|metadata| metadata.generate_name.as_str());
+        let name = label(&self.name, generate_name.unwrap_or_default());
         if self.namespace.is_empty() {
             format!("{kind} {name}")
         } else {

@@ -2,31 +2,57 @@
 
 use serde_json::Value;
 
-use crate::change::{Change, Circumstances, Operation, Pair};
+use crate::change::{Change, Circumstances, Operation, Pair, label};
 use crate::decide::{Decision, Exemption, Grounds, Stage, decide};
-use crate::manifest::{Document, Pairing};
+use crate::manifest::{Document, Paired, Pairing};
 use crate::mutations::resize;
 use crate::object::compare::plain;
-use crate::object::{DecodeError, Kind, Object, Pointer};
+use crate::object::{DecodeError, Kind, Object, Pointer, Quantity};
+use crate::policy::Resize;
 use crate::report::{
     Cause, InputError, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report,
-    ReportedFinding,
+    ReportedFinding, UnjudgedObject,
 };
-use crate::rules::{Action, Group};
+use crate::rules::{Action, Group, Step};
 
-/// Judges every pair; `errors` and `skipped` come from reading them.
-pub fn check(
-    pairings: &[Pairing],
-    errors: Vec<InputError>,
-    skipped: usize,
-    grounds: &Grounds<'_>,
-) -> Report {
-    let mut found =
-        Found { grounds, judged: Vec::new(), findings: Vec::new(), not_judged: Vec::new(), errors };
-    for pairing in pairings {
+/// Judges every pair.
+pub fn check(paired: &Paired, grounds: &Grounds<'_>) -> Report {
+    let mut found = Found {
+        grounds,
+        judged: Vec::new(),
+        passed_over: Vec::new(),
+        findings: Vec::new(),
+        not_judged: Vec::new(),
+        errors: paired.errors.clone(),
+    };
+    for pairing in &paired.pairings {
         found.judge(pairing);
     }
-    Report::new(found.judged, skipped, found.findings, found.not_judged, found.errors)
+    let gone = paired.gone.iter().filter(|document| kind(document) != Kind::Other).map(unjudged);
+    found.passed_over.dedup_by(|a, b| (&a.file, a.line) == (&b.file, b.line));
+    Report::new(found.judged, paired.skipped, found.findings, found.not_judged, found.errors)
+        .beside(gone.collect(), found.passed_over)
+}
+
+fn kind(document: &Document) -> Kind {
+    Kind::of_manifest(&document.api_version, &document.kind)
+}
+
+fn unjudged(document: &Document) -> UnjudgedObject {
+    UnjudgedObject {
+        object: object(document),
+        file: document.file.to_string(),
+        line: document.line(),
+    }
+}
+
+fn object(document: &Document) -> ObjectRef {
+    ObjectRef {
+        api_version: document.api_version.clone(),
+        kind: document.kind.clone(),
+        namespace: document.namespace.clone(),
+        name: label(&document.name, &document.generate_name),
+    }
 }
 
 /// Why an edit is not denied that Kubernetes itself refuses.
@@ -42,22 +68,30 @@ fn carried_out(rule: &str) -> String {
 /// The kinds that are judged, with the version in which clusters serve them.
 const SERVED: [(&str, &str); 2] = [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
 
-/// A kind that is judged, written in a version that no cluster serves: `apps/v1beta1`, or a
-/// version of the wrong group. Kinds of the same name in groups of other projects are theirs.
+/// A kind that is judged, written in a version that no cluster serves: `apps/v1beta1`, a version
+/// of the wrong group, or with capitals that no kind has. Kinds of the same name in groups of
+/// other projects are theirs.
 fn not_served(document: &Document) -> Option<InputError> {
-    let (_, version) = SERVED.iter().find(|(kind, _)| *kind == document.kind)?;
+    let (kind, version) =
+        SERVED.iter().find(|(kind, _)| kind.eq_ignore_ascii_case(&document.kind))?;
     if !matches!(document.group(), "" | "apps" | "extensions") {
         return None;
     }
-    let place = document.locate(&Pointer::from("/apiVersion"));
+    let (field, message) = if *kind == document.kind {
+        let served = format!(
+            "no supported Kubernetes serves a {kind} of {}; write apiVersion: {version}",
+            document.api_version
+        );
+        ("/apiVersion", served)
+    } else {
+        ("/kind", format!("there is no kind \"{}\"; did you mean \"{kind}\"?", document.kind))
+    };
+    let place = document.locate(&Pointer::from(field));
     Some(InputError {
         file: document.file.to_string(),
         line: place.line,
         column: place.column,
-        message: format!(
-            "no supported Kubernetes serves a {} of {}; write apiVersion: {version}",
-            document.kind, document.api_version
-        ),
+        message,
     })
 }
 
@@ -65,6 +99,7 @@ fn not_served(document: &Document) -> Option<InputError> {
 struct Found<'g> {
     grounds: &'g Grounds<'g>,
     judged: Vec<JudgedObject>,
+    passed_over: Vec<UnjudgedObject>,
     findings: Vec<ReportedFinding>,
     not_judged: Vec<NotJudged>,
     errors: Vec<InputError>,
@@ -73,10 +108,14 @@ struct Found<'g> {
 impl Found<'_> {
     fn judge(&mut self, pairing: &Pairing) {
         let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return };
-        let kind = Kind::of_manifest(&document.api_version, &document.kind);
+        let kind = kind(document);
         if kind == Kind::Other {
+            let Some(new) = &pairing.new else { return };
             // Old versions of a kind that we know are not judged, and no cluster takes them.
-            self.errors.extend(pairing.new.as_ref().and_then(not_served));
+            match not_served(new) {
+                Some(error) => self.errors.push(error),
+                None => self.passed_over.push(unjudged(new)),
+            }
             return;
         }
         let operation = match (&pairing.old, &pairing.new) {
@@ -87,18 +126,18 @@ impl Found<'_> {
         let site = Site { pairing, operation, document };
         self.judged.push(JudgedObject {
             operation: operation.name(),
-            object: site.object(),
+            object: object(document),
             file: document.file.to_string(),
-            // Of the document, not of the field: a place is found by reading once more.
-            line: document.first_line(),
+            line: document.line(),
             exemption: None,
             allowed: Vec::new(),
+            allow_faults: Vec::new(),
             exempt_for: None,
         });
         let change = match self.change(pairing, kind, operation) {
             Ok(change) => change,
             Err(error) => {
-                self.findings.push(site.malformed(&error));
+                self.findings.push(site.malformed(&error, "so nothing else was judged"));
                 return;
             }
         };
@@ -143,19 +182,28 @@ struct Site<'a> {
 
 impl Site<'_> {
     fn report(&self, change: &Change<'_>, decision: Decision, found: &mut Found<'_>) {
-        let object = change.object_name();
+        let name = change.object_name();
         if let Some(judged) = found.judged.last_mut() {
             judged.exemption = decision.exemption.map(Exemption::name);
             judged.exempt_for = decision.exemption.map(Exemption::reason);
-            judged.allowed = decision.allowed_rules;
+            judged.allowed.clone_from(&decision.allowed_rules);
+            judged.allow_faults.clone_from(&decision.allow_faults);
         }
-        for verdict in decision.verdicts {
-            let on_purpose = verdict.on_purpose(found.grounds.policy);
+        let policy = found.grounds.policy;
+        let on_purpose: Vec<Option<String>> =
+            decision.verdicts.iter().map(|v| decision.on_purpose(v, policy)).collect();
+        for (verdict, on_purpose) in decision.verdicts.into_iter().zip(on_purpose) {
             let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
             let mut finding = verdict.finding;
             if verdict.carried_out {
                 finding.why = carried_out(finding.rule);
                 finding.remedy.clear();
+            }
+            let refused = verdict.action == Action::Deny && finding.rule == resize::RULE;
+            if refused && policy.resize(change) == Resize::Reject {
+                let text = "or, where a controller runs, set resize: orchestrate in stateward.yaml: \
+                            the edit then becomes a request";
+                finding.remedy.push(Step { text: text.to_owned(), command: None });
             }
             let outcome = match verdict.action {
                 Action::Deny => Outcome::Deny,
@@ -170,11 +218,11 @@ impl Site<'_> {
                 rule: finding.rule.to_owned(),
                 outcome,
                 operation: self.operation.name(),
-                object: self.object(),
+                object: object(self.document),
                 field: finding.field.to_string(),
                 old: place(self.pairing.old.as_ref(), &finding.old_field, finding.old),
                 new: place(self.pairing.new.as_ref(), &finding.field, finding.new),
-                message: format!("{object}: {}", finding.what),
+                message: format!("{name}: {}", finding.what),
                 causes: vec![Cause { field: finding.field.dotted(), message: finding.what }],
                 why: finding.why,
                 remedy: finding.remedy,
@@ -186,19 +234,24 @@ impl Site<'_> {
         for missing in decision.not_judged {
             found.not_judged.push(NotJudged {
                 rule: missing.rule.to_owned(),
-                object: self.object(),
+                object: object(self.document),
                 needs: missing.needs,
             });
         }
         for error in &decision.malformed {
-            found.findings.push(self.malformed(error));
+            let rest = "so the rules that need it judged nothing";
+            found.findings.push(self.malformed(error, rest));
         }
     }
 
     /// A field of the wrong type: the API server refuses to decode it.
-    fn malformed(&self, error: &DecodeError) -> ReportedFinding {
-        let in_new =
-            self.pairing.new.as_ref().is_some_and(|new| wrong_in(new, self.kind(), &error.field));
+    /// `unjudged` says what could not be judged for its sake.
+    fn malformed(&self, error: &DecodeError, unjudged: &str) -> ReportedFinding {
+        let in_new = self
+            .pairing
+            .new
+            .as_ref()
+            .is_some_and(|new| wrong_in(new, kind(self.document), &error.field));
         let (old, new) = if in_new {
             (None, self.pairing.new.as_ref())
         } else {
@@ -208,40 +261,17 @@ impl Site<'_> {
             rule: "malformed".to_owned(),
             outcome: Outcome::Error,
             operation: self.operation.name(),
-            object: self.object(),
+            object: object(self.document),
             field: error.field.to_string(),
+            remedy: meant(old.or(new), error).into_iter().collect(),
             old: place(old, &error.field, None),
             new: place(new, &error.field, None),
-            message: format!("{} {}: {error}", self.document.kind, self.name()),
-            why: "The API server cannot read it either, so nothing else was judged.".to_owned(),
-            remedy: Vec::new(),
+            message: format!("{}: {error}", object(self.document)),
+            why: format!("The API server cannot read it either, {unjudged}."),
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
             refused_by: None,
             help: None,
             on_purpose: None,
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::of_manifest(&self.document.api_version, &self.document.kind)
-    }
-
-    fn name(&self) -> String {
-        let Document { namespace, name, .. } = self.document;
-        if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") }
-    }
-
-    fn object(&self) -> ObjectRef {
-        let name = if self.document.name.is_empty() {
-            self.document.generate_name.clone()
-        } else {
-            self.document.name.clone()
-        };
-        ObjectRef {
-            api_version: self.document.api_version.clone(),
-            kind: self.document.kind.clone(),
-            namespace: self.document.namespace.clone(),
-            name,
         }
     }
 }
@@ -277,6 +307,17 @@ fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) ->
         column: location.column,
         template: document.template.clone(),
     })
+}
+
+/// How to write a size that is none, where it is plain what was meant.
+fn meant(document: Option<&Document>, error: &DecodeError) -> Option<Step> {
+    let object: Value = serde_json::from_str(&document?.json).ok()?;
+    let text = object.pointer(error.field.as_str())?.as_str()?;
+    if !error.message.contains("is not a quantity") {
+        return None;
+    }
+    let meant = Quantity::meant(text)?;
+    Some(Step { text: format!("set {} to {meant}", error.field.dotted()), command: None })
 }
 
 const fn is_scalar(value: &Value) -> bool {

@@ -4,6 +4,7 @@ pub mod bug_report;
 pub mod certs;
 pub mod check;
 pub mod completions;
+pub mod connection;
 pub mod controller;
 pub mod explain;
 pub mod leave;
@@ -38,7 +39,10 @@ use crate::report::Report;
     version,
     arg_required_else_help = true,
     after_help = "Example:\n  stateward check --old-ref origin/main deploy/\n\n\
-                  Exit codes: 0 nothing found, 1 something found, 2 could not run."
+                  Exit codes:\n  \
+                  0  nothing denied; warnings do not count, but with check --fail-on warn\n  \
+                  1  something denied, or found\n  \
+                  2  could not run, or not read what it was given"
 )]
 pub struct Cli {
     /// What to do.

@@ -64,7 +64,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// How to allow a denied edit on purpose, where the policy lets one.
-    pub fn on_purpose(&self, policy: &Policy) -> Option<String> {
+    fn on_purpose(&self, policy: &Policy) -> Option<String> {
         let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
         may.then(|| {
             format!(
@@ -114,6 +114,8 @@ pub struct Decision {
     pub exemption: Option<Exemption>,
     /// rules that an `allow` annotation silenced
     pub allowed_rules: Vec<&'static str>,
+    /// why an `allow` annotation, or a part of it, does not count
+    pub allow_faults: Vec<String>,
 }
 
 impl Decision {
@@ -121,6 +123,15 @@ impl Decision {
     pub fn allowed(&self) -> bool {
         !self.verdicts.iter().any(|verdict| verdict.action == Action::Deny)
             && (self.malformed.is_empty() || self.on_error == OnError::Allow)
+    }
+
+    /// How to allow a finding on purpose, where the policy lets one; where somebody tried to, why
+    /// it does not count.
+    pub fn on_purpose(&self, verdict: &Verdict, policy: &Policy) -> Option<String> {
+        if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
+            return verdict.on_purpose(policy);
+        }
+        Some(format!("stateward.dev/allow does not count: {}", self.allow_faults.join("; ")))
     }
 
     /// The verdicts that deny.
@@ -190,6 +201,7 @@ pub fn decide(
         })
     };
     let allowances = exemption::allowances(change, policy);
+    decision.allow_faults = allowances.faults;
     for rule in policy.rules(change, stage.in_cluster()) {
         let refusal = rule.entry.meta.group == Group::Refusal;
         let excused = if stage.in_cluster() {
@@ -217,7 +229,7 @@ pub fn decide(
             Err(Unjudged::Needs(needs)) => decision.not_judged(id, needs),
             Err(Unjudged::Malformed(error)) => decision.malformed(error),
         }
-        let allowed = allowances.contains(&id);
+        let allowed = allowances.rules.contains(&id);
         for mut finding in findings.into_vec() {
             if let Some(objection) = mutation.objections.iter().find(|o| o.rule == id) {
                 objection.explain(&mut finding);
@@ -307,8 +319,9 @@ impl Decision {
         }
         let rule = first.finding.rule;
         let _ = write!(text, "\n{rule} · stateward explain {rule}");
-        if let Some(on_purpose) = first.on_purpose(policy) {
-            let _ = write!(text, " · {on_purpose}");
+        if let Some(on_purpose) = self.on_purpose(first, policy) {
+            let gap = if self.allow_faults.is_empty() { " · " } else { "\n" };
+            let _ = write!(text, "{gap}{on_purpose}");
         }
         if let Some(help) = first.help_line() {
             let _ = write!(text, "\nhelp: {help}");

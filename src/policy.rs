@@ -93,6 +93,11 @@ impl Policy {
         Ok(Self::compile(PolicyFile::parse(text)?, source))
     }
 
+    /// Every fault of a policy, by line; none where [`Self::parse`] takes it.
+    pub fn faults(text: &str) -> Vec<PolicyError> {
+        PolicyFile::faults(text)
+    }
+
     fn compile(file: PolicyFile, source: &str) -> Self {
         let mut rules = scope::settings(&file.rules);
         for (entry, setting) in RULES.iter().zip(&mut rules) {

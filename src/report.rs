@@ -37,6 +37,10 @@ pub struct Report {
     pub summary: Summary,
     /// the objects that were judged, whatever was found
     pub judged: Vec<JudgedObject>,
+    /// objects that only the old manifests have, where deletions are not judged
+    pub gone: Vec<UnjudgedObject>,
+    /// objects of kinds that no rule judges
+    pub passed_over: Vec<UnjudgedObject>,
 }
 
 impl Report {
@@ -59,8 +63,24 @@ impl Report {
             warn: of(Outcome::Warn),
             error: of(Outcome::Error) + errors.len(),
             not_judged: not_judged.len(),
+            gone: 0,
         };
-        Self { version: 1, findings, not_judged, errors, summary, judged }
+        let (gone, passed_over) = (Vec::new(), Vec::new());
+        Self { version: 1, findings, not_judged, errors, summary, judged, gone, passed_over }
+    }
+
+    /// The report with what was not looked at.
+    #[must_use]
+    pub fn beside(mut self, gone: Vec<UnjudgedObject>, passed_over: Vec<UnjudgedObject>) -> Self {
+        self.summary.gone = gone.len();
+        self.gone = gone;
+        self.passed_over = passed_over;
+        self
+    }
+
+    /// Whether something was left out that may matter: nothing then says that all is well.
+    const fn is_partial(&self) -> bool {
+        !self.not_judged.is_empty() || !self.gone.is_empty() || self.summary.objects == 0
     }
 
     /// Whether everything could be read and nothing was found.
@@ -85,9 +105,32 @@ pub struct JudgedObject {
     pub exemption: Option<&'static str>,
     /// rules that an annotation of the object silenced
     pub allowed: Vec<&'static str>,
+    /// why such an annotation, or a part of it, does not count
+    #[serde(skip)]
+    pub allow_faults: Vec<String>,
     /// `exemption` for people
     #[serde(skip)]
     pub exempt_for: Option<&'static str>,
+}
+
+/// An object at which no rule looked.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnjudgedObject {
+    /// the object
+    pub object: ObjectRef,
+    /// where it begins
+    pub file: String,
+    /// from 1
+    pub line: usize,
+}
+
+impl UnjudgedObject {
+    /// An object that is gone, as every format says it.
+    fn told_gone(&self) -> String {
+        let Self { object, file, line } = self;
+        format!("gone: {object} ({file}:{line}), not judged without --deletions")
+    }
 }
 
 /// What a finding leads to.
@@ -235,7 +278,7 @@ pub struct ObjectRef {
     pub kind: String,
     /// empty where the manifest leaves it out
     pub namespace: String,
-    /// name, or generateName
+    /// name, `stem-*` where the server makes one, `(no name)` without either
     pub name: String,
 }
 
@@ -357,10 +400,12 @@ pub struct Summary {
     pub error: usize,
     /// rules that gave no verdict
     pub not_judged: usize,
+    /// objects that are gone and not judged
+    pub gone: usize,
 }
 
 impl fmt::Display for Summary {
-    /// `3 objects judged: 1 denied, 1 warning; 2 documents skipped; 1 not judged`.
+    /// `3 objects judged: 1 denied, 1 warning; 2 documents skipped; 1 not judged`, and so on.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.objects {
             0 => f.write_str("no StatefulSet or PersistentVolumeClaim to judge")?,
@@ -388,6 +433,9 @@ impl fmt::Display for Summary {
         }
         if self.not_judged > 0 {
             write!(f, "; {} not judged", self.not_judged)?;
+        }
+        if self.gone > 0 {
+            write!(f, "; {} gone, not judged without --deletions", self.gone)?;
         }
         Ok(())
     }

@@ -95,9 +95,17 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["manifests", "--rights", "a/b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--service", "a/b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--timeout", "31"],
+        &["manifests", "--ca", "a", "--url", "https://a/path"],
+        &["manifests", "--ca", "a", "--url", "https://a//"],
     ] {
         assert!(fails(args).starts_with("error: "), "{args:?}");
     }
+}
+
+#[test]
+fn serve_says_which_modes_there_are() {
+    let said = fails(&["serve"]);
+    assert!(said.contains("<--dev|--tls-cert <FILE>|--cluster-certs>"), "{said}");
 }
 
 #[test]
@@ -173,6 +181,55 @@ fn man_prints_a_page_or_writes_all() {
     for command in COMMANDS {
         let page = std::fs::read_to_string(pages.join(format!("stateward-{command}.1"))).unwrap();
         assert!(page.contains(".SH SYNOPSIS"), "{command}");
+    }
+    let names = std::fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name());
+    let of_help = names.filter(|name| name.to_string_lossy().contains("-help"));
+    assert_eq!(of_help.count(), 0, "nobody reads the page of a page");
+}
+
+/// A kubeconfig of a server that is not there.
+const NOBODY: &str = "{apiVersion: v1, kind: Config, current-context: dev, \
+    contexts: [{name: dev, context: {cluster: c, user: u}}], \
+    clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {}}]}";
+
+#[test]
+fn every_command_that_asks_a_cluster_says_which_one_and_why_it_cannot() {
+    let home = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = home.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (nobody, broken) = (file("nobody", NOBODY), file("broken", "a: ["));
+    let gone = home.path().join("gone").display().to_string();
+    let unset = home.path().join(".kube/config").display().to_string();
+    for command in
+        [&["status"][..], &["probe", "--timeout", "1s"], &["leave"], &["resize", "status", "db"]]
+    {
+        for (arguments, says) in [
+            (&[][..], format!("no cluster: no kubeconfig at {unset} (KUBECONFIG is unset) and no service account\n")),
+            (&["--kubeconfig", &gone], format!("there is no kubeconfig {gone}\n")),
+            (&["--kubeconfig", &broken], format!("the kubeconfig {broken} is broken: line 1 column 4: unclosed bracket '['\n")),
+            (&["--kubeconfig", &nobody, "--context", "dv"], format!("the kubeconfig {nobody} has no context \"dv\"; did you mean \"dev\"?\n")),
+            (
+                &["--kubeconfig", &nobody],
+                "the API server at https://127.0.0.1:1 (context dev) cannot be reached: Connection refused\n".to_owned(),
+            ),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_stateward"))
+                .args([command, arguments].concat())
+                .env("HOME", home.path())
+                .env_remove("KUBECONFIG")
+                .env_remove("KUBERNETES_SERVICE_HOST")
+                .output()
+                .unwrap();
+            let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(said.contains(&says), "{command:?} {arguments:?}: {said}");
+            for line in said.lines() {
+                assert!(line.matches("Connection refused").count() < 2, "said twice: {line}");
+            }
+            assert_eq!(output.status.code(), Some(2), "{command:?} {arguments:?}");
+        }
     }
 }
 

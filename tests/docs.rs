@@ -13,7 +13,7 @@ mod folder;
 use std::path::Path;
 use std::process::Command;
 
-use folder::{Folder, SET, size};
+use folder::{CLAIM, Folder, SET, size};
 use serde_json::Value;
 
 /// The code blocks of the page in one language.
@@ -49,13 +49,14 @@ fn commands() -> Vec<String> {
 }
 
 /// A repository whose last commit shrinks a claim template, in a manifest and in what stand-ins
-/// for helm, kustomize and argocd-diff-preview print.
+/// for helm, kustomize, kubectl and argocd-diff-preview print.
 fn repository() -> Folder {
     let print = "#!/bin/sh\necho '# Source: db/templates/set.yaml'\ncat deploy/db.yaml\n";
     // What a release has is what was there before the change.
     let helm = print.replace("cat", "[ $1 = get ] && cat output/base/db.yaml || cat");
     let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
-    for (tool, stand_in) in [("helm", &*helm), ("kustomize", print)] {
+    let kubectl = format!("#!/bin/sh\ncat <<'---'\n{CLAIM}---\n");
+    for (tool, stand_in) in [("helm", &*helm), ("kustomize", print), ("kubectl", &kubectl)] {
         let name = format!(".git/bin/{tool}");
         folder.write(&name, stand_in);
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -71,13 +72,16 @@ fn repository() -> Folder {
 #[test]
 fn the_commands_of_the_page_find_what_a_change_breaks() {
     let commands = commands();
-    assert_eq!(commands.len(), 8, "{commands:#?}");
+    assert_eq!(commands.len(), 9, "{commands:#?}");
     for command in commands {
         let folder = repository();
         let base = folder.git(&["rev-parse", "HEAD"]);
         folder.write("deploy/db.yaml", &size("5Gi"));
         if command.contains("HEAD^1") || command.contains("DIFF_BASE") {
             folder.commit();
+        }
+        if command.contains("claim.yaml") {
+            folder.write("deploy/claim.yaml", &CLAIM.replace("10Gi", "5Gi"));
         }
         let summary = folder.path().join(".git/summary.md");
         let program = Path::new(env!("CARGO_BIN_EXE_stateward")).parent().unwrap();
@@ -97,12 +101,31 @@ fn the_commands_of_the_page_find_what_a_change_breaks() {
             .unwrap();
         assert_eq!(output.status.code(), Some(1), "{command}: {output:?}");
         let printed = String::from_utf8(output.stdout).unwrap();
-        assert!(printed.contains("claim template data would shrink, 10Gi → 5Gi"), "{command}");
+        assert!(printed.contains("would shrink, 10Gi → 5Gi"), "{command}: {printed}");
         if command.contains("GITHUB_STEP_SUMMARY") {
             let summary = std::fs::read_to_string(&summary).unwrap();
             assert!(summary.starts_with("**stateward**: 1 object judged: 1 denied"), "{summary}");
         }
     }
+}
+
+/// The first thing that anybody reads is what the command prints.
+#[test]
+fn the_readme_begins_with_what_its_command_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let block = readme.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
+    let (command, printed) = block.strip_prefix("$ ").unwrap().split_once('\n').unwrap();
+    let arguments: Vec<&str> = command.split(' ').collect();
+    assert_eq!(arguments[..2], ["stateward", "check"]);
+    let output = Command::new(env!("CARGO_BIN_EXE_stateward"))
+        .args(&arguments[1..])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
+    assert!(readme.contains(&format!("\n{command}  ")), "Quick start runs the same command");
 }
 
 /// What the workflow and the hook name exists: inputs of the action, the id of the hook.

@@ -750,7 +750,9 @@ fn overlays_pair_by_the_names_of_their_files() {
     let expected = [
         ("dev/a.yaml:2", "dev/a.yaml:2"),
         ("prod/a.yaml:2", "prod/a.yaml:2"),
-        ("-", "test/a.yaml:2"),
+        // Whichever of the two it copies.
+        ("dev/a.yaml:2", "test/a.yaml:2"),
+        ("prod/a.yaml:2", "test/a.yaml:2"),
     ];
     assert_eq!(pairs(&load(&before), &load(&after), true), (pairs_of(&expected), vec![]));
     // Where names do not tell, any choice would be a guess.
@@ -761,6 +763,23 @@ fn overlays_pair_by_the_names_of_their_files() {
         errors,
         ["prod/a.yaml:2:1: StatefulSet x/a stands here and at dev/a.yaml:2:1; which one counts?"]
     );
+}
+
+#[test]
+fn a_namespace_that_one_side_leaves_out_hides_no_old_object() {
+    let bare = "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\n";
+    let [x, z] = ["x", "z"].map(|namespace| manifest("apps/v1", namespace, "a"));
+    let paired = |old: &[&str], new: &[&str]| {
+        let (shown, errors) = pairs(&read(&old.concat()), &read(&new.concat()), true);
+        assert_eq!(errors, [""; 0]);
+        shown
+    };
+    assert_eq!(paired(&[&x], &[bare]), pairs_of(&[("-:2", "-:2")]));
+    assert_eq!(paired(&[bare], &[&x]), pairs_of(&[("-:2", "-:2")]));
+    // Either of two may be meant, or neither.
+    assert_eq!(paired(&[&x, &z], &[bare]), pairs_of(&[("-", "-:2"), ("-:2", "-"), ("-:6", "-")]));
+    assert_eq!(paired(&[bare], &[&x, &z]), pairs_of(&[("-", "-:2"), ("-", "-:6"), ("-:2", "-")]));
+    assert_eq!(paired(&[&x], &[&z]), pairs_of(&[("-", "-:2"), ("-:2", "-")]));
 }
 
 #[test]

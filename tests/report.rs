@@ -138,6 +138,7 @@ fn report() -> Report {
         line,
         exemption: None,
         allowed: Vec::new(),
+        allow_faults: Vec::new(),
         exempt_for: None,
     };
     let mut long = zero();

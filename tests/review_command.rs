@@ -147,7 +147,14 @@ fn what_is_no_review_is_said() {
     let folder = Folder::new(&[("odd.yaml", "version: 1\nmod: x\n")]);
     for (arguments, input, says) in [
         (&["review"][..], "x", "\"-\": the body is not the JSON of an AdmissionReview: "),
-        (&["review"], "{}", "\"-\": the body is not an AdmissionReview: its kind is \"\""),
+        (&["review"], "{}", "\"-\": the body is not an AdmissionReview: it has no kind"),
+        (&["review"], "{} x", "an AdmissionReview: text stands behind the end (line 1, column 4)"),
+        (&["review"], "", "\"-\": the body is empty; it should be the JSON of an AdmissionReview"),
+        (
+            &["review"],
+            r#"{"uid": "1", "kind": {"kind": "StatefulSet"}, "operation": "CREATE"}"#,
+            "\"-\": the body is a request without its AdmissionReview; put it into {\"apiVersion\"",
+        ),
         (&["review", "gone.json"], "", "cannot read \"gone.json\": "),
         (&["review", "--policy", "odd.yaml"], "", "odd.yaml:2:1: there is no key \"mod\" here"),
         (&["review", "--endpoint", "both"], "", "invalid value 'both'"),
@@ -156,4 +163,15 @@ fn what_is_no_review_is_said() {
         assert_eq!((ran.code, &*ran.stdout), (Some(2), ""), "{arguments:?}");
         assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(says), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn a_byte_order_mark_and_a_malformed_object_are_answered_once() {
+    let folder = Folder::new(&[]);
+    let mut review = read(&recorded("update-statefulset-vct-storage-grow"));
+    review["request"]["object"]["spec"]["replicas"] = json!("three");
+    let answer = response(&folder.run(&["review"], &format!("\u{feff}{review}")));
+    let warnings = answer["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "{answer}");
+    assert!(warnings[0].as_str().unwrap().contains("\"three\" is a string"), "{answer}");
 }

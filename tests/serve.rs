@@ -120,7 +120,7 @@ fn a_kubeconfig_that_is_none_keeps_it_from_starting() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("cannot use the kubeconfig /no/such/file"), "{error}");
+    assert!(error.contains("there is no kubeconfig /no/such/file"), "{error}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use stateward::change::KubernetesVersion;
 use stateward::check::check;
 use stateward::decide::{Grounds, Stage};
 use stateward::facts::Facts;
-use stateward::manifest::{Pairing, load};
+use stateward::manifest::{Paired, Pairing, load};
 use stateward::object::{Pointer, Quantity};
 use stateward::policy::Policy;
 use stateward::report::{Format, Options, Sources, render};
@@ -82,22 +82,21 @@ pub fn manifest(input: &[u8]) {
     let inputs = load(&["-".into()], &mut &*input);
     let lines = input.split(|byte| *byte == b'\n').count();
     let mut sources = Sources::none();
-    let mut pairings = Vec::new();
+    let mut paired = Paired { errors: inputs.errors, skipped: inputs.skipped, ..Paired::default() };
     for document in inputs.documents {
         for pointer in ["", "/metadata/name", "/spec/replicas", "/spec/none/0"] {
             let line = document.locate(&Pointer::from(pointer)).line;
             assert!((1..=lines).contains(&line), "line {line} of {lines}");
         }
         sources.add(&*document.file, document.text());
-        let old = pairings.is_empty().then(|| document.clone());
-        pairings.push(Pairing { old, new: Some(document) });
+        let old = paired.pairings.is_empty().then(|| document.clone());
+        paired.pairings.push(Pairing { old, new: Some(document) });
     }
-    for error in &inputs.errors {
+    for error in &paired.errors {
         assert!(error.line <= lines, "line {} of {lines}", error.line);
     }
     let policy = Policy::default();
-    let report =
-        with_grounds(&policy, |grounds| check(&pairings, inputs.errors, inputs.skipped, grounds));
+    let report = with_grounds(&policy, |grounds| check(&paired, grounds));
     for format in Format::ALL {
         let text = render(format, &report, &sources, &Options::default()).expect("a report");
         assert!(!text.contains('\u{1b}'), "an escape reaches the terminal");

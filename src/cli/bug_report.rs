@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 
 use super::Outcome;
+use super::connection::Connection;
 use super::report;
 use super::serve::object_name;
 use crate::cluster::{CanarySender, Client};
@@ -34,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
                   > stateward.log\n  stateward bug-report --logs stateward.log > bug-report.json"
 )]
 pub struct Args {
+    /// Which cluster
+    #[command(flatten)]
+    pub connection: Connection,
     /// Logs as JSON lines, for the recent denials; may be repeated
     #[arg(long, value_name = "FILE")]
     pub logs: Vec<PathBuf>,
@@ -83,7 +87,7 @@ async fn collect(args: &Args) -> Value {
     if args.offline {
         return Value::Object(all);
     }
-    let client = match Client::connect(None, None).await {
+    let client = match args.connection.open().await {
         Ok(client) => client,
         Err(error) => {
             put("cluster", Err(error.into()));

@@ -20,7 +20,11 @@ use crate::report::{Options, Output, Report, Sources};
 /// Arguments of `stateward check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
-    stateward check --old-ref origin/main --format text --format sarif=out.sarif deploy/")]
+    stateward check --old-ref origin/main --format text --format sarif=out.sarif deploy/\n\n\
+    Exit codes:\n  \
+    0  nothing denied; warnings do not count, but with --fail-on warn\n  \
+    1  something denied\n  \
+    2  could not run, or not read a manifest")]
 pub struct Args {
     /// Files or folders with manifests; "-" is standard input
     #[arg(value_name = "PATH", required_unless_present = "render")]
@@ -111,15 +115,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (facts, unreadable) = Facts::from_documents(&new.documents);
     let mut paired = match args.old_inputs()? {
         Some(old) => pair(old, new, args.deletions),
-        None => Paired {
-            pairings: new
-                .documents
-                .into_iter()
-                .map(|document| Pairing { old: None, new: Some(document) })
-                .collect(),
-            errors: new.errors,
-            skipped: new.skipped,
-        },
+        None => Paired::created(new),
     };
     paired.errors.extend(unreadable);
     let grounds = Grounds {
@@ -128,7 +124,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         kubernetes: args.kubernetes_version,
         now: Timestamp::now(),
     };
-    let report = check(&paired.pairings, paired.errors, paired.skipped, &grounds);
+    let report = check(&paired, &grounds);
     let sources = sources(&paired.pairings, &report);
     let options = args.options();
     if args.verbose {

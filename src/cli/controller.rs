@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use super::Outcome;
+use super::connection::Connection;
 use super::serve::duration;
 use crate::policy::{Authorize, Policy};
 use crate::resize::Parameters;
@@ -49,12 +50,9 @@ pub struct Args {
 /// Which cluster, and where in it stateward lives.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
-    /// Kubeconfig file [default: as kubectl finds it; in a pod, its service account]
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
+    /// The cluster
+    #[command(flatten)]
+    pub connection: Connection,
     /// Namespace of stateward, which holds its Leases and must exist
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward")]
     pub system_namespace: String,
@@ -178,8 +176,8 @@ async fn controller(
     authorize: Authorize,
     metrics: ResizeMetrics,
 ) -> anyhow::Result<Controller> {
-    let ClusterArgs { kubeconfig, context, system_namespace } = &args.cluster;
-    let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref()).await?;
+    let ClusterArgs { connection, system_namespace } = &args.cluster;
+    let cluster = Cluster::new(connection.open().await?);
     let identity = args.identity.clone().unwrap_or_else(lease::identity);
     tracing::info!(identity, namespace = system_namespace, "the resize controller starts");
     let (parameters, intervals) = (args.timing.parameters(authorize)?, args.timing.intervals());

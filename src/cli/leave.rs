@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 
 use super::Outcome;
+use super::connection::Connection;
 use super::serve::{duration, object_name};
 use crate::cluster::Client;
 use crate::resize::crd;
@@ -22,6 +23,9 @@ const PAGE: u32 = 500;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward leave --webhook-configuration stateward")]
 pub struct Args {
+    /// Which cluster
+    #[command(flatten)]
+    pub connection: Connection,
     /// The name of both webhook configurations
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
@@ -38,16 +42,17 @@ pub struct Args {
 /// # Errors
 /// No cluster, or no right to do this.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    super::runtime()?
-        .block_on(async { leave(args, &Client::connect(None, None).await?.kube()).await })
+    super::runtime()?.block_on(async { leave(args, &args.connection.open().await?).await })
 }
 
-async fn leave(args: &Args, client: &kube::Client) -> anyhow::Result<Outcome> {
+async fn leave(args: &Args, cluster: &Client) -> anyhow::Result<Outcome> {
+    let client = &cluster.kube();
+    let plain = |error| anyhow!(cluster.explain(&error));
     let start = Instant::now();
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
         let name = &args.webhook_configuration;
         let done = remove(args, client, kind);
-        if !done.await.with_context(|| format!("cannot remove {kind} {name}"))? {
+        if !done.await.map_err(plain).with_context(|| format!("cannot remove {kind} {name}"))? {
             super::print(&format!("{kind} {name} is not of that Helm release: nothing is done\n"))?;
             return Ok(Outcome::Clean);
         }
@@ -55,7 +60,8 @@ async fn leave(args: &Args, client: &kube::Client) -> anyhow::Result<Outcome> {
     }
     let mut said = BTreeSet::new();
     loop {
-        let held = held(client).await.context("cannot list the records of resizes")?;
+        let held =
+            held(client).await.map_err(plain).context("cannot list the records of resizes")?;
         if held.is_empty() {
             super::print("no set is being re-created\n")?;
             return Ok(Outcome::Clean);

@@ -27,6 +27,9 @@ pub struct Args {
 /// An unknown command, or a place that cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let mut command = Cli::command();
+    if args.dir.is_some() {
+        command = without_help(command);
+    }
     // Gives each command its full name, `stateward-check`.
     command.build();
     if let Some(dir) = &args.dir {
@@ -46,4 +49,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     clap_mangen::Man::new(command).render(&mut page)?;
     super::print(&String::from_utf8(page)?)?;
     Ok(Outcome::Clean)
+}
+
+/// Without the command `help` of each command that has commands: it has no page to read.
+fn without_help(command: clap::Command) -> clap::Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

@@ -136,11 +136,13 @@ fn base_url(text: &str) -> Result<String, String> {
     let Some(rest) = text.strip_prefix("https://") else {
         return Err("the API server calls webhooks over https only".to_owned());
     };
-    let host = rest.split('/').next().unwrap_or_default();
-    if host.is_empty() || rest.contains(['?', '#', '@', ' ']) {
-        return Err("it has to be https://HOST:PORT, without user, query and fragment".to_owned());
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+        return Err(
+            "it has to be https://HOST:PORT, without path, user, query and fragment".to_owned()
+        );
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(format!("https://{host}"))
 }
 
 /// Prints them.
@@ -236,9 +238,15 @@ mod tests {
     #[test]
     fn takes_only_urls_that_the_api_server_takes() {
         assert_eq!(base_url("https://h:9443/").as_deref(), Ok("https://h:9443"));
-        assert_eq!(base_url("https://h/a").as_deref(), Ok("https://h/a"));
-        for wrong in ["http://h", "h:9443", "https://", "https://u@h", "https://h?a", "https://h#a"]
-        {
+        for wrong in [
+            "http://h",
+            "h:9443",
+            "https://",
+            "https://u@h",
+            "https://h?a",
+            "https://h#a",
+            "https://h/a",
+        ] {
             assert!(base_url(wrong).is_err(), "{wrong}");
         }
     }

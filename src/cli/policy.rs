@@ -50,19 +50,45 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Command::Schema => {
             super::print(&format!("{:#}\n", PolicyFile::schema()))?;
         }
-        Command::Lint(LintArgs { file }) => {
-            let policy = match file {
-                Some(file) if file.as_os_str() == "-" => {
-                    let text = std::io::read_to_string(std::io::stdin())
-                        .context("cannot read standard input")?;
-                    Policy::parse(&text, "-").map_err(|error| anyhow!("-:{error}"))?
-                }
-                file => find(file.as_deref())?,
-            };
-            super::print(&format!("{}: no fault found\n", policy.source))?;
-        }
+        Command::Lint(LintArgs { file }) => return lint(file.as_deref()),
     }
     Ok(Outcome::Clean)
+}
+
+/// Prints every fault of a policy file.
+fn lint(named: Option<&Path>) -> anyhow::Result<Outcome> {
+    let (name, text) = match named {
+        Some(file) if file.as_os_str() == "-" => {
+            let text = std::io::read_to_string(std::io::stdin());
+            ("-".to_owned(), text.context("cannot read standard input")?)
+        }
+        named => {
+            let file = match named {
+                Some(file) => file.to_owned(),
+                None => {
+                    nearest()?.ok_or_else(|| anyhow!("no {FILE} here or above; nothing to lint"))?
+                }
+            };
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("cannot read the policy \"{name}\""))?;
+            (name, text)
+        }
+    };
+    let faults = Policy::faults(&text);
+    if faults.is_empty() {
+        super::print(&format!("{name}: no fault found\n"))?;
+        return Ok(Outcome::Clean);
+    }
+    let lines: String = faults.iter().map(|fault| format!("error: {name}:{fault}\n")).collect();
+    super::print(&lines)?;
+    Ok(Outcome::Findings)
+}
+
+/// The nearest policy upwards from the working folder.
+fn nearest() -> anyhow::Result<Option<PathBuf>> {
+    let folder = std::env::current_dir().context("cannot tell the working folder")?;
+    Ok(folder.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file()))
 }
 
 /// The policy: the file that is named, else the nearest `stateward.yaml` upwards from the working
@@ -74,8 +100,7 @@ pub fn find(named: Option<&Path>) -> anyhow::Result<Policy> {
     if let Some(file) = named {
         return Ok(load_policy(file)?);
     }
-    let folder = std::env::current_dir().context("cannot tell the working folder")?;
-    match folder.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file()) {
+    match nearest()? {
         Some(file) => Ok(load_policy(&file)?),
         None => Ok(Policy::default()),
     }
@@ -88,7 +113,18 @@ pub fn find(named: Option<&Path>) -> anyhow::Result<Policy> {
 /// No git repository, no such revision, or a file that is no policy.
 pub fn find_in_revision(revision: &str) -> anyhow::Result<Policy> {
     let folder = std::env::current_dir().context("cannot tell the working folder")?;
-    match git::nearest_file(&folder, revision, FILE)? {
+    let old = git::nearest_file(&folder, revision, FILE)?;
+    let here = nearest()?.and_then(|file| std::fs::read_to_string(file).ok());
+    if here.is_some() && here.as_ref() != old.as_ref().map(|(_, text)| text) {
+        let counts = match &old {
+            Some((name, _)) => format!("the policy is that of {name}"),
+            None => format!("{revision} has no {FILE}: the built-in defaults count"),
+        };
+        super::print_error(&format!(
+            "note: {counts}; the one of the work tree counts once it is merged, or with --policy\n"
+        ));
+    }
+    match old {
         Some((name, text)) => {
             Policy::parse(&text, &name).map_err(|error| anyhow!("{name}:{error}"))
         }

@@ -17,9 +17,10 @@ use rustls::sign::CertifiedKey;
 use serde_json::Value;
 
 use super::Outcome;
+use super::connection::Connection;
 use super::registered::{self, Shown, Target, Webhook};
 use super::serve::{SAMPLE, duration, object_name};
-use crate::cluster::Client;
+use crate::cluster::{ApiError, Client};
 
 /// The answer to the review of a probe is a few hundred bytes.
 const MOST: usize = 64 * 1024;
@@ -30,6 +31,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward probe --webhook-configuration stateward")]
 pub struct Args {
+    /// Which cluster
+    #[command(flatten)]
+    pub connection: Connection,
     /// The name of both webhook configurations
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
@@ -60,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         _ => None,
     };
     super::runtime()?.block_on(async {
-        let client = Client::connect(None, None).await?;
+        let client = args.connection.open().await?;
         let start = Instant::now();
         loop {
             let probed = probe(args, certificate.as_ref(), &client);
@@ -73,6 +77,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
                 Err(_) => anyhow::anyhow!("no answer in {:?}", args.timeout),
             };
             if start.elapsed() + PAUSE >= args.timeout {
+                // Where the API server does not answer, nothing is known of the webhooks.
+                if error.downcast_ref::<ApiError>().is_some() {
+                    return Err(error);
+                }
                 super::print(&format!("{error:#}\n"))?;
                 return Ok(Outcome::Findings);
             }

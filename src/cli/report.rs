@@ -45,6 +45,16 @@ fn days(text: &str) -> Result<SignedDuration, String> {
         .ok_or_else(|| format!("\"{text}\" is not a duration such as 7d or 12h"))
 }
 
+/// A duration in the words of the option: whole days as days.
+fn asked(since: SignedDuration) -> String {
+    let hours = since.as_hours();
+    if hours > 0 && SignedDuration::from_hours(hours / 24 * 24) == since {
+        format!("{}d", hours / 24)
+    } else {
+        format!("{since:#}")
+    }
+}
+
 /// Prints it.
 ///
 /// # Errors
@@ -53,9 +63,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let log = read(&args.files, Timestamp::now() - args.since)?;
     let Some((first, last)) = log.span else {
         bail!(
-            "no log line of stateward in the last {:#}: it reads JSON lines, as \
+            "no log line of stateward in the last {}: it reads JSON lines, as \
              `serve --log-format json` writes them ({} lines were something else)",
-            args.since,
+            asked(args.since),
             log.foreign
         );
     };
@@ -164,6 +174,9 @@ mod tests {
 
     #[test]
     fn durations_may_have_days() {
+        for text in ["7d", "1d", "12h", "36h", "90m"] {
+            assert_eq!(asked(days(text).unwrap()), text.replace("90m", "1h 30m"));
+        }
         assert_eq!(days("7d"), Ok(SignedDuration::from_hours(168)));
         assert_eq!(days("1w 12h"), Ok(SignedDuration::from_hours(180)));
         for wrong in ["", "7", "-1d", "0s", "1mo", "soon"] {

@@ -17,6 +17,8 @@ use crate::decide::{Grounds, Stage};
 use crate::facts::Facts;
 use crate::review;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Arguments of `stateward review`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward review --endpoint mutate review.json")]
@@ -52,7 +54,7 @@ pub enum Endpoint {
 /// # Errors
 /// A file that cannot be read, a policy that is wrong, a body that is no review.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let body = if args.file.as_os_str() == "-" {
+    let mut body = if args.file.as_os_str() == "-" {
         let mut body = Vec::new();
         std::io::stdin().read_to_end(&mut body).context("cannot read standard input")?;
         body
@@ -60,6 +62,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         std::fs::read(&args.file)
             .with_context(|| format!("cannot read \"{}\"", args.file.display()))?
     };
+    // Editors of some systems begin a file with a mark of its encoding.
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body.drain(..BYTE_ORDER_MARK.len());
+    }
     let policy = super::policy::find(args.policy.as_deref())?;
     let grounds = Grounds {
         policy: &policy,
@@ -113,7 +119,13 @@ fn together(mut mutated: Value, validated: Value) -> Value {
     }
     for (key, value) in second {
         match (first.get_mut(&key), value) {
-            (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
+            (Some(Value::Array(known)), Value::Array(more)) => {
+                for text in more {
+                    if !known.contains(&text) {
+                        known.push(text);
+                    }
+                }
+            }
             (Some(Value::Object(known)), Value::Object(more)) if key == "auditAnnotations" => {
                 for (name, text) in more {
                     let before = known.get(&name).and_then(Value::as_str).map(str::to_owned);

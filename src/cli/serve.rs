@@ -44,10 +44,16 @@ const SPARE_FILES: u64 = 128;
 
 /// Answers the reviews of an API server over HTTPS
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Example:\n  stateward serve --dev")]
+#[command(
+    group = clap::ArgGroup::new("certificates").required(true).multiple(true)
+        .args(["dev", "tls_cert", "cluster_certs"]),
+    after_help = "Example:\n  stateward serve --dev\n  \
+                  stateward serve --tls-cert tls.crt --tls-key tls.key --policy stateward.yaml\n  \
+                  stateward serve --cluster-certs --service stateward/stateward"
+)]
 pub struct Args {
     /// Needs no cluster: make development certificates once, and keep them
-    #[arg(long, required_unless_present_any = ["tls_cert", "cluster_certs"])]
+    #[arg(long)]
     pub dev: bool,
     /// Address of /mutate and /validate
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9443")]

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 
 use super::Outcome;
+use super::connection::Connection;
 use super::registered::{self, Shown, Webhook};
 use super::serve::object_name;
 use crate::cluster::{CanarySender, Cause, Client};
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward status")]
 pub struct Args {
+    /// Which cluster
+    #[command(flatten)]
+    pub connection: Connection,
     /// The name of both webhook configurations
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
@@ -38,7 +42,7 @@ pub struct Args {
 /// No cluster.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     super::runtime()?.block_on(async {
-        let client = Client::connect(None, None).await?;
+        let client = args.connection.open().await?;
         let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.clone());
         let namespace = namespace.unwrap_or_else(|| format!("{name}-canary"));
         let sender = CanarySender::new(client.clone(), namespace, name.clone());

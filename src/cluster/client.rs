@@ -1,6 +1,8 @@
 //! Requests to the API server, with their answers as they are.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER, WARNING};
@@ -9,11 +11,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::version::Info as VersionInfo;
 use kube::client::Body;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::change::KubernetesVersion;
+use crate::nearest;
 
 /// Longest time for a request; the next look comes soon anyway.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,38 +33,53 @@ const SILENCE: Duration = Duration::from_secs(300);
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// no kubeconfig and no service account
-    #[error("no cluster: neither a kubeconfig nor a service account was found")]
-    Config(#[source] kube::config::InferConfigError),
-    /// a kubeconfig file that cannot be used
-    #[error("cannot use the kubeconfig {}", file.display())]
+    #[error("no cluster: no kubeconfig at {0} and no service account")]
+    Nowhere(String),
+    /// a kubeconfig that was named and is not there
+    #[error("there is no kubeconfig {}", .0.display())]
+    NoFile(PathBuf),
+    /// a kubeconfig that cannot be used
+    #[error("the kubeconfig {name} is broken: {reason}")]
     Kubeconfig {
         /// the file
-        file: PathBuf,
+        name: String,
         /// why
-        source: KubeconfigError,
+        reason: String,
     },
-    /// a context that the kubeconfig found does not lead to
-    #[error("cannot use the context {context} of the kubeconfig")]
+    /// a context that the kubeconfig does not have
+    #[error("the kubeconfig {name} has no context \"{context}\"{hint}")]
     Context {
-        /// its name
+        /// the file
+        name: String,
+        /// the context
         context: String,
-        /// why
-        source: KubeconfigError,
+        /// those that there are
+        hint: String,
     },
     /// no service account
-    #[error("this pod has no service account that leads to a cluster")]
-    Pod(#[source] InClusterError),
+    #[error("this pod has no service account that leads to a cluster: {0}")]
+    Pod(String),
     /// the connection cannot be set up
-    #[error("cannot set up a connection to the API server")]
-    Client(#[source] kube::Error),
+    #[error("cannot set up a connection to {server}: {reason}")]
+    Client {
+        /// the address, with the context
+        server: String,
+        /// why
+        reason: String,
+    },
 }
+
+/// An API server that gave no answer: its address, the context, and what came instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(String);
 
 /// Why the API server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// no answer came
-    #[error("the API server cannot be asked")]
-    Unreachable(#[source] Box<kube::Error>),
+    #[error(transparent)]
+    Unreachable(Unreachable),
     /// no answer came in time
     #[error("the API server did not answer in {} s", .0.as_secs_f32())]
     Late(Duration),
@@ -98,12 +116,16 @@ pub enum ApiError {
 
 /// A connection to the API server. Clones share it.
 #[derive(Clone)]
-pub struct Client(kube::Client);
+pub struct Client {
+    client: kube::Client,
+    /// what the API server is called in errors
+    server: Arc<str>,
+}
 
 impl From<kube::Client> for Client {
     /// Over a client that does not repeat requests.
     fn from(client: kube::Client) -> Self {
-        Self(client)
+        Self { client, server: Arc::from("the API server") }
     }
 }
 
@@ -114,20 +136,38 @@ impl Client {
     /// # Errors
     /// No cluster is known, or its credentials cannot be used.
     pub async fn connect(file: Option<&Path>, context: Option<&str>) -> Result<Self, ClusterError> {
-        let options =
-            KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-        let config = match (file, context) {
-            (Some(file), _) => {
-                let wrong = |source| ClusterError::Kubeconfig { file: file.to_owned(), source };
-                let read = Kubeconfig::read_from(file).map_err(wrong)?;
-                kube::Config::from_custom_kubeconfig(read, &options).await.map_err(wrong)?
+        let places = Places::find(file);
+        let there = places.files.iter().any(|file| file.exists());
+        let Some(name) = there.then(|| places.to_string()) else {
+            if let Some(file) = file {
+                return Err(ClusterError::NoFile(file.to_owned()));
             }
-            (None, Some(context)) => kube::Config::from_kubeconfig(&options)
-                .await
-                .map_err(|source| ClusterError::Context { context: context.to_owned(), source })?,
-            (None, None) => kube::Config::infer().await.map_err(ClusterError::Config)?,
+            return match kube::Config::incluster() {
+                Ok(config) => Self::new(config, None),
+                Err(_) => Err(ClusterError::Nowhere(places.to_string())),
+            };
         };
-        Self::new(config)
+        let wrong = |error: KubeconfigError| ClusterError::Kubeconfig {
+            name: name.clone(),
+            // The lines below repeat the file.
+            reason: reasons(&error)
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .replace("failed to parse kubeconfig YAML: error: ", ""),
+        };
+        let read = file.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(wrong)?;
+        if let Some(context) = context {
+            let known: Vec<&str> = read.contexts.iter().map(|known| known.name.as_str()).collect();
+            if !known.contains(&context) {
+                let (context, hint) = (context.to_owned(), nearest::hint(context, &known));
+                return Err(ClusterError::Context { name, context, hint });
+            }
+        }
+        let context = context.map(str::to_owned).or_else(|| read.current_context.clone());
+        let options = KubeConfigOptions { context: context.clone(), ..Default::default() };
+        let config = kube::Config::from_custom_kubeconfig(read, &options).await.map_err(wrong)?;
+        Self::new(config, context.as_deref())
     }
 
     /// Connects by the service account of this pod. Nothing is asked yet.
@@ -135,12 +175,28 @@ impl Client {
     /// # Errors
     /// No pod, or one without a service account.
     pub fn of_pod() -> Result<Self, ClusterError> {
-        Self::new(kube::Config::incluster().map_err(ClusterError::Pod)?)
+        let config = kube::Config::incluster();
+        Self::new(config.map_err(|error| ClusterError::Pod(reasons(&error)))?, None)
     }
 
     /// The connection as kube's own types use it.
     pub(crate) fn kube(&self) -> kube::Client {
-        self.0.clone()
+        self.client.clone()
+    }
+
+    /// What an error of kube's own types means.
+    pub(crate) fn explain(&self, error: &kube::Error) -> String {
+        let server = &self.server;
+        match error {
+            kube::Error::Api(status) => {
+                format!("{server} said {}: {}", status.code, status.message)
+            }
+            // What lies around it are the layers of a library.
+            kube::Error::Service(_) | kube::Error::HyperError(_) => {
+                format!("{server} cannot be reached: {}", innermost(error))
+            }
+            other => format!("{server} cannot be asked: {}", reasons(other)),
+        }
     }
 
     /// Who this is to the API server.
@@ -168,13 +224,21 @@ impl Client {
         version.and_then(|version| version.parse().ok()).ok_or(ApiError::NoVersion)
     }
 
-    fn new(mut config: kube::Config) -> Result<Self, ClusterError> {
+    fn new(mut config: kube::Config, context: Option<&str>) -> Result<Self, ClusterError> {
         // A write that is sent again after it was carried out would look like somebody else's.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT);
         config.read_timeout = Some(SILENCE);
         config.reset_reader_on_write = true;
-        kube::Client::try_from(config).map(Self).map_err(ClusterError::Client)
+        let address = config.cluster_url.to_string();
+        let mut server = format!("the API server at {}", address.trim_end_matches('/'));
+        if let Some(context) = context {
+            let _ = write!(server, " (context {context})");
+        }
+        match kube::Client::try_from(config) {
+            Ok(client) => Ok(Self { client, server: server.into() }),
+            Err(error) => Err(ClusterError::Client { server, reason: reasons(&error) }),
+        }
     }
 
     /// One request, sent once; `content_type` is that of `body`.
@@ -205,13 +269,13 @@ impl Client {
         let exchange = async {
             let request = request.body(Body::from(body.unwrap_or_default()));
             let request = request.map_err(kube::Error::HttpError)?;
-            let (parts, body) = self.0.send(request).await?.into_parts();
+            let (parts, body) = self.client.send(request).await?.into_parts();
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
         let (parts, body) = tokio::time::timeout(timeout, exchange)
             .await
             .map_err(|_| ApiError::Late(timeout))?
-            .map_err(|error| ApiError::Unreachable(Box::new(error)))?;
+            .map_err(|error| ApiError::Unreachable(Unreachable(self.explain(&error))))?;
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let seconds = text(RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
@@ -236,6 +300,58 @@ impl Client {
         let now = answer.date.unwrap_or_else(Timestamp::now);
         Ok((answer.found(Method::GET, path.to_owned())?, now))
     }
+}
+
+/// Where a kubeconfig is looked for.
+struct Places {
+    files: Vec<PathBuf>,
+    from: &'static str,
+}
+
+impl Places {
+    fn find(named: Option<&Path>) -> Self {
+        let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+        let listed: Vec<PathBuf> =
+            std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect();
+        if let Some(file) = named {
+            Self { files: vec![file.to_owned()], from: "" }
+        } else if listed.is_empty() {
+            let home = std::env::home_dir().unwrap_or_default();
+            Self { files: vec![home.join(".kube/config")], from: " (KUBECONFIG is unset)" }
+        } else {
+            Self { files: listed, from: " (KUBECONFIG)" }
+        }
+    }
+}
+
+impl std::fmt::Display for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        write!(f, "{}{}", files.join(", "), self.from)
+    }
+}
+
+/// An error with its causes, each said once: some repeat what lies below them.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            let _ = write!(text, ": {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The cause below all others, without its number.
+fn innermost(mut error: &dyn std::error::Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl std::fmt::Debug for Client {

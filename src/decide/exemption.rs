@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use super::Stage;
 use crate::change::{Change, Operation, Pair, Subject};
 use crate::facts::{Facts, RecordFact};
+use crate::nearest;
 use crate::object::{Metadata, Object};
 use crate::policy::Policy;
-use crate::rules;
+use crate::rules::{self, RULES};
 
 /// Why nothing is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,25 +141,54 @@ fn is_owned_claim(metadata: &Metadata<'_>) -> bool {
     metadata.controller().is_some_and(|owner| !matches!(&*owner.kind, "StatefulSet" | "Pod"))
 }
 
+/// What the `allow` annotation of an object comes to.
+#[derive(Debug, Default)]
+pub(super) struct Allowances {
+    /// the rules that it silences
+    pub(super) rules: Vec<&'static str>,
+    /// why it, or a part of it, does not count
+    pub(super) faults: Vec<String>,
+}
+
 /// The rules that the `allow` annotation silences for this change: read from the new object on
 /// CREATE and UPDATE, from the old one on DELETE, in force only with a reason and before
 /// `allow-until`, and, where the policy names people, added or edited only by one of them.
-pub(super) fn allowances(change: &Change<'_>, policy: &Policy) -> Vec<&'static str> {
-    if !policy.overrides {
-        return Vec::new();
-    }
-    let Some(metadata) = change.metadata() else { return Vec::new() };
+pub(super) fn allowances(change: &Change<'_>, policy: &Policy) -> Allowances {
+    let mut allowances = Allowances::default();
+    let Some(metadata) = change.metadata() else { return allowances };
     let annotation = |key| metadata.annotations.get(key);
-    let Some(list) = annotation(ALLOW) else { return Vec::new() };
-    let reason = annotation(ALLOW_REASON).is_some_and(|reason| !reason.trim().is_empty());
-    let expired = annotation(ALLOW_UNTIL).is_some_and(|until| {
-        // A time that cannot be read has passed.
-        !until.parse::<Timestamp>().is_ok_and(|until| until > change.circumstances.now)
-    });
-    if !reason || expired || !may_allow(change, policy) {
-        return Vec::new();
+    let Some(list) = annotation(ALLOW) else { return allowances };
+    let mut fault = |text: String| allowances.faults.push(text);
+    if !policy.overrides {
+        fault("the policy lets nobody use it".to_owned());
     }
-    list.split(',').filter_map(|id| rules::by_id(id.trim())).map(|entry| entry.meta.id).collect()
+    if annotation(ALLOW_REASON).is_none_or(|reason| reason.trim().is_empty()) {
+        fault(format!("{ALLOW_REASON} is missing"));
+    }
+    if let Some(until) = annotation(ALLOW_UNTIL) {
+        match until.parse::<Timestamp>() {
+            Ok(time) if time > change.circumstances.now => {}
+            Ok(_) => fault(format!("{ALLOW_UNTIL}: {until} has passed")),
+            // A time that cannot be read has passed.
+            Err(_) => fault(format!("{ALLOW_UNTIL} is no time such as 2030-01-31T12:00:00Z")),
+        }
+    }
+    if !may_allow(change, policy) {
+        fault("the policy reserves it to the people whom it names".to_owned());
+    }
+    let in_force = allowances.faults.is_empty();
+    for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+        match rules::by_id(id) {
+            Some(entry) if in_force => allowances.rules.push(entry.meta.id),
+            Some(_) => {}
+            None => {
+                let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+                let hint = nearest::hint(id, &known);
+                allowances.faults.push(format!("there is no rule \"{id}\"{hint}"));
+            }
+        }
+    }
+    allowances
 }
 
 /// Adding or editing the annotation is reserved to the people whom the policy names; using one

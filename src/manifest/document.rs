@@ -74,6 +74,7 @@ pub struct Document {
     /// the template that a `# Source:` comment of Helm names
     pub template: Option<String>,
     pub(super) source: Arc<Source>,
+    pub(super) line: usize,
     pub(super) node: NodeId,
     /// the alias that stands for the object in a list
     pub(super) via: Option<NodeId>,
@@ -106,6 +107,11 @@ impl Document {
     /// The line of the file with which [`Self::source`] begins, from 1.
     pub fn first_line(&self) -> usize {
         self.source.first_line
+    }
+
+    /// The line of the object's first field, or of the alias that brings it in, from 1.
+    pub fn line(&self) -> usize {
+        self.line
     }
 
     /// The API group, empty for the core group.
@@ -152,7 +158,8 @@ pub(super) struct Found {
 pub(super) fn read(source: &Arc<Source>, found: &mut Found) {
     let (tree, fault) = source.read();
     let view = View { tree: &tree, source: source.as_str() };
-    let mut objects = Objects { view, source, template: template::named(source.as_str()), found };
+    let template = template::named(source.as_str());
+    let mut objects = Objects { view, source, template, counted: (0, source.first_line), found };
     for root in &tree.roots {
         if let Some(fault) = template::unresolved(view, *root) {
             objects.fault(&fault);
@@ -170,6 +177,8 @@ struct Objects<'a> {
     view: View<'a>,
     source: &'a Arc<Source>,
     template: Option<String>,
+    /// a byte and its line: objects come in order, and no line is counted twice
+    counted: (usize, usize),
     found: &'a mut Found,
 }
 
@@ -209,6 +218,12 @@ impl<'a> Objects<'a> {
 
     fn known_object(&mut self, id: NodeId, via: Option<NodeId>, head: &Head<'a>) {
         if let Some(items) = head.items(self.view, id) {
+            if !matches!(self.view.node(items).content, Content::Sequence(_) | Content::Null) {
+                let what = self.view.describe(items);
+                let message = format!("items of a {} is {what}, not a list", head.kind);
+                self.fault(&Fault { at: self.view.span(via.unwrap_or(items)).start, message });
+                return;
+            }
             // An item of a typed list may leave out what the list says.
             let inherited = head
                 .kind
@@ -231,7 +246,9 @@ impl<'a> Objects<'a> {
             }
             return;
         }
+        let line = self.line(self.view.span(via.unwrap_or(id)).start);
         self.found.documents.push(Document {
+            line,
             json: self.json(id, head),
             api_version: head.api_version.to_owned(),
             kind: head.kind.to_owned(),
@@ -244,6 +261,14 @@ impl<'a> Objects<'a> {
             node: self.view.resolve(id),
             via,
         });
+    }
+
+    fn line(&mut self, at: usize) -> usize {
+        let (from, line) =
+            if at < self.counted.0 { (0, self.source.first_line) } else { self.counted };
+        let passed = self.view.source[from..at].bytes().filter(|byte| *byte == b'\n').count();
+        self.counted = (at, line + passed);
+        self.counted.1
     }
 
     fn json(&self, id: NodeId, head: &Head<'a>) -> String {
@@ -351,10 +376,21 @@ impl Head<'_> {
     /// The items, where the object is a list of objects and not an object of a kind whose name
     /// happens to end so.
     fn items(&self, view: View<'_>, id: NodeId) -> Option<NodeId> {
-        if !self.kind.ends_with("List") || !self.name.is_empty() || view.get(id, "spec").is_some() {
+        let known = self.is_known_list();
+        let named = !self.name.is_empty() || view.get(id, "spec").is_some();
+        if !self.kind.ends_with("List") || (named && !known) {
             return None;
         }
         let items = view.get(id, "items")?;
-        matches!(view.node(items).content, Content::Sequence(_) | Content::Null).then_some(items)
+        let list = matches!(view.node(items).content, Content::Sequence(_) | Content::Null);
+        (list || known).then_some(items)
+    }
+
+    /// A list that may hold what is judged, whatever else it says.
+    fn is_known_list(&self) -> bool {
+        matches!(
+            (self.api_version, self.kind),
+            ("v1", "List" | "PersistentVolumeClaimList") | ("apps/v1", "StatefulSetList")
+        )
     }
 }

@@ -8,27 +8,39 @@ use serde_json::value::RawValue;
 
 use super::tree::{Builder, Content, Fault, MAX_DEPTH, Node, NodeId, Style, Tree};
 use super::view::View;
+use crate::object::reason::of_syntax;
 
 /// Reads every document of `source`, up to the first fault.
 pub(super) fn read(source: &str) -> (Tree, Option<Fault>) {
     let mut builder = Builder::new(source);
-    let documents = serde_json::Deserializer::from_str(source).into_iter::<&RawValue>();
-    for document in documents {
+    let mut documents = serde_json::Deserializer::from_str(source).into_iter::<&RawValue>();
+    let mut end = 0;
+    while let Some(document) = documents.next() {
         let read = match document {
             Ok(raw) => {
                 let read = value(&mut builder, source, raw.get(), 0);
                 if read.is_ok() {
                     builder.end_document();
                 }
+                end = documents.byte_offset();
                 read
             }
-            Err(error) => Err(Fault { at: place(source, &error), message: reason(&error) }),
+            Err(error) => Err(behind(source, end)
+                .unwrap_or_else(|| Fault { at: place(source, &error), message: reason(&error) })),
         };
         if let Err(fault) = read {
             return (builder.finish(), Some(fault));
         }
     }
     (builder.finish(), None)
+}
+
+/// What stands behind the last value and begins no object, if there is one before it.
+fn behind(source: &str, end: usize) -> Option<Fault> {
+    let rest = source[end..].trim_start();
+    let message = "not valid JSON: text stands behind the end".to_owned();
+    (end > 0 && !rest.starts_with(['{', '[']))
+        .then(|| Fault { at: source.len() - rest.len(), message })
 }
 
 fn place(source: &str, error: &serde_json::Error) -> usize {
@@ -42,9 +54,7 @@ fn place(source: &str, error: &serde_json::Error) -> usize {
 }
 
 fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
-    format!("not valid JSON: {text}")
+    format!("not valid JSON: {}", of_syntax(&error.to_string()))
 }
 
 /// The children of one JSON value, none of them read yet.

@@ -1,6 +1,6 @@
 //! Old and new state of the same object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Document, Inputs};
 use crate::report::InputError;
@@ -19,27 +19,61 @@ pub struct Pairing {
 pub struct Paired {
     /// in the order of the new input, then what only the old one has
     pub pairings: Vec<Pairing>,
+    /// what only the old input has, where deletions do not count
+    pub gone: Vec<Document>,
     /// the errors of both inputs, and objects that stand twice
     pub errors: Vec<InputError>,
     /// documents of the new input that are no Kubernetes objects
     pub skipped: usize,
 }
 
-/// Group, kind, namespace, name.
+impl Paired {
+    /// Each object of an input as a new one.
+    pub fn created(inputs: Inputs) -> Self {
+        let created = |document| Pairing { old: None, new: Some(document) };
+        Self {
+            pairings: inputs.documents.into_iter().map(created).collect(),
+            gone: Vec::new(),
+            errors: inputs.errors,
+            skipped: inputs.skipped,
+        }
+    }
+}
+
+/// Group, kind, name, namespace.
 type Key = (String, String, String, String);
 
 fn key(document: &Document) -> Key {
     (
         document.group().to_owned(),
         document.kind.clone(),
-        document.namespace.clone(),
         document.name.clone(),
+        document.namespace.clone(),
     )
 }
 
+/// The keys that differ from `key` by the namespace at most.
+fn akin<'k>(keys: impl Iterator<Item = &'k Key>, key: &Key) -> impl Iterator<Item = &'k Key> {
+    keys.take_while(|other| (&other.0, &other.1, &other.2) == (&key.0, &key.1, &key.2))
+}
+
+/// The key under which a new document pairs: its own, or, where one side leaves the namespace
+/// out, that of the only old object of its kind and name. Leaving the namespace out must not
+/// make an old object look new.
+fn home(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<Key>) -> Key {
+    if olds.contains_key(own) {
+        return own.clone();
+    }
+    let first = (own.0.clone(), own.1.clone(), own.2.clone(), String::new());
+    let mut known = akin(olds.range(&first..).map(|(key, _)| key), own);
+    let only = known.next().filter(|_| known.next().is_none());
+    let alone = || akin(news.range(&first..), own).count() == 1;
+    only.filter(|old| own.3.is_empty() || (old.3.is_empty() && alone())).unwrap_or(own).clone()
+}
+
 /// Pairs by group, kind, namespace and name. Where several files hold the same object, as bases
-/// and overlays do, files pair that are named alike. What only `old` has is left out unless
-/// `deletions` count.
+/// and overlays do, files pair that are named alike; a copy that is left over is a change of what
+/// it copies, too. What only `old` has is judged only if `deletions` count.
 pub fn pair(old: Inputs, new: Inputs, deletions: bool) -> Paired {
     let mut paired = Paired { skipped: new.skipped, ..Paired::default() };
     paired.errors.extend(old.errors);
@@ -57,34 +91,35 @@ pub fn pair(old: Inputs, new: Inputs, deletions: bool) -> Paired {
         }
         olds.entry(key).or_default().push(document);
     }
-    let mut counts: BTreeMap<Key, usize> = BTreeMap::new();
-    for document in &new.documents {
-        *counts.entry(key(document)).or_default() += 1;
-    }
-    let mut several: BTreeMap<Key, Vec<(usize, Document)>> = BTreeMap::new();
+    let keys: BTreeSet<Key> = new.documents.iter().map(key).collect();
+    let mut news: BTreeMap<Key, Vec<(usize, Document)>> = BTreeMap::new();
     let mut pairings: Vec<(usize, Pairing)> = Vec::new();
     for (at, document) in new.documents.into_iter().enumerate() {
-        let key = key(&document);
-        let alone = counts.get(&key) == Some(&1) && olds.get(&key).is_none_or(|old| old.len() == 1);
         if document.name.is_empty() {
             pairings.push((at, Pairing { old: None, new: Some(document) }));
-        } else if alone {
-            let old = olds.remove(&key).and_then(|mut old| old.pop());
-            pairings.push((at, Pairing { old, new: Some(document) }));
         } else {
-            several.entry(key).or_default().push((at, document));
+            let key = home(&key(&document), &olds, &keys);
+            news.entry(key).or_default().push((at, document));
         }
     }
-    for (key, news) in several {
-        let olds = olds.entry(key).or_default();
-        pair_several(olds, news, &mut pairings, &mut paired.errors);
+    for (key, mut news) in news {
+        let mut old = olds.remove(&key).unwrap_or_default();
+        if news.len() > 1 || old.len() > 1 {
+            pair_several(&mut old, news, &mut pairings, &mut paired.errors);
+        } else if let Some((at, new)) = news.pop() {
+            pairings.push((at, Pairing { old: old.pop(), new: Some(new) }));
+        }
+        if !old.is_empty() {
+            olds.insert(key, old);
+        }
     }
     pairings.sort_by_key(|(at, _)| *at);
     paired.pairings.extend(pairings.into_iter().map(|(_, pairing)| pairing));
+    let gone = order.iter().filter_map(|key| olds.remove(key)).flatten();
     if deletions {
-        for document in order.iter().filter_map(|key| olds.remove(key)).flatten() {
-            paired.pairings.push(Pairing { old: Some(document), new: None });
-        }
+        paired.pairings.extend(gone.map(|document| Pairing { old: Some(document), new: None }));
+    } else {
+        paired.gone.extend(gone);
     }
     paired
 }
@@ -102,6 +137,7 @@ fn pair_several(
     twice(&mut new_documents, errors);
     twice(olds, errors);
     news.retain(|(_, document)| new_documents.iter().any(|kept| same_place(kept, document)));
+    let all_olds = olds.clone();
     while !olds.is_empty() && !news.is_empty() {
         let mut best: Vec<(usize, usize, usize)> = Vec::new();
         for (o, old) in olds.iter().enumerate() {
@@ -131,8 +167,20 @@ fn pair_several(
         pairings.push((at, Pairing { old: Some(olds.remove(old)), new: Some(new) }));
     }
     for (at, new) in news {
-        pairings.push((at, Pairing { old: None, new: Some(new) }));
+        pairings.extend(copied(&all_olds, &new).into_iter().map(|pairing| (at, pairing)));
     }
+}
+
+/// A copy of an object whose old state pairs with another document: whoever applies the copy
+/// changes the same object. Where several old documents are equally near, each counts.
+fn copied(olds: &[Document], new: &Document) -> Vec<Pairing> {
+    let Some(nearest) = olds.iter().map(|old| alike(&old.file, &new.file)).max() else {
+        return vec![Pairing { old: None, new: Some(new.clone()) }];
+    };
+    olds.iter()
+        .filter(|old| alike(&old.file, &new.file) == nearest)
+        .map(|old| Pairing { old: Some(old.clone()), new: Some(new.clone()) })
+        .collect()
 }
 
 /// Reports and removes what stands in the same file once more.

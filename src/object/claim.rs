@@ -1,6 +1,7 @@
 //! PersistentVolumeClaim, and the claim template of a StatefulSet, which has the same form.
 
 use serde::Deserialize;
+use serde::de::Unexpected;
 use serde_json::value::RawValue;
 
 use super::json::{self, DecodeError, Text, null_default};
@@ -198,6 +199,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Size<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // A bare number is legal: its JSON text is the quantity.
         let raw = <&'de RawValue>::deserialize(deserializer)?;
+        let found = match raw.get().as_bytes().first() {
+            Some(b'[') => Some(Unexpected::Seq),
+            Some(b'{') => Some(Unexpected::Map),
+            Some(b't') => Some(Unexpected::Bool(true)),
+            Some(b'f') => Some(Unexpected::Bool(false)),
+            _ => None,
+        };
+        if let Some(found) = found {
+            return Err(serde::de::Error::invalid_type(found, &"a size such as 10Gi"));
+        }
         let text = if raw.get().starts_with('"') {
             serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?
         } else {

@@ -10,7 +10,7 @@ mod set;
 pub use self::claim::{claim, claim_template};
 pub use self::set::{created, introduced};
 
-use super::names::{is_label_value, is_qualified_name};
+use super::names::{is_dns_label, is_label_value, is_qualified_name};
 use super::{Metadata, Pointer, TextMap};
 
 /// The part of an object that a fault is in; it decides when the server looks, and which rule
@@ -19,7 +19,7 @@ use super::{Metadata, Pointer, TextMap};
 pub enum Area {
     /// labels and annotations of the object
     Metadata,
-    /// `metadata.name`, looked at on CREATE
+    /// `metadata.name` and `metadata.namespace`, looked at on CREATE
     Name,
     /// `spec.serviceName`, looked at on CREATE
     ServiceName,
@@ -74,6 +74,31 @@ fn shown(value: &str) -> String {
 
 /// Most bytes that the keys and values of all annotations may have.
 const ANNOTATION_BYTES: usize = 256 << 10;
+
+/// What is wrong with the name of a new object beside its form, and with its namespace: every kind
+/// is looked at alike. An absent namespace comes from the request.
+fn identity(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
+    if metadata.name.is_empty() && metadata.generate_name.is_empty() {
+        faults.push(Fault {
+            area: Area::Name,
+            field: "/metadata/name".into(),
+            value: None,
+            what: "name or generateName is required".to_owned(),
+            instead: "set metadata.name".to_owned(),
+        });
+    }
+    let namespace = &metadata.namespace;
+    if !namespace.is_empty() && !is_dns_label(namespace) {
+        faults.push(Fault {
+            area: Area::Name,
+            field: "/metadata/namespace".into(),
+            value: Some(namespace.to_string()),
+            what: format!("{} is no name of a namespace", shown(namespace)),
+            instead: "name it in lower-case letters, digits and '-', 63 characters at most"
+                .to_owned(),
+        });
+    }
+}
 
 fn metadata(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
     labels(&metadata.labels, &"/metadata/labels".into(), Area::Metadata, faults);

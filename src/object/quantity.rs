@@ -13,6 +13,9 @@ const BINARY_CAP: &str = "9223372036854775807";
 /// Fraction digits beyond these cannot change a value rounded up to a nano unit, save as "more".
 const FRACTION_DIGITS: u16 = 1000;
 
+/// What sizes of volumes end in.
+const SUFFIXES: [&str; 12] = ["k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+
 /// A decimal number: ±digits × 10^exponent, without leading or trailing zero digits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Quantity {
@@ -47,6 +50,16 @@ impl Quantity {
             return Self::default();
         }
         Self { negative, digits, exponent }
+    }
+
+    /// What was probably meant by a text that is no quantity: `20GB` for `20G`, `1 gi` for `1Gi`.
+    pub fn meant(text: &str) -> Option<String> {
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let (number, suffix) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+        let suffix = suffix.trim_end_matches(['B', 'b']);
+        let known = SUFFIXES.iter().find(|known| known.eq_ignore_ascii_case(suffix))?;
+        let meant = format!("{number}{known}");
+        meant.parse::<Self>().is_ok().then_some(meant)
     }
 
     /// Whether it is zero.
@@ -337,6 +350,23 @@ mod tests {
         {
             let error = text.parse::<Quantity>().unwrap_err();
             assert!(error.to_string().contains(&format!("\"{text}\"")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_suffix_is_understood() {
+        for (text, meant) in [
+            ("20GB", Some("20G")),
+            ("20GiB", Some("20Gi")),
+            ("1.5 gi", Some("1.5Gi")),
+            ("100mb", Some("100M")),
+            ("10K", Some("10k")),
+            ("ten", None),
+            ("10B", None),
+            ("1.5.Gi", None),
+            ("much", None),
+        ] {
+            assert_eq!(Quantity::meant(text).as_deref(), meant, "{text}");
         }
     }
 

@@ -10,7 +10,9 @@ pub fn of(message: &str) -> Cow<'_, str> {
         let (found, wanted) = text.split_once(", expected ")?;
         Some((found.to_owned(), wanted.to_owned()))
     };
-    let said = if let Some(rest) = message.strip_prefix("invalid type: ") {
+    let said = if let Some(too_large) = too_large(message) {
+        Some(too_large)
+    } else if let Some(rest) = message.strip_prefix("invalid type: ") {
         expected(rest).map(|(found, want)| format!("{}, not {}", is(&found), wanted(&want)))
     } else if let Some(rest) = message.strip_prefix("invalid value: ") {
         expected(rest).map(|(found, want)| format!("{} is not {}", value(&found), wanted(&want)))
@@ -30,6 +32,36 @@ pub fn of(message: &str) -> Cow<'_, str> {
         None
     };
     said.map_or(Cow::Borrowed(message), Cow::Owned)
+}
+
+/// What is wrong with a text that is no JSON; empty input has a message of its own.
+pub fn of_syntax(message: &str) -> &str {
+    let message = message.rfind(" at line ").map_or(message, |end| &message[..end]);
+    match message {
+        "expected ident" | "expected value" => "no JSON value stands here",
+        "trailing characters" => "text stands behind the end",
+        "key must be a string" => "a key in double quotes is missing",
+        "expected `,` or `}`" => "a comma or the closing } is missing",
+        "expected `,` or `]`" => "a comma or the closing ] is missing",
+        "expected `:`" => "a key needs a colon and a value",
+        "trailing comma" => "a value is missing behind the last comma",
+        text if text.starts_with("EOF while parsing") => "it ends in the middle of a value",
+        text if text.starts_with("control character") => "a line break or a tab stands in a text",
+        text => text,
+    }
+}
+
+/// Whole numbers that 64 bits cannot hold; the decoder takes them for fractions.
+fn too_large(message: &str) -> Option<String> {
+    let (found, wanted) = message.split_once(", expected ")?;
+    let number = found
+        .strip_prefix("invalid type: floating point `")
+        .or_else(|| found.strip_prefix("invalid value: integer `"))?;
+    let number: f64 = number.strip_suffix('`')?.parse().ok()?;
+    let whole = matches!(wanted, "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64");
+    // 2^31 is the least limit of them that the API has.
+    (whole && number.fract() == 0.0 && number.abs() >= 2_147_483_648.0)
+        .then(|| "this whole number has too many digits".to_owned())
 }
 
 const NO_KEY: &str = "there is no key ";
@@ -102,6 +134,14 @@ mod tests {
             (
                 "invalid type: floating point `1.5`, expected i64",
                 "1.5 is a number, not a whole number",
+            ),
+            (
+                "invalid type: floating point `1e+20`, expected i64",
+                "this whole number has too many digits",
+            ),
+            (
+                "invalid value: integer `9223372036854775808`, expected i64",
+                "this whole number has too many digits",
             ),
             ("invalid type: map, expected a sequence", "this is a mapping, not a list"),
             ("invalid type: sequence, expected struct Spec", "this is a list, not a mapping"),

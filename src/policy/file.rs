@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
@@ -161,62 +161,119 @@ impl PolicyFile {
     /// # Errors
     /// Line, column and reason, with the nearest known name for an unknown one.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let document =
-            Single::read(text).map_err(|InputError { line, column, message, .. }| PolicyError {
-                line,
-                column,
-                message,
-            })?;
-        let wrong = |error: DecodeError| {
-            let about_key =
-                reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
-            let (line, column) = if about_key {
-                document.locate_key(&error.field)
-            } else {
-                document.locate(&error.field)
-            };
-            PolicyError { line, column, message: said(&error, about_key) }
-        };
-        let not_a_policy = |message: &str| {
-            let (line, column) = document.locate(&Pointer::default());
-            Err(PolicyError { line, column, message: message.to_owned() })
-        };
-        match document.json().as_bytes().first() {
-            Some(b'{') => {}
-            Some(b'n') => {
-                return not_a_policy("this policy is empty; its first line is version: 1");
-            }
-            _ => return not_a_policy("a policy is a mapping that begins with version: 1"),
-        }
+        let document = document(text)?;
+        let wrong = |error: DecodeError| placed(&document, &error);
         let file: Self = json::decode(document.json(), "").map_err(wrong)?;
-        file.check_parameters().map_err(wrong)?;
-        Ok(file)
+        match file.wrong_parameters().into_iter().next() {
+            Some(error) => Err(wrong(error)),
+            None => Ok(file),
+        }
     }
 
-    /// Whether every rule can read the parameters that the file gives it.
-    fn check_parameters(&self) -> Result<(), DecodeError> {
+    /// Every fault of a policy file, by line; those that others hide are left out.
+    pub fn faults(text: &str) -> Vec<PolicyError> {
+        let document = match document(text) {
+            Ok(document) => document,
+            Err(error) => return vec![error],
+        };
+        let mut errors = Vec::new();
+        let mut rest: Value = serde_json::from_str(document.json()).unwrap_or_default();
+        // Each fault is taken away, and the rest read again.
+        let file = loop {
+            match json::decode::<Self>(&rest.to_string(), "") {
+                Ok(file) => break Some(file),
+                Err(error) => {
+                    let goes_on = take_away(&mut rest, &error.field);
+                    errors.push(error);
+                    if !goes_on {
+                        break None;
+                    }
+                }
+            }
+        };
+        errors.extend(file.iter().flat_map(Self::wrong_parameters));
+        let mut faults: Vec<PolicyError> =
+            errors.iter().map(|error| placed(&document, error)).collect();
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        faults
+    }
+
+    /// The parameters that a rule cannot read, the first of each rule.
+    fn wrong_parameters(&self) -> Vec<DecodeError> {
         let top = std::iter::once((Pointer::default(), &self.rules));
         let scopes = self.scopes.iter().enumerate();
         let scopes =
             scopes.map(|(i, scope)| (Pointer::default().key("scopes").index(i), &scope.rules));
+        let mut errors = Vec::new();
         for (at, rules) in top.chain(scopes) {
             for (id, setting) in &rules.0 {
                 let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params) else {
                     continue;
                 };
                 if let Err(error) = (entry.compile)(params.clone()) {
-                    let at = at.key("rules").key(id).key("params");
+                    let at = at.clone().key("rules").key(id).key("params");
                     let field = Pointer::from(format!("{at}{}", error.field));
-                    return Err(DecodeError { field, message: error.message });
+                    errors.push(DecodeError { field, message: error.message });
                 }
             }
         }
-        Ok(())
+        errors
     }
 
     /// The JSON schema of the file.
     pub fn schema() -> Value {
         Value::from(schemars::schema_for!(Self))
+    }
+}
+
+/// The document of a policy, which is a mapping.
+fn document(text: &str) -> Result<Single, PolicyError> {
+    let document = Single::read(text).map_err(|error| {
+        let InputError { line, column, message, .. } = error;
+        PolicyError { line, column, message }
+    })?;
+    let message = match document.json().as_bytes().first() {
+        Some(b'{') => return Ok(document),
+        Some(b'n') => "this policy is empty; its first line is version: 1",
+        _ => "a policy is a mapping that begins with version: 1",
+    };
+    let (line, column) = document.locate(&Pointer::default());
+    Err(PolicyError { line, column, message: message.to_owned() })
+}
+
+fn placed(document: &Single, error: &DecodeError) -> PolicyError {
+    let about_key = reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
+    let (line, column) =
+        if about_key { document.locate_key(&error.field) } else { document.locate(&error.field) };
+    PolicyError { line, column, message: said(error, about_key) }
+}
+
+/// Takes what is wrong out of a policy, so that the rest can be read; `false` where nothing can be
+/// taken out.
+fn take_away(policy: &mut Value, field: &Pointer) -> bool {
+    if matches!(field.as_str(), "" | "/version") {
+        // What is left is read as version 1, unless it is wrong all over.
+        let known = policy.get("version") == Some(&Value::from(1));
+        let Some(members) = policy.as_object_mut().filter(|_| !known) else { return false };
+        members.insert("version".to_owned(), Value::from(1));
+        return true;
+    }
+    let tokens: Vec<String> = field.tokens().collect();
+    let Some((last, parents)) = tokens.split_last() else { return false };
+    let parent = parents.iter().fold(Pointer::default(), |parent, token| parent.key(token));
+    match policy.pointer_mut(parent.as_str()) {
+        Some(Value::Object(members)) => members.remove(last).is_some(),
+        Some(Value::Array(items)) => {
+            // The places of the others stay as they are.
+            let stand_in = match parents.last().map(String::as_str) {
+                Some("scopes") => json!({}),
+                Some("kinds") => json!("StatefulSet"),
+                _ => json!(""),
+            };
+            let item = last.parse::<usize>().ok().and_then(|index| items.get_mut(index));
+            item.is_some_and(|item| std::mem::replace(item, stand_in.clone()) != stand_in)
+        }
+        _ => false,
     }
 }
 

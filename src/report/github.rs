@@ -2,7 +2,7 @@
 
 use super::{Options, Outcome, Place, Report, printable};
 
-/// The report as workflow commands; empty where nothing was found.
+/// The report as workflow commands; empty where everything was judged and nothing found.
 pub fn render(report: &Report, options: &Options) -> String {
     let mut text = String::new();
     for finding in &report.findings {
@@ -20,12 +20,14 @@ pub fn render(report: &Report, options: &Options) -> String {
         properties.push(("title", "error".to_owned()));
         text.push_str(&line("error", &properties, &error.message));
     }
-    if options.verbose {
-        for not in &report.not_judged {
-            let properties = [("title", format!("not judged: {}", not.rule))];
-            let message = format!("{}: {} needs {}", not.object, not.rule, not.needs);
-            text.push_str(&line("notice", &properties, &message));
-        }
+    for not in &report.not_judged {
+        let properties = [("title", format!("not judged: {}", not.rule))];
+        let message = format!("{}: {} needs {}", not.object, not.rule, not.needs);
+        text.push_str(&line("notice", &properties, &message));
+    }
+    for gone in &report.gone {
+        let properties = [("title", "gone".to_owned())];
+        text.push_str(&line("notice", &properties, &gone.told_gone()));
     }
     text
 }

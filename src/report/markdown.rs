@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Options, Place, Report, ReportedFinding};
+use super::{Options, Place, Report, ReportedFinding, UnjudgedObject};
 
 /// GitHub takes comments of 65,536 characters. Counted in bytes here, which are never fewer.
 const LENGTH: usize = 65_000;
@@ -11,12 +11,23 @@ const TABLE_LENGTH: usize = 40_000;
 /// Kept free for the notes of what was left out.
 const NOTE_LENGTH: usize = 500;
 
-/// The report as Markdown: the worst first, details folded, one line where nothing was found.
+/// The report as Markdown: the worst first, details folded, one line where everything was judged
+/// and nothing found.
 pub fn render(report: &Report, options: &Options) -> String {
     let mut text = format!("**stateward**: {}\n", report.summary);
-    if report.is_clean() {
-        return text;
+    if !report.is_clean() {
+        findings(report, options, &mut text);
     }
+    let not_judged = report
+        .not_judged
+        .iter()
+        .map(|not| format!("{}: {} needs {}", not.object, not.rule, not.needs));
+    folded("not judged", not_judged, &mut text);
+    folded("gone", report.gone.iter().map(UnjudgedObject::told_gone), &mut text);
+    text
+}
+
+fn findings(report: &Report, options: &Options, text: &mut String) {
     let mut findings: Vec<&ReportedFinding> = report.findings.iter().collect();
     findings.sort_by_key(|finding| finding.outcome.rank());
     text.push_str("\n| | What | Where |\n| --- | --- | --- |\n");
@@ -27,12 +38,12 @@ pub fn render(report: &Report, options: &Options) -> String {
     let rows = errors.chain(findings.iter().map(|finding| {
         row(finding.outcome.severity(), &finding.message, finding.place(), options)
     }));
-    let left_out = fill(&mut text, rows, TABLE_LENGTH);
+    let left_out = fill(text, rows, TABLE_LENGTH);
     if left_out > 0 {
         let _ = write!(text, "\nThe table leaves out {}, the least bad ones.\n", more(left_out));
     }
     text.push('\n');
-    let left_out = fill(&mut text, findings.into_iter().map(details), LENGTH - NOTE_LENGTH);
+    let left_out = fill(text, findings.into_iter().map(details), LENGTH - NOTE_LENGTH);
     if left_out > 0 {
         let _ = write!(
             text,
@@ -40,23 +51,20 @@ pub fn render(report: &Report, options: &Options) -> String {
             more(left_out)
         );
     }
-    let notes: Vec<String> = report
-        .not_judged
-        .iter()
-        .map(|not| {
-            let line = format!("{}: {} needs {}", not.object, not.rule, not.needs);
-            format!("- {}\n", escape(&line))
-        })
-        .collect();
+}
+
+/// A folded list, if it still fits: the first line has its count anyway.
+fn folded(title: &str, lines: impl Iterator<Item = String>, text: &mut String) {
+    let notes: Vec<String> = lines.map(|line| format!("- {}\n", escape(&line))).collect();
     if !notes.is_empty() && text.len() + notes.concat().len() < LENGTH - NOTE_LENGTH {
+        let gap = if text.ends_with("\n\n") { "" } else { "\n" };
         let _ = write!(
             text,
-            "<details><summary>{} not judged</summary>\n\n{}\n</details>\n",
+            "{gap}<details><summary>{} {title}</summary>\n\n{}\n</details>\n",
             notes.len(),
             notes.concat()
         );
     }
-    text
 }
 
 /// Adds `parts` while they fit, and says how many do not.

@@ -51,7 +51,17 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
                 said += "; allowed by its annotation: ";
                 said += &judged.allowed.join(", ");
             }
+            if !judged.allow_faults.is_empty() {
+                said += "; stateward.dev/allow does not count: ";
+                said += &judged.allow_faults.join("; ");
+            }
             line(said);
+        }
+        for gone in &report.gone {
+            line(gone.told_gone());
+        }
+        for passed in &report.passed_over {
+            line(format!("passed over: {} ({}:{})", passed.object, passed.file, passed.line));
         }
     }
     let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
@@ -63,11 +73,7 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
         line(format!("not judged: {more} more, which --verbose lists"));
     }
     // Silence means clean. What was not judged is not known to be clean, nor is nothing at all.
-    let silent = report.is_clean()
-        && report.not_judged.is_empty()
-        && report.summary.objects > 0
-        && !options.verbose;
-    if !silent {
+    if !report.is_clean() || report.is_partial() || options.verbose {
         text.push_str(&report.summary.to_string());
         text.push('\n');
     }

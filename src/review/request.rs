@@ -1,9 +1,13 @@
 //! A review as it arrives.
 
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+
 use super::envelope::{Envelope, Request};
 use crate::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use crate::decide::Grounds;
-use crate::object::{DecodeError, Kind, Object, Outline, Raw};
+use crate::object::{DecodeError, Kind, Object, Outline, Raw, reason};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -16,6 +20,18 @@ pub enum MalformedReview {
     /// no JSON, or not the JSON of a review
     #[error("the body is not the JSON of an AdmissionReview: {0}")]
     Json(String),
+    /// nothing at all
+    #[error("the body is empty; it should be the JSON of an AdmissionReview")]
+    Empty,
+    /// what should stand in the envelope
+    #[error(
+        "the body is a request without its AdmissionReview; put it into {{\"apiVersion\": \
+         \"{API_VERSION}\", \"kind\": \"AdmissionReview\", \"request\": …}}"
+    )]
+    Bare,
+    /// no kind
+    #[error("the body is not an AdmissionReview: it has no kind")]
+    NoKind,
     /// another kind
     #[error("the body is not an AdmissionReview: its kind is {0:?}")]
     Kind(String),
@@ -39,6 +55,25 @@ pub enum MalformedReview {
     NoObject(&'static str, &'static str),
 }
 
+impl MalformedReview {
+    /// Why `text` could not be read.
+    fn of(text: &str, error: &serde_json::Error) -> Self {
+        if text.trim().is_empty() {
+            return Self::Empty;
+        }
+        let members = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text);
+        if members
+            .is_ok_and(|members| ["uid", "operation"].iter().all(|k| members.contains_key(*k)))
+        {
+            return Self::Bare;
+        }
+        let said = error.to_string();
+        let said =
+            if error.is_data() { reason::of(&said) } else { reason::of_syntax(&said).into() };
+        Self::Json(format!("{said} (line {}, column {})", error.line(), error.column()))
+    }
+}
+
 /// A review whose objects are still text.
 #[derive(Debug)]
 pub struct Review<'a> {
@@ -59,7 +94,10 @@ impl<'a> Review<'a> {
     pub fn decode(body: &'a [u8]) -> Result<Self, MalformedReview> {
         let text = std::str::from_utf8(body).map_err(|_| MalformedReview::Encoding)?;
         let (envelope, outlines) =
-            Envelope::read(text).map_err(|error| MalformedReview::Json(error.to_string()))?;
+            Envelope::read(text).map_err(|error| MalformedReview::of(text, &error))?;
+        if envelope.kind.is_empty() {
+            return Err(MalformedReview::NoKind);
+        }
         if &*envelope.kind != "AdmissionReview" {
             return Err(MalformedReview::Kind(envelope.kind.to_string()));
         }

@@ -7,8 +7,10 @@ use crate::change::Operation;
 pub(super) struct Example<'a> {
     /// the operation
     pub(super) operation: Operation,
-    /// what else the change is about, such as `propagationPolicy: Background`
+    /// what else the change is about in a line each, such as `propagationPolicy: Background`
     pub(super) circumstances: Vec<&'a str>,
+    /// what else the change is about in several lines, such as facts
+    pub(super) facts: Vec<&'a str>,
     /// the manifest, each line with a mark before it where it is a diff
     pub(super) lines: Vec<String>,
 }
@@ -17,14 +19,15 @@ impl<'a> Example<'a> {
     /// Reads a fixture: `old` and `new` (either may be missing), each an indented block, and
     /// whatever else stands at the top level.
     pub(super) fn read(fixture: &'a str) -> Self {
-        let (mut old, mut new, mut rest) = (None, None, Vec::new());
+        let (mut old, mut new, mut rest, mut facts) = (None, None, Vec::new(), Vec::new());
         for (head, block) in sections(fixture) {
             match head {
                 "old:" => old = Some(block),
                 "new:" => new = Some(block),
+                _ if block.is_empty() && !head.starts_with("facts:") => rest.push(head),
                 _ => {
-                    rest.push(head);
-                    rest.extend(block);
+                    facts.push(head);
+                    facts.extend(block);
                 }
             }
         }
@@ -34,7 +37,7 @@ impl<'a> Example<'a> {
             (None, Some(new)) => (Operation::Create, owned(&dedent(&new))),
             (None, None) => (Operation::Create, Vec::new()),
         };
-        Self { operation, circumstances: rest, lines }
+        Self { operation, circumstances: rest, facts, lines }
     }
 
     /// The language of the lines, as Markdown names it.
@@ -110,6 +113,13 @@ mod tests {
             example.lines,
             ["  spec:", "-   replicas: 3", "+   replicas: 6", "    x: 1", "+   y: 2"]
         );
+    }
+
+    #[test]
+    fn facts_keep_their_lines() {
+        let example = Example::read("facts:\n  claims:\n    - a\nparams: {x: 1}\nnew:\n  b: 1\n");
+        assert_eq!(example.facts, ["facts:", "  claims:", "    - a"]);
+        assert_eq!(example.circumstances, ["params: {x: 1}"]);
     }
 
     #[test]

@@ -70,6 +70,9 @@ fn write_page(entry: &Entry, text: &mut String) -> fmt::Result {
     for (title, fixture) in [("It finds fault with", meta.bad), ("It passes", meta.good)] {
         let example = Example::read(fixture);
         writeln!(text, "\n## {title}\n\n{}:\n", operation(&example))?;
+        if !example.facts.is_empty() {
+            writeln!(text, "```yaml\n{}\n```\n", example.facts.join("\n"))?;
+        }
         writeln!(text, "```{}\n{}\n```", example.language(), example.lines.join("\n"))?;
     }
     Ok(())
@@ -103,6 +106,12 @@ fn write_explanation(entry: &Entry, text: &mut String) -> fmt::Result {
     for (title, fixture) in [("Finds fault with", meta.bad), ("Passes", meta.good)] {
         let example = Example::read(fixture);
         writeln!(text, "\n{title} {}:\n", lower(&operation(&example)))?;
+        for line in &example.facts {
+            writeln!(text, "    {line}")?;
+        }
+        if !example.facts.is_empty() {
+            text.push('\n');
+        }
         for line in &example.lines {
             writeln!(text, "    {line}")?;
         }
@@ -160,10 +169,12 @@ fn operation(example: &Example<'_>) -> String {
         Operation::Update => "An UPDATE",
         Operation::Delete => "A DELETE",
     };
-    if example.circumstances.is_empty() {
-        operation.to_owned()
-    } else {
-        format!("{operation}, with {}", example.circumstances.join(" "))
+    let inline = example.circumstances.join(", ");
+    match (inline.as_str(), example.facts.is_empty()) {
+        ("", true) => operation.to_owned(),
+        ("", false) => format!("{operation}, with this known"),
+        (inline, true) => format!("{operation}, with {inline}"),
+        (inline, false) => format!("{operation}, with {inline} and this known"),
     }
 }
 

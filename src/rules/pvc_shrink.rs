@@ -1,6 +1,7 @@
-use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
+use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
+use crate::object::Pointer;
 use crate::object::immutable::arrow;
 
 declare_rule! {
@@ -9,7 +10,8 @@ declare_rule! {
     /// ## Why
     /// Volumes cannot shrink. Since 1.32 the API server lets a request be lowered, but only to
     /// above `status.capacity`: that takes back an expansion that did not come about. Older
-    /// releases let no request be lowered.
+    /// releases let no request be lowered. A manifest in Git does not show the status: a smaller
+    /// request is a warning there.
     ///
     /// ## Way out
     /// Keep the size, or lower it to something above the volume's capacity. For a smaller volume
@@ -38,8 +40,10 @@ impl Rule for PvcShrink {
         if after.quantity >= before.quantity || !after.quantity.is_positive() {
             return Ok(());
         }
+        let field = Pointer::from("/spec/resources/requests/storage");
         let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status()));
+            unsure(change, &field, &before.text, &after.text, findings);
+            return Ok(());
         };
         let capacity = status.capacity.storage.as_ref();
         let recovers = change.circumstances.kubernetes.minor >= 32 || status.has_expansion();
@@ -54,7 +58,6 @@ impl Rule for PvcShrink {
             ),
             None => format!("would shrink, {}", arrow(Some(&before.text), Some(&after.text))),
         };
-        let field = crate::object::Pointer::from("/spec/resources/requests/storage");
         let finding = findings.add(field.clone(), what);
         finding
             .values(Some(&before.text), Some(&after.text))
@@ -71,4 +74,31 @@ impl Rule for PvcShrink {
         );
         Ok(())
     }
+}
+
+/// A smaller request of a claim whose status nobody knows: as a manifest in Git shows it.
+fn unsure(
+    change: &Change<'_>,
+    field: &Pointer,
+    before: &str,
+    after: &str,
+    findings: &mut Findings,
+) {
+    let sizes = arrow(Some(before), Some(after));
+    findings
+        .add(field.clone(), format!("would shrink, {sizes}; refused once the claim is bound"))
+        .values(Some(before), Some(after))
+        .why("Volumes cannot shrink; whether there is one already, a manifest does not show.")
+        .remedy(vec![
+            remedy::keep(change, field, before),
+            remedy::run(
+                "or fetch the live claim, and name it to stateward check by --old live.yaml",
+                format!(
+                    "{} get pvc {} -o yaml > live.yaml",
+                    remedy::kubectl(change),
+                    remedy::quoted(&change.name)
+                ),
+            ),
+        ])
+        .unsure();
 }

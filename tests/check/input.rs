@@ -88,7 +88,7 @@ fn each_bad_document_is_said_and_hides_no_other() {
             "key.yaml:8:3: the key \"replicas\" stands here a second time",
             "latin.yaml:1:4: this is not UTF-8",
             "name.yaml:4:9: metadata.name is a number, not a string",
-            "odd.json:1:16: not valid JSON: expected value",
+            "odd.json:1:16: not valid JSON: no JSON value stands here",
             "stream.yaml:31:5: not valid YAML: mapping values are not allowed in this context",
             "tab.yaml:7:1: a tab in the indentation: YAML takes spaces only",
             "version.yaml:1:13: no supported Kubernetes serves a StatefulSet of apps/v1beta1; write \
@@ -102,11 +102,49 @@ fn each_bad_document_is_said_and_hides_no_other() {
 }
 
 #[test]
+fn a_kind_or_a_list_that_nearly_is_one_is_no_empty_input() {
+    for (text, says) in [
+        (
+            SET.replacen("StatefulSet", "Statefulset", 1),
+            "2:7: there is no kind \"Statefulset\"; did you mean \"StatefulSet\"?",
+        ),
+        (
+            CLAIM.replacen("PersistentVolumeClaim", "persistentvolumeclaim", 1),
+            "2:7: there is no kind \"persistentvolumeclaim\"; did you mean \
+             \"PersistentVolumeClaim\"?",
+        ),
+        (
+            "apiVersion: v1\nkind: List\nitems: foo\n".to_owned(),
+            "3:8: items of a List is a string, not a list",
+        ),
+        (
+            "apiVersion: apps/v1\nkind: StatefulSetList\nmetadata: {name: x}\nitems: {a: b}\n"
+                .to_owned(),
+            "4:8: items of a StatefulSetList is a mapping, not a list",
+        ),
+    ] {
+        let folder = Folder::new(&[("a.yaml", &text)]);
+        assert_eq!(folder.judged(2, &["a.yaml"]).errors(), [format!("a.yaml:{says}")]);
+    }
+    // Other projects may call their kinds what they like.
+    let other = "apiVersion: example.com/v1\nkind: AllowList\nitems: {a: b}\n---\n\
+        apiVersion: example.com/v1\nkind: Statefulset\nmetadata: {name: x}\n";
+    let folder = Folder::new(&[("a.yaml", other)]);
+    assert_eq!(folder.check(&["a.yaml"]).code, Some(0));
+}
+
+#[test]
 fn a_field_of_the_wrong_type_is_named_at_its_place() {
     for (wrong, field, at, says) in [
         ("replicas: three", "/spec/replicas", "7:13", "\"three\" is a string, not a whole number"),
         ("replicas: 1.5", "/spec/replicas", "7:13", "1.5 is a number, not a whole number"),
         ("replicas: [3]", "/spec/replicas", "7:13", "this is a list, not a whole number"),
+        (
+            "replicas: 99999999999999999999",
+            "/spec/replicas",
+            "7:13",
+            "this whole number has too many digits",
+        ),
     ] {
         let folder = Folder::new(&[
             ("db.yaml", &SET.replace("replicas: 3", wrong)),
@@ -131,6 +169,8 @@ fn a_bad_quantity_is_named_at_its_place() {
     for (wrong, code, rule, says) in [
         ("10GB", 2, "malformed", "\"10GB\" is not a quantity"),
         ("1.5.Gi", 2, "malformed", "\"1.5.Gi\" is not a quantity"),
+        ("[1]", 2, "malformed", "this is a list, not a size such as 10Gi"),
+        ("{a: 1}", 2, "malformed", "this is a mapping, not a size such as 10Gi"),
         ("-1Gi", 1, "invalid", "the storage request -1Gi is not above zero"),
     ] {
         let folder = Folder::new(&[
@@ -182,5 +222,41 @@ fn what_cannot_be_read_is_said() {
         let ran = folder.check(arguments);
         assert_eq!((ran.code, &*ran.stdout), (Some(2), ""), "{arguments:?}");
         assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(says), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_size_that_is_none_is_said_with_the_one_that_was_meant() {
+    let folder =
+        Folder::new(&[("db.yaml", &SET.replace("10Gi", "20GB").replace("17.2", "latest"))]);
+    let ran = folder.check(&["db.yaml"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let field = "spec.volumeClaimTemplates[0].spec.resources.requests.storage";
+    assert!(ran.stdout.contains(&format!("= help: 1. set {field} to 20G\n")), "{}", ran.stdout);
+    let why = "The API server cannot read it either, so the rules that need it judged nothing.";
+    assert!(ran.stdout.contains(why), "{}", ran.stdout);
+    assert!(ran.stdout.contains("sts-image-latest"), "other rules judge: {}", ran.stdout);
+    // What cannot be read at all is judged by nobody.
+    folder.write("db.yaml", &SET.replace("replicas: 3", "replicas: [3]"));
+    let ran = folder.check(&["db.yaml"]);
+    assert!(ran.stdout.contains("either, so nothing else was judged."), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("help:"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_is_wrong_with_json_is_said_in_plain_words() {
+    for (text, says) in [
+        ("{\"a\": 1} trailing", "1:10: not valid JSON: text stands behind the end"),
+        ("{\"a\": 1}\n}", "2:1: not valid JSON: text stands behind the end"),
+        ("true}", "1:5: not valid JSON: text stands behind the end"),
+        ("nonsense", "1:2: not valid JSON: no JSON value stands here"),
+        ("{\"a\": 1", "1:7: not valid JSON: it ends in the middle of a value"),
+        ("{a: 1}", "1:2: not valid JSON: a key in double quotes is missing"),
+        ("{\"a\": 1,}", "1:9: not valid JSON: a key in double quotes is missing"),
+        ("{\"a\" 1}", "1:6: not valid JSON: a key needs a colon and a value"),
+        ("[1 2]", "1:4: not valid JSON: a comma or the closing ] is missing"),
+    ] {
+        let folder = Folder::new(&[("a.json", text)]);
+        assert_eq!(folder.judged(2, &["a.json"]).errors(), [format!("a.json:{says}")]);
     }
 }

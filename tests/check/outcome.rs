@@ -120,7 +120,11 @@ fn the_json_has_the_fields_that_were_promised() {
     ]);
     let ran = folder.judged(2, &["--old", "old.yaml", "new.yaml", "bad.yaml", "values.yaml"]);
     let json = ran.json();
-    holds(&json, &["version", "findings", "notJudged", "errors", "summary"], &["judged"]);
+    holds(
+        &json,
+        &["version", "findings", "notJudged", "errors", "summary"],
+        &["judged", "gone", "passedOver"],
+    );
     assert_eq!(json["version"], 1);
     let finding = &json["findings"][0];
     holds(
@@ -158,7 +162,7 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(&unjudged["object"], &object, &[]);
     holds(&json["errors"][0], &["file", "line", "column", "message"], &[]);
     let summary = &json["summary"];
-    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &[]);
+    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &["gone"]);
     let counts = ["objects", "skipped", "deny", "warn", "error", "notJudged"];
     assert_eq!(counts.map(|key| summary[key].as_u64().unwrap()), [2, 1, 1, 0, 1, 1]);
     let created = folder.judged(0, &["old.yaml"]).json();
@@ -206,4 +210,23 @@ fn what_was_not_judged_as_usual_is_said_on_request() {
     let judged = folder.judged(0, &["."]).json()["judged"].clone();
     assert_eq!(judged[0]["allowed"], serde_json::json!(["sts-image-latest"]));
     assert_eq!(judged[1]["exemption"], "namespace");
+}
+
+#[test]
+fn what_is_passed_over_is_named_on_request() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
+    let list = "apiVersion: v1\nkind: List\nitems:\n\
+        - apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n\
+        - apiVersion: v1\n  kind: PersistentVolumeClaim\n  metadata: {name: b}\n  \
+          spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n";
+    let folder = Folder::new(&[("a.yaml", &format!("{SET}---\n{deployment}---\n{list}"))]);
+    let ran = folder.check(&["--verbose", "a.yaml"]);
+    assert_eq!(
+        ran.stdout,
+        "judged: CREATE StatefulSet shop/db (a.yaml:1)\n\
+         judged: CREATE PersistentVolumeClaim b (a.yaml:41)\n\
+         passed over: Deployment web (a.yaml:31)\n\
+         passed over: ConfigMap a (a.yaml:38)\n\
+         2 objects judged: nothing found\n"
+    );
 }

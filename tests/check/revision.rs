@@ -116,7 +116,11 @@ fn a_change_cannot_relax_its_own_check() {
         let path = if below == "." { "deploy" } else { "." };
         let ran = folder.check_in(below, &["--old-ref", "HEAD", path, "--verbose"]);
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert_eq!(ran.stderr, "policy: HEAD:stateward.yaml\n");
+        assert_eq!(
+            ran.stderr,
+            "note: the policy is that of HEAD:stateward.yaml; the one of the work tree counts once \
+             it is merged, or with --policy\npolicy: HEAD:stateward.yaml\n"
+        );
         assert!(ran.stdout.contains("stateward.dev/allow: sts-scale-to-zero"), "{}", ran.stdout);
     }
     let named =
@@ -129,7 +133,7 @@ fn a_change_cannot_relax_its_own_check() {
     let young = Folder::repository(&[("db.yaml", SET)]);
     young.write("stateward.yaml", "version: 1\nrules: {sts-vct-size-shrink: off}\n");
     let ran = young.check(&["--old-ref", "HEAD", "db.yaml", "--verbose"]);
-    assert_eq!(ran.stderr, "policy: built-in defaults\n");
+    assert!(ran.stderr.ends_with("\npolicy: built-in defaults\n"), "{}", ran.stderr);
 }
 
 /// A chart in miniature: a template and its values.
@@ -168,4 +172,69 @@ fn a_rendering_that_fails_in_either_revision_is_said_with_the_revision() {
     let ran = folder.check(&["--old-ref", "nowhere", "--render", "cat good.yaml"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("no revision \"nowhere\""), "{}", ran.stderr);
+}
+
+#[test]
+fn a_copy_in_a_second_file_hides_no_change() {
+    let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
+    let bare = size("5Gi").replacen("  namespace: shop\n", "", 1);
+    for (name, copy) in
+        [("zz.yaml", size("5Gi")), ("a.yaml", size("5Gi")), ("b/zz.yaml", bare.clone())]
+    {
+        let name = format!("deploy/{name}");
+        folder.write(&name, &copy);
+        let ran = folder.judged(1, &["--old-ref", "HEAD", "deploy"]);
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"], "{name}");
+        let finding = &ran.json()["findings"][0];
+        assert_eq!(finding["new"]["file"], *name);
+        assert_eq!(finding["old"]["file"], "HEAD:deploy/db.yaml");
+        std::fs::remove_file(folder.path().join(&name)).unwrap();
+    }
+    // Without a namespace the same object may be meant.
+    folder.write("deploy/db.yaml", &bare);
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "deploy"]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+}
+
+#[test]
+fn an_object_that_is_gone_is_counted_and_named() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
+    let folder = Folder::repository(&[
+        ("deploy/db.yaml", SET),
+        ("deploy/claim.yaml", CLAIM),
+        ("deploy/web.yaml", deployment),
+    ]);
+    folder.write("deploy/db.yaml", &set("db2"));
+    std::fs::remove_file(folder.path().join("deploy/web.yaml")).unwrap();
+    let arguments = ["--old-ref", "HEAD", "deploy"];
+    let ran = folder.check(&arguments);
+    let count = "2 objects judged: nothing found; 1 gone, not judged without --deletions\n";
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), count));
+    let ran = folder.check(&[&arguments[..], &["--verbose"]].concat());
+    let gone = "gone: StatefulSet shop/db (HEAD:deploy/db.yaml:1), not judged without --deletions";
+    assert!(ran.stdout.lines().any(|line| line == gone), "{}", ran.stdout);
+    let json = folder.judged(0, &arguments).json();
+    assert_eq!(json["gone"][0]["object"]["name"], "db");
+    assert_eq!((&json["gone"][0]["line"], &json["summary"]["gone"]), (&1.into(), &1.into()));
+    let ran = folder.check(&[&arguments[..], &["--deletions"]].concat());
+    assert!(!ran.stdout.contains("gone"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_new_policy_that_does_not_count_yet_is_said() {
+    let folder = Folder::repository(&[("db.yaml", SET)]);
+    let quiet = folder.check(&["--old-ref", "HEAD", "db.yaml"]);
+    assert_eq!((quiet.code, &*quiet.stderr), (Some(0), ""));
+    folder.write("stateward.yaml", "version: 1\n");
+    let ran = folder.check(&["--old-ref", "HEAD", "db.yaml"]);
+    assert_eq!(
+        (ran.code, &*ran.stderr),
+        (
+            Some(0),
+            "note: HEAD has no stateward.yaml: the built-in defaults count; the one of the work \
+             tree counts once it is merged, or with --policy\n"
+        )
+    );
+    let named = folder.check(&["--old-ref", "HEAD", "--policy", "stateward.yaml", "db.yaml"]);
+    assert_eq!((named.code, &*named.stderr), (Some(0), ""));
 }

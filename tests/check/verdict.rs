@@ -51,6 +51,9 @@ fn what_only_the_policy_refuses_the_policy_can_allow() {
     let firm = format!("overrides: false\n{deny}");
     let ran = edit(&firm, SET, &zero(&annotated(allow)), 1);
     assert_eq!(ran.verdicts(), denied);
+    let ignored = "stateward.dev/allow does not count: the policy lets nobody use it";
+    assert_eq!(ran.json()["findings"][0]["onPurpose"], ignored);
+    let ran = edit(&firm, SET, &zero(SET), 1);
     assert_eq!(ran.json()["findings"][0]["onPurpose"], serde_json::Value::Null);
     let ran = edit(deny, SET, &zero(SET), 1);
     assert_eq!(
@@ -166,4 +169,121 @@ fn of_a_set_that_a_controller_owns_only_what_kubernetes_refuses_is_said() {
         edit(deny, &with_owner(&annotated(opted_in)), &with_owner(&zero), 1).verdicts(),
         ["sts-scale-to-zero deny policy"]
     );
+}
+
+#[test]
+fn a_claim_that_shrinks_in_git_is_a_warning_in_every_format() {
+    let claim = CLAIM.replace("status: {phase: Bound, capacity: {storage: 10Gi}}\n", "");
+    let folder = Folder::new(&[
+        ("old.yaml", &claim),
+        ("new.yaml", &claim.replace("10Gi", "5Gi")),
+        ("live.yaml", CLAIM),
+    ]);
+    let arguments = ["--old", "old.yaml", "new.yaml"];
+    let says = "PersistentVolumeClaim shop/data-db-0: would shrink, 10Gi → 5Gi; refused once the \
+                claim is bound";
+    let text = folder.check(&arguments);
+    assert_eq!(text.code, Some(0), "{text:?}");
+    assert!(text.stdout.starts_with(&format!("warning: {says}\n --> new.yaml:8:35\n")), "{text:?}");
+    assert!(text.stdout.ends_with("1 object judged: 1 warning; 1 not judged\n"), "{text:?}");
+    assert_eq!(folder.check(&[&arguments[..], &["--fail-on", "warn"]].concat()).code, Some(1));
+    let github = folder.check(&[&arguments[..], &["--format", "github"]].concat()).stdout;
+    assert!(
+        github.starts_with("::warning file=new.yaml,line=8,col=35,title=warning pvc-shrink::"),
+        "{github}"
+    );
+    assert!(github.contains("::notice title=not judged%3A pvc-expand-unbound::"), "{github}");
+    let markdown = folder.check(&[&arguments[..], &["--format", "markdown"]].concat()).stdout;
+    assert!(markdown.contains(&format!("| warning | {says} | `new.yaml:8` |\n")), "{markdown}");
+    assert!(markdown.contains("<summary>1 not judged</summary>"), "{markdown}");
+    // The live claim decides.
+    let live = folder.judged(1, &["--old", "live.yaml", "new.yaml"]);
+    assert_eq!(live.verdicts(), ["pvc-shrink deny kubernetes"]);
+    // What was not judged is said where nothing else is, too.
+    folder.write("new.yaml", &claim.replace("10Gi", "20Gi"));
+    let markdown = folder.check(&[&arguments[..], &["--format", "markdown"]].concat()).stdout;
+    assert!(
+        markdown.starts_with(
+            "**stateward**: 1 object judged: nothing found; 2 not judged\n\n<details><summary>2 not \
+             judged</summary>\n\n- "
+        ),
+        "{markdown}"
+    );
+}
+
+#[test]
+fn a_name_that_is_missing_or_a_namespace_that_cannot_be_is_refused() {
+    let claim = |metadata: &str| CLAIM.replacen("{name: data-db-0, namespace: shop}", metadata, 1);
+    let required = "name or generateName is required";
+    for (manifest, object, says) in [
+        (claim("{namespace: shop}"), "PersistentVolumeClaim shop/(no name)", required),
+        (claim("{}"), "PersistentVolumeClaim (no name)", required),
+        (SET.replacen("name: db", "name: \"\"", 1), "StatefulSet shop/(no name)", required),
+        (
+            claim("{name: a, namespace: Sh op}"),
+            "PersistentVolumeClaim Sh op/a",
+            "\"Sh op\" is no name of a namespace",
+        ),
+    ] {
+        let folder = Folder::new(&[("a.yaml", &manifest)]);
+        let ran = folder.check(&["a.yaml", "--verbose"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stdout.starts_with(&format!("denied: {object}: {says}\n")), "{}", ran.stdout);
+        let judged = format!("judged: CREATE {object} (a.yaml:1)\n");
+        assert!(ran.stdout.contains(&judged), "{}", ran.stdout);
+    }
+    let folder = Folder::new(&[("a.yaml", &claim("{generateName: a-}"))]);
+    let ran = folder.check(&["a.yaml", "--verbose"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("judged: CREATE PersistentVolumeClaim a-* (a.yaml:1)\n"));
+}
+
+#[test]
+fn an_annotation_that_allows_nothing_says_why() {
+    let reason = "stateward.dev/allow-reason: a lab";
+    for (annotations, why) in [
+        (
+            "stateward.dev/allow: sts-image-latest".to_owned(),
+            "stateward.dev/allow-reason is missing",
+        ),
+        (
+            format!("stateward.dev/allow: sts-imge-latest, {reason}"),
+            "there is no rule \"sts-imge-latest\"; did you mean \"sts-image-latest\"?",
+        ),
+        (
+            format!(
+                "stateward.dev/allow: sts-image-latest, {reason}, stateward.dev/allow-until: soon"
+            ),
+            "stateward.dev/allow-until is no time such as 2030-01-31T12:00:00Z",
+        ),
+        (
+            format!(
+                "stateward.dev/allow: sts-image-latest, {reason}, \
+                 stateward.dev/allow-until: \"2020-01-01T00:00:00Z\""
+            ),
+            "stateward.dev/allow-until: 2020-01-01T00:00:00Z has passed",
+        ),
+    ] {
+        let manifest = annotated(&format!("{{{annotations}}}")).replace("17.2", "latest");
+        let folder = Folder::new(&[("db.yaml", &manifest)]);
+        let ran = folder.check(&["db.yaml", "--verbose"]);
+        let says = format!("stateward.dev/allow does not count: {why}\n");
+        assert!(ran.stdout.contains(&format!("  = {says}")), "{}", ran.stdout);
+        let judged = format!("judged: CREATE StatefulSet shop/db (db.yaml:1); {says}");
+        assert!(ran.stdout.contains(&judged), "{}", ran.stdout);
+        // Where the finding is denied, it takes the place of the advice to annotate.
+        folder.write("stateward.yaml", "version: 1\nrules: {sts-image-latest: deny}\n");
+        let ran = folder.check(&["db.yaml"]);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stdout.contains(&says) && !ran.stdout.contains("on purpose"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_refused_growth_names_the_setting_that_would_carry_it_out() {
+    let says = "set resize: orchestrate in stateward.yaml";
+    let steps = |policy: &str, code| edit(policy, SET, &size("20Gi"), code).stdout;
+    assert!(steps("", 1).contains(says));
+    assert!(!steps("resize: orchestrate\n", 0).contains(says));
+    assert!(!edit("", SET, &size("5Gi"), 1).stdout.contains(says), "shrinking has no such way");
 }

@@ -140,8 +140,8 @@ fn lint_says_which_file_and_what() {
         |code, stdout: &str, stderr: &str| (Some(code), stdout.to_owned(), stderr.to_owned());
     assert_eq!(
         lint(&[], folder.path()),
-        said(0, "built-in defaults: no fault found\n", ""),
-        "no file is no fault"
+        said(2, "", "error: no stateward.yaml here or above; nothing to lint\n"),
+        "a file that is not there is not right"
     );
     std::fs::write(folder.path().join("good.yaml"), "version: 1\n").unwrap();
     assert_eq!(lint(&["good.yaml"], folder.path()), said(0, "good.yaml: no fault found\n", ""));
@@ -149,10 +149,56 @@ fn lint_says_which_file_and_what() {
     let below = folder.path().join("a/b");
     std::fs::create_dir_all(&below).unwrap();
     let (code, stdout, stderr) = lint(&[], &below);
-    assert_eq!((code, &*stdout), (Some(2), ""));
+    assert_eq!((code, &*stderr), (Some(1), ""));
     let says = "stateward.yaml:2:1: there is no key \"mod\" here; did you mean \"mode\"?\n";
-    assert!(stderr.starts_with("error: ") && stderr.ends_with(says), "{stderr}");
+    assert!(stdout.starts_with("error: ") && stdout.ends_with(says), "{stdout}");
     let (code, stdout, stderr) = lint(&["gone.yaml"], folder.path());
     assert_eq!((code, &*stdout), (Some(2), ""));
-    assert!(stderr.starts_with("error: cannot read the policy gone.yaml: "), "{stderr}");
+    assert!(stderr.starts_with("error: cannot read the policy \"gone.yaml\": "), "{stderr}");
+}
+
+#[test]
+fn lint_finds_every_fault_at_once() {
+    let policy = "\
+version: 2
+mod: audit
+resize: orchestrat
+rules:
+  sts-selectr: off
+  sts-replica-jump: {params: {max-step: -1}}
+  sts-service-name: of
+scopes:
+- match: {kinds: [Deployment, Scale], namespaces: [1]}
+- rules: {sts-replica-jump: {params: {max-stp: 1}}}
+";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stateward.yaml"), policy).unwrap();
+    let (code, stdout, stderr) = lint(&["stateward.yaml"], folder.path());
+    assert_eq!((code, &*stderr), (Some(1), ""), "{stdout}");
+    let places: Vec<&str> = stdout
+        .lines()
+        .map(|line| {
+            let rest = line.strip_prefix("error: stateward.yaml:").unwrap();
+            rest.split(": ").next().unwrap()
+        })
+        .collect();
+    assert_eq!(
+        places,
+        ["1:10", "2:1", "3:9", "5:3", "6:41", "7:21", "9:19", "9:52", "10:39"],
+        "{stdout}"
+    );
+    // What one fault hides is not guessed at.
+    std::fs::write(folder.path().join("stateward.yaml"), "version: 1\nrules: {{{ .x }}}\n")
+        .unwrap();
+    let (code, stdout, _) = lint(&[], folder.path());
+    assert_eq!((code, stdout.lines().count()), (Some(1), 1), "{stdout}");
+}
+
+#[test]
+fn lint_finds_a_fault_exactly_where_a_policy_is_refused() {
+    for text in
+        ["", "[]", "version: 1", "a: 1", "version: x\nscopes: [a]", "scopes: [{}, [], {a: b}]"]
+    {
+        assert_eq!(Policy::faults(text).is_empty(), Policy::parse(text, "x").is_ok(), "{text}");
+    }
 }

@@ -59,8 +59,7 @@ pub(super) struct Session {
 
 impl Place {
     pub(super) async fn connect(&self) -> anyhow::Result<(Cluster, String)> {
-        let args = &self.cluster;
-        let cluster = Cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+        let cluster = Cluster::new(self.cluster.connection.open().await?);
         let namespace = self.namespace.clone().unwrap_or_else(|| cluster.default_namespace());
         Ok((cluster, namespace))
     }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Area, Fault, metadata, set, shown};
+use super::{Area, Fault, identity, metadata, set, shown};
 use crate::object::claim::{ClaimSpec, DataSource};
 use crate::object::names::{is_dns_label, is_dns_subdomain};
 use crate::object::selector::LabelSelector;
@@ -21,6 +21,9 @@ pub fn claim(
     api_groups: bool,
 ) -> Result<Vec<Fault>, DecodeError> {
     let mut faults = Vec::new();
+    if created {
+        identity(&claim.metadata, &mut faults);
+    }
     let name = &claim.metadata.name;
     if created && !name.is_empty() && !is_dns_subdomain(name) {
         faults.push(Fault {

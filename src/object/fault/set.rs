@@ -1,6 +1,6 @@
 //! Faults of a StatefulSet.
 
-use super::{Area, Fault, annotations, claim_template, labels, metadata, pod, shown};
+use super::{Area, Fault, annotations, claim_template, identity, labels, metadata, pod, shown};
 use crate::object::names::{is_dns_label, is_label_value, is_qualified_name};
 use crate::object::selector::LabelSelector;
 use crate::object::{DecodeError, Pointer, StatefulSet};
@@ -11,6 +11,7 @@ use crate::object::{DecodeError, Pointer, StatefulSet};
 /// The field that has the wrong type.
 pub fn created(set: &StatefulSet<'_>) -> Result<Vec<Fault>, DecodeError> {
     let mut faults = Vec::new();
+    identity(&set.metadata, &mut faults);
     name(set, &mut faults);
     metadata(&set.metadata, &mut faults);
     let service = &set.spec.service_name;
