@@ -252,8 +252,9 @@ pub struct Memory {
     pub full: bool,
     /// why the last CREATE was refused
     pub create_refused: Option<String>,
-    /// somebody's webhook refused to put retention back: it stays `Retain`, and all else goes on
-    pub retention_refused: bool,
+    /// why putting retention back was refused, again and again: it stays `Retain`, and all else
+    /// goes on
+    pub retention_refused: Option<String>,
     /// the last write of the record failed: a gap is closed without it
     pub record_unwritable: bool,
     /// claims whose growth was refused within the last back-off, with the answer

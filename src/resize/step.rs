@@ -347,7 +347,7 @@ impl<'a> View<'a> {
         let mut detail = detail.into();
         for doubt in self.doubts() {
             detail.push_str(if detail.is_empty() { "" } else { "; " });
-            detail.push_str(doubt);
+            detail.push_str(&doubt);
         }
         self.write(|status| {
             change(status);
@@ -370,14 +370,18 @@ impl<'a> View<'a> {
     }
 
     /// What a person should know, however it ended.
-    fn doubts(&self) -> impl Iterator<Item = &'static str> {
+    fn doubts(&self) -> impl Iterator<Item = String> {
         let attempt = &self.status().attempt;
         let asked = attempt.retention_asked.is_some();
-        let doubts = [
-            (asked, "retention stays Retain, since somebody else wrote it during the resize"),
-            (attempt.unwatched, "nobody watched the set go, so an edit at that moment may be lost"),
-        ];
-        doubts.into_iter().filter_map(|(holds, doubt)| holds.then_some(doubt))
+        let asked = asked
+            .then_some("retention stays Retain, since somebody else wrote it during the resize");
+        let unwatched = "nobody watched the set go, so an edit at that moment may be lost";
+        let unwatched = attempt.unwatched.then_some(unwatched);
+        let fenced = attempt.retention.is_some_and(|before| before != Retention::RETAIN);
+        let refused = self.observed.memory.retention_refused.as_ref().filter(|_| fenced);
+        let refused = refused
+            .map(|why| format!("retention stays Retain, since putting it back was refused: {why}"));
+        asked.into_iter().chain(unwatched).map(str::to_owned).chain(refused)
     }
 
     /// Whether the request being acted on is to end.
@@ -406,12 +410,20 @@ impl<'a> View<'a> {
     /// The retention before the fence, where it is still to be put back: nobody else wrote
     /// retention since, neither into this set nor into the one that it replaces.
     fn retention_to_restore(&self, set: &Set) -> Option<Retention> {
+        self.retention_owed(set).filter(|_| self.observed.memory.retention_refused.is_none())
+    }
+
+    /// The same, whether or not somebody refuses that it is put back now.
+    fn retention_owed(&self, set: &Set) -> Option<Retention> {
         let attempt = &self.status().attempt;
         let untouched = matches!(set.retention_written, Fact::Known(false))
-            && attempt.retention_asked.is_none()
-            && !self.observed.memory.retention_refused;
+            && attempt.retention_asked.is_none();
+        let of_set = [&attempt.set_uid, &attempt.new_uid].contains(&&Some(set.uid.clone()));
         attempt.retention.filter(|before| {
-            untouched && *before != Retention::RETAIN && set.retention == Retention::RETAIN
+            of_set
+                && untouched
+                && *before != Retention::RETAIN
+                && set.retention == Retention::RETAIN
         })
     }
 

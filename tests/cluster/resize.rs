@@ -115,7 +115,11 @@ impl Resizing {
     }
 
     /// What is waited for; where it does not come, everything that may say why.
-    async fn told<T>(&self, namespace: &str, wait: impl Future<Output = anyhow::Result<T>>) -> T {
+    pub(crate) async fn told<T>(
+        &self,
+        namespace: &str,
+        wait: impl Future<Output = anyhow::Result<T>>,
+    ) -> T {
         let error = match wait.await {
             Ok(value) => return value,
             Err(error) => error,

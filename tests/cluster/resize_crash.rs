@@ -91,13 +91,11 @@ impl Run {
         assert_eq!(claim_uids(resizing, namespace).await, self.claims, "a claim was replaced");
         // Claims are owned again when the set controller has seen the policy.
         let owned = |claim: &Value| claim["metadata"]["ownerReferences"].is_array();
-        resizing
-            .wait_for("the claims to be owned", LONG, async || {
-                let claims = resizing.list(namespace, "persistentvolumeclaims").await;
-                Ok(claims.iter().all(owned).then_some(()))
-            })
-            .await
-            .unwrap();
+        let all = resizing.wait_for("the claims to be owned", LONG, async || {
+            let claims = resizing.list(namespace, "persistentvolumeclaims").await;
+            Ok(claims.iter().all(owned).then_some(()))
+        });
+        resizing.told(namespace, all).await;
         let record = resizing.ended(namespace).await;
         let counts = resizing.lives(namespace, from);
         let mut owned = resizing.list(namespace, "pods").await;

@@ -109,7 +109,15 @@ pub(crate) fn slices() -> Vec<Slice> {
         slice(
             "retention",
             vec![steady(1), steady(1).retention_delete(), webhook(steady(1).retention_delete())],
-            &[RetentionDelete, RetentionRetain, TickEarly, Crash, Delayed, Abort],
+            &[
+                RetentionDelete,
+                RetentionRetain,
+                Trouble(Trouble::RetentionRefused),
+                TickEarly,
+                Crash,
+                Delayed,
+                Abort,
+            ],
         ),
         slice(
             "refusals",

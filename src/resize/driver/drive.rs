@@ -68,7 +68,8 @@ pub(super) struct Drive {
     away_since: Option<Instant>,
     created: Option<Created>,
     create_refused: Option<String>,
-    retention_refused: bool,
+    /// how many times in a row putting retention back was refused, and the last answer
+    retention_refused: (u32, String),
     record_unwritable: bool,
     refused_claims: Refusals,
     refused_evictions: Refusals,
@@ -105,7 +106,7 @@ impl Drive {
             away_since: None,
             created: None,
             create_refused: None,
-            retention_refused: false,
+            retention_refused: (0, String::new()),
             record_unwritable: false,
             refused_claims: BTreeMap::new(),
             refused_evictions: BTreeMap::new(),
@@ -206,7 +207,8 @@ impl Drive {
             standby: around.standby,
             full: around.full,
             create_refused: self.create_refused.clone(),
-            retention_refused: self.retention_refused,
+            retention_refused: (self.retention_refused.0 >= self.parameters.tries)
+                .then(|| self.retention_refused.1.clone()),
             record_unwritable: self.record_unwritable,
             refused_claims: still(&self.refused_claims),
             refused_evictions: still(&self.refused_evictions),
@@ -276,8 +278,13 @@ impl Drive {
                 Action::RestoreRetention { .. } | Action::Open { retention: Some(_), .. },
                 outcome,
             ) => {
-                self.retention_refused =
-                    matches!(outcome, Outcome::Rejected(refusal) if is_refusal(refusal));
+                self.retention_refused = match outcome {
+                    Outcome::Rejected(refusal) if is_refusal(refusal) => {
+                        (self.retention_refused.0.saturating_add(1), refusal.message.clone())
+                    }
+                    Outcome::Committed(_) => (0, String::new()),
+                    Outcome::Rejected(_) | Outcome::Unknown(_) => return,
+                };
             }
             (Action::GrowClaim { claim, .. }, Outcome::Rejected(refusal))
                 if is_refusal(refusal) =>

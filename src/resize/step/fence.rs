@@ -58,7 +58,7 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
         Gate::Open if view.record.finalizer => view.enter(Phase::Fenced, |status| {
             status.attempt = Attempt {
                 set_uid: Some(set.uid.clone()),
-                retention: Some(set.retention),
+                retention: Some(view.retention_owed(set).unwrap_or(set.retention)),
                 retention_asked: status.attempt.retention_asked,
                 unwatched: status.attempt.unwatched,
                 fence_since: Some(view.now),

@@ -57,6 +57,7 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
 /// Begins to carry `wanted` out on this set. What is asked of which claim is written along: a full
 /// disk does not wait for another write.
 fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Action {
+    let owed = view.retention_owed(set);
     let mut record = view.record.clone();
     let status = &mut record.status;
     let live = status.phase != Phase::Requested;
@@ -71,6 +72,7 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
     status.owner_managed = set.owner.is_some() && set.owner_managed;
     status.attempt = Attempt {
         set_uid: Some(set.uid.clone()),
+        retention: owed,
         retention_asked: status.attempt.retention_asked.filter(|_| live),
         unwatched: status.attempt.unwatched && live,
         ..Attempt::default()

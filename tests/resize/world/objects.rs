@@ -152,6 +152,7 @@ pub(crate) enum Trouble {
     NoSuchTemplate,
     PatchRefused,
     EvictionRefused,
+    RetentionRefused,
     OfflineOnly,
     NotExpandable,
     ClassGone,

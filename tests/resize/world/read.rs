@@ -130,7 +130,8 @@ impl World {
                 standby: controller.standby,
                 full: self.trouble == Some(Trouble::TooMany),
                 create_refused: controller.refused.then(|| "quota".to_owned()),
-                retention_refused: false,
+                retention_refused: (self.trouble == Some(Trouble::RetentionRefused))
+                    .then(|| "policy.example.com".to_owned()),
                 record_unwritable: false,
                 refused_claims: refused
                     .map(|n| (format!("data-db-{n}"), "exceeded quota".to_owned()))
