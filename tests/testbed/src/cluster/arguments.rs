@@ -110,6 +110,8 @@ impl Plan {
             arguments.push(format!("--audit-log-path={}", self.audit_log().display()));
             // An event must be in the file before its request is answered.
             arguments.push("--audit-log-mode=blocking".to_owned());
+            // In megabytes: places in it must hold for as long as a test runs.
+            arguments.push("--audit-log-maxsize=100000".to_owned());
         }
         arguments.extend(self.feature_gates());
         arguments.extend_from_slice(&self.options.api_server);
