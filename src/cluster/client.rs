@@ -218,10 +218,7 @@ impl Client {
     pub(crate) async fn version(&self) -> Result<KubernetesVersion, ApiError> {
         let answer = self.send(Method::GET, VERSION, "application/json", None).await?;
         let info: Option<VersionInfo> = answer.found(Method::GET, VERSION.to_owned())?;
-        // Some clouds write 33+.
-        let version =
-            info.map(|info| format!("{}.{}", info.major, info.minor.trim_end_matches('+')));
-        version.and_then(|version| version.parse().ok()).ok_or(ApiError::NoVersion)
+        info.as_ref().and_then(kubernetes).ok_or(ApiError::NoVersion)
     }
 
     fn new(mut config: kube::Config, context: Option<&str>) -> Result<Self, ClusterError> {
@@ -373,6 +370,12 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// Some clouds write a minor version such as 33+.
+fn kubernetes(info: &VersionInfo) -> Option<KubernetesVersion> {
+    let version = format!("{}.{}", info.major, info.minor.trim_end_matches('+'));
+    version.parse().ok()
+}
+
 impl Answer {
     /// The object; nothing where it does not exist.
     pub(crate) fn found<T: DeserializeOwned>(
@@ -427,5 +430,20 @@ mod tests {
         let said = found(502, &page).unwrap_err().to_string();
         assert_eq!(said.matches("<html>").count(), 33, "{said}");
         assert!(matches!(found(200, "<html>"), Err(ApiError::Decode { .. })));
+    }
+
+    #[test]
+    fn versions_of_clouds_are_read() {
+        let of = |major: &str, minor: &str| {
+            let info = VersionInfo {
+                major: major.to_owned(),
+                minor: minor.to_owned(),
+                ..VersionInfo::default()
+            };
+            kubernetes(&info).map(|version| (version.major, version.minor))
+        };
+        assert_eq!(of("1", "36"), Some((1, 36)));
+        assert_eq!(of("1", "33+"), Some((1, 33)));
+        assert_eq!(of("", ""), None);
     }
 }

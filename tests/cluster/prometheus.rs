@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::certificates::{ARGUMENTS, Replica, cluster, register};
 use crate::chart::CHART;
+use crate::resize::{Controller, Resizing};
 use crate::webhook::{LONG, apply, path, set};
 
 /// Prometheus with the alerts of the chart, scraping one replica every second.
@@ -63,6 +64,24 @@ impl Prometheus {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// Waits until each query gives a number.
+    async fn answers(&self, queries: &[(String, String)]) {
+        let mut silent = Vec::new();
+        testbed::wait::wait_for("every query to have an answer", LONG, async || {
+            silent.clear();
+            for (title, query) in queries {
+                let samples = self.query(query).await;
+                let is_number = |sample: &Value| sample["value"][1] != "NaN";
+                if !samples.iter().any(is_number) {
+                    silent.push(format!("{title}: {query}: {samples:?}"));
+                }
+            }
+            Ok(silent.is_empty().then_some(()))
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}: {silent:#?}"));
+    }
+
     /// The samples that a query gives.
     async fn query(&self, query: &str) -> Vec<Value> {
         let mut encoded = String::new();
@@ -76,12 +95,22 @@ impl Prometheus {
     }
 }
 
-/// Titles and queries of the dashboard, with its variables filled in.
-fn queries() -> Vec<(String, String)> {
+/// The row of the dashboard about what the controller exports.
+const RESIZES: &str = "Resizes";
+
+/// Titles and queries of the dashboard's row about resizes, or of all others, with its variables
+/// filled in.
+fn queries(resizes: bool) -> Vec<(String, String)> {
     let file = std::fs::read_to_string(Path::new(CHART).join("files/dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&file).unwrap();
-    let mut found = Vec::new();
+    let (mut found, mut row) = (Vec::new(), "");
     for panel in dashboard["panels"].as_array().unwrap() {
+        if panel["type"] == "row" {
+            row = panel["title"].as_str().unwrap();
+        }
+        if (row == RESIZES) != resizes {
+            continue;
+        }
         for target in panel["targets"].as_array().into_iter().flatten() {
             let query = target["expr"].as_str().unwrap();
             let query = query.replace("$__rate_interval", "1m").replace("$job", "stateward");
@@ -89,7 +118,8 @@ fn queries() -> Vec<(String, String)> {
             found.push((panel["title"].as_str().unwrap().to_owned(), query));
         }
     }
-    assert!(found.len() > 20, "only {} queries", found.len());
+    let least = if resizes { 9 } else { 21 };
+    assert!(found.len() >= least, "only {} queries", found.len());
     found
 }
 
@@ -150,20 +180,7 @@ async fn prometheus_answers_every_query_of_the_dashboard() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     load(&testbed, &replica, &policy).await;
 
-    let mut silent = Vec::new();
-    testbed::wait::wait_for("every query to have an answer", LONG, async || {
-        silent.clear();
-        for (title, query) in queries() {
-            let samples = prometheus.query(&query).await;
-            let is_number = |sample: &Value| sample["value"][1] != "NaN";
-            if !samples.iter().any(is_number) {
-                silent.push(format!("{title}: {query}: {samples:?}"));
-            }
-        }
-        Ok(silent.is_empty().then_some(()))
-    })
-    .await
-    .unwrap_or_else(|error| panic!("{error:#}: {silent:#?}"));
+    prometheus.answers(&queries(false)).await;
     let enforcing = prometheus.query("min(stateward_enforcing)").await;
     assert_eq!(enforcing[0]["value"][1], "1");
     let denied = "sum(stateward_rule_verdicts_total{rule=\"sts-service-name\",verdict=\"denied\"})";
@@ -175,14 +192,60 @@ async fn prometheus_answers_every_query_of_the_dashboard() {
     .unwrap();
 
     let rules = prometheus.get("/api/v1/rules").await.unwrap();
-    let rules = rules["data"]["groups"][0]["rules"].as_array().unwrap().clone();
-    assert!(rules.len() > 5, "{rules:?}");
-    for rule in rules {
+    let groups = rules["data"]["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 2, "{groups:?}");
+    for rule in groups.iter().flat_map(|group| group["rules"].as_array().unwrap()) {
         assert_eq!(rule["health"], "ok", "{rule}");
         // Nobody is woken up by an ordinary day; promtool tests the rest.
         assert_ne!(rule["state"], "firing", "{rule}");
     }
     documented(&replica.page("/metrics").await.unwrap());
+}
+
+/// A controller that has carried out one resize, and waits for a person in another.
+#[tokio::test]
+async fn prometheus_answers_every_query_about_resizes() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::alone().await;
+    let controller = Controller::start(&resizing, &resizing.account, 4);
+    let prometheus = Prometheus::start(&controller.health());
+    controller.leads(&resizing).await;
+    let (done, set) = resizing.prepare(|_| {}).await;
+    // The histogram has to be scraped before something is counted in it.
+    testbed::wait::wait_for("a scrape", LONG, async || {
+        let found = prometheus.get("/api/v1/query?query=stateward_resize_gap_seconds_count").await;
+        let found = found.is_some_and(|found| found["data"]["result"][0].is_object());
+        Ok(found.then_some(()))
+    })
+    .await
+    .unwrap();
+    resizing.grow(&set, "20Gi").await;
+    resizing.complete(&done, "20Gi").await;
+    let keep = |set: &mut Value| set["metadata"]["finalizers"] = json!(["example.com/keep"]);
+    let (blocked, set) = resizing.prepare(keep).await;
+    resizing.grow(&set, "20Gi").await;
+
+    prometheus.answers(&queries(true)).await;
+    for (query, expected) in [
+        ("sum(stateward_resize_leader)", "1"),
+        ("stateward_resize_records{phase=\"Complete\"}", "1"),
+        ("stateward_resize_resting{word=\"Blocked\"}", "1"),
+        ("stateward_resize_gap_seconds_count", "1"),
+    ] {
+        testbed::wait::wait_for(query, LONG, async || {
+            let samples = prometheus.query(query).await;
+            let is = |sample: &Value| sample["value"][1] == expected;
+            Ok((samples.len() == 1 && samples.iter().all(is)).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+    // Others take this control plane next.
+    let free = json!({"metadata": {"finalizers": null}});
+    resizing.merge(&path(&blocked, "db"), free).await.unwrap().ok().unwrap();
+    resizing.complete(&blocked, "20Gi").await;
 }
 
 /// Each metric with each label and its value stands in the documentation.

@@ -256,6 +256,7 @@ pub(crate) struct Controller {
     kubeconfig: PathBuf,
     folder: PathBuf,
     lease: u8,
+    health: Mutex<String>,
     /// the namespace of its Leases: in one of its own it leads whoever else does
     pub(crate) system: &'static str,
     /// in seconds
@@ -281,6 +282,7 @@ impl Controller {
             kubeconfig: kubeconfig.to_owned(),
             folder: resizing.folder().to_owned(),
             lease,
+            health: Mutex::default(),
             system: "stateward",
             just_changed: 2,
             watch: 60,
@@ -290,12 +292,13 @@ impl Controller {
 
     /// Starts it, also again after it was killed.
     pub(crate) fn launch(&self) {
+        let health = format!("127.0.0.1:{}", testbed::free_port().unwrap());
         let arguments = [
             "controller".to_owned(),
             format!("--kubeconfig={}", self.kubeconfig.display()),
             // A crash leaves its Lease behind, so each start is somebody else.
             format!("--identity={}_{}", self.name, testbed::free_port().unwrap()),
-            format!("--listen=127.0.0.1:{}", testbed::free_port().unwrap()),
+            format!("--listen={health}"),
             "--resync=1s".to_owned(),
             format!("--watch={}s", self.watch),
             format!("--system-namespace={}", self.system),
@@ -312,6 +315,12 @@ impl Controller {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_stateward"));
         let process = Process::start("controller", &program, &arguments, &self.log()).unwrap();
         *self.lock() = Some(process);
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    /// Where its probes and metrics are.
+    pub(crate) fn health(&self) -> String {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Kills it, as a crash would.

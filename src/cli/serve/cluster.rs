@@ -21,7 +21,7 @@ use crate::telemetry::{Metrics, ResizeMetrics};
 use crate::webhook::Judge;
 
 /// How often the cluster is asked for its version.
-const VERSION_INTERVAL: Duration = Duration::from_mins(10);
+const VERSION_INTERVAL: Duration = Duration::from_secs(600);
 /// The same after it did not answer.
 const VERSION_RETRY: Duration = Duration::from_secs(10);
 
@@ -129,20 +129,25 @@ pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
 
 /// Judges by the version of the cluster, which may be upgraded at any time.
 pub(super) async fn follow_version(client: Client, judge: Arc<Judge>) {
-    let mut known = None;
+    let (mut known, mut complained) = (None, false);
     loop {
         let pause = match client.version().await {
             Ok(version) => {
                 if known.replace(version) != Some(version) {
                     let KubernetesVersion { major, minor } = version;
-                    tracing::info!(version = %format_args!("{major}.{minor}"), "judges by the version of the cluster");
+                    let judged = format!("{major}.{minor}");
+                    tracing::info!(version = judged, "judges by the version of the cluster");
                     judge.set_kubernetes(version);
                 }
+                complained = false;
                 VERSION_INTERVAL
             }
             Err(error) => {
-                let error = format!("{:#}", anyhow::Error::from(error));
-                tracing::warn!(error, "the cluster does not say its version");
+                if !complained {
+                    let error = format!("{:#}", anyhow::Error::from(error));
+                    tracing::warn!(error, "the cluster does not say its version");
+                    complained = true;
+                }
                 VERSION_RETRY
             }
         };
