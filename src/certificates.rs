@@ -7,6 +7,7 @@ mod issue;
 pub mod serving;
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -155,11 +156,12 @@ fn pair(
     })
 }
 
-/// When a certificate expires.
-fn expiry(path: &Path, der: &CertificateDer<'_>) -> Result<Timestamp, CertificateError> {
+/// From when until when a certificate is valid.
+fn validity(path: &Path, der: &CertificateDer<'_>) -> Result<Range<Timestamp>, CertificateError> {
     let malformed = |reason: String| CertificateError::Malformed { path: path.to_owned(), reason };
     let (_, parsed) =
         x509_parser::parse_x509_certificate(der).map_err(|error| malformed(error.to_string()))?;
-    Timestamp::from_second(parsed.validity().not_after.timestamp())
-        .map_err(|error| malformed(error.to_string()))
+    let at = |second| Timestamp::from_second(second).map_err(|error| malformed(error.to_string()));
+    let validity = parsed.validity();
+    Ok(at(validity.not_before.timestamp())?..at(validity.not_after.timestamp())?)
 }

@@ -9,6 +9,6 @@ mod namespace;
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
 pub(crate) use self::client::Answer;
 pub use self::client::{ApiError, Client, ClusterError};
-pub(crate) use self::events::{About, event};
+pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
 pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};

@@ -11,8 +11,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const RULES: &str = "charts/stateward/files/alerts.yaml";
-const CASES: &str = "tests/alerts/cases.yaml";
+/// Rules, and the cases that they are tested by.
+const FILES: [(&str, &str); 2] = [
+    ("charts/stateward/files/alerts.yaml", "tests/alerts/cases.yaml"),
+    ("charts/stateward/files/alerts-resize.yaml", "tests/alerts/resize-cases.yaml"),
+];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -31,12 +34,16 @@ fn promtool(arguments: &[&str]) {
 
 #[test]
 fn promtool_accepts_the_rules() {
-    promtool(&["check", "rules", RULES]);
+    for (rules, _) in FILES {
+        promtool(&["check", "rules", rules]);
+    }
 }
 
 #[test]
 fn alerts_fire_where_they_should() {
-    promtool(&["test", "rules", CASES]);
+    for (_, cases) in FILES {
+        promtool(&["test", "rules", cases]);
+    }
 }
 
 /// The anchor that a code host makes of a headline.
@@ -48,8 +55,14 @@ fn anchor(headline: &str) -> String {
 
 #[test]
 fn each_alert_is_tested_explained_and_names_the_way_out() {
-    let rules: Value = serde_saphyr::from_str(&read(RULES)).unwrap();
-    let cases: Value = serde_saphyr::from_str(&read(CASES)).unwrap();
+    for (rules, cases) in FILES {
+        explained(rules, cases);
+    }
+}
+
+fn explained(file: &str, cases_file: &str) {
+    let rules: Value = serde_saphyr::from_str(&read(file)).unwrap();
+    let cases: Value = serde_saphyr::from_str(&read(cases_file)).unwrap();
     let fired: Vec<&Value> = cases["tests"]
         .as_array()
         .unwrap()
@@ -65,7 +78,7 @@ fn each_alert_is_tested_explained_and_names_the_way_out() {
             let name = alert["alert"].as_str().unwrap();
             let quoted = format!("alertname=\"{name}\"");
             let tested = fired.iter().any(|one| one["labels"].as_str().unwrap().contains(&quoted));
-            assert!(tested, "{name} fires in no case of {CASES}");
+            assert!(tested, "{name} fires in no case of {cases_file}");
             let annotations = &alert["annotations"];
             for key in ["summary", "description"] {
                 assert!(annotations[key].is_string(), "{name} has no {key}");
@@ -80,5 +93,5 @@ fn each_alert_is_tested_explained_and_names_the_way_out() {
             count += 1;
         }
     }
-    assert!(count > 5, "only {count} alerts were found");
+    assert!(count > 5, "only {count} alerts were found in {file}");
 }

@@ -89,6 +89,15 @@ async fn krew_installs_a_plugin_that_kubectl_runs() {
     let sum = prints("sha256sum", &[path.to_str().unwrap()]);
     assert_eq!(platform["sha256"], sum.split(' ').next().unwrap());
 
+    // The name of a pre-release has one dash more.
+    let early = path.with_file_name(file.replace(&version, &format!("{version}-rc.1")));
+    std::fs::copy(&path, &early).unwrap();
+    let manifest = prints("scripts/krew-manifest", &[early.to_str().unwrap()]);
+    let manifest: Value = serde_saphyr::from_str(&manifest).unwrap();
+    assert_eq!(manifest["spec"]["version"], format!("{version}-rc.1"));
+    let uri = manifest["spec"]["platforms"][0]["uri"].as_str().unwrap();
+    assert!(uri.contains(&format!("/download/{version}-rc.1/stateward-{version}-rc.1-")), "{uri}");
+
     prints("tar", &["-x", "-f", path.to_str().unwrap(), "-C", folder.path().to_str().unwrap()]);
     let (store, bin) = (folder.path().join("store"), folder.path().join("bin"));
     std::fs::create_dir(&store).unwrap();

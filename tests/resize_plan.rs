@@ -78,6 +78,7 @@ fn cluster() -> Observed {
         current_revision: "db-1".to_owned(),
         update_revision: "db-1".to_owned(),
         resize_id: None,
+        unfinished: None,
         requested: BTreeMap::new(),
         max: None,
         paused: false,
@@ -162,7 +163,7 @@ fn everything_that_blocks_is_named_with_a_way_out() {
     observed.dry_runs = Fact::Known(DryRuns {
         delete: Answer::Good,
         create: Answer::Good,
-        unchanged: Answer::Bad("spec.template.spec.affinity, by webhook \"spread\"".to_owned()),
+        unchanged: Answer::Changed("spec.template.spec.affinity, by webhook \"spread\"".to_owned()),
     });
     claims(&mut observed)[1].class = "slow".to_owned();
     let plan = grow(&observed);

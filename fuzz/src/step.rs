@@ -184,6 +184,7 @@ fn set(uid: &str, &Point { replaced, evicting, .. }: &Point) -> Set {
         current_revision: "r0".to_owned(),
         update_revision: "r0".to_owned(),
         resize_id: replaced.then(|| "R0/u0".to_owned()),
+        unfinished: None,
         requested: BTreeMap::from([("data".to_owned(), "20Gi".to_owned())]),
         max: None,
         paused: false,

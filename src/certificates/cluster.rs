@@ -284,7 +284,7 @@ impl Upkeep {
 
     fn sign(&mut self, authority: Arc<Authority>, now: Timestamp) -> Result<(), CertificateError> {
         let leaf = authority.sign(&self.names, now, self.options.certificate_lifetime)?;
-        self.certificate.show(leaf.key.clone(), leaf.until);
+        self.certificate.show(leaf.key.clone(), leaf.from..leaf.until);
         self.metrics.certificate_expires(leaf.until.as_second());
         self.metrics.certificate_reloaded(true);
         tracing::info!(expires = %leaf.until, "shows a new certificate");

@@ -15,7 +15,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{CertificateError, chain, expiry, issue, pair, provider, read};
+use super::{CertificateError, chain, issue, pair, provider, read, validity};
 
 /// How long the authority is valid: 10 years.
 const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 3650);
@@ -161,7 +161,7 @@ impl Authority {
             other => other,
         })?;
         let certificate = chain(ca, &pem)?.swap_remove(0);
-        let expires = expiry(ca, &certificate)?;
+        let expires = validity(ca, &certificate)?.end;
         if expires <= now + RENEW_BEFORE {
             return Err(unusable(format!("it expires at {expires}")));
         }
@@ -212,7 +212,7 @@ impl Authority {
                     rustls::CertificateError::Expired
                     | rustls::CertificateError::ExpiredContext { .. },
                 )) => {
-                    let expires = expiry(certificate, &leaf)?;
+                    let expires = validity(certificate, &leaf)?.end;
                     return Ok(Some(format!("the old one expires at {expires}")));
                 }
                 Err(error) => return Err(malformed(error.to_string())),

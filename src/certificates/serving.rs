@@ -1,15 +1,20 @@
 //! The certificate that the server shows, and its replacement while the server runs.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{CertificateError, expiry, pair, read};
+use super::{CertificateError, pair, read, validity};
+
+/// So long before the certificate expires the server is no longer ready: the API server keeps
+/// calling an endpoint for some seconds after it was found unready.
+const MARGIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a look at the files came to.
 #[derive(Debug)]
@@ -40,7 +45,7 @@ struct Files {
 #[derive(Debug)]
 struct Shown {
     key: Arc<CertifiedKey>,
-    expires: Timestamp,
+    valid: Range<Timestamp>,
 }
 
 /// What the files held at the last look, so that a change is judged and logged once.
@@ -74,9 +79,10 @@ impl ServingCertificate {
         Self { files: None, shown: ArcSwapOption::empty() }
     }
 
-    /// Shows another certificate from the next connection on.
-    pub fn show(&self, key: CertifiedKey, expires: Timestamp) {
-        self.shown.store(Some(Arc::new(Shown { key: Arc::new(key), expires })));
+    /// Shows another certificate from the next connection on. `valid` is the life that it was
+    /// made for.
+    pub fn show(&self, key: CertifiedKey, valid: Range<Timestamp>) {
+        self.shown.store(Some(Arc::new(Shown { key: Arc::new(key), valid })));
     }
 
     /// Looks at the files again, where there are any. Blocks on the file system.
@@ -98,10 +104,10 @@ impl ServingCertificate {
         let taken =
             content.and_then(|content| Shown::new(&files.certificate, &files.key, &content));
         match taken {
-            Ok(new) if new.expires <= now && self.expires().is_some_and(|old| old > now) => {
+            Ok(new) if new.valid.end <= now && self.expires().is_some_and(|old| old > now) => {
                 Reload::Refused(CertificateError::Expired {
                     path: files.certificate.clone(),
-                    expired: new.expires,
+                    expired: new.valid.end,
                 })
             }
             Ok(new) => {
@@ -114,7 +120,17 @@ impl ServingCertificate {
 
     /// When the shown certificate expires; nothing while none is shown.
     pub fn expires(&self) -> Option<Timestamp> {
-        self.shown.load().as_ref().map(|shown| shown.expires)
+        self.shown.load().as_ref().map(|shown| shown.valid.end)
+    }
+
+    /// When the server stops being ready for the shown certificate: a minute before it expires, and
+    /// at most a tenth of its life, so that one that lives for seconds can be used; nothing while
+    /// none is shown.
+    pub fn unready(&self) -> Option<Timestamp> {
+        let shown = self.shown.load();
+        let valid = &shown.as_ref()?.valid;
+        let life = valid.end.duration_since(valid.start);
+        Some(valid.end - (life / 10).clamp(SignedDuration::ZERO, MARGIN))
     }
 
     /// The file with the certificate; nothing where it lives in memory.
@@ -149,8 +165,8 @@ impl Shown {
         let Some(leaf) = certified.cert.first() else {
             return Err(CertificateError::NoCertificate { path: certificate.to_owned() });
         };
-        let expires = expiry(certificate, leaf)?;
-        Ok(Self { key: Arc::new(certified), expires })
+        let valid = validity(certificate, leaf)?;
+        Ok(Self { key: Arc::new(certified), valid })
     }
 }
 
@@ -207,6 +223,27 @@ mod tests {
         copy(&expired, new.path(), "tls.key");
         assert!(matches!(serving.reload(now()), Reload::Refused(CertificateError::Expired { .. })));
         assert!(serving.expires().unwrap() > now());
+    }
+
+    #[test]
+    fn readiness_ends_before_the_certificate_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = dev::ensure(folder.path(), &[], now()).unwrap();
+        let serving = ServingCertificate::load(&made.certificate, &made.key).unwrap();
+        assert_eq!(
+            serving.expires().unwrap() - SignedDuration::from_mins(1),
+            serving.unready().unwrap()
+        );
+
+        let key = (*serving.shown.load().as_ref().unwrap().key).clone();
+        let start: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+        for (life, margin) in [(20, 2), (600, 60), (86_400, 60), (-20, 0)] {
+            let end = start + SignedDuration::from_secs(life);
+            serving.show(key.clone(), start..end);
+            let unready = serving.unready().unwrap();
+            assert_eq!(end.duration_since(unready), SignedDuration::from_secs(margin), "{life}");
+        }
+        assert_eq!(ServingCertificate::empty().unready(), None);
     }
 
     #[test]

@@ -110,9 +110,10 @@ pub struct Args {
     /// Reviews that are judged at a time; more are turned away with 503
     #[arg(long, value_name = "COUNT", default_value_t = 256)]
     pub max_reviews: usize,
-    /// The version that decides what the API server would refuse
-    #[arg(long, value_name = "VERSION", default_value = "1.36")]
-    pub kubernetes_version: KubernetesVersion,
+    /// The version that decides what the API server would refuse [default: that of the cluster;
+    /// 1.36 where none is looked at]
+    #[arg(long, value_name = "VERSION")]
+    pub kubernetes_version: Option<KubernetesVersion>,
     /// Form of the log
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -158,7 +159,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
         own_namespace: Some(args.cluster.system_namespace.clone()),
     };
-    let judge = Judge::new(policy, defaults, args.kubernetes_version)
+    let judge = Judge::new(policy, defaults, args.kubernetes_version.unwrap_or_default())
         .with_facts(cluster::without(args))
         .with_break_glass(health.break_glass().clone())
         .with_metrics(Arc::clone(&metrics));
@@ -232,6 +233,9 @@ fn serve(
             Some(client) => {
                 let (facts, says) = cluster::facts(args, client).await;
                 judge.look_at(facts);
+                if args.kubernetes_version.is_none() {
+                    tokio::spawn(cluster::follow_version(client.clone(), Arc::clone(&judge)));
+                }
                 says
             }
             None => cluster::NO_CONTROLLER.to_owned(),

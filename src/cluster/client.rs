@@ -9,19 +9,25 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER, WARNING};
 use hyper::{Method, Request};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::apimachinery::pkg::version::Info as VersionInfo;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::change::KubernetesVersion;
 use crate::nearest;
 
 /// Longest time for a request; the next look comes soon anyway.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest message taken from an answer that is no `Status`, in characters.
 const MESSAGE: usize = 200;
+/// Where the version of the cluster is.
+const VERSION: &str = "/version";
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// No watch lives as long: a connection that says nothing for so long has died without a word.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// Why there is no cluster to ask.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +103,9 @@ pub enum ApiError {
         /// why
         source: serde_json::Error,
     },
+    /// `/version` says none
+    #[error("{VERSION} holds no version of Kubernetes")]
+    NoVersion,
     /// somebody else was faster
     #[error("{path} changes again and again")]
     Conflict {
@@ -202,10 +211,25 @@ impl Client {
         Ok(review.and_then(|r| r.status).and_then(|s| s.user_info).and_then(|u| u.username))
     }
 
+    /// The version of the cluster.
+    ///
+    /// # Errors
+    /// No answer, a refusal, or an answer without a version.
+    pub(crate) async fn version(&self) -> Result<KubernetesVersion, ApiError> {
+        let answer = self.send(Method::GET, VERSION, "application/json", None).await?;
+        let info: Option<VersionInfo> = answer.found(Method::GET, VERSION.to_owned())?;
+        // Some clouds write 33+.
+        let version =
+            info.map(|info| format!("{}.{}", info.major, info.minor.trim_end_matches('+')));
+        version.and_then(|version| version.parse().ok()).ok_or(ApiError::NoVersion)
+    }
+
     fn new(mut config: kube::Config, context: Option<&str>) -> Result<Self, ClusterError> {
         // A write that is sent again after it was carried out would look like somebody else's.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT);
+        config.read_timeout = Some(SILENCE);
+        config.reset_reader_on_write = true;
         let address = config.cluster_url.to_string();
         let mut server = format!("the API server at {}", address.trim_end_matches('/'));
         if let Some(context) = context {

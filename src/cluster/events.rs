@@ -1,5 +1,5 @@
 //! Events about denials, on the object: tools that apply for people often keep their errors to
-//! themselves.
+//! themselves. What keeps them few keeps those of resizes few, too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::Client;
 use crate::review::Denial;
 use crate::telemetry::Metrics;
 
-/// The same denial of the same object is not told again for this long: a tool that tries every few
+/// The same thing of the same object is not told again for this long: a tool that tries every few
 /// seconds would bury everything else.
 const QUIET: Duration = Duration::from_secs(300);
 /// Events in a row; afterwards one a second.
@@ -69,7 +69,8 @@ impl EventWriter {
     /// Writes, for as long as there is a handle.
     pub async fn run(mut self) {
         while let Some(denial) = self.denials.recv().await {
-            if self.limit.passes(&denial, Instant::now()) {
+            let about = format!("{} {}", denial.namespace, denial.object);
+            if self.limit.passes(about, denial.rule, Instant::now()) {
                 self.write(&denial).await;
             } else {
                 self.metrics.event("limited");
@@ -148,25 +149,27 @@ pub(crate) fn event(
 
 /// What keeps events few.
 #[derive(Debug)]
-struct Limit {
-    told: HashMap<(String, &'static str), Instant>,
+pub(crate) struct Limit {
+    told: HashMap<(String, String), Instant>,
     tokens: u32,
     filled: Instant,
 }
 
 impl Limit {
-    fn new(now: Instant) -> Self {
+    /// One that has let nothing pass.
+    pub(crate) fn new(now: Instant) -> Self {
         Self { told: HashMap::new(), tokens: BURST, filled: now }
     }
 
-    fn passes(&mut self, denial: &Denial, now: Instant) -> bool {
+    /// Whether an event is to be written that says `what` about an object.
+    pub(crate) fn passes(&mut self, about: String, what: &str, now: Instant) -> bool {
         let seconds = now.duration_since(self.filled).as_secs();
         if seconds > 0 {
             let more = u32::try_from(seconds).unwrap_or(BURST);
             self.tokens = self.tokens.saturating_add(more).min(BURST);
             self.filled += Duration::from_secs(seconds);
         }
-        let key = (format!("{} {}", denial.namespace, denial.object), denial.rule);
+        let key = (about, what.to_owned());
         let quiet = self.told.get(&key).is_some_and(|told| now.duration_since(*told) < QUIET);
         if quiet || self.tokens == 0 {
             return false;
@@ -202,11 +205,11 @@ mod tests {
         let start = Instant::now();
         let mut limit = Limit::new(start);
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(limit.passes(&denial("db", "sts-service-name"), at(0)));
-        assert!(!limit.passes(&denial("db", "sts-service-name"), at(299)));
-        assert!(limit.passes(&denial("db", "sts-selector"), at(299)));
-        assert!(limit.passes(&denial("web", "sts-service-name"), at(299)));
-        assert!(limit.passes(&denial("db", "sts-service-name"), at(300)));
+        assert!(limit.passes("db".to_owned(), "sts-service-name", at(0)));
+        assert!(!limit.passes("db".to_owned(), "sts-service-name", at(299)));
+        assert!(limit.passes("db".to_owned(), "sts-selector", at(299)));
+        assert!(limit.passes("web".to_owned(), "sts-service-name", at(299)));
+        assert!(limit.passes("db".to_owned(), "sts-service-name", at(300)));
         assert_eq!(limit.told.len(), 3);
     }
 
@@ -216,9 +219,7 @@ mod tests {
         let mut limit = Limit::new(start);
         let passed = |limit: &mut Limit, from: u32, at: u64| {
             let now = start + Duration::from_secs(at);
-            (from..from + 100)
-                .filter(|n| limit.passes(&denial(&n.to_string(), "sts-selector"), now))
-                .count()
+            (from..from + 100).filter(|n| limit.passes(n.to_string(), "sts-selector", now)).count()
         };
         assert_eq!(passed(&mut limit, 0, 0), 20);
         assert_eq!(passed(&mut limit, 100, 3), 3);

@@ -72,8 +72,8 @@ pub fn meaning(reason: &Reason) -> &str {
         }
         Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
         Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
-        Reason::PartitionHigh => {
-            "an earlier re-creation was not finished, and its partition holds the pods still"
+        Reason::RecreationUnfinished => {
+            "an earlier re-creation was not finished: its partition may hold the pods still"
         }
         Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
         Reason::OverlappingSelector => "another controller would take the pods over",
@@ -127,10 +127,17 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         )],
         Reason::Paused => vec![run("let it go on", subject.resize("resume"))],
         Reason::Held => vec![run("re-create the set as well", subject.resize("finish"))],
-        Reason::NotObserved | Reason::RightUnproven => vec![
-            run("see what the controller may read", "kubectl get clusterrole stateward -o yaml"),
+        Reason::NotObserved => vec![
+            run(
+                "see what the controller may read",
+                "kubectl get clusterrole stateward-controller -o yaml",
+            ),
             say("the controller's log says what was answered"),
         ],
+        Reason::RightUnproven => vec![run(
+            "put the admission policy back that asks for the right to grow claims",
+            "stateward manifests --crds | kubectl apply --server-side -f -",
+        )],
         Reason::OverMax => vec![say(
             "ask for less, or raise the annotation stateward.dev/resize-max of the namespace",
         )],
@@ -180,19 +187,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             "compare the set with its pods before anything else",
             subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
         )],
-        Reason::PartitionHigh => vec![
-            run(
-                "compare the set with its pods: a lower partition restarts those that differ",
-                subject.kubectl("get controllerrevisions,pods --show-labels"),
-            ),
-            run(
-                "put the partition back, here to 0, and the retention where it was Delete",
-                subject.kubectl(&format!(
-                    "patch statefulset {name} --type merge -p \
-                     '{{\"spec\":{{\"updateStrategy\":{{\"rollingUpdate\":{{\"partition\":0}}}}}}}}'"
-                )),
-            ),
-        ],
+        Reason::RecreationUnfinished => finish_recreation(subject),
         Reason::TooSmallAgain | Reason::FenceNeverHeld => vec![
             run("see who writes the set", subject.of_set(".metadata.managedFields[*].manager")),
             say("change the size where that writer takes it from, then ask again"),
@@ -209,6 +204,30 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         }
         _ => claim_steps(reason, subject),
     }
+}
+
+/// What a person does about a set that a re-creation has left as it was created.
+fn finish_recreation(subject: &Subject<'_>) -> Vec<Step> {
+    let name = subject.name;
+    vec![
+        run(
+            "compare the set with its pods: a lower partition restarts those that differ",
+            subject.kubectl("get controllerrevisions,pods --show-labels"),
+        ),
+        run(
+            "put the partition back, here to 0, where it is not meant so, and the retention \
+             where it was Delete",
+            subject.kubectl(&format!(
+                "patch statefulset {name} --type merge -p \
+                 '{{\"spec\":{{\"updateStrategy\":{{\"rollingUpdate\":{{\"partition\":0}}}}}}}}'"
+            )),
+        ),
+        run(
+            "then say that the set is as it should be",
+            subject
+                .kubectl(&format!("annotate statefulset {name} stateward.dev/resize-unfinished-")),
+        ),
+    ]
 }
 
 /// What a person does about a claim that does not grow.
@@ -320,7 +339,9 @@ mod tests {
         for reason in Reason::ALL {
             for step in steps(reason, &SUBJECT) {
                 let Some(command) = step.command else { continue };
-                let known = command.contains("prod") || command.contains("clusterrole");
+                let everybodys = ["kubectl get clusterrole", "stateward manifests"];
+                let known = command.contains("prod")
+                    || everybodys.iter().any(|start| command.starts_with(start));
                 assert!(known, "{reason}: {command}");
             }
         }

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 /// The annotation that names the attempt which created a set.
 pub const RESIZE_ID: &str = "stateward.dev/resize-id";
+/// The same, until partition and retention are put back: a snapshot that people apply themselves
+/// carries the id of an older resize, and never this.
+pub const UNFINISHED: &str = "stateward.dev/resize-unfinished";
 
 /// Why a snapshot cannot be made into a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +62,7 @@ pub fn body(
     }
     let annotations = annotations.as_object_mut().ok_or(BodyError::Missing("annotations"))?;
     annotations.insert(RESIZE_ID.to_owned(), Value::from(id));
+    annotations.insert(UNFINISHED.to_owned(), Value::from(id));
     let spec = object(root, "spec")?;
     raise(spec, sizes)?;
     spec.insert(
@@ -161,6 +165,7 @@ mod tests {
             metadata.remove(field);
         }
         expected["metadata"]["annotations"][RESIZE_ID] = "R/A".into();
+        expected["metadata"]["annotations"][UNFINISHED] = "R/A".into();
         expected["metadata"]["finalizers"] = json!(["example.com/keep"]);
         expected["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] = "Retain".into();
         expected["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 4.into();

@@ -155,6 +155,7 @@ fn class_allows(view: &View<'_>, claim: &Claim) -> Result<(), Reason> {
     }
     let Fact::Known(classes) = &view.observed.classes else { return Ok(()) };
     match classes.get(&claim.class) {
+        None if claim.class.is_empty() => Err(Reason::NotExpandable),
         None => Err(Reason::ClassGone),
         Some(class) if !class.expandable => Err(Reason::NotExpandable),
         Some(_) => Ok(()),
@@ -205,16 +206,15 @@ pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
     checks
 }
 
-/// Whether a re-creation before this one was finished. Its partition must neither pass for the one
-/// that people wrote, nor stay when a request is called complete.
-pub fn opened(set: &Set) -> Check {
-    let high = set.partition.filter(|partition| *partition >= set.frozen_partition());
-    let left = high.filter(|_| set.resize_id.is_some() && !set.on_delete);
+/// Whether a re-creation before this one was finished. What it left must neither pass for what
+/// people wrote, nor stay when a request is called complete.
+pub fn finished(set: &Set) -> Check {
+    let partition = set.partition.map_or("none".to_owned(), |partition| partition.to_string());
     Check::that(
-        "no earlier re-creation holds the pods still",
-        left.is_none(),
-        Outcome::Blocked(Reason::PartitionHigh),
-        left.map(|partition| partition.to_string()).unwrap_or_default(),
+        "no earlier re-creation is unfinished",
+        set.unfinished.is_none(),
+        Outcome::Blocked(Reason::RecreationUnfinished),
+        format!("partition {partition}"),
     )
 }
 
@@ -252,7 +252,7 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
             Outcome::Blocked(Reason::SnapshotTooLarge),
             "",
         ),
-        opened(set),
+        finished(set),
     ];
     checks.push(match &observed.neighbours {
         Fact::Known(names) => Check::that(
@@ -370,26 +370,19 @@ pub fn dry_runs(view: &View<'_>) -> Vec<Check> {
         }
         Fact::Known(answers) => answers,
     };
-    let judge = |name, answer: &Answer, quota: Outcome, bad: Reason| match answer {
+    let judge = |name, answer: &Answer, quota: Outcome| match answer {
         Answer::Good => Check::ok(name),
         Answer::Quota => Check::new(name, quota, "the quota for sets is used up"),
-        Answer::Bad(detail) => Check::new(name, Outcome::Blocked(bad), detail),
+        Answer::Refused(why) => Check::new(name, Outcome::Blocked(Reason::DryRunRefused), why),
+        Answer::Changed(fields) => {
+            Check::new(name, Outcome::Blocked(Reason::ChangedOnCreate), fields)
+        }
     };
     vec![
-        judge(
-            names[0],
-            &answers.delete,
-            Outcome::Blocked(Reason::DryRunRefused),
-            Reason::DryRunRefused,
-        ),
+        judge(names[0], &answers.delete, Outcome::Blocked(Reason::DryRunRefused)),
         // Quota is asked last: its refusal proves the rest as well as AlreadyExists does.
-        judge(names[1], &answers.create, Outcome::Ok, Reason::DryRunRefused),
-        judge(
-            names[2],
-            &answers.unchanged,
-            Outcome::Waiting(Reason::Quota),
-            Reason::ChangedOnCreate,
-        ),
+        judge(names[1], &answers.create, Outcome::Ok),
+        judge(names[2], &answers.unchanged, Outcome::Waiting(Reason::Quota)),
     ]
 }
 

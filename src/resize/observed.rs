@@ -93,6 +93,9 @@ pub struct Set {
     pub update_revision: String,
     /// `resize-id`
     pub resize_id: Option<String>,
+    /// `resize-unfinished`: the `resize-id` of the re-creation that made this set and has not put
+    /// back yet what it changed
+    pub unfinished: Option<String>,
     /// `resize-requested`: claim template → size as written
     pub requested: BTreeMap<String, String>,
     /// `resize-max`
@@ -227,8 +230,10 @@ pub enum Answer {
     Good,
     /// a quota hides it
     Quota,
-    /// it was refused or changed: by whom, or which fields
-    Bad(String),
+    /// it was refused, in the words of whoever did
+    Refused(String),
+    /// it was accepted and changed: these fields
+    Changed(String),
 }
 
 /// What this process alone knows; empty after a start.

@@ -168,10 +168,12 @@ pub enum Action {
         /// `resize-id`
         id: String,
     },
-    /// put partition and retention back, in one patch
+    /// put partition and retention back and take `resize-unfinished` off, in one patch
     Open {
         /// the set's UID
         uid: String,
+        /// its `resize-unfinished`, which the patch tests
+        mark: Option<String>,
         /// the partition that the patch tests, and the one to write; none leaves it alone
         partition: Option<(i64, Option<i64>)>,
         /// the retention to write in place of `Retain`; none leaves it alone
@@ -381,7 +383,7 @@ impl<'a> View<'a> {
     /// Whether the request being acted on is to end.
     fn abort_requested(&self) -> bool {
         let acting = self.status().acting.as_ref().map_or(0, |acting| acting.generation);
-        self.record.deleting || self.record.spec.abort.is_some_and(|ends| ends >= acting)
+        self.record.deleting || self.record.spec.abort.is_some_and(|ends| ends >= acting.max(1))
     }
 
     fn paused(&self, set: &Set) -> bool {
@@ -460,14 +462,17 @@ impl<'a> View<'a> {
                     Growth::Failed(_) => ClaimState::Failed,
                 };
                 let same = before.filter(|row| row.state == state);
+                let capacity = claim.capacity.as_ref().map(ToString::to_string);
+                // A restart that finished an older, smaller expansion was not this one's.
+                let asleep = before.filter(|row| row.capacity == capacity);
                 Row {
                     name: claim.name.clone(),
                     from: before.map_or_else(|| claim.request.to_string(), |row| row.from.clone()),
                     target,
-                    capacity: claim.capacity.as_ref().map(ToString::to_string),
                     since: same.map_or(Some(self.now), |row| row.since),
                     state,
-                    evicted: before.and_then(|row| row.evicted.clone()),
+                    evicted: asleep.and_then(|row| row.evicted.clone()),
+                    capacity,
                 }
             })
             .collect()

@@ -53,14 +53,14 @@ impl ResizeMetrics {
         group.register("records", "Records by phase", self.records.clone());
         group.register(
             "resting",
-            "Records that rest, by word (Waiting, Blocked) and reason",
+            "Records that rest, by word (Waiting, Blocked, Ended) and reason",
             self.resting.clone(),
         );
         group.register("claims", "Claims of records that go on, by state", self.claims.clone());
         group.register("writes", "Writes by action and outcome", self.writes.clone());
         group.register(
             "create_refusals",
-            "Times that a set that is away could not be created again",
+            "Times that the API server refused to create a set that is away",
             self.create_refusals.clone(),
         );
         group.register(
@@ -108,7 +108,7 @@ impl ResizeMetrics {
     pub fn wrote(&self, action: &str, outcome: &str) {
         let labels = [("action", action.to_owned()), ("outcome", outcome.to_owned())];
         self.writes.get_or_create(&labels).inc();
-        if action == "Create" && outcome != "committed" {
+        if action == "Create" && outcome == "rejected" {
             self.create_refusals.inc();
         }
     }

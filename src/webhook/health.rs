@@ -81,12 +81,13 @@ impl Page {
         if self.shutdown.stage() > Stage::Serving {
             page.push_str("not ready: the server is shutting down\n");
         }
-        match self.certificate.expires() {
-            Some(expires) if expires <= now => {
-                let _ = writeln!(page, "not ready: the serving certificate expired at {expires}");
+        match (self.certificate.expires(), self.certificate.unready()) {
+            (Some(expires), Some(unready)) if unready <= now => {
+                let word = if expires <= now { "expired" } else { "expires" };
+                let _ = writeln!(page, "not ready: the serving certificate {word} at {expires}");
             }
-            Some(_) => {}
-            None => page.push_str("not ready: there is no serving certificate yet\n"),
+            (Some(_), _) => {}
+            (None, _) => page.push_str("not ready: there is no serving certificate yet\n"),
         }
         if let Some(problem) = &*self.health.trust.load() {
             let _ = writeln!(page, "not ready: {}", problem.replace('\n', " "));

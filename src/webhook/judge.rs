@@ -65,7 +65,7 @@ pub struct Judge {
     facts: Facts,
     cluster: OnceLock<ClusterFacts>,
     defaults: Defaults,
-    kubernetes: KubernetesVersion,
+    kubernetes: ArcSwap<KubernetesVersion>,
     break_glass: BreakGlass,
     metrics: Option<Arc<Metrics>>,
     events: OnceLock<Events>,
@@ -79,7 +79,7 @@ impl Judge {
             facts: Facts::none(),
             cluster: OnceLock::new(),
             defaults,
-            kubernetes,
+            kubernetes: ArcSwap::from_pointee(kubernetes),
             break_glass: BreakGlass::new(),
             metrics: None,
             events: OnceLock::new(),
@@ -97,6 +97,11 @@ impl Judge {
     /// cluster counts.
     pub fn look_at(&self, cluster: ClusterFacts) {
         let _ = self.cluster.set(cluster);
+    }
+
+    /// Judges by this version of Kubernetes from now on.
+    pub fn set_kubernetes(&self, version: KubernetesVersion) {
+        self.kubernetes.store(Arc::new(version));
     }
 
     /// Counts how long the parts of a review take, and what the policy is.
@@ -213,7 +218,7 @@ impl Reviewer for Judge {
         let grounds = Grounds {
             policy: &policy,
             facts: cluster.as_deref().unwrap_or(&self.facts),
-            kubernetes: self.kubernetes,
+            kubernetes: **self.kubernetes.load(),
             now: Timestamp::now(),
         };
         let decoded = self.phase("decode", || review::Decoded::read(body, &grounds))?;

@@ -41,26 +41,11 @@ impl Pod {
         let service = service.ok().unwrap();
         let address = service["spec"]["clusterIP"].as_str().unwrap().to_owned();
         let port = u16::try_from(service["spec"]["ports"][0]["port"].as_u64().unwrap()).unwrap();
-        let deployment = testbed.get(DEPLOYMENT).await.unwrap().ok().unwrap();
-        let pod = &deployment["spec"]["template"]["spec"];
-        let container = &pod["containers"][0];
         let folder = tempfile::tempdir().unwrap();
         let health = format!("127.0.0.1:{}", testbed::free_port().unwrap());
-
-        let account = pod["serviceAccountName"].as_str().unwrap();
-        let account = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
-        let mut line = vec![env!("CARGO_BIN_EXE_stateward").to_owned()];
-        if pod["automountServiceAccountToken"] == true {
-            line.insert(0, format!("KUBECONFIG={}", account.display()));
-        }
-        for argument in container["args"].as_array().unwrap() {
-            let argument = Self::argument(argument, container, folder.path());
-            line.push(match argument.split_once('=') {
-                Some(("--listen", _)) => format!("--listen={address}:{port}"),
-                Some(("--health-listen", _)) => format!("--health-listen={health}"),
-                _ => argument,
-            });
-        }
+        let listens =
+            [("--listen", format!("{address}:{port}")), ("--health-listen", health.clone())];
+        let mut line = command_line(testbed, DEPLOYMENT, &folder, &listens).await;
         // Sooner than a person waits.
         line.retain(|argument| !argument.starts_with("--canary-interval"));
         for sooner in
@@ -71,61 +56,10 @@ impl Pod {
         if !line.contains(&"--cluster-certs".to_owned()) {
             line.retain(|argument| !argument.starts_with("--trust-interval"));
         }
-        let files = Self::files(testbed, &folder, pod).await;
-        assert!(files > 0, "a pod without files");
         let replica = Replica::run(port, health, &line);
         let mut pod = Self { replica, folder, service: address, port };
         pod.replica.ready().await;
         pod
-    }
-
-    /// An argument of a container, with the files where they are here.
-    fn argument(argument: &Value, container: &Value, folder: &Path) -> String {
-        let mut argument = argument.as_str().unwrap().to_owned();
-        for mount in container["volumeMounts"].as_array().into_iter().flatten() {
-            let (name, at) = (mount["name"].as_str(), mount["mountPath"].as_str());
-            let to = folder.join(name.unwrap());
-            let files = format!("={}/", at.unwrap());
-            argument = argument.replace(&files, &format!("={}/", to.display()));
-        }
-        argument
-    }
-
-    /// Writes the files of the volumes, as a kubelet does now and then.
-    async fn files(testbed: &Testbed, folder: &tempfile::TempDir, pod: &Value) -> usize {
-        let mut written = 0;
-        for volume in pod["volumes"].as_array().into_iter().flatten() {
-            let to = folder.path().join(volume["name"].as_str().unwrap());
-            std::fs::create_dir_all(&to).unwrap();
-            let (plural, name, items) = match (&volume["configMap"], &volume["secret"]) {
-                (Value::Null, secret) => ("secrets", &secret["secretName"], &secret["items"]),
-                (map, _) => ("configmaps", &map["name"], &map["items"]),
-            };
-            let name = name.as_str().unwrap();
-            let path = format!("/api/v1/namespaces/stateward/{plural}/{name}");
-            let object = testbed.get(&path).await.unwrap().ok().unwrap();
-            for (file, content) in object["data"].as_object().unwrap() {
-                let file = match items.as_array() {
-                    None => file.as_str(),
-                    Some(items) => match items.iter().find(|item| item["key"] == file.as_str()) {
-                        Some(item) => item["path"].as_str().unwrap(),
-                        None => continue,
-                    },
-                };
-                let content = content.as_str().unwrap();
-                let bytes = if plural == "secrets" {
-                    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, content)
-                        .unwrap()
-                } else {
-                    content.as_bytes().to_vec()
-                };
-                let beside = to.join(format!(".{file}"));
-                std::fs::write(&beside, bytes).unwrap();
-                std::fs::rename(&beside, to.join(file)).unwrap();
-                written += 1;
-            }
-        }
-        written
     }
 
     /// Waits until it says whether its denials arrive.
@@ -134,6 +68,20 @@ impl Pod {
         testbed::wait::wait_for("the outcome of a canary", LONG, async || {
             let page = self.replica.page("/metrics").await.unwrap_or_default();
             Ok(page.contains(&line).then_some(()))
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
+    }
+
+    /// Waits until it judges by the version that the API server says it has.
+    async fn follows_the_version(&self, testbed: &Testbed) {
+        let info = testbed.get("/version").await.unwrap().ok().unwrap();
+        let text = |key: &str| info[key].as_str().unwrap().to_owned();
+        let version = format!("\"{}.{}\"", text("major"), text("minor"));
+        testbed::wait::wait_for("the version of the cluster", LONG, async || {
+            let log = self.replica.log();
+            let line = log.lines().find(|line| line.contains("judges by the version"));
+            Ok(line.is_some_and(|line| line.contains(&version)).then_some(()))
         })
         .await
         .unwrap_or_else(|error| panic!("{error:#}: {}", self.replica.log()));
@@ -151,8 +99,83 @@ impl Pod {
 
     async fn refresh(&self, testbed: &Testbed) {
         let deployment = testbed.get(DEPLOYMENT).await.unwrap().ok().unwrap();
-        Self::files(testbed, &self.folder, &deployment["spec"]["template"]["spec"]).await;
+        files(testbed, &self.folder, &deployment["spec"]["template"]["spec"]).await;
     }
+}
+
+/// The binary with the arguments, the files and the account of a Deployment's pod; `listens` says
+/// where it listens here.
+pub(crate) async fn command_line(
+    testbed: &Testbed,
+    deployment: &str,
+    folder: &tempfile::TempDir,
+    listens: &[(&str, String)],
+) -> Vec<String> {
+    let deployment = testbed.get(deployment).await.unwrap().ok().unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let account = pod["serviceAccountName"].as_str().unwrap();
+    let account = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
+    let mut line = vec![env!("CARGO_BIN_EXE_stateward").to_owned()];
+    if pod["automountServiceAccountToken"] == true {
+        line.insert(0, format!("KUBECONFIG={}", account.display()));
+    }
+    for given in container["args"].as_array().unwrap() {
+        let given = argument(given, container, folder.path()).replace("$(POD_NAME)", "pod-0");
+        let name = given.split_once('=').map_or("", |(name, _)| name);
+        let here = listens.iter().find(|(listens, _)| *listens == name);
+        line.push(here.map_or(given.clone(), |(name, address)| format!("{name}={address}")));
+    }
+    assert!(files(testbed, folder, pod).await > 0, "a pod without files");
+    line
+}
+
+/// An argument of a container, with the files where they are here.
+fn argument(argument: &Value, container: &Value, folder: &Path) -> String {
+    let mut argument = argument.as_str().unwrap().to_owned();
+    for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+        let (name, at) = (mount["name"].as_str(), mount["mountPath"].as_str());
+        let to = folder.join(name.unwrap());
+        let files = format!("={}/", at.unwrap());
+        argument = argument.replace(&files, &format!("={}/", to.display()));
+    }
+    argument
+}
+
+/// Writes the files of the volumes, as a kubelet does now and then.
+async fn files(testbed: &Testbed, folder: &tempfile::TempDir, pod: &Value) -> usize {
+    let mut written = 0;
+    for volume in pod["volumes"].as_array().into_iter().flatten() {
+        let to = folder.path().join(volume["name"].as_str().unwrap());
+        std::fs::create_dir_all(&to).unwrap();
+        let (plural, name, items) = match (&volume["configMap"], &volume["secret"]) {
+            (Value::Null, secret) => ("secrets", &secret["secretName"], &secret["items"]),
+            (map, _) => ("configmaps", &map["name"], &map["items"]),
+        };
+        let name = name.as_str().unwrap();
+        let path = format!("/api/v1/namespaces/stateward/{plural}/{name}");
+        let object = testbed.get(&path).await.unwrap().ok().unwrap();
+        for (file, content) in object["data"].as_object().unwrap() {
+            let file = match items.as_array() {
+                None => file.as_str(),
+                Some(items) => match items.iter().find(|item| item["key"] == file.as_str()) {
+                    Some(item) => item["path"].as_str().unwrap(),
+                    None => continue,
+                },
+            };
+            let content = content.as_str().unwrap();
+            let bytes = if plural == "secrets" {
+                base64::Engine::decode(&base64::engine::general_purpose::STANDARD, content).unwrap()
+            } else {
+                content.as_bytes().to_vec()
+            };
+            let beside = to.join(format!(".{file}"));
+            std::fs::write(&beside, bytes).unwrap();
+            std::fs::rename(&beside, to.join(file)).unwrap();
+            written += 1;
+        }
+    }
+    written
 }
 
 /// What an edit of a field that may not change is answered with.
@@ -207,58 +230,70 @@ async fn left(testbed: &Testbed) -> BTreeSet<String> {
 }
 
 /// What the account has asked of the API server: verb, resource and, for named objects, the name.
-fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
+pub(crate) fn asked(testbed: &Testbed, account: &str) -> BTreeSet<String> {
     let user = format!("system:serviceaccount:stateward:{account}");
     let events = testbed.audit_events().unwrap();
     // What the API server refused it for want of a right is not among its rights.
     let ours = events.iter().filter(|event| {
         event["user"]["username"] == user.as_str()
             && event["annotations"]["authorization.k8s.io/decision"] != "forbid"
+            // Which everybody may ask for.
+            && event["requestURI"] != "/version"
     });
     ours.map(|event| {
         let text = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
         let verb = event["verb"].as_str().unwrap();
         let name = if verb == "create" { "" } else { text("name") };
-        format!("{verb} {} {name}", text("resource"))
+        let part = Some(text("subresource")).filter(|part| !part.is_empty());
+        let part = part.map(|part| format!("/{part}")).unwrap_or_default();
+        format!("{verb} {}{part} {name}", text("resource"))
     })
     .collect()
 }
 
-/// The rights of the chart in the same form.
-async fn granted(testbed: &Testbed) -> BTreeSet<String> {
+/// The rights that the account is bound to, in the same form.
+pub(crate) async fn granted(testbed: &Testbed, account: &str) -> BTreeSet<String> {
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     let mut all = BTreeSet::new();
-    for role in [
-        "/clusterroles/stateward",
-        "/namespaces/stateward/roles/stateward",
-        "/namespaces/stateward-canary/roles/stateward-canary",
-        // Another role of the same account, where the chart runs a controller.
-        "/clusterroles/stateward-facts",
-        "/namespaces/stateward/roles/stateward-facts",
-    ] {
-        let reply = testbed.get(&format!("{rbac}{role}")).await.unwrap();
-        if reply.status == 404 && role.ends_with("-facts") {
-            continue;
-        }
-        let role = reply.ok().unwrap();
-        for rule in role["rules"].as_array().unwrap() {
-            let list = |key: &str| rule[key].as_array().cloned().unwrap_or_default();
-            let mut names = list("resourceNames");
-            if names.is_empty() {
-                names.push("".into());
-            }
-            for (verb, resource) in list("verbs")
-                .iter()
-                .flat_map(|verb| list("resources").into_iter().map(move |one| (verb.clone(), one)))
-            {
-                for name in &names {
-                    let text = |value: &Value| value.as_str().unwrap().to_owned();
-                    all.insert(format!("{} {} {}", text(&verb), text(&resource), text(name)));
+    for plural in ["clusterrolebindings", "rolebindings"] {
+        let bindings = testbed.get(&format!("{rbac}/{plural}")).await.unwrap().ok().unwrap();
+        let subject = json!({
+            "kind": "ServiceAccount", "name": account, "namespace": "stateward",
+        });
+        let bound = bindings["items"].as_array().unwrap().iter().filter(|binding| {
+            binding["subjects"].as_array().is_some_and(|subjects| subjects.contains(&subject))
+        });
+        for binding in bound {
+            let (role, name) = (&binding["roleRef"], binding["roleRef"]["name"].as_str().unwrap());
+            let path = match binding["metadata"]["namespace"].as_str() {
+                Some(namespace) if role["kind"] == "Role" => {
+                    format!("{rbac}/namespaces/{namespace}/roles/{name}")
                 }
-            }
+                _ => format!("{rbac}/clusterroles/{name}"),
+            };
+            let role = testbed.get(&path).await.unwrap().ok().unwrap();
+            all.extend(role["rules"].as_array().unwrap().iter().flat_map(rights));
         }
     }
     all
+}
+
+/// What one rule of a role allows.
+fn rights(rule: &Value) -> BTreeSet<String> {
+    let list = |key: &str| -> Vec<&str> {
+        rule[key].as_array().into_iter().flatten().map(|value| value.as_str().unwrap()).collect()
+    };
+    let mut names = list("resourceNames");
+    if names.is_empty() {
+        names.push("");
+    }
+    let mut rights = BTreeSet::new();
+    for verb in list("verbs") {
+        for resource in list("resources") {
+            rights.extend(names.iter().map(|name| format!("{verb} {resource} {name}")));
+        }
+    }
+    rights
 }
 
 #[tokio::test]
@@ -273,6 +308,7 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     assert!(notes.contains("kubectl get statefulsetresizes -A"), "{notes}");
     let pod = Pod::start(&testbed).await;
     pod.enforcing("1").await;
+    pod.follows_the_version(&testbed).await;
     let denied = answered(&testbed, 403).await;
     assert!(denied.contains("serviceName") && denied.contains("stateward.dev"), "{denied}");
     tested(&testbed, &pod).await;
@@ -356,7 +392,7 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     .await
     .unwrap();
     answered(&testbed, 403).await;
-    assert_eq!(asked(&testbed, "stateward"), granted(&testbed).await);
+    assert_eq!(asked(&testbed, "stateward"), granted(&testbed, "stateward").await);
 
     departed(&testbed).await;
     answered(&testbed, 422).await;
@@ -438,6 +474,36 @@ async fn departed(testbed: &Testbed) {
     helm(testbed, &["uninstall", "stateward", "--wait"]).await.ok().unwrap();
 }
 
+/// Leaving that fails takes the configurations away and leaves the release; a rollback brings them
+/// back.
+#[tokio::test]
+async fn a_failed_leave_is_undone() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::start().await.unwrap();
+    // So the Job has a pod that never runs.
+    let install =
+        ["install", "stateward", CHART, "--create-namespace", "--set=nodeSelector.no=where"];
+    helm(&testbed, &install).await.ok().unwrap();
+    let output = helm(&testbed, &["uninstall", "stateward", "--timeout=3s"]).await;
+    assert!(!output.success(), "{}", output.stdout);
+    let configurations =
+        ["mutating", "validating"].map(|kind| format!("{kind}webhookconfiguration/stateward"));
+    let delete = ["delete", &configurations[0], &configurations[1]];
+    testbed.kubectl(&delete).await.unwrap().ok().unwrap();
+
+    let upgrade = helm(&testbed, &["upgrade", "stateward", CHART]).await;
+    assert!(upgrade.stderr.contains("has no deployed releases"), "{}", upgrade.stderr);
+    let history = helm(&testbed, &["history", "stateward", "--max=1", "-o=json"]).await;
+    let history: Value = serde_json::from_str(&history.ok().unwrap()).unwrap();
+    let revision = history[0]["revision"].to_string();
+    helm(&testbed, &["rollback", "stateward", &revision]).await.ok().unwrap();
+    let get = ["get", &configurations[0], &configurations[1]];
+    testbed.kubectl(&get).await.unwrap().ok().unwrap();
+    helm(&testbed, &["upgrade", "stateward", CHART]).await.ok().unwrap();
+}
+
 /// A bug report has what there is in a cluster, and neither keys nor bundles.
 fn bug_report(testbed: &Testbed) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
@@ -485,13 +551,13 @@ pub(crate) async fn helm_test(testbed: &Testbed, more: &[&[String]]) -> Vec<(Opt
     }
     let kubeconfig = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    Pod::files(testbed, &folder, &probe["spec"]).await;
+    files(testbed, &folder, &probe["spec"]).await;
     let container = &probe["spec"]["containers"][0];
     let arguments: Vec<String> = container["args"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|argument| Pod::argument(argument, container, folder.path()))
+        .map(|argument| self::argument(argument, container, folder.path()))
         .collect();
     let run = |more: &&[String]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
@@ -578,5 +644,12 @@ async fn the_chart_is_applied_and_pruned_without_helm() {
     answered(&testbed, 422).await;
     let delete = ["delete", "-f", "-", "--wait=false"];
     testbed.kubectl_with("admin", &delete, Some(&all)).await.unwrap().ok().unwrap();
-    assert_eq!(left(&testbed).await, BTreeSet::from(["secret/mine".to_owned()]));
+    // The kind goes when its records are gone, which takes a moment.
+    let mine = BTreeSet::from(["secret/mine".to_owned()]);
+    testbed
+        .wait_for("all but our own Secret to be gone", LONG, async || {
+            Ok((left(&testbed).await == mine).then_some(()))
+        })
+        .await
+        .unwrap();
 }

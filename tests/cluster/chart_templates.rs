@@ -13,7 +13,7 @@ use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 12] = [
+const COMBINATIONS: [(&str, &str); 13] = [
     ("defaults", "{}"),
     (
         "audit",
@@ -59,10 +59,18 @@ const COMBINATIONS: [(&str, &str); 12] = [
           names: [kube-apiserver, \"CN=x: {y}\"], testSecret: tester}},
           priorityClassName: system-cluster-critical}",
     ),
-    ("clients of an authority", "{webhook: {clientCA: {configMap: clients}}}"),
+    (
+        "clients of an authority",
+        "{webhook: {clientCA: {configMap: clients}, namespaceRequirements: [{key: team, operator:
+          Exists}]}, policy: {resize: ignore}}",
+    ),
     (
         "requests without a controller",
         "{controller: {enabled: false}, policy: {resize: orchestrate}}",
+    ),
+    (
+        "requests of whoever may edit sets",
+        "{policy: {resize: {authorize: sets}}, monitoring: {alerts: {enabled: true}}}",
     ),
     (
         "everything of one's own",
@@ -86,10 +94,11 @@ pub(crate) async fn shared() -> &'static Testbed {
 }
 
 /// What a chart is made of besides its templates.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "Chart.yaml",
     "values.yaml",
     "files/alerts.yaml",
+    "files/alerts-resize.yaml",
     "files/crds.yaml",
     "files/dashboard.json",
     "files/rights.yaml",
@@ -219,6 +228,31 @@ async fn objects_of_resizes_are_those_that_stateward_prints() {
     }
 }
 
+/// Where the policy asks for no right to patch claims, nothing of ours asks for it.
+#[tokio::test]
+async fn the_admission_policy_is_there_unless_sets_authorize() {
+    if testbed::skipped() {
+        return;
+    }
+    for (values, expected) in [
+        ("{}", true),
+        ("{policy: {resize: orchestrate}}", true),
+        ("{policy: {resize: {mode: orchestrate}}}", true),
+        ("{policy: {resize: {mode: orchestrate, authorize: claims}}}", true),
+        ("{policy: {resize: {mode: orchestrate, authorize: sets}}}", false),
+        ("{existingPolicyConfigMap: mine, policy: {resize: {authorize: sets}}}", false),
+        ("{controller: {enabled: false}}", false),
+    ] {
+        let all = rendered(values).await;
+        for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+            let key = (kind.to_owned(), "resize-requested.stateward.dev".to_owned());
+            assert_eq!(all.contains_key(&key), expected, "{values}: {kind}");
+        }
+        let roles = all.keys().filter(|(_, name)| name.starts_with("stateward-resize")).count();
+        assert_eq!(roles, if values.contains("enabled: false") { 0 } else { 2 }, "{values}");
+    }
+}
+
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
 async fn every_combination_is_taken() {
@@ -286,8 +320,15 @@ async fn monitoring_is_made_of_the_tested_files() {
     .await;
     let object = |kind: &str, name: &str| &all[&(kind.to_owned(), name.to_owned())];
     let read = |file: &str| std::fs::read_to_string(Path::new(CHART).join("files").join(file));
-    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml").unwrap()).unwrap();
-    assert_eq!(object("PrometheusRule", "stateward")["spec"], alerts);
+    let alerts = |file| serde_saphyr::from_str::<Value>(&read(file).unwrap()).unwrap();
+    let mut expected = alerts("alerts.yaml");
+    let more = alerts("alerts-resize.yaml")["groups"].as_array().unwrap().clone();
+    expected["groups"].as_array_mut().unwrap().extend(more);
+    // The same time in seconds, where it is made of values.
+    let text = expected.to_string().replace("< 24 * 3600", "< 86400");
+    let expected: Value =
+        serde_json::from_str(&text.replace("< 30 * 24 * 3600", "< 2592000")).unwrap();
+    assert_eq!(object("PrometheusRule", "stateward")["spec"], expected);
     let dashboard = object("ConfigMap", "stateward-dashboard");
     let held = dashboard["data"]["stateward.json"].as_str().unwrap();
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
@@ -306,6 +347,124 @@ async fn monitoring_is_made_of_the_tested_files() {
     assert!(ports.iter().any(|one| one["name"] == port["targetPort"]), "{ports:?}");
 }
 
+/// Alerts fire where something should have happened and did not, however short a certificate lives;
+/// and those about the controller are not there without it.
+#[tokio::test]
+async fn alerts_fit_the_values() {
+    if testbed::skipped() {
+        return;
+    }
+    let alerts = "monitoring: {alerts: {enabled: true}}";
+    for (values, leaf, authority, groups) in [
+        ("certificates: {own: {certificateLifetime: 24h}}", "14400", "2592000", 2),
+        ("certificates: {own: {authorityLifetime: 720h30m}}", "86400", "432300", 2),
+        ("certificates: {source: secret, secret: {name: a}}", "24 * 3600", "30 * 24 * 3600", 2),
+        ("controller: {enabled: false}", "86400", "2592000", 1),
+    ] {
+        let all = rendered(&format!("{{{alerts}, {values}}}")).await;
+        let rule = &all[&("PrometheusRule".to_owned(), "stateward".to_owned())];
+        let found = rule["spec"]["groups"].as_array().unwrap();
+        assert_eq!(found.len(), groups, "{values}");
+        let expression = |name: &str| {
+            let rules = found[0]["rules"].as_array().unwrap();
+            let rule = rules.iter().find(|rule| rule["alert"] == name).unwrap();
+            rule["expr"].as_str().unwrap().to_owned()
+        };
+        for (name, seconds) in
+            [("StatewardCertificateExpires", leaf), ("StatewardAuthorityExpires", authority)]
+        {
+            let text = expression(name);
+            assert!(text.ends_with(&format!("- time() < {seconds}")), "{values}: {text}");
+        }
+    }
+}
+
+/// Both processes log as the values say.
+#[tokio::test]
+async fn the_log_is_that_of_the_values() {
+    if testbed::skipped() {
+        return;
+    }
+    let all = rendered("{log: {format: text, level: debug}}").await;
+    for name in ["stateward", "stateward-controller"] {
+        let arguments = arguments(&all, "Deployment", name);
+        for wanted in ["--log-format=text", "--log-level=debug"] {
+            assert!(arguments.iter().any(|found| found == wanted), "{name}: {arguments:?}");
+        }
+    }
+}
+
+/// The Job that leaves ends by itself, a little after it would have given up, and is not repeated.
+#[tokio::test]
+async fn leaving_is_tried_once() {
+    if testbed::skipped() {
+        return;
+    }
+    let all = rendered("{controller: {leaveSeconds: 100}}").await;
+    let job = &all[&("Job".to_owned(), "stateward-leave".to_owned())];
+    assert_eq!(job["spec"]["backoffLimit"], 0);
+    assert_eq!(job["spec"]["activeDeadlineSeconds"], 130);
+    let arguments = arguments(&all, "Job", "stateward-leave");
+    assert!(arguments.iter().any(|found| found == "--timeout=100s"), "{arguments:?}");
+}
+
+/// Helm does not know the version of the cluster where it renders without one; stateward asks for it.
+#[tokio::test]
+async fn the_version_is_that_of_the_cluster_unless_it_is_set() {
+    if testbed::skipped() {
+        return;
+    }
+    for (values, expected) in
+        [("{}", None), ("{kubernetesVersion: \"1.33\"}", Some("--kubernetes-version=1.33"))]
+    {
+        let arguments = arguments(&rendered(values).await, "Deployment", "stateward");
+        let mut found = arguments.iter().filter(|one| one.starts_with("--kubernetes-version"));
+        assert_eq!(found.next().map(String::as_str), expected, "{arguments:?}");
+    }
+}
+
+/// Whoever may patch the configurations may in effect do anything; cert-manager leaves `get`.
+#[tokio::test]
+async fn only_own_certificates_take_the_right_to_patch_configurations() {
+    if testbed::skipped() {
+        return;
+    }
+    for (values, verbs) in [
+        ("{}", json!(["get", "patch"])),
+        ("{certificates: {source: cert-manager}}", json!(["get"])),
+        ("{certificates: {source: secret, secret: {name: a}}}", json!(["get"])),
+    ] {
+        let all = rendered(values).await;
+        let mut found = 0;
+        for ((kind, name), object) in &all {
+            if !kind.ends_with("Role") || name == "stateward-leave" {
+                continue;
+            }
+            for rule in object["rules"].as_array().unwrap() {
+                let resources = rule["resources"].as_array().unwrap();
+                if resources.iter().any(|one| one == "mutatingwebhookconfigurations") {
+                    assert_eq!(rule["verbs"], verbs, "{values}: {name}");
+                    found += 1;
+                }
+            }
+        }
+        assert_eq!(found, 1, "{values}");
+        // What signs a certificate is replaced while that certificate is in use.
+        let key = ("Certificate".to_owned(), "stateward-ca".to_owned());
+        if let Some(authority) = all.get(&key) {
+            assert_eq!(authority["spec"]["privateKey"]["rotationPolicy"], "Never");
+        }
+        assert_eq!(all.contains_key(&key), values.contains("cert-manager"), "{values}");
+    }
+}
+
+/// What a container of a workload is called with.
+fn arguments(all: &BTreeMap<(String, String), Value>, kind: &str, name: &str) -> Vec<String> {
+    let pod = &all[&(kind.to_owned(), name.to_owned())]["spec"]["template"]["spec"];
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    arguments.iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+}
+
 /// The policy that the chart writes is one that stateward reads.
 #[tokio::test]
 async fn policies_from_values_are_right() {
@@ -315,6 +474,11 @@ async fn policies_from_values_are_right() {
     let all = rendered("{}").await;
     let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
     assert!(map["data"]["stateward.yaml"].as_str().unwrap().contains("resize: orchestrate"));
+    let combination = "{policy: {resize: {authorize: sets}}}";
+    let all = rendered(combination).await;
+    let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
+    let text = map["data"]["stateward.yaml"].as_str().unwrap();
+    assert!(text.contains("resize:\n  authorize: sets\n  mode: orchestrate\n"), "{text}");
     let combination = "{mode: audit, policy: {resize: reject, rules: {sts-image-latest: warn}}}";
     let all = rendered(combination).await;
     let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
@@ -506,18 +670,83 @@ async fn notes_warn_of_risks() {
         ("existing Secret, injected bundle", 1),
         ("cert-manager", 0),
         ("API servers with a certificate", 1),
-        ("clients of an authority", 2),
+        ("clients of an authority", 3),
         ("requests without a controller", 1),
-        ("everything of one's own", 2),
+        ("requests of whoever may edit sets", 0),
+        ("everything of one's own", 1),
     ];
     for ((name, expected), (_, combination)) in risks.into_iter().zip(COMBINATIONS) {
-        let line =
-            ["install", "stateward", CHART, "--dry-run=client", "-n", "stateward", "-f", "-"];
-        let values = values(combination);
-        let output = shared().await.helm_with("admin", &line, Some(&values)).await.unwrap();
-        let text = output.ok().unwrap();
-        let notes = text.split_once("NOTES:").unwrap().1;
+        let notes = notes(&values(combination)).await;
         assert_eq!(notes.matches("RISK:").count(), expected, "{name}: {notes}");
         assert!(notes.lines().all(|line| line.len() <= 110), "{name}: {notes}");
+    }
+}
+
+async fn notes(values: &str) -> String {
+    let line = ["install", "stateward", CHART, "--dry-run=client", "-n", "stateward", "-f", "-"];
+    let output = shared().await.helm_with("admin", &line, Some(values)).await.unwrap();
+    let text = output.ok().unwrap();
+    text.split_once("NOTES:").unwrap().1.to_owned()
+}
+
+/// What the notes say is what these values lead to.
+#[tokio::test]
+async fn notes_say_what_holds() {
+    if testbed::skipped() {
+        return;
+    }
+    let request = "is a request: the claims grow";
+    let refused = "grows a claim template is refused";
+    let audit = "--set mode=audit";
+    let metric = "stateward_enforcing, and\n\n  stateward status\n";
+    let label = "ask for the label team";
+    let cases: [(&str, &[&str], &[&str]); 13] = [
+        ("{}", &[request, "right to patch claims", audit, metric], &[refused]),
+        ("{policy: {resize: reject}}", &[refused, "stateward-resizer"], &[request]),
+        ("{policy: {resize: {mode: reject}}}", &[refused], &[request]),
+        ("{policy: {resize: ignore}}", &["left to the API server"], &[request, refused]),
+        ("{policy: {resize: {mode: orchestrate}}}", &[request, "to patch claims"], &[refused]),
+        ("{policy: {resize: {authorize: sets}}}", &[request, "right to edit the set"], &[refused]),
+        ("{controller: {enabled: false}}", &[refused, "No controller"], &[request, "RISK"]),
+        (
+            "{controller: {enabled: false}, policy: {resize: {mode: orchestrate}}}",
+            &[refused, "RISK: policy.resize is orchestrate, and no controller"],
+            &[request],
+        ),
+        (
+            "{existingPolicyConfigMap: mine, policy: {resize: reject}}",
+            &["claim template, ConfigMap mine says", "\"mode: audit\" there denies nothing"],
+            &[request, refused, audit, "RISK"],
+        ),
+        (
+            "{canary: {enabled: false}}",
+            &["nothing says: that takes canary.enabled"],
+            &["stateward status", "stateward_enforcing"],
+        ),
+        (
+            "{webhook: {namespaceRequirements: [{key: team, operator: In, values: [db]}]}}",
+            &[label],
+            &[],
+        ),
+        (
+            "{webhook: {namespaceRequirements: [{key: team, operator: In, values: [db]}]},
+              canary: {namespaceLabels: {team: db}}}",
+            &[],
+            &[label, "RISK"],
+        ),
+        (
+            "{webhook: {namespaceRequirements: [{key: team, operator: DoesNotExist}]}}",
+            &[],
+            &[label, "RISK"],
+        ),
+    ];
+    for (values, said, unsaid) in cases {
+        let notes = notes(values).await;
+        for text in said {
+            assert!(notes.contains(text), "{values}: {text} is not in {notes}");
+        }
+        for text in unsaid {
+            assert!(!notes.contains(text), "{values}: {text} is in {notes}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod bugs;
 mod canary;
 mod certificates;
 mod chart;
+mod chart_controller;
 mod chart_templates;
 mod clients;
 mod deletion;

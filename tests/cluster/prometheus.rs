@@ -33,7 +33,7 @@ impl Prometheus {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let config = json!({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [Path::new(CHART).join("files/alerts.yaml")],
+            "rule_files": [Path::new(CHART).join("files/alerts*.yaml")],
             "scrape_configs": [{
                 "job_name": "stateward",
                 "static_configs": [{

@@ -198,6 +198,8 @@ impl Resizing {
         assert_eq!(record["status"]["phase"], "Complete", "{record}");
         let live = self.get(&path(namespace, "db")).await.unwrap().ok().unwrap();
         assert_eq!(live.pointer(STORAGE), Some(&json!(size)), "{live}");
+        let mark = &live["metadata"]["annotations"]["stateward.dev/resize-unfinished"];
+        assert!(mark.is_null(), "{live}");
         for claim in self.list(namespace, "persistentvolumeclaims").await {
             assert_eq!(claim["spec"]["resources"]["requests"]["storage"], size, "{claim}");
             assert!(claim["metadata"]["deletionTimestamp"].is_null(), "{claim}");

@@ -267,7 +267,7 @@ async fn every_write_from_the_fence_on_may_be_the_last() {
             "DELETE statefulsets/db",
             "POST statefulsets",
             "PUT statefulsetresizes/db/status Adopting",
-            "PATCH statefulsets/db persistentVolumeClaimRetentionPolicy updateStrategy",
+            "PATCH statefulsets/db annotations persistentVolumeClaimRetentionPolicy updateStrategy",
             "PUT statefulsetresizes/db/status Verifying",
             "PATCH statefulsets/db managedFields",
             "PATCH statefulsetresizes/db finalizers",

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::record::records;
 use crate::resize::Resizing;
 use crate::webhook::{LONG, path, pod_uids};
 
@@ -150,4 +151,89 @@ async fn a_set_grows_twice() {
     let (namespace, set) = resizing.prepare(|_| {}).await;
     grows_to(resizing, &namespace, &set, "20Gi").await;
     grows_to(resizing, &namespace, &set, "30Gi").await;
+}
+
+/// The API server writes 20480Mi as 20Gi, which is no webhook's doing.
+#[tokio::test]
+async fn a_size_in_another_form() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::shared().await;
+    let (namespace, set) = resizing.prepare(|_| {}).await;
+    resizing.grow(&set, "20480Mi").await;
+    resizing.complete(&namespace, "20Gi").await;
+}
+
+/// A partition that people mean is not taken for what a re-creation left.
+#[tokio::test]
+async fn a_set_with_a_partition_above_every_ordinal_grows_twice() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::shared().await;
+    let (namespace, set) = resizing
+        .prepare(|set| {
+            set["spec"]["updateStrategy"] =
+                json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 4}});
+        })
+        .await;
+    for size in ["20Gi", "30Gi"] {
+        resizing.grow(&set, size).await;
+        let live = resizing.complete(&namespace, size).await;
+        assert_eq!(live["spec"]["updateStrategy"], set["spec"]["updateStrategy"]);
+    }
+}
+
+/// Somebody's webhook cannot be asked: its claim is named with the answer, the others grow.
+#[tokio::test]
+async fn a_claim_behind_a_webhook_that_is_down() {
+    if testbed::skipped() {
+        return;
+    }
+    let resizing = Resizing::shared().await;
+    let (namespace, set) = resizing.prepare(|_| {}).await;
+    let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
+    let label = json!({"metadata": {"labels": {"guarded": "yes"}}});
+    resizing.merge(&format!("{claims}/data-db-0"), label).await.unwrap().ok().unwrap();
+    let name = format!("down-{namespace}");
+    let down = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [{
+            "name": "down.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Fail", "timeoutSeconds": 1,
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"],
+                "resources": ["persistentvolumeclaims"],
+            }],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "objectSelector": {"matchLabels": {"guarded": "yes"}},
+        }],
+    });
+    resizing.apply(down).await.unwrap();
+    let change = json!({"metadata": {"annotations": {"a": "b"}}});
+    resizing
+        .wait_for("the webhook to be asked", LONG, async || {
+            let claim = format!("{claims}/data-db-0?dryRun=All");
+            Ok((resizing.merge(&claim, change.clone()).await?.status == 500).then_some(()))
+        })
+        .await
+        .unwrap();
+    resizing.grow(&set, "20Gi").await;
+    resizing
+        .wait_object(&format!("{}/db", records(&namespace)), LONG, |record| {
+            let standing = &record["status"]["standing"];
+            let detail = standing["detail"].as_str().unwrap_or_default();
+            standing["reason"] == "PatchRefused"
+                && detail.starts_with("data-db-0: ")
+                && detail.contains("failed calling webhook")
+                && record["status"]["claimsGrown"] == "2/3"
+        })
+        .await
+        .unwrap();
+    let url = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    resizing.delete(&format!("{url}/{name}"), Value::Null).await.unwrap().ok().unwrap();
+    resizing.complete(&namespace, "20Gi").await;
 }

@@ -112,7 +112,7 @@ pub(crate) fn sees(
                 record.status.attempt.resource_version = Some("none".to_owned());
             }
         }
-        (Mutant::AnyAttemptIsOurs, Some(Set { resize_id: Some(id), .. })) => {
+        (Mutant::AnyAttemptIsOurs, Some(Set { unfinished: Some(id), .. })) => {
             if let Some(replaced) = record.and_then(|record| record.status.attempt.set_uid.clone())
             {
                 *id = format!("{}/{replaced}", id.split('/').next().unwrap());

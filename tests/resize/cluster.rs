@@ -179,6 +179,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
                 terminating: false,
                 orphan: false,
                 id: id_of(id),
+                mark: id_of(id),
                 requested: fields[3].parse().ok(),
                 only_ours: true,
                 restored: false,
@@ -189,9 +190,10 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             world.gone = Gone::Present;
             world.bump_spec();
         }
-        Action::Open { uid, partition, retention, resource_version } => {
+        Action::Open { uid, mark, partition, retention, resource_version } => {
             let current = resource_version.as_ref().is_none_or(|version| version == "now");
-            let set = set(world, uid).filter(|_| current)?;
+            let mark = mark.as_deref().and_then(id_of);
+            let set = set(world, uid).filter(|set| current && set.mark == mark)?;
             let frozen = set.frozen.map(i64::from);
             if partition.is_some_and(|(tested, _)| frozen != Some(tested))
                 || retention.is_some() && set.delete
@@ -200,6 +202,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             }
             set.frozen = set.frozen.filter(|_| partition.is_none());
             set.delete |= retention.is_some();
+            set.mark = None;
             world.bump_spec();
         }
         Action::RestoreManagers { uid } => {

@@ -207,6 +207,7 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
                 terminating: false,
                 orphan: false,
                 id: None,
+                mark: None,
                 requested: None,
                 only_ours: false,
                 restored: false,
@@ -356,12 +357,12 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
         }
         Fault::Trouble(trouble) => {
             world.trouble.is_none().then_some(())?;
-            if trouble == Trouble::PartitionHigh {
+            if trouble == Trouble::RecreationUnfinished {
                 // It was there before this request.
                 matches!(world.phase(), None | Some(Phase::Requested | Phase::Growing))
                     .then_some(())?;
-                let set = live(&mut next).filter(|set| set.id.is_none())?;
-                set.id = Some((ELSEWHERE, ELSEWHERE));
+                let set = live(&mut next).filter(|set| set.mark.is_none())?;
+                set.mark = Some((ELSEWHERE, ELSEWHERE));
                 set.frozen = Some(set.replicas + 1);
                 next.bump_spec();
             }
@@ -442,13 +443,13 @@ pub(crate) fn heal(world: &World) -> Vec<(&'static str, World)> {
         next.pods.iter_mut().flatten().for_each(|pod| pod.ready = true);
         healed.push(("pods are available", next));
     }
-    let high = || world.status()?.standing.filter(|rest| rest.reason == Reason::PartitionHigh);
-    let frozen = world.set.as_ref().filter(|set| set.frozen.is_some());
-    if let (Some(set), Some(_)) = (frozen, high()) {
+    let told = || world.status()?.standing.filter(|r| r.reason == Reason::RecreationUnfinished);
+    let marked = world.set.as_ref().filter(|set| set.mark.is_some());
+    if let (Some(set), Some(_)) = (marked, told()) {
         let mut next = World { trouble: None, ..world.clone() };
-        next.set = Some(SetM { frozen: None, late: false, ..set.clone() });
+        next.set = Some(SetM { frozen: None, mark: None, late: false, ..set.clone() });
         next.bump_spec();
-        healed.push(("a person lowers the partition", next));
+        healed.push(("a person finishes a re-creation", next));
     } else if world.trouble.is_some() {
         let mut next = World { trouble: None, ..world.clone() };
         next.controllers.iter_mut().for_each(|memory| memory.dry = false);

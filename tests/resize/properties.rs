@@ -3,7 +3,7 @@
 use stateward::resize::Action;
 use stateward::resize::record::{Phase, Reason, Status, Word};
 
-use crate::world::{Gone, PodM, World};
+use crate::world::{Gone, PodM, RecordM, World};
 
 /// What must hold in every state.
 pub(crate) fn of_state(world: &World) -> Result<(), String> {
@@ -48,6 +48,17 @@ pub(crate) fn of_write(before: &World, action: &Action, after: &World) -> Result
         }
     }
     match action {
+        Action::WriteStatus(status)
+            if status.phase == Phase::Complete && before.phase() != Some(Phase::Complete) =>
+        {
+            let asks = |record: &RecordM| record.abort.is_none() && record.target > Some(1);
+            let set = before.set.as_ref().map_or(0, |set| set.size);
+            let more = before.record.as_ref().filter(|record| asks(record));
+            if more.is_some_and(|record| record.target > Some(set)) {
+                return Err("Complete, and the record asks for more".into());
+            }
+            Ok(())
+        }
         Action::Delete { uid, .. } => deleting(before, uid),
         Action::Create { .. } => creating(before, after),
         Action::Evict { .. } if !before.kind.evict => Err("we restart a pod unasked".into()),
@@ -131,7 +142,6 @@ fn complete(world: &World, status: &Status) -> Result<(), String> {
         Some(crate::world::size_of(&size))
     });
     let asked = asked.ok_or("Complete without a request")?;
-    let ours = set.id.is_some();
     let short = |claim: &crate::world::ClaimM| claim.capacity < asked;
     if set.size < asked {
         return Err("Complete with a small template".into());
@@ -145,8 +155,11 @@ fn complete(world: &World, status: &Status) -> Result<(), String> {
     if record.finalizer {
         return Err("Complete with a finalizer".into());
     }
-    if ours && set.frozen.is_some() {
+    if set.frozen.is_some() {
         return Err("Complete with a high partition".into());
+    }
+    if set.mark.is_some() {
+        return Err("Complete with an unfinished re-creation".into());
     }
     if set.delete != world.wanted_delete && !told {
         return Err("Complete without retention as others want it".into());
@@ -161,7 +174,7 @@ fn complete(world: &World, status: &Status) -> Result<(), String> {
     if !world.kind.on_delete && !world.pods.iter().flatten().all(settled) {
         return Err("Complete with a pod of another set or revision".into());
     }
-    if ours && set.only_ours && !set.restored {
+    if status.attempt.ours && set.only_ours && !set.restored {
         return Err("Complete without managedFields as they were".into());
     }
     Ok(())
@@ -187,7 +200,8 @@ pub(crate) fn settled(world: &World) -> Result<(), String> {
         };
     };
     let status = record.status.get();
-    let tells = |reason: &Reason| matches!(reason, Reason::LateDuplicate | Reason::PartitionHigh);
+    let tells =
+        |reason: &Reason| matches!(reason, Reason::LateDuplicate | Reason::RecreationUnfinished);
     let told = status.standing.as_ref().is_some_and(|rest| tells(&rest.reason));
     if world.set.as_ref().is_some_and(|set| set.late && !set.terminating) && !told {
         return Err("a late CREATE made a set, and nobody says so".into());

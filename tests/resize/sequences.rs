@@ -60,7 +60,7 @@ fn a_create_of_an_older_attempt_is_a_late_duplicate() {
 /// 2. Asked again, such a set is not resized before a person has put its partition back: taken for
 ///    the one that people wrote, it would stay for ever. Found by the explorer, with three faults.
 #[test]
-fn a_set_that_came_late_is_not_resized_with_a_high_partition() {
+fn a_set_that_came_late_is_not_resized_before_a_person_finishes_it() {
     let mut play = in_the_gap(steady());
     play.befalls(Fault::Delayed);
     play.strike(Fault::CreateSmall);
@@ -70,8 +70,9 @@ fn a_set_that_came_late_is_not_resized_with_a_high_partition() {
     play.rests_in(Phase::Conflict, Reason::LateDuplicate);
     let landed = uid(&play);
     play.strike(Fault::LargerRequest);
-    play.rests_in(Phase::ClaimsGrown, Reason::PartitionHigh);
-    assert_eq!((uid(&play), play.detail().as_str()), (landed, "2"));
+    play.rests_in(Phase::ClaimsGrown, Reason::RecreationUnfinished);
+    assert_eq!(uid(&play), landed);
+    assert!(play.detail().ends_with("partition 2"), "{}", play.detail());
     play.heals();
     play.completes_at(2);
     assert_eq!(play.world.set.as_ref().unwrap().frozen, None);
@@ -413,6 +414,36 @@ fn a_node_step_that_is_seen_late_has_not_failed() {
     let seen = play.world.claims[0].as_mut().unwrap();
     (seen.pending, seen.capacity) = (false, 1);
     play.completes_at(1);
+}
+
+/// Worst night: more is asked while the set waits for a pod that may never restart. The claims grow
+/// at once, and the record is not complete for less.
+#[test]
+fn a_larger_request_does_not_wait_for_a_restart() {
+    for larger in [Fault::LargerRequest, Fault::LargerRecord] {
+        let mut play = Play::new(World::steady(1, 1).with(|kind| kind.pending = true));
+        play.rests_in(Phase::Verifying, Reason::FileSystemPending);
+        play.strike(larger);
+        play.rests_in(Phase::Verifying, Reason::FileSystemPending);
+        let claim = play.world.claims[0].as_ref().unwrap();
+        assert_eq!((claim.request, claim.pending), (2, true));
+        play.strike(Fault::PodDies);
+        play.completes_at(2);
+    }
+}
+
+/// Where it ended short, a person who has seen it ends it, and is not told of it for ever.
+#[test]
+fn an_abort_ends_what_ended_short() {
+    let mut play = steady();
+    play.until_phase(&Phase::Growing);
+    play.until("asked of the driver", |play| {
+        play.world.claims[0].as_ref().is_some_and(|claim| claim.request == 1)
+    });
+    play.strike(Fault::Infeasible);
+    play.rests_in(Phase::Degraded, Reason::Infeasible);
+    play.strike(Fault::Abort);
+    play.rests_in(Phase::Aborted, Reason::AbortRequested);
 }
 
 /// 17. A budget that lets no pod go is named, and holds up nothing but the restart.

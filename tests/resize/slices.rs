@@ -168,7 +168,7 @@ pub(crate) fn slices() -> Vec<Slice> {
                 Trouble(Trouble::Quota),
                 Trouble(Trouble::SnapshotTooLarge),
                 Trouble(Trouble::TooMany),
-                Trouble(Trouble::PartitionHigh),
+                Trouble(Trouble::RecreationUnfinished),
                 Crash,
                 Abort,
             ],
@@ -281,7 +281,7 @@ fn expected(slices: &[Slice]) -> Vec<String> {
         "creating is allowed",
         "pods are available",
         "a person puts it right",
-        "a person lowers the partition",
+        "a person finishes a re-creation",
         "another instance leads",
         "the leader is back",
     ];

@@ -114,6 +114,7 @@ impl World {
                 terminating: false,
                 orphan: false,
                 id: None,
+                mark: None,
                 requested: Some(1),
                 only_ours: false,
                 restored: true,

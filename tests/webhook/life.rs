@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use stateward::certificates::{ServingCertificate, dev};
 use stateward::webhook::{Config, Health, Server};
 use tokio::net::TcpStream;
@@ -53,6 +53,21 @@ async fn an_expired_certificate_is_not_ready_until_it_is_replaced() {
     // The old one expired in 2020, at 1.6 billion seconds.
     let expiry = "stateward_certificate_expiry_timestamp_seconds ";
     until(async || server.metric(expiry).await > 1_700_000_000.0).await;
+    server.stop().await;
+}
+
+/// Endpoints are taken away some seconds after a server was found unready.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_ends_before_the_certificate_does() {
+    let own = tempfile::tempdir().unwrap();
+    let folder = own.path().join("certs");
+    // Those for development are valid for a year.
+    let made = Timestamp::now() - SignedDuration::from_hours(365 * 24);
+    dev::ensure(&folder, &[], made + SignedDuration::from_secs(45)).unwrap();
+    let server = start_with(own, &folder, |_| {}).await;
+    let (status, page) = server.page("/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.starts_with("not ready: the serving certificate expires at 20"), "{page}");
     server.stop().await;
 }
 

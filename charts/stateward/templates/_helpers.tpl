@@ -69,6 +69,35 @@ stateward-controller
 {{- end -}}
 {{- end -}}
 
+{{- /* What becomes of growth, where no scope says otherwise; nothing where the policy is somebody else's. */}}
+{{- define "stateward.resize" -}}
+{{- if not .Values.existingPolicyConfigMap -}}
+{{- $resize := .Values.policy.resize -}}
+{{- if kindIs "map" $resize -}}
+{{- $resize = $resize.mode -}}
+{{- end -}}
+{{- $resize | default (.Values.controller.enabled | ternary "orchestrate" "reject") -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Which right a request to grow needs: claims or sets. */}}
+{{- define "stateward.authorize" -}}
+{{- $resize := .Values.policy.resize -}}
+{{- if kindIs "map" $resize -}}
+{{- $resize.authorize | default "claims" -}}
+{{- else -}}
+claims
+{{- end -}}
+{{- end -}}
+
+{{- /* From how many seconds before its end on a certificate should have been replaced, which happens when
+a third of its life is left: half of that, and `most` at most. */}}
+{{- define "stateward.expiresSoon" -}}
+{{- $start := toDate "2006-01-02" "2000-01-01" -}}
+{{- $life := (mustDateModify .lifetime $start).Sub $start -}}
+{{- min .most (div (int64 $life.Seconds) 6) -}}
+{{- end -}}
+
 {{- define "stateward.listen" -}}
 {{- contains ":" . | ternary (printf "[%s]" .) . -}}
 {{- end -}}

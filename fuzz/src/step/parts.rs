@@ -144,6 +144,7 @@ fn change_set(set: &mut Set, part: u8, n: u8, bit: bool) {
         17 => set.duplicate_templates = bit,
         18 => set.current_revision = text(n),
         19 => set.update_revision = text(n),
+        20 if n > 3 => set.unfinished = maybe(n, text(n)),
         20 => set.resize_id = maybe(n, text(n)),
         21 | 22 => set.requested = sizes(n),
         23 => set.max = maybe(n, size(n)),
@@ -183,7 +184,7 @@ fn change_observed(observed: &mut Observed, part: u8, n: u8, bit: bool, time: Ti
             let answer = |n: u8| match n % 3 {
                 0 => Answer::Good,
                 1 => Answer::Quota,
-                _ => Answer::Bad(text(n)),
+                _ => Answer::Changed(text(n)),
             };
             let (delete, create, unchanged) = (answer(n), answer(n / 3), answer(n / 9));
             observed.dry_runs = Fact::Known(DryRuns { delete, create, unchanged });

@@ -10,7 +10,7 @@ use super::status;
 use super::which::Session;
 use crate::cli::print;
 use crate::resize::advice;
-use crate::resize::record::{Phase, Record, Word};
+use crate::resize::record::{Phase, Record, Standing, Word};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,7 +39,9 @@ fn ending(record: &Record, generation: i64, goal: Goal) -> Ending {
     if status.observed_generation < generation {
         return Ending::Going;
     }
-    let blocked = status.standing.as_ref().is_some_and(|rest| rest.word == Word::Blocked);
+    // What an owner manages ends with its claims grown.
+    let rests = |rest: &Standing| matches!(rest.word, Word::Blocked | Word::Ended);
+    let blocked = status.standing.as_ref().is_some_and(rests);
     match &status.phase {
         Phase::Complete => Ending::Done,
         Phase::Aborted | Phase::Conflict | Phase::Degraded => Ending::Stopped,

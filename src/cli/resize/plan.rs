@@ -94,11 +94,11 @@ impl Session {
 fn known(answers: DryRuns) -> Fact<DryRuns> {
     let all = [&answers.delete, &answers.create, &answers.unchanged];
     let lacks_right = |answer: &&&Answer| match answer {
-        Answer::Bad(why) => why.contains("is forbidden: User ") && why.contains(" cannot "),
-        Answer::Good | Answer::Quota => false,
+        Answer::Refused(why) => why.contains("is forbidden: User ") && why.contains(" cannot "),
+        Answer::Good | Answer::Quota | Answer::Changed(_) => false,
     };
     match all.iter().find(lacks_right) {
-        Some(Answer::Bad(why)) => {
+        Some(Answer::Refused(why)) => {
             Fact::Unknown(format!("you may not ask, which the controller may: {why}"))
         }
         _ => Fact::Known(answers),
@@ -113,7 +113,7 @@ mod tests {
     fn the_rights_of_the_person_are_not_those_of_the_controller() {
         let answers = |why: &str| DryRuns {
             delete: Answer::Good,
-            create: Answer::Bad(why.to_owned()),
+            create: Answer::Refused(why.to_owned()),
             unchanged: Answer::Good,
         };
         let rbac = "statefulsets.apps is forbidden: User \"eve\" cannot create resource";

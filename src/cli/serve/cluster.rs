@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use super::{Args, duration};
 use crate::certificates::cluster::Options;
+use crate::change::KubernetesVersion;
 use crate::cli::manifests::{Service, is_subdomain};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
 use crate::facts::cluster::{self, ClusterFacts};
@@ -17,6 +18,12 @@ use crate::policy::Authorize;
 use crate::resize::driver::lease::CAN_RESIZE;
 use crate::resize::driver::{Cluster, Controller, lease};
 use crate::telemetry::{Metrics, ResizeMetrics};
+use crate::webhook::Judge;
+
+/// How often the cluster is asked for its version.
+const VERSION_INTERVAL: Duration = Duration::from_mins(10);
+/// The same after it did not answer.
+const VERSION_RETRY: Duration = Duration::from_secs(10);
 
 /// Arguments of `serve` about a cluster.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,6 +125,29 @@ pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
         tracing::warn!(%error, "cannot look at the cluster of this pod");
     });
     Ok(client.ok())
+}
+
+/// Judges by the version of the cluster, which may be upgraded at any time.
+pub(super) async fn follow_version(client: Client, judge: Arc<Judge>) {
+    let mut known = None;
+    loop {
+        let pause = match client.version().await {
+            Ok(version) => {
+                if known.replace(version) != Some(version) {
+                    let KubernetesVersion { major, minor } = version;
+                    tracing::info!(version = %format_args!("{major}.{minor}"), "judges by the version of the cluster");
+                    judge.set_kubernetes(version);
+                }
+                VERSION_INTERVAL
+            }
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(error, "the cluster does not say its version");
+                VERSION_RETRY
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
 }
 
 /// The controller of `--with-controller`.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::value::{annotation, condition, list, name, quantity, terminating, text, uid};
 use crate::facts::cluster::is_growable;
+use crate::object::claim::BETA_CLASS;
 use crate::resize::observed::{Claim, Progress};
 
 /// Reads a claim that `template` and `ordinal` name; nothing where it asks for no storage.
@@ -29,7 +30,7 @@ pub(super) fn read(
             .filter(|owner| matches!(text(owner, "/kind"), "StatefulSet" | "Pod"))
             .map(|owner| text(owner, "/uid").to_owned())
             .collect(),
-        class: text(object, "/spec/storageClassName").to_owned(),
+        class: class(object).to_owned(),
         cannot_grow,
         resize_id: annotation(object, "resize-id").map(str::to_owned),
         mounted: false,
@@ -37,10 +38,24 @@ pub(super) fn read(
     })
 }
 
+/// The class, in the order in which Kubernetes reads it.
+fn class(object: &Value) -> &str {
+    match object["metadata"]["annotations"][BETA_CLASS].as_str() {
+        Some(class) => class,
+        None => text(object, "/spec/storageClassName"),
+    }
+}
+
 /// `allocatedResourceStatuses` says most (KEP-1790); conditions say the rest, and all of it where
 /// the resizer is older.
 fn progress(object: &Value) -> Progress {
+    let request = quantity(object, "/spec/resources/requests/storage");
+    let allocated = quantity(object, "/status/allocatedResources/storage");
+    // What could not be done was another size, since given up. (A file system that waits is waited
+    // for whatever its size: the resizer begins no other expansion before.)
+    let other = allocated.is_some() && allocated != request;
     match text(object, "/status/allocatedResourceStatuses/storage") {
+        "ControllerResizeInfeasible" | "NodeResizeInfeasible" if other => Progress::Controller,
         "ControllerResizeInfeasible" => Progress::Infeasible,
         "NodeResizeInfeasible" => Progress::NodeFailed,
         "NodeResizePending" | "NodeResizeInProgress" => Progress::FileSystem,
@@ -60,4 +75,41 @@ fn progress(object: &Value) -> Progress {
 pub(super) fn cannot_grow(volume: &Value) -> Option<String> {
     let spec = PersistentVolumeSpec::deserialize(volume.get("spec")?).ok()?;
     (!is_growable(&spec)).then(|| "its volume is of no driver that grows volumes".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_done_was_perhaps_another_size() {
+        let claim = |request: &str, allocated: &str, state: &str| {
+            progress(&json!({
+                "spec": {"resources": {"requests": {"storage": request}}},
+                "status": {
+                    "allocatedResources": {"storage": allocated},
+                    "allocatedResourceStatuses": {"storage": state},
+                },
+            }))
+        };
+        let infeasible = "ControllerResizeInfeasible";
+        assert_eq!(claim("50Gi", "50Gi", infeasible), Progress::Infeasible);
+        assert_eq!(claim("51200Mi", "50Gi", infeasible), Progress::Infeasible);
+        // Lowered, and the resizer has not looked yet.
+        assert_eq!(claim("18Gi", "50Gi", infeasible), Progress::Controller);
+        assert_eq!(claim("18Gi", "50Gi", "NodeResizeInfeasible"), Progress::Controller);
+        // The resizer begins nothing larger before this is done.
+        assert_eq!(claim("30Gi", "20Gi", "NodeResizePending"), Progress::FileSystem);
+    }
+
+    #[test]
+    fn the_class_of_the_annotation_comes_first() {
+        let claim = json!({
+            "metadata": {"annotations": {BETA_CLASS: "old"}},
+            "spec": {"storageClassName": "new"},
+        });
+        assert_eq!((class(&claim), class(&json!({}))), ("old", ""));
+    }
 }

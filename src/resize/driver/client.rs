@@ -228,6 +228,10 @@ impl Cluster {
                 Ok(value) => Outcome::Committed(value),
                 Err(why) => Outcome::Unknown(format!("the answer cannot be read: {why}")),
             },
+            // Admission comes before storage: a webhook that cannot be asked has stopped the write.
+            Ok(answer) if answer.message().contains("failed calling webhook") => {
+                Outcome::Rejected(refusal(&answer))
+            }
             // Time-outs and failures of a server or a proxy say nothing about the write.
             Ok(answer) if answer.status >= 500 => {
                 Outcome::Unknown(format!("{}: {}", answer.status, answer.message()))

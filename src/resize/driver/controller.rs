@@ -23,6 +23,7 @@ use super::client::Cluster;
 use super::drive::Seen;
 use super::lease::{CAN_RESIZE, LEADER, Lease};
 use super::value::{list, text};
+use crate::cluster::Limit;
 use crate::resize::Parameters;
 use crate::resize::record::Phase;
 use crate::telemetry::ResizeMetrics;
@@ -90,6 +91,8 @@ struct Shared {
     identity: String,
     looks: Semaphore,
     state: Mutex<State>,
+    /// keeps events few
+    events: Mutex<Limit>,
     leads: watch::Sender<bool>,
     stops: watch::Sender<bool>,
     metrics: ResizeMetrics,
@@ -160,6 +163,7 @@ impl Controller {
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             state: Mutex::default(),
+            events: Mutex::new(Limit::new(Instant::now().into_std())),
             leads: watch::Sender::new(false),
             stops: watch::Sender::new(false),
             metrics,

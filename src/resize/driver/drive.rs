@@ -285,12 +285,16 @@ impl Drive {
                 let refused = (refusal.message.clone(), Instant::now());
                 self.refused_claims.insert(claim.clone(), refused);
             }
-            // A budget answers 429: it asks for patience, and people should know.
-            (Action::Evict { uid, .. }, Outcome::Rejected(refusal))
-                if refusal.code == 429 || is_refusal(refusal) =>
-            {
-                let refused = (refusal.message.clone(), Instant::now());
-                self.refused_evictions.insert(uid.clone(), refused);
+            // A budget answers 429, and two budgets 500. One that was evicted after all is gone.
+            (Action::Evict { uid, .. }, outcome) => {
+                let why = match outcome {
+                    Outcome::Rejected(refusal) if refusal.code == 429 || is_refusal(refusal) => {
+                        &refusal.message
+                    }
+                    Outcome::Unknown(why) => why,
+                    Outcome::Rejected(_) | Outcome::Committed(_) => return,
+                };
+                self.refused_evictions.insert(uid.clone(), (why.clone(), Instant::now()));
             }
             (Action::WriteStatus(_), outcome) => {
                 self.record_unwritable = match outcome {

@@ -9,6 +9,7 @@ use super::Key;
 use super::client::{Cluster, Outcome};
 use super::value::name;
 use super::write::{created, delete_options};
+use crate::object::Quantity;
 use crate::resize::observed::{Answer, DryRuns, Set};
 use crate::resize::snapshot;
 
@@ -32,8 +33,8 @@ impl Cluster {
         let path = format!("{}?dryRun=All", key.set());
         let delete = match self.write(Method::DELETE, &path, JSON, &options).await {
             Outcome::Committed(_) => Answer::Good,
-            Outcome::Rejected(refusal) => Answer::Bad(refusal.message),
-            Outcome::Unknown(why) => Answer::Bad(why),
+            Outcome::Rejected(refusal) => Answer::Refused(refusal.message),
+            Outcome::Unknown(why) => Answer::Refused(why),
         };
         let wanted = snapshot::decode(&set.snapshot)
             .map_err(|why| why.to_string())
@@ -44,9 +45,11 @@ impl Cluster {
                 create: self.create_again(key, &wanted).await,
                 unchanged: self.create_elsewhere(key, &wanted).await,
             },
-            Err(why) => {
-                DryRuns { delete, create: Answer::Bad(why.clone()), unchanged: Answer::Bad(why) }
-            }
+            Err(why) => DryRuns {
+                delete,
+                create: Answer::Refused(why.clone()),
+                unchanged: Answer::Refused(why),
+            },
         }
     }
 
@@ -54,12 +57,12 @@ impl Cluster {
     async fn create_again(&self, key: &Key, wanted: &Value) -> Answer {
         let path = format!("{}?dryRun=All", key.sets());
         match self.write(Method::POST, &path, JSON, wanted).await {
-            Outcome::Committed(_) => Answer::Bad("the set is not there".to_owned()),
-            Outcome::Unknown(why) => Answer::Bad(why),
+            Outcome::Committed(_) => Answer::Refused("the set is not there".to_owned()),
+            Outcome::Unknown(why) => Answer::Refused(why),
             Outcome::Rejected(refusal) if refusal.reason == "AlreadyExists" => Answer::Good,
             // Quota is asked last: its refusal proves the rest as well.
             Outcome::Rejected(refusal) if quota(&refusal.message) => Answer::Quota,
-            Outcome::Rejected(refusal) => Answer::Bad(refusal.message),
+            Outcome::Rejected(refusal) => Answer::Refused(refusal.message),
         }
     }
 
@@ -73,11 +76,11 @@ impl Cluster {
                 Outcome::Committed(answer) => return compared(&other, &answer),
                 Outcome::Rejected(refusal) if refusal.reason == "AlreadyExists" => {}
                 Outcome::Rejected(refusal) if quota(&refusal.message) => return Answer::Quota,
-                Outcome::Rejected(refusal) => return Answer::Bad(refusal.message),
-                Outcome::Unknown(why) => return Answer::Bad(why),
+                Outcome::Rejected(refusal) => return Answer::Refused(refusal.message),
+                Outcome::Unknown(why) => return Answer::Refused(why),
             }
         }
-        Answer::Bad("no free name was found for a dry run".to_owned())
+        Answer::Refused("no free name was found for a dry run".to_owned())
     }
 }
 
@@ -110,7 +113,7 @@ fn compared(sent: &Value, answered: &Value) -> Answer {
     let more = changed.len().saturating_sub(NAMED);
     changed.truncate(NAMED);
     let named = changed.join(", ");
-    Answer::Bad(if more > 0 { format!("{named} and {more} more") } else { named })
+    Answer::Changed(if more > 0 { format!("{named} and {more} more") } else { named })
 }
 
 /// The places in which two values differ; empty and absent are the same.
@@ -121,8 +124,12 @@ fn differences(one: Option<&Value>, other: Option<&Value>, at: &str, found: &mut
         Some(Value::Array(list)) => list.is_empty(),
         Some(_) => false,
     };
+    // The API server writes quantities in their canonical form: 1024Gi comes back as 1Ti.
+    let quantity = |value: Option<&Value>| value?.as_str()?.parse::<Quantity>().ok();
+    let equal =
+        || at.contains("/resources/") && quantity(one).is_some_and(|q| Some(q) == quantity(other));
     match (one, other) {
-        _ if one == other || empty(one) && empty(other) => {}
+        _ if one == other || empty(one) && empty(other) || equal() => {}
         (Some(Value::Object(one)), Some(Value::Object(other))) => {
             let mut keys: Vec<&String> = one.keys().chain(other.keys()).collect();
             keys.sort_unstable();
@@ -149,17 +156,27 @@ mod tests {
     fn what_admission_changes_is_named_by_its_place() {
         let sent = json!({
             "metadata": {"labels": {"app": "db"}},
-            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"image": "a"}]}}},
+            "spec": {
+                "replicas": 3,
+                "template": {"spec": {"containers": [{"image": "a"}]}},
+                "volumeClaimTemplates": [{"spec": {"resources": {"requests": {"storage": "1024Gi"}}}}],
+            },
         });
         let mut answered = sent.clone();
         assert_eq!(compared(&sent, &answered), Answer::Good);
         answered["metadata"]["annotations"] = json!({});
         assert_eq!(compared(&sent, &answered), Answer::Good);
+        let requests = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+        *answered.pointer_mut(requests).unwrap() = "1Ti".into();
+        assert_eq!(compared(&sent, &answered), Answer::Good);
+        *answered.pointer_mut(requests).unwrap() = "2Ti".into();
+        assert_eq!(compared(&sent, &answered), Answer::Changed(requests.to_owned()));
+        *answered.pointer_mut(requests).unwrap() = "1Ti".into();
         answered["metadata"]["labels"]["team/x"] = "a".into();
         answered["spec"]["template"]["spec"]["containers"][0]["image"] = "b".into();
         assert_eq!(
             compared(&sent, &answered),
-            Answer::Bad(
+            Answer::Changed(
                 "/spec/template/spec/containers/0/image, /metadata/labels/team~1x".to_owned()
             )
         );

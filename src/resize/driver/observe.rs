@@ -158,7 +158,8 @@ impl Cluster {
         Ok(Namespace {
             terminating: super::value::terminating(&object),
             // A limit that cannot be read is not passed over: nothing fits into it.
-            max: annotation(&object, "resize-max").map(|max| max.parse().unwrap_or_default()),
+            max: annotation(&object, "resize-max")
+                .map(|max| max.trim().parse().unwrap_or_default()),
         })
     }
 

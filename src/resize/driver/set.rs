@@ -59,9 +59,10 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
         current_revision: text(object, "/status/currentRevision").to_owned(),
         update_revision: text(object, "/status/updateRevision").to_owned(),
         resize_id: annotation(object, "resize-id").map(str::to_owned),
+        unfinished: annotation(object, "resize-unfinished").map(str::to_owned),
         requested: requested(object),
         // A limit that cannot be read is not passed over: nothing fits into it.
-        max: annotation(object, "resize-max").map(|max| max.parse().unwrap_or_default()),
+        max: annotation(object, "resize-max").map(|max| max.trim().parse().unwrap_or_default()),
         paused: annotation(object, "resize-paused") == Some("true"),
         evict: annotation(object, "resize-restart") == Some("evict"),
         managers: managers(object, before),

@@ -1,14 +1,16 @@
 //! What people see of a resize: a log of ten lines, and events on the set.
 
+use std::sync::{Mutex, PoisonError};
+
 use hyper::Method;
 
 use super::Key;
 use super::client::Cluster;
 use super::drive::{Drive, Turn};
-use crate::cluster::{About, event};
+use crate::cluster::{About, Limit, event};
 use crate::resize::Action;
 use crate::resize::crd::{API_VERSION, KIND};
-use crate::resize::record::{Phase, Word};
+use crate::resize::record::{Phase, Standing, Status, Word};
 
 /// Says in the log what was done.
 pub(super) fn turn(key: &Key, turn: &Turn) {
@@ -42,9 +44,25 @@ pub(super) fn word(action: &Action) -> String {
     text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
 }
 
-/// Says in the log and by an event where a resize has got to. An event that is lost is lost: the
-/// record says the same.
-pub(super) async fn done(cluster: &Cluster, key: &Key, drive: &Drive, action: &Action) {
+/// Where a resize is, in as far as another place is worth an event: details change more often.
+fn place(status: &Status) -> String {
+    let phase = &status.phase;
+    let number = status.acting.as_ref().map_or(0, |acting| acting.number);
+    match &status.standing {
+        Some(Standing { word, reason, .. }) => format!("{number} {phase} {word:?} {reason}"),
+        None => format!("{number} {phase}"),
+    }
+}
+
+/// Says in the log and by an event where a resize has got to. An event that is lost is lost, and so
+/// is one of too many: the record says the same.
+pub(super) async fn done(
+    cluster: &Cluster,
+    events: &Mutex<Limit>,
+    key: &Key,
+    drive: &Drive,
+    action: &Action,
+) {
     let (Action::WriteStatus(after), Some(stored)) = (action, &drive.stored) else { return };
     let before = &stored.record.status;
     if before.phase == after.phase && before.standing == after.standing {
@@ -54,6 +72,16 @@ pub(super) async fn done(cluster: &Cluster, key: &Key, drive: &Drive, action: &A
     let reason = standing.map(|standing| standing.reason.to_string()).unwrap_or_default();
     let detail = standing.map(|standing| standing.detail.clone()).unwrap_or_default();
     tracing::info!(set = %key, phase = %after.phase, reason, detail, "resize");
+    let place = place(after);
+    let passes = || {
+        // Paused with the runtime's clock.
+        let now = tokio::time::Instant::now().into_std();
+        let mut limit = events.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.passes(key.to_string(), &place, now)
+    };
+    if place == self::place(before) || !passes() {
+        return;
+    }
     let needs_a_person = standing.is_some_and(|standing| standing.word == Word::Blocked)
         || matches!(after.phase, Phase::Conflict | Phase::Degraded);
     let message = match (reason.as_str(), detail.as_str()) {
@@ -73,5 +101,30 @@ pub(super) async fn done(cluster: &Cluster, key: &Key, drive: &Drive, action: &A
         let reason = format!("Resize{}", after.phase);
         let event = event(&about, kind, &reason, &message, now);
         let _ = cluster.write(Method::POST, &path, "application/json", &event).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resize::record::Reason;
+
+    #[test]
+    fn a_detail_is_no_other_place() {
+        let at = |phase, word, reason, detail: &str| Status {
+            phase,
+            standing: Some(Standing { word, reason, detail: detail.to_owned() }),
+            ..Status::default()
+        };
+        let first = place(&at(Phase::ClaimsGrown, Word::Blocked, Reason::ForeignFinalizer, "a"));
+        for (same, other) in [
+            (true, at(Phase::ClaimsGrown, Word::Blocked, Reason::ForeignFinalizer, "b")),
+            (false, at(Phase::ClaimsGrown, Word::Waiting, Reason::ForeignFinalizer, "a")),
+            (false, at(Phase::ClaimsGrown, Word::Blocked, Reason::MidRollout, "a")),
+            (false, at(Phase::Fenced, Word::Blocked, Reason::ForeignFinalizer, "a")),
+            (false, Status { phase: Phase::ClaimsGrown, ..Status::default() }),
+        ] {
+            assert_eq!(place(&other) == first, same, "{other:?}");
+        }
     }
 }

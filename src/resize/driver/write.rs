@@ -103,12 +103,12 @@ impl Cluster {
                     Err(why) => Outcome::Rejected(Refusal::changed(why)),
                 }
             }
-            Action::Open { uid, partition, retention: to, resource_version } => {
+            Action::Open { uid, mark, partition, retention: to, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
                     if let Some(expected) = resource_version {
                         same(&version(live), &expected.as_str(), "it")?;
                     }
-                    open(live, *partition, *to)
+                    open(live, mark.as_deref(), *partition, *to)
                 })
                 .await
             }
@@ -269,9 +269,11 @@ pub(super) fn created(
 
 fn open(
     live: &Value,
+    mark: Option<&str>,
     partition: Option<(i64, Option<i64>)>,
     to: Option<Retention>,
 ) -> Result<Value, String> {
+    same(&annotation(live, "resize-unfinished"), &mark, "its resize-unfinished")?;
     let mut spec = json!({});
     if let Some((frozen, before)) = partition {
         let stands = number(live, "/spec/updateStrategy/rollingUpdate/partition");
@@ -282,7 +284,7 @@ fn open(
         same(&set::retention(live), &Retention::RETAIN, "its retention")?;
         spec["persistentVolumeClaimRetentionPolicy"] = json!(to);
     }
-    Ok(json!({"spec": spec}))
+    Ok(json!({"metadata": annotated("resize-unfinished", &None::<String>), "spec": spec}))
 }
 
 #[cfg(test)]
@@ -294,12 +296,17 @@ mod tests {
     fn one_patch_puts_partition_and_retention_back() {
         let live = json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 4}}}});
         let delete = Retention { when_deleted: Policy::Delete, when_scaled: Policy::Retain };
-        let patch = open(&live, Some((4, None)), Some(delete)).unwrap();
+        let patch = open(&live, None, Some((4, None)), Some(delete)).unwrap();
         assert_eq!(patch["spec"]["updateStrategy"]["rollingUpdate"], json!({"partition": null}));
         assert_eq!(
             patch["spec"]["persistentVolumeClaimRetentionPolicy"],
             json!({"whenDeleted": "Delete", "whenScaled": "Retain"})
         );
-        assert!(open(&live, Some((5, None)), None).unwrap_err().contains("partition"));
+        assert_eq!(
+            patch["metadata"]["annotations"],
+            json!({"stateward.dev/resize-unfinished": null})
+        );
+        assert!(open(&live, Some("R/A"), None, None).unwrap_err().contains("unfinished"));
+        assert!(open(&live, None, Some((5, None)), None).unwrap_err().contains("partition"));
     }
 }

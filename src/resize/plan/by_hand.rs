@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::steps::ByHand;
 use super::{PlannedClaim, Question, changes_retention};
+use crate::resize::body::UNFINISHED;
 use crate::resize::observed::Set;
 use crate::resize::record::{ClaimState, Policy, Retention};
 
@@ -104,10 +105,9 @@ impl Hand<'_> {
             spec["persistentVolumeClaimRetentionPolicy"] =
                 json!({"whenDeleted": word(when_deleted), "whenScaled": word(when_scaled)});
         }
-        if spec == json!({}) {
-            return self.verifying();
-        }
-        let patch = json!({"spec": spec});
+        // The next resize would take it for a set that nobody finished.
+        let annotations = json!({UNFINISHED: null});
+        let patch = json!({"metadata": {"annotations": annotations}, "spec": spec});
         vec![ByHand::run(
             "once the set owns every pod again, put back what was changed",
             self.patch("statefulset", "merge", &patch),

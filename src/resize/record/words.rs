@@ -142,8 +142,8 @@ words! {
         PodsNotReady,
         /// a CREATE was sent so recently that it may still land
         RecentCreate,
-        /// an earlier re-creation left the partition above every ordinal
-        PartitionHigh,
+        /// an earlier re-creation was not finished
+        RecreationUnfinished,
         /// the set carries somebody's finalizer
         ForeignFinalizer,
         /// another controller selects the set's pods

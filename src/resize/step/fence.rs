@@ -31,7 +31,7 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
         Ok(None) => {}
         Err(claim) => return view.end(Phase::Degraded, Reason::NodeResize, claim),
     }
-    if let Some(standing) = gate::opened(set).standing() {
+    if let Some(standing) = gate::finished(set).standing() {
         return release(view).unwrap_or_else(|| view.rest(standing));
     }
     if gate::templates_reach(set, &view.targets) {
@@ -60,6 +60,7 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
                 set_uid: Some(set.uid.clone()),
                 retention: Some(set.retention),
                 retention_asked: status.attempt.retention_asked,
+                unwatched: status.attempt.unwatched,
                 fence_since: Some(view.now),
                 fences: status.attempt.fences,
                 replaced: status.attempt.replaced,
@@ -160,7 +161,9 @@ fn others_retention(view: &View<'_>, set: &Set) -> Option<Retention> {
 
 fn withdrawn(view: &View<'_>, set: &Set) -> bool {
     let acting = view.status().acting.as_ref();
-    acting.is_some_and(|acting| acting.withdrawable) && set.requested.is_empty()
+    acting.is_some_and(|acting| acting.withdrawable)
+        && view.record.spec.targets.is_empty()
+        && set.requested.is_empty()
 }
 
 /// Phase and snapshot in one write, with the only resourceVersion at which a DELETE is sent.

@@ -29,7 +29,7 @@ enum Stands<'s> {
 fn stands<'s>(view: &View<'_>, set: Option<&'s Set>) -> Stands<'s> {
     let Some(set) = set else { return Stands::Nothing };
     let old = view.status().attempt.set_uid.as_ref() == Some(&set.uid);
-    match &set.resize_id {
+    match &set.unfinished {
         _ if set.terminating => Stands::Terminating,
         _ if old => Stands::Old(set),
         // A CREATE that was sent twice, and whose first set somebody has deleted.
@@ -54,7 +54,7 @@ pub(super) fn recover(view: &View<'_>, set: Option<&Set>) -> Action {
         Stands::OtherAttempts(set) => view.end(
             Phase::Conflict,
             Reason::LateDuplicate,
-            set.resize_id.clone().unwrap_or_default(),
+            set.unfinished.clone().unwrap_or_default(),
         ),
         Stands::TheirsLarge(set) => adopt(view, set, false),
         Stands::TheirsSmall(set) => replaced(view, set),

@@ -60,11 +60,12 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
                 failed = failed.or_else(|| Some((reason.clone(), lost_hope(view, claim, &reason))));
             }
             Growth::Stuck(reason) => {
-                stuck = stuck.or(Some(Standing {
-                    word: Word::Blocked,
-                    reason,
-                    detail: claim.name.clone(),
-                }));
+                let why = view.observed.memory.refused_claims.get(&claim.name);
+                let detail = match why.filter(|_| reason == Reason::PatchRefused) {
+                    Some(why) => format!("{}: {why}", claim.name),
+                    None => claim.name.clone(),
+                };
+                stuck = stuck.or(Some(Standing { word: Word::Blocked, reason, detail }));
             }
             Growth::Unbound if !set.ordinals().contains(&claim.ordinal) => {}
             Growth::Growing | Growth::Unbound => {

@@ -24,7 +24,7 @@ pub(super) fn without_record(observed: &Observed, parameters: &Parameters) -> Ac
 pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
     // What is aborted here has no generation of its own yet: all that was seen so far.
     let seen = view.record.status.observed_generation;
-    if view.record.deleting || view.record.spec.abort.is_some_and(|ends| ends >= seen) {
+    if view.record.deleting || view.record.spec.abort.is_some_and(|ends| ends >= seen.max(1)) {
         return view.end_with(Phase::Aborted, Reason::AbortRequested, "", |status| {
             status.requests = set.map(|set| set.requested.clone()).unwrap_or_default();
         });
@@ -72,9 +72,11 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
     status.attempt = Attempt {
         set_uid: Some(set.uid.clone()),
         retention_asked: status.attempt.retention_asked.filter(|_| live),
+        unwatched: status.attempt.unwatched && live,
         ..Attempt::default()
     };
     status.claims.clear();
+    status.snapshot = None;
     let view = View::new(view.observed, &record, view.now, view.parameters);
     let rows = view.rows();
     view.enter(Phase::Growing, |status| status.claims = rows)
@@ -92,7 +94,7 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
             _ => settle::another_set(view, set),
         });
     }
-    if acting.withdrawable && set.requested.is_empty() {
+    if acting.withdrawable && view.record.spec.targets.is_empty() && set.requested.is_empty() {
         return Some(view.end(Phase::Aborted, Reason::Withdrawn, ""));
     }
     // A request that is not proven or not possible does not disturb the one that is.
@@ -101,6 +103,29 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
         return Some(act_on(view, set, wanted));
     }
     None
+}
+
+/// Once the set is back and nothing of ours is left in it: a larger request is not made to wait for
+/// pods that may never be well. A lost edit is told of first.
+pub(super) fn grown_meanwhile(view: &View<'_>, set: &Set) -> Option<Action> {
+    let acting = view.record.status.acting.as_ref()?;
+    if view.abort_requested() || view.paused(set) || view.status().attempt.edit_lost.is_some() {
+        return None;
+    }
+    let wanted = wanted(view, set).ok()?;
+    let larger = wanted.iter().any(|(template, size)| {
+        let asked = size.parse::<Quantity>().ok();
+        asked.is_some() && asked.as_ref() > view.targets.get(template)
+    });
+    let mut all = acting.targets.clone();
+    all.extend(wanted);
+    (larger && wrong(view, set, &all).is_none()).then(|| act_on(view, set, all))
+}
+
+/// Whether the record asks for more than what was acted on.
+pub(super) fn record_asks_more(view: &View<'_>, set: &Set) -> bool {
+    let acting = view.record.status.acting.as_ref().map_or(0, |acting| acting.generation);
+    view.record.generation > acting && unmet(set, &spec_targets(view)) && !view.abort_requested()
 }
 
 /// A request is over: whether there is a new one. A record acts once per generation of its spec

@@ -15,7 +15,7 @@ fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Box<Ac
         return Ok(set);
     }
     let reaches = gate::templates_reach(set, &view.targets);
-    Err(Box::new(match &set.resize_id {
+    Err(Box::new(match &set.unfinished {
         Some(_) => another_set(view, set),
         None if set.terminating => view.waiting(Reason::SetTerminating, ""),
         None if reaches && attempt.replaced == 0 => gap::adopt_next(view, set),
@@ -27,7 +27,7 @@ fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Box<Ac
 /// A set of another UID has the name: of another attempt of ours, or somebody's.
 pub(super) fn another_set(view: &View<'_>, set: &Set) -> Action {
     let prefix = format!("{}/", view.record.uid);
-    match &set.resize_id {
+    match &set.unfinished {
         Some(id) if id.starts_with(&prefix) => view.end(Phase::Conflict, Reason::LateDuplicate, id),
         _ => view.end(Phase::Aborted, Reason::Replaced, gap::writer(set)),
     }
@@ -73,7 +73,8 @@ pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
     view.enter(Phase::Verifying, |_| {})
 }
 
-/// One patch puts partition and retention back. What somebody else wrote meanwhile stays.
+/// One patch puts partition and retention back, and takes off the mark of a set that is not as it
+/// was. What somebody else wrote meanwhile stays.
 fn open(view: &View<'_>, set: &Set) -> Option<Action> {
     let attempt = &view.status().attempt;
     let kept = set.retention == Retention::RETAIN && attempt.retention_asked.is_none();
@@ -87,8 +88,10 @@ fn open(view: &View<'_>, set: &Set) -> Option<Action> {
         .filter(|frozen| set.partition == Some(*frozen) && attempt.partition != Some(*frozen))
         .map(|frozen| (frozen, attempt.partition));
     let retention = view.retention_to_restore(set);
-    (partition.is_some() || retention.is_some()).then(|| Action::Open {
+    let marked = set.unfinished.is_some();
+    (marked || partition.is_some() || retention.is_some()).then(|| Action::Open {
         uid: set.uid.clone(),
+        mark: set.unfinished.clone(),
         partition,
         retention,
         resource_version: retention.map(|_| set.resource_version.clone()),
@@ -119,6 +122,9 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
     // Everything of ours is put back: from here on nothing is lost with the record.
     if view.record.finalizer {
         return release(view, Some(set));
+    }
+    if let Some(action) = request::grown_meanwhile(view, set) {
+        return action;
     }
     if !gate::templates_reach(set, &view.targets) {
         // The new template was refused, or not wanted any more.
@@ -169,7 +175,9 @@ fn finish(view: &View<'_>, set: &Set, phase: Phase, reason: Reason, mut detail: 
         detail.push_str("an edit while the set went is not in it, by ");
         detail.push_str(manager);
     }
-    if phase == Phase::Complete && !set.requested.is_empty() {
+    if phase == Phase::Complete
+        && (!set.requested.is_empty() || request::record_asks_more(view, set))
+    {
         // Somebody asked for more meanwhile. Complete would be read as an answer to that.
         return again(view);
     }
@@ -246,6 +254,12 @@ pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
     if view.record.deleting {
         return view.wait();
     }
+    let short = matches!(status.phase, Phase::Conflict | Phase::Degraded);
+    let unfinished = set.is_some_and(|set| set.unfinished.is_some());
+    if short && !unfinished && view.abort_requested() {
+        // A person has seen it, and wants nothing more.
+        return view.end(Phase::Aborted, Reason::AbortRequested, "");
+    }
     let ended = status.results.last().map(|ended| ended.at);
     if status.snapshot.is_some() && view.elapsed(ended) >= view.parameters.keep_snapshot {
         return view.write(|status| status.snapshot = None);
@@ -264,7 +278,7 @@ pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
 /// The `resize-id` of a set that a CREATE of ours made after its attempt had ended.
 fn duplicate<'s>(view: &View<'_>, set: &'s Set) -> Option<&'s str> {
     let status = view.status();
-    let id = set.resize_id.as_deref()?;
+    let id = set.unfinished.as_deref()?;
     let acting = status.acting.as_ref().map(|acting| &acting.set_uid);
     let known = [status.attempt.set_uid.as_ref(), status.attempt.new_uid.as_ref(), acting];
     let told = |rest: &Standing| rest.reason == Reason::LateDuplicate && rest.detail.contains(id);

@@ -25,6 +25,8 @@ pub(crate) struct SetM {
     pub orphan: bool,
     /// `resize-id`: record, and the UID of the set replaced
     pub id: Option<(u8, u8)>,
+    /// `resize-unfinished`: the same, of a re-creation that has not put back what it changed
+    pub mark: Option<(u8, u8)>,
     pub requested: Option<u8>,
     pub only_ours: bool,
     pub restored: bool,
@@ -161,7 +163,7 @@ pub(crate) enum Trouble {
     SnapshotTooLarge,
     TooMany,
     /// what a re-creation that nobody finished has left
-    PartitionHigh,
+    RecreationUnfinished,
 }
 
 /// The StatefulSet controller in the middle of a sync: the set as it read it.

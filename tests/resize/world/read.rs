@@ -80,10 +80,10 @@ impl World {
         }
         let mut dry =
             DryRuns { delete: Answer::Good, create: Answer::Good, unchanged: Answer::Good };
-        let bad = || Answer::Bad("policy.example.com".to_owned());
+        let by = || "policy.example.com".to_owned();
         match self.trouble {
-            Some(Trouble::DeleteRefused) => dry.delete = bad(),
-            Some(Trouble::ChangedOnCreate) => dry.unchanged = bad(),
+            Some(Trouble::DeleteRefused) => dry.delete = Answer::Refused(by()),
+            Some(Trouble::ChangedOnCreate) => dry.unchanged = Answer::Changed(by()),
             Some(Trouble::Quota) => dry.unchanged = Answer::Quota,
             _ => {}
         }
@@ -143,6 +143,7 @@ impl World {
     }
 
     fn read_set(&self, set: &SetM) -> Set {
+        let id = |(record, replaced): (u8, u8)| format!("R{record}/{}", uid(replaced));
         let when_deleted = if set.delete { Policy::Delete } else { Policy::Retain };
         let requested = set.requested.map(|size| match self.trouble {
             Some(Trouble::BadTarget) => ("data".to_owned(), "much".to_owned()),
@@ -176,7 +177,8 @@ impl World {
             duplicate_templates: false,
             current_revision: format!("r{}", set.current),
             update_revision: format!("r{}", set.update),
-            resize_id: set.id.map(|(record, replaced)| format!("R{record}/{}", uid(replaced))),
+            resize_id: set.id.map(id),
+            unfinished: set.mark.map(id),
             requested: requested.into_iter().collect(),
             max: None,
             paused: false,

@@ -29,7 +29,7 @@ pub(crate) async fn run(server: Server, pace: Pace, namespace: String, set: Stri
         let news = server.look(|store| store.log[seen..length].iter().any(concerns));
         seen = length;
         if !news && server.up() < again {
-            let _ = timeout(again - server.up(), changed).await;
+            let _ = timeout(again.saturating_sub(server.up()), changed).await;
             continue;
         }
         again = server.up() + PERIOD;

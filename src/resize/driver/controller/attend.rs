@@ -68,7 +68,7 @@ impl Shared {
             failures = if turn.is_failure() { failures + 1 } else { 0 };
             rest = match turn {
                 Turn::Done(action) => {
-                    telemetry::done(&self.cluster, &key, &drive, &action).await;
+                    telemetry::done(&self.cluster, &self.events, &key, &drive, &action).await;
                     Duration::ZERO
                 }
                 Turn::Rest(_) if self.ended(&key, &drive, &wake) => return,
@@ -109,6 +109,10 @@ impl Shared {
         if ended {
             state.tasks.remove(key);
             state.touched.remove(key);
+            if status.is_none() && *self.leads.borrow() {
+                // A look has found that nothing is asked, whatever the annotation is.
+                state.requests.remove(key);
+            }
         }
         ended
     }

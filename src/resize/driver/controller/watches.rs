@@ -1,5 +1,6 @@
 //! What wakes a set's task: changes of its record, of itself, of its pods and claims.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,10 +28,13 @@ impl Shared {
         let api: Api<DynamicObject> = Api::all_with(self.cluster.client(), &crd::resource());
         let events = watcher(api, self.watching()).default_backoff();
         let mut events = pin!(events);
+        // What a new list does not name is gone, and nobody told of it.
+        let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) => {
                     let Some(key) = key(&record) else { continue };
+                    listed.insert(key.clone());
                     self.state().records.insert(key.clone(), Known::of(&record.data));
                     self.wake(&key);
                 }
@@ -39,7 +43,14 @@ impl Shared {
                     self.state().records.remove(&key);
                     self.wake(&key);
                 }
-                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+                Ok(watcher::Event::Init) => listed.clear(),
+                Ok(watcher::Event::InitDone) => {
+                    let known: Vec<Key> = self.state().records.keys().cloned().collect();
+                    for key in known.iter().filter(|key| !listed.contains(key)) {
+                        self.state().records.remove(key);
+                        self.wake(key);
+                    }
+                }
                 Err(why) => tracing::warn!(error = %why, "records cannot be watched"),
             }
         }
