@@ -148,7 +148,7 @@ fn what_is_no_review_is_said() {
     for (arguments, input, says) in [
         (&["review"][..], "x", "\"-\": the body is not the JSON of an AdmissionReview: "),
         (&["review"], "{}", "\"-\": the body is not an AdmissionReview: it has no kind"),
-        (&["review"], "{} x", "an AdmissionReview: text stands behind the end (line 1, column 4)"),
+        (&["review"], "{} x", "an AdmissionReview: text stands behind the end at line 1 column 4"),
         (&["review"], "", "\"-\": the body is empty; it should be the JSON of an AdmissionReview"),
         (
             &["review"],

@@ -69,7 +69,7 @@ impl MalformedReview {
         let said = error.to_string();
         let said =
             if error.is_data() { reason::of(&said) } else { reason::of_syntax(&said).into() };
-        Self::Json(format!("{said} (line {}, column {})", error.line(), error.column()))
+        Self::Json(format!("{said} at line {} column {}", error.line(), error.column()))
     }
 }
 
