@@ -21,7 +21,7 @@ use crate::telemetry::{Metrics, ResizeMetrics};
 use crate::webhook::Judge;
 
 /// How often the cluster is asked for its version.
-const VERSION_INTERVAL: Duration = Duration::from_mins(10);
+const VERSION_INTERVAL: Duration = Duration::from_secs(600);
 /// The same after it did not answer.
 const VERSION_RETRY: Duration = Duration::from_secs(10);
 
