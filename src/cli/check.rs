@@ -136,15 +136,13 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 impl Args {
     fn new_inputs(&self) -> anyhow::Result<Inputs> {
-        match &self.render {
-            Some(command) => Ok(render(command, &std::env::current_dir()?)?),
-            None => {
-                let folder = std::env::current_dir()?;
-                let there = |path: &&PathBuf| !self.was_removed(&folder, path);
-                let paths: Vec<PathBuf> = self.paths.iter().filter(there).cloned().collect();
-                Ok(load(&paths, &mut std::io::stdin()))
-            }
+        let folder = std::env::current_dir()?;
+        if let Some(command) = &self.render {
+            return Ok(render(command, &folder)?);
         }
+        let there = |path: &&PathBuf| !self.was_removed(&folder, path);
+        let paths: Vec<PathBuf> = self.paths.iter().filter(there).cloned().collect();
+        Ok(load(&paths, &mut std::io::stdin()))
     }
 
     /// Whether the old revision has manifests at a path that the work tree does not have: then
