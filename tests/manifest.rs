@@ -406,7 +406,7 @@ fn bad_json_is_said_at_its_place() {
     let errors = errors(&inputs).join("\n").replace(&format!("{}/", folder.path().display()), "");
     assert_eq!(
         errors,
-        "a.json:3:8: not valid JSON: expected value\n\
+        "a.json:3:8: not valid JSON: no JSON value stands here\n\
          b.json:2:1: the key \"kind\" stands here a second time\n\
          d.json:1:7: not valid JSON: unexpected end of hex escape"
     );

@@ -143,12 +143,30 @@ fn what_is_patched_is_validated_too() {
 }
 
 #[test]
+fn an_annotation_that_allows_nothing_is_said_in_the_denial() {
+    let policy = "version: 1\nresize: orchestrate\nrules: {sts-scale-to-zero: deny}\n";
+    let folder = Folder::new(&[("stateward.yaml", policy)]);
+    let mut review = read(&recorded("update-statefulset-vct-storage-grow"));
+    review["request"]["object"]["spec"]["replicas"] = json!(0);
+    review["request"]["object"]["metadata"]["annotations"]["stateward.dev/allow"] =
+        json!("sts-scale-to-zero");
+    let answer = response(&folder.run(&["review"], &review.to_string()));
+    let message = answer["status"]["message"].as_str().unwrap();
+    assert!(
+        message.ends_with(
+            "\nstateward.dev/allow does not count: stateward.dev/allow-reason is missing"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
 fn what_is_no_review_is_said() {
     let folder = Folder::new(&[("odd.yaml", "version: 1\nmod: x\n")]);
     for (arguments, input, says) in [
         (&["review"][..], "x", "\"-\": the body is not the JSON of an AdmissionReview: "),
         (&["review"], "{}", "\"-\": the body is not an AdmissionReview: it has no kind"),
-        (&["review"], "{} x", "an AdmissionReview: text stands behind the end (line 1, column 4)"),
+        (&["review"], "{} x", "an AdmissionReview: text stands behind the end at line 1 column 4"),
         (&["review"], "", "\"-\": the body is empty; it should be the JSON of an AdmissionReview"),
         (
             &["review"],

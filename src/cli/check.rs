@@ -136,10 +136,23 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 impl Args {
     fn new_inputs(&self) -> anyhow::Result<Inputs> {
-        match &self.render {
-            Some(command) => Ok(render(command, &std::env::current_dir()?)?),
-            None => Ok(load(&self.paths, &mut std::io::stdin())),
+        let folder = std::env::current_dir()?;
+        if let Some(command) = &self.render {
+            return Ok(render(command, &folder)?);
         }
+        let there = |path: &&PathBuf| !self.was_removed(&folder, path);
+        let paths: Vec<PathBuf> = self.paths.iter().filter(there).cloned().collect();
+        Ok(load(&paths, &mut std::io::stdin()))
+    }
+
+    /// Whether the old revision has manifests at a path that the work tree does not have: then
+    /// they are gone, and the path is no slip of the pen.
+    fn was_removed(&self, folder: &Path, path: &Path) -> bool {
+        let Some(revision) = &self.old_ref else { return false };
+        path != Path::new("-")
+            && !path.exists()
+            && load_revision(folder, revision, &[path.to_owned()])
+                .is_ok_and(|old| !old.documents.is_empty())
     }
 
     fn old_inputs(&self) -> anyhow::Result<Option<Inputs>> {

@@ -80,8 +80,8 @@ fn lint(named: Option<&Path>) -> anyhow::Result<Outcome> {
         super::print(&format!("{name}: no fault found\n"))?;
         return Ok(Outcome::Clean);
     }
-    let lines: String = faults.iter().map(|fault| format!("error: {name}:{fault}\n")).collect();
-    super::print(&lines)?;
+    let lines: Vec<String> = faults.iter().map(|fault| format!("error: {name}:{fault}")).collect();
+    super::print(&format!("{}\n", lines.join("\n")))?;
     Ok(Outcome::Findings)
 }
 

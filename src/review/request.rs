@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, Request};
 use crate::change::{Change, Circumstances, Operation, Pair, Tool, User};
@@ -61,16 +61,15 @@ impl MalformedReview {
         if text.trim().is_empty() {
             return Self::Empty;
         }
-        let members = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text);
-        if members
-            .is_ok_and(|members| ["uid", "operation"].iter().all(|k| members.contains_key(*k)))
-        {
+        let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(text);
+        let has = |key: &&str| members.as_ref().is_ok_and(|members| members.contains_key(*key));
+        if ["uid", "operation"].iter().all(has) {
             return Self::Bare;
         }
         let said = error.to_string();
         let said =
             if error.is_data() { reason::of(&said) } else { reason::of_syntax(&said).into() };
-        Self::Json(format!("{said} (line {}, column {})", error.line(), error.column()))
+        Self::Json(format!("{said} at line {} column {}", error.line(), error.column()))
     }
 }
 

@@ -24,7 +24,7 @@ impl<'a> Example<'a> {
             match head {
                 "old:" => old = Some(block),
                 "new:" => new = Some(block),
-                _ if block.is_empty() && !head.starts_with("facts:") => rest.push(head),
+                _ if block.is_empty() => rest.push(head),
                 _ => {
                     facts.push(head);
                     facts.extend(block);

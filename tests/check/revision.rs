@@ -238,3 +238,18 @@ fn a_new_policy_that_does_not_count_yet_is_said() {
     let named = folder.check(&["--old-ref", "HEAD", "--policy", "stateward.yaml", "db.yaml"]);
     assert_eq!((named.code, &*named.stderr), (Some(0), ""));
 }
+
+#[test]
+fn a_folder_that_is_gone_holds_objects_that_are_gone() {
+    let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
+    std::fs::remove_dir_all(folder.path().join("deploy")).unwrap();
+    let ran = folder.check(&["--old-ref", "HEAD", "deploy"]);
+    let says = "no StatefulSet or PersistentVolumeClaim to judge; 1 gone, not judged without \
+                --deletions\n";
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), says));
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy/db.yaml", "--deletions"]);
+    assert_eq!(ran.json()["judged"][0]["operation"], "DELETE");
+    // What was never there is a slip of the pen.
+    let ran = folder.judged(2, &["--old-ref", "HEAD", "deploi"]);
+    assert_eq!(ran.errors(), ["deploi:0:0: no such file or folder"]);
+}

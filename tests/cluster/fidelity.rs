@@ -56,6 +56,54 @@ fn check_agrees_with_the_api_server_on_random_edits() {
     assert!((30..=70).contains(&refused), "{refused} % refused: the generator leans to one side");
 }
 
+/// Names and namespaces of new objects, which no edit changes.
+#[tokio::test]
+async fn check_agrees_with_the_api_server_on_names() {
+    if testbed::skipped() {
+        return;
+    }
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    let (mut refused, mut accepted) = (0, 0);
+    for metadata in [
+        json!({}),
+        json!({"name": ""}),
+        json!({"name": "a"}),
+        json!({"generateName": "a-"}),
+        json!({"name": "", "generateName": "a-"}),
+        json!({"name": "A"}),
+        json!({"name": "a", "namespace": "Sh op"}),
+        json!({"name": "a", "namespace": "shop.prod"}),
+        json!({"name": "a", "namespace": NAMESPACE}),
+    ] {
+        let kinds = [
+            ("/apis/apps/v1", "statefulsets", statefulsets().swap_remove(3)),
+            ("/api/v1", "persistentvolumeclaims", claims().swap_remove(0).0),
+        ];
+        for (version, plural, mut object) in kinds {
+            object["metadata"] = metadata.clone();
+            // The path names the same one, or the server would refuse that.
+            let namespace = metadata["namespace"].as_str().unwrap_or(NAMESPACE).replace(' ', "%20");
+            let path = format!("{version}/namespaces/{namespace}/{plural}?dryRun=All");
+            let reply = testbed.create(&path, object.clone()).await.unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("old")).unwrap();
+            std::fs::create_dir(folder.path().join("new")).unwrap();
+            std::fs::write(folder.path().join("new/a.json"), object.to_string()).unwrap();
+            let report = run_check(folder.path());
+            let by_kubernetes = |finding: &Value| finding["refusedBy"] == "kubernetes";
+            let denied = report["findings"].as_array().unwrap().iter().any(by_kubernetes);
+            let said = (reply.status, reply.message());
+            assert_eq!(denied, reply.status >= 400, "{metadata} {plural}: {said:?}\n{report:#}");
+            if metadata == json!({}) {
+                assert!(reply.message().contains("name or generateName is required"), "{said:?}");
+            }
+            refused += usize::from(denied);
+            accepted += usize::from(!denied);
+        }
+    }
+    assert!(refused >= 8 && accepted >= 6, "{refused} {accepted}");
+}
+
 async fn observe(seed: u64, edits: usize) -> Vec<Case> {
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     let mut rng = fastrand::Rng::with_seed(seed);
