@@ -237,7 +237,6 @@ pub enum Answer {
 }
 
 /// What this process alone knows; empty after a start.
-#[expect(clippy::struct_excessive_bools, reason = "independent marks")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Memory {
     /// the UID of the set whose DELETE of ours is known as committed; forgotten with the first
