@@ -15,15 +15,21 @@ pub use self::selector::Requirement;
 use super::Outcome;
 use crate::resize::{admission_policy, crd, rights};
 
+/// What `helm template stateward charts/stateward -n stateward` renders, without Helm's labels and
+/// hooks, and with the namespace that Helm makes; a test holds it to the chart.
+const INSTALL: &str = include_str!("manifests/install.yaml");
+const IMAGE: &str = concat!("ghcr.io/stateward/stateward:", env!("CARGO_PKG_VERSION"));
+
 /// Arguments of `stateward manifests`.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("what").required(true).multiple(true)
-        .args(["url", "service", "crds", "rights"]),
+        .args(["url", "service", "crds", "rights", "install"]),
     group = clap::ArgGroup::new("trust").args(["ca", "cluster_certs"]),
     after_help = "Example:\n  stateward manifests --ca certs/dev/ca.crt \
                   --url https://127.0.0.1:9443 | kubectl apply -f -\n  \
-                  stateward manifests --crds | kubectl apply --server-side -f -"
+                  stateward manifests --crds | kubectl apply --server-side -f -\n  \
+                  stateward manifests --install | kubectl apply --server-side -f -"
 )]
 pub struct Args {
     /// The certificate of the authority that the API server is to trust, in PEM form
@@ -57,6 +63,14 @@ pub struct Args {
     /// for resizes
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub rights: Option<String>,
+
+    /// Everything that the chart installs by default, in the namespace stateward
+    #[arg(long, conflicts_with_all = ["url", "service", "crds", "rights"])]
+    pub install: bool,
+
+    /// The image of --install
+    #[arg(long, value_name = "IMAGE", requires = "install", default_value = IMAGE)]
+    pub image: String,
 
     /// Judge only namespaces with these labels: KEY=VALUE, KEY!=VALUE, KEY, !KEY; repeatable
     #[arg(long, value_name = "REQUIREMENT")]
@@ -152,6 +166,9 @@ fn base_url(text: &str) -> Result<String, String> {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let mut streams = Vec::new();
     let mut objects = Vec::new();
+    if args.install {
+        streams.push(INSTALL.replace(IMAGE, &args.image));
+    }
     if args.crds {
         objects.extend([crd::crd(), admission_policy::policy(), admission_policy::binding()]);
         objects.extend(rights::user_roles());

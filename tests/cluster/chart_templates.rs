@@ -126,6 +126,67 @@ async fn rendered(values: &str) -> BTreeMap<(String, String), Value> {
     found
 }
 
+/// Takes out what only Helm reads: its labels, and annotations of the hooks that it runs.
+fn without_helm(value: &mut Value) {
+    let helms = |key: &str| key.starts_with("helm.sh/") || key == "app.kubernetes.io/managed-by";
+    match value {
+        Value::Object(members) => {
+            for part in ["labels", "annotations"] {
+                let Some(Value::Object(map)) = members.get_mut(part) else { continue };
+                map.retain(|key, _| !helms(key));
+                if map.is_empty() {
+                    members.remove(part);
+                }
+            }
+            members.values_mut().for_each(without_helm);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_helm),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn stateward_prints_what_the_chart_installs() {
+    if testbed::skipped() {
+        return;
+    }
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"},
+    });
+    let mut all = vec![namespace];
+    all.extend(rendered("{}").await.into_values().filter(|object| {
+        let annotations = &object["metadata"]["annotations"];
+        annotations["helm.sh/hook"].is_null()
+    }));
+    all.iter_mut().for_each(without_helm);
+    // Namespaces and the kind first: what is in them is refused before.
+    let first = |object: &Value| {
+        !matches!(object["kind"].as_str(), Some("Namespace" | "CustomResourceDefinition"))
+    };
+    all.sort_by_key(first);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/manifests/install.yaml");
+    if std::env::var_os("STATEWARD_UPDATE").is_some() {
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        let text = serde_saphyr::to_string_multiple_with_options(&all, options).unwrap();
+        std::fs::write(file, text).unwrap();
+        return;
+    }
+    assert_eq!(
+        objects(&printed(&["--install"])),
+        all,
+        "STATEWARD_UPDATE=1 cargo test --test cluster what_the_chart_installs writes it again"
+    );
+    let printed = printed(&["--install", "--image", "registry.example.com/stateward:1"]);
+    let image = "image: registry.example.com/stateward:1";
+    assert_eq!(printed.matches("image: ").count(), printed.matches(image).count(), "{printed}");
+    // A cluster takes it, twice.
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    for _ in 0..2 {
+        let apply = ["apply", "--server-side", "-f", "-"];
+        testbed.kubectl_with("admin", &apply, Some(&printed)).await.unwrap().ok().unwrap();
+    }
+}
+
 fn configurations(all: &BTreeMap<(String, String), Value>) -> Vec<Value> {
     let ours = all.iter().filter(|((kind, _), _)| kind.ends_with("WebhookConfiguration"));
     ours.map(|(_, object)| object.clone()).collect()

@@ -113,7 +113,8 @@ fn close(view: &View<'_>) -> Action {
         _ if leave => view.end(Phase::Aborted, Reason::LeftAbsent, ""),
         Origin::Unread if view.observed.fresh => view.wait_in_gap(),
         Origin::Unread => Action::Refresh,
-        Origin::Other => view.end(Phase::Aborted, Reason::DeletedByOther, ""),
+        // Whoever deleted it may be about to create it, as operators do.
+        Origin::Other => view.set_gone(),
         Origin::Ours => create(view),
     }
 }
@@ -163,7 +164,6 @@ pub(super) fn adopt_next(view: &View<'_>, set: &Set) -> Action {
     view.enter(Phase::Adopting, |status| {
         came_back(view, status, &set.uid, false);
         status.attempt.replaced = status.attempt.replaced.saturating_add(1);
-        status.attempt.gone_since = None;
     })
 }
 
@@ -185,6 +185,7 @@ fn came_back(view: &View<'_>, status: &mut Status, uid: &str, ours: bool) {
     status.last_create = Some(view.now);
     status.attempt.new_uid = Some(uid.to_owned());
     status.attempt.ours = ours;
+    status.attempt.gone_since = None;
     match &view.observed.last_seen_edit {
         Fact::Known(manager) => status.attempt.edit_lost.clone_from(manager),
         Fact::Unknown(_) => status.attempt.unwatched = true,
