@@ -1,7 +1,7 @@
 //! Nodes and pods, played by kwok with Stages of ours.
 //!
 //! A pod that is scheduled runs and is ready at once; one that is deleted is gone at once, by
-//! [`kubelet`](crate::kubelet). Two annotations on a pod (or in a template) make it misbehave:
+//! a task of ours. Two annotations on a pod (or in a template) make it misbehave:
 //!
 //! | Annotation | Effect |
 //! | --- | --- |
