@@ -1,4 +1,4 @@
-//! What admission says while sets are resized: protocol §3 and the table of §9.
+//! What admission says while sets are resized: the tables of `docs/resize.md`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 

@@ -199,7 +199,7 @@ pub fn claims_grown(view: &View<'_>, set: &Set) -> Vec<Check> {
     checks
 }
 
-/// Whether the set may be touched at all (protocol §5): what is read, then what dry runs answer.
+/// Whether the set may be touched at all: what is read, then what dry runs answer.
 pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
     let mut checks = reads(view, set);
     checks.extend(dry_runs(view));
@@ -386,7 +386,8 @@ pub fn dry_runs(view: &View<'_>) -> Vec<Check> {
     ]
 }
 
-/// Whether the set may be deleted without any claim following it (protocol §6).
+/// Whether the set may be deleted without any claim following it
+/// (`docs/resize.md`, The fence).
 pub fn fence(view: &View<'_>, set: &Set) -> Vec<Check> {
     let open = || Outcome::Waiting(Reason::FenceOpen);
     let mut checks = vec![

@@ -48,7 +48,7 @@ impl Case {
         let mut failures = tool.stop().await;
         // Between the CREATE and the next write but one the template is ours, by managedFields:
         // whoever applies by server-side apply at that moment is told so, and tries again.
-        // While it goes away, the webhook says so (protocol §9), and the next turn gets through.
+        // While it goes away, the webhook says so, and the next turn gets through.
         // Where it went away or came back between kubectl's GET and its write, that fails.
         let passing = [
             CONFLICT,

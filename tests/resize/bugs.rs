@@ -23,7 +23,7 @@ pub(crate) enum Mutant {
     NoFence,
     /// the references are not waited for (proofs §5; kubernetes #142130)
     FenceNotAwaited,
-    /// what the garbage collector does not know yet is not waited for (protocol §5)
+    /// what the garbage collector does not know yet is not waited for
     NoAge,
     /// re-creation in the middle of a rollout (proofs §5)
     MidRollout,

@@ -3,8 +3,8 @@
 //! [`world`] is a model of what a resize meets: API server, garbage collector, StatefulSet
 //! controller, resizer, and people. [`search`] visits every state that can be reached with a
 //! budget of faults and checks [`properties`] in each; [`slices`] are the worlds that are
-//! explored, each until nothing is left; [`sequences`] are the interleavings of protocol §11 that
-//! broke earlier drafts, played one by one; [`mutants`] are bugs that others shipped, each of which
+//! explored, each until nothing is left; [`sequences`] are the interleavings that broke earlier
+//! drafts, played one by one; [`mutants`] are bugs that others shipped, each of which
 //! the explorer must find; [`arbitrary`] replaces any part of an input by anything.
 //!
 //! `FAULTS=3` allows one fault more, `SLICE=deletes` explores one slice only.

@@ -1,5 +1,5 @@
-//! The sequences of protocol §11, each played against the shipped `step`, and those that the
-//! explorer found. What a model cannot show is named: a test on a real cluster must.
+//! The 27 interleavings that broke drafts of the resize, by their numbers, each played against the
+//! shipped `step`, and those that the explorer and reviews found. What a model cannot show is named: a test on a real cluster must.
 
 use stateward::resize::record::{Phase, Reason};
 

@@ -1,4 +1,4 @@
-//! What the API server would answer to the DELETE and the CREATE (protocol §5).
+//! What the API server would answer to the DELETE and the CREATE (`docs/resize.md`, The gate).
 
 use std::collections::BTreeMap;
 

@@ -15,7 +15,8 @@ use super::value::{number, text};
 
 /// The Lease of the instance that works.
 pub const LEADER: &str = "stateward-controller";
-/// The Lease that lives while a resize that is asked for would be carried out (protocol §3).
+/// The Lease that lives while a resize that is asked for would be carried out
+/// (`docs/resize.md`, Who may ask).
 pub const CAN_RESIZE: &str = "stateward-can-resize";
 
 const JSON: &str = "application/json";

@@ -1,4 +1,4 @@
-//! The gap, and the table of recovery (protocol §8).
+//! The gap, and the table of recovery (`docs/resize.md`, The gap and recovery).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The StatefulSet controller, as `reference/proofs.md` §5 measured it: adoption, pods and claims
+//! The StatefulSet controller, as Kubernetes 1.36 was measured to be: adoption, pods and claims
 //! in order, retention by owner references, rolling updates, status.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

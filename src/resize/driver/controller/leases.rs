@@ -40,7 +40,7 @@ impl Shared {
     }
 
     /// Renews the Lease that says so where a request that is taken now would be carried out
-    /// (protocol §3).
+    /// (`docs/resize.md`, Who may ask).
     async fn say_able(&self, lease: &mut Lease) -> bool {
         if let Err(why) = self.able().await {
             tracing::warn!(why, "requests are not taken: a resize would stall");
