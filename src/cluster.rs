@@ -3,12 +3,14 @@
 
 mod canary;
 mod client;
+mod errors;
 mod events;
 mod namespace;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
 pub(crate) use self::client::Answer;
-pub use self::client::{ApiError, Client, ClusterError};
+pub use self::client::Client;
+pub use self::errors::{ApiError, ClusterError};
 pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
 pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};

@@ -15,6 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::errors::{ApiError, ClusterError, Unreachable, VERSION, innermost, reasons};
 use crate::change::KubernetesVersion;
 use crate::nearest;
 
@@ -22,97 +23,10 @@ use crate::nearest;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest message taken from an answer that is no `Status`, in characters.
 const MESSAGE: usize = 200;
-/// Where the version of the cluster is.
-const VERSION: &str = "/version";
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// No watch lives as long: a connection that says nothing for so long has died without a word.
 const SILENCE: Duration = Duration::from_secs(300);
-
-/// Why there is no cluster to ask.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// no kubeconfig and no service account
-    #[error("no cluster: no kubeconfig at {0} and no service account")]
-    Nowhere(String),
-    /// a kubeconfig that was named and is not there
-    #[error("there is no kubeconfig {}", .0.display())]
-    NoFile(PathBuf),
-    /// a kubeconfig that cannot be used
-    #[error("the kubeconfig {name} is broken: {reason}")]
-    Kubeconfig {
-        /// the file
-        name: String,
-        /// why
-        reason: String,
-    },
-    /// a context that the kubeconfig does not have
-    #[error("the kubeconfig {name} has no context \"{context}\"{hint}")]
-    Context {
-        /// the file
-        name: String,
-        /// the context
-        context: String,
-        /// those that there are
-        hint: String,
-    },
-    /// no service account
-    #[error("this pod has no service account that leads to a cluster: {0}")]
-    Pod(String),
-    /// the connection cannot be set up
-    #[error("cannot set up a connection to {server}: {reason}")]
-    Client {
-        /// the address, with the context
-        server: String,
-        /// why
-        reason: String,
-    },
-}
-
-/// An API server that gave no answer: its address, the context, and what came instead.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unreachable(String);
-
-/// Why the API server did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// no answer came
-    #[error(transparent)]
-    Unreachable(Unreachable),
-    /// no answer came in time
-    #[error("the API server did not answer in {} s", .0.as_secs_f32())]
-    Late(Duration),
-    /// it was refused
-    #[error("{method} {path}: the API server said {status}: {message}")]
-    Refused {
-        /// the HTTP method
-        method: Method,
-        /// what was asked for
-        path: String,
-        /// the HTTP status
-        status: u16,
-        /// what the API server said
-        message: String,
-    },
-    /// the answer is no such object
-    #[error("{path} cannot be decoded")]
-    Decode {
-        /// what was asked for
-        path: String,
-        /// why
-        source: serde_json::Error,
-    },
-    /// `/version` says none
-    #[error("{VERSION} holds no version of Kubernetes")]
-    NoVersion,
-    /// somebody else was faster
-    #[error("{path} changes again and again")]
-    Conflict {
-        /// what was to be changed
-        path: String,
-    },
-}
 
 /// A connection to the API server. Clones share it.
 #[derive(Clone)]
@@ -326,29 +240,6 @@ impl std::fmt::Display for Places {
         let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
         write!(f, "{}{}", files.join(", "), self.from)
     }
-}
-
-/// An error with its causes, each said once: some repeat what lies below them.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            let _ = write!(text, ": {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// The cause below all others, without its number.
-fn innermost(mut error: &dyn std::error::Error) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl std::fmt::Debug for Client {

@@ -7,9 +7,11 @@
 //! No action deletes a claim, and the one that deletes a set carries the UID and the
 //! resourceVersion that the record names; it always orphans.
 
+mod action;
 mod fence;
 mod gap;
 mod grow;
+mod parameters;
 mod request;
 mod settle;
 
@@ -17,6 +19,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::action::Action;
+pub use self::parameters::Parameters;
 use super::gate::{self, Growth};
 use super::observed::{Claim, Namespace, Observed, Set};
 use super::record::{
@@ -24,177 +28,6 @@ use super::record::{
 };
 use crate::facts::Fact;
 use crate::object::Quantity;
-
-/// Every interval, so that tests need not wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameters {
-    /// the longest rest before the cluster is looked at again
-    pub resync: SignedDuration,
-    /// the longest rest while a set is away
-    pub gap_resync: SignedDuration,
-    /// how old pods and revision must be before the set is deleted
-    pub just_changed: SignedDuration,
-    /// how long a fence may take to hold
-    pub fence_bound: SignedDuration,
-    /// how many fences may fail, and how many times somebody may re-create the set too small
-    pub tries: u32,
-    /// how long a CREATE that was sent may still land
-    pub create_quarantine: SignedDuration,
-    /// how long a refused CREATE is tried with the sizes asked
-    pub create_asked: SignedDuration,
-    /// after how long of refusal a person may leave the set absent
-    pub leave_absent: SignedDuration,
-    /// how long a set may be gone before a resize of it ends
-    pub set_gone: SignedDuration,
-    /// how long the snapshot of a set that somebody deleted is kept
-    pub keep_snapshot: SignedDuration,
-    /// the longest snapshot, in bytes
-    pub snapshot_limit: usize,
-    /// whether a request by annotation needs a proven right to grow claims
-    pub authorize_claims: bool,
-}
-
-impl Default for Parameters {
-    fn default() -> Self {
-        Self {
-            resync: SignedDuration::from_secs(30),
-            gap_resync: SignedDuration::from_secs(2),
-            just_changed: SignedDuration::from_secs(30),
-            fence_bound: SignedDuration::from_secs(60),
-            tries: 3,
-            create_quarantine: SignedDuration::from_secs(120),
-            create_asked: SignedDuration::from_secs(120),
-            leave_absent: SignedDuration::from_secs(300),
-            set_gone: SignedDuration::from_secs(600),
-            keep_snapshot: SignedDuration::from_hours(24),
-            snapshot_limit: 700 * 1024,
-            authorize_claims: true,
-        }
-    }
-}
-
-/// What is to be done next. Every patch tests the object's UID and each value that it replaces;
-/// every write of the record tests the resourceVersion at which the record was read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
-    /// nothing, until something changes or this long has passed
-    Wait {
-        /// how long
-        after: SignedDuration,
-    },
-    /// read everything anew, past every cache, beginning with the set
-    Refresh,
-    /// send the dry runs of DELETE and CREATE
-    DryRun,
-    /// create the record, with an empty spec, named after the set
-    CreateRecord,
-    /// write `/status`
-    WriteStatus(Box<Status>),
-    /// put our finalizer on the record
-    AddFinalizer,
-    /// take our finalizer off the record
-    RemoveFinalizer,
-    /// raise a claim's request
-    GrowClaim {
-        /// its name
-        claim: String,
-        /// its UID
-        uid: String,
-        /// its request, which the patch tests
-        from: Quantity,
-        /// the request to write
-        to: Quantity,
-        /// its `resize-id`, which the patch tests: a patch that arrives twice fails the second time
-        had_id: Option<String>,
-        /// the `resize-id` to write
-        id: String,
-    },
-    /// remove an owner reference from a claim above the ordinals
-    FreeClaim {
-        /// its name
-        claim: String,
-        /// its UID
-        uid: String,
-        /// the owner's UID
-        owner: String,
-    },
-    /// evict a pod, with its UID as precondition
-    Evict {
-        /// its name
-        pod: String,
-        /// its UID
-        uid: String,
-    },
-    /// set both retention fields to `Retain`
-    Fence {
-        /// the set's UID
-        uid: String,
-        /// its resourceVersion, which the patch tests: a late one must not undo what others wrote
-        resource_version: String,
-        /// the retention that the patch tests
-        from: Retention,
-    },
-    /// put retention back
-    RestoreRetention {
-        /// the set's UID
-        uid: String,
-        /// the resourceVersion at which nobody else had written retention, which the patch tests
-        resource_version: String,
-        /// the retention before the fence
-        to: Retention,
-    },
-    /// change the set's resourceVersion, so that a DELETE on its way fails
-    Touch {
-        /// the set's UID
-        uid: String,
-        /// its `resize-id`, which the patch tests
-        had: Option<String>,
-        /// the `resize-id` to write; none removes it
-        id: Option<String>,
-    },
-    /// delete the set and orphan what it owns
-    Delete {
-        /// precondition
-        uid: String,
-        /// precondition
-        resource_version: String,
-    },
-    /// create the set from the snapshot
-    Create {
-        /// as the record holds it
-        snapshot: String,
-        /// claim template → size to raise it to; empty keeps the old template
-        sizes: BTreeMap<String, String>,
-        /// `resize-id`
-        id: String,
-    },
-    /// put partition and retention back and take `resize-unfinished` off, in one patch
-    Open {
-        /// the set's UID
-        uid: String,
-        /// its `resize-unfinished`, which the patch tests
-        mark: Option<String>,
-        /// the partition that the patch tests, and the one to write; none leaves it alone
-        partition: Option<(i64, Option<i64>)>,
-        /// the retention to write in place of `Retain`; none leaves it alone
-        retention: Option<Retention>,
-        /// the resourceVersion at which nobody else had written retention, which the patch tests;
-        /// none where retention is left alone
-        resource_version: Option<String>,
-    },
-    /// put the snapshot's managedFields back, where nobody but us stands in them
-    RestoreManagers {
-        /// the set's UID
-        uid: String,
-    },
-    /// remove `resize-requested`
-    ClearRequest {
-        /// the set's UID
-        uid: String,
-        /// its value, which the patch tests
-        value: BTreeMap<String, String>,
-    },
-}
 
 /// One decision's input, with the sizes asked already read.
 pub struct View<'a> {

@@ -70,7 +70,8 @@ impl Session {
         loop {
             let Some(stored) = self.cluster.record(&self.key).await? else {
                 print(&format!(
-                    "The record of {} was deleted, which ends the resize.\n",
+                    "The record of {} was deleted, which ends the resize, unless the set still \
+                     asks for it.\n",
                     self.key
                 ))?;
                 return Ok(Outcome::Findings);
