@@ -187,6 +187,13 @@ async fn what_does_not_grow_says_what_to_do() {
     let text = resize(resizing, &namespace, "apply db --size 20Gi --wait --timeout 60s", 1).await;
     has(&text, &["Degraded", "cannot make the volume this large", "patch pvc data-db-"]);
     resize(resizing, &namespace, "status db", 1).await;
+    // What is printed is typed, and a size that the driver can make is asked for.
+    let record = resizing.ended(&namespace).await;
+    let detail = record["status"]["standing"]["detail"].as_str().unwrap();
+    ends(resizing, detail.split_once(": ").unwrap().1, 0).await;
+    let text = resize(resizing, &namespace, "apply db --size 12Gi --wait --timeout 60s", 0).await;
+    has(&text, &["Complete"]);
+    resizing.grown(&namespace, "12Gi").await;
 
     let (namespace, _) = resizing.prepare(class("stuck")).await;
     let line = format!("exec stateward resize apply db -n {namespace} --size 20Gi --wait");

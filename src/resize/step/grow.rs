@@ -1,5 +1,8 @@
 //! Growing claims: at once, whatever the state of pods, rollouts and sibling claims.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use super::{Action, View, request};
 use crate::facts::Fact;
 use crate::object::Quantity;
@@ -84,26 +87,42 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
     }
 }
 
-/// What is said of a claim that will not grow: for a size that the driver cannot make, the command
-/// that asks for the smallest size that Kubernetes still takes, which is above the capacity.
+/// What is said of a claim that will not grow. For a size that the driver cannot make: the command
+/// that asks, for each claim that is not done, for the smallest size that Kubernetes still takes.
 fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
-    const MEBI: u128 = 1 << 20;
-    let smallest = claim.capacity.as_ref().and_then(|capacity| {
-        let nanos: u128 = capacity.nanos()?.parse().ok()?;
-        let size = format!("{}Mi", nanos / 1_000_000_000 / MEBI + 1);
-        (size.parse::<Quantity>().ok()? < claim.request).then_some(size)
-    });
-    match smallest {
-        Some(size) if *reason == Reason::Infeasible => format!(
-            "{claim}: stateward resize abort {set} -n {namespace} && \
-             kubectl -n {namespace} patch pvc {claim} --type merge \
-             -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
-            claim = claim.name,
-            namespace = view.record.namespace,
-            set = view.record.name,
-        ),
-        _ => claim.name.clone(),
+    let mut lower: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (claim, asked) in gate::claims(view).unwrap_or_default() {
+        let undone = matches!(
+            gate::growth(view, claim, asked),
+            Growth::Growing | Growth::Failed(Reason::Infeasible)
+        );
+        if let Some(size) = smallest(claim).filter(|_| undone) {
+            lower.entry(size).or_default().push(&claim.name);
+        }
     }
+    if *reason != Reason::Infeasible || lower.is_empty() {
+        return claim.name.clone();
+    }
+    let (set, namespace) = (&view.record.name, &view.record.namespace);
+    let mut text = format!("{}: stateward resize abort {set} -n {namespace}", claim.name);
+    for (size, claims) in lower {
+        let _ = write!(
+            text,
+            " && kubectl -n {namespace} patch pvc {} --type merge \
+             -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
+            claims.join(" ")
+        );
+    }
+    text
+}
+
+/// The smallest whole number of MiB above the capacity, which is as far down as a request may go;
+/// none where that is no less than what is asked.
+fn smallest(claim: &Claim) -> Option<String> {
+    const MEBI: u128 = 1 << 20;
+    let nanos: u128 = claim.capacity.as_ref()?.nanos()?.parse().ok()?;
+    let size = format!("{}Mi", nanos / 1_000_000_000 / MEBI + 1);
+    (size.parse::<Quantity>().ok()? < claim.request).then_some(size)
 }
 
 /// With consent, restarts a pod whose file system waits for it: once per claim and target, and
