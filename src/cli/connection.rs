@@ -16,11 +16,48 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The options that lead another command to the same cluster, each after a space.
+    pub fn options(&self) -> String {
+        let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
+        [("--kubeconfig", file.as_deref()), ("--context", self.context.as_deref())]
+            .into_iter()
+            .filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value?))))
+            .collect()
+    }
+
     /// The connection. Nothing is asked yet.
     ///
     /// # Errors
     /// As [`Client::connect`].
     pub async fn open(&self) -> Result<Client, ClusterError> {
         Client::connect(self.kubeconfig.as_deref(), self.context.as_deref()).await
+    }
+}
+
+/// As a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+,%".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_command_is_led_to_the_same_cluster() {
+        assert_eq!(Connection::default().options(), "");
+        let connection = Connection {
+            kubeconfig: Some("my files/config".into()),
+            context: Some("arn:aws:eks:eu:1:cluster/prod".to_owned()),
+        };
+        assert_eq!(
+            connection.options(),
+            " --kubeconfig 'my files/config' --context arn:aws:eks:eu:1:cluster/prod"
+        );
+        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

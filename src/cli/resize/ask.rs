@@ -41,7 +41,7 @@ impl Session {
                 Outcome::Rejected(refusal) if refusal.code == 404 && stored.is_none() => bail!(
                     "this cluster does not know StatefulSetResize; install it with\n  \
                      stateward manifests --crds | kubectl apply --server-side -f -\n\
-                     or grow the claims from here with\n  {} --here",
+                     or grow the claims from here with\n  {} --size SIZE --here",
                     self.command("apply")
                 ),
                 Outcome::Rejected(refusal) => {

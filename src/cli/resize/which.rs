@@ -55,6 +55,8 @@ pub struct Place {
 pub(super) struct Session {
     pub(super) cluster: Cluster,
     pub(super) key: Key,
+    /// what leads other commands to the same cluster
+    options: String,
 }
 
 impl Place {
@@ -68,7 +70,8 @@ impl Place {
 impl Which {
     pub(super) async fn open(&self) -> anyhow::Result<Session> {
         let (cluster, namespace) = self.place.connect().await?;
-        Ok(Session { cluster, key: Key { namespace, name: self.set.clone() } })
+        let options = self.place.cluster.connection.options();
+        Ok(Session { cluster, key: Key { namespace, name: self.set.clone() }, options })
     }
 }
 
@@ -95,7 +98,8 @@ impl Session {
 
     /// A command of ours for this set.
     pub(super) fn command(&self, verb: &str) -> String {
-        format!("stateward resize {verb} {} -n {}", self.key.name, self.key.namespace)
+        let Key { namespace, name } = &self.key;
+        format!("stateward resize {verb} {name} -n {namespace}{}", self.options)
     }
 }
 
