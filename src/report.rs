@@ -348,6 +348,13 @@ pub struct NotJudged {
     pub needs: String,
 }
 
+impl NotJudged {
+    /// What was not judged and why, in one line.
+    fn told(&self) -> String {
+        format!("{}: {} needs {}", self.object, self.rule, self.needs)
+    }
+}
+
 /// An input that could not be read.
 #[derive(Clone, Debug, Serialize)]
 pub struct InputError {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cluster::{Client, ClusterError};
+use crate::rules::remedy::quoted;
 
 /// Which cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -34,15 +35,6 @@ impl Connection {
     }
 }
 
-/// As a shell takes it for one word.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+,%".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        return value.to_owned();
-    }
-    format!("'{}'", value.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +50,7 @@ mod tests {
             connection.options(),
             " --kubeconfig 'my files/config' --context arn:aws:eks:eu:1:cluster/prod"
         );
-        assert_eq!(quoted("it's"), r"'it'\''s'");
+        let quote = Connection { context: Some("it's".to_owned()), ..Connection::default() };
+        assert_eq!(quote.options(), r" --context 'it'\''s'");
     }
 }

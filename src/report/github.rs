@@ -22,8 +22,7 @@ pub fn render(report: &Report, options: &Options) -> String {
     }
     for not in &report.not_judged {
         let properties = [("title", format!("not judged: {}", not.rule))];
-        let message = format!("{}: {} needs {}", not.object, not.rule, not.needs);
-        text.push_str(&line("notice", &properties, &message));
+        text.push_str(&line("notice", &properties, &not.told()));
     }
     for gone in &report.gone {
         let properties = [("title", "gone".to_owned())];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Options, Place, Report, ReportedFinding, UnjudgedObject};
+use super::{NotJudged, Options, Place, Report, ReportedFinding, UnjudgedObject};
 
 /// GitHub takes comments of 65,536 characters. Counted in bytes here, which are never fewer.
 const LENGTH: usize = 65_000;
@@ -18,11 +18,7 @@ pub fn render(report: &Report, options: &Options) -> String {
     if !report.is_clean() {
         findings(report, options, &mut text);
     }
-    let not_judged = report
-        .not_judged
-        .iter()
-        .map(|not| format!("{}: {} needs {}", not.object, not.rule, not.needs));
-    folded("not judged", not_judged, &mut text);
+    folded("not judged", report.not_judged.iter().map(NotJudged::told), &mut text);
     folded("gone", report.gone.iter().map(UnjudgedObject::told_gone), &mut text);
     text
 }

@@ -66,7 +66,7 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
     }
     let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
     for not in report.not_judged.iter().take(shown) {
-        line(format!("not judged: {}: {} needs {}", not.object, not.rule, not.needs));
+        line(format!("not judged: {}", not.told()));
     }
     let more = report.not_judged.len().saturating_sub(shown);
     if more > 0 {

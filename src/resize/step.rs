@@ -219,8 +219,22 @@ impl<'a> View<'a> {
 
     /// Whether the request being acted on is to end.
     fn abort_requested(&self) -> bool {
-        let acting = self.status().acting.as_ref().map_or(0, |acting| acting.generation);
-        self.record.deleting || self.record.spec.abort.is_some_and(|ends| ends >= acting.max(1))
+        self.is_ended(self.status().acting.as_ref().map_or(0, |acting| acting.generation))
+    }
+
+    /// Whether a request of this generation is to end. None is numbered 0, so an abort of 0 ends
+    /// nothing.
+    fn is_ended(&self, generation: i64) -> bool {
+        let ends = |abort: i64| abort >= generation.max(1);
+        self.record.deleting || self.record.spec.abort.is_some_and(ends)
+    }
+
+    /// Whether the annotation that alone asked was taken off.
+    fn withdrawn(&self, set: &Set) -> bool {
+        let acting = self.status().acting.as_ref();
+        acting.is_some_and(|acting| acting.withdrawable)
+            && self.record.spec.targets.is_empty()
+            && set.requested.is_empty()
     }
 
     fn paused(&self, set: &Set) -> bool {
@@ -251,7 +265,8 @@ impl<'a> View<'a> {
         let attempt = &self.status().attempt;
         let untouched = matches!(set.retention_written, Fact::Known(false))
             && attempt.retention_asked.is_none();
-        let of_set = [&attempt.set_uid, &attempt.new_uid].contains(&&Some(set.uid.clone()));
+        let of_set =
+            [&attempt.set_uid, &attempt.new_uid].into_iter().flatten().any(|uid| *uid == set.uid);
         attempt.retention.filter(|before| {
             of_set
                 && untouched
@@ -309,14 +324,14 @@ impl<'a> View<'a> {
                 let same = before.filter(|row| row.state == state);
                 let capacity = claim.capacity.as_ref().map(ToString::to_string);
                 // A restart that finished an older, smaller expansion was not this one's.
-                let asleep = before.filter(|row| row.capacity == capacity);
+                let unmoved = before.filter(|row| row.capacity == capacity);
                 Row {
                     name: claim.name.clone(),
                     from: before.map_or_else(|| claim.request.to_string(), |row| row.from.clone()),
                     target,
                     since: same.map_or(Some(self.now), |row| row.since),
                     state,
-                    evicted: asleep.and_then(|row| row.evicted.clone()),
+                    evicted: unmoved.and_then(|row| row.evicted.clone()),
                     capacity,
                 }
             })

@@ -2,6 +2,7 @@ use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::Claim;
+use crate::object::claim::BETA_CLASS;
 use crate::object::immutable::{SpecDifference, arrow};
 
 declare_rule! {
@@ -25,8 +26,6 @@ declare_rule! {
     }
 }
 
-/// The annotation that named the class before there was a field for it.
-const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 /// The first release in which an attributes class can change (KEP-3751 is on by default).
 const ATTRIBUTES_CLASSES_SINCE: u16 = 34;
 

@@ -40,8 +40,8 @@ fn ending(record: &Record, generation: i64, goal: Goal) -> Ending {
         return Ending::Going;
     }
     // What an owner manages ends with its claims grown.
-    let rests = |rest: &Standing| matches!(rest.word, Word::Blocked | Word::Ended);
-    let blocked = status.standing.as_ref().is_some_and(rests);
+    let stops = |rest: &Standing| matches!(rest.word, Word::Blocked | Word::Ended);
+    let stopped = status.standing.as_ref().is_some_and(stops);
     match &status.phase {
         Phase::Complete => Ending::Done,
         Phase::Aborted | Phase::Conflict | Phase::Degraded => Ending::Stopped,
@@ -49,7 +49,7 @@ fn ending(record: &Record, generation: i64, goal: Goal) -> Ending {
         Phase::ClaimsGrown if goal == Goal::ClaimsGrown && status.standing.is_some() => {
             Ending::Done
         }
-        _ if blocked => Ending::Stopped,
+        _ if stopped => Ending::Stopped,
         _ => Ending::Going,
     }
 }

@@ -25,8 +25,8 @@ impl Cluster {
         Ok(admission_policy::in_force(policy.as_ref(), binding.as_ref()))
     }
 
-    /// Whether a request that is taken now would be carried out (`docs/resize.md`, Who may ask), its own rights apart:
-    /// records are served, and the admission policy stands.
+    /// Whether a request that is taken now would be carried out (`docs/resize.md`, Who may ask), its
+    /// own rights apart: records are served, and the admission policy stands.
     ///
     /// # Errors
     /// What is missing.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::{Cluster, ReadError};
 use super::record::Stored;
-use super::value::{annotation, list, name, number, text, uid};
+use super::value::{list, name, number, resize_max, text, uid};
 use super::{Key, claims, pods, set};
 use crate::facts::Fact;
 use crate::object::{TextMap, selector::LabelSelector};
@@ -155,12 +155,7 @@ impl Cluster {
             code: 404,
             message: "there is no such namespace".to_owned(),
         })?;
-        Ok(Namespace {
-            terminating: super::value::terminating(&object),
-            // A limit that cannot be read is not passed over: nothing fits into it.
-            max: annotation(&object, "resize-max")
-                .map(|max| max.trim().parse().unwrap_or_default()),
-        })
+        Ok(Namespace { terminating: super::value::terminating(&object), max: resize_max(&object) })
     }
 
     async fn list_of(&self, path: String) -> Result<Vec<Value>, ReadError> {

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::client::FIELD_MANAGER;
-use super::value::{annotation, controller, list, number, quantity, terminating, text, uid};
+use super::value::{
+    annotation, controller, list, number, quantity, resize_max, terminating, text, uid,
+};
 use crate::facts::Fact;
 use crate::object::Quantity;
 use crate::resize::observed::{Managers, Set};
@@ -61,8 +63,7 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
         resize_id: annotation(object, "resize-id").map(str::to_owned),
         unfinished: annotation(object, "resize-unfinished").map(str::to_owned),
         requested: requested(object),
-        // A limit that cannot be read is not passed over: nothing fits into it.
-        max: annotation(object, "resize-max").map(|max| max.trim().parse().unwrap_or_default()),
+        max: resize_max(object),
         paused: annotation(object, "resize-paused") == Some("true"),
         evict: annotation(object, "resize-restart") == Some("evict"),
         managers: managers(object, before),

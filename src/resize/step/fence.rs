@@ -113,7 +113,7 @@ pub(super) fn fenced(view: &View<'_>, set: Option<&Set>) -> Action {
         let ended = || view.end(Phase::Aborted, Reason::AbortRequested, "");
         return view.undo_fence(set).unwrap_or_else(ended);
     }
-    if withdrawn(view, set) {
+    if view.withdrawn(set) {
         let ended = || view.end(Phase::Aborted, Reason::Withdrawn, "");
         return view.undo_fence(set).unwrap_or_else(ended);
     }
@@ -157,13 +157,6 @@ fn others_retention(view: &View<'_>, set: &Set) -> Option<Retention> {
     let known = view.status().attempt.retention_asked;
     let news = known.is_none() || set.retention != Retention::RETAIN;
     (written && news && known != Some(set.retention)).then_some(set.retention)
-}
-
-fn withdrawn(view: &View<'_>, set: &Set) -> bool {
-    let acting = view.status().acting.as_ref();
-    acting.is_some_and(|acting| acting.withdrawable)
-        && view.record.spec.targets.is_empty()
-        && set.requested.is_empty()
 }
 
 /// Phase and snapshot in one write, with the only resourceVersion at which a DELETE is sent.
@@ -235,7 +228,7 @@ pub(super) fn old_set_lives(view: &View<'_>, set: &Set) -> Action {
     let stop = view.abort_requested()
         || view.paused(set)
         || view.record.spec.hold == Some(Phase::ClaimsGrown)
-        || withdrawn(view, set);
+        || view.withdrawn(set);
     if !stop && gate::worst(&gate::fence(view, set)).is_none() {
         let kept = view.status().snapshot.is_some() && attempt.revision.is_some();
         match touch_gate(view, set) {

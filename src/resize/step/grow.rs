@@ -90,6 +90,9 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
 /// What is said of a claim that will not grow. For a size that the driver cannot make: the command
 /// that asks, for each claim that is not done, for the smallest size that Kubernetes still takes.
 fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
+    if *reason != Reason::Infeasible {
+        return claim.name.clone();
+    }
     let mut lower: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (claim, asked) in gate::claims(view).unwrap_or_default() {
         let undone = matches!(
@@ -100,7 +103,7 @@ fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
             lower.entry(size).or_default().push(&claim.name);
         }
     }
-    if *reason != Reason::Infeasible || lower.is_empty() {
+    if lower.is_empty() {
         return claim.name.clone();
     }
     let (set, namespace) = (&view.record.name, &view.record.namespace);

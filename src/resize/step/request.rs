@@ -23,8 +23,7 @@ pub(super) fn without_record(observed: &Observed, parameters: &Parameters) -> Ac
 /// Takes a request, or says why it cannot be taken.
 pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
     // What is aborted here has no generation of its own yet: all that was seen so far.
-    let seen = view.record.status.observed_generation;
-    if view.record.deleting || view.record.spec.abort.is_some_and(|ends| ends >= seen.max(1)) {
+    if view.is_ended(view.record.status.observed_generation) {
         return view.end_with(Phase::Aborted, Reason::AbortRequested, "", |status| {
             status.requests = set.map(|set| set.requested.clone()).unwrap_or_default();
         });
@@ -96,7 +95,7 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
             _ => settle::another_set(view, set),
         });
     }
-    if acting.withdrawable && view.record.spec.targets.is_empty() && set.requested.is_empty() {
+    if view.withdrawn(set) {
         return Some(view.end(Phase::Aborted, Reason::Withdrawn, ""));
     }
     // A request that is not proven or not possible does not disturb the one that is.

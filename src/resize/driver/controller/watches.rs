@@ -29,12 +29,12 @@ impl Shared {
         let events = watcher(api, self.watching()).default_backoff();
         let mut events = pin!(events);
         // What a new list does not name is gone, and nobody told of it.
-        let mut listed = BTreeSet::new();
+        let mut unlisted = BTreeSet::new();
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) => {
                     let Some(key) = key(&record) else { continue };
-                    listed.insert(key.clone());
+                    unlisted.remove(&key);
                     self.state().records.insert(key.clone(), Known::of(&record.data));
                     self.wake(&key);
                 }
@@ -43,12 +43,13 @@ impl Shared {
                     self.state().records.remove(&key);
                     self.wake(&key);
                 }
-                Ok(watcher::Event::Init) => listed.clear(),
+                Ok(watcher::Event::Init) => {
+                    unlisted = self.state().records.keys().cloned().collect();
+                }
                 Ok(watcher::Event::InitDone) => {
-                    let known: Vec<Key> = self.state().records.keys().cloned().collect();
-                    for key in known.iter().filter(|key| !listed.contains(key)) {
-                        self.state().records.remove(key);
-                        self.wake(key);
+                    for key in std::mem::take(&mut unlisted) {
+                        self.state().records.remove(&key);
+                        self.wake(&key);
                     }
                 }
                 Err(why) => tracing::warn!(error = %why, "records cannot be watched"),
