@@ -15,12 +15,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use stateward::change::KubernetesVersion;
-use stateward::check::check;
-use stateward::decide::Grounds;
-use stateward::facts::Facts;
-use stateward::manifest::{Inputs, load, pair};
-use stateward::policy::Policy;
+use stateward::cli::input::load;
+use stateward_check::judge::check;
+use stateward_check::pair::pair;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::Grounds;
+use stateward_core::facts::Facts;
+use stateward_core::policy::Policy;
+use stateward_core::yaml::Inputs;
 
 const MANIFESTS: usize = 10_000;
 const ROUNDS: usize = 7;

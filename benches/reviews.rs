@@ -18,11 +18,11 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
 use ratio::Candidates;
-use stateward::change::KubernetesVersion;
-use stateward::decide::{Grounds, Stage};
-use stateward::facts::Facts;
-use stateward::policy::{Policy, Resize};
-use stateward::review;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::{Grounds, Stage};
+use stateward_core::facts::Facts;
+use stateward_core::policy::{Policy, Resize};
+use stateward_core::review;
 
 fn main() {
     let policy = Policy::default().with_default_resize(Resize::Orchestrate);

@@ -21,13 +21,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use stateward::certificates::{ServingCertificate, dev};
-use stateward::change::KubernetesVersion;
-use stateward::policy::{Policy, Resize};
-use stateward::review::{Answer, Outcome};
 use stateward::telemetry::Metrics;
 use stateward::webhook::{
     BadReview, Config, Defaults, Endpoint, Failure, Health, Judge, Reviewer, Server, Shutdown,
 };
+use stateward_core::change::KubernetesVersion;
+use stateward_core::policy::{Policy, Resize};
+use stateward_core::review::{Answer, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;

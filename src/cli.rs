@@ -7,6 +7,7 @@ pub mod completions;
 pub mod connection;
 pub mod controller;
 pub mod explain;
+pub mod input;
 pub mod leave;
 pub mod man;
 pub mod manifests;
@@ -25,9 +26,8 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use stateward_check::report::Report;
 use tokio::runtime::{Builder, Runtime};
-
-use crate::report::Report;
 
 /// Judges every change to stateful workloads on Kubernetes.
 ///
@@ -209,7 +209,7 @@ fn print_error(text: &str) {
 mod tests {
     use super::check::FailOn;
     use super::*;
-    use crate::report::Summary;
+    use stateward_check::report::Summary;
 
     #[test]
     fn clap_finds_no_fault_with_the_arguments() {

@@ -5,6 +5,7 @@ mod canary;
 mod client;
 mod errors;
 mod events;
+pub mod facts;
 mod namespace;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};

@@ -1,39 +1,14 @@
-//! stateward judges every change to stateful workloads on Kubernetes, and makes the safe form of
-//! the change happen.
+//! The shell of stateward: everything that talks to the world.
 //!
-//! The modules in reading order: an [`object`] is a borrowed view of a manifest; a [`change`] is an
-//! operation with its old and new object; [`facts`] are what is known besides. [`rules`] find fault
-//! with a change, [`mutations`] put defaults into it, the [`policy`] says what is done, and
-//! [`mod@decide`] brings them together; [`resize`] carries out what grows. Around that pure core
-//! stand the shells: [`review`] is the wire form of the API server, [`webhook`] the server that
-//! speaks it, [`cluster`] what a replica asks of its cluster, [`manifest`] reads files,
-//! [`mod@check`] judges them, [`report`] prints findings, and [`cli`] is the command line.
-
-pub mod object;
-
-pub mod change;
-pub mod facts;
-
-pub mod rules;
-
-pub mod mutations;
-
-pub mod policy;
-
-pub mod decide;
-
-pub mod resize;
-
-pub mod review;
+//! The pure crates judge: `stateward-core` decides about one change, `stateward-check` pairs and
+//! judges manifests, `stateward-resize` says what a resize does next. Around them, [`webhook`] is
+//! the HTTPS server, [`controller`] reconciles resizes, [`cluster`] reads and watches a cluster,
+//! [`certificates`] makes and rotates certificates, [`telemetry`] holds logs, metrics and traces,
+//! and [`cli`] is the command line.
 
 pub mod certificates;
+pub mod cli;
 pub mod cluster;
+pub mod controller;
 pub mod telemetry;
 pub mod webhook;
-
-pub mod check;
-pub mod manifest;
-pub mod report;
-
-pub mod cli;
-pub mod nearest;

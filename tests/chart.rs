@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
-use stateward::resize::rights::{self, Holder, Scope};
+use stateward_resize::rights::{self, Holder, Scope};
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("charts/stateward").join(name)

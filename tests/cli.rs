@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use serde_json::Value;
-use stateward::rules::RULES;
+use stateward_core::rules::RULES;
 
 struct Ran {
     code: Option<i32>,

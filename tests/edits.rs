@@ -14,9 +14,8 @@ mod folder;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use folder::Folder;
+use serde_json::{Value, json};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/edits")

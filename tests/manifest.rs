@@ -8,10 +8,10 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use stateward::manifest::{
-    Document, GitError, Inputs, RenderError, load, load_revision, pair, render, render_revision,
-};
-use stateward::object::{Object, Pointer};
+use stateward::cli::input::{GitError, RenderError, load, load_revision, render, render_revision};
+use stateward_check::pair::pair;
+use stateward_core::object::{Object, Pointer};
+use stateward_core::yaml::{Document, Inputs};
 use tempfile::TempDir;
 
 fn read(text: &str) -> Inputs {
@@ -28,7 +28,7 @@ fn names(inputs: &Inputs) -> Vec<&str> {
 
 /// `file:line:column: message` of each error.
 fn errors(inputs: &Inputs) -> Vec<String> {
-    let shown = |e: &stateward::report::InputError| {
+    let shown = |e: &stateward_core::yaml::InputError| {
         format!("{}:{}:{}: {}", e.file, e.line, e.column, e.message)
     };
     inputs.errors.iter().map(shown).collect()

@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stateward::resize::record::{ClaimState, Phase, Word};
-use stateward::review::{Outcome, RuleOutcome};
 use stateward::telemetry::{Metrics, ResizeMetrics};
+use stateward_core::record::{ClaimState, Phase, Word};
+use stateward_core::review::{Outcome, RuleOutcome};
 
 const BEGIN: &str = "<!-- metrics:begin -->\n";
 const END: &str = "<!-- metrics:end -->\n";

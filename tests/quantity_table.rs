@@ -5,7 +5,7 @@
 #![expect(clippy::panic, reason = "a test says by a panic what went wrong")]
 
 use serde::Deserialize;
-use stateward::object::Quantity;
+use stateward_core::object::Quantity;
 
 /// One spelling and what Go makes of it.
 #[derive(Deserialize)]

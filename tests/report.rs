@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 use serde_json::Value;
-use stateward::report::{
-    Cause, Checkout, Format, InputError, JudgedObject, NotJudged, ObjectRef, Options, Outcome,
-    Place, RefusedBy, Report, ReportedFinding, Sources, render,
+use stateward_check::report::{
+    Cause, Checkout, Format, JudgedObject, NotJudged, ObjectRef, Options, Outcome, Place,
+    RefusedBy, Report, ReportedFinding, Sources, render,
 };
-use stateward::rules::{RULES, Step};
+use stateward_core::rules::{RULES, Step};
+use stateward_core::yaml::InputError;
 
 const NEW: &str = "\
 apiVersion: apps/v1

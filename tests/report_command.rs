@@ -156,8 +156,8 @@ fn what_audit_mode_saw_becomes_a_policy_that_breaks_nobody() {
     }
     assert!(denied.contains("sts-vct-size-shrink"), "refusals are enforced: {denied:?}");
     for rule in denied {
-        let group = stateward::rules::by_id(&rule).unwrap().meta.group;
-        assert_eq!(group, stateward::rules::Group::Refusal, "{rule}: {policy}");
+        let group = stateward_core::rules::by_id(&rule).unwrap().meta.group;
+        assert_eq!(group, stateward_core::rules::Group::Refusal, "{rule}: {policy}");
     }
 }
 

@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use stateward::facts::Fact;
-use stateward::object::Quantity;
-use stateward::resize::observed::{
+use stateward_core::facts::Fact;
+use stateward_core::object::Quantity;
+use stateward_core::record::{Policy, Reason, Retention, RevisionName};
+use stateward_resize::observed::{
     Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress, Revision,
     Set,
 };
-use stateward::resize::plan::{CheckOutcome, Plan, PlanError, Question, Verdict, plan, render};
-use stateward::resize::record::{Policy, Reason, Retention, RevisionName};
-use stateward::resize::step::Parameters;
+use stateward_resize::plan::{CheckOutcome, Plan, PlanError, Question, Verdict, plan, render};
+use stateward_resize::step::Parameters;
 
 fn now() -> Timestamp {
     "2026-11-21T03:00:00Z".parse().unwrap()

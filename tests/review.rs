@@ -7,11 +7,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stateward::change::KubernetesVersion;
-use stateward::decide::{Grounds, Stage};
-use stateward::facts::Facts;
-use stateward::policy::{Policy, Resize};
-use stateward::review::{self, Answer, Outcome};
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::{Grounds, Stage};
+use stateward_core::facts::Facts;
+use stateward_core::policy::{Policy, Resize};
+use stateward_core::review::{self, Answer, Outcome};
 
 fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews")

@@ -13,9 +13,8 @@ mod folder;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use serde_json::{Value, json};
-
 use folder::{Folder, Ran};
+use serde_json::{Value, json};
 
 fn recorded(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews").join(format!("{name}.json"))

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stateward::change::{Change, Circumstances, Operation, Pair, Tool};
-use stateward::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact};
-use stateward::object::{Kind, Object};
-use stateward::rules::{Entry, Finding, Findings, RULES, Unjudged};
+use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool};
+use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact};
+use stateward_core::object::{Kind, Object};
+use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
 
 /// A fixture: `old` and `new` (either may be missing), and what else the change is about.
 struct Fixture {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use stateward::rules::{RULES, by_id, page};
+use stateward_core::rules::{RULES, by_id, page};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use stateward::change::KubernetesVersion;
-use stateward::decide::{Grounds, Stage};
-use stateward::facts::Facts;
-use stateward::object::{Object, StatefulSet, json};
-use stateward::policy::Policy;
-use stateward::review;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::{Grounds, Stage};
+use stateward_core::facts::Facts;
+use stateward_core::object::{Object, StatefulSet, json};
+use stateward_core::policy::Policy;
+use stateward_core::review;
 
 fn reviews() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews");

@@ -6,15 +6,16 @@ mod step;
 use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stateward::change::KubernetesVersion;
-use stateward::check::check;
-use stateward::decide::{Grounds, Stage};
-use stateward::facts::Facts;
-use stateward::manifest::{Paired, Pairing, load};
-use stateward::object::{Pointer, Quantity};
-use stateward::policy::Policy;
-use stateward::report::{Format, Options, Sources, render};
-use stateward::review;
+use stateward_check::judge::check;
+use stateward_check::pair::{Paired, Pairing};
+use stateward_check::report::{Format, Options, Sources, render};
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::{Grounds, Stage};
+use stateward_core::facts::Facts;
+use stateward_core::object::{Pointer, Quantity};
+use stateward_core::policy::Policy;
+use stateward_core::review;
+use stateward_core::yaml::{File, Inputs};
 
 pub use self::step::{decided, seeds, step};
 
@@ -79,7 +80,8 @@ fn patched(object: &Value, patch: &Value) -> Value {
 
 /// Any text is read, judged and reported in every format, with places that are in it.
 pub fn manifest(input: &[u8]) {
-    let inputs = load(&["-".into()], &mut &*input);
+    let mut inputs = Inputs::default();
+    inputs.read(vec![File { name: "-".to_owned(), bytes: input.to_vec() }]);
     let lines = input.split(|byte| *byte == b'\n').count();
     let mut sources = Sources::none();
     let mut paired = Paired { errors: inputs.errors, skipped: inputs.skipped, ..Paired::default() };

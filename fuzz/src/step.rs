@@ -6,15 +6,16 @@ mod parts;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use stateward::facts::Fact;
-use stateward::object::Quantity;
-use stateward::resize::observed::{
-    Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Pod, Progress, Revision, Set,
-};
-use stateward::resize::record::{
+use stateward_core::facts::Fact;
+use stateward_core::object::Quantity;
+use stateward_core::record::Record;
+use stateward_core::record::{
     Acting, Attempt, ClaimState, Phase, Retention, RevisionName, Row, Spec, Status,
 };
-use stateward::resize::{Action, Observed, Parameters, Record};
+use stateward_resize::observed::{
+    Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Pod, Progress, Revision, Set,
+};
+use stateward_resize::{Action, Observed, Parameters};
 
 use self::parts::{Input, change, holds};
 
@@ -44,7 +45,7 @@ pub fn decided(input: &[u8]) -> Option<Action> {
     let later = SignedDuration::from_secs(i16::from_be_bytes([high, low]).into());
     let now = now().saturating_add(later).expect("a time");
     let (observed, record) = &input;
-    let decide = || stateward::resize::step(observed, record.as_ref(), now, &Parameters::default());
+    let decide = || stateward_resize::step(observed, record.as_ref(), now, &Parameters::default());
     let action = decide();
     assert_eq!(action, decide(), "another decision");
     let verdict = holds(observed, record.as_ref(), &action);

@@ -12,6 +12,7 @@ use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use stateward_core::policy::Policy;
 use tokio::net::TcpStream;
 
 use super::Outcome;
@@ -19,7 +20,6 @@ use super::connection::Connection;
 use super::report;
 use super::serve::object_name;
 use crate::cluster::{CanarySender, Client};
-use crate::policy::Policy;
 
 /// Denials that are kept, the youngest.
 const DENIALS: usize = 100;

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
+use stateward_check::judge::check;
+use stateward_check::pair::{Paired, Pairing, pair};
+use stateward_check::report::{Options, Output, Report, Sources};
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::Grounds;
+use stateward_core::facts::Facts;
+use stateward_core::yaml::Inputs;
 
+use super::input::{load, load_revision, render, render_revision};
 use super::{Outcome, output};
-use crate::change::KubernetesVersion;
-use crate::check::check;
-use crate::decide::Grounds;
-use crate::facts::Facts;
-use crate::manifest::{
-    Inputs, Paired, Pairing, load, load_revision, pair, render, render_revision,
-};
-use crate::report::{Options, Output, Report, Sources};
 
 /// Arguments of `stateward check`.
 #[derive(Debug, clap::Args)]

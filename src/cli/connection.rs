@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use stateward_core::rules::remedy::quoted;
+
 use crate::cluster::{Client, ClusterError};
-use crate::rules::remedy::quoted;
 
 /// Which cluster.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use prometheus_client::registry::Registry;
+use stateward_core::policy::{Authorize, Policy};
+use stateward_resize::Parameters;
 use tokio::net::TcpListener;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::serve::duration;
-use crate::policy::{Authorize, Policy};
-use crate::resize::Parameters;
-use crate::resize::driver::{Cluster, Controller, Intervals, lease};
+use crate::controller::{Cluster, Controller, Intervals, lease};
 use crate::telemetry::page::{self, Page};
 use crate::telemetry::{LogFormat, ResizeMetrics, log};
 use crate::webhook::{Shutdown, load_policy};

@@ -1,10 +1,10 @@
 //! `stateward explain`: one rule.
 
 use anyhow::bail;
+use stateward_core::nearest;
+use stateward_core::rules::{self, RULES};
 
 use super::Outcome;
-use crate::nearest;
-use crate::rules::{self, RULES};
 
 /// Arguments of `stateward explain`.
 #[derive(Debug, clap::Args)]

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
+use stateward_core::record::FINALIZER;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::serve::{duration, object_name};
 use crate::cluster::Client;
-use crate::resize::crd;
-use crate::resize::record::FINALIZER;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -107,7 +106,7 @@ async fn remove(args: &Args, client: &kube::Client, kind: &str) -> kube::Result<
 
 /// The records with a finalizer of ours, as NAMESPACE/NAME; none where their kind does not exist.
 async fn held(client: &kube::Client) -> kube::Result<BTreeSet<String>> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &crd::resource());
+    let api = Api::<DynamicObject>::all_with(client.clone(), &crate::controller::record_resource());
     let mut found = BTreeSet::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {

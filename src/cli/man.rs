@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
+use stateward_core::nearest;
 
 use super::{Cli, Outcome};
-use crate::nearest;
 
 /// Arguments of `stateward man`.
 #[derive(Debug, clap::Args)]

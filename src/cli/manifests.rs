@@ -9,11 +9,11 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use stateward_resize::{admission_policy, crd, rights};
 
 use self::configuration::{ClientConfig, Registration};
 pub use self::selector::Requirement;
 use super::Outcome;
-use crate::resize::{admission_policy, crd, rights};
 
 /// What `helm template stateward charts/stateward -n stateward` renders, without Helm's labels and
 /// hooks, and with the namespace that Helm makes; a test holds it to the chart.

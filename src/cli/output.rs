@@ -4,8 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
-
-use crate::report::{Checkout, Format, Options, Output, Report, Sources, render};
+use stateward_check::report::{Checkout, Format, Options, Output, Report, Sources, render};
 
 /// Writes the report to each of `outputs`, standard output last: an error then stands below it.
 ///
@@ -114,7 +113,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("out.txt");
         let outputs = [Output { format: Format::Text, file: Some(file.clone()) }];
-        let error = crate::report::InputError {
+        let error = stateward_core::yaml::InputError {
             file: "f".to_owned(),
             line: 1,
             column: 2,

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
+use stateward_core::policy::{Policy, PolicyFile};
 
 use super::Outcome;
-use crate::manifest::git;
-use crate::policy::{Policy, PolicyFile};
+use crate::cli::input::git;
 use crate::webhook::load_policy;
 
 /// Arguments of `stateward policy`.

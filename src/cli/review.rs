@@ -10,12 +10,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use serde_json::Value;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::{Grounds, Stage};
+use stateward_core::facts::Facts;
+use stateward_core::review;
 
 use super::Outcome;
-use crate::change::KubernetesVersion;
-use crate::decide::{Grounds, Stage};
-use crate::facts::Facts;
-use crate::review;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

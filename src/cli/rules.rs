@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use stateward_core::rules::{Entry, Meta, RULES};
 
 use super::Outcome;
-use crate::rules::{Entry, Meta, RULES};
 
 /// Arguments of `stateward rules`.
 #[derive(Debug, clap::Args)]

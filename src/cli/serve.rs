@@ -11,20 +11,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::certificates::cluster::Upkeep;
-use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
-use crate::change::KubernetesVersion;
-use crate::cluster::{Events, NamespaceWatch};
-use crate::policy::{Authorize, Policy, Resize};
-use crate::telemetry::traces::Traces;
-use crate::telemetry::{LogFormat, Metrics, ResizeMetrics, log};
-use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
+use stateward_core::change::KubernetesVersion;
+use stateward_core::policy::{Authorize, Policy, Resize};
 
 pub use self::cluster::ClusterArgs;
 pub(super) use self::cluster::object_name;
 use super::Outcome;
 use super::controller::TimingArgs;
+use crate::certificates::cluster::Upkeep;
+use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
+use crate::cluster::{Events, NamespaceWatch};
+use crate::telemetry::traces::Traces;
+use crate::telemetry::{LogFormat, Metrics, ResizeMetrics, log};
+use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
 
 /// A review on one line for the `curl` line: a set that would be scaled to zero.
 pub(super) const SAMPLE: &str = concat!(

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
+use stateward_core::review::canary::{ANNOTATION, AUDIT, Canary, NAME, REFUSED};
 
 pub use self::cause::Cause;
 use self::registration::Registration;
 use super::{ApiError, Client};
-use crate::review::canary::{ANNOTATION, AUDIT, Canary, NAME, REFUSED};
 use crate::telemetry::Metrics;
 
 /// Sends canaries in a namespace that is judged.

@@ -14,10 +14,10 @@ use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::nearest;
 
 use super::errors::{ApiError, ClusterError, Unreachable, VERSION, innermost, reasons};
-use crate::change::KubernetesVersion;
-use crate::nearest;
 
 /// Longest time for a request; the next look comes soon anyway.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use stateward_core::review::Denial;
 use tokio::sync::mpsc;
 
 use super::Client;
-use crate::review::Denial;
 use crate::telemetry::Metrics;
 
 /// The same thing of the same object is not told again for this long: a tool that tries every few

@@ -8,5 +8,6 @@ mod otlp;
 
 #[cfg(not(feature = "otel"))]
 pub use self::none::{PhaseSpan, ReviewSpan, Traces, Within};
+
 #[cfg(feature = "otel")]
 pub use self::otlp::{Entered, PhaseSpan, ReviewSpan, Traces, Within};

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::{Grounds, Stage};
+use stateward_core::facts::Facts;
+use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
+use stateward_core::review::{self, Answer, MalformedReview};
 
 use super::{BadReview, BreakGlass, Endpoint, Failure, Health, Reviewer};
-use crate::change::KubernetesVersion;
 use crate::cluster::Events;
-use crate::decide::{Grounds, Stage};
-use crate::facts::Facts;
-use crate::facts::cluster::ClusterFacts;
-use crate::policy::{Mode, Policy, PolicyError, Resize};
-use crate::review::{self, Answer, MalformedReview};
+use crate::cluster::facts::ClusterFacts;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::PhaseSpan;
 

@@ -1,8 +1,7 @@
 //! What the server needs from whoever judges.
 
+use stateward_core::review::Answer;
 use thiserror::Error;
-
-use crate::review::Answer;
 
 /// Judges the bytes of a review.
 pub trait Reviewer: Send + Sync + 'static {

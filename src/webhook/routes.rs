@@ -7,6 +7,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use stateward_core::review;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
@@ -15,7 +16,6 @@ use super::body::{self, Memory, Unread};
 use super::guard::Pulse;
 use super::reviewer::{BadReview, Endpoint, Failure, Reviewer};
 use super::shutdown::{Shutdown, Stage};
-use crate::review;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{ReviewSpan, Within};
 

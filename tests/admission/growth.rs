@@ -1,8 +1,8 @@
 //! Protocol §3: growth is accepted only where somebody is known to carry it out, and able to.
 
 use serde_json::json;
-use stateward::decide::Stage;
-use stateward::facts::{Controller, Facts, NamespaceFact, Objects};
+use stateward_core::decide::Stage;
+use stateward_core::facts::{ControllerState, Facts, NamespaceFact, Objects};
 
 use crate::setup::{
     Asks, REQUESTED, Said, absent, ask, claim, facts, limit_of_namespace, mutate, quota, record,
@@ -273,6 +273,6 @@ fn a_policy_that_rejects_says_nothing_of_controllers() {
     let (old, new) = (set(), sized(&set(), "20Gi"));
     let said = ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks);
     assert!(why(&said).starts_with("Kubernetes lets no edit change a claim template"));
-    facts.controller = Controller::Runs;
+    facts.controller = ControllerState::Runs;
     assert!(!ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks).allowed);
 }

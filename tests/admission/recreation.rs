@@ -1,9 +1,9 @@
 //! Protocol §9: what is answered while a set is re-created.
 
 use serde_json::{Value, json};
-use stateward::decide::{Exemption, Stage};
-use stateward::facts::{Facts, Objects};
-use stateward::resize::snapshot;
+use stateward_core::decide::{Exemption, Stage};
+use stateward_core::facts::{Facts, Objects};
+use stateward_core::record::snapshot;
 
 use crate::setup::{Asks, absent, ask, facts, in_phase, mutate, record, set, sized, with};
 

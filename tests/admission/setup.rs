@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stateward::change::{Change, Circumstances, Operation, Pair, User};
-use stateward::decide::{Decision, Exemption, Stage, decide};
-use stateward::facts::{
-    ClaimFact, ClassFact, Controller, Facts, NamespaceFact, Objects, QuotaFact, RecordFact,
+use stateward_core::change::{Change, Circumstances, Operation, Pair, User};
+use stateward_core::decide::{Decision, Exemption, Stage, decide};
+use stateward_core::facts::{
+    ClaimFact, ClassFact, ControllerState, Facts, NamespaceFact, Objects, QuotaFact, RecordFact,
     StorageLimit,
 };
-use stateward::object::{Kind, Object};
-use stateward::policy::Policy;
+use stateward_core::object::{Kind, Object};
+use stateward_core::policy::Policy;
 
 pub(crate) const STORAGE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 pub(crate) const REQUESTED: &str = "/metadata/annotations/stateward.dev~1resize-requested";
@@ -70,7 +70,7 @@ pub(crate) fn facts() -> Facts {
         records: Objects::all(),
         fixed_volumes: Objects::all(),
         terminating_sets: Objects::all(),
-        controller: Controller::Runs,
+        controller: ControllerState::Runs,
         own_user: None,
     };
     facts.classes.insert("", "fast", ClassFact { allow_volume_expansion: true });
@@ -117,8 +117,8 @@ pub(crate) fn in_phase(facts: &mut Facts, phase: &str) {
     record(facts, &json!({}), &status);
 }
 
-pub(crate) fn absent(why: &str) -> Controller {
-    Controller::Absent(Arc::from(why))
+pub(crate) fn absent(why: &str) -> ControllerState {
+    ControllerState::Absent(Arc::from(why))
 }
 
 /// Who asks, and how.

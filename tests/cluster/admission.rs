@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stateward::resize::{crd, snapshot};
+use stateward_core::record::snapshot;
+use stateward_resize::crd;
 use testbed::Testbed;
 use testbed::client::{MERGE_PATCH, Reply};
 use testbed::wait::wait_for;

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stateward::resize::crd;
-use stateward::resize::record::FINALIZER;
+use stateward_core::record::FINALIZER;
+use stateward_resize::crd;
 use testbed::client::APPLY_PATCH;
 use testbed::{Output, Testbed};
 

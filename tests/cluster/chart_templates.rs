@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stateward::resize::rights;
+use stateward_resize::rights;
 use testbed::{Output, Testbed};
 use tokio::sync::OnceCell;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stateward::resize::crd;
+use stateward_resize::crd;
 use testbed::{Session, Testbed};
 
 /// Applies the definition and waits until records can be written.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use stateward::resize::driver::lease::{self, LEADER};
+use stateward::controller::lease::{self, LEADER};
 use testbed::process::{Process, tail};
 use testbed::proxy::Proxy;
 use testbed::{Builder, Testbed};

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stateward::resize::snapshot;
+use stateward_core::record::snapshot;
 use testbed::{Output, Testbed};
 use tokio::process::Command;
 

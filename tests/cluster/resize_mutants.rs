@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use stateward::facts::Fact;
-use stateward::resize::driver::{Cluster, Key, Outcome};
-use stateward::resize::observed::{Created, DryRuns, Memory};
-use stateward::resize::record::Phase;
-use stateward::resize::{Action, Parameters, step};
+use stateward::controller::{Cluster, Key, Outcome};
+use stateward_core::facts::Fact;
+use stateward_core::record::Phase;
+use stateward_resize::observed::{Created, DryRuns, Memory};
+use stateward_resize::{Action, Parameters, step};
 
 use crate::bugs::{self, Mutant};
 use crate::record::{record, records};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stateward::resize::rights::{Holder, RIGHTS, Scope};
-use stateward::resize::{admission_policy, crd};
+use stateward_resize::rights::{Holder, RIGHTS, Scope};
+use stateward_resize::{admission_policy, crd};
 use testbed::client::{JSON_PATCH, path_of};
 use testbed::{Session, Testbed};
 

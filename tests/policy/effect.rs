@@ -1,13 +1,13 @@
 //! What a policy does to the verdict on a change.
 
 use serde_json::{Value, json};
-use stateward::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, User};
-use stateward::decide::{Decision, Stage, decide};
-use stateward::facts::Facts;
-use stateward::object::{Kind, Object};
-use stateward::policy::{Authorize, Policy};
-use stateward::review;
-use stateward::rules::Action;
+use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, User};
+use stateward_core::decide::{Decision, Stage, decide};
+use stateward_core::facts::Facts;
+use stateward_core::object::{Kind, Object};
+use stateward_core::policy::{Authorize, Policy};
+use stateward_core::review;
+use stateward_core::rules::Action;
 
 /// A set with `replicas`, in a namespace, with labels and annotations.
 fn set(namespace: &str, labels: &Value, annotations: &Value, replicas: u32) -> Value {
@@ -321,7 +321,7 @@ fn what_cannot_be_judged_is_answered_as_on_error_says() {
     for (policy, allowed) in [("", true), ("on-error: allow\n", true), ("on-error: deny\n", false)]
     {
         let policy = Policy::parse(&format!("version: 1\n{policy}"), "test").unwrap();
-        let grounds = stateward::decide::Grounds {
+        let grounds = stateward_core::decide::Grounds {
             policy: &policy,
             facts: &Facts::none(),
             kubernetes: KubernetesVersion::default(),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stateward::policy::Policy;
+use stateward_core::policy::Policy;
 
 /// The policy's fault, as `line:column: message`.
 fn fault(text: &str) -> String {

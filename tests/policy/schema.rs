@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use stateward::policy::{Policy, PolicyFile};
-use stateward::rules::RULES;
+use stateward_core::policy::{Policy, PolicyFile};
+use stateward_core::rules::RULES;
 
 /// The example of docs/policy.md.
 fn example() -> String {

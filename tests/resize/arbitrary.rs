@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use stateward::resize::record::FINALIZER;
-use stateward::resize::{Parameters, step};
+use stateward_core::record::FINALIZER;
+use stateward_resize::{Parameters, step};
 
 use self::parts::{Input, change, holds};
 use crate::play::Play;

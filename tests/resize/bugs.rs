@@ -2,10 +2,10 @@
 //! observed, and of what is decided. Explorer and real control plane play the same.
 
 use jiff::SignedDuration;
-use stateward::facts::Fact;
-use stateward::resize::observed::{Observed, Set};
-use stateward::resize::record::{Phase, Reason, Record, Retention, Standing, Word};
-use stateward::resize::{Action, Parameters};
+use stateward_core::facts::Fact;
+use stateward_core::record::{Phase, Reason, Record, Retention, Standing, Word};
+use stateward_resize::observed::{Observed, Set};
+use stateward_resize::{Action, Parameters};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Mutant {
@@ -76,7 +76,7 @@ pub(crate) fn sees(
         (Mutant::TemplateFirst | Mutant::AskedIsDone, _) => {
             if let Fact::Known(claims) = &mut observed.claims {
                 for claim in claims {
-                    let large: stateward::object::Quantity = "1Ti".parse().unwrap();
+                    let large: stateward_core::object::Quantity = "1Ti".parse().unwrap();
                     if mutant == Mutant::TemplateFirst {
                         claim.request = large.clone();
                     }
@@ -141,7 +141,7 @@ pub(crate) fn sees(
             }
         }
         (Mutant::SkipsFailures, _) => {
-            use stateward::resize::observed::Progress::Infeasible;
+            use stateward_resize::observed::Progress::Infeasible;
             if let Fact::Known(claims) = &mut observed.claims {
                 claims.retain(|claim| claim.progress != Infeasible);
             }

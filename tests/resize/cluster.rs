@@ -1,7 +1,7 @@
 //! What the control plane does: answers to writes, and the controllers beside ours.
 
-use stateward::resize::Action;
-use stateward::resize::record::{Phase, Policy, Reason, Status};
+use stateward_core::record::{Phase, Policy, Reason, Status};
+use stateward_resize::Action;
 
 use crate::bugs::Mutant;
 use crate::people::SIBLING;

@@ -1,7 +1,7 @@
 //! Faults, and what people and their tools do. Each costs one of the budget; what puts it right
 //! again costs nothing.
 
-use stateward::resize::record::{Phase, Reason};
+use stateward_core::record::{Phase, Reason};
 
 use crate::cluster::last;
 use crate::world::{ControllerM, Gone, RecordM, SetM, Stale, Trouble, World};

@@ -1,6 +1,6 @@
 //! A world that is played by hand, each step checked as the explorer checks it.
 
-use stateward::resize::record::{Phase, Reason, Status};
+use stateward_core::record::{Phase, Reason, Status};
 
 use crate::people::Fault;
 use crate::properties;

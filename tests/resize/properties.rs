@@ -1,7 +1,7 @@
 //! What must hold, whatever happens.
 
-use stateward::resize::Action;
-use stateward::resize::record::{Phase, Reason, Status, Word};
+use stateward_core::record::{Phase, Reason, Status, Word};
+use stateward_resize::Action;
 
 use crate::world::{Gone, PodM, RecordM, World};
 

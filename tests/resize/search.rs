@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stateward::resize::{Action, step};
+use stateward_resize::{Action, step};
 
 use crate::bugs::{self, Mutant};
 use crate::cluster::{self, Answer, is_write};

@@ -1,7 +1,7 @@
 //! The 27 interleavings that broke drafts of the resize, by their numbers, each played against the
 //! shipped `step`, and those that the explorer and reviews found. What a model cannot show is named: a test on a real cluster must.
 
-use stateward::resize::record::{Phase, Reason};
+use stateward_core::record::{Phase, Reason};
 
 use crate::people::{Fault, SIBLING};
 use crate::play::Play;

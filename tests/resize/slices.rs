@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use stateward::resize::record::{Phase, Reason};
+use stateward_core::record::{Phase, Reason};
 
 use crate::people::Fault::{self, *};
 use crate::search::{Slice, explore};

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
-use stateward::object::Quantity;
-use stateward::resize::record::{Phase, Record, Spec, Status, Target};
-use stateward::resize::{Action, Parameters};
+use stateward_core::object::Quantity;
+use stateward_core::record::{Phase, Record, Spec, Status, Target};
+use stateward_resize::{Action, Parameters};
 
 pub(crate) use self::objects::*;
 pub(crate) use self::shared::{Hashed, InFlight, StatusId};

@@ -135,7 +135,7 @@ async fn prepare(real: &Testbed, memory: &Server) {
         real.apply(class.clone()).await.unwrap();
         memory.create("tester", class);
     }
-    real.apply(stateward::resize::crd::crd()).await.unwrap();
+    real.apply(stateward_resize::crd::crd()).await.unwrap();
     let served = "/apis/stateward.dev/v1alpha1/statefulsetresizes";
     for _ in 0..100 {
         if real.get(served).await.unwrap().status == 200 {

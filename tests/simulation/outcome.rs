@@ -75,7 +75,7 @@ pub(crate) fn faults(server: &Server, shape: &Shape, safety: &Safety) -> Vec<Str
     faults
 }
 
-fn size(value: &Value, pointer: &str) -> stateward::object::Quantity {
+fn size(value: &Value, pointer: &str) -> stateward_core::object::Quantity {
     text(value, pointer).parse().unwrap_or_default()
 }
 
@@ -96,7 +96,8 @@ fn complete(
     );
     for template in list(set, "/spec/volumeClaimTemplates") {
         let Some(asked) = targets.get(text(template, "/metadata/name")) else { continue };
-        let asked: stateward::object::Quantity = asked.as_str().unwrap_or("0").parse().unwrap();
+        let asked: stateward_core::object::Quantity =
+            asked.as_str().unwrap_or("0").parse().unwrap();
         must(
             size(template, "/spec/resources/requests/storage") >= asked,
             "Complete with a small template".into(),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::SignedDuration;
-use stateward::resize::Parameters;
-use stateward::resize::driver::{Cluster, Controller, Intervals};
+use stateward::controller::{Cluster, Controller, Intervals};
 use stateward::telemetry::ResizeMetrics;
+use stateward_resize::Parameters;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};

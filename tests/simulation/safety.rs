@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use stateward::resize::snapshot;
+use stateward_core::record::snapshot;
 
 use crate::actors::{is_going, labels, list, name, text, uid};
 use crate::server::store::{Change, Id, Store};
@@ -98,11 +98,11 @@ fn set_of(id: &Id) -> Option<&str> {
 }
 
 /// A size in bytes as far as it can be compared.
-fn size(value: &Value) -> stateward::object::Quantity {
+fn size(value: &Value) -> stateward_core::object::Quantity {
     value.as_str().unwrap_or("0").parse().unwrap_or_default()
 }
 
-fn request(claim: &Value) -> stateward::object::Quantity {
+fn request(claim: &Value) -> stateward_core::object::Quantity {
     size(&claim["spec"]["resources"]["requests"]["storage"])
 }
 
@@ -307,7 +307,7 @@ impl State {
     }
 }
 
-fn sizes(set: &Value) -> Vec<stateward::object::Quantity> {
+fn sizes(set: &Value) -> Vec<stateward_core::object::Quantity> {
     let templates = list(set, "/spec/volumeClaimTemplates").iter();
     templates.map(request).collect()
 }

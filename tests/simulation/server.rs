@@ -9,8 +9,6 @@ mod validate;
 pub(crate) mod watch;
 mod write;
 
-pub(crate) use self::write::seconds;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +19,7 @@ use tokio::time::Instant;
 
 use self::kinds::{Route, selected};
 use self::store::{Change, Id, Store};
+pub(crate) use self::write::seconds;
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE: &str = "application/merge-patch+json";

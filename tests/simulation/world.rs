@@ -146,8 +146,8 @@ pub(crate) async fn furnish(server: &Server, shapes: &[Shape]) {
             }),
         );
     }
-    server.create("person", stateward::resize::admission_policy::policy());
-    server.create("person", stateward::resize::admission_policy::binding());
+    server.create("person", stateward_resize::admission_policy::policy());
+    server.create("person", stateward_resize::admission_policy::binding());
     for shape in shapes {
         let mut manifest = shape.manifest("10Gi");
         manifest["spec"]["replicas"] = (shape.replicas + shape.leftovers).into();

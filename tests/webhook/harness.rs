@@ -15,11 +15,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use stateward::certificates::{self, ServingCertificate, dev};
-use stateward::review::{Answer, Denial, Outcome, RuleOutcome};
 use stateward::telemetry::Metrics;
 use stateward::webhook::{
     BadReview, Config, Endpoint, Failure, Health, Reviewer, Server, ServerError, Shutdown,
 };
+use stateward_core::review::{Answer, Denial, Outcome, RuleOutcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use stateward::facts::Fact;
-use stateward::object::Quantity;
-use stateward::resize::observed::{Answer, Created, DryRuns, Managers, Progress, Set};
-use stateward::resize::record::{
+use stateward_core::facts::Fact;
+use stateward_core::object::Quantity;
+use stateward_core::record::Record;
+use stateward_core::record::{
     Acting, Phase, Policy, RESULTS, Reason, Retention, RevisionName, Standing, Status, Target, Word,
 };
-use stateward::resize::{Action, Observed, Record};
+use stateward_resize::observed::{Answer, Created, DryRuns, Managers, Progress, Set};
+use stateward_resize::{Action, Observed};
 
 /// What one decision is made from, but for the time.
 pub(crate) type Input = (Observed, Option<Record>);

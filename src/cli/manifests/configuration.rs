@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use stateward_core::decide::CONTROLLER_ACCOUNT;
+use stateward_core::decide::{CONTROL_PLANE, OWN_MANAGER};
 
 use super::{FailurePolicy, Requirement, Service};
-use crate::decide::{CONTROL_PLANE, OWN_MANAGER};
-use crate::resize::rights::CONTROLLER;
 
 /// True where old or new object is not left to its owner. Both count, so that nobody escapes by
 /// adding or dropping an owner in the same edit. On DELETE `object` is null, on CREATE `oldObject`
@@ -176,7 +176,7 @@ impl Registration<'_> {
                 "not-our-own",
                 &format!(
                     "request.userInfo.username != \
-                     'system:serviceaccount:{namespace}:{CONTROLLER}' || \
+                     'system:serviceaccount:{namespace}:{CONTROLLER_ACCOUNT}' || \
                      request.options.?fieldManager.orValue('') != '{OWN_MANAGER}'"
                 ),
             ));

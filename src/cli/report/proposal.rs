@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use stateward_core::rules::{self, Group};
+
 use super::log::Denial;
-use crate::rules::{self, Group};
 
 /// Beyond this many namespaces a rule is left at `warn` everywhere.
 const MOST_NAMESPACES: usize = 20;

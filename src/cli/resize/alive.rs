@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use stateward_resize::CAN_RESIZE;
+
 use crate::cli::print_error;
-use crate::resize::driver::lease::{CAN_RESIZE, Watched, collection};
-use crate::resize::driver::{Cluster, ReadError};
+use crate::controller::lease::{Watched, collection};
+use crate::controller::{Cluster, ReadError};
 
 /// Between two looks at the Lease.
 const PAUSE: Duration = Duration::from_millis(250);

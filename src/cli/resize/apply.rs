@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use stateward_core::record::{ClaimState, Phase, Reason, Spec, Target};
+use stateward_resize::plan::{
+    CheckOutcome, Gate, Plan, PlannedCheck, Verdict, render_checks, render_owner,
+};
+
 use super::Outcome;
 use super::alive;
 use super::ask::{is_live, renewed};
@@ -12,11 +17,7 @@ use super::manifest;
 use super::which::{Asked, Session};
 use crate::cli::serve::duration;
 use crate::cli::{print, print_error};
-use crate::resize::driver::Stored;
-use crate::resize::plan::{
-    CheckOutcome, Gate, Plan, PlannedCheck, Verdict, render_checks, render_owner,
-};
-use crate::resize::record::{ClaimState, Phase, Reason, Spec, Target};
+use crate::controller::Stored;
 
 /// Arguments of `stateward resize apply`.
 #[derive(Debug, clap::Args)]
@@ -179,8 +180,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::resize::Record;
-    use crate::resize::record::{Acting, Status};
+    use stateward_core::record::Record;
+    use stateward_core::record::{Acting, Status};
 
     fn stored(phase: Phase, spec: Spec) -> Stored {
         let acting = Acting {

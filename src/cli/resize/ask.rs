@@ -3,11 +3,11 @@
 use anyhow::bail;
 use hyper::Method;
 use serde_json::{Value, json};
+use stateward_core::record::{Spec, Status};
+use stateward_resize::crd;
 
 use super::which::Session;
-use crate::resize::crd;
-use crate::resize::driver::{Outcome, Stored};
-use crate::resize::record::{Spec, Status};
+use crate::controller::{Outcome, Stored};
 
 /// How often somebody else may be faster before that is said.
 const TRIES: usize = 5;
@@ -119,8 +119,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::resize::Record;
-    use crate::resize::record::{Phase, Target};
+    use stateward_core::record::Record;
+    use stateward_core::record::{Phase, Target};
 
     fn spec(template: &str, size: &str) -> Spec {
         let target = Target { storage: size.to_owned() };

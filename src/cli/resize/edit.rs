@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use hyper::Method;
 use serde_json::Value;
+use stateward_core::mutations::resize::REQUESTED;
+use stateward_core::record::snapshot;
+use stateward_core::record::{Phase, Reason, Record, Spec};
+use stateward_core::yaml::printable;
+use stateward_resize::body::{BodyError, RESIZE_ID, body};
 
 use super::Outcome;
 use super::apply::Wait;
@@ -12,12 +17,7 @@ use super::ask::renewed;
 use super::follow::Goal;
 use super::which::{Session, Which};
 use crate::cli::{print, print_error};
-use crate::mutations::resize::REQUESTED;
-use crate::report::printable;
-use crate::resize::body::{BodyError, RESIZE_ID, body};
-use crate::resize::driver::{Outcome as Written, Stored};
-use crate::resize::record::{Phase, Reason, Record, Spec};
-use crate::resize::snapshot;
+use crate::controller::{Outcome as Written, Stored};
 
 /// Arguments of `stateward resize pause` and `resume`.
 #[derive(Debug, clap::Args)]

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use stateward_core::record::{Phase, Record, Standing, Word};
+use stateward_resize::advice;
 
 use super::Outcome;
 use super::screen::{Frame, Line, Screen};
 use super::status;
 use super::which::Session;
 use crate::cli::print;
-use crate::resize::advice;
-use crate::resize::record::{Phase, Record, Standing, Word};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -139,7 +139,7 @@ pub(super) fn heading(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resize::record::{Reason, Standing, Status};
+    use stateward_core::record::{Reason, Standing, Status};
 
     fn record(phase: Phase, word: Option<Word>) -> Record {
         let standing = word.map(|word| Standing {

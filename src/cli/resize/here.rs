@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::Value;
+use stateward_core::facts::Fact;
+use stateward_core::record::{Reason, Record, Row};
+use stateward_resize::gate::{self, Growth};
+use stateward_resize::observed::{Memory, Observed};
+use stateward_resize::plan::rehearsal;
+use stateward_resize::step::View;
+use stateward_resize::{Action, Parameters, advice};
 
 use super::Outcome;
 use super::screen::{Frame, Line, Screen};
 use super::which::{Session, Wanted};
 use crate::cli::print;
-use crate::facts::Fact;
-use crate::resize::driver::Outcome as Written;
-use crate::resize::driver::Stored;
-use crate::resize::gate::{self, Growth};
-use crate::resize::observed::{Memory, Observed};
-use crate::resize::plan::rehearsal;
-use crate::resize::record::{Reason, Record, Row};
-use crate::resize::step::View;
-use crate::resize::{Action, Parameters, advice};
+use crate::controller::Outcome as Written;
+use crate::controller::Stored;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -144,7 +144,7 @@ impl Session {
              Once a controller runs, this raises it, and restarts no pod:\n  {}",
             self.command("sync")
         );
-        print(&crate::report::printable(&text))?;
+        print(&stateward_core::yaml::printable(&text))?;
         Ok(if clean { Outcome::Clean } else { Outcome::Findings })
     }
 }

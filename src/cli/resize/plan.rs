@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
+use stateward_core::facts::Fact;
+use stateward_resize::Parameters;
+use stateward_resize::observed::{Answer, DryRuns, Memory, Observed};
+use stateward_resize::plan::{Plan, Question, plan, rehearsal, render};
 
 use super::Outcome;
 use super::which::{Asked, Session, Wanted};
 use crate::cli::{output, print};
-use crate::facts::Fact;
-use crate::resize::Parameters;
-use crate::resize::driver::Stored;
-use crate::resize::observed::{Answer, DryRuns, Memory, Observed};
-use crate::resize::plan::{Plan, Question, plan, rehearsal, render};
+use crate::controller::Stored;
 
 /// Arguments of `stateward resize plan`.
 #[derive(Debug, clap::Args)]

@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use jiff::{SignedDuration, Timestamp};
-
-use crate::report::printable;
-use crate::resize::record::{ClaimState, Row};
+use stateward_core::record::{ClaimState, Row};
+use stateward_core::yaml::printable;
 
 /// One claim as people see it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::ColorChoice;
+use stateward_core::record::{Phase, Reason, Record, Word};
+use stateward_core::yaml::printable;
+use stateward_resize::advice::{self, Subject};
+use stateward_resize::plan::paint;
 
 use super::Outcome;
 use super::follow::{frame, heading};
 use super::screen::Frame;
 use super::which::{Place, Session, Which};
 use crate::cli::{output, print};
-use crate::report::printable;
-use crate::resize::advice::{self, Subject};
-use crate::resize::driver::{Key, Stored};
-use crate::resize::plan::paint;
-use crate::resize::record::{Phase, Reason, Record, Word};
+use crate::controller::{Key, Stored};
 
 /// Arguments of `stateward resize status`.
 #[derive(Debug, clap::Args)]
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::cli::resize::screen::Line;
-    use crate::resize::record::{Acting, Ended, Standing, Status};
+    use stateward_core::record::{Acting, Ended, Standing, Status};
 
     fn record(phase: Phase, word: Word, reason: Reason, detail: &str) -> Record {
         let acting = Acting {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::bail;
+use stateward_core::facts::Fact;
+use stateward_core::object::Quantity;
+use stateward_resize::observed::{Claim, Memory, Set};
 
 use super::apply::Wait;
 use super::which::{Session, Which, templates};
 use super::{Outcome, alive, manifest};
 use crate::cli::{print, print_error};
-use crate::facts::Fact;
-use crate::object::Quantity;
-use crate::resize::observed::{Claim, Memory, Set};
 
 /// Arguments of `stateward resize sync`.
 #[derive(Debug, clap::Args)]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
+use stateward_core::nearest::hint;
+use stateward_core::object::Quantity;
 
 use crate::cli::controller::ClusterArgs;
 use crate::cli::manifests::is_subdomain;
-use crate::nearest::hint;
-use crate::object::Quantity;
-use crate::resize::driver::{Cluster, Key};
+use crate::controller::{Cluster, Key};
 
 /// Which set, in which cluster.
 #[derive(Clone, Debug, clap::Args)]

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::facts::{ControllerState, Facts};
+use stateward_core::policy::Authorize;
+use stateward_resize::CAN_RESIZE;
 
 use super::{Args, duration};
 use crate::certificates::cluster::Options;
-use crate::change::KubernetesVersion;
 use crate::cli::manifests::{Service, is_subdomain};
+use crate::cluster::facts::{self, ClusterFacts};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
-use crate::facts::cluster::{self, ClusterFacts};
-use crate::facts::{self, Facts};
-use crate::policy::Authorize;
-use crate::resize::driver::lease::CAN_RESIZE;
-use crate::resize::driver::{Cluster, Controller, lease};
+use crate::controller::{Cluster, Controller, lease};
 use crate::telemetry::{Metrics, ResizeMetrics};
 use crate::webhook::Judge;
 
@@ -99,11 +99,8 @@ pub(super) const NO_CONTROLLER: &str =
 /// nobody does it; anywhere else nothing is accepted in the name of nobody.
 pub(super) fn without(args: &Args) -> Facts {
     let why = "this webhook looks at no cluster (serve --kubeconfig)";
-    let controller = if args.dev {
-        facts::Controller::NotLooked
-    } else {
-        facts::Controller::Absent(Arc::from(why))
-    };
+    let controller =
+        if args.dev { ControllerState::NotLooked } else { ControllerState::Absent(Arc::from(why)) };
     Facts { controller, ..Facts::none() }
 }
 
@@ -179,7 +176,7 @@ pub(super) fn controller(
 /// Starts to look at the cluster; says what becomes of requests to grow.
 pub(super) async fn facts(args: &Args, client: &Client) -> (ClusterFacts, String) {
     let namespace = &args.cluster.system_namespace;
-    let mut options = cluster::Options::new(namespace);
+    let mut options = facts::Options::new(namespace);
     // A controller of this process writes as the very user that this process is.
     if args.dev {
         options.own_user = client.own_user().await.unwrap_or_else(|error| {
@@ -260,8 +257,8 @@ mod tests {
             let line = std::iter::once("serve").chain(line.split_whitespace());
             without(&Command::try_parse_from(line).unwrap().serve).controller
         };
-        assert_eq!(controller("--dev"), facts::Controller::NotLooked);
-        assert!(matches!(controller("--tls-cert a --tls-key b"), facts::Controller::Absent(_)));
+        assert_eq!(controller("--dev"), ControllerState::NotLooked);
+        assert!(matches!(controller("--tls-cert a --tls-key b"), ControllerState::Absent(_)));
         assert!(parse("--dev --context b").unwrap_err().contains("--kubeconfig"));
         assert!(parse("--dev --system-namespace A/b").unwrap_err().contains("no name"));
     }

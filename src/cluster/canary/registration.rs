@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use stateward_core::object::TextMap;
+use stateward_core::object::selector::LabelSelector;
 
 use super::{ApiError, Canary, Cause, Client};
-use crate::object::TextMap;
-use crate::object::selector::LabelSelector;
 
 /// The namespace of the canary.
 #[derive(Debug, Deserialize)]

@@ -1,8 +1,8 @@
 //! No traces.
 
 use hyper::{HeaderMap, StatusCode};
+use stateward_core::review::Answer;
 
-use crate::review::Answer;
 use crate::webhook::Endpoint;
 
 /// Where spans go: nowhere.

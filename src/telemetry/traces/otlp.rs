@@ -10,8 +10,8 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use stateward_core::review::Answer;
 
-use crate::review::Answer;
 use crate::webhook::Endpoint;
 
 /// The variables by which people turn traces on.

@@ -1,6 +1,6 @@
 //! What a modelled world consists of.
 
-use stateward::resize::record::Status;
+use stateward_core::record::Status;
 
 use super::{ORDINALS, StatusId};
 use crate::bugs::Mutant;

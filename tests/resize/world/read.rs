@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use stateward::facts::Fact;
-use stateward::resize::observed::{
+use stateward_core::facts::Fact;
+use stateward_core::record::{Policy, Retention, RevisionName};
+use stateward_resize::observed::{
     Answer, Claim, Class, Created, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress,
     Revision, Set,
 };
-use stateward::resize::record::{Policy, Retention, RevisionName};
 
 use super::{
     ControllerM, NOW, ORDINALS, QUANTITIES, SIZES, SNAPSHOT_LIMIT, SetM, Stale, Trouble, World, uid,

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use jiff::Timestamp;
-use stateward::resize::Action;
-use stateward::resize::record::Status;
+use stateward_core::record::Status;
+use stateward_resize::Action;
 
 use super::{NOW, OLDEST, TICK};
 

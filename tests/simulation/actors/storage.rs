@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use stateward_core::object::Quantity;
 
 use super::{Pace, is_going, list, mounts, name, text, uid};
 use crate::server::Server;
 use crate::server::store::Id;
-use stateward::object::Quantity;
 
 const WHO: &str = "storage";
 

@@ -1,7 +1,7 @@
 //! What admission and validation refuse, and what defaulting adds.
 
 use serde_json::{Value, json};
-use stateward::object::Quantity;
+use stateward_core::object::Quantity;
 
 use super::Reply;
 use super::kinds::{Kind, Route};

@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use credentials::Credentials;
+pub(crate) use credentials::write_secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
@@ -27,9 +29,6 @@ use crate::process::{Janitor, Process};
 use crate::proxy::Proxy;
 use crate::storage::Storage;
 use crate::wait::wait_for;
-
-use credentials::Credentials;
-pub(crate) use credentials::write_secret;
 
 /// A part of the control plane that is a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -43,14 +43,14 @@ pub mod proxy;
 pub mod storage;
 pub mod wait;
 
+use std::io::Write as _;
+
 pub use client::{Reply, Session};
 pub use cluster::{Builder, Component, Testbed};
 pub use commands::Output;
 pub use install::Tools;
 pub use ports::free_port;
 pub use storage::Storage;
-
-use std::io::Write as _;
 
 /// Whether `STATEWARD_TESTBED=skip` asks to leave out the tests that need a cluster; says so loudly.
 pub fn skipped() -> bool {

@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+pub use fault::{Armed, Fault, On};
+use fault::{Held, Rule};
 use kube::Config;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -30,9 +32,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-pub use fault::{Armed, Fault, On};
-use fault::{Held, Rule};
 
 /// A request as it reached the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]

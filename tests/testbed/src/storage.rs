@@ -26,17 +26,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+pub(crate) use claim::users_of;
+use claim::{Claim, Class, Play, Step};
+pub(crate) use quantity::bytes;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::client::{JSON, Session};
 use crate::say;
-
-use claim::{Claim, Class, Play, Step};
-
-pub(crate) use claim::users_of;
-pub(crate) use quantity::bytes;
 
 /// The provisioner of all classes, and the name of the driver in their volumes.
 pub const PROVISIONER: &str = "testbed.stateward.dev";

@@ -1,0 +1,435 @@
+//! What `check` says, and the formats in which it says it.
+//!
+//! Each format is one pure function from a [`Report`] and its [`Sources`] to text.
+
+pub mod checkout;
+pub mod format;
+pub mod github;
+pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod sarif;
+pub mod sources;
+pub mod text;
+
+use std::fmt;
+
+use serde::Serialize;
+use stateward_core::rules::Step;
+use stateward_core::yaml::{InputError, printable};
+
+pub use self::checkout::Checkout;
+pub use self::format::{Format, Options, Output, RenderError, render};
+pub use self::sources::Sources;
+
+/// How rendered output is named where a file would be; the template stands beside it.
+pub const RENDERED: &str = "rendered";
+
+/// Everything that one run found. Its JSON is the stable format: fields are only ever added.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// 1
+    pub version: u8,
+    /// what was found, by file, then line
+    pub findings: Vec<ReportedFinding>,
+    /// what could not be judged, and what was missing
+    pub not_judged: Vec<NotJudged>,
+    /// inputs that could not be read
+    pub errors: Vec<InputError>,
+    /// counts
+    pub summary: Summary,
+    /// the objects that were judged, whatever was found
+    pub judged: Vec<JudgedObject>,
+    /// objects that only the old manifests have, where deletions are not judged
+    pub gone: Vec<UnjudgedObject>,
+    /// objects of kinds that no rule judges
+    pub passed_over: Vec<UnjudgedObject>,
+}
+
+impl Report {
+    /// A report in its stable order, counted. `skipped` documents are no Kubernetes objects.
+    pub fn new(
+        judged: Vec<JudgedObject>,
+        skipped: usize,
+        mut findings: Vec<ReportedFinding>,
+        not_judged: Vec<NotJudged>,
+        mut errors: Vec<InputError>,
+    ) -> Self {
+        // The sort is stable: findings at one place stay in the order of the rules.
+        findings.sort_by(|a, b| a.order().cmp(&b.order()));
+        errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        let of = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
+        let summary = Summary {
+            objects: judged.len(),
+            skipped,
+            deny: of(Outcome::Deny),
+            warn: of(Outcome::Warn),
+            error: of(Outcome::Error) + errors.len(),
+            not_judged: not_judged.len(),
+            gone: 0,
+        };
+        let (gone, passed_over) = (Vec::new(), Vec::new());
+        Self { version: 1, findings, not_judged, errors, summary, judged, gone, passed_over }
+    }
+
+    /// The report with what was not looked at.
+    #[must_use]
+    pub fn beside(mut self, gone: Vec<UnjudgedObject>, passed_over: Vec<UnjudgedObject>) -> Self {
+        self.summary.gone = gone.len();
+        self.gone = gone;
+        self.passed_over = passed_over;
+        self
+    }
+
+    /// Whether something was left out that may matter: nothing then says that all is well.
+    const fn is_partial(&self) -> bool {
+        !self.not_judged.is_empty() || !self.gone.is_empty() || self.summary.objects == 0
+    }
+
+    /// Whether everything could be read and nothing was found.
+    pub const fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.errors.is_empty()
+    }
+}
+
+/// An object that was judged.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedObject {
+    /// `CREATE`, `UPDATE` or `DELETE`
+    pub operation: &'static str,
+    /// the object
+    pub object: ObjectRef,
+    /// where it begins; in the old file on DELETE
+    pub file: String,
+    /// from 1
+    pub line: usize,
+    /// why only what Kubernetes refuses was judged, as in the audit annotations; null as a rule
+    pub exemption: Option<&'static str>,
+    /// rules that an annotation of the object silenced
+    pub allowed: Vec<&'static str>,
+    /// why such an annotation, or a part of it, does not count
+    #[serde(skip)]
+    pub allow_faults: Vec<String>,
+    /// `exemption` for people
+    #[serde(skip)]
+    pub exempt_for: Option<&'static str>,
+}
+
+/// An object at which no rule looked.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnjudgedObject {
+    /// the object
+    pub object: ObjectRef,
+    /// where it begins
+    pub file: String,
+    /// from 1
+    pub line: usize,
+}
+
+impl UnjudgedObject {
+    /// An object that is gone, as every format says it.
+    fn told_gone(&self) -> String {
+        let Self { object, file, line } = self;
+        format!("gone: {object} ({file}:{line}), not judged without --deletions")
+    }
+}
+
+/// What a finding leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// the change would be refused
+    Deny,
+    /// the change would be allowed with a warning
+    Warn,
+    /// a field could not be decoded, so that nothing could be judged
+    Error,
+}
+
+impl Outcome {
+    /// For people: `denied`, `warning` or `error`.
+    pub const fn severity(self) -> &'static str {
+        match self {
+            Self::Deny => "denied",
+            Self::Warn => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    /// The worst is 0.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Deny => 0,
+            Self::Error => 1,
+            Self::Warn => 2,
+        }
+    }
+}
+
+/// Who refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RefusedBy {
+    /// the bare API server
+    Kubernetes,
+    /// only stateward
+    Policy,
+}
+
+/// One finding with its places in the files.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedFinding {
+    /// rule id
+    pub rule: String,
+    /// what it leads to
+    pub outcome: Outcome,
+    /// `CREATE`, `UPDATE` or `DELETE`
+    pub operation: &'static str,
+    /// the object
+    pub object: ObjectRef,
+    /// JSON pointer
+    pub field: String,
+    /// the old value and its place
+    pub old: Option<Place>,
+    /// the new value and its place
+    pub new: Option<Place>,
+    /// one sentence: what changes, with values, beginning with the object
+    pub message: String,
+    /// one sentence: why it matters
+    pub why: String,
+    /// the way out
+    pub remedy: Vec<Step>,
+    /// field and message, as in `status.details.causes` of a review
+    pub causes: Vec<Cause>,
+    /// who refuses; null on a warning
+    pub refused_by: Option<RefusedBy>,
+    /// where people get help, as the policy says
+    pub help: Option<String>,
+    /// how to allow it on purpose, where the policy lets one
+    pub on_purpose: Option<String>,
+}
+
+impl ReportedFinding {
+    /// Where it is shown: in the new file, or in the old one on DELETE.
+    pub fn place(&self) -> Option<&Place> {
+        self.new.as_ref().or(self.old.as_ref())
+    }
+
+    /// Says it where Kubernetes itself refuses: no policy can allow the edit then.
+    fn refusal(&self) -> Option<&'static str> {
+        (self.refused_by == Some(RefusedBy::Kubernetes))
+            .then_some("Kubernetes itself refuses this, whatever the policy says.")
+    }
+
+    /// The way out in numbered steps, each command on a line of its own.
+    fn steps(&self) -> Option<String> {
+        let steps: Vec<String> = self
+            .remedy
+            .iter()
+            .enumerate()
+            .map(|(number, step)| match &step.command {
+                Some(command) => {
+                    let command = command.replace('\n', "\n   ");
+                    format!("{}. {}:\n   {command}", number + 1, step.text)
+                }
+                None => format!("{}. {}", number + 1, step.text),
+            })
+            .collect();
+        (!steps.is_empty()).then(|| steps.join("\n"))
+    }
+
+    /// The whole finding but for its place, as plain text.
+    fn prose(&self) -> String {
+        let mut lines = vec![self.message.clone()];
+        if !self.why.is_empty() {
+            lines.push(self.why.clone());
+        }
+        lines.extend(self.refusal().map(ToOwned::to_owned));
+        lines.extend(self.steps());
+        lines.extend(self.on_purpose.clone());
+        lines.extend(self.help_note());
+        lines.join("\n")
+    }
+
+    fn help_note(&self) -> Option<String> {
+        self.help.as_ref().map(|help| format!("help: {help}"))
+    }
+
+    /// How to read on; nothing where no rule speaks.
+    fn more(&self) -> Option<String> {
+        (self.outcome != Outcome::Error && !self.rule.is_empty())
+            .then(|| format!("{rule} · stateward explain {rule}", rule = self.rule))
+    }
+
+    fn order(&self) -> (&str, usize, usize) {
+        self.place()
+            .map(|place| (place.file.as_str(), place.line, place.column))
+            .unwrap_or_default()
+    }
+}
+
+/// Names an object.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// `apps/v1`
+    pub api_version: String,
+    /// `StatefulSet`
+    pub kind: String,
+    /// empty where the manifest leaves it out
+    pub namespace: String,
+    /// name, `stem-*` where the server makes one, `(no name)` without either
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    /// As people name it: `StatefulSet shop/db`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// as written; null where the field is absent and the place is that of its parent
+    pub value: Option<String>,
+    /// the file as named on the command line, `<revision>:<path>` for one from git
+    pub file: String,
+    /// from 1
+    pub line: usize,
+    /// in characters, from 1
+    pub column: usize,
+    /// the template that a `# Source:` comment of rendered output names
+    pub template: Option<String>,
+    /// the part of the field's name that the manifest lacks, if any
+    #[serde(skip)]
+    pub missing: Option<String>,
+}
+
+impl Place {
+    /// What to open: the template where the file is rendered output, which exists nowhere.
+    fn shown_file(&self) -> &str {
+        self.template.as_deref().unwrap_or(&self.file)
+    }
+
+    /// Line and column in [`Self::shown_file`], where they are known.
+    const fn shown_position(&self) -> Option<(usize, usize)> {
+        if self.template.is_some() || self.line == 0 {
+            None
+        } else {
+            Some((self.line, if self.column == 0 { 1 } else { self.column }))
+        }
+    }
+}
+
+/// One field of a finding.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cause {
+    /// in the words of its YAML
+    pub field: String,
+    /// what is wrong with it
+    pub message: String,
+}
+
+/// A rule that gave no verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotJudged {
+    /// rule id
+    pub rule: String,
+    /// the object
+    pub object: ObjectRef,
+    /// what would have to be known
+    pub needs: String,
+}
+
+impl NotJudged {
+    /// What was not judged and why, in one line.
+    fn told(&self) -> String {
+        format!("{}: {} needs {}", self.object, self.rule, self.needs)
+    }
+}
+
+impl From<&InputError> for Place {
+    fn from(error: &InputError) -> Self {
+        Self {
+            value: None,
+            file: error.file.clone(),
+            line: error.line,
+            column: error.column,
+            template: None,
+            missing: None,
+        }
+    }
+}
+
+/// Counts.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// objects judged
+    pub objects: usize,
+    /// documents that are no Kubernetes objects
+    pub skipped: usize,
+    /// findings that deny
+    pub deny: usize,
+    /// findings that warn
+    pub warn: usize,
+    /// findings that are errors, and unreadable inputs
+    pub error: usize,
+    /// rules that gave no verdict
+    pub not_judged: usize,
+    /// objects that are gone and not judged
+    pub gone: usize,
+}
+
+impl fmt::Display for Summary {
+    /// `3 objects judged: 1 denied, 1 warning; 2 documents skipped; 1 not judged`, and so on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.objects {
+            0 => f.write_str("no StatefulSet or PersistentVolumeClaim to judge")?,
+            objects => write!(f, "{} judged", count(objects, "object"))?,
+        }
+        let mut outcomes = Vec::new();
+        if self.deny > 0 {
+            outcomes.push(format!("{} denied", self.deny));
+        }
+        if self.warn > 0 {
+            outcomes.push(count(self.warn, "warning"));
+        }
+        if self.error > 0 {
+            outcomes.push(count(self.error, "error"));
+        }
+        if outcomes.is_empty() {
+            if self.objects > 0 {
+                f.write_str(": nothing found")?;
+            }
+        } else {
+            write!(f, ": {}", outcomes.join(", "))?;
+        }
+        if self.skipped > 0 {
+            write!(f, "; {} skipped", count(self.skipped, "document"))?;
+        }
+        if self.not_judged > 0 {
+            write!(f, "; {} not judged", self.not_judged)?;
+        }
+        if self.gone > 0 {
+            write!(f, "; {} gone, not judged without --deletions", self.gone)?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with its noun.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

@@ -1,0 +1,58 @@
+//! GitHub's workflow commands: a line each, shown beside the lines of a pull request.
+
+use super::{Options, Outcome, Place, Report, printable};
+
+/// The report as workflow commands; empty where everything was judged and nothing found.
+pub fn render(report: &Report, options: &Options) -> String {
+    let mut text = String::new();
+    for finding in &report.findings {
+        let command = match finding.outcome {
+            Outcome::Deny | Outcome::Error => "error",
+            Outcome::Warn => "warning",
+        };
+        let mut properties = finding.place().map(|at| place(at, options)).unwrap_or_default();
+        let title = format!("{} {}", finding.outcome.severity(), finding.rule);
+        properties.push(("title", title.trim_end().to_owned()));
+        text.push_str(&line(command, &properties, &finding.prose()));
+    }
+    for error in &report.errors {
+        let mut properties = place(&Place::from(error), options);
+        properties.push(("title", "error".to_owned()));
+        text.push_str(&line("error", &properties, &error.message));
+    }
+    for not in &report.not_judged {
+        let properties = [("title", format!("not judged: {}", not.rule))];
+        text.push_str(&line("notice", &properties, &not.told()));
+    }
+    for gone in &report.gone {
+        let properties = [("title", "gone".to_owned())];
+        text.push_str(&line("notice", &properties, &gone.told_gone()));
+    }
+    text
+}
+
+fn place(place: &Place, options: &Options) -> Vec<(&'static str, String)> {
+    // GitHub matches the path with the changed files as it stands.
+    let mut properties = vec![("file", options.hosted_file(place))];
+    if let Some((line, column)) = place.shown_position() {
+        properties.push(("line", line.to_string()));
+        properties.push(("col", column.to_string()));
+    }
+    properties
+}
+
+fn line(command: &str, properties: &[(&str, String)], message: &str) -> String {
+    let properties: Vec<String> = properties
+        .iter()
+        .map(|(key, value)| {
+            format!("{key}={}", data(value).replace(':', "%3A").replace(',', "%2C"))
+        })
+        .collect();
+    format!("::{command} {}::{}\n", properties.join(","), data(message))
+}
+
+/// The percent sign goes first, or the escapes themselves would be escaped.
+fn data(text: &str) -> String {
+    let text = printable(&text.replace("\r\n", "\n"));
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}

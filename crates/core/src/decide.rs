@@ -1,0 +1,353 @@
+//! Rules and mutations over one change: the one function that gives a verdict, for the webhook
+//! and for the CLI alike.
+
+mod exemption;
+
+use std::fmt::Write as _;
+
+pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER};
+use crate::change::{Change, KubernetesVersion, Operation};
+use crate::facts::Facts;
+use crate::mutations::{
+    Mutation, Patch, PatchError, anti_affinity, claim_template_metadata, resize,
+};
+use crate::object::{DecodeError, Kind};
+use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
+use crate::rules::{Action, Finding, Findings, Group, Unjudged};
+
+/// Who asks for a verdict, and hence what is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// the mutating webhook: what the API server itself would refuse, and mutations
+    Mutating,
+    /// the validating webhook: everything else, on what survived
+    Validating,
+    /// the CLI: everything at once
+    Check,
+}
+
+impl Stage {
+    const fn in_cluster(self) -> bool {
+        !matches!(self, Self::Check)
+    }
+}
+
+/// What a verdict rests on besides the change.
+#[derive(Clone, Copy, Debug)]
+pub struct Grounds<'a> {
+    /// the policy
+    pub policy: &'a Policy,
+    /// what is known beyond the change
+    pub facts: &'a Facts,
+    /// decides what the API server would refuse
+    pub kubernetes: KubernetesVersion,
+    /// when it is judged
+    pub now: jiff::Timestamp,
+}
+
+/// A finding with what is done about it.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// the finding
+    pub finding: Finding,
+    /// what is done: warn or deny
+    pub action: Action,
+    /// the rule's group
+    pub group: Group,
+    /// whether it would have been denied but for `mode: audit`
+    pub audited: bool,
+    /// whether a mutation makes the safe form of the edit happen, so that it is not denied
+    pub carried_out: bool,
+    /// where people get help
+    pub help: Option<Help>,
+}
+
+impl Verdict {
+    /// How to allow a denied edit on purpose, where the policy lets one.
+    fn on_purpose(&self, policy: &Policy) -> Option<String> {
+        let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
+        may.then(|| {
+            format!(
+                "to allow it on purpose: annotations stateward.dev/allow: {} and \
+                 stateward.dev/allow-reason",
+                self.finding.rule
+            )
+        })
+    }
+
+    /// Where people get help, in one line.
+    pub fn help_line(&self) -> Option<String> {
+        let help = self.help.as_ref()?;
+        let parts: Vec<&str> =
+            [&help.url, &help.contact].into_iter().flatten().map(String::as_str).collect();
+        (!parts.is_empty()).then(|| parts.join(" · "))
+    }
+}
+
+/// A rule that gave no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// the rule
+    pub rule: &'static str,
+    /// what would have to be known
+    pub needs: String,
+}
+
+/// Findings, patch and warnings of one change.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// what was found, in the order of the rules
+    pub verdicts: Vec<Verdict>,
+    /// rules that need what is not known
+    pub not_judged: Vec<Missing>,
+    /// fields of the wrong type, each once
+    pub malformed: Vec<DecodeError>,
+    /// what `on-error` makes of a malformed field
+    pub on_error: OnError,
+    /// the patch, already tried on the new document
+    pub patch: Option<Patch>,
+    /// what mutations say, one line each
+    pub warnings: Vec<String>,
+    /// the names of the mutations in the patch
+    pub done: Vec<&'static str>,
+    /// why nothing was judged
+    pub exemption: Option<Exemption>,
+    /// rules that an `allow` annotation silenced
+    pub allowed_rules: Vec<&'static str>,
+    /// why an `allow` annotation, or a part of it, does not count
+    pub allow_faults: Vec<String>,
+}
+
+impl Decision {
+    /// Whether the change may go on.
+    pub fn allowed(&self) -> bool {
+        !self.verdicts.iter().any(|verdict| verdict.action == Action::Deny)
+            && (self.malformed.is_empty() || self.on_error == OnError::Allow)
+    }
+
+    /// How to allow a finding on purpose, where the policy lets one; where somebody tried to, why
+    /// it does not count.
+    pub fn on_purpose(&self, verdict: &Verdict, policy: &Policy) -> Option<String> {
+        if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
+            return verdict.on_purpose(policy);
+        }
+        Some(format!("stateward.dev/allow does not count: {}", self.allow_faults.join("; ")))
+    }
+
+    /// The verdicts that deny.
+    pub fn denials(&self) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.iter().filter(|verdict| verdict.action == Action::Deny)
+    }
+
+    /// Adds the verdict of a rule that comes a second time with other parameters. Where both
+    /// find fault with one field, the stricter verdict stays.
+    fn found_again(&mut self, verdict: Verdict) {
+        let same = |known: &&mut Verdict| {
+            known.finding.rule == verdict.finding.rule
+                && known.finding.field == verdict.finding.field
+        };
+        match self.verdicts.iter_mut().find(same) {
+            Some(known) if known.action >= verdict.action => {}
+            Some(known) => *known = verdict,
+            None => self.verdicts.push(verdict),
+        }
+    }
+
+    fn not_judged(&mut self, rule: &'static str, needs: String) {
+        let missing = Missing { rule, needs };
+        if !self.not_judged.contains(&missing) {
+            self.not_judged.push(missing);
+        }
+    }
+
+    fn malformed(&mut self, error: DecodeError) {
+        if !self.malformed.contains(&error) {
+            self.malformed.push(error);
+        }
+    }
+}
+
+/// Judges `change`.
+///
+/// # Errors
+/// A patch of ours that does not fit the reviewed document; nothing may be answered with it.
+pub fn decide(
+    stage: Stage,
+    change: &Change<'_>,
+    document: &str,
+    facts: &Facts,
+    policy: &Policy,
+) -> Result<Decision, PatchError> {
+    let mut decision = Decision { on_error: policy.on_error, ..Decision::default() };
+    // Status and the like are not the user's to write, and the scale has a kind of its own.
+    if change.kind == Kind::Other || !change.circumstances.sub_resource.is_empty() {
+        return Ok(decision);
+    }
+    decision.exemption = exemption::of(stage, change, policy, facts);
+    // What goes away is nobody's business, but for one rule about sets that come back.
+    let terminating = decision.exemption == Some(Exemption::Terminating);
+    if decision.exemption.is_some() && stage.in_cluster() && !terminating {
+        return Ok(decision);
+    }
+    let exempt = decision.exemption.is_some();
+    // In audit nothing is patched, and the API server refuses what a patch would have mended.
+    let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
+    let mutation = if stage == Stage::Validating || exempt || unpatched {
+        Mutation::default()
+    } else {
+        mutate(change, policy, facts).unwrap_or_else(|error| {
+            decision.malformed(error);
+            Mutation::default()
+        })
+    };
+    let allowances = exemption::allowances(change, policy);
+    decision.allow_faults = allowances.faults;
+    for rule in policy.rules(change, stage.in_cluster()) {
+        let refusal = rule.entry.meta.group == Group::Refusal;
+        let excused = if stage.in_cluster() {
+            terminating && rule.entry.meta.id != BEING_RECREATED
+        } else {
+            exempt && !refusal
+        };
+        if excused || !judged_at(stage, &rule, change) {
+            continue;
+        }
+        // The CLI says what the API server refuses, whatever the policy makes of it.
+        let kubernetes = refusal && stage == Stage::Check;
+        if rule.action == Action::Off && !kubernetes {
+            continue;
+        }
+        let id = rule.entry.meta.id;
+        let carried_out = mutation.carries_out.contains(&id);
+        let left_alone = id == resize::RULE && resize::mode(change, policy) == Resize::Ignore;
+        if left_alone && !kubernetes {
+            continue;
+        }
+        let mut findings = Findings::new(id);
+        match (rule.check)(change, facts, &mut findings) {
+            Ok(()) => {}
+            Err(Unjudged::Needs(needs)) => decision.not_judged(id, needs),
+            Err(Unjudged::Malformed(error)) => decision.malformed(error),
+        }
+        let allowed = allowances.rules.contains(&id);
+        for mut finding in findings.into_vec() {
+            if let Some(objection) = mutation.objections.iter().find(|o| o.rule == id) {
+                objection.explain(&mut finding);
+            }
+            if allowed && !kubernetes {
+                if !decision.allowed_rules.contains(&id) {
+                    decision.allowed_rules.push(id);
+                }
+                continue;
+            }
+            let mut action = if kubernetes { Action::Deny } else { rule.action };
+            if finding.unsure || carried_out {
+                action = action.min(Action::Warn);
+            }
+            let audited = action == Action::Deny && policy.mode == Mode::Audit && !kubernetes;
+            if audited {
+                action = Action::Warn;
+            }
+            let help = rule.help.cloned();
+            // In the cluster the mutation's own warnings tell what became of the edit.
+            if !(carried_out && stage.in_cluster()) {
+                let group = rule.entry.meta.group;
+                let verdict = Verdict { finding, action, group, audited, carried_out, help };
+                if rule.again {
+                    decision.found_again(verdict);
+                } else {
+                    decision.verdicts.push(verdict);
+                }
+            }
+        }
+    }
+    if policy.mode == Mode::Audit {
+        let would = |text: &String| format!("(audit) {text}");
+        decision.warnings.extend(mutation.warnings.iter().map(would));
+    } else if decision.allowed() && stage == Stage::Mutating {
+        decision.patch = mutation.tried(change, document)?;
+        decision.warnings = mutation.warnings;
+        decision.done = mutation.done;
+    }
+    Ok(decision)
+}
+
+fn mutate(change: &Change<'_>, policy: &Policy, facts: &Facts) -> Result<Mutation, DecodeError> {
+    let mut mutation = Mutation::default();
+    if change.kind == Kind::StatefulSet && change.operation != Operation::Delete {
+        resize::mutate(change, policy, facts, &mut mutation)?;
+        claim_template_metadata::mutate(change, policy, &mut mutation)?;
+        anti_affinity::mutate(change, policy, facts, &mut mutation)?;
+    }
+    Ok(mutation)
+}
+
+/// Edits that Kubernetes refuses reach the mutating webhook only; all else is judged once, after
+/// every mutation. Growth of a claim template is such an edit, whichever rule speaks of it.
+fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> bool {
+    let on_update = matches!(rule.entry.meta.id, HUGE_GROWTH | BEING_RECREATED);
+    let refused_edit =
+        rule.entry.meta.group == Group::Refusal || (on_update && change.updated_set().is_some());
+    match stage {
+        Stage::Check => true,
+        Stage::Mutating => refused_edit,
+        Stage::Validating => !refused_edit,
+    }
+}
+
+/// The rule about growth that cannot be undone.
+const HUGE_GROWTH: &str = "pvc-fractional-or-huge";
+/// The rule about sets that a resize re-creates; the only one that judges what goes away.
+const BEING_RECREATED: &str = "sts-being-recreated";
+
+impl Decision {
+    /// The text of a denial: the first finding in full, the others in a line each, then how to
+    /// read on. `None` where nothing is denied.
+    pub fn message(&self, change: &Change<'_>, policy: &Policy) -> Option<String> {
+        let object = change.object_name();
+        let mut denials = self.denials();
+        let Some(first) = denials.next() else {
+            let error = self.malformed.first().filter(|_| !self.allowed())?;
+            return Some(format!(
+                "{object}: {error}\nThe object cannot be judged, and the policy refuses what \
+                 cannot be judged (on-error: deny)."
+            ));
+        };
+        let mut text = first.finding.denial(&object);
+        for other in denials {
+            let _ = write!(text, "\nalso: {} [{}]", other.finding.what, other.finding.rule);
+        }
+        let rule = first.finding.rule;
+        let _ = write!(text, "\n{rule} · stateward explain {rule}");
+        if let Some(on_purpose) = self.on_purpose(first, policy) {
+            let gap = if self.allow_faults.is_empty() { " · " } else { "\n" };
+            let _ = write!(text, "{gap}{on_purpose}");
+        }
+        if let Some(help) = first.help_line() {
+            let _ = write!(text, "\nhelp: {help}");
+        }
+        Some(text)
+    }
+
+    /// Every warning, one line of at most 120 characters each.
+    pub fn all_warnings(&self, change: &Change<'_>) -> Vec<String> {
+        let object = change.object_name();
+        let from_findings = self
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.action == Action::Warn)
+            .map(|verdict| verdict.finding.warning(&object));
+        let from_errors = self
+            .malformed
+            .iter()
+            .filter(|_| self.on_error == OnError::Allow)
+            .map(|error| format!("{object} was not judged: {error}"));
+        self.warnings
+            .iter()
+            .cloned()
+            .chain(from_findings)
+            .chain(from_errors)
+            .map(|text| crate::rules::finding::one_line(&text))
+            .collect()
+    }
+}

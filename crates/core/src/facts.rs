@@ -1,0 +1,174 @@
+//! What is known beyond the change itself. A fact is known or `Unknown` with the reason, never
+//! silently absent.
+//!
+//! Facts come from manifests, or from a cluster that [`cluster`] watches. Cloning them copies a few
+//! pointers, so a review looks at one state of the cluster for as long as it takes.
+
+mod files;
+mod objects;
+mod record;
+
+use std::sync::Arc;
+
+pub use self::objects::Objects;
+pub use self::record::{Injected, RecordFact};
+use crate::object::Quantity;
+
+/// A fact, or why it is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// it is known
+    Known(T),
+    /// it is not known; the text completes "needs …"
+    Unknown(String),
+}
+
+impl<T> Fact<T> {
+    /// What is known, changed; why it is not known stays.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::Known(fact) => Fact::Known(change(fact)),
+            Self::Unknown(why) => Fact::Unknown(why),
+        }
+    }
+}
+
+/// What is read of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimFact {
+    /// `spec.accessModes`
+    pub access_modes: Vec<String>,
+    /// its class, empty for none; the annotation that named it before the field was there wins
+    pub class: String,
+    /// `spec.volumeName`, empty while it is not bound
+    pub volume: String,
+    /// `spec.resources.requests.storage`
+    pub request: Option<Quantity>,
+}
+
+/// What is read of a StorageClass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassFact {
+    /// `allowVolumeExpansion`
+    pub allow_volume_expansion: bool,
+}
+
+/// What is read of a namespace. Namespaces of which nothing is said are not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceFact {
+    /// it has a `deletionTimestamp`
+    pub terminating: bool,
+    /// the annotation `stateward.dev/resize-max` as written; it wins over the set's
+    pub resize_max: Option<String>,
+}
+
+/// What is read of a `ResourceQuota`: how much storage claims may ask for together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaFact {
+    /// one for each resource that counts the storage of claims
+    pub limits: Vec<StorageLimit>,
+}
+
+/// One resource of a `ResourceQuota`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageLimit {
+    /// the class whose claims count; none counts all
+    pub class: Option<String>,
+    /// `status.hard`
+    pub hard: Quantity,
+    /// `status.used`
+    pub used: Quantity,
+}
+
+/// Whether somebody would carry out a request to grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ControllerState {
+    /// the Lease was seen to be renewed in time
+    Runs,
+    /// nobody is known to; the text is a sentence that says why
+    Absent(Arc<str>),
+    /// nobody looks: the CLI, and `serve --dev` without a cluster
+    #[default]
+    NotLooked,
+}
+
+/// Objects that are known besides the one that changes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// claims by namespace and name
+    pub claims: Objects<ClaimFact>,
+    /// classes by name
+    pub classes: Objects<ClassFact>,
+    /// namespaces by name, of which something is said
+    pub namespaces: Objects<NamespaceFact>,
+    /// quotas on storage, by namespace and name
+    pub quotas: Objects<QuotaFact>,
+    /// records by namespace and name, which is their set's
+    pub records: Objects<RecordFact>,
+    /// volumes that cannot grow, by name, with the reason
+    pub fixed_volumes: Objects<&'static str>,
+    /// the sets that are going away, by namespace and UID
+    pub terminating_sets: Objects<()>,
+    /// whether somebody would carry out a request to grow
+    pub controller: ControllerState,
+    /// the user that a controller of this very process has, beside its own service account
+    pub own_user: Option<Arc<str>>,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl Facts {
+    /// Nothing but the change is known.
+    pub fn none() -> Self {
+        let no_cluster = "a cluster to look at";
+        Self {
+            claims: Objects::inputs("PersistentVolumeClaim"),
+            classes: Objects::inputs("StorageClass"),
+            namespaces: Objects::unknown(no_cluster),
+            quotas: Objects::unknown(no_cluster),
+            records: Objects::unknown(no_cluster),
+            fixed_volumes: Objects::unknown(no_cluster),
+            terminating_sets: Objects::unknown(no_cluster),
+            controller: ControllerState::NotLooked,
+            own_user: None,
+        }
+    }
+
+    /// The claim `name` of `namespace`.
+    pub fn claim(&self, namespace: &str, name: &str) -> Fact<&ClaimFact> {
+        present(self.claims.get(namespace, name), || {
+            format!("PersistentVolumeClaim {namespace}/{name}")
+        })
+    }
+
+    /// The StorageClass `name`.
+    pub fn class(&self, name: &str) -> Fact<&ClassFact> {
+        present(self.classes.get("", name), || format!("StorageClass {name}"))
+    }
+
+    /// The record of the set `name` of `namespace`, if there is one.
+    pub fn record(&self, namespace: &str, name: &str) -> Fact<Option<&RecordFact>> {
+        self.records.get(namespace, name)
+    }
+
+    /// The record of a set, where one is known; what is not known counts as none.
+    pub fn known_record(&self, namespace: &str, name: &str) -> Option<&RecordFact> {
+        match self.record(namespace, name) {
+            Fact::Known(record) => record,
+            Fact::Unknown(_) => None,
+        }
+    }
+}
+
+/// An object that has to be there.
+fn present<T>(fact: Fact<Option<&T>>, needs: impl Fn() -> String) -> Fact<&T> {
+    match fact {
+        Fact::Known(Some(object)) => Fact::Known(object),
+        Fact::Known(None) => Fact::Unknown(needs()),
+        Fact::Unknown(why) => Fact::Unknown(why),
+    }
+}

@@ -1,0 +1,101 @@
+//! Facts from manifests: the claims and the classes among the inputs.
+
+use serde::Deserialize;
+
+use super::{ClaimFact, ClassFact, Facts};
+use crate::object::json::decode;
+use crate::object::{Claim, DecodeError, Kind, Object};
+use crate::yaml::Document;
+use crate::yaml::InputError;
+
+impl Facts {
+    /// What the documents say about claims and classes, and the classes that could not be read.
+    pub fn from_documents(documents: &[Document]) -> (Self, Vec<InputError>) {
+        let mut facts = Self::none();
+        let mut errors = Vec::new();
+        for document in documents {
+            if Kind::of_manifest(&document.api_version, &document.kind) == Kind::Claim {
+                // A claim that cannot be read is reported where it is judged itself.
+                if let Ok(claim) = claim(&document.json) {
+                    facts.claims.insert(&document.namespace, &document.name, claim);
+                }
+            } else if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
+                match decode::<Class>(&document.json, "") {
+                    Ok(class) => {
+                        let allow_volume_expansion =
+                            class.allow_volume_expansion.unwrap_or_default();
+                        let class = ClassFact { allow_volume_expansion };
+                        facts.classes.insert("", &document.name, class);
+                    }
+                    Err(error) => errors.push(unreadable(document, &error)),
+                }
+            }
+        }
+        (facts, errors)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Class {
+    #[serde(default)]
+    allow_volume_expansion: Option<bool>,
+}
+
+fn claim(json: &str) -> Result<ClaimFact, DecodeError> {
+    let claim = Claim::decode(&Object::decode(json)?)?;
+    Ok(ClaimFact {
+        access_modes: claim.spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
+        class: claim.class().to_owned(),
+        volume: claim.spec.volume_name.to_string(),
+        request: claim.spec.storage().map(|size| size.quantity.clone()),
+    })
+}
+
+fn unreadable(document: &Document, error: &DecodeError) -> InputError {
+    let place = document.locate_head(&error.field);
+    InputError {
+        file: document.file.to_string(),
+        line: place.line,
+        column: place.column,
+        message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Fact;
+    use crate::yaml::{File, Inputs};
+
+    #[test]
+    fn claims_and_classes_among_the_inputs_are_known() {
+        let text = "\
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: fast}
+allowVolumeExpansion: yes
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: odd}
+allowVolumeExpansion: 1
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data-db-0, namespace: shop}
+spec: {accessModes: [ReadWriteOnce]}
+";
+        let mut inputs = Inputs::default();
+        inputs.read(vec![File { name: "-".to_owned(), bytes: text.into() }]);
+        let (facts, errors) = Facts::from_documents(&inputs.documents);
+        assert_eq!(facts.class("fast"), Fact::Known(&ClassFact { allow_volume_expansion: true }));
+        let access_modes = vec!["ReadWriteOnce".to_owned()];
+        let claim = ClaimFact { access_modes, ..ClaimFact::default() };
+        assert_eq!(facts.claim("shop", "data-db-0"), Fact::Known(&claim));
+        assert!(matches!(facts.class("odd"), Fact::Unknown(_)));
+        let places: Vec<_> = errors.iter().map(|e| (e.line, e.column)).collect();
+        assert_eq!(places, [(9, 23)]);
+        assert!(errors[0].message.starts_with("allowVolumeExpansion: "), "{}", errors[0].message);
+    }
+}

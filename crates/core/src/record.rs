@@ -1,0 +1,474 @@
+//! The record of a resize: the custom resource `StatefulSetResize`.
+//!
+//! Its name is the set's name, so two resizes of one set can never race. The controller never
+//! writes `spec`. Words that a newer version wrote are kept as they are: an older binary must be
+//! able to read a record, close its gap and leave the rest alone.
+
+pub mod snapshot;
+mod words;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::words::{ClaimState, Phase, Reason, Word};
+
+/// How many results are kept.
+pub const RESULTS: usize = 5;
+/// The finalizer that a record carries while its set is fenced or away.
+pub const FINALIZER: &str = "stateward.dev/resize";
+
+/// What a size looks like; what the decimals come to is judged when it is acted on.
+const QUANTITY: &str = r"^[0-9]+(\.[0-9]*)?(m|k|[KMGTPE]i|[MGTPE]|[eE][+-]?[0-9]+)?$";
+
+/// What happens to claims when a set goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Policy {
+    /// they stay
+    Retain,
+    /// they are deleted
+    Delete,
+}
+
+/// `spec.persistentVolumeClaimRetentionPolicy`
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// when the set is deleted
+    #[schemars(with = "String")]
+    pub when_deleted: Policy,
+    /// when the set is scaled down
+    #[schemars(with = "String")]
+    pub when_scaled: Policy,
+}
+
+impl Retention {
+    /// Claims stay, whatever happens: what a fenced set carries, and Kubernetes' default.
+    pub const RETAIN: Self = Self { when_deleted: Policy::Retain, when_scaled: Policy::Retain };
+}
+
+/// A record as read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// `metadata.name`, which is the set's
+    pub name: String,
+    /// `metadata.uid`
+    pub uid: String,
+    /// `metadata.generation`
+    pub generation: i64,
+    /// whether it carries [`FINALIZER`]
+    pub finalizer: bool,
+    /// whether it has a `deletionTimestamp`
+    pub deleting: bool,
+    /// what is asked
+    pub spec: Spec,
+    /// what was done
+    pub status: Status,
+}
+
+/// What is asked. The controller never writes it.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// claim template → size
+    #[serde(default)]
+    pub targets: BTreeMap<String, Target>,
+    /// nothing is begun, save closing a gap
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// where to rest: `ClaimsGrown` grows claims and leaves the set alone
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["ClaimsGrown"]))]
+    pub hold: Option<Phase>,
+    /// the generation that is to end
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<i64>,
+    /// after five minutes of refusal, leave the set absent
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leave_absent: bool,
+}
+
+/// The size asked of one claim template.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Target {
+    /// as written
+    #[schemars(regex(pattern = QUANTITY))]
+    pub storage: String,
+}
+
+/// What was done. Only the controller writes it.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// how far it is
+    pub phase: Phase,
+    /// why it rests there, or ended
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// which request is carried out, on which set
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acting: Option<Acting>,
+    /// sizes taken from `resize-requested`, the user's right being proven at that time
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, String>,
+    /// what the fence and the gap must remember
+    #[serde(default)]
+    pub attempt: Attempt,
+    /// the last time at which a CREATE of this set may have been sent, for any attempt
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_create: Option<Timestamp>,
+    /// the set as last read, encoded by whoever read it; only from Deleting to Verifying
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// one row per claim
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Row>,
+    /// how many claims their drivers have grown, of how many, as `2/3`
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub claims_grown: String,
+    /// the set has a controller owner and `owner-managed: allow`: a set that its owner creates anew
+    /// is to have the sizes asked
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner_managed: bool,
+    /// how the last requests ended
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<Ended>,
+    /// the generation of the record that this status speaks of
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// kstatus conditions, and `Complete`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Requested,
+            standing: None,
+            acting: None,
+            requests: BTreeMap::new(),
+            attempt: Attempt::default(),
+            last_create: None,
+            snapshot: None,
+            claims: Vec::new(),
+            claims_grown: String::new(),
+            owner_managed: false,
+            results: Vec::new(),
+            observed_generation: 0,
+            conditions: Vec::new(),
+        }
+    }
+}
+
+/// Why a resize rests.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Standing {
+    /// what kind of rest it is
+    pub word: Word,
+    /// why
+    pub reason: Reason,
+    /// what it is about: a claim, a field, somebody's answer
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// Which request is carried out.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Acting {
+    /// counts the requests that this record carried out; part of a claim's `resize-id`
+    pub number: u64,
+    /// the record's generation when it began
+    pub generation: i64,
+    /// the set's UID
+    pub set_uid: String,
+    /// the sizes asked, from record and annotation, by claim template
+    pub targets: BTreeMap<String, String>,
+    /// whether all of it came from the annotation, whose removal takes it back
+    #[serde(default)]
+    pub withdrawable: bool,
+}
+
+/// What the fence and the gap must remember.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// the UID of the set that is replaced
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_uid: Option<String>,
+    /// the only resourceVersion at which a DELETE is ever sent
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+    /// the update revision
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<RevisionName>,
+    /// retention before the fence
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// the partition before the gap; absent where the set had none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<i64>,
+    /// what others wrote into retention since the fence; it is not restored over their word
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_asked: Option<Retention>,
+    /// the earliest time at which a DELETE of this attempt may have been sent
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// who edited the set while it went, so that the edit is not in the set that came back
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit_lost: Option<String>,
+    /// nobody watched the set while it went: an edit that was lost cannot be ruled out
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwatched: bool,
+    /// the partition above every ordinal, which the set that comes back carries at first
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<i64>,
+    /// when this fence was begun
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence_since: Option<Timestamp>,
+    /// how many fences did not hold
+    #[serde(default)]
+    pub fences: u32,
+    /// how many times somebody re-created the set too small
+    #[serde(default)]
+    pub replaced: u32,
+    /// since when CREATE is refused
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Timestamp>,
+    /// since when the set is gone, where we did not delete it
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_since: Option<Timestamp>,
+    /// the UID of the set that came back
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_uid: Option<String>,
+    /// whether the set that came back carries our `resize-id`
+    #[serde(default)]
+    pub ours: bool,
+}
+
+/// A ControllerRevision by name and UID.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct RevisionName {
+    /// its name
+    pub name: String,
+    /// its UID
+    pub uid: String,
+}
+
+/// One claim of a resize.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Row {
+    /// the claim's name
+    pub name: String,
+    /// its request before
+    pub from: String,
+    /// the size asked
+    pub target: String,
+    /// `status.capacity.storage`; absent where it is not bound
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<String>,
+    /// how far it is
+    pub state: ClaimState,
+    /// since when it is in this state
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// the UID of the pod that was evicted for this target
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evicted: Option<String>,
+}
+
+/// How a request ended.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    /// the phase it ended in
+    pub phase: Phase,
+    /// why
+    pub reason: Reason,
+    /// when
+    pub at: Timestamp,
+    /// the generation it ended
+    pub generation: i64,
+}
+
+/// A condition as Kubernetes tools read it.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// `Ready`, `Reconciling`, `Stalled` or `Complete`
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True` or `False`
+    pub status: String,
+    /// a word in camel case
+    pub reason: String,
+    /// for people
+    pub message: String,
+    /// the generation it speaks of
+    pub observed_generation: i64,
+    /// when `status` last changed
+    pub last_transition_time: Timestamp,
+}
+
+impl Status {
+    /// Brings the conditions and the count of claims in line with the rest, for a write at `now`.
+    pub fn summarize(&mut self, generation: i64, now: Timestamp) {
+        let grown = |row: &&Row| matches!(row.state, ClaimState::Done | ClaimState::NodePending);
+        self.claims_grown = match self.claims.len() {
+            0 => String::new(),
+            all => format!("{}/{all}", self.claims.iter().filter(grown).count()),
+        };
+        self.observed_generation = generation;
+        let stands = |word: Word| self.standing.as_ref().is_some_and(|rest| rest.word == word);
+        let blocked = stands(Word::Blocked);
+        let failed = matches!(self.phase, Phase::Conflict | Phase::Degraded);
+        let done = self.phase == Phase::Complete;
+        let over = !self.phase.is_live() || stands(Word::Ended);
+        let reason = self
+            .standing
+            .as_ref()
+            .map_or_else(|| self.phase.to_string(), |rest| rest.reason.to_string());
+        let message = self.standing.as_ref().map_or_else(String::new, |rest| rest.detail.clone());
+        let before = std::mem::take(&mut self.conditions);
+        for (kind, holds) in [
+            ("Ready", over && !failed),
+            ("Reconciling", !over && !blocked),
+            ("Stalled", failed || blocked),
+            ("Complete", done),
+        ] {
+            let status = if holds { "True" } else { "False" };
+            let since = before
+                .iter()
+                .find(|condition| condition.kind == kind && condition.status == status)
+                .map_or(now, |condition| condition.last_transition_time);
+            self.conditions.push(Condition {
+                kind: kind.to_owned(),
+                status: status.to_owned(),
+                reason: reason.clone(),
+                message: message.clone(),
+                observed_generation: generation,
+                last_transition_time: since,
+            });
+        }
+    }
+
+    /// Notes how a request ended, and forgets the oldest results.
+    pub fn push_result(&mut self, ended: Ended) {
+        self.results.push(ended);
+        let surplus = self.results.len().saturating_sub(RESULTS);
+        self.results.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_another_version_are_kept_as_they_are() {
+        let text = r#"{"phase":"Migrating","standing":{"word":"Dozing","reason":"Moonlight"}}"#;
+        let status: Status = serde_json::from_str(text).unwrap();
+        assert_eq!(status.phase, Phase::Unknown("Migrating".to_owned()));
+        assert!(status.phase.is_live(), "an unknown phase may hide an open gap");
+        let written = serde_json::to_value(&status).unwrap();
+        assert_eq!(written["phase"], "Migrating");
+        assert_eq!(written["standing"]["reason"], "Moonlight");
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for phase in Phase::ALL {
+            assert_eq!(Phase::from(phase.to_string()), *phase);
+        }
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from(reason.to_string()), *reason);
+        }
+    }
+
+    #[test]
+    fn conditions_follow_phase_and_keep_their_time() {
+        let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(90).unwrap());
+        let mut status = Status::default();
+        status.summarize(1, early);
+        status.phase = Phase::Growing;
+        status.summarize(1, late);
+        let of = |status: &Status, kind: &str| {
+            status.conditions.iter().find(|c| c.kind == kind).unwrap().clone()
+        };
+        assert_eq!(of(&status, "Reconciling").status, "True");
+        assert_eq!(of(&status, "Reconciling").last_transition_time, early);
+        status.phase = Phase::Complete;
+        status.summarize(2, late);
+        assert_eq!(of(&status, "Complete").status, "True");
+        assert_eq!(of(&status, "Ready").last_transition_time, late);
+        assert_eq!(of(&status, "Reconciling").status, "False");
+        assert_eq!(of(&status, "Ready").observed_generation, 2);
+    }
+
+    #[test]
+    fn a_blocked_record_is_stalled_and_not_ready() {
+        let mut status = Status {
+            phase: Phase::ClaimsGrown,
+            standing: Some(Standing {
+                word: Word::Blocked,
+                reason: Reason::ForeignFinalizer,
+                detail: "example.com/keep".to_owned(),
+            }),
+            ..Status::default()
+        };
+        status.summarize(1, Timestamp::UNIX_EPOCH);
+        let conditions: Vec<_> =
+            status.conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str())).collect();
+        assert_eq!(
+            conditions,
+            [
+                ("Ready", "False"),
+                ("Reconciling", "False"),
+                ("Stalled", "True"),
+                ("Complete", "False")
+            ]
+        );
+    }
+
+    #[test]
+    fn five_results_are_kept() {
+        let mut status = Status::default();
+        for generation in 0..7 {
+            status.push_result(Ended {
+                phase: Phase::Complete,
+                reason: Reason::Done,
+                at: Timestamp::UNIX_EPOCH,
+                generation,
+            });
+        }
+        let kept: Vec<_> = status.results.iter().map(|ended| ended.generation).collect();
+        assert_eq!(kept, [2, 3, 4, 5, 6]);
+    }
+}

@@ -1,0 +1,79 @@
+//! The wire form of AdmissionReview v1; nobody else knows it.
+//!
+//! Own types instead of kube's: both objects stay borrowed, and the patch is written in base64,
+//! as the API documents it. Source: `admission.k8s.io/v1` and `VerifyAdmissionResponse` of
+//! Kubernetes 1.36.
+
+mod answer;
+pub mod canary;
+mod envelope;
+mod request;
+
+use jiff::Timestamp;
+
+pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
+pub use self::request::{MalformedReview, Review};
+use crate::change::Change;
+use crate::decide::{Grounds, Stage, decide};
+use crate::object::DecodeError;
+use crate::policy::Policy;
+
+/// Answers the body of a review.
+///
+/// # Errors
+/// What makes the body no review; the HTTP answer to it is 400.
+pub fn answer(stage: Stage, body: &[u8], grounds: &Grounds<'_>) -> Result<Answer, MalformedReview> {
+    Ok(Decoded::read(body, grounds)?.answer(stage, grounds))
+}
+
+/// A review that has been read, before anything is decided about it.
+#[derive(Debug)]
+pub struct Decoded<'a> {
+    review: Review<'a>,
+    change: Result<Change<'a>, DecodeError>,
+}
+
+impl<'a> Decoded<'a> {
+    /// Reads the envelope and both objects.
+    ///
+    /// # Errors
+    /// What makes the body no review.
+    pub fn read(body: &'a [u8], grounds: &Grounds<'_>) -> Result<Self, MalformedReview> {
+        let review = Review::decode(body)?;
+        let change = review.change(grounds);
+        Ok(Self { review, change })
+    }
+
+    /// Decides about it, and writes the answer.
+    pub fn answer(self, stage: Stage, grounds: &Grounds<'_>) -> Answer {
+        let Grounds { policy, facts, .. } = *grounds;
+        let review = self.review;
+        let change = match self.change {
+            Ok(change) => change,
+            Err(error) => return Answer::malformed(&review, &error, policy),
+        };
+        if let Some(canary) = canary::Canary::of(&change) {
+            return Answer::canary(&review, canary.answer(stage, policy));
+        }
+        match decide(stage, &change, review.document(), facts, policy) {
+            Ok(decision) => Answer::of(&review, &change, &decision, policy),
+            Err(error) => Answer::failed(&review, &error.to_string(), policy),
+        }
+    }
+}
+
+/// The answer where judging panicked or took too long: what the policy's `on-error` says.
+///
+/// # Errors
+/// What makes the body no review.
+pub fn failed(body: &[u8], why: &str, policy: &Policy) -> Result<Answer, MalformedReview> {
+    Ok(Answer::failed(&Review::decode(body)?, why, policy))
+}
+
+/// The answer while somebody has disabled stateward: allowed unjudged, with one warning.
+///
+/// # Errors
+/// What makes the body no review.
+pub fn disabled(body: &[u8], until: Timestamp) -> Result<Answer, MalformedReview> {
+    Ok(Answer::disabled(&Review::decode(body)?, until))
+}

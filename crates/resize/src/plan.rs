@@ -1,0 +1,359 @@
+//! What a resize would do, for a person to read before it is begun.
+//!
+//! The checks are those of [`gate`], which [`step()`](super::step()) decides by; so what is read in
+//! advance is what is later acted on.
+
+mod by_hand;
+mod checks;
+mod owner;
+mod steps;
+mod text;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use stateward_core::facts::Fact;
+use stateward_core::record::{Acting, Attempt, ClaimState, Phase, Reason, Record, Retention};
+use stateward_core::rules::Step;
+
+pub use self::owner::OwnerField;
+pub use self::steps::{ByHand, PlannedStep, Touch};
+pub use self::text::{paint, render, render_checks, render_owner};
+use super::gate::{self, Growth};
+use super::observed::{Memory, Observed, Set};
+use super::step::{Parameters, View};
+
+/// What is planned for.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q> {
+    /// the set's namespace
+    pub namespace: &'q str,
+    /// the set's name
+    pub name: &'q str,
+    /// claim template → size as written
+    pub targets: &'q BTreeMap<String, String>,
+    /// only claims are to grow
+    pub claims_only: bool,
+}
+
+/// What a resize would do.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// the set's namespace
+    pub namespace: String,
+    /// the set's name
+    pub name: String,
+    /// what it comes to
+    pub verdict: Verdict,
+    /// the claim templates asked for
+    pub templates: Vec<PlannedTemplate>,
+    /// every claim of these templates
+    pub claims: Vec<PlannedClaim>,
+    /// the checks, in the order in which they count
+    pub checks: Vec<PlannedCheck>,
+    /// the steps, in the order in which they are taken
+    pub steps: Vec<PlannedStep>,
+    /// the pods that would be restarted, and why
+    pub restarts: Vec<Restart>,
+    /// how long the set has no controller, in seconds; none where it is not re-created
+    pub seconds_without_controller: Option<u32>,
+    /// where the owner of the set keeps the size
+    pub owner: Option<OwnerField>,
+}
+
+/// What a plan comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// claims and templates are as large as asked
+    NothingToDo,
+    /// nothing stands in the way
+    Ready,
+    /// it would wait for something that passes by itself
+    Waits,
+    /// claims would grow; the set would not be touched before a person acts
+    ClaimsOnly,
+    /// a person must act first
+    Blocked,
+    /// something could not be read, and the set is not touched before it is
+    Unknown,
+}
+
+/// One claim template.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedTemplate {
+    /// its name
+    pub name: String,
+    /// its size
+    pub from: Option<String>,
+    /// the size asked, as written
+    pub to: String,
+}
+
+/// One claim.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedClaim {
+    /// its name
+    pub name: String,
+    /// its request
+    pub from: String,
+    /// the request that it would have
+    pub to: String,
+    /// the capacity of its volume; none where it is not bound
+    pub capacity: Option<String>,
+    /// its class
+    pub class: String,
+    /// how far it is
+    pub state: ClaimState,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedCheck {
+    /// what it stands before
+    pub gate: Gate,
+    /// what is checked
+    pub name: String,
+    /// how it went
+    pub outcome: CheckOutcome,
+    /// the word for it, where it is not well
+    pub reason: Option<Reason>,
+    /// what it is about, where it is not well
+    pub detail: String,
+    /// the step that brings it about; none where no step does
+    pub step: Option<usize>,
+    /// what a person does about it
+    pub advice: Vec<Step>,
+}
+
+/// What a check stands before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Gate {
+    /// the request is taken
+    Request,
+    /// claims grow
+    Claims,
+    /// the set is touched
+    Set,
+    /// the set is deleted
+    Fence,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CheckOutcome {
+    /// well
+    Ok,
+    /// not yet; it passes by itself, or a step brings it about
+    Waiting,
+    /// it could not be read
+    Unknown,
+    /// a person must act
+    Blocked,
+}
+
+/// A pod that would be restarted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Restart {
+    /// its name
+    pub pod: String,
+    /// why
+    pub why: String,
+}
+
+/// Kubernetes' garbage collector orphans pods and revisions one patch each, with the limits of the
+/// controller manager's client: 30 at once, then 20 a second (its flags `--kube-api-burst` and
+/// `--kube-api-qps`).
+const ORPHANED_AT_ONCE: usize = 30;
+const ORPHANED_PER_SECOND: usize = 20;
+/// `spec.revisionHistoryLimit` is 10 where it is not set, and the current revision is kept besides.
+const REVISIONS: usize = 11;
+
+/// A record as it would be once `targets` are asked for: what the cluster is observed for, and what
+/// the gates are asked about.
+pub fn rehearsal(
+    record: Option<&Record>,
+    targets: &BTreeMap<String, String>,
+    set_uid: &str,
+) -> Record {
+    let mut record =
+        record.cloned().unwrap_or_else(|| Record { generation: 1, ..Record::default() });
+    let acting = record.status.acting.as_ref();
+    let begun = record.status.phase.is_live() && acting.is_some_and(|a| a.targets == *targets);
+    if !begun {
+        record.status.acting = Some(Acting {
+            number: acting.map_or(0, |acting| acting.number) + 1,
+            generation: record.generation,
+            set_uid: set_uid.to_owned(),
+            targets: targets.clone(),
+            withdrawable: false,
+        });
+        record.status.phase = Phase::ClaimsGrown;
+        record.status.attempt = Attempt::default();
+        record.status.snapshot = None;
+    }
+    record
+}
+
+/// What growing the set's claim templates to the sizes asked would do. `observed` is best read for
+/// the record that [`rehearsal`] gives, with dry runs.
+///
+/// # Errors
+/// The set is not there, or could not be read.
+pub fn plan(
+    question: &Question<'_>,
+    observed: &Observed,
+    record: Option<&Record>,
+    now: Timestamp,
+    parameters: &Parameters,
+) -> Result<Plan, PlanError> {
+    let set = match &observed.set {
+        Fact::Known(Some(set)) => set,
+        Fact::Known(None) => return Err(PlanError::NoSet(at(question))),
+        Fact::Unknown(why) => return Err(PlanError::Unread(at(question), why.clone())),
+    };
+    let record = rehearsal(record, question.targets, &set.uid);
+    // What this process remembers of refusals is no part of a plan.
+    let observed = Observed { memory: Memory::default(), ..observed.clone() };
+    let view = View::new(&observed, &record, now, parameters);
+    let claims = planned_claims(&view);
+    let re_creates =
+        !question.claims_only && set.owner.is_none() && !gate::templates_reach(set, &view.targets);
+    let steps = steps::steps(question, &view, set, &claims, re_creates);
+    let checks = checks::checks(question, &view, set, &steps, re_creates);
+    let verdict = verdict(&claims, &checks, re_creates);
+    Ok(Plan {
+        namespace: question.namespace.to_owned(),
+        name: question.name.to_owned(),
+        verdict,
+        templates: question
+            .targets
+            .iter()
+            .map(|(name, to)| PlannedTemplate {
+                name: name.clone(),
+                from: set.templates.get(name).map(ToString::to_string),
+                to: to.clone(),
+            })
+            .collect(),
+        claims,
+        checks,
+        steps,
+        restarts: restarts(&view, set),
+        seconds_without_controller: re_creates.then(|| seconds_without_controller(&observed)),
+        owner: set.owner.as_deref().and_then(|owner| owner::field(owner, question.namespace)),
+    })
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// the set is not there
+    #[error("there is no StatefulSet {0}")]
+    NoSet(String),
+    /// the set could not be read
+    #[error("StatefulSet {0} could not be read: {1}")]
+    Unread(String, String),
+}
+
+fn at(question: &Question<'_>) -> String {
+    format!("{}/{}", question.namespace, question.name)
+}
+
+fn planned_claims(view: &View<'_>) -> Vec<PlannedClaim> {
+    let claims = gate::claims(view).unwrap_or_default();
+    claims
+        .into_iter()
+        .zip(view.rows())
+        .map(|((claim, asked), row)| PlannedClaim {
+            name: claim.name.clone(),
+            from: claim.request.to_string(),
+            to: claim.request.clone().max(asked.clone()).to_string(),
+            capacity: claim.capacity.as_ref().map(ToString::to_string),
+            class: claim.class.clone(),
+            state: row.state,
+        })
+        .collect()
+}
+
+fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -> Verdict {
+    let of = |outcome: CheckOutcome, gates: &[Gate]| {
+        checks.iter().any(|check| {
+            check.outcome == outcome && check.step.is_none() && gates.contains(&check.gate)
+        })
+    };
+    let later = [Gate::Set, Gate::Fence];
+    let grown = claims.iter().all(|claim| claim.state == ClaimState::Done);
+    if of(CheckOutcome::Blocked, &[Gate::Request]) {
+        Verdict::Blocked
+    } else if of(CheckOutcome::Blocked, &[Gate::Claims]) {
+        // One claim that cannot grow does not hold up the others.
+        let raises = claims.iter().any(|claim| claim.state == ClaimState::Short);
+        if raises { Verdict::ClaimsOnly } else { Verdict::Blocked }
+    } else if of(CheckOutcome::Unknown, &[Gate::Request, Gate::Claims]) {
+        Verdict::Unknown
+    } else if of(CheckOutcome::Blocked, &later) {
+        if grown { Verdict::Blocked } else { Verdict::ClaimsOnly }
+    } else if of(CheckOutcome::Unknown, &later) {
+        Verdict::Unknown
+    } else if of(CheckOutcome::Waiting, &[Gate::Claims, Gate::Set, Gate::Fence]) {
+        Verdict::Waits
+    } else if grown && !re_creates {
+        Verdict::NothingToDo
+    } else {
+        Verdict::Ready
+    }
+}
+
+/// Only pods whose file system waits are restarted, and only with consent.
+fn restarts(view: &View<'_>, set: &Set) -> Vec<Restart> {
+    let (Fact::Known(pods), Some(claims), true) =
+        (&view.observed.pods, gate::claims(view), set.evict)
+    else {
+        return Vec::new();
+    };
+    claims
+        .into_iter()
+        .filter(|(claim, asked)| gate::growth(view, claim, asked) == Growth::NodePending)
+        .filter_map(|(claim, _)| {
+            let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal)?;
+            let why = format!(
+                "the file system of {} waits for it, and the set asks for it by \
+                               stateward.dev/resize-restart: evict",
+                claim.name
+            );
+            Some(Restart { pod: pod.name.clone(), why })
+        })
+        .collect()
+}
+
+fn seconds_without_controller(observed: &Observed) -> u32 {
+    let pods = match &observed.pods {
+        Fact::Known(pods) => pods.len(),
+        Fact::Unknown(_) => 0,
+    };
+    let more = (pods + REVISIONS).saturating_sub(ORPHANED_AT_ONCE);
+    1 + u32::try_from(more.div_ceil(ORPHANED_PER_SECOND)).unwrap_or(u32::MAX - 1)
+}
+
+/// `3 claims`, `1 claim`
+pub(super) fn claims_noun(count: usize) -> String {
+    if count == 1 { "1 claim".to_owned() } else { format!("{count} claims") }
+}
+
+/// Whether the fence has to change anything of retention.
+pub(super) fn changes_retention(set: &Set) -> bool {
+    set.retention != Retention::RETAIN
+}
+
+impl Plan {
+    /// Whether a person must act, or something is not known.
+    pub const fn is_blocked(&self) -> bool {
+        matches!(self.verdict, Verdict::Blocked | Verdict::ClaimsOnly | Verdict::Unknown)
+    }
+}

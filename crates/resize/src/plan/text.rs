@@ -1,0 +1,254 @@
+//! A plan as text: from top to bottom as it will happen.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use stateward_core::rules::Step;
+use stateward_core::yaml::printable;
+
+use super::{
+    ByHand, CheckOutcome, Gate, OwnerField, Plan, PlannedCheck, PlannedStep, Verdict, claims_noun,
+};
+
+/// A part of a text in a colour, where there are colours.
+pub fn paint(color: bool, style: Style, text: &str) -> String {
+    if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+const HEADING: Style = Style::new().bold();
+const OK: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const WAITING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+const BLOCKED: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const DIM: Style = Style::new().dimmed();
+
+/// The plan as text.
+pub fn render(plan: &Plan, color: bool) -> String {
+    let mut out = Text { text: String::new(), color };
+    let sizes: Vec<String> = plan
+        .templates
+        .iter()
+        .map(|template| {
+            let from = template.from.as_deref().unwrap_or("(not there)");
+            format!("claim template {} {from} → {}", template.name, template.to)
+        })
+        .collect();
+    out.heading(&format!("StatefulSet {}/{}: {}", plan.namespace, plan.name, sizes.join(", ")));
+    if let Some(owner) = &plan.owner {
+        out.owner(owner);
+    }
+    for (gate, heading) in [
+        (Gate::Request, "Checks of the request"),
+        (Gate::Claims, "Checks before claims grow"),
+        (Gate::Set, "Checks before the set is touched"),
+        (Gate::Fence, "Checks before the set is deleted"),
+    ] {
+        let checks: Vec<_> = plan.checks.iter().filter(|check| check.gate == gate).collect();
+        if checks.is_empty() {
+            continue;
+        }
+        out.section(heading);
+        for check in checks {
+            out.check(check);
+        }
+    }
+    out.steps(plan);
+    out.consequences(plan);
+    out.by_hand(&plan.steps);
+    out.verdict(plan);
+    out.text
+}
+
+/// Some of a plan's checks as text, with what a person does about them.
+pub fn render_checks<'c>(
+    checks: impl IntoIterator<Item = &'c PlannedCheck>,
+    color: bool,
+) -> String {
+    let mut out = Text { text: String::new(), color };
+    for check in checks {
+        out.check(check);
+    }
+    out.text
+}
+
+/// Where a set's owner keeps its size, as text.
+pub fn render_owner(owner: &OwnerField) -> String {
+    let mut out = Text { text: String::new(), color: false };
+    out.owner(owner);
+    out.text
+}
+
+struct Text {
+    text: String,
+    color: bool,
+}
+
+impl Text {
+    fn line(&mut self, indent: usize, line: &str) {
+        // What stands in a cluster may hold anything, escape sequences included.
+        let _ = writeln!(self.text, "{:1$}{2}", "", indent * 2, printable(line));
+    }
+
+    fn painted(&mut self, indent: usize, style: Style, word: &str, line: &str) {
+        let word = paint(self.color, style, word);
+        let _ = writeln!(self.text, "{:1$}{word}{2}", "", indent * 2, printable(line));
+    }
+
+    fn heading(&mut self, line: &str) {
+        self.painted(0, HEADING, &printable(line), "");
+    }
+
+    fn section(&mut self, line: &str) {
+        self.text.push('\n');
+        self.heading(line);
+    }
+
+    fn owner(&mut self, owner: &OwnerField) {
+        self.line(1, &format!("It belongs to {}, whose operator decides its size.", owner.owner));
+        if let Some(field) = owner.field {
+            self.line(1, &format!("The size is in {field} there:"));
+        }
+        if let Some(command) = &owner.command {
+            self.line(2, command);
+        }
+        if let Some(note) = owner.note {
+            self.line(1, &format!("As documented, {note}."));
+        }
+    }
+
+    fn check(&mut self, check: &PlannedCheck) {
+        let (style, word) = match check.outcome {
+            CheckOutcome::Ok => (OK, "ok     "),
+            CheckOutcome::Waiting => (WAITING, "waiting"),
+            CheckOutcome::Unknown => (BLOCKED, "unknown"),
+            CheckOutcome::Blocked => (BLOCKED, "blocked"),
+        };
+        let mut line = format!("  {}", check.name);
+        if !check.detail.is_empty() {
+            let _ = write!(line, ": {}", check.detail);
+        }
+        if let Some(step) = check.step {
+            let _ = write!(line, " (step {step} does this)");
+        }
+        self.painted(1, style, word, &line);
+        for Step { text, command } in &check.advice {
+            self.way(5, "", text, command.as_deref());
+        }
+    }
+
+    fn way(&mut self, indent: usize, lead: &str, text: &str, command: Option<&str>) {
+        match command {
+            Some(command) => {
+                self.line(indent, &format!("{lead}{text}:"));
+                self.line(indent + 1, command);
+            }
+            None => self.line(indent, &format!("{lead}{text}")),
+        }
+    }
+
+    fn steps(&mut self, plan: &Plan) {
+        if plan.steps.is_empty() {
+            return;
+        }
+        self.section("Steps");
+        for step in &plan.steps {
+            let phase = format!("{} {:<11}", step.number, step.phase.as_str());
+            self.painted(1, HEADING, &phase, &format!("  {}", step.what));
+            let width = step.touches.iter().map(|touch| touch.object.chars().count()).max();
+            for touch in &step.touches {
+                let line = format!("{:1$}  {2}", touch.object, width.unwrap_or(0), touch.change);
+                self.line(9, &line);
+            }
+        }
+    }
+
+    fn consequences(&mut self, plan: &Plan) {
+        self.text.push('\n');
+        if plan.restarts.is_empty() {
+            self.painted(0, HEADING, "Pods that restart: ", "none");
+        } else {
+            self.heading("Pods that restart:");
+            for restart in &plan.restarts {
+                self.line(1, &format!("{}: {}", restart.pod, restart.why));
+            }
+        }
+        if let Some(seconds) = plan.seconds_without_controller {
+            let line =
+                format!("about {seconds} s; pods run on, and one that dies is replaced afterwards");
+            self.painted(0, HEADING, "Time without a controller: ", &line);
+        }
+    }
+
+    fn by_hand(&mut self, steps: &[PlannedStep]) {
+        if steps.is_empty() {
+            return;
+        }
+        self.section("By hand, if stateward vanished in the middle");
+        let mut rest = steps;
+        while let Some(first) = rest.first() {
+            let same = |step: &&PlannedStep| same(&step.by_hand, &first.by_hand);
+            let count = rest.iter().take_while(same).count().max(1);
+            let last = first.number + count - 1;
+            let place = if count == 1 {
+                format!("in step {last}")
+            } else {
+                format!("in steps {} to {last}", first.number)
+            };
+            self.painted(1, DIM, &place, "");
+            for ByHand { text, command } in &first.by_hand {
+                self.way(2, "", text, command.as_deref());
+            }
+            rest = rest.get(count..).unwrap_or_default();
+        }
+    }
+
+    fn verdict(&mut self, plan: &Plan) {
+        self.text.push('\n');
+        let growing = plan.claims.iter().filter(|claim| claim.from != claim.to).count();
+        let (style, word, rest) = match plan.verdict {
+            Verdict::NothingToDo => {
+                (OK, "nothing to do", "claims and template are as large as asked")
+            }
+            Verdict::Ready => (OK, "ready", "nothing stands in the way"),
+            Verdict::Waits => (WAITING, "waits", "it begins, and waits for what is named above"),
+            Verdict::ClaimsOnly => {
+                (BLOCKED, "claims only", "claims that can would grow; the rest waits for a person")
+            }
+            Verdict::Blocked => (BLOCKED, "blocked", "a person must act first"),
+            Verdict::Unknown => (
+                BLOCKED,
+                "unknown",
+                "something could not be read, and nothing is done before it is",
+            ),
+        };
+        self.painted(0, style, word, &format!(": {rest}"));
+        let begins = matches!(plan.verdict, Verdict::Ready | Verdict::Waits | Verdict::ClaimsOnly);
+        if begins && plan.owner.is_none() {
+            let grow = if growing > 0 {
+                format!(" ({} to grow)", claims_noun(growing))
+            } else {
+                String::new()
+            };
+            self.line(0, &format!("begin{grow}:"));
+            self.line(1, &plan.apply());
+        }
+    }
+}
+
+fn same(one: &[ByHand], other: &[ByHand]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(a, b)| a.text == b.text && a.command == b.command)
+}
+
+impl Plan {
+    /// The command that begins it.
+    pub fn apply(&self) -> String {
+        let mut command = format!("stateward resize apply {} -n {}", self.name, self.namespace);
+        for template in &self.templates {
+            let _ = write!(command, " --size {}={}", template.name, template.to);
+        }
+        if self.seconds_without_controller.is_none() {
+            command.push_str(" --claims-only");
+        }
+        command
+    }
+}

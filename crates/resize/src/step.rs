@@ -1,0 +1,340 @@
+//! What is to be done next.
+//!
+//! [`step`] is pure and total: the same cluster, record and time give the same [`Action`]. It is
+//! asked again after every action, from what is then observed, so an action is never part of a
+//! script: a process may end between any two of them, and whoever comes next goes on.
+//!
+//! No action deletes a claim, and the one that deletes a set carries the UID and the
+//! resourceVersion that the record names; it always orphans.
+
+mod action;
+mod fence;
+mod gap;
+mod grow;
+mod parameters;
+mod request;
+mod settle;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use stateward_core::facts::Fact;
+use stateward_core::object::Quantity;
+use stateward_core::record::{
+    ClaimState, Ended, Phase, Reason, Record, Retention, Row, Standing, Status, Word,
+};
+
+pub use self::action::Action;
+pub use self::parameters::Parameters;
+use super::gate::{self, Growth};
+use super::observed::{Claim, Namespace, Observed, Set};
+
+/// One decision's input, with the sizes asked already read.
+pub struct View<'a> {
+    /// the cluster
+    pub observed: &'a Observed,
+    /// the record
+    pub record: &'a Record,
+    /// the time
+    pub now: Timestamp,
+    /// every interval
+    pub parameters: &'a Parameters,
+    /// claim template → size asked; empty before a request is acted on
+    pub targets: BTreeMap<String, Quantity>,
+}
+
+/// What is to be done next for one set and its record.
+pub fn step(
+    observed: &Observed,
+    record: Option<&Record>,
+    now: Timestamp,
+    parameters: &Parameters,
+) -> Action {
+    let Some(record) = record else { return request::without_record(observed, parameters) };
+    let view = View::new(observed, record, now, parameters);
+    let Fact::Known(set) = &observed.set else { return view.wait() };
+    let terminating = |namespace: &Namespace| namespace.terminating && !observed.memory.standby;
+    if matches!(&observed.namespace, Fact::Known(namespace) if terminating(namespace)) {
+        return settle::namespace_terminates(&view);
+    }
+    if observed.memory.standby {
+        return gap::close_only(&view, set.as_ref());
+    }
+    match &record.status.phase {
+        Phase::Requested => request::begin(&view, set.as_ref()),
+        Phase::Growing => grow::growing(&view, set.as_ref()),
+        Phase::ClaimsGrown => fence::claims_grown(&view, set.as_ref()),
+        Phase::Fenced => fence::fenced(&view, set.as_ref()),
+        Phase::Deleting | Phase::Creating => gap::recover(&view, set.as_ref()),
+        Phase::Adopting => settle::adopting(&view, set.as_ref()),
+        Phase::Verifying => settle::verifying(&view, set.as_ref()),
+        Phase::Complete | Phase::Aborted | Phase::Conflict | Phase::Degraded => {
+            settle::over(&view, set.as_ref())
+        }
+        Phase::Unknown(_) => gap::close_only(&view, set.as_ref()),
+    }
+}
+
+impl<'a> View<'a> {
+    /// Reads the sizes asked from the record.
+    pub fn new(
+        observed: &'a Observed,
+        record: &'a Record,
+        now: Timestamp,
+        parameters: &'a Parameters,
+    ) -> Self {
+        let targets = record.status.acting.iter().flat_map(|acting| &acting.targets);
+        let targets =
+            targets.filter_map(|(name, size)| Some((name.clone(), size.parse().ok()?))).collect();
+        Self { observed, record, now, parameters, targets }
+    }
+
+    fn status(&self) -> &Status {
+        &self.record.status
+    }
+
+    /// How long ago something was; for ever where it never was.
+    pub fn elapsed(&self, since: Option<Timestamp>) -> SignedDuration {
+        since.map_or(SignedDuration::MAX, |since| self.now.duration_since(since))
+    }
+
+    /// The `resize-id` that our patches write on claims.
+    pub fn claim_id(&self) -> String {
+        let number = self.status().acting.as_ref().map_or(0, |acting| acting.number);
+        format!("{}/{number}", self.record.uid)
+    }
+
+    /// Raises a claim to `to`.
+    pub fn grow(&self, claim: &Claim, to: Quantity) -> Action {
+        Action::GrowClaim {
+            claim: claim.name.clone(),
+            uid: claim.uid.clone(),
+            from: claim.request.clone(),
+            to,
+            had_id: claim.resize_id.clone(),
+            id: self.claim_id(),
+        }
+    }
+
+    /// The `resize-id` of the set that this attempt creates.
+    pub fn set_id(&self) -> Option<String> {
+        let replaced = self.status().attempt.set_uid.as_ref()?;
+        Some(format!("{}/{replaced}", self.record.uid))
+    }
+
+    fn wait(&self) -> Action {
+        Action::Wait { after: self.parameters.resync }
+    }
+
+    fn wait_in_gap(&self) -> Action {
+        Action::Wait { after: self.parameters.gap_resync }
+    }
+
+    /// Writes the status as `change` leaves it.
+    fn write(&self, change: impl FnOnce(&mut Status)) -> Action {
+        let mut status = self.status().clone();
+        change(&mut status);
+        status.summarize(self.record.generation, self.now);
+        Action::WriteStatus(Box::new(status))
+    }
+
+    /// Goes to another phase.
+    fn enter(&self, phase: Phase, change: impl FnOnce(&mut Status)) -> Action {
+        self.write(|status| {
+            status.phase = phase;
+            status.standing = None;
+            change(status);
+        })
+    }
+
+    /// Rests, and says why where the record does not say so yet.
+    fn rest(&self, standing: Standing) -> Action {
+        let seen = self.status().observed_generation == self.record.generation;
+        if seen && self.status().standing.as_ref() == Some(&standing) {
+            return self.wait();
+        }
+        self.write(|status| status.standing = Some(standing))
+    }
+
+    fn waiting(&self, reason: Reason, detail: impl Into<String>) -> Action {
+        self.rest(Standing { word: Word::Waiting, reason, detail: detail.into() })
+    }
+
+    fn blocked(&self, reason: Reason, detail: impl Into<String>) -> Action {
+        self.rest(Standing { word: Word::Blocked, reason, detail: detail.into() })
+    }
+
+    /// Ends the request. The snapshot goes, unless it is all that is left of the set.
+    fn end(&self, phase: Phase, reason: Reason, detail: impl Into<String>) -> Action {
+        self.end_with(phase, reason, detail, |_| {})
+    }
+
+    /// The same, with one more change.
+    fn end_with(
+        &self,
+        phase: Phase,
+        reason: Reason,
+        detail: impl Into<String>,
+        change: impl FnOnce(&mut Status),
+    ) -> Action {
+        let mut detail = detail.into();
+        for doubt in self.doubts() {
+            detail.push_str(if detail.is_empty() { "" } else { "; " });
+            detail.push_str(&doubt);
+        }
+        self.write(|status| {
+            change(status);
+            if matches!(status.phase, Phase::Deleting | Phase::Creating) {
+                // Whoever closed this gap may have sent a CREATE that is still on its way.
+                status.last_create = Some(self.now);
+            }
+            if reason == Reason::Withdrawn {
+                // The same size asked once more is another request.
+                status.requests.clear();
+            }
+            if !matches!(reason, Reason::DeletedByOther | Reason::LeftAbsent) {
+                status.snapshot = None;
+            }
+            status.phase = phase.clone();
+            status.standing = Some(Standing { word: Word::Ended, reason: reason.clone(), detail });
+            let generation = status.acting.as_ref().map_or(0, |acting| acting.generation);
+            status.push_result(Ended { phase, reason, at: self.now, generation });
+        })
+    }
+
+    /// What a person should know, however it ended.
+    fn doubts(&self) -> impl Iterator<Item = String> {
+        let attempt = &self.status().attempt;
+        let asked = attempt.retention_asked.is_some();
+        let asked = asked
+            .then_some("retention stays Retain, since somebody else wrote it during the resize");
+        let unwatched = "nobody watched the set go, so an edit at that moment may be lost";
+        let unwatched = attempt.unwatched.then_some(unwatched);
+        let fenced = attempt.retention.is_some_and(|before| before != Retention::RETAIN);
+        let refused = self.observed.memory.retention_refused.as_ref().filter(|_| fenced);
+        let refused = refused
+            .map(|why| format!("retention stays Retain, since putting it back was refused: {why}"));
+        asked.into_iter().chain(unwatched).map(str::to_owned).chain(refused)
+    }
+
+    /// Whether the request being acted on is to end.
+    fn abort_requested(&self) -> bool {
+        self.is_ended(self.status().acting.as_ref().map_or(0, |acting| acting.generation))
+    }
+
+    /// Whether a request of this generation is to end. None is numbered 0, so an abort of 0 ends
+    /// nothing.
+    fn is_ended(&self, generation: i64) -> bool {
+        let ends = |abort: i64| abort >= generation.max(1);
+        self.record.deleting || self.record.spec.abort.is_some_and(ends)
+    }
+
+    /// Whether the annotation that alone asked was taken off.
+    fn withdrawn(&self, set: &Set) -> bool {
+        let acting = self.status().acting.as_ref();
+        acting.is_some_and(|acting| acting.withdrawable)
+            && self.record.spec.targets.is_empty()
+            && set.requested.is_empty()
+    }
+
+    fn paused(&self, set: &Set) -> bool {
+        self.record.spec.paused || set.paused
+    }
+
+    /// Puts retention back, where the fence changed it and nobody else wrote it since. Nothing
+    /// where there is nothing to put back; in doubt `Retain` stays.
+    fn undo_fence(&self, set: &Set) -> Option<Action> {
+        let to = self.retention_to_restore(set)?;
+        (self.status().attempt.set_uid.as_ref() == Some(&set.uid) && !set.terminating).then(|| {
+            Action::RestoreRetention {
+                uid: set.uid.clone(),
+                resource_version: set.resource_version.clone(),
+                to,
+            }
+        })
+    }
+
+    /// The retention before the fence, where it is still to be put back: nobody else wrote
+    /// retention since, neither into this set nor into the one that it replaces.
+    fn retention_to_restore(&self, set: &Set) -> Option<Retention> {
+        self.retention_owed(set).filter(|_| self.observed.memory.retention_refused.is_none())
+    }
+
+    /// The same, whether or not somebody refuses that it is put back now.
+    fn retention_owed(&self, set: &Set) -> Option<Retention> {
+        let attempt = &self.status().attempt;
+        let untouched = matches!(set.retention_written, Fact::Known(false))
+            && attempt.retention_asked.is_none();
+        let of_set =
+            [&attempt.set_uid, &attempt.new_uid].into_iter().flatten().any(|uid| *uid == set.uid);
+        attempt.retention.filter(|before| {
+            of_set
+                && untouched
+                && *before != Retention::RETAIN
+                && set.retention == Retention::RETAIN
+        })
+    }
+
+    /// Whether somebody else wrote retention since the fence. Where that cannot be read, it counts
+    /// only if there is something to restore.
+    fn contested(&self, set: &Set) -> bool {
+        match set.retention_written {
+            Fact::Known(written) => written,
+            Fact::Unknown(_) => self.status().attempt.retention != Some(Retention::RETAIN),
+        }
+    }
+
+    /// The set is not there although nothing of ours deleted it.
+    fn set_gone(&self) -> Action {
+        let since = self.status().attempt.gone_since;
+        if since.is_none() {
+            return self.write(|status| {
+                status.attempt.gone_since = Some(self.now);
+                status.standing = Some(Standing {
+                    word: Word::Waiting,
+                    reason: Reason::SetGone,
+                    detail: String::new(),
+                });
+            });
+        }
+        if self.elapsed(since) >= self.parameters.set_gone || self.abort_requested() {
+            return self.end(Phase::Aborted, Reason::DeletedByOther, "");
+        }
+        self.wait()
+    }
+
+    /// One row per claim of the request, keeping what earlier rows remember.
+    pub fn rows(&self) -> Vec<Row> {
+        let claims = gate::claims(self).unwrap_or_default();
+        let row = |name: &str| self.status().claims.iter().find(|row| row.name == name);
+        claims
+            .into_iter()
+            .map(|(claim, asked)| {
+                let target = asked.to_string();
+                let before = row(&claim.name).filter(|row| row.target == target);
+                let state = match gate::growth(self, claim, asked) {
+                    Growth::Short(_) => ClaimState::Short,
+                    Growth::Unbound => ClaimState::Unbound,
+                    Growth::Growing => ClaimState::Growing,
+                    Growth::NodePending => ClaimState::NodePending,
+                    Growth::Done => ClaimState::Done,
+                    Growth::Stuck(_) => ClaimState::Stuck,
+                    Growth::Failed(_) => ClaimState::Failed,
+                };
+                let same = before.filter(|row| row.state == state);
+                let capacity = claim.capacity.as_ref().map(ToString::to_string);
+                // A restart that finished an older, smaller expansion was not this one's.
+                let unmoved = before.filter(|row| row.capacity == capacity);
+                Row {
+                    name: claim.name.clone(),
+                    from: before.map_or_else(|| claim.request.to_string(), |row| row.from.clone()),
+                    target,
+                    since: same.map_or(Some(self.now), |row| row.since),
+                    state,
+                    evicted: unmoved.and_then(|row| row.evicted.clone()),
+                    capacity,
+                }
+            })
+            .collect()
+    }
+}

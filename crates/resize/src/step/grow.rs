@@ -1,0 +1,200 @@
+//! Growing claims: at once, whatever the state of pods, rollouts and sibling claims.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use stateward_core::facts::Fact;
+use stateward_core::object::Quantity;
+use stateward_core::record::{Phase, Reason, Row, Standing, Word};
+
+use super::{Action, View, request};
+use crate::gate::{self, Growth};
+use crate::observed::{Claim, Set};
+
+/// What the claims ask for.
+pub(super) enum Claims {
+    /// something to write
+    Act(Action),
+    /// the request cannot be met
+    Failed(Reason, String),
+    /// something to wait for
+    Rest(Standing),
+    /// every claim's controller side is done
+    Grown,
+}
+
+/// In the phase Growing.
+pub(super) fn growing(view: &View<'_>, set: Option<&Set>) -> Action {
+    let Some(set) = set else { return view.set_gone() };
+    if let Some(action) = request::changed(view, set) {
+        return action;
+    }
+    if view.paused(set) {
+        return view.blocked(Reason::Paused, "");
+    }
+    match claims(view, set) {
+        Claims::Act(action) => action,
+        Claims::Failed(reason, detail) => view.end(Phase::Degraded, reason, detail),
+        Claims::Rest(standing) => view.rest(standing),
+        Claims::Grown => view.enter(Phase::ClaimsGrown, |status| status.claims = view.rows()),
+    }
+}
+
+/// Raises what is short, one claim at a time; only then does a claim that cannot grow count.
+pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
+    let Some(claims) = gate::claims(view) else {
+        return Claims::Rest(waiting(Reason::NotObserved, "claims"));
+    };
+    let rows = view.rows();
+    // What is asked of which claim is written before the first is raised, the rest after the last:
+    // a full disk does not wait for the record.
+    let asked = |rows: &[Row]| -> Vec<(String, String)> {
+        rows.iter().map(|row| (row.name.clone(), row.target.clone())).collect()
+    };
+    if asked(&rows) != asked(&view.status().claims) {
+        return Claims::Act(view.write(|status| status.claims = rows));
+    }
+    let (mut failed, mut stuck, mut growing) = (None, None, None);
+    for (claim, asked) in claims {
+        match gate::growth(view, claim, asked) {
+            Growth::Short(to) => {
+                return Claims::Act(view.grow(claim, to));
+            }
+            Growth::Failed(reason) => {
+                failed = failed.or_else(|| Some((reason.clone(), lost_hope(view, claim, &reason))));
+            }
+            Growth::Stuck(reason) => {
+                let why = view.observed.memory.refused_claims.get(&claim.name);
+                let detail = match why.filter(|_| reason == Reason::PatchRefused) {
+                    Some(why) => format!("{}: {why}", claim.name),
+                    None => claim.name.clone(),
+                };
+                stuck = stuck.or(Some(Standing { word: Word::Blocked, reason, detail }));
+            }
+            Growth::Unbound if !set.ordinals().contains(&claim.ordinal) => {}
+            Growth::Growing | Growth::Unbound => {
+                growing = growing.or(Some(waiting(Reason::ClaimsGrowing, &claim.name)));
+            }
+            Growth::Done | Growth::NodePending => {}
+        }
+    }
+    if rows != view.status().claims {
+        return Claims::Act(view.write(|status| status.claims = rows));
+    }
+    match (failed, stuck.or(growing)) {
+        (Some((reason, detail)), _) => Claims::Failed(reason, detail),
+        (None, Some(standing)) => Claims::Rest(standing),
+        (None, None) => Claims::Grown,
+    }
+}
+
+/// What is said of a claim that will not grow. For a size that the driver cannot make: the command
+/// that asks, for each claim that is not done, for the smallest size that Kubernetes still takes.
+fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
+    if *reason != Reason::Infeasible {
+        return claim.name.clone();
+    }
+    let mut lower: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (claim, asked) in gate::claims(view).unwrap_or_default() {
+        let undone = matches!(
+            gate::growth(view, claim, asked),
+            Growth::Growing | Growth::Failed(Reason::Infeasible)
+        );
+        if let Some(size) = smallest(claim).filter(|_| undone) {
+            lower.entry(size).or_default().push(&claim.name);
+        }
+    }
+    if lower.is_empty() {
+        return claim.name.clone();
+    }
+    let (set, namespace) = (&view.record.name, &view.record.namespace);
+    let mut text = format!("{}: stateward resize abort {set} -n {namespace}", claim.name);
+    for (size, claims) in lower {
+        let _ = write!(
+            text,
+            " && kubectl -n {namespace} patch pvc {} --type merge \
+             -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
+            claims.join(" ")
+        );
+    }
+    text
+}
+
+/// The smallest whole number of MiB above the capacity, which is as far down as a request may go;
+/// none where that is no less than what is asked.
+fn smallest(claim: &Claim) -> Option<String> {
+    const MEBI: u128 = 1 << 20;
+    let nanos: u128 = claim.capacity.as_ref()?.nanos()?.parse().ok()?;
+    let size = format!("{}Mi", nanos / 1_000_000_000 / MEBI + 1);
+    (size.parse::<Quantity>().ok()? < claim.request).then_some(size)
+}
+
+/// With consent, restarts a pod whose file system waits for it: once per claim and target, and
+/// only while every other pod is well. `Err` where the restart did not help.
+pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String> {
+    let (Fact::Known(pods), Some(claims)) = (&view.observed.pods, gate::claims(view)) else {
+        return Ok(None);
+    };
+    if !set.evict {
+        return Ok(None);
+    }
+    let row = |name: &str| view.status().claims.iter().find(|row| row.name == name);
+    for (claim, asked) in claims {
+        if gate::growth(view, claim, asked) != Growth::NodePending || !claim.mounted {
+            continue;
+        }
+        let Some(pod) = pods.iter().find(|pod| pod.ordinal == claim.ordinal) else { continue };
+        if !view.observed.fresh {
+            return Ok(Some(Action::Refresh));
+        }
+        match row(&claim.name).and_then(|row| row.evicted.as_ref()) {
+            // The pod's UID is in the record before the eviction is sent. While it lives the
+            // eviction did not happen, and sending it again cannot reach another pod.
+            Some(evicted) if *evicted == pod.uid => {
+                let refused = view.observed.memory.refused_evictions.contains_key(&pod.uid);
+                if refused || pod.terminating || !others_are_well(set, pods, pod) {
+                    return Ok(None);
+                }
+                return Ok(Some(Action::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }));
+            }
+            // Pod and claim are two reads, and the node's word may come after the pod is ready.
+            Some(_) if pod.available && gate::is_young(view, pod.created) => return Ok(None),
+            Some(_) if pod.available => return Err(claim.name.clone()),
+            None if others_are_well(set, pods, pod) && !pod.terminating => {
+                let (name, uid) = (claim.name.clone(), pod.uid.clone());
+                return Ok(Some(view.write(|status| {
+                    let note = |row: &mut Row| row.evicted = Some(uid.clone());
+                    status.claims.iter_mut().filter(|row| row.name == name).for_each(note);
+                })));
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// What a claim waits for whose file system is not there yet: its pod to restart, or whoever does
+/// not let it be evicted.
+pub(super) fn restart_pending(view: &View<'_>, claim: &Claim) -> Standing {
+    let refused = &view.observed.memory.refused_evictions;
+    let pods = match &view.observed.pods {
+        Fact::Known(pods) => pods.as_slice(),
+        Fact::Unknown(_) => &[],
+    };
+    let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal);
+    match pod.and_then(|pod| Some((pod, refused.get(&pod.uid)?))) {
+        Some((pod, why)) => waiting(Reason::EvictionRefused, &format!("{}: {why}", pod.name)),
+        None => waiting(Reason::FileSystemPending, &claim.name),
+    }
+}
+
+/// Every other pod is there, available, and of the update revision, which `pod` must be too.
+fn others_are_well(set: &Set, pods: &[crate::observed::Pod], pod: &crate::observed::Pod) -> bool {
+    pods.len() == set.replicas as usize
+        && pods.iter().all(|other| other.revision == set.update_revision)
+        && pods.iter().filter(|other| other.uid != pod.uid).all(|p| p.available && !p.terminating)
+}
+
+pub(super) fn waiting(reason: Reason, detail: &str) -> Standing {
+    Standing { word: Word::Waiting, reason, detail: detail.to_owned() }
+}

@@ -1,0 +1,212 @@
+//! Facts from a live cluster, watched.
+//!
+//! Each kind has a watch of its own, whose objects are reduced to what is read before they are
+//! kept; of most kinds only the exceptions are kept. One task puts what was seen into [`Facts`] and
+//! publishes them; a review takes what is published, and waits for nobody. A kind that was never
+//! listed, or whose watch is lost for too long, is unknown.
+
+mod lease;
+mod read;
+mod state;
+mod watch;
+
+use std::fmt::Debug;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{
+    Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
+};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use kube::runtime::watcher;
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use stateward_core::facts::{ControllerState, Facts};
+use stateward_resize::CAN_RESIZE;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::read::Reduced;
+pub(crate) use self::read::is_growable;
+use self::state::{Edit, Slot, State};
+use self::watch::{Seen, watch};
+
+/// What was seen is handed on in portions of at most this many.
+const PORTION: usize = 1024;
+
+/// Where to look, and how long to trust what was seen.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// the namespace of the Lease
+    pub system_namespace: String,
+    /// how long facts are told after their watch was lost. Default: 30 s
+    pub patience: Duration,
+    /// how long a watch lasts before it is renewed, in seconds; one that broke off silently is
+    /// noticed 5 s after that. Default: 30
+    pub watch_seconds: u32,
+    /// the user that a controller of this very process has, beside its own service account
+    pub own_user: Option<String>,
+}
+
+impl Options {
+    /// The defaults, with the namespace of the Lease.
+    pub fn new(system_namespace: impl Into<String>) -> Self {
+        Self {
+            system_namespace: system_namespace.into(),
+            patience: Duration::from_secs(30),
+            watch_seconds: 30,
+            own_user: None,
+        }
+    }
+}
+
+/// Facts that follow a cluster for as long as this lives.
+#[derive(Debug)]
+pub struct ClusterFacts {
+    published: Arc<ArcSwap<Published>>,
+    _tasks: JoinSet<()>,
+}
+
+/// One state of the cluster.
+#[derive(Debug)]
+struct Published {
+    facts: Facts,
+    /// until when the Lease lives, and the facts from then on
+    then: Option<(Instant, Facts)>,
+}
+
+impl ClusterFacts {
+    /// Starts to watch, on the runtime of the caller. Everything is unknown until it was listed.
+    pub fn start(client: &Client, options: &Options) -> Self {
+        let (edits, received) = mpsc::channel(PORTION);
+        let state = State::new(options);
+        let published = Arc::new(ArcSwap::from_pointee(state.publish(Instant::now())));
+        let mut tasks = JoinSet::new();
+        let config = watcher::Config::default().timeout(options.watch_seconds);
+        let mut follow = Follow { client, config: &config, edits: &edits, tasks: &mut tasks };
+        follow.all::<PersistentVolumeClaim, _>(read::claim, |state| &mut state.claims);
+        follow.all::<StorageClass, _>(read::class, |state| &mut state.classes);
+        follow.all::<PartialObjectMeta<Namespace>, _>(read::namespace, |s| &mut s.namespaces);
+        follow.all::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
+        follow.all::<PersistentVolume, _>(read::volume, |state| &mut state.fixed_volumes);
+        follow.all::<PartialObjectMeta<StatefulSet>, _>(read::set, |s| &mut s.terminating_sets);
+        let records: Api<DynamicObject> =
+            Api::all_with(client.clone(), &crate::controller::record_resource());
+        follow.kind(records, read::record, |state| &mut state.records);
+        follow.lease(&options.system_namespace);
+        tasks.spawn(publish(state, received, Arc::clone(&published)));
+        Self { published, _tasks: tasks }
+    }
+
+    /// The facts as they are now, for one review.
+    pub fn load(&self) -> Snapshot {
+        let published = self.published.load();
+        let late = published.then.as_ref().is_some_and(|(until, _)| Instant::now() >= *until);
+        Snapshot { published, late }
+    }
+}
+
+/// The facts at one time.
+pub struct Snapshot {
+    published: Guard<Arc<Published>>,
+    late: bool,
+}
+
+impl Deref for Snapshot {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        match &self.published.then {
+            Some((_, facts)) if self.late => facts,
+            _ => &self.published.facts,
+        }
+    }
+}
+
+impl Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("late", &self.late).finish_non_exhaustive()
+    }
+}
+
+/// Starts watches.
+struct Follow<'a> {
+    client: &'a Client,
+    config: &'a watcher::Config,
+    edits: &'a mpsc::Sender<Edit>,
+    tasks: &'a mut JoinSet<()>,
+}
+
+impl Follow<'_> {
+    /// All objects of a kind that is known at compile time.
+    fn all<K, T>(&mut self, reduce: fn(&K) -> Reduced<T>, slot: fn(&mut State) -> &mut Slot<T>)
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        T: Clone + Send + Sync + 'static,
+    {
+        self.kind(Api::all(self.client.clone()), reduce, slot);
+    }
+
+    fn kind<K, T>(
+        &mut self,
+        api: Api<K>,
+        reduce: fn(&K) -> Reduced<T>,
+        slot: fn(&mut State) -> &mut Slot<T>,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        T: Clone + Send + Sync + 'static,
+    {
+        let edit = move |seen: Seen<Reduced<T>>| -> Edit {
+            Box::new(move |state, now| slot(state).note(seen, now))
+        };
+        self.tasks.spawn(watch(api, self.config.clone(), reduce, self.edits.clone(), edit));
+    }
+
+    /// The one Lease.
+    fn lease(&mut self, namespace: &str) {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let config = self.config.clone().fields(&format!("metadata.name={CAN_RESIZE}"));
+        let edit = |seen| -> Edit { Box::new(move |state, now| state.lease.note(seen, now)) };
+        self.tasks.spawn(watch(api, config, read::lease, self.edits.clone(), edit));
+    }
+}
+
+/// Puts what was seen into the facts. Under load many edits are published together.
+async fn publish(
+    mut state: State,
+    mut edits: mpsc::Receiver<Edit>,
+    published: Arc<ArcSwap<Published>>,
+) {
+    let mut portion = Vec::with_capacity(PORTION);
+    loop {
+        // Time alone changes them as well: a watch is lost for too long.
+        let received =
+            tokio::time::timeout(Duration::from_secs(1), edits.recv_many(&mut portion, PORTION));
+        if received.await == Ok(0) {
+            return;
+        }
+        let now = Instant::now();
+        for edit in portion.drain(..) {
+            edit(&mut state, now);
+        }
+        published.store(Arc::new(state.publish(now)));
+    }
+}
+
+impl State {
+    fn publish(&self, now: Instant) -> Published {
+        let facts = self.facts(now);
+        let then = self.lease.until().filter(|_| facts.controller == ControllerState::Runs);
+        let then = then.map(|until| {
+            let controller = self.lease.controller(until);
+            (until, Facts { controller, ..facts.clone() })
+        });
+        Published { facts, then }
+    }
+}

@@ -1,0 +1,184 @@
+//! What was seen of a cluster, and how much of it can still be told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stateward_core::facts::{
+    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, QuotaFact, RecordFact,
+};
+use tokio::time::Instant;
+
+use super::Options;
+use super::lease::LeaseSlot;
+use super::read::Reduced;
+use super::watch::Seen;
+
+/// What a watch saw, to be put in at a time.
+pub(super) type Edit = Box<dyn FnOnce(&mut State, Instant) + Send>;
+
+/// Everything that was seen.
+pub(super) struct State {
+    pub(super) claims: Slot<ClaimFact>,
+    pub(super) classes: Slot<ClassFact>,
+    pub(super) namespaces: Slot<NamespaceFact>,
+    pub(super) quotas: Slot<QuotaFact>,
+    pub(super) records: Slot<RecordFact>,
+    pub(super) fixed_volumes: Slot<&'static str>,
+    pub(super) terminating_sets: Slot<()>,
+    pub(super) lease: LeaseSlot,
+    patience: Duration,
+    own_user: Option<Arc<str>>,
+}
+
+impl State {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            claims: Slot::new("PersistentVolumeClaims"),
+            classes: Slot::new("StorageClasses"),
+            namespaces: Slot::new("Namespaces"),
+            quotas: Slot::new("ResourceQuotas"),
+            records: Slot::new("StatefulSetResizes"),
+            fixed_volumes: Slot::new("PersistentVolumes"),
+            terminating_sets: Slot::new("StatefulSets"),
+            lease: LeaseSlot::new(&options.system_namespace),
+            patience: options.patience,
+            own_user: options.own_user.as_deref().map(Arc::from),
+        }
+    }
+
+    /// What can be told at this time.
+    pub(super) fn facts(&self, now: Instant) -> Facts {
+        let patience = self.patience;
+        Facts {
+            claims: self.claims.told(now, patience),
+            classes: self.classes.told(now, patience),
+            namespaces: self.namespaces.told(now, patience),
+            quotas: self.quotas.told(now, patience),
+            records: self.records.told(now, patience),
+            fixed_volumes: self.fixed_volumes.told(now, patience),
+            terminating_sets: self.terminating_sets.told(now, patience),
+            controller: self.lease.controller(now),
+            own_user: self.own_user.clone(),
+        }
+    }
+}
+
+/// The objects of one kind.
+pub(super) struct Slot<T> {
+    kind: &'static str,
+    /// none before they were listed for the first time
+    objects: Option<Objects<T>>,
+    /// since when nothing is seen, and why
+    lost: Option<(Instant, String)>,
+}
+
+impl<T: Clone> Slot<T> {
+    fn new(kind: &'static str) -> Self {
+        Self { kind, objects: None, lost: None }
+    }
+
+    /// Takes note of what a watch saw.
+    pub(super) fn note(&mut self, seen: Seen<Reduced<T>>, now: Instant) {
+        match seen {
+            Seen::All(list) => {
+                let mut objects = Objects::all();
+                for reduced in list {
+                    put(&mut objects, reduced);
+                }
+                self.objects = Some(objects);
+                self.lost = None;
+            }
+            Seen::Applied(reduced) => {
+                if let Some(objects) = &mut self.objects {
+                    put(objects, reduced);
+                }
+            }
+            Seen::Deleted(reduced) => {
+                if let Some(objects) = &mut self.objects {
+                    objects.remove(&reduced.namespace, &reduced.name);
+                }
+            }
+            Seen::Lost(why) => match &mut self.lost {
+                Some((_, known)) => *known = why,
+                None => self.lost = Some((now, why)),
+            },
+        }
+    }
+
+    /// The objects, unless they were never listed or nothing was seen of them for longer than
+    /// `patience`.
+    fn told(&self, now: Instant, patience: Duration) -> Objects<T> {
+        let kind = self.kind;
+        match (&self.objects, &self.lost) {
+            (None, None) => Objects::unknown(format!("the {kind}, which are not yet read")),
+            (None, Some((_, why))) => Objects::unknown(format!("the {kind}: {why}")),
+            (Some(_), Some((since, why))) if now.duration_since(*since) > patience => {
+                Objects::unknown(format!("the {kind}, which cannot be watched: {why}"))
+            }
+            (Some(objects), _) => objects.clone(),
+        }
+    }
+}
+
+fn put<T: Clone>(objects: &mut Objects<T>, reduced: Reduced<T>) {
+    let Reduced { namespace, name, fact } = reduced;
+    match fact {
+        Some(fact) => objects.insert(&namespace, &name, fact),
+        None => objects.remove(&namespace, &name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stateward_core::facts::Fact;
+
+    fn reduced(name: &str, fact: Option<u8>) -> Reduced<u8> {
+        Reduced { namespace: "shop".to_owned(), name: name.to_owned(), fact }
+    }
+
+    #[test]
+    fn a_kind_is_unknown_until_listed_and_when_lost_for_too_long() {
+        let (start, patience) = (Instant::now(), Duration::from_secs(30));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut slot = Slot::new("Lamps");
+        let told = |slot: &Slot<u8>, seconds, name: &str| match slot
+            .told(at(seconds), patience)
+            .get("shop", name)
+        {
+            Fact::Known(fact) => Ok(fact.copied()),
+            Fact::Unknown(why) => Err(why),
+        };
+        assert_eq!(told(&slot, 0, "a"), Err("the Lamps, which are not yet read".to_owned()));
+        slot.note(Seen::Lost("no rights".to_owned()), at(0));
+        assert_eq!(told(&slot, 0, "a"), Err("the Lamps: no rights".to_owned()));
+        slot.note(Seen::All(vec![reduced("a", Some(1)), reduced("dull", None)]), at(1));
+        assert_eq!(told(&slot, 99, "a"), Ok(Some(1)), "a quiet watch is no lost one");
+        assert_eq!(told(&slot, 1, "dull"), Ok(None));
+        slot.note(Seen::Lost("cut".to_owned()), at(10));
+        slot.note(Seen::Lost("still cut".to_owned()), at(20));
+        assert_eq!(told(&slot, 40, "a"), Ok(Some(1)));
+        let why = "the Lamps, which cannot be watched: still cut".to_owned();
+        assert_eq!(told(&slot, 41, "a"), Err(why));
+        slot.note(Seen::All(vec![reduced("b", Some(2))]), at(50));
+        assert_eq!((told(&slot, 99, "a"), told(&slot, 99, "b")), (Ok(None), Ok(Some(2))));
+    }
+
+    #[test]
+    fn changes_are_followed_and_what_becomes_dull_is_dropped() {
+        let now = Instant::now();
+        let mut slot = Slot::new("Lamps");
+        slot.note(Seen::All(Vec::new()), now);
+        let told = |slot: &Slot<u8>| {
+            let objects = slot.told(now, Duration::ZERO);
+            matches!(objects.get("shop", "a"), Fact::Known(Some(_)))
+        };
+        slot.note(Seen::Applied(reduced("a", Some(1))), now);
+        assert!(told(&slot));
+        slot.note(Seen::Applied(reduced("a", None)), now);
+        assert!(!told(&slot));
+        slot.note(Seen::Applied(reduced("a", Some(1))), now);
+        slot.note(Seen::Deleted(reduced("a", None)), now);
+        assert!(!told(&slot));
+    }
+}

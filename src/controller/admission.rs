@@ -1,0 +1,73 @@
+//! Whether what a request would need stands: records, the admission policy, rights.
+
+use hyper::Method;
+use serde_json::json;
+use stateward_resize::admission_policy::{self, NotInForce};
+use stateward_resize::rights::{Holder, RIGHTS, Right, Scope};
+use stateward_resize::{Parameters, crd};
+
+use super::client::{Cluster, ReadError};
+
+/// Verbs that change nothing.
+const READS: [&str; 3] = ["get", "list", "watch"];
+
+impl Cluster {
+    /// Whether admission policy and binding are those that this version ships; if not, why.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub(super) async fn admission_policy(&self) -> Result<Result<(), NotInForce>, ReadError> {
+        let group = "/apis/admissionregistration.k8s.io/v1";
+        let name = admission_policy::NAME;
+        let policy = format!("{group}/validatingadmissionpolicies/{name}");
+        let binding = format!("{group}/validatingadmissionpolicybindings/{name}");
+        let (policy, binding) = tokio::try_join!(self.get(&policy), self.get(&binding))?;
+        Ok(admission_policy::in_force(policy.as_ref(), binding.as_ref()))
+    }
+
+    /// Whether a request that is taken now would be carried out (`docs/resize.md`, Who may ask), its
+    /// own rights apart: records are served, and the admission policy stands.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(super) async fn able(&self, parameters: &Parameters) -> Result<(), String> {
+        let served = self.get(&format!("{}?limit=1", crd::records(None))).await;
+        if served.map_err(|why| why.to_string())?.is_none() {
+            return Err(format!("the custom resource {} is not installed", crd::KIND));
+        }
+        if parameters.authorize_claims {
+            let in_force = self.admission_policy().await.map_err(|why| why.to_string())?;
+            in_force.map_err(|why| why.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Whether it may write what a resize writes: without one of these it would stall half way.
+    ///
+    /// # Errors
+    /// The right that is missing.
+    pub(super) async fn rights(&self) -> Result<(), String> {
+        let everywhere =
+            |right: &&Right| right.holder == Holder::Controller && right.scope == Scope::Cluster;
+        for right in RIGHTS.iter().filter(everywhere) {
+            let (resource, subresource) =
+                right.resource.split_once('/').unwrap_or((right.resource, ""));
+            for verb in right.verbs.iter().filter(|verb| !READS.contains(verb)) {
+                let review = json!({
+                    "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                    "spec": {"resourceAttributes": {
+                        "verb": verb, "group": right.group,
+                        "resource": resource, "subresource": subresource,
+                    }},
+                });
+                let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+                let answer = self.write(Method::POST, path, "application/json", &review).await;
+                let answer = answer.committed().ok_or("its own rights cannot be asked for")?;
+                if answer["status"]["allowed"] != true {
+                    return Err(format!("it may not {verb} {}", right.resource));
+                }
+            }
+        }
+        Ok(())
+    }
+}

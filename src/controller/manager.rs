@@ -1,0 +1,244 @@
+//! Which sets are looked at, when, and by whom.
+//!
+//! Every set with a request or a record that goes on has a task of its own, which rests until
+//! something of the set changes. Watches only wake tasks: what is decided is decided from quorum
+//! reads.
+
+mod attend;
+mod leases;
+mod watches;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use serde_json::Value;
+use stateward_core::record::Phase;
+use stateward_resize::CAN_RESIZE;
+use stateward_resize::Parameters;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::Key;
+use super::client::Cluster;
+use super::drive::Seen;
+use super::lease::{LEADER, Lease};
+use super::value::{list, text};
+use crate::cluster::Limit;
+use crate::telemetry::ResizeMetrics;
+
+/// After how long a request without a record is an alarm.
+const UNANSWERED: Duration = Duration::from_secs(120);
+
+/// Every interval and bound of the driver, so that tests need not wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// how long a Lease is held without being renewed
+    pub lease: Duration,
+    /// how often Leases are renewed
+    pub renew: Duration,
+    /// the first pause after a write that failed; it doubles
+    pub back_off: Duration,
+    /// the longest pause after a write that failed
+    pub back_off_limit: Duration,
+    /// the longest pause while a set is away
+    pub gap_back_off_limit: Duration,
+    /// how long a set may be away before an instance that does not lead brings it back
+    pub patience: Duration,
+    /// how long changes are gathered before a set is looked at
+    pub gather: Duration,
+    /// how long a watch lives: one that says nothing for longer is taken for dead, and nothing else
+    /// tells of a request of which there is no record yet
+    pub watch: Duration,
+    /// how many sets are looked at together
+    pub looks: usize,
+    /// how many sets are between the fence and adoption together
+    pub touched: usize,
+    /// how long one look may take before the controller counts as stuck
+    pub stuck: Duration,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            renew: Duration::from_secs(5),
+            back_off: Duration::from_millis(100),
+            back_off_limit: Duration::from_secs(30),
+            gap_back_off_limit: Duration::from_secs(2),
+            patience: Duration::from_millis(500),
+            gather: Duration::from_millis(20),
+            watch: Duration::from_secs(60),
+            looks: 16,
+            touched: 10,
+            stuck: Duration::from_secs(120),
+        }
+    }
+}
+
+/// The resize controller.
+pub struct Controller {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+struct Shared {
+    cluster: Cluster,
+    parameters: Parameters,
+    intervals: Intervals,
+    namespace: String,
+    identity: String,
+    looks: Semaphore,
+    state: Mutex<State>,
+    /// keeps events few
+    events: Mutex<Limit>,
+    leads: watch::Sender<bool>,
+    stops: watch::Sender<bool>,
+    metrics: ResizeMetrics,
+}
+
+#[derive(Default)]
+struct State {
+    /// a task per set
+    tasks: BTreeMap<Key, Task>,
+    /// records, by the last event
+    records: BTreeMap<Key, Known>,
+    /// since when sets ask for something and have no record
+    requests: BTreeMap<Key, Instant>,
+    /// sets between the fence and adoption
+    touched: BTreeSet<Key>,
+    /// sets that were seen to go, as they were last
+    seen: BTreeMap<Key, Seen>,
+    /// when each look that is under way began
+    looking: BTreeMap<Key, Instant>,
+    /// sets that are away through a resize
+    away: BTreeSet<Key>,
+    /// when its own rights were last confirmed
+    rights: Option<Instant>,
+}
+
+/// The task of one set.
+struct Task {
+    wake: Arc<Notify>,
+    abort: AbortHandle,
+}
+
+/// What an event says of a record, for whom it concerns and for counting.
+struct Known {
+    phase: Phase,
+    resting: Option<(String, String)>,
+    claims: Vec<String>,
+}
+
+impl Known {
+    fn of(record: &Value) -> Self {
+        let phase = text(record, "/status/phase");
+        let word = text(record, "/status/standing/word");
+        let reason = text(record, "/status/standing/reason");
+        let claims = list(record, "/status/claims").iter();
+        Self {
+            phase: if phase.is_empty() { Phase::Requested } else { Phase::from(phase.to_owned()) },
+            resting: (!word.is_empty()).then(|| (word.to_owned(), reason.to_owned())),
+            claims: claims.map(|claim| text(claim, "/state").to_owned()).collect(),
+        }
+    }
+}
+
+impl Controller {
+    /// A controller of all namespaces; `namespace` holds its Leases.
+    pub fn new(
+        cluster: Cluster,
+        namespace: &str,
+        identity: &str,
+        parameters: Parameters,
+        intervals: Intervals,
+        metrics: ResizeMetrics,
+    ) -> Self {
+        let shared = Shared {
+            cluster,
+            parameters,
+            looks: Semaphore::new(intervals.looks),
+            intervals,
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+            state: Mutex::default(),
+            events: Mutex::new(Limit::new(Instant::now().into_std())),
+            leads: watch::Sender::new(false),
+            stops: watch::Sender::new(false),
+            metrics,
+        };
+        Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+    }
+
+    /// Whether this instance leads, as it changes.
+    pub fn leads(&self) -> watch::Receiver<bool> {
+        self.shared.leads.subscribe()
+    }
+
+    /// Says which look does not end, if one does not.
+    pub fn watchdog(&self) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.stuck()
+    }
+
+    /// Works until `stop` ends, then closes every gap that it knows to be open, and returns.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let shared = &self.shared;
+        self.tasks.spawn(Arc::clone(shared).hold_leases());
+        self.tasks.spawn(Arc::clone(shared).watch_records());
+        self.tasks.spawn(Arc::clone(shared).watch_sets());
+        self.tasks.spawn(Arc::clone(shared).watch_parts::<Pod>());
+        self.tasks.spawn(Arc::clone(shared).watch_parts::<PersistentVolumeClaim>());
+        stop.await;
+        shared.stops.send_replace(true);
+        // Tasks in a gap end when it is closed; all others end at once.
+        while shared.state().tasks.iter().next().is_some() {
+            for task in shared.state().tasks.values() {
+                task.wake.notify_one();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.tasks.shutdown().await;
+        if *shared.leads.borrow() {
+            shared.lease(CAN_RESIZE).release().await;
+            shared.lease(LEADER).release().await;
+        }
+    }
+}
+
+impl Drop for Controller {
+    /// Whoever drops a controller means a crash: nothing of it goes on.
+    fn drop(&mut self) {
+        for task in self.shared.state().tasks.values() {
+            task.abort.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lease(&self, name: &'static str) -> Lease {
+        let lease = self.intervals.lease;
+        Lease::new(self.cluster.clone(), &self.namespace, name, &self.identity, lease)
+    }
+
+    fn count(&self) {
+        let state = self.state();
+        let live = state.records.values().filter(|known| known.phase.is_live());
+        self.metrics.count(
+            state.records.values().map(|known| known.phase.to_string()),
+            state.records.values().filter_map(|known| known.resting.clone()),
+            live.flat_map(|known| known.claims.iter().map(String::as_str)),
+        );
+        let old = |(key, since): &(&Key, &Instant)| {
+            !state.records.contains_key(key) && since.elapsed() >= UNANSWERED
+        };
+        self.metrics.unanswered(state.requests.iter().filter(old).count());
+        self.metrics.away(state.away.len());
+    }
+}

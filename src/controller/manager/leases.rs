@@ -1,0 +1,80 @@
+//! Who leads, and who says that a request would be carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stateward_resize::CAN_RESIZE;
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::controller::lease::{LEADER, Lease};
+
+/// For how long rights that were confirmed count as such.
+const RIGHTS: Duration = Duration::from_secs(60);
+
+impl Shared {
+    /// Leads while it can, and says while it leads that a request would be carried out.
+    pub(super) async fn hold_leases(self: Arc<Self>) {
+        let (mut leader, mut can_resize) = (self.lease(LEADER), self.lease(CAN_RESIZE));
+        let mut held = Instant::now();
+        loop {
+            let leads = match leader.hold().await {
+                Ok(leads) => leads,
+                Err(why) => {
+                    tracing::warn!(error = %why, "the Lease of the leader cannot be held");
+                    // Held until it would have run out for the others.
+                    *self.leads.borrow() && held.elapsed() < self.intervals.lease
+                }
+            };
+            if leads {
+                held = Instant::now();
+            }
+            if self.leads.send_replace(leads) != leads {
+                tracing::info!(identity = self.identity, leads, "leadership has changed");
+                self.wake_all();
+            }
+            let able = leads && self.say_able(&mut can_resize).await;
+            self.metrics.standing(leads, able);
+            self.count();
+            tokio::time::sleep(self.intervals.renew).await;
+        }
+    }
+
+    /// Renews the Lease that says so where a request that is taken now would be carried out
+    /// (`docs/resize.md`, Who may ask).
+    async fn say_able(&self, lease: &mut Lease) -> bool {
+        if let Err(why) = self.able().await {
+            tracing::warn!(why, "requests are not taken: a resize would stall");
+            return false;
+        }
+        match lease.hold().await {
+            Ok(held) => held,
+            Err(why) => {
+                tracing::warn!(error = %why, "the Lease {CAN_RESIZE} cannot be held");
+                false
+            }
+        }
+    }
+
+    async fn able(&self) -> Result<(), String> {
+        if let Some(why) = self.stuck() {
+            return Err(why);
+        }
+        self.cluster.able(&self.parameters).await?;
+        let confirmed = self.state().rights;
+        if confirmed.is_none_or(|since| since.elapsed() >= RIGHTS) {
+            self.state().rights = None;
+            self.cluster.rights().await?;
+            self.state().rights = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// A look that does not end.
+    pub(super) fn stuck(&self) -> Option<String> {
+        let state = self.state();
+        let mut looks = state.looking.iter();
+        let stuck = looks.find(|(_, began)| began.elapsed() > self.intervals.stuck);
+        stuck.map(|(key, _)| format!("looking at {key} does not end"))
+    }
+}

@@ -1,0 +1,65 @@
+//! The record between the API server's JSON and [`Record`].
+
+use serde::Deserialize;
+use serde_json::Value;
+use stateward_core::record::{FINALIZER, Record, Spec, Status};
+
+use super::client::ReadError;
+
+/// A record, and the object that it was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// the record
+    pub record: Record,
+    /// as the API server gave it
+    pub object: Value,
+}
+
+impl Stored {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// A field that is not what this version knows it as.
+    pub fn read(object: Value, path: &str) -> Result<Self, ReadError> {
+        #[derive(Deserialize)]
+        struct Object {
+            metadata: Metadata,
+            #[serde(default)]
+            spec: Spec,
+            #[serde(default)]
+            status: Option<Status>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Metadata {
+            namespace: String,
+            name: String,
+            uid: String,
+            #[serde(default)]
+            generation: i64,
+            #[serde(default)]
+            finalizers: Vec<String>,
+            deletion_timestamp: Option<String>,
+        }
+        let read: Object = serde_path_to_error::deserialize(&object)
+            .map_err(|why| ReadError::Decode { path: path.to_owned(), why: why.to_string() })?;
+        Ok(Self {
+            record: Record {
+                namespace: read.metadata.namespace,
+                name: read.metadata.name,
+                uid: read.metadata.uid,
+                generation: read.metadata.generation,
+                finalizer: read.metadata.finalizers.iter().any(|name| name == FINALIZER),
+                deleting: read.metadata.deletion_timestamp.is_some(),
+                spec: read.spec,
+                status: read.status.unwrap_or_default(),
+            },
+            object,
+        })
+    }
+
+    /// The resourceVersion at which it was read.
+    pub fn resource_version(&self) -> &str {
+        self.object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default()
+    }
+}
