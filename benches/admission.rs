@@ -47,9 +47,6 @@ fn main() -> Result<()> {
     {
         return allow::serve(port.parse()?, Path::new(folder));
     }
-    if testbed::skipped() {
-        return Ok(());
-    }
     tokio::runtime::Runtime::new()?.block_on(compare())
 }
 

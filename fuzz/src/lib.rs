@@ -1,5 +1,5 @@
 //! What is fuzzed, and what has to hold whatever comes in. The same functions run on the seeds in
-//! every test run, see `tests/fuzz.rs`.
+//! every test run, see `tests/engine/fuzz.rs`.
 
 mod step;
 

@@ -60,7 +60,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     all
 }
 
-/// See [`seeds`]; `tests/fuzz.rs` counts the kinds of actions that all of them lead to.
+/// See [`seeds`]; `tests/engine/fuzz.rs` counts the kinds of actions that all of them lead to.
 const CHANGED: [&[u8]; 7] = [
     &[2, 0, 0, 132, 2, 154, 7],
     &[3, 0, 0, 99, 1],

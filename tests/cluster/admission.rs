@@ -132,10 +132,8 @@ async fn says(testbed: &Testbed, set: &Value, namespace: &str, text: &str) {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn growth_follows_lease_claims_and_record() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("word").await.unwrap();
     let (set, _) = created(testbed, &namespace).await;
@@ -214,10 +212,8 @@ async fn growth_follows_lease_claims_and_record() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_in_the_gap_is_left_alone_and_comes_back_large_enough() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("gap").await.unwrap();
     let (set, uid) = created(testbed, &namespace).await;

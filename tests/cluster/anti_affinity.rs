@@ -7,10 +7,8 @@ use crate::webhook::{LONG, apply, cluster, path, pod_uids, running, set};
 const AFFINITY: &str = "/spec/template/spec/affinity/podAntiAffinity";
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_new_set_is_spread_and_a_later_apply_keeps_it() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("spread").await.unwrap();
     let manifest = set("db", &namespace);
@@ -33,10 +31,8 @@ async fn a_new_set_is_spread_and_a_later_apply_keeps_it() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_update_leaves_the_revision_as_without_the_webhook() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("revision").await.unwrap();
     let mut manifest = set("db", &namespace);

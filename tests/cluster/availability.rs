@@ -9,10 +9,8 @@ use crate::load::Load;
 use crate::webhook::{Webhook, apply, path, set, with};
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn without_the_server_edits_behave_as_without_stateward() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     let webhook = Webhook::start(&[]).await;
     webhook.register(&testbed, &[]).await;
@@ -30,10 +28,8 @@ async fn without_the_server_edits_behave_as_without_stateward() {
 
 /// 200 reviews a second for ten seconds, while the leaf is replaced every second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn certificates_are_replaced_without_a_failed_call() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     let dev = Webhook::start(&[]).await;
     let pair = [

@@ -40,10 +40,8 @@ async fn all(replicas: &[Replica], disabled: bool) -> Duration {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_annotation_disables_every_replica_for_a_while() {
-    if testbed::skipped() {
-        return;
-    }
     let (testbed, account) = cluster().await;
     let mut replicas: Vec<Replica> = (0..2).map(|_| Replica::start(&account, &ARGUMENTS)).collect();
     register(&testbed, &replicas[0]).await;

@@ -181,10 +181,8 @@ pub(crate) async fn authority(testbed: &Testbed) -> String {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn three_replicas_at_once_agree_and_heal_what_is_taken_away() {
-    if testbed::skipped() {
-        return;
-    }
     let (testbed, account) = cluster().await;
     let mut replicas: Vec<Replica> = (0..3).map(|_| Replica::start(&account, &ARGUMENTS)).collect();
     testbed::wait::wait_for("a reason to be unready", LONG, async || {
@@ -291,10 +289,8 @@ pub(crate) async fn denies(testbed: &Testbed, name: &str) {
 /// Authorities that live for 15 seconds and certificates that live for 5, under 100 requests a
 /// second: no request fails while everything is replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn authorities_are_replaced_under_requests_without_a_failed_call() {
-    if testbed::skipped() {
-        return;
-    }
     let (testbed, account) = cluster().await;
     let mut arguments = ARGUMENTS.to_vec();
     arguments.extend(["--authority-lifetime=15s", "--certificate-lifetime=5s"]);
@@ -323,10 +319,8 @@ async fn authorities_are_replaced_under_requests_without_a_failed_call() {
 
 /// API servers learn of an edit a little late, so trust comes well before use.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_new_authority_is_used_only_after_it_was_trusted_for_a_while() {
-    if testbed::skipped() {
-        return;
-    }
     let (testbed, account) = cluster().await;
     let mut arguments = ARGUMENTS.to_vec();
     arguments[3] = "--trust-interval=3s";
@@ -343,10 +337,8 @@ async fn a_new_authority_is_used_only_after_it_was_trusted_for_a_while() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn without_rights_a_replica_says_what_it_lacks() {
-    if testbed::skipped() {
-        return;
-    }
     let (testbed, account) = cluster().await;
     testbed.kubectl(&["delete", "clusterrolebinding", "stateward"]).await.unwrap().ok().unwrap();
     let mut replica = Replica::start(&account, &ARGUMENTS);

@@ -297,11 +297,8 @@ fn rights(rule: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one life, told in order")]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().audit_log(true).start().await.unwrap();
     let install = ["install", "stateward", CHART, "--create-namespace", PORT];
     let notes = helm(&testbed, &install).await.ok().unwrap();
@@ -477,10 +474,8 @@ async fn departed(testbed: &Testbed) {
 /// Leaving that fails takes the configurations away and leaves the release; a rollback brings them
 /// back.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_failed_leave_is_undone() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::start().await.unwrap();
     // So the Job has a pod that never runs.
     let install =
@@ -593,10 +588,8 @@ async fn tested(testbed: &Testbed, pod: &Pod) {
 
 /// As Argo CD and Flux do it: rendered, applied, pruned, without hooks and with an existing Secret.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_chart_is_applied_and_pruned_without_helm() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     testbed.ensure_namespace("stateward").await.unwrap();
     let folder = tempfile::tempdir().unwrap();

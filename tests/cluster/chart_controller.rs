@@ -23,10 +23,8 @@ fn refused(testbed: &Testbed) -> Vec<Value> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_controller_of_the_chart_has_the_rights_that_a_resize_takes() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().audit_log(true).start().await.unwrap();
     testbed.play_storage().await.unwrap();
     let sooner = "--set=controller.extraArgs={--just-changed=2s,--resync=1s}";

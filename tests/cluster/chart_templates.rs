@@ -146,10 +146,8 @@ fn without_helm(value: &mut Value) {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn stateward_prints_what_the_chart_installs() {
-    if testbed::skipped() {
-        return;
-    }
     let namespace = json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "stateward"},
     });
@@ -193,10 +191,8 @@ fn configurations(all: &BTreeMap<(String, String), Value>) -> Vec<Value> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn configurations_are_those_that_stateward_prints() {
-    if testbed::skipped() {
-        return;
-    }
     let cases: [(&str, &[&str]); 2] = [
         ("{}", &["--service=stateward/stateward"]),
         (
@@ -232,10 +228,8 @@ async fn configurations_are_those_that_stateward_prints() {
 
 /// The rights that are documented for those who do without the chart are those of the chart.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn rights_are_those_of_the_documented_file() {
-    if testbed::skipped() {
-        return;
-    }
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/cluster/rbac.yaml");
     let documented = objects(&std::fs::read_to_string(file).unwrap());
     let mut rendered = rendered("{}").await;
@@ -260,10 +254,8 @@ async fn rights_are_those_of_the_documented_file() {
 
 /// What resizes need is what `stateward manifests` prints, but for what Helm adds.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn objects_of_resizes_are_those_that_stateward_prints() {
-    if testbed::skipped() {
-        return;
-    }
     let rendered = rendered("{}").await;
     let printed = objects(&printed(&["--crds", "--rights=stateward"]));
     assert_eq!(printed.len(), 5 + 1 + 2 * 4);
@@ -291,10 +283,8 @@ async fn objects_of_resizes_are_those_that_stateward_prints() {
 
 /// Where the policy asks for no right to patch claims, nothing of ours asks for it.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_admission_policy_is_there_unless_sets_authorize() {
-    if testbed::skipped() {
-        return;
-    }
     for (values, expected) in [
         ("{}", true),
         ("{policy: {resize: orchestrate}}", true),
@@ -316,10 +306,8 @@ async fn the_admission_policy_is_there_unless_sets_authorize() {
 
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn every_combination_is_taken() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = shared().await;
     for name in ["stateward", "stateward-canary", "sw-canary"] {
         testbed.ensure_namespace(name).await.unwrap();
@@ -370,10 +358,8 @@ async fn established(testbed: &Testbed, crd: Value) {
 /// The rules and the dashboard in the cluster are the files that promtool and Prometheus have tested,
 /// and the `ServiceMonitor` finds the port of the metrics.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn monitoring_is_made_of_the_tested_files() {
-    if testbed::skipped() {
-        return;
-    }
     let all = rendered(
         "{monitoring: {serviceMonitor: {enabled: true}, alerts: {enabled: true},
           dashboard: {enabled: true}}}",
@@ -411,10 +397,8 @@ async fn monitoring_is_made_of_the_tested_files() {
 /// Alerts fire where something should have happened and did not, however short a certificate lives;
 /// and those about the controller are not there without it.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn alerts_fit_the_values() {
-    if testbed::skipped() {
-        return;
-    }
     let alerts = "monitoring: {alerts: {enabled: true}}";
     for (values, leaf, authority, groups) in [
         ("certificates: {own: {certificateLifetime: 24h}}", "14400", "2592000", 2),
@@ -442,10 +426,8 @@ async fn alerts_fit_the_values() {
 
 /// Both processes log as the values say.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_log_is_that_of_the_values() {
-    if testbed::skipped() {
-        return;
-    }
     let all = rendered("{log: {format: text, level: debug}}").await;
     for name in ["stateward", "stateward-controller"] {
         let arguments = arguments(&all, "Deployment", name);
@@ -457,10 +439,8 @@ async fn the_log_is_that_of_the_values() {
 
 /// The Job that leaves ends by itself, a little after it would have given up, and is not repeated.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn leaving_is_tried_once() {
-    if testbed::skipped() {
-        return;
-    }
     let all = rendered("{controller: {leaveSeconds: 100}}").await;
     let job = &all[&("Job".to_owned(), "stateward-leave".to_owned())];
     assert_eq!(job["spec"]["backoffLimit"], 0);
@@ -471,10 +451,8 @@ async fn leaving_is_tried_once() {
 
 /// Helm does not know the version of the cluster where it renders without one; stateward asks for it.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_version_is_that_of_the_cluster_unless_it_is_set() {
-    if testbed::skipped() {
-        return;
-    }
     for (values, expected) in
         [("{}", None), ("{kubernetesVersion: \"1.33\"}", Some("--kubernetes-version=1.33"))]
     {
@@ -486,10 +464,8 @@ async fn the_version_is_that_of_the_cluster_unless_it_is_set() {
 
 /// Whoever may patch the configurations may in effect do anything; cert-manager leaves `get`.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn only_own_certificates_take_the_right_to_patch_configurations() {
-    if testbed::skipped() {
-        return;
-    }
     for (values, verbs) in [
         ("{}", json!(["get", "patch"])),
         ("{certificates: {source: cert-manager}}", json!(["get"])),
@@ -528,10 +504,8 @@ fn arguments(all: &BTreeMap<(String, String), Value>, kind: &str, name: &str) ->
 
 /// The policy that the chart writes is one that stateward reads.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn policies_from_values_are_right() {
-    if testbed::skipped() {
-        return;
-    }
     let all = rendered("{}").await;
     let map = &all[&("ConfigMap".to_owned(), "stateward".to_owned())];
     assert!(map["data"]["stateward.yaml"].as_str().unwrap().contains("resize: orchestrate"));
@@ -560,10 +534,8 @@ async fn policies_from_values_are_right() {
 
 /// Values that cannot work are refused before anything is applied, and say why.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn wrong_values_are_refused() {
-    if testbed::skipped() {
-        return;
-    }
     let cases = [
         ("{mode: off}", "/mode"),
         ("{replicaCount: 3}", "replicaCount"),
@@ -590,10 +562,8 @@ async fn wrong_values_are_refused() {
 
 /// What is promised of every pod, whatever the values.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn own_certificates_leave_no_bundle_in_the_templates() {
-    if testbed::skipped() {
-        return;
-    }
     for (name, combination) in COMBINATIONS {
         let all = rendered(&values(combination)).await;
         for object in configurations(&all) {
@@ -641,10 +611,8 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
 
 /// Each branch is made to fail in turn; some combination has to notice.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn every_branch_of_every_template_is_rendered() {
-    if testbed::skipped() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("stateward");
     let files = templates();
@@ -717,10 +685,8 @@ fn branch_ends(text: &str) -> Vec<usize> {
 
 /// Risky values are named in the notes, and harmless ones are not.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn notes_warn_of_risks() {
-    if testbed::skipped() {
-        return;
-    }
     let risks = [
         ("defaults", 0),
         ("audit", 0),
@@ -752,10 +718,8 @@ async fn notes(values: &str) -> String {
 
 /// What the notes say is what these values lead to.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn notes_say_what_holds() {
-    if testbed::skipped() {
-        return;
-    }
     let request = "is a request: the claims grow";
     let refused = "grows a claim template is refused";
     let audit = "--set mode=audit";

@@ -44,10 +44,8 @@ fn configuration(folder: &std::path::Path, webhook: &str) -> String {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_api_server_with_a_certificate_is_let_in_and_others_are_not() {
-    if testbed::skipped() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     client_certificate(folder.path());
     let authority = format!("--client-ca={}", folder.path().join("clients.crt").display());
@@ -94,10 +92,8 @@ async fn says(testbed: &Testbed, arguments: &[&str], code: i32, said: &str) -> S
 
 /// The chart's pods ask for a certificate, the API server shows one, and what people run says so.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_chart_answers_only_an_api_server_with_a_certificate() {
-    if testbed::skipped() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     client_certificate(folder.path());
     let argument = configuration(folder.path(), "stateward.stateward.svc:18443");

@@ -5,10 +5,8 @@ use serde_json::json;
 use crate::webhook::{apply, cluster, path, set};
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn only_a_delete_that_takes_the_claims_along_is_refused() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     for (retention, cascade, refused) in [
         ("Delete", "background", true),
@@ -36,10 +34,8 @@ async fn only_a_delete_that_takes_the_claims_along_is_refused() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_namespace_goes_away_with_what_is_in_it() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("gone").await.unwrap();
     let mut manifest = set("db", &namespace);

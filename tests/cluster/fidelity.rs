@@ -40,10 +40,8 @@ impl Case {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 fn check_agrees_with_the_api_server_on_random_edits() {
-    if testbed::skipped() {
-        return;
-    }
     let seed = std::env::var("STATEWARD_SEED").map_or(36, |seed| seed.parse().unwrap());
     let edits = std::env::var("STATEWARD_EDITS").map_or(EDITS, |edits| edits.parse().unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -58,10 +56,8 @@ fn check_agrees_with_the_api_server_on_random_edits() {
 
 /// Names and namespaces of new objects, which no edit changes.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn check_agrees_with_the_api_server_on_names() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     let (mut refused, mut accepted) = (0, 0);
     for metadata in [

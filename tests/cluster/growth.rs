@@ -18,10 +18,8 @@ fn small(namespace: &str) -> Value {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn kubectl_applies_twice_in_a_row() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     for arguments in [&[][..], &["--server-side"][..]] {
         let namespace = testbed.namespace("growth").await.unwrap();
@@ -42,10 +40,8 @@ async fn kubectl_applies_twice_in_a_row() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_old_manifest_applied_again_withdraws_the_request() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("withdraw").await.unwrap();
     let base = small(&namespace);
@@ -58,10 +54,8 @@ async fn the_old_manifest_applied_again_withdraws_the_request() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn helm_upgrades_twice() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("helm").await.unwrap();
     let chart = tempfile::tempdir().unwrap();
@@ -96,10 +90,8 @@ async fn helm_upgrades_twice() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn growth_beyond_reason_is_refused() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("huge").await.unwrap();
     let base = small(&namespace);

@@ -160,10 +160,8 @@ async fn load(testbed: &Testbed, replica: &Replica, policy: &Path) {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn prometheus_answers_every_query_of_the_dashboard() {
-    if testbed::skipped() {
-        return;
-    }
     let (testbed, account) = cluster().await;
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("stateward.yaml");
@@ -204,10 +202,8 @@ async fn prometheus_answers_every_query_of_the_dashboard() {
 
 /// A controller that has carried out one resize, and waits for a person in another.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn prometheus_answers_every_query_about_resizes() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     let controller = Controller::start(&resizing, &resizing.account, 4);
     let prometheus = Prometheus::start(&controller.health());

@@ -14,10 +14,8 @@ fn recipe() -> String {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_release_is_compared_with_what_its_chart_would_make_of_it() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = testbed::Testbed::shared().await.unwrap();
     let namespace = testbed.namespace("recipe").await.unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -41,10 +41,8 @@ async fn refused(session: &Session, spec: Value, said: &str) {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn records_are_validated_and_kept() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     let names = testbed.kubectl(&["api-resources", "--no-headers"]).await.unwrap().ok().unwrap();
     assert!(!names.split_whitespace().any(|word| word == "stsr"), "{names}");

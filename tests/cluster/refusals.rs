@@ -44,10 +44,8 @@ fn edits() -> Vec<(&'static str, Value, &'static str)> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn every_way_of_writing_gets_our_message_with_403() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("refusals").await.unwrap();
     let mut base = set("db", &namespace);
@@ -96,10 +94,8 @@ async fn every_way_of_writing_gets_our_message_with_403() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_unsafe_claim_edit_is_refused_with_the_floor() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("claims").await.unwrap();
     let claim = json!({
@@ -129,10 +125,8 @@ async fn an_unsafe_claim_edit_is_refused_with_the_floor() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn diff_shows_the_refusal_and_changes_nothing() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("diff").await.unwrap();
     let mut base = set("db", &namespace);

@@ -133,10 +133,8 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn commands_run_as_pasted_and_restart_nothing_unsaid() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     for scenario in scenarios() {
         // At once: each has a namespace of its own.
@@ -215,10 +213,8 @@ async fn shell(testbed: &Testbed, folder: &std::path::Path, command: &str, rule:
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn deleting_with_the_claims_has_a_way_out_that_keeps_them() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("remedy").await.unwrap();
     let mut manifest = set("db", &namespace);

@@ -74,10 +74,8 @@ async fn storage(testbed: &Testbed, namespace: &str) -> Value {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_resize_is_planned_applied_and_looked_at() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, _) = resizing.prepare(|_| ()).await;
     let pods = pod_uids(resizing, &namespace).await;
@@ -115,10 +113,8 @@ async fn a_resize_is_planned_applied_and_looked_at() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn claims_grow_first_and_the_set_when_it_suits() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, _) = resizing.prepare(|_| ()).await;
     resize(resizing, &namespace, "apply db --size 20Gi --claims-only --wait", 0).await;
@@ -138,10 +134,8 @@ async fn claims_grow_first_and_the_set_when_it_suits() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_template_follows_claims_that_were_grown_by_hand() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, _) = resizing.prepare(|_| ()).await;
     has(&resize(resizing, &namespace, "sync db", 0).await, &["Nothing to do"]);
@@ -167,10 +161,8 @@ async fn a_template_follows_claims_that_were_grown_by_hand() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn what_does_not_grow_says_what_to_do() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let class = |class: &'static str| {
         move |set: &mut Value| {
@@ -219,10 +211,8 @@ async fn what_does_not_grow_says_what_to_do() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().start().await.unwrap();
     testbed.play_storage().await.unwrap();
     let namespace = testbed.namespace("here").await.unwrap();

@@ -242,10 +242,8 @@ impl Bench {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn every_write_from_the_fence_on_may_be_the_last() {
-    if testbed::skipped() {
-        return;
-    }
     let bench = Bench::new().await;
     let (expected, writes) = bench.reference().await;
     let (again, same) = bench.reference().await;

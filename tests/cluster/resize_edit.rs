@@ -10,10 +10,8 @@ use crate::resize::Resizing;
 use crate::webhook::{LONG, STORAGE, path, pod_uids};
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_edit_while_the_set_goes_away_is_lost_loudly() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     let (proxy, _controller) = resizing.proxied(4).await;
     let (namespace, set) = resizing.prepare(|_| {}).await;

@@ -78,10 +78,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn time_without_controller() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let rounds = if long() { 25 } else { 3 };
     let sets = join_all((0..rounds * Who::ALL.len()).map(|_| resizing.prepare(|_| {}))).await;

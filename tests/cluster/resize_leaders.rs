@@ -69,10 +69,8 @@ async fn end(resizing: &Resizing, run: &Run, from: u64, proxies: [&Proxy; 2]) ->
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn two_controllers_lead_at_once() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     grant_leases(&resizing, "stateward-too").await;
     let (left, right) = (resizing.proxy().await.unwrap(), resizing.proxy().await.unwrap());

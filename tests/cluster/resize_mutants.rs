@@ -218,10 +218,8 @@ async fn stick(resizing: &Resizing, namespace: &str, mut set: Value) {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn bugs_of_others_show_through_the_api() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     let mut cases = cases();
     cases.truncate(if long() { cases.len() } else { 1 });

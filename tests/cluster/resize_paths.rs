@@ -8,9 +8,6 @@ use crate::webhook::{LONG, path, pod_uids};
 
 /// Grows a set made by `change`, and asserts that nothing but its size is different afterwards.
 async fn grows(change: impl Fn(&mut Value)) {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, set) = resizing.prepare(change).await;
     grows_to(resizing, &namespace, &set, "20Gi").await;
@@ -49,16 +46,19 @@ async fn claim_uids(resizing: &Resizing, namespace: &str) -> Vec<(Value, Value)>
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_parallel_set() {
     grows(|_| {}).await;
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_that_starts_pods_in_order() {
     grows(|set| set["spec"]["podManagementPolicy"] = json!("OrderedReady")).await;
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_with_a_partition() {
     grows(|set| {
         set["spec"]["updateStrategy"] =
@@ -68,16 +68,19 @@ async fn a_set_with_a_partition() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_that_updates_on_delete() {
     grows(|set| set["spec"]["updateStrategy"] = json!({"type": "OnDelete"})).await;
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_whose_ordinals_start_later() {
     grows(|set| set["spec"]["ordinals"] = json!({"start": 5})).await;
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_that_deletes_its_claims() {
     for policy in ["Parallel", "OrderedReady"] {
         grows(|set| {
@@ -90,10 +93,8 @@ async fn a_set_that_deletes_its_claims() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_with_two_templates() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let more = |set: &mut Value| {
         let mut template = set["spec"]["volumeClaimTemplates"][0].clone();
@@ -110,10 +111,8 @@ async fn a_set_with_two_templates() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_that_has_only_claims_left() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, mut set) = resizing.prepare(|_| {}).await;
     for (replicas, size) in [(1, "20Gi"), (0, "30Gi")] {
@@ -133,6 +132,7 @@ async fn a_set_that_has_only_claims_left() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_driver_that_rounds_and_one_that_is_slow() {
     for class in ["rounding", "slow", "immediate"] {
         grows(|set| {
@@ -143,10 +143,8 @@ async fn a_driver_that_rounds_and_one_that_is_slow() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_grows_twice() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, set) = resizing.prepare(|_| {}).await;
     grows_to(resizing, &namespace, &set, "20Gi").await;
@@ -155,10 +153,8 @@ async fn a_set_grows_twice() {
 
 /// The API server writes 20480Mi as 20Gi, which is no webhook's doing.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_size_in_another_form() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, set) = resizing.prepare(|_| {}).await;
     resizing.grow(&set, "20480Mi").await;
@@ -167,10 +163,8 @@ async fn a_size_in_another_form() {
 
 /// A partition that people mean is not taken for what a re-creation left.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_with_a_partition_above_every_ordinal_grows_twice() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, set) = resizing
         .prepare(|set| {
@@ -187,10 +181,8 @@ async fn a_set_with_a_partition_above_every_ordinal_grows_twice() {
 
 /// Somebody's webhook cannot be asked: its claim is named with the answer, the others grow.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_claim_behind_a_webhook_that_is_down() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, set) = resizing.prepare(|_| {}).await;
     let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");

@@ -74,10 +74,8 @@ fn ready_after(
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn pods_restart_one_by_one_within_their_budget() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = &*Resizing::alone().await;
     let mut controller = Controller::new(resizing, &resizing.account, 2);
     // The played kubelet does its step after the pod is ready, and takes seconds on a busy machine.
@@ -143,10 +141,8 @@ async fn pods_restart_one_by_one_within_their_budget() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_driver_that_grows_detached_volumes_only_waits_for_a_person() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, set) = resizing.prepare(of_class("offline")).await;
     let pods = pod_uids(resizing, &namespace).await;
@@ -177,10 +173,8 @@ async fn a_driver_that_grows_detached_volumes_only_waits_for_a_person() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_ordered_set_with_an_unready_pod_is_left_alone() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let (namespace, set) = resizing
         .prepare(|set| {

@@ -10,10 +10,8 @@ use crate::resize::Resizing;
 use crate::webhook::{LONG, pod_uids};
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_part_of_the_control_plane_is_away_in_the_gap() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     let (proxy, _controller) = resizing.proxied(4).await;
     // Without the controller manager the orphaned set stays; without the others nothing is heard.

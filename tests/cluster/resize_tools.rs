@@ -105,30 +105,24 @@ impl Case {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn argo_cd_applies_the_larger_template() {
-    if testbed::skipped() {
-        return;
-    }
     let case = Case::new().await;
     let tool = case.resizing.applies(&case.sized("20Gi"), Apply::ClientSide, OFTEN).unwrap();
     case.completes(tool).await;
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn flux_applies_the_larger_template() {
-    if testbed::skipped() {
-        return;
-    }
     let case = Case::new().await;
     let tool = case.resizing.applies(&case.sized("20Gi"), Apply::ServerSide, OFTEN).unwrap();
     case.completes(tool).await;
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn helm_upgrades_again_and_again() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::shared().await;
     let namespace = resizing.namespace("resize").await.unwrap();
     let chart = tempfile::tempdir().unwrap();
@@ -167,10 +161,8 @@ async fn helm_upgrades_again_and_again() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_operator_re_creates_the_set_with_its_old_template() {
-    if testbed::skipped() {
-        return;
-    }
     let case = Case::new().await;
     let tool = case.resizing.recreates(&case.set, false, Duration::from_millis(100)).unwrap();
     case.resizing.grow(&case.set, "20Gi").await;
@@ -192,10 +184,8 @@ async fn an_operator_re_creates_the_set_with_its_old_template() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_autoresizer_raises_claims_meanwhile() {
-    if testbed::skipped() {
-        return;
-    }
     let case = Case::new().await;
     let (step, limit) = (GIB, 25 * GIB);
     let tool = case.resizing.autoresizes(&case.namespace, step, limit, OFTEN).unwrap();
@@ -210,10 +200,8 @@ async fn an_autoresizer_raises_claims_meanwhile() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_job_orphans_the_set_and_gitops_brings_it_back() {
-    if testbed::skipped() {
-        return;
-    }
     let case = Case::new().await;
     let (resizing, larger) = (case.resizing, case.sized("20Gi"));
     let gitops = resizing.applies(&larger, Apply::ClientSide, OFTEN).unwrap();

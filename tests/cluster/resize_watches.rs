@@ -72,10 +72,8 @@ fn reads_are_quorum_reads(proxy: &Proxy) {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_resize_rests_on_no_watch() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     let (proxy, controller) = resizing.proxied(2).await;
 
@@ -117,10 +115,8 @@ async fn a_resize_rests_on_no_watch() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn watches_tell_what_is_long_past() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     let (proxy, _controller) = resizing.proxied(2).await;
     proxy.hold(Request::is_watch, Some(Duration::from_secs(2)));
@@ -132,10 +128,8 @@ async fn watches_tell_what_is_long_past() {
 /// Connections die without a word, behind a load balancer for example: what stands on the set is
 /// heard by the next watch.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_request_is_heard_although_its_watch_has_died() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::alone().await;
     let proxy = resizing.proxy().await.unwrap();
     let kubeconfig = proxy.kubeconfig(&resizing.account).unwrap();

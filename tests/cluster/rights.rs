@@ -68,10 +68,8 @@ fn attributes(verb: &str, group: &str, resource: &str, namespace: &str, name: &s
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn what_is_printed_applies_twice_and_grants_what_the_table_says() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().start().await.unwrap();
     testbed.ensure_namespace("stateward").await.unwrap();
     let webhook = json!({
@@ -192,10 +190,8 @@ fn request(size: &str) -> Value {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn growth_takes_the_right_to_patch_claims() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     apply_stream(&testbed, &printed(&["--crds"])).await;
     let sets = json!({
@@ -282,10 +278,8 @@ async fn growth_takes_the_right_to_patch_claims() {
 /// With `Fail` and no webhook at all, the controller still brings back what it re-creates, and
 /// nobody else gets through in its name.
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn own_writes_do_not_depend_on_the_webhook() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     testbed.ensure_namespace("stateward").await.unwrap();
     let arguments = [

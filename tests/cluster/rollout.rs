@@ -110,10 +110,8 @@ fn parameter(name: &str, default: u64) -> u64 {
 /// `STATEWARD_ROLLOUT_RATE` is reviews a second (50), `STATEWARD_ROLLOUT_ROUNDS` how many times both
 /// replicas are replaced (2). With 200 and 20 it is the long form.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_rollout_under_load_gives_no_wrong_verdict_and_fails_no_call() {
-    if testbed::skipped() {
-        return;
-    }
     let rate = parameter("STATEWARD_ROLLOUT_RATE", 50);
     let rounds = parameter("STATEWARD_ROLLOUT_ROUNDS", 2);
     let (testbed, account) = cluster().await;
@@ -212,10 +210,8 @@ async fn a_rollout_under_load_gives_no_wrong_verdict_and_fails_no_call() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_cluster_that_has_lost_every_replica_under_fail_starts_one() {
-    if testbed::skipped() {
-        return;
-    }
     let (testbed, account) = cluster().await;
     let port = testbed::free_port().unwrap();
     let mut replica = Replica::start_at(&account, port, &ARGUMENTS);

@@ -3,10 +3,8 @@
 use crate::webhook::{apply, cluster, path, set};
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn scaling_to_zero_warns() {
-    if testbed::skipped() {
-        return;
-    }
     let testbed = cluster().await;
     let namespace = testbed.namespace("scale").await.unwrap();
     apply(testbed, &set("db", &namespace), &[]).await.ok().unwrap();

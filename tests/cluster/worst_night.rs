@@ -31,10 +31,8 @@ async fn crash(resizing: &Resizing, namespace: &str, name: &str, crashes: bool) 
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn claims_grow_in_the_worst_night() {
-    if testbed::skipped() {
-        return;
-    }
     let resizing = Resizing::start(Testbed::builder()).await;
     let controller = Controller::start(&resizing, &resizing.account, 2);
     let (namespace, mut set) = resizing

@@ -83,10 +83,8 @@ impl Table {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn random_requests_get_the_same_answers() {
-    if testbed::skipped() {
-        return;
-    }
     let real = Testbed::builder().controllers(false).start().await.unwrap();
     let memory = Server::new();
     prepare(&real, &memory).await;

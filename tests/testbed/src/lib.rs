@@ -9,9 +9,6 @@
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
-//! if testbed::skipped() {
-//!     return Ok(());
-//! }
 //! let bed = testbed::Testbed::start().await?;
 //! bed.play_storage().await?;
 //! bed.apply(serde_json::json!({
@@ -25,7 +22,7 @@
 //!
 //! | Variable | Effect |
 //! | --- | --- |
-//! | `STATEWARD_TESTBED=skip` | [`skipped`] answers yes, and tests leave themselves out |
+//! | `STATEWARD_TESTBED=skip` | when tests are built: those that need a cluster are ignored |
 //! | `STATEWARD_TESTBED_KEEP=1` | the temporary folder with all logs stays |
 //! | `KUBEBUILDER_ASSETS` | `kube-apiserver`, `etcd`, `kubectl` are taken from there |
 
@@ -51,18 +48,6 @@ pub use commands::Output;
 pub use install::Tools;
 pub use ports::free_port;
 pub use storage::Storage;
-
-/// Whether `STATEWARD_TESTBED=skip` asks to leave out the tests that need a cluster; says so loudly.
-pub fn skipped() -> bool {
-    let skip = std::env::var("STATEWARD_TESTBED").is_ok_and(|value| value == "skip");
-    if skip {
-        let who = std::thread::current().name().unwrap_or("a test").to_owned();
-        say(&format!(
-            "\n!!! SKIPPED: {who} did not run, since STATEWARD_TESTBED=skip leaves out what needs a cluster !!!\n"
-        ));
-    }
-    skip
-}
 
 /// Writes a line to the real standard error, past the capture of the test harness.
 pub(crate) fn say(line: &str) {

@@ -43,10 +43,8 @@ impl Bench {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn requests_pass_and_are_written_down() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bench = Bench::new().await?;
     let object = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plain"},
@@ -73,10 +71,8 @@ async fn requests_pass_and_are_written_down() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_connection_is_cut_before_and_after() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bench = Bench::new().await?;
     let killed = Arc::new(AtomicUsize::new(0));
     let kill = Arc::clone(&killed);
@@ -104,10 +100,8 @@ async fn a_connection_is_cut_before_and_after() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn answers_are_made_up() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bench = Bench::new().await?;
     for (status, text) in [(403, "Forbidden"), (409, "Conflict"), (500, "InternalError")] {
         let armed = bench.proxy.on(Request::is_write).fault(Fault::Refuse(status));
@@ -140,10 +134,8 @@ async fn answers_are_made_up() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_write_arrives_late() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bench = Bench::new().await?;
     let delay = Duration::from_secs(2);
     bench.proxy.on(Request::is_write).fault(Fault::Late(delay));
@@ -161,10 +153,8 @@ async fn a_write_arrives_late() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn events_of_a_watch_are_held_back() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bench = Bench::new().await?;
     let session = bench.bed.session(&bench.kubeconfig).await?;
     let maps = format!("/api/v1/namespaces/{}/configmaps", bench.namespace);
@@ -200,10 +190,8 @@ async fn events_of_a_watch_are_held_back() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_watch_is_cut() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bench = Bench::new().await?;
     let session = bench.bed.session(&bench.kubeconfig).await?;
     let maps = format!("/api/v1/namespaces/{}/configmaps", bench.namespace);

@@ -183,10 +183,8 @@ async fn bed() -> Result<&'static Testbed> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn an_online_driver() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let pair = Pair::new(bed().await?, Driver::Online, "standard").await?;
     let history = pair
         .same(async || {
@@ -204,10 +202,8 @@ async fn an_online_driver() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_driver_that_needs_no_node() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let pair = Pair::new(bed().await?, Driver::Controller, "immediate").await?;
     let history = pair
         .same(async || {
@@ -220,10 +216,8 @@ async fn a_driver_that_needs_no_node() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_driver_that_grows_only_offline() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let pair = Pair::new(bed().await?, Driver::Offline, "offline").await?;
     let history = pair
         .same(async || {
@@ -246,10 +240,8 @@ async fn a_driver_that_grows_only_offline() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_size_out_of_range() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let pair = Pair::new(bed().await?, Driver::Infeasible, "infeasible").await?;
     let infeasible = |claim: &Value| {
         claim["status"]["allocatedResourceStatuses"]["storage"] == "ControllerResizeInfeasible"
@@ -272,10 +264,8 @@ async fn a_size_out_of_range() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_slow_driver() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let pair = Pair::new(bed().await?, Driver::Slow, "slow").await?;
     pair.same(async || {
         pair.grow("20Gi").await?;
@@ -290,10 +280,8 @@ async fn a_slow_driver() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_driver_that_rounds_up() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let pair = Pair::new(bed().await?, Driver::Rounding, "rounding").await?;
     let history = pair
         .same(async || {

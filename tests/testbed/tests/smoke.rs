@@ -72,10 +72,8 @@ async fn pods(bed: &Testbed, namespace: &str, name: &str) -> Result<Vec<(String,
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_set_lives_grows_and_is_adopted() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let start = Instant::now();
     let bed = Testbed::shared().await?;
     eprintln!("ready after {:.2?}", start.elapsed());
@@ -133,10 +131,8 @@ async fn a_set_lives_grows_and_is_adopted() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn drivers_differ() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bed = Testbed::shared().await?;
     let namespace = bed.namespace("drivers").await?;
     let classes = ["restart", "offline", "rounding", "infeasible", "stuck", "rigid"];
@@ -188,10 +184,8 @@ async fn drivers_differ() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn pods_misbehave_on_request() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bed = Testbed::shared().await?;
     let namespace = bed.namespace("pods").await?;
     make(bed, &namespace, set("db", 1, "standard")).await?;
@@ -224,10 +218,8 @@ async fn pods_misbehave_on_request() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn users_have_only_their_rights() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let bed = Testbed::shared().await?;
     let namespace = bed.namespace("users").await?;
     let sets = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets");
@@ -273,10 +265,8 @@ async fn users_have_only_their_rights() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn components_come_back() -> Result<()> {
-    if testbed::skipped() {
-        return Ok(());
-    }
     let start = Instant::now();
     let bed = Testbed::builder().controllers(false).audit_log(true).start().await?;
     eprintln!("bare API server ready after {:.2?}", start.elapsed());
@@ -303,10 +293,8 @@ async fn components_come_back() -> Result<()> {
 }
 
 #[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_start_that_fails_shows_the_log() {
-    if testbed::skipped() {
-        return;
-    }
     let builder = Testbed::builder().controllers(false).api_server_argument("--no-such-flag");
     let error = format!("{:#}", builder.start().await.unwrap_err());
     assert!(error.contains("kube-apiserver ended with exit status: 1"), "{error}");

@@ -40,8 +40,7 @@ pub fn explain(entry: &Entry) -> String {
     collect(|text| write_explanation(entry, text))
 }
 
-const MADE: &str =
-    "<!-- Generated. To write it again: STATEWARD_UPDATE=1 cargo test --test rules_pages -->";
+const MADE: &str = "<!-- Generated. To write it again: STATEWARD_UPDATE=1 cargo test --test engine rules_pages -->";
 
 /// Writing to a string does not fail.
 fn collect(write: impl FnOnce(&mut String) -> fmt::Result) -> String {

@@ -1,0 +1,7 @@
+//! `stateward check` as people and pipelines run it: the built program in temporary folders and
+//! git repositories.
+
+mod input;
+mod outcome;
+mod revision;
+mod verdict;

@@ -1,0 +1,18 @@
+//! The binary as a person or a pipeline runs it.
+
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test says by a panic what went wrong"
+)]
+
+mod action;
+mod check;
+mod cli;
+mod documentation;
+mod edits;
+mod folder;
+mod report_command;
+mod review_command;
+mod serve;

@@ -1,0 +1,15 @@
+//! What the repository says about itself: documentation, chart, alerts and releases.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says by a panic what went wrong"
+)]
+
+mod alerts;
+mod chart;
+mod gitops;
+mod metrics;
+mod release;
+mod threats;

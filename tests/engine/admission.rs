@@ -1,0 +1,5 @@
+//! What admission says while sets are resized: the tables of `docs/resize.md`.
+
+mod growth;
+mod recreation;
+mod setup;

@@ -1,0 +1,278 @@
+//! Protocol §3: growth is accepted only where somebody is known to carry it out, and able to.
+
+use serde_json::json;
+use stateward_core::decide::Stage;
+use stateward_core::facts::{ControllerState, Facts, NamespaceFact, Objects};
+
+use super::setup::{
+    Asks, REQUESTED, Said, absent, ask, claim, facts, limit_of_namespace, mutate, quota, record,
+    set, sized, with,
+};
+
+fn grow(facts: &Facts) -> Said {
+    mutate(Some(&set()), Some(&sized(&set(), "20Gi")), facts)
+}
+
+/// The first sentence after what would change.
+fn why(said: &Said) -> &str {
+    assert!(!said.allowed, "{said:#?}");
+    said.message.lines().nth(1).unwrap()
+}
+
+#[test]
+fn growth_becomes_a_request_while_a_controller_runs() {
+    let said = grow(&facts());
+    assert!(said.allowed, "{}", said.message);
+    assert_eq!((said.size(), said.request()), ("10Gi", Some("{\"data\":\"20Gi\"}")));
+    assert_eq!(said.warnings.len(), 2, "{:?}", said.warnings);
+    assert_eq!(said.done, ["request-resize"]);
+}
+
+#[test]
+fn without_a_controller_growth_is_refused_with_the_way_by_hand() {
+    let mut facts = facts();
+    facts.controller = absent("Lease stateward/stateward-can-resize is no longer renewed");
+    let said = grow(&facts);
+    assert_eq!(
+        why(&said),
+        "No controller would carry it out: Lease stateward/stateward-can-resize is no longer \
+         renewed."
+    );
+    assert!(said.message.contains("1. let a controller run"), "{}", said.message);
+    assert!(said.message.contains("2. or by hand: raise the 2 claims"), "{}", said.message);
+    assert!(said.message.contains("sts-vct-size-grow"), "{}", said.message);
+    // The stored size is always allowed, whatever runs.
+    let stored = with(&set(), "/metadata/annotations/team", json!("b"));
+    assert!(mutate(Some(&set()), Some(&stored), &facts).allowed);
+    let asked = with(&set(), REQUESTED, json!("{\"data\":\"20Gi\"}"));
+    assert!(mutate(Some(&asked), Some(&asked), &facts).allowed);
+}
+
+#[test]
+fn where_nobody_looks_it_is_shown_and_said_that_nobody_carries_it_out() {
+    let said = grow(&Facts::none());
+    assert!(said.allowed && said.request().is_some());
+    assert!(said.warns_of("no controller is known to run"), "{:?}", said.warnings);
+    // The command line judges manifests, not a cluster.
+    let check = |facts: &Facts| {
+        let (old, new) = (set(), sized(&set(), "20Gi"));
+        ask(Stage::Check, Some(&old), Some(&new), facts, &Asks::default())
+    };
+    assert!(check(&Facts::none()).allowed);
+}
+
+#[test]
+fn what_decides_about_carrying_out_must_be_known() {
+    let unknown: [fn(&mut Facts); 2] = [
+        |facts| facts.records = Objects::unknown("the StatefulSetResizes: no rights"),
+        |facts| facts.namespaces = Objects::unknown("the Namespaces: no rights"),
+    ];
+    for forget in unknown {
+        let mut facts = facts();
+        forget(&mut facts);
+        let said = grow(&facts);
+        assert!(why(&said).contains("is not known: needs the "), "{}", said.message);
+    }
+}
+
+#[test]
+fn what_decides_about_claims_may_be_unknown_with_a_warning() {
+    let unknown: [fn(&mut Facts); 4] = [
+        |facts| facts.claims = Objects::unknown("the PersistentVolumeClaims: gone"),
+        |facts| facts.classes = Objects::unknown("the StorageClasses: gone"),
+        |facts| facts.fixed_volumes = Objects::unknown("the PersistentVolumes: gone"),
+        |facts| facts.quotas = Objects::unknown("the ResourceQuotas: gone"),
+    ];
+    for forget in unknown {
+        let mut facts = facts();
+        forget(&mut facts);
+        let said = grow(&facts);
+        assert!(said.allowed, "{}", said.message);
+        assert!(said.warns_of("not checked whether its claims can grow"), "{:?}", said.warnings);
+    }
+}
+
+#[test]
+fn a_claim_that_cannot_grow_is_named() {
+    let mut rigid = facts();
+    claim(&mut rigid, "data-db-1", "rigid", "v1", "10Gi");
+    let said = grow(&rigid);
+    assert_eq!(why(&said), "Claim data-db-1 is of class rigid, which allows no expansion.");
+    assert!(said.message.contains("kubectl patch storageclass rigid"), "{}", said.message);
+
+    let mut gone = facts();
+    claim(&mut gone, "data-db-1", "old", "v1", "10Gi");
+    assert_eq!(why(&grow(&gone)), "Claim data-db-1 is of class old, which does not exist.");
+
+    let mut none = facts();
+    claim(&mut none, "data-db-1", "", "v1", "10Gi");
+    assert!(why(&grow(&none)).starts_with("Claim data-db-1 has no StorageClass"));
+
+    let mut fixed = facts();
+    fixed.fixed_volumes.insert("", "v1", "was made by hand, not by its class");
+    let said = grow(&fixed);
+    assert_eq!(why(&said), "Volume v1 of claim data-db-1 was made by hand, not by its class.");
+
+    // A leftover of an earlier scale-down belongs to the resize as well.
+    let mut leftover = facts();
+    claim(&mut leftover, "data-db-7", "rigid", "v7", "10Gi");
+    assert!(why(&grow(&leftover)).contains("data-db-7"));
+    // One that is large enough already needs nothing, and another set's is none of ours.
+    let mut other = facts();
+    claim(&mut other, "data-db-7", "rigid", "v7", "30Gi");
+    claim(&mut other, "data-db-x-0", "rigid", "v8", "10Gi");
+    assert!(grow(&other).allowed);
+}
+
+#[test]
+fn a_claim_that_is_not_bound_is_a_warning_unless_none_could_ever_grow() {
+    let mut unbound = facts();
+    claim(&mut unbound, "data-db-1", "fast", "", "10Gi");
+    let said = grow(&unbound);
+    assert!(said.allowed, "{}", said.message);
+    assert!(said.warns_of("claim data-db-1 not bound yet"), "{:?}", said.warnings);
+
+    let mut missing = facts();
+    missing.claims = Objects::all();
+    let said = grow(&missing);
+    assert!(said.allowed, "{}", said.message);
+    assert!(said.warns_of("claim data-db-0 and 1 more not bound yet"), "{:?}", said.warnings);
+
+    let class = "/spec/volumeClaimTemplates/0/spec/storageClassName";
+    let old = with(&set(), class, json!("rigid"));
+    let said = mutate(Some(&old), Some(&sized(&old, "20Gi")), &missing);
+    assert_eq!(why(&said), "Claim data-db-0 is of class rigid, which allows no expansion.");
+    claim(&mut missing, "data-db-0", "fast", "", "10Gi");
+    assert!(mutate(Some(&old), Some(&sized(&old, "20Gi")), &missing).allowed, "one could");
+    // Without pods and claims there is nothing to grow but the template.
+    let mut empty = facts();
+    empty.claims = Objects::all();
+    let old = with(&set(), "/spec/replicas", json!(0));
+    let said = mutate(Some(&old), Some(&sized(&old, "20Gi")), &empty);
+    assert!(said.allowed && said.warnings.len() == 2, "{said:#?}");
+}
+
+#[test]
+fn the_quota_must_leave_what_the_claims_need() {
+    let mut enough = facts();
+    quota(&mut enough, None, "100Gi", "80Gi");
+    assert!(grow(&enough).allowed);
+    let mut little = facts();
+    quota(&mut little, None, "100Gi", "85Gi");
+    let said = grow(&little);
+    assert_eq!(
+        why(&said),
+        "ResourceQuota storage leaves 15Gi of storage, and the claims need 20Gi more."
+    );
+    assert!(said.message.contains("raise it to 105Gi at least"), "{}", said.message);
+    let mut class = facts();
+    quota(&mut class, Some("fast"), "30Gi", "20Gi");
+    assert!(why(&grow(&class)).contains("storage of class fast"));
+    let mut other = facts();
+    quota(&mut other, Some("slow"), "30Gi", "30Gi");
+    assert!(grow(&other).allowed);
+}
+
+#[test]
+fn two_templates_of_one_name_cannot_grow() {
+    let template = set()["spec"]["volumeClaimTemplates"][0].clone();
+    let templates = json!([template.clone(), template]);
+    let old = with(&set(), "/spec/volumeClaimTemplates", templates);
+    let said = mutate(Some(&old), Some(&sized(&old, "20Gi")), &facts());
+    assert!(!said.allowed && said.request().is_none(), "{said:#?}");
+}
+
+#[test]
+fn the_limit_of_the_namespace_wins_over_the_sets() {
+    let limited = with(&set(), "/metadata/annotations/stateward.dev~1resize-max", json!("15Gi"));
+    let grow = |facts: &Facts| mutate(Some(&limited), Some(&sized(&limited, "20Gi")), facts);
+    let said = grow(&facts());
+    assert!(said.message.contains("beyond its limit 15Gi"), "{}", said.message);
+    let mut wide = facts();
+    limit_of_namespace(&mut wide, "25Gi");
+    assert!(grow(&wide).allowed);
+    let mut narrow = facts();
+    limit_of_namespace(&mut narrow, "12Gi");
+    let said = grow(&narrow);
+    assert!(said.message.contains("beyond its namespace's limit 12Gi"), "{}", said.message);
+    let raise = "kubectl annotate namespace shop --overwrite stateward.dev/resize-max=20Gi";
+    assert!(said.message.contains(raise), "{}", said.message);
+    // A limit that cannot be read limits to nothing.
+    let mut odd = facts();
+    limit_of_namespace(&mut odd, "plenty");
+    assert!(!grow(&odd).allowed);
+    // An edit cannot raise the limit that it is held to.
+    let raised = with(&limited, "/metadata/annotations/stateward.dev~1resize-max", json!("1Ti"));
+    assert!(!mutate(Some(&limited), Some(&sized(&raised, "20Gi")), &facts()).allowed);
+}
+
+#[test]
+fn a_paused_resize_is_accepted_with_a_warning() {
+    let mut facts = facts();
+    record(&mut facts, &json!({"paused": true}), &json!({"phase": "Growing"}));
+    let said = grow(&facts);
+    assert!(said.allowed, "{}", said.message);
+    assert!(said.warns_of("paused until stateward resize resume sts/db -n shop"), "{said:#?}");
+    let paused = with(&set(), "/metadata/annotations/stateward.dev~1resize-paused", json!("true"));
+    let facts = super::setup::facts();
+    let said = mutate(Some(&paused), Some(&sized(&paused, "20Gi")), &facts);
+    assert!(said.allowed && said.warns_of("paused by its annotation"), "{said:#?}");
+}
+
+#[test]
+fn after_an_abort_growth_waits_for_resume() {
+    let aborted = |spec| {
+        let mut facts = facts();
+        let status = json!({
+            "phase": "Aborted",
+            "standing": {"word": "Ended", "reason": "AbortRequested"},
+            "acting": {"number": 1, "generation": 2, "setUid": "A", "targets": {"data": "20Gi"}},
+        });
+        record(&mut facts, &spec, &status);
+        grow(&facts)
+    };
+    let said = aborted(json!({"abort": 2}));
+    assert!(why(&said).starts_with("Its resize was aborted"), "{}", said.message);
+    assert!(said.message.contains("stateward resize resume sts/db -n shop"), "{}", said.message);
+    assert!(aborted(json!({})).allowed, "the abort was taken back");
+}
+
+#[test]
+fn what_failed_is_not_asked_for_twice() {
+    let failed = |phase: &str, reason: &str, size: &str| {
+        let mut facts = facts();
+        let status = json!({
+            "phase": phase,
+            "standing": {"word": "Ended", "reason": reason},
+            "requests": {"data": "20Gi"},
+            "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+        });
+        record(&mut facts, &json!({}), &status);
+        mutate(Some(&set()), Some(&sized(&set(), size)), &facts)
+    };
+    let said = failed("Degraded", "Infeasible", "20Gi");
+    assert!(why(&said).contains("ended as Degraded (Infeasible)"), "{}", said.message);
+    assert!(!failed("Conflict", "TooSmallAgain", "20Gi").allowed);
+    assert!(failed("Degraded", "Infeasible", "15Gi").allowed, "another size is a new request");
+    assert!(failed("Complete", "Done", "20Gi").allowed);
+}
+
+#[test]
+fn nothing_begins_in_a_namespace_that_goes_away() {
+    let mut facts = facts();
+    let fact = NamespaceFact { terminating: true, resize_max: None };
+    facts.namespaces.insert("", "shop", fact);
+    assert!(why(&grow(&facts)).starts_with("Its namespace is going away"));
+}
+
+#[test]
+fn a_policy_that_rejects_says_nothing_of_controllers() {
+    let mut facts = facts();
+    facts.controller = absent("nobody holds the Lease");
+    let asks = Asks { policy: "resize: reject\n", ..Asks::default() };
+    let (old, new) = (set(), sized(&set(), "20Gi"));
+    let said = ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks);
+    assert!(why(&said).starts_with("Kubernetes lets no edit change a claim template"));
+    facts.controller = ControllerState::Runs;
+    assert!(!ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks).allowed);
+}

@@ -1,0 +1,20 @@
+//! The engine in one process: reading, rules, policy, decisions, plans and reports.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says by a panic what went wrong"
+)]
+
+mod admission;
+mod fuzz;
+mod manifest;
+mod policy;
+mod quantity_table;
+mod report;
+mod resize_plan;
+mod review;
+mod rules;
+mod rules_pages;
+mod walk;

@@ -1,0 +1,5 @@
+//! The policy file: how it is read, and what it does.
+
+mod effect;
+mod reading;
+mod schema;

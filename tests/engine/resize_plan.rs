@@ -1,0 +1,326 @@
+//! A plan as a person reads it, and what it says about each kind of obstacle.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use stateward_core::facts::Fact;
+use stateward_core::object::Quantity;
+use stateward_core::record::{Policy, Reason, Retention, RevisionName};
+use stateward_resize::observed::{
+    Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress, Revision,
+    Set,
+};
+use stateward_resize::plan::{CheckOutcome, Plan, PlanError, Question, Verdict, plan, render};
+use stateward_resize::step::Parameters;
+
+fn now() -> Timestamp {
+    "2026-11-21T03:00:00Z".parse().unwrap()
+}
+
+fn size(text: &str) -> Quantity {
+    text.parse().unwrap()
+}
+
+fn claim(ordinal: u32) -> Claim {
+    Claim {
+        name: format!("data-db-{ordinal}"),
+        uid: format!("claim-{ordinal}"),
+        template: "data".to_owned(),
+        ordinal,
+        request: size("100Gi"),
+        capacity: Some(size("100Gi")),
+        progress: Progress::None,
+        terminating: false,
+        owners: Vec::new(),
+        class: "fast".to_owned(),
+        cannot_grow: None,
+        resize_id: None,
+        mounted: true,
+        foreign: false,
+    }
+}
+
+fn pod(ordinal: u32) -> Pod {
+    Pod {
+        name: format!("db-{ordinal}"),
+        uid: format!("pod-{ordinal}"),
+        ordinal,
+        owner: Some("set".to_owned()),
+        revision: "db-1".to_owned(),
+        terminating: false,
+        available: true,
+        created: "2026-11-20T00:00:00Z".parse().unwrap(),
+    }
+}
+
+/// Three replicas with 100Gi each, nothing in the way.
+fn cluster() -> Observed {
+    let set = Set {
+        uid: "set".to_owned(),
+        resource_version: "7".to_owned(),
+        terminating: false,
+        foreign_finalizers: Vec::new(),
+        owner: None,
+        owner_managed: false,
+        writer: None,
+        generation_observed: true,
+        replicas: 3,
+        first_ordinal: 0,
+        ordered: true,
+        on_delete: false,
+        partition: Some(0),
+        retention: Retention::RETAIN,
+        retention_written: Fact::Known(false),
+        templates: BTreeMap::from([("data".to_owned(), size("100Gi"))]),
+        duplicate_templates: false,
+        current_revision: "db-1".to_owned(),
+        update_revision: "db-1".to_owned(),
+        resize_id: None,
+        unfinished: None,
+        requested: BTreeMap::new(),
+        max: None,
+        paused: false,
+        evict: false,
+        managers: Managers::Others,
+        snapshot: String::new(),
+    };
+    Observed {
+        fresh: true,
+        namespace: Fact::Known(Namespace::default()),
+        set: Fact::Known(Some(set)),
+        pods: Fact::Known((0..3).map(pod).collect()),
+        claims: Fact::Known((0..3).map(claim).collect()),
+        classes: Fact::Known(BTreeMap::from([("fast".to_owned(), Class { expandable: true })])),
+        revisions: Fact::Known(vec![Revision {
+            id: RevisionName { name: "db-1".to_owned(), uid: "revision".to_owned() },
+            owner: Some(("set".to_owned(), true)),
+            created: "2026-11-20T00:00:00Z".parse().unwrap(),
+        }]),
+        neighbours: Fact::Known(Vec::new()),
+        admission_policy: Fact::Known(true),
+        dry_runs: Fact::Known(DryRuns {
+            delete: Answer::Good,
+            create: Answer::Good,
+            unchanged: Answer::Good,
+        }),
+        last_seen_edit: Fact::Known(None),
+        memory: Memory::default(),
+    }
+}
+
+fn set(observed: &mut Observed) -> &mut Set {
+    match &mut observed.set {
+        Fact::Known(Some(set)) => set,
+        _ => unreachable!("the cluster has a set"),
+    }
+}
+
+fn claims(observed: &mut Observed) -> &mut Vec<Claim> {
+    match &mut observed.claims {
+        Fact::Known(claims) => claims,
+        Fact::Unknown(_) => unreachable!("the cluster has claims"),
+    }
+}
+
+fn asked(template: &str, size: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(template.to_owned(), size.to_owned())])
+}
+
+fn planned(observed: &Observed, targets: &BTreeMap<String, String>, claims_only: bool) -> Plan {
+    let question = Question { namespace: "prod", name: "db", targets, claims_only };
+    plan(&question, observed, None, now(), &Parameters::default()).unwrap()
+}
+
+fn grow(observed: &Observed) -> Plan {
+    planned(observed, &asked("data", "200Gi"), false)
+}
+
+#[test]
+fn a_plan_reads_from_top_to_bottom() {
+    insta::assert_snapshot!(render(&grow(&cluster()), false));
+}
+
+#[test]
+fn what_is_changed_for_a_while_is_said_and_put_back() {
+    let mut observed = cluster();
+    set(&mut observed).retention =
+        Retention { when_deleted: Policy::Delete, when_scaled: Policy::Retain };
+    set(&mut observed).partition = Some(2);
+    let mut leftover = claim(4);
+    leftover.owners = vec!["set".to_owned()];
+    leftover.mounted = false;
+    claims(&mut observed).push(leftover);
+    insta::assert_snapshot!(render(&grow(&observed), false));
+}
+
+#[test]
+fn everything_that_blocks_is_named_with_a_way_out() {
+    let mut observed = cluster();
+    set(&mut observed).foreign_finalizers = vec!["example.com/keep".to_owned()];
+    observed.neighbours = Fact::Known(vec!["ReplicaSet old-db".to_owned()]);
+    observed.dry_runs = Fact::Known(DryRuns {
+        delete: Answer::Good,
+        create: Answer::Good,
+        unchanged: Answer::Changed("spec.template.spec.affinity, by webhook \"spread\"".to_owned()),
+    });
+    claims(&mut observed)[1].class = "slow".to_owned();
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::ClaimsOnly);
+    assert!(plan.is_blocked());
+    insta::assert_snapshot!(render(&plan, false));
+}
+
+#[test]
+fn an_owner_keeps_the_size() {
+    let mut observed = cluster();
+    set(&mut observed).owner = Some("RabbitmqCluster shop".to_owned());
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::Blocked);
+    insta::assert_snapshot!("an_owner_is_asked_first", render(&plan, false));
+    set(&mut observed).owner_managed = true;
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::ClaimsOnly);
+    assert_eq!(plan.seconds_without_controller, None);
+    insta::assert_snapshot!(render(&plan, false));
+}
+
+#[test]
+fn claims_alone_leave_the_set_out() {
+    let plan = planned(&cluster(), &asked("data", "200Gi"), true);
+    assert_eq!(plan.verdict, Verdict::Ready);
+    assert_eq!(plan.steps.len(), 2);
+    insta::assert_snapshot!(render(&plan, false));
+}
+
+#[test]
+fn a_plan_for_programs() {
+    insta::assert_json_snapshot!(planned(&cluster(), &asked("data", "200Gi"), true));
+}
+
+#[test]
+fn what_is_there_already_is_not_done_again() {
+    let mut observed = cluster();
+    for claim in claims(&mut observed) {
+        claim.request = size("200Gi");
+        claim.capacity = Some(size("200Gi"));
+    }
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::Ready);
+    let phases: Vec<_> = plan.steps.iter().map(|step| step.phase.as_str()).collect();
+    assert_eq!(phases, ["Fenced", "Deleting", "Creating", "Adopting", "Verifying"]);
+    set(&mut observed).templates = BTreeMap::from([("data".to_owned(), size("200Gi"))]);
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::NothingToDo);
+    assert!(plan.steps.is_empty());
+}
+
+#[test]
+fn a_hand_grown_claim_is_left_as_it_is() {
+    let mut observed = cluster();
+    claims(&mut observed)[2].request = size("300Gi");
+    claims(&mut observed)[2].capacity = Some(size("300Gi"));
+    let plan = grow(&observed);
+    let sizes: Vec<_> = plan.claims.iter().map(|c| (c.from.as_str(), c.to.as_str())).collect();
+    assert_eq!(sizes, [("100Gi", "200Gi"), ("100Gi", "200Gi"), ("300Gi", "300Gi")]);
+    assert_eq!(plan.steps[0].touches.len(), 2);
+}
+
+#[test]
+fn requests_that_cannot_be_taken_are_blocked() {
+    let mut observed = cluster();
+    observed.namespace = Fact::Known(Namespace { terminating: false, max: Some(size("150Gi")) });
+    for (template, size, reason, detail) in [
+        ("data", "200Gi", Reason::OverMax, "data: 200Gi is more than the 150Gi of resize-max"),
+        ("wal", "120Gi", Reason::NoSuchTemplate, "wal; there is data"),
+        ("data", "50Gi", Reason::BadTarget, "data is 100Gi already, and claims cannot shrink"),
+        ("data", "much", Reason::BadTarget, "\"much\" is not a quantity"),
+    ] {
+        let plan = planned(&observed, &asked(template, size), false);
+        assert_eq!(plan.verdict, Verdict::Blocked, "{template}={size}");
+        let check = plan.checks.iter().find(|c| c.outcome == CheckOutcome::Blocked).unwrap();
+        assert_eq!(check.reason, Some(reason), "{template}={size}");
+        assert!(check.detail.starts_with(detail), "{}", check.detail);
+    }
+}
+
+#[test]
+fn a_pause_is_said_where_it_is_lifted() {
+    let mut observed = cluster();
+    set(&mut observed).paused = true;
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::Blocked);
+    let check = plan.checks.iter().find(|c| c.reason == Some(Reason::Paused)).unwrap();
+    assert_eq!(
+        check.advice[0].command.as_deref(),
+        Some("kubectl -n prod annotate statefulset db stateward.dev/resize-paused-")
+    );
+}
+
+#[test]
+fn what_could_not_be_read_is_not_called_well() {
+    let unread = || "persistentvolumeclaims: forbidden".to_owned();
+    let mut observed = cluster();
+    observed.claims = Fact::Unknown(unread());
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::Unknown);
+    assert!(plan.is_blocked());
+    let mut observed = cluster();
+    observed.neighbours = Fact::Unknown(unread());
+    assert_eq!(grow(&observed).verdict, Verdict::Unknown);
+    let mut observed = cluster();
+    observed.set = Fact::Unknown(unread());
+    let targets = asked("data", "200Gi");
+    let question =
+        Question { namespace: "prod", name: "db", targets: &targets, claims_only: false };
+    let error = plan_error(&question, &observed);
+    assert_eq!(
+        error.to_string(),
+        "StatefulSet prod/db could not be read: persistentvolumeclaims: forbidden"
+    );
+    observed.set = Fact::Known(None);
+    assert_eq!(plan_error(&question, &observed).to_string(), "there is no StatefulSet prod/db");
+}
+
+fn plan_error(question: &Question<'_>, observed: &Observed) -> PlanError {
+    plan(question, observed, None, now(), &Parameters::default()).unwrap_err()
+}
+
+#[test]
+fn a_rollout_is_waited_for() {
+    let mut observed = cluster();
+    set(&mut observed).current_revision = "db-0".to_owned();
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::Waits);
+    assert!(!plan.is_blocked());
+    let check = plan.checks.iter().find(|c| c.reason == Some(Reason::MidRollout)).unwrap();
+    assert_eq!((check.outcome, check.step), (CheckOutcome::Waiting, None));
+}
+
+#[test]
+fn pods_restart_only_with_consent() {
+    let mut observed = cluster();
+    claims(&mut observed)[0].request = size("200Gi");
+    claims(&mut observed)[0].progress = Progress::FileSystem;
+    assert!(grow(&observed).restarts.is_empty());
+    set(&mut observed).evict = true;
+    let restarts = grow(&observed).restarts;
+    assert_eq!(restarts.len(), 1);
+    assert_eq!(restarts[0].pod, "db-0");
+}
+
+#[test]
+fn many_pods_take_longer_to_let_go() {
+    let mut observed = cluster();
+    assert_eq!(grow(&observed).seconds_without_controller, Some(1));
+    observed.pods = Fact::Known((0..100).map(pod).collect());
+    assert_eq!(grow(&observed).seconds_without_controller, Some(6));
+}
+
+#[test]
+fn nothing_in_a_cluster_steers_the_terminal() {
+    let mut observed = cluster();
+    set(&mut observed).foreign_finalizers = vec!["a\u{1b}[31m/b".to_owned()];
+    assert!(!render(&grow(&observed), false).contains('\u{1b}'));
+    assert!(render(&grow(&observed), true).contains('\u{1b}'));
+    assert!(!render(&grow(&observed), true).contains("a\u{1b}[31m/b"));
+}

@@ -1,0 +1,205 @@
+//! Every rule over its fixtures: what it finds stands in a snapshot beside each file.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool};
+use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact};
+use stateward_core::object::{Kind, Object};
+use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
+
+/// A fixture: `old` and `new` (either may be missing), and what else the change is about.
+struct Fixture {
+    path: PathBuf,
+    document: Value,
+}
+
+impl Fixture {
+    fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap();
+        let document = serde_saphyr::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self { path: path.to_owned(), document }
+    }
+
+    fn judge(&self, entry: &Entry) -> (String, Result<Vec<Finding>, Unjudged>) {
+        let side = |key: &str| self.document.get(key).map(Value::to_string);
+        let (old, new) = (side("old"), side("new"));
+        let operation = match (&old, &new) {
+            (None, Some(_)) => Operation::Create,
+            (Some(_), Some(_)) => Operation::Update,
+            (Some(_), None) => Operation::Delete,
+            (None, None) => panic!("{}: neither old nor new", self.path.display()),
+        };
+        let text = |key: &str| self.document.get(key).and_then(Value::as_str).map(str::to_owned);
+        let objects = Pair {
+            old: old.as_deref().map(|document| decode(document, &self.path)),
+            new: new.as_deref().map(|document| decode(document, &self.path)),
+        };
+        let any = objects.any().unwrap();
+        let kind = Kind::of_manifest(&any.api_version, &any.kind);
+        let circumstances = Circumstances {
+            propagation_policy: text("propagationPolicy"),
+            field_manager: text("fieldManager").unwrap_or_default(),
+            tool: Tool::recognise("", &text("fieldManager").unwrap_or_default()),
+            kubernetes: text("kubernetesVersion").map(|v| v.parse().unwrap()).unwrap_or_default(),
+            ..Circumstances::default()
+        };
+        let change = Change::new(operation, kind, "", objects, circumstances).unwrap();
+        assert!(
+            entry.meta.applies(kind, operation),
+            "{}: {} does not judge {} of {}",
+            self.path.display(),
+            entry.meta.id,
+            operation.name(),
+            kind.name()
+        );
+        let params = self.document.get("params").cloned().unwrap_or_else(|| json!({}));
+        let check = (entry.compile)(params).unwrap();
+        let mut findings = Findings::new(entry.meta.id);
+        let judged = check(&change, &self.facts(), &mut findings);
+        (change.object_name(), judged.map(|()| findings.into_vec()))
+    }
+
+    /// `facts: [manifest, …]`: objects that are known besides.
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::none();
+        for fact in self.document.get("facts").and_then(Value::as_array).into_iter().flatten() {
+            let text = |pointer: &str| {
+                fact.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+            match text("/kind").as_str() {
+                "PersistentVolumeClaim" => {
+                    let claim = ClaimFact {
+                        access_modes: fact
+                            .pointer("/spec/accessModes")
+                            .and_then(Value::as_array)
+                            .into_iter()
+                            .flatten()
+                            .filter_map(|mode| mode.as_str().map(str::to_owned))
+                            .collect(),
+                        ..ClaimFact::default()
+                    };
+                    facts.claims.insert(&namespace, &name, claim);
+                }
+                "StorageClass" => {
+                    let allow_volume_expansion = fact["allowVolumeExpansion"] == true;
+                    facts.classes.insert("", &name, ClassFact { allow_volume_expansion });
+                }
+                "Namespace" => {
+                    let limit = "/metadata/annotations/stateward.dev~1resize-max";
+                    let resize_max = fact.pointer(limit).and_then(Value::as_str).map(str::to_owned);
+                    let fact = NamespaceFact { resize_max, ..NamespaceFact::default() };
+                    facts.namespaces.insert("", &name, fact);
+                }
+                "StatefulSetResize" => {
+                    facts.records.insert(&namespace, &name, RecordFact::read(fact).unwrap());
+                }
+                // One that is going away: sets are known for nothing else.
+                "StatefulSet" => {
+                    facts.terminating_sets.insert(&namespace, &text("/metadata/uid"), ());
+                }
+                kind => panic!("{}: no fact of kind {kind:?}", self.path.display()),
+            }
+        }
+        facts
+    }
+}
+
+fn decode<'a>(document: &'a str, path: &Path) -> Object<'a> {
+    Object::decode(document).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn folder(entry: &Entry) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/rules").join(entry.meta.id)
+}
+
+fn fixtures(entry: &Entry, verdict: &str) -> Vec<Fixture> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder(entry).join(verdict))
+        .unwrap_or_else(|error| panic!("{}/{verdict}: {error}", entry.meta.id))
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{} has no {verdict} fixture", entry.meta.id);
+    paths.iter().map(|path| Fixture::read(path)).collect()
+}
+
+fn render(object: &str, finding: &Finding) -> String {
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    format!(
+        "field: {}\nold: {} at {}\nnew: {}\nsure: {}\nwarning: {}\n---\n{}\n",
+        finding.field,
+        shown(&finding.old),
+        finding.old_field,
+        shown(&finding.new),
+        !finding.unsure,
+        finding.warning(object),
+        finding.denial(object),
+    )
+}
+
+#[test]
+fn rules_find_fault_with_their_fail_fixtures() {
+    for entry in RULES {
+        for fixture in fixtures(entry, "fail") {
+            let name = fixture.path.file_stem().unwrap().to_string_lossy().into_owned();
+            let (object, judged) = fixture.judge(entry);
+            let snapshot = match judged {
+                Ok(findings) => {
+                    assert!(!findings.is_empty(), "{}: nothing found", fixture.path.display());
+                    for finding in &findings {
+                        well_formed(&fixture.path, &object, finding);
+                    }
+                    findings.iter().map(|f| render(&object, f)).collect::<Vec<_>>().join("\n")
+                }
+                Err(unjudged) => format!("not judged: {unjudged:?}\n"),
+            };
+            insta::with_settings!({
+                snapshot_path => fixture.path.parent().unwrap(),
+                prepend_module_to_snapshot => false,
+                omit_expression => true,
+            }, { insta::assert_snapshot!(name, snapshot) });
+        }
+    }
+}
+
+/// What `voice.md` asks of every message.
+fn well_formed(path: &Path, object: &str, finding: &Finding) {
+    let at = path.display();
+    let line = format!("{object}: {} [{}]", finding.what, finding.rule);
+    assert!(line.chars().count() <= 120, "{at}: the warning is cut: {line}");
+    assert!(!finding.why.is_empty(), "{at}: no reason is given");
+    assert!(!finding.remedy.is_empty(), "{at}: no way out is given");
+    let denial = finding.denial(object);
+    assert!(denial.lines().count() <= 11, "{at}: over 11 lines:\n{denial}");
+    for phrase in ["is immutable", "immutable field", "!"] {
+        let prose: Vec<&str> = denial.lines().filter(|line| !line.starts_with("     ")).collect();
+        assert!(!prose.join("\n").contains(phrase), "{at}: says {phrase:?}:\n{denial}");
+    }
+}
+
+#[test]
+fn rules_find_no_fault_with_their_pass_fixtures() {
+    for entry in RULES {
+        for fixture in fixtures(entry, "pass") {
+            let (_, judged) = fixture.judge(entry);
+            assert_eq!(judged, Ok(Vec::new()), "{}", fixture.path.display());
+        }
+    }
+}
+
+#[test]
+fn folders_and_rules_match() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/rules");
+    let mut folders: Vec<String> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|folder| folder.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "README.md")
+        .collect();
+    folders.sort();
+    let mut ids: Vec<String> = RULES.iter().map(|entry| entry.meta.id.to_owned()).collect();
+    ids.sort();
+    assert_eq!(folders, ids);
+}
