@@ -47,12 +47,12 @@ declare_rule! {
         since: "0.1.0",
         judges: [StatefulSet: [Create, Update], Claim: [Create, Update]],
         source: "kubernetes pkg/api/persistentvolumeclaim/util.go GetWarningsForPersistentVolumeClaimSpec; topolvm/pvc-autoresizer#296",
+        judged_at: super::JudgedAt::Mutation,
     }
 }
 
 impl Rule for PvcFractionalOrHuge {
     type Params = Params;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         if let Some((old, new)) = change.written_claim() {
