@@ -8,8 +8,10 @@
 )]
 
 mod alerts;
+mod architecture;
 mod chart;
 mod gitops;
+mod links;
 mod metrics;
 mod release;
 mod threats;
