@@ -17,4 +17,5 @@ mod resize_plan;
 mod review;
 mod rules;
 mod rules_pages;
+mod tenant;
 mod walk;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool};
+use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact};
 use stateward_core::object::{Kind, Object};
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
@@ -38,10 +38,13 @@ impl Fixture {
         };
         let any = objects.any().unwrap();
         let kind = Kind::of_manifest(&any.api_version, &any.kind);
+        let user = text("user").unwrap_or_default();
         let circumstances = Circumstances {
+            tool: Tool::recognise(&user, &text("fieldManager").unwrap_or_default()),
+            user: User { name: user, groups: Vec::new() },
+            sub_resource: text("subResource").unwrap_or_default(),
             propagation_policy: text("propagationPolicy"),
             field_manager: text("fieldManager").unwrap_or_default(),
-            tool: Tool::recognise("", &text("fieldManager").unwrap_or_default()),
             kubernetes: text("kubernetesVersion").map(|v| v.parse().unwrap()).unwrap_or_default(),
             ..Circumstances::default()
         };

@@ -14,6 +14,7 @@ pub mod facts;
 pub mod mutations;
 pub mod nearest;
 pub mod object;
+pub mod ownership;
 pub mod policy;
 pub mod record;
 pub mod review;

@@ -34,6 +34,9 @@ fn phase(phase: &str) -> Facts {
     facts
 }
 
+/// As whom the operator of [`owned`] sets runs.
+const OPERATOR: &str = "system:serviceaccount:operators:database-operator";
+
 #[test]
 fn an_old_manifest_is_told_to_raise_git() {
     let live = with(
@@ -63,8 +66,13 @@ fn an_owner_that_opted_in_grows_by_request_and_cannot_shrink() {
     assert!(said.warns_of("claim template data stays 10Gi, not 5Gi"), "{:?}", said.warnings);
     // Nobody is left out of it who has not opted in.
     let live = owned(&set());
-    let said = mutate(Some(&live), Some(&sized(&live, "5Gi")), &facts());
+    let asks = Asks { user: OPERATOR, ..Asks::default() };
+    let smaller = sized(&live, "5Gi");
+    let said = ask(Stage::Mutating, Some(&live), Some(&smaller), &facts(), &asks);
     assert_eq!((said.exemption, said.size()), (Some(Exemption::Owned), "5Gi"));
+    // A person's edit of it is judged, but what the API server refuses is left to it.
+    let said = mutate(Some(&live), Some(&smaller), &facts());
+    assert_eq!((said.allowed, said.exemption, said.size()), (true, None, "5Gi"));
     // Without a controller its growth is refused like anybody's.
     let mut facts = facts();
     facts.controller = absent("nobody holds the Lease");
@@ -106,7 +114,8 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
             "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         });
         record(&mut facts, &json!({}), &status);
-        mutate(None, Some(&owned(&set())), &facts)
+        let asks = Asks { user: OPERATOR, ..Asks::default() };
+        ask(Stage::Mutating, None, Some(&owned(&set())), &facts, &asks)
     };
     for phase in ["ClaimsGrown", "Deleting", "Complete"] {
         assert_eq!(remembered(phase, true).size(), "20Gi", "{phase}");
@@ -118,7 +127,7 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
     // Its own manifest is left to it otherwise.
     let mut facts = facts();
     record(&mut facts, &json!({}), &json!({"phase": "Complete", "ownerManaged": true}));
-    let asks = Asks::default();
+    let asks = Asks { user: OPERATOR, ..Asks::default() };
     let said = ask(Stage::Validating, None, Some(&owned(&set())), &facts, &asks);
     assert_eq!(said.exemption, Some(Exemption::Owned));
 }
