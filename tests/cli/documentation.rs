@@ -152,16 +152,14 @@ const CATCHES: [(&str, &str); 5] = [
 
 /// The lines of `new` that differ from `old`, with the old ones before them.
 fn changed_lines(old: &str, new: &str) -> String {
-    let (mut old, mut new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    while old.first() == new.first() {
-        (old.remove(0), new.remove(0));
-    }
-    while old.last() == new.last() {
-        (old.pop(), new.pop());
-    }
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let same = |(a, b): &(&&str, &&str)| a == b;
+    let before = old.iter().zip(&new).take_while(same).count();
+    let rest = old.len().min(new.len()) - before;
+    let after = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(same).count();
     let mut lines = String::new();
-    for (sign, side) in [('-', old), ('+', new)] {
-        for line in side {
+    for (sign, side) in [('-', &old), ('+', &new)] {
+        for line in &side[before..side.len() - after] {
             writeln!(lines, "   {sign} {}", line.trim_start()).unwrap();
         }
     }
@@ -179,7 +177,7 @@ fn the_readme_shows_what_is_caught() {
         let severity = if *name == "scale-to-zero" { "warning" } else { "denied" };
         let code = i32::from(severity == "denied");
         let printed = stateward(&format!("check --old examples/old.yaml {file}"), code);
-        let (headline, why) = printed.split_once("\n").unwrap();
+        let (headline, why) = printed.split_once('\n').unwrap();
         assert!(headline.starts_with(severity), "{headline}");
         let why = why.lines().find_map(|line| line.trim().strip_prefix("= why: ")).unwrap();
         let diff = changed_lines(&old, &read(&file));
