@@ -14,4 +14,4 @@ pub use self::client::Client;
 pub use self::errors::{ApiError, ClusterError};
 pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
-pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};
+pub use self::namespace::NamespaceWatch;

@@ -1,5 +1,6 @@
 //! The break-glass: an annotation on stateward's own namespace.
 
+use stateward_core::annotations::DISABLED_UNTIL;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,6 @@ use super::Client;
 use crate::telemetry::Metrics;
 use crate::webhook::BreakGlass;
 
-/// The annotation on the own namespace: until this time (RFC 3339) everything is allowed.
-pub const DISABLED_UNTIL: &str = "stateward.dev/disabled-until";
 /// Together with the time of a request this stays below the 5 s that are promised.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// A time beyond this is taken for a mistake: nobody would notice that stateward is still away.

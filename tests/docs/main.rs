@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod annotations;
 mod chart;
 mod gitops;
 mod metrics;

@@ -6,6 +6,7 @@ mod exemption;
 use std::fmt::Write as _;
 
 pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER};
+use crate::annotations::{ALLOW, ALLOW_REASON};
 use crate::change::{Change, KubernetesVersion, Operation};
 use crate::facts::Facts;
 use crate::mutations::{
@@ -68,8 +69,7 @@ impl Verdict {
         let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
         may.then(|| {
             format!(
-                "to allow it on purpose: annotations stateward.dev/allow: {} and \
-                 stateward.dev/allow-reason",
+                "to allow it on purpose: annotations {ALLOW}: {} and {ALLOW_REASON}",
                 self.finding.rule
             )
         })
@@ -131,7 +131,7 @@ impl Decision {
         if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
             return verdict.on_purpose(policy);
         }
-        Some(format!("stateward.dev/allow does not count: {}", self.allow_faults.join("; ")))
+        Some(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")))
     }
 
     /// The verdicts that deny.

@@ -12,10 +12,10 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, PartialObjectMeta};
+use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::facts::{
     ClaimFact, ClassFact, NamespaceFact, QuotaFact, RecordFact, StorageLimit,
 };
-use stateward_core::mutations::resize::MAX;
 use stateward_core::object::Quantity;
 use stateward_core::object::claim::BETA_CLASS;
 
@@ -65,7 +65,7 @@ pub(super) fn class(class: &StorageClass) -> Reduced<ClassFact> {
 pub(super) fn namespace(namespace: &PartialObjectMeta<Namespace>) -> Reduced<NamespaceFact> {
     let fact = NamespaceFact {
         terminating: namespace.metadata.deletion_timestamp.is_some(),
-        resize_max: namespace.annotations().get(MAX).cloned(),
+        resize_max: namespace.annotations().get(RESIZE_MAX).cloned(),
     };
     let dull = fact == NamespaceFact::default();
     reduced(namespace, (!dull).then_some(fact))

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Stage;
+use crate::annotations::{ALLOW, ALLOW_REASON, ALLOW_UNTIL, OWNER_MANAGED};
 use crate::change::{Change, Operation, Pair, Subject};
 use crate::facts::{Facts, RecordFact};
 use crate::nearest;
@@ -69,12 +70,6 @@ pub const CONTROL_PLANE: [&str; 7] = [
 pub const CONTROLLER_ACCOUNT: &str = "stateward-controller";
 /// The field manager of stateward's controller.
 pub const OWN_MANAGER: &str = "stateward";
-/// The annotation that lets stateward judge a set although a controller owns it.
-const OWNER_MANAGED: &str = "stateward.dev/owner-managed";
-/// The annotation that names rules to silence.
-const ALLOW: &str = "stateward.dev/allow";
-const ALLOW_REASON: &str = "stateward.dev/allow-reason";
-const ALLOW_UNTIL: &str = "stateward.dev/allow-until";
 
 pub(super) fn of(
     stage: Stage,
