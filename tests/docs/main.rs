@@ -9,8 +9,10 @@
 
 mod alerts;
 mod annotations;
+mod architecture;
 mod chart;
 mod gitops;
+mod links;
 mod metrics;
 mod release;
 mod threats;
