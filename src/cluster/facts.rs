@@ -98,7 +98,7 @@ impl ClusterFacts {
         let sets = Api::all_with(client.clone(), &ApiResource::erase::<StatefulSet>(&()));
         follow.kind(sets, read::set, |state| &mut state.sets);
         let records: Api<DynamicObject> =
-            Api::all_with(client.clone(), &crate::controller::record_resource());
+            Api::all_with(client.clone(), &crate::cluster::record_resource());
         follow.kind(records, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);
         tasks.spawn(publish(state, received, Arc::clone(&published)));

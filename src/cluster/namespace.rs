@@ -1,12 +1,12 @@
 //! The break-glass: an annotation on stateward's own namespace.
 
-use stateward_core::annotations::DISABLED_UNTIL;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use stateward_core::annotations::DISABLED_UNTIL;
 
 use super::Client;
 use crate::telemetry::Metrics;

@@ -10,6 +10,7 @@
 mod alerts;
 mod annotations;
 mod architecture;
+mod boundaries;
 mod chart;
 mod gitops;
 mod links;

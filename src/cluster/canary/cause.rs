@@ -1,7 +1,8 @@
 //! Why a refusal did not arrive.
 
-use super::ApiError;
 use stateward_core::annotations::DISABLED_UNTIL;
+
+use super::ApiError;
 
 /// Why a refusal did not arrive, in the words of whoever has to mend it.
 #[derive(Debug, thiserror::Error)]
