@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
-use stateward_core::review::canary::{ANNOTATION, AUDIT, Canary, NAME, REFUSED};
+use stateward_core::annotations::CANARY;
+use stateward_core::review::canary::{AUDIT, Canary, NAME, REFUSED};
 
 pub use self::cause::Cause;
 use self::registration::Registration;
@@ -98,7 +99,7 @@ impl CanarySender {
                 "name": NAME,
                 "namespace": self.namespace,
                 "labels": labels,
-                "annotations": {ANNOTATION: canary.name()}
+                "annotations": {CANARY: canary.name()}
             },
             "spec": {
                 "serviceName": NAME,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
-use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact};
+use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact, SetFact};
 use stateward_core::object::{Kind, Object};
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
 
@@ -99,9 +99,8 @@ impl Fixture {
                 "StatefulSetResize" => {
                     facts.records.insert(&namespace, &name, RecordFact::read(fact).unwrap());
                 }
-                // One that is going away: sets are known for nothing else.
                 "StatefulSet" => {
-                    facts.terminating_sets.insert(&namespace, &text("/metadata/uid"), ());
+                    facts.sets.insert(&namespace, &name, SetFact::read(fact).unwrap());
                 }
                 kind => panic!("{}: no fact of kind {kind:?}", self.path.display()),
             }

@@ -7,6 +7,7 @@ mod exemption;
 use std::fmt::Write as _;
 
 pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER};
+use crate::annotations::{ALLOW, ALLOW_REASON};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
 use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize};
@@ -66,8 +67,7 @@ impl Verdict {
         let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
         may.then(|| {
             format!(
-                "to allow it on purpose: annotations stateward.dev/allow: {} and \
-                 stateward.dev/allow-reason",
+                "to allow it on purpose: annotations {ALLOW}: {} and {ALLOW_REASON}",
                 self.finding.rule
             )
         })
@@ -127,7 +127,7 @@ impl Decision {
         if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
             return verdict.on_purpose(policy);
         }
-        Some(format!("stateward.dev/allow does not count: {}", self.allow_faults.join("; ")))
+        Some(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")))
     }
 
     /// The verdicts that deny.

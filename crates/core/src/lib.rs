@@ -8,6 +8,7 @@
 //!
 //! Nothing here does I/O, reads the clock or knows a client. The crate builds for wasm32.
 
+pub mod annotations;
 pub mod change;
 pub mod decide;
 pub mod facts;

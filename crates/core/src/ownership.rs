@@ -5,12 +5,10 @@
 //! account edits an object that a custom resource owns before and after the edit. What a person or
 //! a GitOps tool does to an owned object is judged.
 
+use crate::annotations::OWNER_MANAGED;
 use crate::change::{Change, Pair, Subject, Tool};
 use crate::object::Metadata;
 use crate::object::metadata::OwnerReference;
-
-/// The annotation that lets stateward judge a set although a controller owns it.
-pub const OWNER_MANAGED: &str = "stateward.dev/owner-managed";
 
 /// API groups of operators that keep data in StatefulSets and often run in the namespace of their
 /// objects, where a person with the role `edit` can use their service account, too.

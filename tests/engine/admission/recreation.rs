@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stateward_core::decide::{Exemption, Stage};
-use stateward_core::facts::{Facts, Objects};
+use stateward_core::facts::{Facts, Objects, SetFact};
 use stateward_core::record::snapshot;
 
 use super::setup::{Asks, absent, ask, facts, in_phase, mutate, record, set, sized, with};
@@ -227,7 +227,7 @@ fn a_set_that_is_being_re_created_is_left_alone() {
     assert!(!said.allowed && said.message.contains("take its pods along"), "{said:#?}");
     // A Scale does not show that its set goes away: the watch does.
     let mut gone = facts.clone();
-    gone.terminating_sets.insert("shop", "A", ());
+    gone.sets.insert("shop", "db", SetFact::read(&live).unwrap());
     let scaled = |facts: &Facts| {
         ask(Stage::Validating, Some(&scale(2)), Some(&scale(3)), facts, &Asks::default())
     };

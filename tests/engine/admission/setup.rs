@@ -70,7 +70,7 @@ pub(crate) fn facts() -> Facts {
         quotas: Objects::all(),
         records: Objects::all(),
         fixed_volumes: Objects::all(),
-        terminating_sets: Objects::all(),
+        sets: Objects::all(),
         controller: ControllerState::Runs,
         own_user: None,
     };

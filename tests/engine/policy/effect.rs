@@ -244,7 +244,8 @@ fn where_the_policy_names_people_only_they_write_the_annotation() {
     assert!(!zero(&none, &some, user("bob", &["dev"])));
     assert!(!zero(&some, &some, user("bob", &[])), "nobody whom the policy names granted it");
     let mut granted = some.clone();
-    granted["stateward.dev/allow-granted"] = r#"{"by":"alice","allow":"sts-replica-jump, sts-scale-to-zero"}"#.into();
+    granted["stateward.dev/allow-granted"] =
+        r#"{"by":"alice","allow":"sts-replica-jump, sts-scale-to-zero"}"#.into();
     assert!(zero(&granted, &granted, user("bob", &[])), "using it is free");
     let mut longer = granted.clone();
     longer["stateward.dev/allow-until"] = "2040-01-01T00:00:00Z".into();

@@ -5,6 +5,7 @@
 //! Only a dry run of a set with this name and this annotation is a canary. Nothing is gained by
 //! sending one: it is refused, or it is a dry run.
 
+use crate::annotations::CANARY;
 use crate::change::{Change, Operation};
 use crate::decide::Stage;
 use crate::object::Kind;
@@ -12,8 +13,6 @@ use crate::policy::{Mode, Policy};
 
 /// The name of the set.
 pub const NAME: &str = "stateward-canary";
-/// The annotation that says which webhook is to refuse it: `mutate` or `validate`.
-pub const ANNOTATION: &str = "stateward.dev/canary";
 /// What a refusal says.
 pub const REFUSED: &str = "stateward refuses its canary, as it should";
 /// The warning where the policy refuses nothing.
@@ -56,7 +55,7 @@ impl Canary {
         {
             return None;
         }
-        let value = change.metadata()?.annotations.get(ANNOTATION)?;
+        let value = change.metadata()?.annotations.get(CANARY)?;
         Self::ALL.into_iter().find(|canary| canary.name() == value)
     }
 

@@ -2,10 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule};
+use crate::annotations::{
+    self, ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, RESIZE,
+    RESIZE_MAX,
+};
 use crate::change::{Change, User};
 use crate::facts::Facts;
 use crate::object::{Kind, Metadata, Pointer, Quantity};
-use crate::ownership::OWNER_MANAGED;
 
 declare_rule! {
     /// Somebody adds or changes an annotation that relaxes the policy, and the policy reserves that
@@ -40,18 +43,6 @@ declare_rule! {
     }
 }
 
-/// The annotation that names rules to silence.
-pub const ALLOW: &str = "stateward.dev/allow";
-/// Why they are silenced.
-pub const ALLOW_REASON: &str = "stateward.dev/allow-reason";
-/// Until when, as an RFC 3339 time.
-pub const ALLOW_UNTIL: &str = "stateward.dev/allow-until";
-/// Who granted it, written by the mutating webhook.
-pub const ALLOW_GRANTED: &str = "stateward.dev/allow-granted";
-const RESIZE: &str = "stateward.dev/resize";
-const RESIZE_MAX: &str = "stateward.dev/resize-max";
-const ANTI_AFFINITY: &str = "stateward.dev/anti-affinity";
-
 /// Who may relax the policy by annotations; nobody named means everybody.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -82,7 +73,7 @@ impl Rule for ReservedAnnotation {
         let nothing = Metadata::default();
         let old = change.objects.old.as_ref().map_or(&nothing, |old| &old.metadata);
         for key in relaxations(old, &new.metadata) {
-            report(&Pointer::from("/metadata/annotations").key(key), key, user, findings);
+            report(&annotations::pointer(key), key, user, findings);
         }
         if change.kind == Kind::StatefulSet
             && let Some((old, new)) = change.written_set()

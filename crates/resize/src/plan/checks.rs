@@ -1,5 +1,6 @@
 //! The checks of a plan: those of the gates, and before them those of the request.
 
+use stateward_core::annotations::RESIZE_PAUSED;
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::{Phase, Reason};
@@ -142,14 +143,14 @@ impl Rows<'_> {
 
     fn paused(&self, set: &Set) -> PlannedCheck {
         let (outcome, detail) = if set.paused {
-            let detail = "the set has the annotation stateward.dev/resize-paused";
+            let detail = format!("the set has the annotation {RESIZE_PAUSED}");
             (gate::Outcome::Blocked(Reason::Paused), detail)
         } else if self.view.record.spec.paused {
-            (gate::Outcome::Blocked(Reason::Paused), "the record says so")
+            (gate::Outcome::Blocked(Reason::Paused), "the record says so".to_owned())
         } else {
-            (gate::Outcome::Ok, "")
+            (gate::Outcome::Ok, String::new())
         };
-        let check = gate::Check { name: "it is not paused", outcome, detail: detail.to_owned() };
+        let check = gate::Check { name: "it is not paused", outcome, detail };
         self.row(Gate::Request, &check, None)
     }
 
