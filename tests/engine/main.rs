@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod damaged_reviews;
 mod fuzz;
 mod manifest;
 mod policy;
@@ -17,4 +18,3 @@ mod resize_plan;
 mod review;
 mod rules;
 mod rules_pages;
-mod walk;

@@ -143,9 +143,6 @@ fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fau
             });
         }
     }
-    if map.len_at_most() <= ANNOTATION_BYTES {
-        return;
-    }
     let bytes: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
     if bytes > ANNOTATION_BYTES {
         faults.push(Fault {

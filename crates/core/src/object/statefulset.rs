@@ -5,7 +5,6 @@ use serde::Deserialize;
 use super::claim::Size;
 use super::json::{self, DecodeError, Part, Raw, Text, null_default};
 use super::selector::LabelSelector;
-use super::walk::Members;
 use super::{Claim, Metadata, Object, PodTemplate, Pointer};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
@@ -38,13 +37,12 @@ impl<'a> StatefulSet<'a> {
         like: Option<(&Object<'a>, &Self)>,
     ) -> Result<Self, DecodeError> {
         let same = like.filter(|(other, _)| other.spec == object.spec).map(|(_, set)| &set.spec);
-        let spec = match (same, &object.spec_members, object.spec) {
-            (Some(spec), ..) => spec.clone(),
-            (None, Some(members), _) => SpecFields::from_members(members)?.into(),
-            (None, None, Some(raw)) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?
+        let spec = match (same, object.spec) {
+            (Some(spec), _) => spec.clone(),
+            (None, Some(raw)) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?
                 .unwrap_or_default()
                 .into(),
-            (None, None, None) => SpecFields::default().into(),
+            (None, None) => SpecFields::default().into(),
         };
         Ok(Self {
             metadata: object.metadata.clone(),
@@ -194,37 +192,6 @@ struct SpecFields<'a> {
     template: Option<Raw<'a>>,
     #[serde(borrow)]
     volume_claim_templates: Option<Raw<'a>>,
-}
-
-impl<'a> SpecFields<'a> {
-    fn from_members(members: &Members<'a>) -> Result<Self, DecodeError> {
-        fn read<'a, T: Deserialize<'a>>(key: &str, raw: &'a str) -> Result<T, DecodeError> {
-            serde_json::from_str(raw).or_else(|_| json::decode(raw, &format!("/spec/{key}")))
-        }
-        let mut fields = Self::default();
-        for (key, raw) in members.iter() {
-            match key {
-                "replicas" => fields.replicas = read(key, raw)?,
-                "selector" => fields.selector = members.raw(key),
-                "serviceName" => fields.service_name = read(key, raw)?,
-                "podManagementPolicy" => fields.pod_management_policy = read(key, raw)?,
-                "updateStrategy" => {
-                    fields.update_strategy = read::<Option<_>>(key, raw)?.unwrap_or_default();
-                }
-                "persistentVolumeClaimRetentionPolicy" => {
-                    fields.persistent_volume_claim_retention_policy =
-                        read::<Option<_>>(key, raw)?.unwrap_or_default();
-                }
-                "revisionHistoryLimit" => fields.revision_history_limit = read(key, raw)?,
-                "minReadySeconds" => fields.min_ready_seconds = read(key, raw)?,
-                "ordinals" => fields.ordinals = read(key, raw)?,
-                "template" => fields.template = members.raw(key),
-                "volumeClaimTemplates" => fields.volume_claim_templates = members.raw(key),
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
 }
 
 impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {

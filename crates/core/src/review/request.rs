@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::envelope::{Envelope, Request};
 use crate::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use crate::decide::Grounds;
-use crate::object::{DecodeError, Kind, Object, Outline, Raw, reason};
+use crate::object::{DecodeError, Kind, Object, Raw, reason};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -77,8 +77,6 @@ impl MalformedReview {
 #[derive(Debug)]
 pub struct Review<'a> {
     request: Request<'a>,
-    /// both objects by their members, where they were plain enough to be walked
-    outlines: Pair<Outline<'a>>,
     /// `None` for CONNECT, which is allowed unseen
     operation: Option<Operation>,
     /// the kind of the object
@@ -92,8 +90,8 @@ impl<'a> Review<'a> {
     /// What makes the body no review that can be answered.
     pub fn decode(body: &'a [u8]) -> Result<Self, MalformedReview> {
         let text = std::str::from_utf8(body).map_err(|_| MalformedReview::Encoding)?;
-        let (envelope, outlines) =
-            Envelope::read(text).map_err(|error| MalformedReview::of(text, &error))?;
+        let envelope: Envelope<'a> =
+            serde_json::from_str(text).map_err(|error| MalformedReview::of(text, &error))?;
         if envelope.kind.is_empty() {
             return Err(MalformedReview::NoKind);
         }
@@ -138,7 +136,7 @@ impl<'a> Review<'a> {
                 _ => {}
             }
         }
-        Ok(Self { request, outlines, operation, kind })
+        Ok(Self { request, operation, kind })
     }
 
     /// The change that is reviewed.
@@ -174,26 +172,14 @@ impl<'a> Review<'a> {
     }
 
     fn objects(&self, operation: Operation) -> Result<Pair<Object<'a>>, DecodeError> {
-        let outlines = &self.outlines;
-        let decode = |outline: Option<&Outline<'a>>, raw: Option<Raw<'a>>, like| match outline {
-            Some(outline) => Object::from_outline(outline, like).map(Some),
-            None => raw
-                .filter(|raw| raw.get() != "null")
-                .map(|raw| Object::decode(raw.get()))
-                .transpose(),
+        let decode = |raw: Option<Raw<'a>>| {
+            raw.filter(|raw| raw.get() != "null").map(|raw| Object::decode(raw.get())).transpose()
         };
-        let old = if operation == Operation::Create {
-            None
-        } else {
-            decode(outlines.old.as_ref(), self.request.old_object, None)?
-        };
-        let new = if operation == Operation::Delete {
-            None
-        } else {
-            let like = outlines.old.as_ref().zip(old.as_ref());
-            decode(outlines.new.as_ref(), self.request.object, like)?
-        };
-        Ok(Pair { old, new })
+        let (old, new) = (self.request.old_object, self.request.object);
+        Ok(Pair {
+            old: decode(old.filter(|_| operation != Operation::Create))?,
+            new: decode(new.filter(|_| operation != Operation::Delete))?,
+        })
     }
 
     /// The text of the new object, which a patch is about.
