@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::{EvaluationContext, Stage};
 use stateward_core::facts::Facts;
 use stateward_core::object::{Object, StatefulSet};
 use stateward_core::policy::Policy;
-use stateward_core::review::{self, Outcome};
+use stateward_core::review::{self, Answer, MalformedReview, Outcome};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews")
@@ -24,8 +24,10 @@ fn reviews() -> Vec<String> {
     files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
 }
 
-fn grounds<'a>(policy: &'a Policy, facts: &'a Facts) -> Grounds<'a> {
-    Grounds { policy, facts, kubernetes: KubernetesVersion::default(), now: Timestamp::UNIX_EPOCH }
+fn answer(stage: Stage, body: &[u8]) -> Result<Answer, MalformedReview> {
+    let (policy, facts) = (Policy::default(), Facts::none());
+    let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
+    review::answer(stage, body, KubernetesVersion::default(), &context)
 }
 
 #[derive(serde::Deserialize)]
@@ -144,8 +146,6 @@ fn the_spelling_of_an_object_changes_nothing() {
 
 #[test]
 fn the_spelling_of_a_review_changes_no_answer() {
-    let (policy, facts) = (Policy::default(), Facts::none());
-    let grounds = grounds(&policy, &facts);
     let mut random = fastrand::Rng::with_seed(8);
     let mut answered = [0, 0];
     for review in reviews() {
@@ -154,15 +154,15 @@ fn the_spelling_of_a_review_changes_no_answer() {
             let other = respelled(&review);
             assert_ne!(review, other);
             for stage in [Stage::Mutating, Stage::Validating] {
-                let answer = |review: &str| {
-                    review::answer(stage, review.as_bytes(), &grounds)
+                let spelled = |review: &str| {
+                    answer(stage, review.as_bytes())
                         .map(|answer| String::from_utf8(answer.body).unwrap())
                         .map_err(|error| {
                             // Blanks and escapes move the place of an error.
                             error.to_string().split(" at line ").next().unwrap().to_owned()
                         })
                 };
-                let (first, second) = (answer(&review), answer(&other));
+                let (first, second) = (spelled(&review), spelled(&other));
                 answered[usize::from(first.is_ok())] += 1;
                 assert_eq!(first, second, "{review}\n{other}");
             }
@@ -173,14 +173,12 @@ fn the_spelling_of_a_review_changes_no_answer() {
 
 #[test]
 fn hostile_json_is_judged_or_refused_with_its_field() {
-    let (policy, facts) = (Policy::default(), Facts::none());
-    let grounds = grounds(&policy, &facts);
     let body = std::fs::read_to_string(folder().join("update-statefulset-service-name.json"));
     let body = body.unwrap();
     let outcome = |from: &str, to: &str| {
         assert!(body.contains(from), "{from}");
         let body = body.replace(from, to);
-        match review::answer(Stage::Mutating, body.as_bytes(), &grounds) {
+        match answer(Stage::Mutating, body.as_bytes()) {
             Ok(answer) => (answer.outcome, answer.error.unwrap_or_default()),
             Err(error) => panic!("{error}"),
         }
@@ -222,13 +220,11 @@ fn hostile_json_is_judged_or_refused_with_its_field() {
 
 #[test]
 fn a_review_that_ends_early_is_refused() {
-    let (policy, facts) = (Policy::default(), Facts::none());
-    let grounds = grounds(&policy, &facts);
     for review in reviews().iter().take(20) {
         let review = review.trim_end();
         for end in (0..review.len()).filter(|end| review.is_char_boundary(*end)).step_by(37) {
             let cut = &review.as_bytes()[..end];
-            assert!(review::answer(Stage::Mutating, cut, &grounds).is_err(), "{end}: {review}");
+            assert!(answer(Stage::Mutating, cut).is_err(), "{end}: {review}");
         }
     }
 }

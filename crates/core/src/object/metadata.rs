@@ -40,7 +40,7 @@ pub struct Metadata<'a> {
     pub managed_fields: Option<Raw<'a>>,
 }
 
-impl<'a> Metadata<'a> {
+impl Metadata<'_> {
     /// The owner that controls this object, if any.
     pub fn controller(&self) -> Option<&OwnerReference<'_>> {
         self.owner_references.iter().find(|owner| owner.controller == Some(true))
