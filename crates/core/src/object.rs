@@ -1,13 +1,11 @@
 //! Borrowed views of the objects that rules read.
 //!
-//! A view holds what rules need and nothing else; unknown fields are passed over. Text is
-//! borrowed from the document, large parts ([`Part`]) are decoded only when a rule asks for them,
-//! and two byte-equal parts are known to be equal without being decoded: a review's old and new
-//! object come from one encoder.
+//! A view holds what rules need and skips unknown fields. Text is borrowed from the document, and
+//! large fields ([`LazyField`]) are decoded only when a rule asks for them. Two byte-equal fields are
+//! equal without being decoded, because one encoder writes both objects of a review.
 
 pub mod claim;
 pub mod compare;
-pub mod fault;
 pub mod immutable;
 pub mod json;
 pub mod metadata;
@@ -15,15 +13,16 @@ pub mod names;
 pub mod pod;
 pub mod pointer;
 pub mod quantity;
-pub mod reason;
 pub mod scale;
 pub mod selector;
+pub mod serde_messages;
 pub mod statefulset;
+pub mod validate;
 
 use serde::Deserialize;
 
 pub use self::claim::Claim;
-pub use self::json::{DecodeError, Part, Raw, Text, TextMap};
+pub use self::json::{DecodeError, LazyField, Raw, Text, TextMap};
 pub use self::metadata::Metadata;
 pub use self::pod::PodTemplate;
 pub use self::pointer::Pointer;

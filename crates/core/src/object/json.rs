@@ -1,4 +1,4 @@
-//! Text, maps and late-decoded parts, borrowed from a JSON document.
+//! Text, maps and lazily decoded fields, borrowed from a JSON document.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -216,28 +216,28 @@ pub fn decode<'a, T: Deserialize<'a>>(document: &'a str, prefix: &str) -> Result
                 (field, error.inner().to_string())
             }
         };
-        DecodeError { field, message: super::reason::of(&message).into_owned() }
+        DecodeError { field, message: super::serde_messages::plain(&message).into_owned() }
     })
 }
 
-/// A part of an object that is decoded when first asked for.
+/// A field that is decoded when it is first read.
 #[derive(Clone, Debug)]
-pub struct Part<'a, T> {
+pub struct LazyField<'a, T> {
     raw: Option<Raw<'a>>,
     at: &'static str,
     value: OnceCell<Result<T, DecodeError>>,
 }
 
-impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
-    /// A part that stands at the JSON pointer `at`.
+impl<'a, T: Deserialize<'a> + Default> LazyField<'a, T> {
+    /// The field at the JSON pointer `at`.
     pub const fn new(raw: Option<Raw<'a>>, at: &'static str) -> Self {
         Self { raw, at, value: OnceCell::new() }
     }
 
-    /// The decoded part; absent and `null` read as the default.
+    /// The decoded value. Absent and `null` read as the default.
     ///
     /// # Errors
-    /// The field of the part that has the wrong type.
+    /// The field that has the wrong type.
     pub fn get(&self) -> Result<&T, DecodeError> {
         self.value
             .get_or_init(|| match self.raw.map(Raw::get) {
@@ -248,15 +248,15 @@ impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
             .map_err(Clone::clone)
     }
 
-    /// The part as it stands in the document.
+    /// The JSON text of the field.
     pub fn raw(&self) -> Option<Raw<'a>> {
         self.raw
     }
 }
 
-impl<T> Part<'_, T> {
-    /// Whether both parts are the same bytes, and hence equal.
-    pub fn same_bytes<U>(&self, other: &Part<'_, U>) -> bool {
+impl<T> LazyField<'_, T> {
+    /// Whether both fields have the same bytes, and hence are equal.
+    pub fn same_bytes<U>(&self, other: &LazyField<'_, U>) -> bool {
         self.raw == other.raw
     }
 }

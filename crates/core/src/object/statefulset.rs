@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::claim::Size;
-use super::json::{self, DecodeError, Part, Raw, Text, null_default};
+use super::json::{self, DecodeError, LazyField, Raw, Text, null_default};
 use super::selector::LabelSelector;
 use super::{Claim, Metadata, Object, PodTemplate, Pointer};
 
@@ -15,7 +15,7 @@ pub struct StatefulSet<'a> {
     /// spec
     pub spec: StatefulSetSpec<'a>,
     /// status; empty where the document shows none
-    pub status: Part<'a, StatefulSetStatus<'a>>,
+    pub status: LazyField<'a, StatefulSetStatus<'a>>,
 }
 
 impl<'a> StatefulSet<'a> {
@@ -47,7 +47,7 @@ impl<'a> StatefulSet<'a> {
         Ok(Self {
             metadata: object.metadata.clone(),
             spec,
-            status: Part::new(object.status, "/status"),
+            status: LazyField::new(object.status, "/status"),
         })
     }
 
@@ -133,7 +133,7 @@ pub struct StatefulSetSpec<'a> {
     /// `None` means 1
     pub replicas: Option<i64>,
     /// which pods are the set's
-    pub selector: Part<'a, LabelSelector<'a>>,
+    pub selector: LazyField<'a, LabelSelector<'a>>,
     /// the governing Service; empty where there is none
     pub service_name: Text<'a>,
     /// `None` means `OrderedReady`
@@ -149,9 +149,9 @@ pub struct StatefulSetSpec<'a> {
     /// numbering
     pub ordinals: Option<Ordinals>,
     /// the pod template
-    pub template: Part<'a, PodTemplate<'a>>,
+    pub template: LazyField<'a, PodTemplate<'a>>,
     /// the claim templates
-    pub claim_templates: Part<'a, Vec<Claim<'a>>>,
+    pub claim_templates: LazyField<'a, Vec<Claim<'a>>>,
 }
 
 impl StatefulSetSpec<'_> {
@@ -198,7 +198,7 @@ impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {
     fn from(fields: SpecFields<'a>) -> Self {
         Self {
             replicas: fields.replicas,
-            selector: Part::new(fields.selector, "/spec/selector"),
+            selector: LazyField::new(fields.selector, "/spec/selector"),
             service_name: fields.service_name,
             pod_management_policy: fields.pod_management_policy,
             update_strategy: fields.update_strategy,
@@ -206,8 +206,11 @@ impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {
             revision_history_limit: fields.revision_history_limit,
             min_ready_seconds: fields.min_ready_seconds,
             ordinals: fields.ordinals,
-            template: Part::new(fields.template, "/spec/template"),
-            claim_templates: Part::new(fields.volume_claim_templates, "/spec/volumeClaimTemplates"),
+            template: LazyField::new(fields.template, "/spec/template"),
+            claim_templates: LazyField::new(
+                fields.volume_claim_templates,
+                "/spec/volumeClaimTemplates",
+            ),
         }
     }
 }

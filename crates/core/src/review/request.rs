@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, Request};
 use crate::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User};
-use crate::object::{DecodeError, Kind, Object, Raw, reason};
+use crate::object::{DecodeError, Kind, Object, Raw, serde_messages};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -66,8 +66,11 @@ impl MalformedReview {
             return Self::Bare;
         }
         let said = error.to_string();
-        let said =
-            if error.is_data() { reason::of(&said) } else { reason::of_syntax(&said).into() };
+        let said = if error.is_data() {
+            serde_messages::plain(&said)
+        } else {
+            serde_messages::syntax(&said).into()
+        };
         Self::Json(format!("{said} at line {} column {}", error.line(), error.column()))
     }
 }
