@@ -1,7 +1,7 @@
 //! What a review means does not depend on how its JSON is spelled, and damaged bytes get a verdict
 //! or a clear refusal.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -80,7 +80,7 @@ fn respelled(document: &str) -> String {
                 text.push(char);
             }
             'a' | 'e' | 'M' | 'S' if in_string => {
-                text.push_str(&format!("\\u{:04x}", u32::from(char)));
+                write!(text, "\\u{:04x}", u32::from(char)).unwrap();
             }
             ':' | '{' if !in_string => text.extend([char, ' ']),
             ',' | ']' if !in_string => text.extend(['\r', '\n', char, '\t']),
@@ -90,8 +90,8 @@ fn respelled(document: &str) -> String {
     text
 }
 
-fn shown(object: Result<Object<'_>, impl Debug>) -> String {
-    let Object { api_version, kind, metadata, .. } = match &object {
+fn shown(object: &Result<Object<'_>, impl Debug>) -> String {
+    let Object { api_version, kind, metadata, .. } = match object {
         Ok(object) => object,
         Err(error) => return format!("{error:?}"),
     };
@@ -135,7 +135,7 @@ fn the_spelling_of_an_object_changes_nothing() {
                 let document =
                     if round == 0 { raw.get().to_owned() } else { damaged(raw.get(), &mut random) };
                 let other = respelled(&document);
-                let read = |document| shown(Object::decode(document));
+                let read = |document| shown(&Object::decode(document));
                 assert_eq!(read(&document), read(&other), "{document}\n{other}");
                 count += 1;
             }
