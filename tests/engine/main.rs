@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod damaged_reviews;
 mod fuzz;
 mod manifest;
 mod policy;
@@ -18,4 +19,3 @@ mod review;
 mod rules;
 mod rules_pages;
 mod tenant;
-mod walk;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
-use crate::object::{DecodeError, Pointer, json, reason};
+use crate::object::{DecodeError, Pointer, json, serde_messages};
 use crate::rules::{owner_added, reserved_annotation};
 use crate::yaml::InputError;
 use crate::yaml::Single;
@@ -194,7 +194,8 @@ pub(super) fn document(text: &str) -> Result<Single, PolicyError> {
 
 /// An error with the line and column of its field.
 pub(super) fn placed(document: &Single, error: &DecodeError) -> PolicyError {
-    let about_key = reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
+    let about_key =
+        serde_messages::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
     let (line, column) =
         if about_key { document.locate_key(&error.field) } else { document.locate(&error.field) };
     PolicyError { line, column, message: said(error, about_key) }

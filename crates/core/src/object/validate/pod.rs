@@ -1,4 +1,4 @@
-//! Faults of the pod template of a set.
+//! Errors of the pod template of a set.
 //!
 //! Looked at: names of volumes, containers and environment variables, images, pull policies,
 //! ports, mounts and devices, `restartPolicy`, `activeDeadlineSeconds`, `dnsPolicy`. The server
@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Area, Fault, shown};
+use super::{Area, ValidationError, shown};
 use crate::object::names::{is_dns_label, is_port_name};
 use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, Pointer, StatefulSet};
@@ -15,13 +15,13 @@ use crate::object::{DecodeError, Pointer, StatefulSet};
 type Volumes<'s> = BTreeMap<&'s str, bool>;
 
 struct Collector<'f> {
-    faults: &'f mut Vec<Fault>,
+    errors: &'f mut Vec<ValidationError>,
 }
 
 impl Collector<'_> {
     fn add(&mut self, area: Area, field: Pointer, value: &str, what: String, instead: String) {
         let value = Some(value.to_owned()).filter(|value| !value.is_empty());
-        self.faults.push(Fault { area, field, value, what, instead });
+        self.errors.push(ValidationError { area, field, value, what, instead });
     }
 
     // Most names are right: where they stand is put together only for those that are not.
@@ -57,11 +57,14 @@ impl Collector<'_> {
     }
 }
 
-/// Adds the faults of the pod template of `set`.
-pub(super) fn template(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result<(), DecodeError> {
+/// Adds the errors of the pod template of `set`.
+pub(super) fn template(
+    set: &StatefulSet<'_>,
+    errors: &mut Vec<ValidationError>,
+) -> Result<(), DecodeError> {
     let spec = &set.template()?.spec;
     let at = Pointer::from("/spec/template/spec");
-    let mut found = Collector { faults };
+    let mut found = Collector { errors };
     // These two are looked at even where the old set is invalid.
     if let Some(policy) = spec.restart_policy.as_deref().filter(|p| !matches!(*p, "" | "Always")) {
         found.add(

@@ -1,7 +1,7 @@
-//! Values that the API server's validation refuses, whatever was there before.
+//! Values that the API server's validation rejects, whatever the old object holds.
 //!
 //! Source: `ValidateStatefulSetSpec`, `ValidatePersistentVolumeClaimSpec` and what they call, of
-//! Kubernetes 1.36. Of the pod template only what is listed in `fault::pod` is looked at.
+//! Kubernetes 1.36. `validate::pod` lists the fields of the pod template that are checked.
 
 mod claim;
 mod pod;
@@ -12,53 +12,53 @@ pub use self::set::{created, introduced};
 use super::names::{is_dns_label, is_label_value, is_qualified_name};
 use super::{Metadata, Pointer, TextMap};
 
-/// The part of an object that a fault is in; it decides when the server looks, and which rule
-/// speaks.
+/// The part of an object that has the error. It decides when the server checks it, and which rule
+/// reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Area {
     /// labels and annotations of the object
     Metadata,
-    /// `metadata.name` and `metadata.namespace`, looked at on CREATE
+    /// `metadata.name` and `metadata.namespace`, checked on CREATE
     Name,
-    /// `spec.serviceName`, looked at on CREATE
+    /// `spec.serviceName`, checked on CREATE
     ServiceName,
     /// `spec.selector`
     Selector,
     /// `updateStrategy.type: Recreate`
     Recreate,
-    /// other fields of the spec, and those of the pod template that are looked at on every UPDATE
+    /// other fields of the spec, and those of the pod template that are checked on every UPDATE
     Spec,
-    /// a claim template, looked at on CREATE
+    /// a claim template, checked on CREATE
     ClaimTemplate,
     /// a mount or device that names no volume
     Mount,
-    /// the rest of the pod template, looked at where the old set was valid
+    /// the rest of the pod template, checked only if the old set was valid
     Pod,
 }
 
-/// A value that the server refuses.
+/// A value that the server rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ValidationError {
     /// where it is
     pub area: Area,
     /// the field
     pub field: Pointer,
-    /// the value, where the field has one
+    /// the value, if the field has one
     pub value: Option<String>,
-    /// the fault with its value; continues a sentence that begins with the object's name
+    /// the error with its value, as the rest of a sentence that begins with the object's name
     pub what: String,
     /// what to write instead: "set … to …"
     pub instead: String,
 }
 
-impl Fault {
-    /// Whether `self` was there already as `other`.
+impl ValidationError {
+    /// Whether `other` is the same error at the same place.
     fn is(&self, other: &Self) -> bool {
         self.field == other.field && self.value == other.value && self.what == other.what
     }
 }
 
-/// A value as it is quoted in a sentence: short, and in one line.
+/// A value as quoted in a sentence: short, and on one line.
 fn shown(value: &str) -> String {
     let short = match value.char_indices().nth(32) {
         None => value.to_owned(),
@@ -71,14 +71,14 @@ fn shown(value: &str) -> String {
     }
 }
 
-/// Most bytes that the keys and values of all annotations may have.
+/// The most bytes that the keys and values of all annotations may have together.
 const ANNOTATION_BYTES: usize = 256 << 10;
 
-/// What is wrong with the name of a new object beside its form, and with its namespace: every kind
-/// is looked at alike. An absent namespace comes from the request.
-fn identity(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
+/// Errors of a new object's name, apart from its form, and of its namespace. They are the same for
+/// every kind. An absent namespace comes from the request.
+fn identity(metadata: &Metadata<'_>, errors: &mut Vec<ValidationError>) {
     if metadata.name.is_empty() && metadata.generate_name.is_empty() {
-        faults.push(Fault {
+        errors.push(ValidationError {
             area: Area::Name,
             field: "/metadata/name".into(),
             value: None,
@@ -88,7 +88,7 @@ fn identity(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
     }
     let namespace = &metadata.namespace;
     if !namespace.is_empty() && !is_dns_label(namespace) {
-        faults.push(Fault {
+        errors.push(ValidationError {
             area: Area::Name,
             field: "/metadata/namespace".into(),
             value: Some(namespace.to_string()),
@@ -99,16 +99,16 @@ fn identity(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
     }
 }
 
-fn metadata(metadata: &Metadata<'_>, faults: &mut Vec<Fault>) {
-    labels(&metadata.labels, &"/metadata/labels".into(), Area::Metadata, faults);
-    annotations(&metadata.annotations, &"/metadata/annotations".into(), Area::Metadata, faults);
+fn metadata(metadata: &Metadata<'_>, errors: &mut Vec<ValidationError>) {
+    labels(&metadata.labels, &"/metadata/labels".into(), Area::Metadata, errors);
+    annotations(&metadata.annotations, &"/metadata/annotations".into(), Area::Metadata, errors);
 }
 
-fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) {
+fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, errors: &mut Vec<ValidationError>) {
     for (key, value) in map.iter() {
         let field = || at.clone().key(key);
         if !is_qualified_name(key) {
-            faults.push(Fault {
+            errors.push(ValidationError {
                 area,
                 value: Some(value.to_owned()),
                 what: format!("{} is no label key", shown(key)),
@@ -116,7 +116,7 @@ fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) 
                 field: field(),
             });
         } else if !is_label_value(value) {
-            faults.push(Fault {
+            errors.push(ValidationError {
                 area,
                 value: Some(value.to_owned()),
                 what: format!("{} is no label value, for {}", shown(value), shown(key)),
@@ -130,11 +130,11 @@ fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) 
     }
 }
 
-fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fault>) {
+fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, errors: &mut Vec<ValidationError>) {
     for key in map.keys() {
-        // Unlike that of a label, an annotation's key may hold capitals in its prefix.
+        // Unlike a label key, an annotation key may have capitals in its prefix.
         if !is_qualified_name(&key.to_lowercase()) {
-            faults.push(Fault {
+            errors.push(ValidationError {
                 area,
                 field: at.clone().key(key),
                 value: map.get(key).map(str::to_owned),
@@ -143,12 +143,9 @@ fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, faults: &mut Vec<Fau
             });
         }
     }
-    if map.len_at_most() <= ANNOTATION_BYTES {
-        return;
-    }
     let bytes: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
     if bytes > ANNOTATION_BYTES {
-        faults.push(Fault {
+        errors.push(ValidationError {
             area,
             field: at.clone(),
             value: None,
@@ -176,11 +173,11 @@ mod tests {
 
     #[test]
     fn a_name_of_64_characters_is_too_long() {
-        for (length, faults) in [(63, 0), (64, 1)] {
+        for (length, errors) in [(63, 0), (64, 1)] {
             let document = set(&"a".repeat(length), SOUND);
             let found = created(&decode(&document)).unwrap();
-            assert_eq!(found.len(), faults, "{found:?}");
-            assert!(found.iter().all(|fault| fault.area == Area::Name));
+            assert_eq!(found.len(), errors, "{found:?}");
+            assert!(found.iter().all(|error| error.area == Area::Name));
         }
     }
 

@@ -1,6 +1,8 @@
-//! Faults of a StatefulSet.
+//! Errors of a StatefulSet.
 
-use super::{Area, Fault, annotations, claim_template, identity, labels, metadata, pod, shown};
+use super::{
+    Area, ValidationError, annotations, claim_template, identity, labels, metadata, pod, shown,
+};
 use crate::object::names::{is_dns_label, is_label_value, is_qualified_name};
 use crate::object::selector::LabelSelector;
 use crate::object::{DecodeError, Pointer, StatefulSet};
@@ -9,14 +11,14 @@ use crate::object::{DecodeError, Pointer, StatefulSet};
 ///
 /// # Errors
 /// The field that has the wrong type.
-pub fn created(set: &StatefulSet<'_>) -> Result<Vec<Fault>, DecodeError> {
-    let mut faults = Vec::new();
-    identity(&set.metadata, &mut faults);
-    name(set, &mut faults);
-    metadata(&set.metadata, &mut faults);
+pub fn created(set: &StatefulSet<'_>) -> Result<Vec<ValidationError>, DecodeError> {
+    let mut errors = Vec::new();
+    identity(&set.metadata, &mut errors);
+    name(set, &mut errors);
+    metadata(&set.metadata, &mut errors);
     let service = &set.spec.service_name;
     if !service.is_empty() && !is_dns_label(service) {
-        faults.push(Fault {
+        errors.push(ValidationError {
             area: Area::ServiceName,
             field: "/spec/serviceName".into(),
             value: Some(service.to_string()),
@@ -26,17 +28,20 @@ pub fn created(set: &StatefulSet<'_>) -> Result<Vec<Fault>, DecodeError> {
         });
     }
     for (index, template) in set.claim_templates()?.iter().enumerate() {
-        claim_template(template, index, &mut faults)?;
+        claim_template(template, index, &mut errors)?;
     }
-    spec(set, &mut faults)?;
-    Ok(faults)
+    spec(set, &mut errors)?;
+    Ok(errors)
 }
 
 /// What is wrong with `new` and was not wrong with `old` in the same way.
 ///
 /// # Errors
 /// The field that has the wrong type.
-pub fn introduced(old: &StatefulSet<'_>, new: &StatefulSet<'_>) -> Result<Vec<Fault>, DecodeError> {
+pub fn introduced(
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+) -> Result<Vec<ValidationError>, DecodeError> {
     let (mut before, mut after) = (Vec::new(), Vec::new());
     // What nobody touched introduces nothing.
     if old.metadata.labels != new.metadata.labels
@@ -61,19 +66,19 @@ pub fn introduced(old: &StatefulSet<'_>, new: &StatefulSet<'_>) -> Result<Vec<Fa
     let skips_pod = !before.is_empty();
     metadata(&old.metadata, &mut before);
     let selector_differs = old.selector()? != new.selector()?;
-    after.retain(|fault| {
-        let covered = match fault.area {
+    after.retain(|error| {
+        let covered = match error.area {
             Area::Mount | Area::Pod => skips_pod,
             // A changed selector is refused as such.
             Area::Selector => selector_differs,
             _ => false,
         };
-        !covered && !before.iter().any(|other| fault.is(other))
+        !covered && !before.iter().any(|other| error.is(other))
     });
     Ok(after)
 }
 
-fn name(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
+fn name(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
     let name = &set.metadata.name;
     if name.is_empty() || is_dns_label(name) {
         return;
@@ -83,7 +88,7 @@ fn name(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
     } else {
         format!("{} is no name of a set", shown(name))
     };
-    faults.push(Fault {
+    errors.push(ValidationError {
         area: Area::Name,
         field: "/metadata/name".into(),
         value: Some(name.to_string()),
@@ -93,19 +98,19 @@ fn name(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
 }
 
 /// `ValidateStatefulSetSpec` without what is looked at on CREATE only.
-fn spec(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result<(), DecodeError> {
-    numbers(set, faults);
-    words(set, faults);
-    parts(set, faults)
+fn spec(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(), DecodeError> {
+    numbers(set, errors);
+    words(set, errors);
+    parts(set, errors)
 }
 
-/// Faults of the selector and the pod template.
-fn parts(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result<(), DecodeError> {
+/// Errors of the selector and the pod template.
+fn parts(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(), DecodeError> {
     let selector = set.selector()?;
     let template = set.template()?;
     let at = Pointer::from("/spec/selector");
     if selector.is_empty() {
-        faults.push(Fault {
+        errors.push(ValidationError {
             area: Area::Selector,
             field: at,
             value: None,
@@ -114,11 +119,11 @@ fn parts(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result<(), DecodeErr
                 .to_owned(),
         });
     } else {
-        let sound = faults.len();
-        selector_terms(selector, &at, Area::Selector, "", faults);
+        let sound = errors.len();
+        selector_terms(selector, &at, Area::Selector, "", errors);
         // A selector that is wrong in itself matches nothing: once is enough.
-        if faults.len() == sound && !selector.matches(&template.metadata.labels) {
-            faults.push(Fault {
+        if errors.len() == sound && !selector.matches(&template.metadata.labels) {
+            errors.push(ValidationError {
                 area: Area::Selector,
                 field: "/spec/template/metadata/labels".into(),
                 value: Some(
@@ -136,12 +141,12 @@ fn parts(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) -> Result<(), DecodeErr
         }
     }
     let at = Pointer::from("/spec/template/metadata");
-    labels(&template.metadata.labels, &at.clone().key("labels"), Area::Spec, faults);
-    annotations(&template.metadata.annotations, &at.key("annotations"), Area::Spec, faults);
-    pod::template(set, faults)
+    labels(&template.metadata.labels, &at.clone().key("labels"), Area::Spec, errors);
+    annotations(&template.metadata.annotations, &at.key("annotations"), Area::Spec, errors);
+    pod::template(set, errors)
 }
 
-fn numbers(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
+fn numbers(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
     let spec = &set.spec;
     let partition = spec.update_strategy.rolling_update.as_ref().and_then(|r| r.partition);
     let rolling = spec.update_strategy.kind() == "RollingUpdate";
@@ -169,7 +174,7 @@ fn numbers(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
             continue;
         };
         let field = Pointer::from(path);
-        faults.push(Fault {
+        errors.push(ValidationError {
             area: Area::Spec,
             value: Some(value.to_string()),
             what: format!("{name} is {value}, {limit}"),
@@ -179,7 +184,7 @@ fn numbers(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
     }
 }
 
-fn words(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
+fn words(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
     let spec = &set.spec;
     let mut one_of = |area, path: &str, value: &str, allowed: &[&str]| {
         if !allowed.contains(&value) {
@@ -187,7 +192,7 @@ fn words(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
             let name = path.rsplit('/').next().unwrap_or_default();
             let name = if name == "type" { "updateStrategy.type" } else { name };
             let allowed = allowed.join(" or ");
-            faults.push(Fault {
+            errors.push(ValidationError {
                 area,
                 value: Some(value.to_owned()),
                 what: format!("{name} is {}, not {allowed}", shown(value)),
@@ -217,7 +222,7 @@ fn words(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
         one_of(Area::Spec, path, value, &["Retain", "Delete"]);
     }
     if strategy == "OnDelete" && spec.update_strategy.rolling_update.is_some() {
-        faults.push(Fault {
+        errors.push(ValidationError {
             area: Area::Spec,
             field: "/spec/updateStrategy/rollingUpdate".into(),
             value: None,
@@ -227,21 +232,21 @@ fn words(set: &StatefulSet<'_>, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Faults in the terms of a selector.
+/// Errors in the terms of a selector.
 pub(super) fn selector_terms(
     selector: &LabelSelector<'_>,
     at: &Pointer,
     area: Area,
     subject: &str,
-    faults: &mut Vec<Fault>,
+    errors: &mut Vec<ValidationError>,
 ) {
-    let first = faults.len();
-    labels(&selector.match_labels, &at.clone().key("matchLabels"), area, faults);
+    let first = errors.len();
+    labels(&selector.match_labels, &at.clone().key("matchLabels"), area, errors);
     for (index, requirement) in selector.match_expressions.iter().enumerate() {
         let at = at.clone().key("matchExpressions").index(index);
         let mut add = |key: &str, value: &str, what: String, instead: &str| {
             let field = at.clone().key(key);
-            faults.push(Fault {
+            errors.push(ValidationError {
                 area,
                 value: Some(value.to_owned()),
                 what,
@@ -274,7 +279,7 @@ pub(super) fn selector_terms(
             add("values", value, what, "letters, digits, '-', '_' and '.'");
         }
     }
-    for fault in &mut faults[first..] {
-        fault.what = format!("{subject}in its selector, {}", fault.what);
+    for error in &mut errors[first..] {
+        error.what = format!("{subject}in its selector, {}", error.what);
     }
 }

@@ -1,10 +1,10 @@
-//! The decoder's sentences in words for people who write YAML.
+//! serde's messages in words for people who write YAML.
 
 use std::borrow::Cow;
 
-/// What the decoder says of a field, for people: `"three" is a string, not a whole number`.
-pub fn of(message: &str) -> Cow<'_, str> {
-    // Lines and columns of a re-encoded document mean nothing to its reader.
+/// serde's message about a field in plain words: `"three" is a string, not a whole number`.
+pub fn plain(message: &str) -> Cow<'_, str> {
+    // The line and column are those of a re-encoded document, which the reader never sees.
     let message = message.rfind(" at line ").map_or(message, |end| &message[..end]);
     let expected = |text: &str| {
         let (found, wanted) = text.split_once(", expected ")?;
@@ -34,8 +34,8 @@ pub fn of(message: &str) -> Cow<'_, str> {
     said.map_or(Cow::Borrowed(message), Cow::Owned)
 }
 
-/// What is wrong with a text that is no JSON; empty input has a message of its own.
-pub fn of_syntax(message: &str) -> &str {
+/// serde's message about text that is not JSON. Empty input has a message of its own.
+pub fn syntax(message: &str) -> &str {
     let message = message.rfind(" at line ").map_or(message, |end| &message[..end]);
     match message {
         "expected ident" | "expected value" => "no JSON value stands here",
@@ -51,7 +51,7 @@ pub fn of_syntax(message: &str) -> &str {
     }
 }
 
-/// Whole numbers that 64 bits cannot hold; the decoder takes them for fractions.
+/// Whole numbers that do not fit 64 bits. serde reads them as fractions.
 fn too_large(message: &str) -> Option<String> {
     let (found, wanted) = message.split_once(", expected ")?;
     let number = found
@@ -59,14 +59,14 @@ fn too_large(message: &str) -> Option<String> {
         .or_else(|| found.strip_prefix("invalid value: integer `"))?;
     let number: f64 = number.strip_suffix('`')?.parse().ok()?;
     let whole = matches!(wanted, "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64");
-    // 2^31 is the least limit of them that the API has.
+    // 2^31 is the smallest limit of a whole number in the API.
     (whole && number.fract() == 0.0 && number.abs() >= 2_147_483_648.0)
         .then(|| "this whole number has too many digits".to_owned())
 }
 
 const NO_KEY: &str = "there is no key ";
 
-/// Whether the fault is the key itself and not its value.
+/// Whether the message is about the key itself and not its value.
 pub fn is_about_key(reason: &str) -> bool {
     reason.starts_with(NO_KEY)
 }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn decoders_speak_plainly() {
-        for (message, plain) in [
+        for (message, expected) in [
             (
                 "invalid type: string \"three\", expected i64 at line 1 column 7",
                 "\"three\" is a string, not a whole number",
@@ -159,9 +159,9 @@ mod tests {
             ),
             ("EOF while parsing a value", "EOF while parsing a value"),
         ] {
-            assert_eq!(of(message), plain);
+            assert_eq!(plain(message), expected);
         }
-        assert!(is_about_key(&of("unknown field `a`, there are no fields")));
-        assert!(!is_about_key(&of("unknown variant `of`, expected one of `off`, `deny`")));
+        assert!(is_about_key(&plain("unknown field `a`, there are no fields")));
+        assert!(!is_about_key(&plain("unknown variant `of`, expected one of `off`, `deny`")));
     }
 }

@@ -1,8 +1,8 @@
-//! Faults of claims and of claim templates.
+//! Errors of claims and of claim templates.
 
 use serde_json::value::RawValue;
 
-use super::{Area, Fault, identity, metadata, set, shown};
+use super::{Area, ValidationError, identity, metadata, set, shown};
 use crate::object::claim::{ClaimSpec, DataSource};
 use crate::object::names::{is_dns_label, is_dns_subdomain};
 use crate::object::selector::LabelSelector;
@@ -19,14 +19,14 @@ pub fn claim(
     claim: &Claim<'_>,
     created: bool,
     api_groups: bool,
-) -> Result<Vec<Fault>, DecodeError> {
-    let mut faults = Vec::new();
+) -> Result<Vec<ValidationError>, DecodeError> {
+    let mut errors = Vec::new();
     if created {
-        identity(&claim.metadata, &mut faults);
+        identity(&claim.metadata, &mut errors);
     }
     let name = &claim.metadata.name;
     if created && !name.is_empty() && !is_dns_subdomain(name) {
-        faults.push(Fault {
+        errors.push(ValidationError {
             area: Area::Name,
             field: "/metadata/name".into(),
             value: Some(name.to_string()),
@@ -34,10 +34,10 @@ pub fn claim(
             instead: "name it in lower-case letters, digits, '-' and '.'".to_owned(),
         });
     }
-    metadata(&claim.metadata, &mut faults);
+    metadata(&claim.metadata, &mut errors);
     let sources = normalised(&claim.spec, &"/spec".into())?;
-    spec(&claim.spec, sources, &"/spec".into(), "", Area::Spec, api_groups, &mut faults)?;
-    Ok(faults)
+    spec(&claim.spec, sources, &"/spec".into(), "", Area::Spec, api_groups, &mut errors)?;
+    Ok(errors)
 }
 
 /// What is wrong with the claim template at place `index`.
@@ -47,16 +47,16 @@ pub fn claim(
 pub fn claim_template(
     template: &Claim<'_>,
     index: usize,
-    faults: &mut Vec<Fault>,
+    errors: &mut Vec<ValidationError>,
 ) -> Result<(), DecodeError> {
     let at = Pointer::from("/spec/volumeClaimTemplates").index(index).key("spec");
     let subject = format!("claim template {}: ", shown(&template.metadata.name));
     let spec_at = &template.spec;
     let sources = (source(spec_at.data_source, &at)?, source(spec_at.data_source_ref, &at)?);
-    spec(spec_at, sources, &at, &subject, Area::ClaimTemplate, true, faults)
+    spec(spec_at, sources, &at, &subject, Area::ClaimTemplate, true, errors)
 }
 
-/// Adds a fault: path, value, fault, what to write instead.
+/// Adds an error: path, value, error, what to write instead.
 type Add<'f> = dyn FnMut(&str, Option<&str>, String, &str) + 'f;
 
 type Sources<'a> = (Option<DataSource<'a>>, Option<DataSource<'a>>);
@@ -106,12 +106,12 @@ fn spec(
     subject: &str,
     area: Area,
     api_groups: bool,
-    faults: &mut Vec<Fault>,
+    errors: &mut Vec<ValidationError>,
 ) -> Result<(), DecodeError> {
     let field = |path: &str| Pointer::from(format!("{at}{path}"));
     let mut add = |path: &str, value: Option<&str>, what: String, instead: &str| {
         let field = field(path);
-        faults.push(Fault {
+        errors.push(ValidationError {
             area,
             value: value.map(ToOwned::to_owned),
             what: format!("{subject}{what}"),
@@ -187,7 +187,7 @@ fn spec(
         let at = field("/selector");
         let selector: Option<LabelSelector<'_>> = json::decode(raw.get(), at.as_str())?;
         if let Some(selector) = selector {
-            set::selector_terms(&selector, &at, area, subject, faults);
+            set::selector_terms(&selector, &at, area, subject, errors);
         }
     }
     Ok(())
