@@ -31,7 +31,7 @@ pub(crate) enum Mutant {
     NoPartition,
     /// retention is re-created as it was, while references to the dead set may be on their way
     RetentionAsItWas,
-    /// aborting without making sure that no DELETE is on its way (leases do not fence)
+    /// aborting without making sure that no DELETE is on its way (Leases do not prevent late writes)
     BlindStepBack,
     /// a create that lands late is taken for the one of this re-creation (missing UID check)
     AnyAttemptIsOurs,

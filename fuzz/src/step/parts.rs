@@ -272,7 +272,7 @@ pub(crate) fn holds(
             demand(observed.fresh, "a DELETE from caches")?;
             demand(!record.spec.paused && !set.paused, "a DELETE while paused")?;
             demand(!record.deleting, "a DELETE for a record that goes")?;
-            demand(set.retention == Retention::RETAIN, "a DELETE without fence")?;
+            demand(set.retention == Retention::RETAIN, "a DELETE without retention pin")?;
             demand(set.generation_observed && !set.terminating, "a DELETE too early")?;
             let Fact::Known(claims) = &observed.claims else {
                 return Err("a DELETE without sight of the claims".to_owned());

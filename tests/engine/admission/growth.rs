@@ -244,7 +244,7 @@ fn what_failed_is_not_asked_for_twice() {
         let status = json!({
             "phase": phase,
             "state": "Ended", "reason": reason,
-            "requests": {"data": "20Gi"},
+            "annotationTargets": {"data": "20Gi"},
             "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         });
         record(&mut facts, &json!({}), &status);

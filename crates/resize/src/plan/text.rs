@@ -151,12 +151,12 @@ impl Text {
         }
         self.section("Steps");
         for step in &plan.steps {
-            let phase = format!("{} {:<11}", step.number, step.phase.as_str());
+            let phase = format!("{} {:<15}", step.number, step.phase.as_str());
             self.painted(1, HEADING, &phase, &format!("  {}", step.what));
             let width = step.touches.iter().map(|touch| touch.object.chars().count()).max();
             for touch in &step.touches {
                 let line = format!("{:1$}  {2}", touch.object, width.unwrap_or(0), touch.change);
-                self.line(9, &line);
+                self.line(11, &line);
             }
         }
     }
