@@ -101,7 +101,7 @@ async fn records_are_validated_and_kept() {
 
     let table = testbed.kubectl(&["get", "stsr"]).await.unwrap().ok().unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["NAME", "SIZES", "PHASE", "GROWN", "STANDING", "REASON", "AGE"]);
+    assert_eq!(rows[0], ["NAME", "SIZES", "PHASE", "GROWN", "STATE", "REASON", "AGE"]);
     assert_eq!(rows[1][0], "bare");
     assert_eq!(
         rows[2][..6],
