@@ -8,7 +8,7 @@ use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
 use stateward_check::judge::check;
 use stateward_check::pair::{Paired, Pairing, pair};
-use stateward_check::report::{Options, Output, Report, Sources};
+use stateward_check::report::{CheckReport, Options, Output, Sources};
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::Grounds;
 use stateward_core::facts::Facts;
@@ -167,7 +167,7 @@ impl Args {
 }
 
 /// The texts of the files in which something was found.
-fn sources(pairings: &[Pairing], report: &Report) -> Sources {
+fn sources(pairings: &[Pairing], report: &CheckReport) -> Sources {
     let mut sources = Sources::none();
     let places = report.findings.iter().flat_map(|finding| finding.old.iter().chain(&finding.new));
     let files: BTreeSet<&str> = places.map(|place| place.file.as_str()).collect();

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
-use stateward_check::report::{Checkout, Format, Options, Output, Report, Sources, render};
+use stateward_check::report::{CheckReport, Checkout, Format, Options, Output, Sources, render};
 
 /// Writes the report to each of `outputs`, standard output last: an error then stands below it.
 ///
@@ -12,7 +12,7 @@ use stateward_check::report::{Checkout, Format, Options, Output, Report, Sources
 /// A file cannot be written.
 pub fn write(
     outputs: &[Output],
-    report: &Report,
+    report: &CheckReport,
     sources: &Sources,
     options: &Options,
 ) -> anyhow::Result<()> {
@@ -119,7 +119,7 @@ mod tests {
             column: 2,
             message: "m".to_owned(),
         };
-        let report = Report::new(Vec::new(), 0, Vec::new(), Vec::new(), vec![error]);
+        let report = CheckReport::new(Vec::new(), 0, Vec::new(), Vec::new(), vec![error]);
         let options = Options { color: true, ..Options::default() };
         write(&outputs, &report, &Sources::none(), &options).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();

@@ -12,16 +12,16 @@ use stateward_core::yaml::{Document, InputError};
 
 use crate::pair::{Paired, Pairing};
 use crate::report::{
-    Cause, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report, ReportedFinding,
-    UnjudgedObject,
+    Cause, CheckReport, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
+    ReportedFinding, UnjudgedObject,
 };
 
 /// Judges every pair.
-pub fn check(paired: &Paired, grounds: &Grounds<'_>) -> Report {
+pub fn check(paired: &Paired, grounds: &Grounds<'_>) -> CheckReport {
     let mut found = Found {
         grounds,
         judged: Vec::new(),
-        passed_over: Vec::new(),
+        ignored: Vec::new(),
         findings: Vec::new(),
         not_judged: Vec::new(),
         errors: paired.errors.clone(),
@@ -29,10 +29,11 @@ pub fn check(paired: &Paired, grounds: &Grounds<'_>) -> Report {
     for pairing in &paired.pairings {
         found.judge(pairing);
     }
-    let gone = paired.gone.iter().filter(|document| kind(document) != Kind::Other).map(unjudged);
-    found.passed_over.dedup_by(|a, b| (&a.file, a.line) == (&b.file, b.line));
-    Report::new(found.judged, paired.skipped, found.findings, found.not_judged, found.errors)
-        .beside(gone.collect(), found.passed_over)
+    let removed =
+        paired.removed.iter().filter(|document| kind(document) != Kind::Other).map(unjudged);
+    found.ignored.dedup_by(|a, b| (&a.file, a.line) == (&b.file, b.line));
+    CheckReport::new(found.judged, paired.skipped, found.findings, found.not_judged, found.errors)
+        .with_unjudged(removed.collect(), found.ignored)
 }
 
 fn kind(document: &Document) -> Kind {
@@ -100,7 +101,7 @@ fn not_served(document: &Document) -> Option<InputError> {
 struct Found<'g> {
     grounds: &'g Grounds<'g>,
     judged: Vec<JudgedObject>,
-    passed_over: Vec<UnjudgedObject>,
+    ignored: Vec<UnjudgedObject>,
     findings: Vec<ReportedFinding>,
     not_judged: Vec<NotJudged>,
     errors: Vec<InputError>,
@@ -115,7 +116,7 @@ impl Found<'_> {
             // Old versions of a kind that we know are not judged, and no cluster takes them.
             match not_served(new) {
                 Some(error) => self.errors.push(error),
-                None => self.passed_over.push(unjudged(new)),
+                None => self.ignored.push(unjudged(new)),
             }
             return;
         }
@@ -133,7 +134,7 @@ impl Found<'_> {
             exemption: None,
             allowed: Vec::new(),
             allow_faults: Vec::new(),
-            exempt_for: None,
+            exemption_reason: None,
         });
         let change = match self.change(pairing, kind, operation) {
             Ok(change) => change,
@@ -186,14 +187,14 @@ impl Site<'_> {
         let name = change.object_name();
         if let Some(judged) = found.judged.last_mut() {
             judged.exemption = decision.exemption.map(Exemption::name);
-            judged.exempt_for = decision.exemption.map(Exemption::reason);
+            judged.exemption_reason = decision.exemption.map(Exemption::reason);
             judged.allowed.clone_from(&decision.allowed_rules);
             judged.allow_faults.clone_from(&decision.allow_faults);
         }
         let policy = found.grounds.policy;
-        let on_purpose: Vec<Option<String>> =
+        let how_to_allow: Vec<Option<String>> =
             decision.verdicts.iter().map(|v| decision.on_purpose(v, policy)).collect();
-        for (verdict, on_purpose) in decision.verdicts.into_iter().zip(on_purpose) {
+        for (verdict, how_to_allow) in decision.verdicts.into_iter().zip(how_to_allow) {
             let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
             let mut finding = verdict.finding;
             if verdict.carried_out {
@@ -229,7 +230,7 @@ impl Site<'_> {
                 remedy: finding.remedy,
                 refused_by,
                 help,
-                on_purpose,
+                how_to_allow,
             });
         }
         for missing in decision.not_judged {
@@ -272,7 +273,7 @@ impl Site<'_> {
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
             refused_by: None,
             help: None,
-            on_purpose: None,
+            how_to_allow: None,
         }
     }
 }

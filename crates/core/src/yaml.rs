@@ -10,12 +10,12 @@
 mod document;
 mod events;
 mod json;
-mod place;
+mod locate;
 mod scalar;
-mod single;
 mod template;
 mod tree;
 mod view;
+mod yaml_document;
 
 use std::fmt;
 use std::ops::Range;
@@ -25,7 +25,7 @@ use serde::Serialize;
 
 pub use self::document::{Document, Location};
 use self::document::{Form, Found, Source};
-pub use self::single::Single;
+pub use self::yaml_document::YamlDocument;
 
 /// What was read.
 #[derive(Clone, Debug, Default)]

@@ -123,7 +123,7 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(
         &json,
         &["version", "findings", "notJudged", "errors", "summary"],
-        &["judged", "gone", "passedOver"],
+        &["judged", "removed", "ignored"],
     );
     assert_eq!(json["version"], 1);
     let finding = &json["findings"][0];
@@ -142,7 +142,7 @@ fn the_json_has_the_fields_that_were_promised() {
             "causes",
             "refusedBy",
         ],
-        &["why", "help", "onPurpose"],
+        &["why", "help", "howToAllow"],
     );
     let object = ["apiVersion", "kind", "namespace", "name"];
     holds(&finding["object"], &object, &[]);
@@ -162,7 +162,7 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(&unjudged["object"], &object, &[]);
     holds(&json["errors"][0], &["file", "line", "column", "message"], &[]);
     let summary = &json["summary"];
-    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &["gone"]);
+    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &["removed"]);
     let counts = ["objects", "skipped", "deny", "warn", "error", "notJudged"];
     assert_eq!(counts.map(|key| summary[key].as_u64().unwrap()), [2, 1, 1, 0, 1, 1]);
     let created = folder.judged(0, &["old.yaml"]).json();
@@ -213,7 +213,7 @@ fn what_was_not_judged_as_usual_is_said_on_request() {
 }
 
 #[test]
-fn what_is_passed_over_is_named_on_request() {
+fn ignored_objects_are_listed_with_verbose() {
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
     let list = "apiVersion: v1\nkind: List\nitems:\n\
         - apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n\
@@ -225,8 +225,8 @@ fn what_is_passed_over_is_named_on_request() {
         ran.stdout,
         "judged: CREATE StatefulSet shop/db (a.yaml:1)\n\
          judged: CREATE PersistentVolumeClaim b (a.yaml:41)\n\
-         passed over: Deployment web (a.yaml:31)\n\
-         passed over: ConfigMap a (a.yaml:38)\n\
+         ignored: Deployment web (a.yaml:31)\n\
+         ignored: ConfigMap a (a.yaml:38)\n\
          2 objects judged: nothing found\n"
     );
 }

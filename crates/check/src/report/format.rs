@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Checkout, Place, Report, Sources, github, json, junit, markdown, sarif, text};
+use super::{CheckReport, Checkout, Place, Sources, github, json, junit, markdown, sarif, text};
 
 /// A format of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -166,7 +166,7 @@ pub enum RenderError {
 /// The serialiser of the format failed.
 pub fn render(
     format: Format,
-    report: &Report,
+    report: &CheckReport,
     sources: &Sources,
     options: &Options,
 ) -> Result<String, RenderError> {

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stateward_core::rules::{self, Action, Meta};
 
-use super::{InputError, Options, Outcome, Place, RenderError, Report, ReportedFinding, Sources};
+use super::{
+    CheckReport, InputError, Options, Outcome, Place, RenderError, ReportedFinding, Sources,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -142,7 +144,7 @@ struct Region {
 /// # Errors
 /// The serialiser failed; no report is known that makes it fail.
 pub fn render(
-    report: &Report,
+    report: &CheckReport,
     sources: &Sources,
     options: &Options,
 ) -> Result<String, RenderError> {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::{InputError, Options, Outcome, Place, Report, ReportedFinding, Sources, printable};
+use super::{
+    CheckReport, InputError, Options, Outcome, Place, ReportedFinding, Sources, printable,
+};
 
 /// A longer line is not drawn, only named. Minified JSON has one line of any length, and each
 /// finding in it would walk it anew.
@@ -17,7 +19,7 @@ const NOT_JUDGED: usize = 10;
 const VALUE_LENGTH: usize = 60;
 
 /// The report as text; empty where nothing was found.
-pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
+pub fn render(report: &CheckReport, sources: &Sources, options: &Options) -> String {
     let renderer = if options.color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     let mut told = BTreeSet::new();
@@ -43,7 +45,7 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
                 "judged: {} {} ({}:{})",
                 judged.operation, judged.object, judged.file, judged.line
             );
-            if let Some(reason) = judged.exempt_for {
+            if let Some(reason) = judged.exemption_reason {
                 said += "; only what Kubernetes refuses, for ";
                 said += reason;
             }
@@ -57,16 +59,16 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
             }
             line(said);
         }
-        for gone in &report.gone {
-            line(gone.told_gone());
+        for removed in &report.removed {
+            line(removed.removal_notice());
         }
-        for passed in &report.passed_over {
-            line(format!("passed over: {} ({}:{})", passed.object, passed.file, passed.line));
+        for passed in &report.ignored {
+            line(format!("ignored: {} ({}:{})", passed.object, passed.file, passed.line));
         }
     }
     let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
     for not in report.not_judged.iter().take(shown) {
-        line(format!("not judged: {}", not.told()));
+        line(format!("not judged: {}", not.notice()));
     }
     let more = report.not_judged.len().saturating_sub(shown);
     if more > 0 {
@@ -115,7 +117,7 @@ fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources, first: bool) ->
         let text = format!("rendered from {template}");
         group = group.element(Level::NOTE.message(printable(&text)));
     }
-    let notes = [finding.on_purpose.clone(), finding.help_note(), finding.more()];
+    let notes = [finding.how_to_allow.clone(), finding.help_note(), finding.more()];
     for note in notes.into_iter().flatten() {
         group = group.element(Level::NOTE.no_name().message(printable(&note)));
     }

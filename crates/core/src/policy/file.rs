@@ -13,7 +13,7 @@ use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::object::{DecodeError, Pointer, json, reason};
 use crate::rules;
 use crate::yaml::InputError;
-use crate::yaml::Single;
+use crate::yaml::YamlDocument;
 
 /// Why a policy file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -227,8 +227,8 @@ impl PolicyFile {
 }
 
 /// The document of a policy, which is a mapping.
-fn document(text: &str) -> Result<Single, PolicyError> {
-    let document = Single::read(text).map_err(|error| {
+fn document(text: &str) -> Result<YamlDocument, PolicyError> {
+    let document = YamlDocument::read(text).map_err(|error| {
         let InputError { line, column, message, .. } = error;
         PolicyError { line, column, message }
     })?;
@@ -241,7 +241,7 @@ fn document(text: &str) -> Result<Single, PolicyError> {
     Err(PolicyError { line, column, message: message.to_owned() })
 }
 
-fn placed(document: &Single, error: &DecodeError) -> PolicyError {
+fn placed(document: &YamlDocument, error: &DecodeError) -> PolicyError {
     let about_key = reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
     let (line, column) =
         if about_key { document.locate_key(&error.field) } else { document.locate(&error.field) };

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::tree::{Content, Fault, NodeId, Tree};
 use super::view::View;
-use super::{events, json, place, template};
+use super::{events, json, locate, template};
 use crate::object::Pointer;
 use crate::yaml::InputError;
 
@@ -130,22 +130,22 @@ impl Document {
     /// The place of a field's value. Where the field is absent, the place of the nearest parent's
     /// key; where it comes from an alias, the alias.
     pub fn locate(&self, field: &Pointer) -> Location {
-        self.located(field, |placed| placed.span.clone())
+        self.located(field, |located| located.span.clone())
     }
 
     /// The place that a person is shown: as [`Self::locate`], but the key of a list or a mapping
     /// that takes several lines, since the key names it.
     pub fn locate_head(&self, field: &Pointer) -> Location {
-        self.located(field, |placed| placed.head.clone())
+        self.located(field, |located| located.head.clone())
     }
 
-    fn located(&self, field: &Pointer, part: fn(&place::Placed) -> Range<usize>) -> Location {
+    fn located(&self, field: &Pointer, part: fn(&locate::Located) -> Range<usize>) -> Location {
         let tree = self.source.tree.get_or_init(|| self.source.read().0);
         let view = View { tree, source: self.source.as_str() };
-        let placed = place::of(view, self.node, self.via, field);
-        let span = part(&placed);
+        let located = locate::value(view, self.node, self.via, field);
+        let span = part(&located);
         let (line, column) = self.source.line_and_column(span.start);
-        Location { line, column, span, missing: placed.missing }
+        Location { line, column, span, missing: located.missing }
     }
 
     /// The place of the object itself: of its first field.
