@@ -12,6 +12,7 @@ pub mod leave;
 pub mod man;
 pub mod manifests;
 pub mod output;
+mod parallel;
 pub mod policy;
 pub mod probe;
 mod registered;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use stateward_check::report::{
-    Cause, CheckReport, Checkout, Format, JudgedObject, NotJudged, ObjectRef, Options, Outcome,
-    Place, RefusedBy, ReportedFinding, Sources, render,
+    Cause, CheckReport, Checkout, Excerpt, Format, JudgedObject, NotJudged, ObjectRef, Options,
+    Outcome, Place, RefusedBy, ReportedFinding, render,
 };
 use stateward_core::rules::{RULES, Step};
 use stateward_core::yaml::InputError;
@@ -30,8 +30,30 @@ fn object(kind: &str, namespace: &str, name: &str) -> ObjectRef {
     }
 }
 
+/// The text of a file that is known.
+fn source(file: &str) -> Option<String> {
+    match file {
+        "deploy/db.yaml" => Some(NEW.to_owned()),
+        "main:deploy/db.yaml" => {
+            let before = "#\n".repeat(8);
+            Some(format!("{before}      resources: {{requests: {{storage: '20Gi'}}}}\n"))
+        }
+        "odd ü.yaml" => Some("größe:\n\tx: 日本 # tab \u{1b}[31m\n".to_owned()),
+        "long.json" => Some(format!("{{\"k\":\"{}\",\"replicas\":0}}", "ü".repeat(3000))),
+        _ => None,
+    }
+}
+
+fn excerpt(value: Option<&str>, file: &str, line: usize, column: usize) -> Option<Excerpt> {
+    let text = source(file)?;
+    let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let (offset, _) = text[start..].char_indices().nth(column - 1)?;
+    Excerpt::new(&text, start + offset, value)
+}
+
 fn place(value: Option<&str>, file: &str, line: usize, column: usize) -> Place {
     Place {
+        excerpt: excerpt(value, file, line, column),
         value: value.map(str::to_owned),
         file: file.to_owned(),
         line,
@@ -117,18 +139,6 @@ fn odd() -> ReportedFinding {
     }
 }
 
-fn sources() -> Sources {
-    let mut sources = Sources::none();
-    sources.add("deploy/db.yaml", NEW);
-    sources.add(
-        "main:deploy/db.yaml",
-        format!("{}      resources: {{requests: {{storage: '20Gi'}}}}\n", "#\n".repeat(8)),
-    );
-    sources.add("odd ü.yaml", "größe:\n\tx: 日本 # tab \u{1b}[31m\n");
-    sources.add("long.json", format!("{{\"k\":\"{}\",\"replicas\":0}}", "ü".repeat(3000)));
-    sources
-}
-
 fn report() -> CheckReport {
     let judged = |object, file: &str, line| JudgedObject {
         operation: "UPDATE",
@@ -183,7 +193,7 @@ fn verbose() -> Options {
 }
 
 fn rendered(format: Format, report: &CheckReport, options: &Options) -> String {
-    render(format, report, &sources(), options).unwrap()
+    render(format, report, options).unwrap()
 }
 
 #[test]

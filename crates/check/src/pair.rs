@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stateward_core::yaml::{Document, InputError, Inputs};
+use stateward_core::yaml::{Document, InputError};
+
+use crate::report::UnjudgedObject;
+use crate::select::Selection;
 
 /// An object before and after.
 #[derive(Clone, Debug)]
@@ -22,19 +25,22 @@ pub struct Paired {
     pub removed: Vec<Document>,
     /// the errors of both inputs, and objects that stand twice
     pub errors: Vec<InputError>,
+    /// objects of the new input of kinds that no rule judges
+    pub ignored: Vec<UnjudgedObject>,
     /// documents of the new input that are no Kubernetes objects
     pub skipped: usize,
 }
 
 impl Paired {
     /// Each object of an input as a new one.
-    pub fn created(inputs: Inputs) -> Self {
+    pub fn created(new: Selection) -> Self {
         let created = |document| Pairing { old: None, new: Some(document) };
         Self {
-            pairings: inputs.documents.into_iter().map(created).collect(),
+            pairings: new.documents.into_iter().map(created).collect(),
             removed: Vec::new(),
-            errors: inputs.errors,
-            skipped: inputs.skipped,
+            errors: new.errors,
+            ignored: new.ignored,
+            skipped: new.skipped,
         }
     }
 }
@@ -73,8 +79,8 @@ fn pairing_key(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<K
 /// Pairs by group, kind, namespace and name. Where several files hold the same object, as bases
 /// and overlays do, files pair that are named alike; a copy that is left over is a change of what
 /// it copies, too. What only `old` has is judged only if `deletions` count.
-pub fn pair(old: Inputs, new: Inputs, deletions: bool) -> Paired {
-    let mut paired = Paired { skipped: new.skipped, ..Paired::default() };
+pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
+    let mut paired = Paired { skipped: new.skipped, ignored: new.ignored, ..Paired::default() };
     paired.errors.extend(old.errors);
     paired.errors.extend(new.errors);
     let mut olds: BTreeMap<Key, Vec<Document>> = BTreeMap::new();

@@ -1,15 +1,15 @@
 //! What `check` says, and the formats in which it says it.
 //!
-//! Each format is one pure function from a [`CheckReport`] and its [`Sources`] to text.
+//! Each format is one pure function from a [`CheckReport`] to text.
 
 pub mod checkout;
+pub mod excerpt;
 pub mod format;
 pub mod github;
 pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod sarif;
-pub mod sources;
 pub mod text;
 
 use std::fmt;
@@ -19,8 +19,8 @@ use stateward_core::rules::Step;
 use stateward_core::yaml::{InputError, printable};
 
 pub use self::checkout::Checkout;
+pub use self::excerpt::Excerpt;
 pub use self::format::{Format, Options, Output, RenderError, render};
-pub use self::sources::Sources;
 
 /// How rendered output is named where a file would be; the template stands beside it.
 pub const RENDERED: &str = "rendered";
@@ -318,6 +318,9 @@ pub struct Place {
     /// the part of the field's name that the manifest lacks, if any
     #[serde(skip)]
     pub missing: Option<String>,
+    /// the line with the value marked, if the text is known
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
 }
 
 impl Place {
@@ -372,6 +375,7 @@ impl From<&InputError> for Place {
             column: error.column,
             template: None,
             missing: None,
+            excerpt: None,
         }
     }
 }

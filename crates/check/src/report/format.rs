@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{CheckReport, Checkout, Place, Sources, github, json, junit, markdown, sarif, text};
+use super::{CheckReport, Checkout, Place, github, json, junit, markdown, sarif, text};
 
 /// A format of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -167,13 +167,12 @@ pub enum RenderError {
 pub fn render(
     format: Format,
     report: &CheckReport,
-    sources: &Sources,
     options: &Options,
 ) -> Result<String, RenderError> {
     match format {
-        Format::Text => Ok(text::render(report, sources, options)),
+        Format::Text => Ok(text::render(report, options)),
         Format::Json => json::render(report),
-        Format::Sarif => sarif::render(report, sources, options),
+        Format::Sarif => sarif::render(report, options),
         Format::Junit => junit::render(report, options),
         Format::Github => Ok(github::render(report, options)),
         Format::Markdown => Ok(markdown::render(report, options)),

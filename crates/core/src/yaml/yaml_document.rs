@@ -23,7 +23,7 @@ impl YamlDocument {
     /// # Errors
     /// The place of a syntax error, or of a second document.
     pub fn read(text: &str) -> Result<Self, InputError> {
-        let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(text).into();
+        let text = Arc::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned());
         let source = Source {
             file: "".into(),
             span: 0..text.len(),
