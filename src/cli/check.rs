@@ -11,7 +11,7 @@ use stateward_check::pair::{Paired, pair};
 use stateward_check::report::{Options, Output};
 use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::Grounds;
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 
 use super::input::{Files, load, load_revision, render, render_revision};
@@ -123,14 +123,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => Paired::created(new),
     };
     paired.errors.extend(unreadable);
-    let grounds = Grounds {
-        policy: &policy,
-        facts: &facts,
-        kubernetes: args.kubernetes_version,
-        now: Timestamp::now(),
-    };
-    let report =
-        check_with(paired, &grounds, |pairings, judge| parallel::map(pairings, threads, judge));
+    let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
+    let report = check_with(paired, args.kubernetes_version, &context, |pairings, judge| {
+        parallel::map(pairings, threads, judge)
+    });
     let options = args.options();
     if args.verbose {
         super::print_error(&format!("policy: {}\n", policy.source));

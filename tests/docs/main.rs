@@ -8,8 +8,11 @@
 )]
 
 mod alerts;
+mod architecture;
+mod boundaries;
 mod chart;
 mod gitops;
+mod links;
 mod metrics;
 mod release;
 mod threats;

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 
 use serde_json::Value;
-use stateward_core::change::{Change, Circumstances, Operation, Pair};
-use stateward_core::decide::{Decision, Exemption, Grounds, Stage, decide};
+use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
+use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
 use stateward_core::mutations::resize;
 use stateward_core::object::compare::plain;
 use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
@@ -19,21 +19,29 @@ use crate::report::{
 };
 use crate::select::SERVED;
 
-/// Judges every pair, one after the other.
-pub fn check(paired: Paired, grounds: &Grounds<'_>) -> CheckReport {
-    check_with(paired, grounds, |pairings, judge| pairings.into_iter().map(judge).collect())
+/// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
+pub fn check(
+    paired: Paired,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
+) -> CheckReport {
+    let map = |pairings: Vec<Pairing>, judge: &(dyn Fn(Pairing) -> Judgement + Sync)| {
+        pairings.into_iter().map(judge).collect()
+    };
+    check_with(paired, kubernetes, context, map)
 }
 
-/// Judges every pair by way of `map`, which applies a function to each and keeps their order. A
-/// caller that has threads uses them there.
+/// The same by way of `map`, which applies a function to each pair and keeps their order. A caller
+/// that has threads uses them there.
 pub fn check_with(
     paired: Paired,
-    grounds: &Grounds<'_>,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
     map: impl FnOnce(Vec<Pairing>, &(dyn Fn(Pairing) -> Judgement + Sync)) -> Vec<Judgement>,
 ) -> CheckReport {
     let removed = paired.removed.iter().map(UnjudgedObject::from).collect();
     let mut all = Judgement { errors: paired.errors, ..Judgement::default() };
-    for judgement in map(paired.pairings, &|pairing| judge(&pairing, grounds)) {
+    for judgement in map(paired.pairings, &|pairing| judge(&pairing, kubernetes, context)) {
         all.append(judgement);
     }
     let mut ignored = paired.ignored;
@@ -104,7 +112,11 @@ impl Judgement {
 }
 
 /// Judges one pair.
-fn judge<'a>(pairing: &'a Pairing, grounds: &Grounds<'_>) -> Judgement {
+fn judge<'a>(
+    pairing: &'a Pairing,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
+) -> Judgement {
     let mut judgement = Judgement::default();
     let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return judgement };
     let kind = kind(document);
@@ -133,26 +145,15 @@ fn judge<'a>(pairing: &'a Pairing, grounds: &Grounds<'_>) -> Judgement {
         exemption_reason: None,
     });
     let pair = JudgedPair { old: side(&pairing.old), new: side(&pairing.new), operation, document };
-    let change = match pair.change(kind, grounds) {
+    let change = match pair.change(kind, kubernetes) {
         Ok(change) => change,
         Err(error) => {
             judgement.findings.push(pair.malformed(&error, "so nothing else was judged"));
             return judgement;
         }
     };
-    match decide(Stage::Check, &change, &document.json, grounds.facts, grounds.policy) {
-        Ok(decision) => pair.report(&change, decision, grounds.policy, &mut judgement),
-        // A check asks for no patch, so none can fail to apply.
-        Err(error) => {
-            let place = document.location();
-            judgement.errors.push(InputError {
-                file: document.file.to_string(),
-                line: place.line,
-                column: place.column,
-                message: error.to_string(),
-            });
-        }
-    }
+    let decision = decide(Stage::Check, &change, context);
+    pair.report(&change, decision, context.policy, &mut judgement);
     judgement
 }
 
@@ -229,16 +230,12 @@ struct JudgedPair<'a> {
 }
 
 impl<'a> JudgedPair<'a> {
-    fn change(&self, kind: Kind, grounds: &Grounds<'_>) -> Result<Change<'a>, DecodeError> {
+    fn change(&self, kind: Kind, kubernetes: KubernetesVersion) -> Result<Change<'a>, DecodeError> {
         let decode = |side: &Option<Side<'a>>| {
             side.as_ref().map(|side| Object::decode(&side.document.json)).transpose()
         };
         let objects = Pair { old: decode(&self.old)?, new: decode(&self.new)? };
-        let circumstances = Circumstances {
-            now: grounds.now,
-            kubernetes: grounds.kubernetes,
-            ..Circumstances::default()
-        };
+        let circumstances = Circumstances { kubernetes, ..Circumstances::default() };
         Change::new(self.operation, kind, "", objects, circumstances)
     }
 

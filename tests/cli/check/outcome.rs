@@ -1,6 +1,7 @@
 //! Exit codes, formats, and the shape of the JSON.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -229,4 +230,29 @@ fn ignored_objects_are_listed_with_verbose() {
          ignored: ConfigMap a (a.yaml:38)\n\
          2 objects judged: nothing found\n"
     );
+}
+
+#[test]
+fn the_report_is_the_same_whatever_the_number_of_threads() {
+    let folder = Folder::new(&[]);
+    let mut large = String::new();
+    for number in 0..300 {
+        let set = set(&format!("db-{number}")).replace("replicas: 3", "replicas: 0");
+        let new = if number % 7 == 0 { set.replace("10Gi", "5Gi") } else { set.clone() };
+        folder.write(&format!("old/{number:03}.yaml"), &set);
+        folder.write(&format!("new/{number:03}.yaml"), &new);
+        let broken = if number % 50 == 0 { "a: [\n" } else { "" };
+        let _ = write!(large, "---\n{}{broken}", new.replace("name: db-", "name: large-"));
+    }
+    assert!(large.len() > 256 * 1024, "a large file is read in parts: {}", large.len());
+    folder.write("new/large.yaml", &large);
+    for format in ["text", "json", "sarif", "junit", "github", "markdown"] {
+        let reports = ["1", "2", "7"].map(|jobs| {
+            let ran = folder.check(&["--old", "old", "new", "--format", format, "--jobs", jobs]);
+            assert_eq!(ran.code, Some(2), "{ran:?}");
+            ran.stdout
+        });
+        assert!(reports[0].contains("db-7"), "{}", reports[0]);
+        assert!(reports.iter().all(|report| *report == reports[0]), "{format}");
+    }
 }
