@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::Client;
+use crate::health::BreakGlass;
 use crate::telemetry::Metrics;
-use crate::webhook::BreakGlass;
 
 /// The annotation on the own namespace: until this time (RFC 3339) everything is allowed.
 pub const DISABLED_UNTIL: &str = "stateward.dev/disabled-until";
