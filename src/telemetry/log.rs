@@ -76,7 +76,7 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let events = filter_fn(|metadata| metadata.is_event());
+    let events = filter_fn(tracing::Metadata::is_event);
     let subscriber = Registry::default().with(lines.with_filter(filter.and(events)));
     #[cfg(feature = "otel")]
     let (subscriber, exporter) = {

@@ -1,14 +1,16 @@
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Findings, Judged, Rule, remedy};
+use super::{Findings, Judged, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::claim::Size;
 use crate::object::immutable::arrow;
-use crate::object::{Claim, DecodeError, Pointer, StatefulSet, json};
+use crate::object::quantity::ParseQuantityError;
+use crate::object::{Claim, DecodeError, Pointer, Quantity, StatefulSet, json};
 
 /// The annotation in which a growing template is requested from the resize controller.
 const RESIZE_REQUESTED: &str = "stateward.dev/resize-requested";
@@ -17,42 +19,112 @@ const RESIZE_REQUESTED: &str = "stateward.dev/resize-requested";
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Params {
-    /// The largest factor by which a claim or a claim template may grow in one edit.
+    /// The largest factor by which a claim or a claim template may grow in one edit without a
+    /// finding.
     max_growth_factor: NonZeroU32,
+    /// The size above which such growth is denied; up to this size it is only warned about.
+    deny_above: SizeParam,
 }
 
 impl Default for Params {
     fn default() -> Self {
         const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-        Self { max_growth_factor: TEN }
+        let tebibyte = Quantity::from_units(1 << 40);
+        Self {
+            max_growth_factor: TEN,
+            deny_above: SizeParam { text: "1Ti".to_owned(), quantity: tebibyte },
+        }
+    }
+}
+
+impl Params {
+    fn growth(&self, old: &Quantity, new: &Quantity) -> Growth {
+        if !old.is_positive() || *new <= old.times(self.max_growth_factor.get()) {
+            Growth::Usual
+        } else if *new <= self.deny_above.quantity {
+            Growth::Large
+        } else {
+            Growth::Mistake
+        }
+    }
+}
+
+/// How far a size grows in one edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// up to the factor
+    Usual,
+    /// beyond the factor, to a size that people do ask for
+    Large,
+    /// beyond the factor and the size
+    Mistake,
+}
+
+/// A size in the policy, kept as it was written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct SizeParam {
+    text: String,
+    quantity: Quantity,
+}
+
+impl TryFrom<String> for SizeParam {
+    type Error = ParseQuantityError;
+
+    fn try_from(text: String) -> Result<Self, ParseQuantityError> {
+        Ok(Self { quantity: text.parse()?, text })
+    }
+}
+
+impl From<SizeParam> for String {
+    fn from(size: SizeParam) -> Self {
+        size.text
+    }
+}
+
+impl JsonSchema for SizeParam {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        String::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 }
 
 declare_rule! {
     /// A claim or a claim template grows more than tenfold in one edit (`max-growth-factor`), or
-    /// asks for a fraction of a byte.
+    /// asks for a fraction of a byte. Growth is denied only if the new size is also above 1Ti
+    /// (`deny-above`); everything else is a warning.
     ///
     /// ## Why
-    /// 100Gi that becomes 100Ti is a slip of the pen that nobody can take back: volumes cannot
-    /// shrink, and the bill comes every month. A fraction of a byte (`0.1`, `100m`) is accepted
+    /// Volumes cannot shrink. If 100Gi becomes 100Ti by a typo, nobody can take it back, and the
+    /// bill comes every month. A fraction of a byte (`0.1`, `100m`) is accepted by the API server
     /// with a warning and always means something else.
     ///
     /// ## Way out
-    /// Write the size that was meant. Where such a jump is meant, grow in steps.
+    /// Write the size that you mean. If you mean a jump of this size, grow in several edits.
+    ///
+    /// The rule compares two sizes of the same claim or template. It does not judge the size of a
+    /// new claim.
     PvcFractionalOrHuge {
         id: "pvc-fractional-or-huge",
-        title: "a volume grows beyond measure, or asks for a fraction of a byte",
+        title: "a volume grows more than tenfold, or asks for a fraction of a byte",
         group: Data,
         action: Deny,
         since: "0.1.0",
         judges: [StatefulSet: [Create, Update], Claim: [Create, Update]],
         source: "kubernetes pkg/api/persistentvolumeclaim/util.go GetWarningsForPersistentVolumeClaimSpec; topolvm/pvc-autoresizer#296",
+        judged_at: super::JudgedAt::Mutation,
     }
 }
 
 impl Rule for PvcFractionalOrHuge {
     type Params = Params;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         if let Some((old, new)) = change.written_claim() {
@@ -64,11 +136,15 @@ impl Rule for PvcFractionalOrHuge {
             let untouched = old
                 .is_some_and(|old| old.spec.claim_templates.same_bytes(&new.spec.claim_templates));
             let templates = if untouched { &[] } else { new.claim_templates()? };
+            let before = match old.filter(|_| !untouched) {
+                Some(old) => template::by_name(old.claim_templates()?),
+                None => BTreeMap::new(),
+            };
             for (index, template) in templates.iter().enumerate() {
                 let name = template.metadata.name.as_str();
-                let (old_index, old) = match old.map(|old| old.claim_template(name)).transpose()? {
-                    Some(Some((index, old))) => (index, old.spec.storage()),
-                    _ => (index, None),
+                let (old_index, old) = match before.get(name) {
+                    Some((index, old)) => (*index, old.spec.storage()),
+                    None => (index, None),
                 };
                 let below = "spec/resources/requests/storage";
                 let at =
@@ -103,9 +179,12 @@ fn sizes<'f>(
     }
     let subject = template.map(|name| format!("claim template {name} ")).unwrap_or_default();
     let values = (old.map(|old| old.text.as_str()), Some(new.text.as_str()));
-    if let Some(old) = old.filter(|old| beyond(params, &old.quantity, &new.quantity)) {
-        let finding = huge(params, change, field, &subject, &old.text, &new.text, findings);
-        return Some(finding.values(values.0, values.1));
+    if let Some(old) = old {
+        let growth = params.growth(&old.quantity, &new.quantity);
+        if growth != Growth::Usual {
+            let finding = huge(params, change, field, &subject, old, new, findings);
+            return Some(finding.values(values.0, values.1));
+        }
     }
     if !new.quantity.rounded_to_milli().is_fractional() {
         return None;
@@ -116,9 +195,7 @@ fn sizes<'f>(
     );
     finding
         .values(values.0, values.1)
-        .why(
-            "Volumes have whole bytes; m means a thousandth, and M or Mi is what is usually meant.",
-        )
+        .why("A volume has whole bytes. The suffix m means a thousandth; M or Mi is usually meant.")
         .step(format!(
             "set {} to a whole size such as 10Gi {}",
             field.dotted(),
@@ -141,27 +218,22 @@ fn requested(
         return Ok(());
     }
     let field = Pointer::from("/metadata/annotations").key(RESIZE_REQUESTED);
-    let sizes: std::collections::BTreeMap<String, String> = json::decode(text, field.as_str())?;
+    let sizes: BTreeMap<String, String> = json::decode(text, field.as_str())?;
+    let templates = template::by_name(old.claim_templates()?);
     for (template, size) in sizes {
-        let Some(before) =
-            old.claim_template(&template)?.and_then(|(_, claim)| claim.spec.storage())
-        else {
-            continue;
-        };
-        let after: crate::object::Quantity = size
+        let before = templates.get(template.as_str());
+        let Some(before) = before.and_then(|(_, claim)| claim.spec.storage()) else { continue };
+        let quantity: Quantity = size
             .parse()
             .map_err(|error| DecodeError { field: field.clone(), message: format!("{error}") })?;
-        if beyond(params, &before.quantity, &after) {
+        let after = Size { text: size.as_str().into(), quantity };
+        if params.growth(&before.quantity, &after.quantity) != Growth::Usual {
             let subject = format!("claim template {template} ");
-            huge(params, change, &field, &subject, &before.text, &size, findings)
+            huge(params, change, &field, &subject, before, &after, findings)
                 .values(None, Some(text));
         }
     }
     Ok(())
-}
-
-fn beyond(params: &Params, old: &crate::object::Quantity, new: &crate::object::Quantity) -> bool {
-    old.is_positive() && *new > old.times(params.max_growth_factor.get())
 }
 
 fn huge<'f>(
@@ -169,22 +241,29 @@ fn huge<'f>(
     change: &Change<'_>,
     field: &Pointer,
     subject: &str,
-    old: &str,
-    new: &str,
+    old: &Size<'_>,
+    new: &Size<'_>,
     findings: &'f mut Findings,
 ) -> &'f mut super::Finding {
     let factor = params.max_growth_factor;
     let finding = findings.add(
         field.clone(),
-        format!("{subject}would grow over {factor}-fold, {}", arrow(Some(old), Some(new))),
+        format!(
+            "{subject}would grow over {factor}-fold, {}",
+            arrow(Some(&old.text), Some(&new.text))
+        ),
     );
-    finding
-        .why("Volumes cannot shrink, so that a size too large by a slip of the pen stays for good.")
-        .step(format!(
-            "set the size that was meant, at most {factor} × {old}, {}",
-            remedy::manifest_place(change.circumstances.tool)
-        ))
-        .step("where so much is meant, grow in several edits");
+    finding.why("Volumes cannot shrink: a size that is too large by a typo stays for good.").step(
+        format!("set the size that you mean {}", remedy::manifest_place(change.circumstances.tool)),
+    );
+    if params.growth(&old.quantity, &new.quantity) == Growth::Mistake {
+        finding.step(format!(
+            "if you mean {}, grow in several edits, each at most {factor}-fold",
+            short(&new.text)
+        ));
+    } else {
+        finding.unsure();
+    }
     finding
 }
 

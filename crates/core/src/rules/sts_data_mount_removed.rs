@@ -33,7 +33,6 @@ declare_rule! {
 
 impl Rule for StsDataMountRemoved {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(template::Written { set, pod: after, old: Some((old, before)) }) =

@@ -1,8 +1,10 @@
 //! What rules about the pod template share: when there is something to judge, and what is new.
 
+use std::collections::BTreeMap;
+
 use crate::change::Change;
 use crate::object::pod::PodSpec;
-use crate::object::{DecodeError, Pointer, StatefulSet};
+use crate::object::{Claim, DecodeError, Pointer, StatefulSet};
 
 /// A set whose pod template is new or edited.
 #[derive(Debug)]
@@ -43,6 +45,15 @@ pub(super) fn written<'c, 'a>(
         None => None,
     };
     Ok(Some(Written { set: new, pod: &new.template()?.spec, old }))
+}
+
+/// Claim templates by name with their places, the first of each name: looked up one by one, the
+/// templates of a hostile set would take quadratic time.
+pub(super) fn by_name<'c, 'a>(
+    templates: &'c [Claim<'a>],
+) -> BTreeMap<&'c str, (usize, &'c Claim<'a>)> {
+    let places = templates.iter().enumerate().rev();
+    places.map(|(index, claim)| (claim.metadata.name.as_str(), (index, claim))).collect()
 }
 
 /// Where the container `index` of `list` (`containers` or `initContainers`) stands.
