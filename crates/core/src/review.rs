@@ -13,11 +13,11 @@ use jiff::Timestamp;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
 pub use self::request::{MalformedReview, Review};
-pub use crate::webhook_kind::WebhookKind;
 use crate::change::{Change, KubernetesVersion};
 use crate::decide::{EvaluationContext, Stage, decide};
 use crate::object::DecodeError;
 use crate::policy::Policy;
+pub use crate::webhook_kind::WebhookKind;
 
 /// Answers the body of a review.
 ///
