@@ -9,8 +9,8 @@ use serde::Deserialize;
 use stateward_core::annotations::DISABLED_UNTIL;
 
 use super::Client;
+use crate::health::BreakGlass;
 use crate::telemetry::Metrics;
-use crate::webhook::BreakGlass;
 
 /// Together with the time of a request this stays below the 5 s that are promised.
 const INTERVAL: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@ use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, deci
 use stateward_core::facts::Facts;
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
+use stateward_core::review::WebhookKind;
 use stateward_core::rules::Action;
 
 const TENANT: &str = "dev";
@@ -116,14 +117,14 @@ impl Request<'_> {
 
     /// The rules that deny.
     fn denied(self, old: Option<&Value>, new: Option<&Value>) -> Vec<&'static str> {
-        self.judge(Stage::Validating, old, new, |decision, _| {
+        self.judge(Stage::Webhook(WebhookKind::Validating), old, new, |decision, _| {
             decision.denials().map(|verdict| verdict.finding.rule).collect()
         })
     }
 
     /// The object as the mutating webhook leaves it.
     fn mutated(self, old: Option<&Value>, new: &Value) -> Value {
-        self.judge(Stage::Mutating, old, Some(new), |decision, patched| {
+        self.judge(Stage::Webhook(WebhookKind::Mutating), old, Some(new), |decision, patched| {
             assert!(decision.allowed(), "{decision:?}");
             patched.unwrap_or_else(|| new.clone())
         })
@@ -245,7 +246,7 @@ fn an_operator_is_left_alone() {
     let exempted = |user, policy| {
         let request = Request { user, policy, ..Request::default() };
         request
-            .judge(Stage::Validating, Some(&before), Some(&after), |decision, _| decision.exemption)
+            .judge(Stage::Webhook(WebhookKind::Validating), Some(&before), Some(&after), |decision, _| decision.exemption)
     };
     for user in ["system:serviceaccount:operators:rabbitmq", "system:serviceaccount:shop:rabbitmq"]
     {
@@ -266,7 +267,7 @@ fn refusals_of_an_owned_set_are_left_to_the_api_server() {
     let refused = |user| {
         let request = Request { user, ..Request::default() };
         request
-            .judge(Stage::Mutating, Some(&before), Some(&after), |decision, _| !decision.allowed())
+            .judge(Stage::Webhook(WebhookKind::Mutating), Some(&before), Some(&after), |decision, _| !decision.allowed())
     };
     assert!(!refused(operator), "an operator acts on the answer of the API server");
     assert!(refused(TENANT), "a person is told the way out");
@@ -275,7 +276,7 @@ fn refusals_of_an_owned_set_are_left_to_the_api_server() {
     let request = Request { user: operator, ..Request::default() };
     assert!(request.denied(Some(&doomed), None).is_empty());
     let warned = request
-        .judge(Stage::Validating, Some(&doomed), None, |decision, _| decision.verdicts.len());
+        .judge(Stage::Webhook(WebhookKind::Validating), Some(&doomed), None, |decision, _| decision.verdicts.len());
     assert!(warned);
     assert_eq!(Request::default().denied(Some(&doomed), None), ["sts-delete-pvc-retention-delete"]);
 }
@@ -285,7 +286,7 @@ fn an_edit_that_hides_behind_the_last_finalizer_is_judged() {
     let old = set(&json!({"finalizers": ["x.y/z"]}), "Retain");
     let exempted = |new: &Value| {
         let request = Request::default();
-        request.judge(Stage::Mutating, Some(&old), Some(new), |decision, _| decision.exemption)
+        request.judge(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(new), |decision, _| decision.exemption)
     };
     let mut new = set(&json!({}), "Retain");
     assert_eq!(exempted(&new), Some(Exemption::Finalizers));

@@ -15,14 +15,14 @@ use crate::object::{DecodeError, Kind};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
 use crate::rules::{Action, Finding, Findings, Group, Unjudged};
+use crate::webhook_kind::WebhookKind;
 
 /// Who asks for a verdict, and hence what is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// the mutating webhook: what the API server itself would refuse, and mutations
-    Mutating,
-    /// the validating webhook: everything else, on what survived
-    Validating,
+    /// the mutating webhook: what the API server itself would refuse, and mutations; the
+    /// validating one: everything else, on what survived
+    Webhook(WebhookKind),
     /// the CLI: everything at once
     Check,
 }
@@ -183,7 +183,11 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     let exempt = decision.exemption.is_some();
     // In audit nothing is patched, and the API server refuses what a patch would have mended.
     let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
-    let mutation = if stage == Stage::Validating || exempt || unpatched || subresource {
+    let mutation = if stage == Stage::Webhook(WebhookKind::Validating)
+        || exempt
+        || unpatched
+        || subresource
+    {
         Mutation::default()
     } else {
         mutate(change, policy, facts, ownership).unwrap_or_else(|error| {
@@ -260,7 +264,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
-    } else if decision.allowed() && stage == Stage::Mutating {
+    } else if decision.allowed() && stage == Stage::Webhook(WebhookKind::Mutating) {
         decision.warnings.clone_from(&mutation.warnings);
         decision.mutation = mutation;
     }
@@ -303,8 +307,8 @@ fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> boo
     let mutating = rule.entry.meta.judged_by_mutating(change);
     match stage {
         Stage::Check => true,
-        Stage::Mutating => mutating,
-        Stage::Validating => !mutating,
+        Stage::Webhook(WebhookKind::Mutating) => mutating,
+        Stage::Webhook(WebhookKind::Validating) => !mutating,
     }
 }
 

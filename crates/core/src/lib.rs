@@ -20,4 +20,5 @@ pub mod policy;
 pub mod record;
 pub mod review;
 pub mod rules;
+pub mod webhook_kind;
 pub mod yaml;

@@ -6,7 +6,7 @@ use stateward_core::decide::{Decision, EvaluationContext, Stage, decide};
 use stateward_core::facts::Facts;
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::{Authorize, Policy};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 use stateward_core::rules::Action;
 
 /// A set with `replicas`, in a namespace, with labels and annotations.
@@ -63,7 +63,7 @@ fn judged<T>(
     let change = Change::new(operation, kind, "", objects, circumstances).unwrap();
     let now = "2030-01-01T00:00:00Z".parse().unwrap();
     let context = EvaluationContext { policy: &policy, facts: &Facts::none(), now };
-    let decision = decide(Stage::Validating, &change, &context);
+    let decision = decide(Stage::Webhook(WebhookKind::Validating), &change, &context);
     read(&decision, &change, &policy)
 }
 
@@ -332,7 +332,7 @@ fn what_cannot_be_judged_is_answered_as_on_error_says() {
             now: "2030-01-01T00:00:00Z".parse().unwrap(),
         };
         let answer = review::answer(
-            Stage::Validating,
+            WebhookKind::Validating,
             review.as_bytes(),
             KubernetesVersion::default(),
             &context,

@@ -6,6 +6,7 @@ use crate::facts::{Facts, RecordFact};
 use crate::object::Object;
 use crate::ownership::Ownership;
 use crate::policy::Policy;
+use crate::webhook_kind::WebhookKind;
 
 /// Why nothing is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,7 +104,7 @@ pub(super) fn of(
         return Some(Exemption::Finalizers);
     }
     let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
-    (left_to_owner && !(stage == Stage::Mutating && remembered_owner(change, facts)))
+    (left_to_owner && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts)))
         .then_some(Exemption::Owned)
 }
 
