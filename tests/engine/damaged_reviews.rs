@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use stateward_core::change::KubernetesVersion;
+use stateward_core::review::WebhookKind;
 use stateward_core::decide::{EvaluationContext, Stage};
 use stateward_core::facts::Facts;
 use stateward_core::object::{Object, StatefulSet};
@@ -153,7 +154,7 @@ fn the_spelling_of_a_review_changes_no_answer() {
             let review = if round == 0 { review.clone() } else { damaged(&review, &mut random) };
             let other = respelled(&review);
             assert_ne!(review, other);
-            for stage in [Stage::Mutating, Stage::Validating] {
+            for stage in [Stage::Webhook(WebhookKind::Mutating), Stage::Webhook(WebhookKind::Validating)] {
                 let spelled = |review: &str| {
                     answer(stage, review.as_bytes())
                         .map(|answer| String::from_utf8(answer.body).unwrap())
@@ -178,7 +179,7 @@ fn hostile_json_is_judged_or_refused_with_its_field() {
     let outcome = |from: &str, to: &str| {
         assert!(body.contains(from), "{from}");
         let body = body.replace(from, to);
-        match answer(Stage::Mutating, body.as_bytes()) {
+        match answer(Stage::Webhook(WebhookKind::Mutating), body.as_bytes()) {
             Ok(answer) => (answer.outcome, answer.error.unwrap_or_default()),
             Err(error) => panic!("{error}"),
         }
@@ -224,7 +225,7 @@ fn a_review_that_ends_early_is_refused() {
         let review = review.trim_end();
         for end in (0..review.len()).filter(|end| review.is_char_boundary(*end)).step_by(37) {
             let cut = &review.as_bytes()[..end];
-            assert!(answer(Stage::Mutating, cut).is_err(), "{end}: {review}");
+            assert!(answer(Stage::Webhook(WebhookKind::Mutating), cut).is_err(), "{end}: {review}");
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod admission;
 mod damaged_reviews;
+mod data_mounts;
 mod fuzz;
 mod manifest;
 mod policy;

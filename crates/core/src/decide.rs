@@ -183,18 +183,15 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     let exempt = decision.exemption.is_some();
     // In audit nothing is patched, and the API server refuses what a patch would have mended.
     let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
-    let mutation = if stage == Stage::Webhook(WebhookKind::Validating)
-        || exempt
-        || unpatched
-        || subresource
-    {
-        Mutation::default()
-    } else {
-        mutate(change, policy, facts, ownership).unwrap_or_else(|error| {
-            decision.malformed(error);
+    let mutation =
+        if stage == Stage::Webhook(WebhookKind::Validating) || exempt || unpatched || subresource {
             Mutation::default()
-        })
-    };
+        } else {
+            mutate(change, policy, facts, ownership).unwrap_or_else(|error| {
+                decision.malformed(error);
+                Mutation::default()
+            })
+        };
     let allowances = allow::allowances(stage, change, policy, context.now);
     decision.allow_faults = allowances.faults;
     for rule in policy.rules(change, stage.in_cluster()) {

@@ -104,8 +104,9 @@ pub(super) fn of(
         return Some(Exemption::Finalizers);
     }
     let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
-    (left_to_owner && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts)))
-        .then_some(Exemption::Owned)
+    (left_to_owner
+        && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts)))
+    .then_some(Exemption::Owned)
 }
 
 /// Whether the last finalizers are removed, and nothing else that a user writes is changed: an edit
