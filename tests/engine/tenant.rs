@@ -245,8 +245,12 @@ fn an_operator_is_left_alone() {
     let (before, after) = (set(&owner, "Retain"), set(&owner, "Delete"));
     let exempted = |user, policy| {
         let request = Request { user, policy, ..Request::default() };
-        request
-            .judge(Stage::Webhook(WebhookKind::Validating), Some(&before), Some(&after), |decision, _| decision.exemption)
+        request.judge(
+            Stage::Webhook(WebhookKind::Validating),
+            Some(&before),
+            Some(&after),
+            |decision, _| decision.exemption,
+        )
     };
     for user in ["system:serviceaccount:operators:rabbitmq", "system:serviceaccount:shop:rabbitmq"]
     {
@@ -266,8 +270,12 @@ fn refusals_of_an_owned_set_are_left_to_the_api_server() {
     let operator = "system:serviceaccount:operators:rabbitmq";
     let refused = |user| {
         let request = Request { user, ..Request::default() };
-        request
-            .judge(Stage::Webhook(WebhookKind::Mutating), Some(&before), Some(&after), |decision, _| !decision.allowed())
+        request.judge(
+            Stage::Webhook(WebhookKind::Mutating),
+            Some(&before),
+            Some(&after),
+            |decision, _| !decision.allowed(),
+        )
     };
     assert!(!refused(operator), "an operator acts on the answer of the API server");
     assert!(refused(TENANT), "a person is told the way out");
@@ -275,8 +283,12 @@ fn refusals_of_an_owned_set_are_left_to_the_api_server() {
     let doomed = set(&metadata, "Delete");
     let request = Request { user: operator, ..Request::default() };
     assert!(request.denied(Some(&doomed), None).is_empty());
-    let warned = request
-        .judge(Stage::Webhook(WebhookKind::Validating), Some(&doomed), None, |decision, _| decision.verdicts.len());
+    let warned = request.judge(
+        Stage::Webhook(WebhookKind::Validating),
+        Some(&doomed),
+        None,
+        |decision, _| decision.verdicts.iter().all(|verdict| verdict.action == Action::Warn),
+    );
     assert!(warned);
     assert_eq!(Request::default().denied(Some(&doomed), None), ["sts-delete-pvc-retention-delete"]);
 }
@@ -286,7 +298,12 @@ fn an_edit_that_hides_behind_the_last_finalizer_is_judged() {
     let old = set(&json!({"finalizers": ["x.y/z"]}), "Retain");
     let exempted = |new: &Value| {
         let request = Request::default();
-        request.judge(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(new), |decision, _| decision.exemption)
+        request.judge(
+            Stage::Webhook(WebhookKind::Mutating),
+            Some(&old),
+            Some(new),
+            |decision, _| decision.exemption,
+        )
     };
     let mut new = set(&json!({}), "Retain");
     assert_eq!(exempted(&new), Some(Exemption::Finalizers));

@@ -69,7 +69,8 @@ fn an_owner_that_opted_in_grows_by_request_and_cannot_shrink() {
     let live = owned(&set());
     let asks = Asks { user: OPERATOR, ..Asks::default() };
     let smaller = sized(&live, "5Gi");
-    let said = ask(Stage::Webhook(WebhookKind::Mutating), Some(&live), Some(&smaller), &facts(), &asks);
+    let said =
+        ask(Stage::Webhook(WebhookKind::Mutating), Some(&live), Some(&smaller), &facts(), &asks);
     assert_eq!((said.exemption, said.size()), (Some(Exemption::Owned), "5Gi"));
     // A person's edit of it is judged, but what the API server refuses is left to it.
     let said = mutate(Some(&live), Some(&smaller), &facts());
