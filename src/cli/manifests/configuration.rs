@@ -9,12 +9,17 @@ use stateward_core::decide::{CONTROL_PLANE, OWN_MANAGER};
 
 use super::{FailurePolicy, Requirement, Service};
 
-/// True if the old or the new object is not left to its owner. Both count, so that an edit cannot
-/// escape by adding or dropping an owner. On DELETE `object` is null, on CREATE `oldObject` is. A
-/// Scale names no owner and is always judged.
+/// False if an operator edits what it owns: a service account of another namespace that is no GitOps
+/// tool writes an object that a controller owns before and after. Whoever else writes an owner into
+/// an object gains nothing by it. On DELETE `object` is null, on CREATE `oldObject` is. A Scale names
+/// no owner and is always judged.
 fn not_left_to_owner() -> String {
     format!(
-        "[object, oldObject].exists(x, x != null && \
+        "!(request.userInfo.username.startsWith('system:serviceaccount:') && \
+        !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':') && \
+        !request.userInfo.username.matches('^system:serviceaccount:(flux-system:|[^:]+:\
+        (argocd-|kustomize-controller$|helm-controller$))')) || \
+        [object, oldObject].exists(x, x != null && \
         (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
         (request.resource.resource == 'persistentvolumeclaims' && \
         o.kind in ['StatefulSet', 'Pod'])) || \
@@ -26,6 +31,13 @@ fn not_left_to_owner() -> String {
 /// empties its finalizers: under `Fail` it would be stuck while the webhook is away.
 const NOT_GOING_AWAY: &str = "object == null || oldObject == null || \
     !has(oldObject.metadata.deletionTimestamp) || object.?spec != oldObject.?spec";
+
+/// The API server takes metadata through the subresource `status`. Its controllers write there all the
+/// time, and nothing of that is judged unless metadata changes.
+const METADATA_OF_STATUS: &str = "request.?subResource.orValue('') != 'status' || \
+    object.metadata.?annotations != oldObject.metadata.?annotations || \
+    object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences || \
+    object.metadata.?finalizers != oldObject.metadata.?finalizers";
 
 /// How the API server reaches the webhook.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +168,8 @@ impl Registration<'_> {
                     // A rule on statefulsets does not cover the way of kubectl scale and the
                     // autoscaler.
                     rule("apps", "statefulsets/scale", &["UPDATE"]),
+                    rule("apps", "statefulsets/status", &["UPDATE"]),
+                    rule("", "persistentvolumeclaims/status", &["UPDATE"]),
                 ],
                 ..self.webhook("validate.stateward.dev", "/validate")
             }],
@@ -189,6 +203,7 @@ impl Registration<'_> {
         match_conditions.extend([
             condition("not-left-to-its-owner", &not_left_to_owner()),
             condition("not-going-away", NOT_GOING_AWAY),
+            condition("metadata-of-status", METADATA_OF_STATUS),
         ]);
         Webhook {
             name,
