@@ -19,7 +19,7 @@ use stateward::cli::input::load;
 use stateward_check::judge::check;
 use stateward_check::pair::pair;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::Grounds;
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::Policy;
 use stateward_core::yaml::Inputs;
@@ -77,13 +77,9 @@ fn in_process(old: &Path, new: &Path, bytes: u64) -> Result<(), Box<dyn std::err
         let start = Instant::now();
         let (facts, _) = Facts::from_documents(&after.documents);
         let paired = pair(before, after, false);
-        let grounds = Grounds {
-            policy: &policy,
-            facts: &facts,
-            kubernetes: KubernetesVersion::default(),
-            now: Timestamp::UNIX_EPOCH,
-        };
-        let report = check(&paired, &grounds);
+        let context =
+            EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
+        let report = check(&paired, KubernetesVersion::default(), &context);
         judging.push(start.elapsed());
         summary = Some(report.summary);
     }

@@ -8,6 +8,9 @@ mod events;
 pub mod facts;
 mod namespace;
 
+use kube::core::{ApiResource, GroupVersionKind};
+use stateward_resize::crd;
+
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
 pub(crate) use self::client::Answer;
 pub use self::client::Client;
@@ -15,3 +18,9 @@ pub use self::errors::{ApiError, ClusterError};
 pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
 pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};
+
+/// The kind of a record as kube's dynamic types name it.
+pub(crate) fn record_resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
+    ApiResource::from_gvk_with_plural(&kind, crd::PLURAL)
+}

@@ -24,7 +24,6 @@ mod write;
 
 use std::fmt;
 
-use kube::core::{ApiResource, GroupVersionKind};
 use stateward_resize::crd;
 
 pub use self::client::{Cluster, Outcome, ReadError, Refusal, Timeouts};
@@ -71,10 +70,4 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
-}
-
-/// The kind of a record as kube's dynamic types name it.
-pub(crate) fn record_resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, crd::KIND);
-    ApiResource::from_gvk_with_plural(&kind, crd::PLURAL)
 }

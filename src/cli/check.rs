@@ -10,7 +10,7 @@ use stateward_check::judge::check;
 use stateward_check::pair::{Paired, Pairing, pair};
 use stateward_check::report::{Options, Output, Report, Sources};
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::Grounds;
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::yaml::Inputs;
 
@@ -118,13 +118,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         None => Paired::created(new),
     };
     paired.errors.extend(unreadable);
-    let grounds = Grounds {
-        policy: &policy,
-        facts: &facts,
-        kubernetes: args.kubernetes_version,
-        now: Timestamp::now(),
-    };
-    let report = check(&paired, &grounds);
+    let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
+    let report = check(&paired, args.kubernetes_version, &context);
     let sources = sources(&paired.pairings, &report);
     let options = args.options();
     if args.verbose {

@@ -106,7 +106,7 @@ async fn remove(args: &Args, client: &kube::Client, kind: &str) -> kube::Result<
 
 /// The records with a finalizer of ours, as NAMESPACE/NAME; none where their kind does not exist.
 async fn held(client: &kube::Client) -> kube::Result<BTreeSet<String>> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &crate::controller::record_resource());
+    let api = Api::<DynamicObject>::all_with(client.clone(), &crate::cluster::record_resource());
     let mut found = BTreeSet::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use serde_json::Value;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::{EvaluationContext, Stage};
 use stateward_core::facts::Facts;
 use stateward_core::review;
 
@@ -67,14 +67,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         body.drain(..BYTE_ORDER_MARK.len());
     }
     let policy = super::policy::find(args.policy.as_deref())?;
-    let grounds = Grounds {
-        policy: &policy,
-        facts: &Facts::none(),
-        kubernetes: args.kubernetes_version,
-        now: Timestamp::now(),
-    };
+    let context =
+        EvaluationContext { policy: &policy, facts: &Facts::none(), now: Timestamp::now() };
     let judge = |stage, body: &[u8]| {
-        let answer = review::answer(stage, body, &grounds)
+        let answer = review::answer(stage, body, args.kubernetes_version, &context)
             .with_context(|| format!("\"{}\"", args.file.display()))?;
         anyhow::Ok((answer.allowed, serde_json::from_slice(&answer.body)?))
     };

@@ -97,7 +97,7 @@ impl ClusterFacts {
         follow.all::<PersistentVolume, _>(read::volume, |state| &mut state.fixed_volumes);
         follow.all::<PartialObjectMeta<StatefulSet>, _>(read::set, |s| &mut s.terminating_sets);
         let records: Api<DynamicObject> =
-            Api::all_with(client.clone(), &crate::controller::record_resource());
+            Api::all_with(client.clone(), &crate::cluster::record_resource());
         follow.kind(records, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);
         tasks.spawn(publish(state, received, Arc::clone(&published)));

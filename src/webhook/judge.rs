@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::{EvaluationContext, Stage};
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
 use stateward_core::review::{self, Answer, MalformedReview};
@@ -215,14 +215,14 @@ impl Reviewer for Judge {
         };
         let policy = self.policy.load();
         let cluster = self.cluster.get().map(ClusterFacts::load);
-        let grounds = Grounds {
+        let context = EvaluationContext {
             policy: &policy,
             facts: cluster.as_deref().unwrap_or(&self.facts),
-            kubernetes: **self.kubernetes.load(),
             now: Timestamp::now(),
         };
-        let decoded = self.phase("decode", || review::Decoded::read(body, &grounds))?;
-        let answer = self.phase("decide", || decoded.answer(stage, &grounds));
+        let kubernetes = **self.kubernetes.load();
+        let decoded = self.phase("decode", || review::Decoded::read(body, kubernetes))?;
+        let answer = self.phase("decide", || decoded.answer(stage, &context));
         if let Some(events) = self.events.get() {
             events.denied(&answer.denials);
         }

@@ -9,6 +9,7 @@
 
 mod alerts;
 mod architecture;
+mod boundaries;
 mod chart;
 mod gitops;
 mod links;

@@ -39,7 +39,7 @@ fn judge(old: &Value, new: &Value) -> Vec<Finding> {
     let (operation, kind) = (Operation::Update, Kind::StatefulSet);
     let change = Change::new(operation, kind, "", objects, Circumstances::default()).unwrap();
     let rule = by_id("sts-data-mount-removed").unwrap();
-    let check = (rule.compile)(json!({})).unwrap();
+    let check = (rule.compile)(&json!({})).unwrap();
     let mut findings = Findings::new(rule.meta.id);
     check(&change, &Facts::none(), &mut findings).unwrap();
     findings.into_vec()

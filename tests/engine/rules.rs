@@ -55,7 +55,7 @@ impl Fixture {
             kind.name()
         );
         let params = self.document.get("params").cloned().unwrap_or_else(|| json!({}));
-        let check = (entry.compile)(params).unwrap();
+        let check = (entry.compile)(&params).unwrap();
         let mut findings = Findings::new(entry.meta.id);
         let judged = check(&change, &self.facts(), &mut findings);
         (change.object_name(), judged.map(|()| findings.into_vec()))

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::{EvaluationContext, Stage};
 use stateward_core::facts::Facts;
 use stateward_core::object::{Object, StatefulSet, json};
 use stateward_core::policy::Policy;
@@ -88,12 +88,7 @@ fn objects_read_alike() {
 fn reviews_are_answered_alike() {
     let policy = Policy::default();
     let facts = Facts::none();
-    let grounds = Grounds {
-        policy: &policy,
-        facts: &facts,
-        kubernetes: KubernetesVersion::default(),
-        now: Timestamp::UNIX_EPOCH,
-    };
+    let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
     let mut random = fastrand::Rng::with_seed(8);
     let mut answered = [0, 0];
     for review in reviews() {
@@ -103,7 +98,7 @@ fn reviews_are_answered_alike() {
             let review = if round == 0 { review.clone() } else { damaged(&review, &mut random) };
             for stage in [Stage::Mutating, Stage::Validating] {
                 let answer = |review: &str| {
-                    review::answer(stage, review.as_bytes(), &grounds)
+                    review::answer(stage, review.as_bytes(), KubernetesVersion::default(), &context)
                         .map(|answer| String::from_utf8(answer.body).unwrap())
                         .map_err(|error| {
                             // The place is five bytes further on.

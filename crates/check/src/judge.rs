@@ -1,8 +1,8 @@
 //! Judges pairs of manifests and says where in the files each finding stands.
 
 use serde_json::Value;
-use stateward_core::change::{Change, Circumstances, Operation, Pair, label};
-use stateward_core::decide::{Decision, Exemption, Grounds, Stage, decide};
+use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, label};
+use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
 use stateward_core::mutations::resize;
 use stateward_core::object::compare::plain;
 use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
@@ -16,10 +16,15 @@ use crate::report::{
     UnjudgedObject,
 };
 
-/// Judges every pair.
-pub fn check(paired: &Paired, grounds: &Grounds<'_>) -> Report {
+/// Judges every pair as the API server of `kubernetes` and the policy would.
+pub fn check(
+    paired: &Paired,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
+) -> Report {
     let mut found = Found {
-        grounds,
+        kubernetes,
+        context,
         judged: Vec::new(),
         passed_over: Vec::new(),
         findings: Vec::new(),
@@ -98,7 +103,8 @@ fn not_served(document: &Document) -> Option<InputError> {
 
 /// What has been found so far.
 struct Found<'g> {
-    grounds: &'g Grounds<'g>,
+    kubernetes: KubernetesVersion,
+    context: &'g EvaluationContext<'g>,
     judged: Vec<JudgedObject>,
     passed_over: Vec<UnjudgedObject>,
     findings: Vec<ReportedFinding>,
@@ -142,17 +148,7 @@ impl Found<'_> {
                 return;
             }
         };
-        let Grounds { policy, facts, .. } = *self.grounds;
-        match decide(Stage::Check, &change, &document.json, facts, policy) {
-            Ok(decision) => site.report(&change, decision, self),
-            // A check asks for no patch, so none can fail to apply.
-            Err(error) => self.errors.push(InputError {
-                file: document.file.to_string(),
-                line: document.location().line,
-                column: document.location().column,
-                message: error.to_string(),
-            }),
-        }
+        site.report(&change, decide(Stage::Check, &change, self.context), self);
     }
 
     fn change<'d>(
@@ -165,11 +161,8 @@ impl Found<'_> {
             side.as_ref().map(|document| Object::decode(&document.json)).transpose()
         };
         let objects = Pair { old: decode(&pairing.old)?, new: decode(&pairing.new)? };
-        let circumstances = Circumstances {
-            now: self.grounds.now,
-            kubernetes: self.grounds.kubernetes,
-            ..Circumstances::default()
-        };
+        let circumstances =
+            Circumstances { kubernetes: self.kubernetes, ..Circumstances::default() };
         Change::new(operation, kind, "", objects, circumstances)
     }
 }
@@ -190,7 +183,7 @@ impl Site<'_> {
             judged.allowed.clone_from(&decision.allowed_rules);
             judged.allow_faults.clone_from(&decision.allow_faults);
         }
-        let policy = found.grounds.policy;
+        let policy = found.context.policy;
         let on_purpose: Vec<Option<String>> =
             decision.verdicts.iter().map(|v| decision.on_purpose(v, policy)).collect();
         for (verdict, on_purpose) in decision.verdicts.into_iter().zip(on_purpose) {

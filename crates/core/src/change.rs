@@ -2,8 +2,6 @@
 
 use std::cell::OnceCell;
 
-use jiff::Timestamp;
-
 use crate::object::compare::plain;
 use crate::object::fault::{self, Fault};
 use crate::object::immutable::{self, SpecDifference};
@@ -170,8 +168,6 @@ pub struct Circumstances {
     pub propagation_policy: Option<String>,
     /// whether the request is a dry run
     pub dry_run: bool,
-    /// when it is judged
-    pub now: Timestamp,
     /// what the API server would refuse
     pub kubernetes: KubernetesVersion,
     /// `status` and the like; empty for the main resource

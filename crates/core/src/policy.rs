@@ -15,10 +15,10 @@ pub use self::file::{Help, PolicyError, PolicyFile};
 use self::scope::CompiledScope;
 pub use self::values::{AntiAffinity, Authorize, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::change::{Change, Operation};
-use crate::object::TextMap;
+use crate::object::{DecodeError, Pointer, TextMap};
 use crate::rules::{Action, Check, Entry, RULES};
 
-/// A rule as the policy sets it.
+/// What a part of the policy says of a rule; what it leaves out, the part before it says.
 #[derive(Default)]
 struct Setting {
     action: Option<Action>,
@@ -49,7 +49,9 @@ pub struct Policy {
     resize: Option<Resize>,
     anti_affinity: AntiAffinity,
     claim_template_metadata: ClaimTemplateMetadata,
-    /// one per rule, in the order of [`RULES`]; every check is bound
+    /// one per rule, in the order of [`RULES`]
+    defaults: Vec<Check>,
+    /// one per rule, in the order of [`RULES`]
     rules: Vec<Setting>,
     scopes: Vec<CompiledScope>,
 }
@@ -66,7 +68,7 @@ impl std::fmt::Debug for Policy {
 impl Default for Policy {
     /// The built-in defaults.
     fn default() -> Self {
-        Self::compile(PolicyFile::default(), "built-in defaults")
+        Self::compile(PolicyFile::default(), "built-in defaults", &mut Vec::new())
     }
 }
 
@@ -90,22 +92,38 @@ impl Policy {
     /// # Errors
     /// Line, column and reason, with the nearest known name for an unknown one.
     pub fn parse(text: &str, source: &str) -> Result<Self, PolicyError> {
-        Ok(Self::compile(PolicyFile::parse(text)?, source))
-    }
-
-    /// Every fault of a policy, by line; none where [`Self::parse`] takes it.
-    pub fn faults(text: &str) -> Vec<PolicyError> {
-        PolicyFile::faults(text)
-    }
-
-    fn compile(file: PolicyFile, source: &str) -> Self {
-        let mut rules = scope::settings(&file.rules);
-        for (entry, setting) in RULES.iter().zip(&mut rules) {
-            if setting.check.is_none() {
-                // The defaults of a rule's own parameters always decode.
-                setting.check = (entry.compile)((entry.defaults)()).ok();
-            }
+        let document = file::document(text)?;
+        let mut errors = Vec::new();
+        let policy = Self::compile(PolicyFile::decode(&document)?, source, &mut errors);
+        match errors.first() {
+            Some(error) => Err(file::placed(&document, error)),
+            None => Ok(policy),
         }
+    }
+
+    /// Every error of a policy file, by line; none if [`Self::parse`] accepts it.
+    pub fn errors(text: &str) -> Vec<PolicyError> {
+        let document = match file::document(text) {
+            Ok(document) => document,
+            Err(error) => return vec![error],
+        };
+        let mut errors = Vec::new();
+        if let Some(file) = PolicyFile::decode_rest(&document, &mut errors) {
+            Self::compile(file, "", &mut errors);
+        }
+        let mut placed: Vec<PolicyError> =
+            errors.iter().map(|error| file::placed(&document, error)).collect();
+        placed.sort_by_key(|error| (error.line, error.column));
+        placed
+    }
+
+    /// Binds the parameters of rules, and adds an error for each that its rule cannot read.
+    fn compile(file: PolicyFile, source: &str, errors: &mut Vec<DecodeError>) -> Self {
+        let rules = scope::settings(&file.rules, &Pointer::default(), errors);
+        let scopes = file.scopes.iter().enumerate().map(|(index, scope)| {
+            CompiledScope::new(scope, &Pointer::default().key("scopes").index(index), errors)
+        });
+        let scopes = scopes.collect();
         let allow = file.allow.unwrap_or_default();
         Self {
             source: source.to_owned(),
@@ -125,8 +143,9 @@ impl Policy {
             authorize: file.resize.authorize.unwrap_or_default(),
             anti_affinity: file.anti_affinity,
             claim_template_metadata: file.claim_template_metadata,
+            defaults: RULES.iter().map(|entry| (entry.by_default)()).collect(),
             rules,
-            scopes: file.scopes.iter().map(CompiledScope::new).collect(),
+            scopes,
         }
     }
 
@@ -170,19 +189,19 @@ impl Policy {
             .flat_map(move |(index, entry)| {
                 let rule = |scopes, again| {
                     let (action, check, help) = self.setting(index, scopes, in_cluster);
-                    check.map(|check| EffectiveRule { entry, action, check, help, again })
+                    EffectiveRule { entry, action, check, help, again }
                 };
                 let mut new = rule(new_scopes.as_slice(), false);
-                let mut old = old_scopes.as_ref().and_then(|scopes| rule(scopes.as_slice(), true));
-                if let (Some(by_old), Some(by_new)) = (&old, &mut new)
-                    && std::ptr::eq(by_old.check, by_new.check)
+                let mut old = old_scopes.as_ref().map(|scopes| rule(scopes.as_slice(), true));
+                if let Some(by_old) = &old
+                    && std::ptr::eq(by_old.check, new.check)
                 {
-                    if by_old.action > by_new.action {
-                        (by_new.action, by_new.help) = (by_old.action, by_old.help);
+                    if by_old.action > new.action {
+                        (new.action, new.help) = (by_old.action, by_old.help);
                     }
                     old = None;
                 }
-                new.into_iter().chain(old)
+                std::iter::once(new).chain(old)
             })
     }
 
@@ -191,16 +210,16 @@ impl Policy {
         index: usize,
         scopes: &[&'p CompiledScope],
         in_cluster: bool,
-    ) -> (Action, Option<&'p Check>, Option<&'p Help>) {
+    ) -> (Action, &'p Check, Option<&'p Help>) {
         let base = &self.rules[index];
         let mut action = base.action;
-        let mut check = base.check.as_ref();
+        let mut check = base.check.as_ref().unwrap_or(&self.defaults[index]);
         let mut help = base.help.as_deref().or(self.help.as_deref());
         // The last match wins.
         for scope in scopes {
             let setting = &scope.rules[index];
             action = setting.action.or(action);
-            check = setting.check.as_ref().or(check);
+            check = setting.check.as_ref().unwrap_or(check);
             help = setting.help.as_deref().or(help);
         }
         (action.unwrap_or_else(|| RULES[index].meta.default_action(in_cluster)), check, help)

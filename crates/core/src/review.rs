@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
 pub use self::request::{MalformedReview, Review};
-use crate::change::Change;
-use crate::decide::{Grounds, Stage, decide};
+use crate::change::{Change, KubernetesVersion};
+use crate::decide::{EvaluationContext, Stage, decide};
 use crate::object::DecodeError;
 use crate::policy::Policy;
 
@@ -22,8 +22,13 @@ use crate::policy::Policy;
 ///
 /// # Errors
 /// What makes the body no review; the HTTP answer to it is 400.
-pub fn answer(stage: Stage, body: &[u8], grounds: &Grounds<'_>) -> Result<Answer, MalformedReview> {
-    Ok(Decoded::read(body, grounds)?.answer(stage, grounds))
+pub fn answer(
+    stage: Stage,
+    body: &[u8],
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
+) -> Result<Answer, MalformedReview> {
+    Ok(Decoded::read(body, kubernetes)?.answer(stage, context))
 }
 
 /// A review that has been read, before anything is decided about it.
@@ -38,16 +43,15 @@ impl<'a> Decoded<'a> {
     ///
     /// # Errors
     /// What makes the body no review.
-    pub fn read(body: &'a [u8], grounds: &Grounds<'_>) -> Result<Self, MalformedReview> {
+    pub fn read(body: &'a [u8], kubernetes: KubernetesVersion) -> Result<Self, MalformedReview> {
         let review = Review::decode(body)?;
-        let change = review.change(grounds);
+        let change = review.change(kubernetes);
         Ok(Self { review, change })
     }
 
     /// Decides about it, and writes the answer.
-    pub fn answer(self, stage: Stage, grounds: &Grounds<'_>) -> Answer {
-        let Grounds { policy, facts, .. } = *grounds;
-        let review = self.review;
+    pub fn answer(self, stage: Stage, context: &EvaluationContext<'_>) -> Answer {
+        let (review, policy) = (self.review, context.policy);
         let change = match self.change {
             Ok(change) => change,
             Err(error) => return Answer::malformed(&review, &error, policy),
@@ -55,8 +59,10 @@ impl<'a> Decoded<'a> {
         if let Some(canary) = canary::Canary::of(&change) {
             return Answer::canary(&review, canary.answer(stage, policy));
         }
-        match decide(stage, &change, review.document(), facts, policy) {
-            Ok(decision) => Answer::of(&review, &change, &decision, policy),
+        let decision = decide(stage, &change, context);
+        // A patch leaves the process only after it was applied to the reviewed document.
+        match decision.mutation.tried(&change, review.document()) {
+            Ok(patch) => Answer::of(&review, &change, &decision, patch.as_ref(), policy),
             Err(error) => Answer::failed(&review, &error.to_string(), policy),
         }
     }

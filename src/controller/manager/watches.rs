@@ -25,7 +25,7 @@ impl Shared {
 
     pub(super) async fn watch_records(self: Arc<Self>) {
         let api: Api<DynamicObject> =
-            Api::all_with(self.cluster.client(), &crate::controller::record_resource());
+            Api::all_with(self.cluster.client(), &crate::cluster::record_resource());
         let events = watcher(api, self.watching()).default_backoff();
         let mut events = pin!(events);
         // What a new list does not name is gone, and nobody told of it.

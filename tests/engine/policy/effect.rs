@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, User};
-use stateward_core::decide::{Decision, Stage, decide};
+use stateward_core::decide::{Decision, EvaluationContext, Stage, decide};
 use stateward_core::facts::Facts;
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::{Authorize, Policy};
@@ -59,15 +59,11 @@ fn judged<T>(
     };
     let any = objects.any().unwrap();
     let kind = Kind::of_manifest(&any.api_version, &any.kind);
-    let circumstances = Circumstances {
-        user,
-        now: "2030-01-01T00:00:00Z".parse().unwrap(),
-        kubernetes: KubernetesVersion::default(),
-        ..Circumstances::default()
-    };
+    let circumstances = Circumstances { user, ..Circumstances::default() };
     let change = Change::new(operation, kind, "", objects, circumstances).unwrap();
-    let document = new.as_deref().unwrap_or_default();
-    let decision = decide(Stage::Validating, &change, document, &Facts::none(), &policy).unwrap();
+    let now = "2030-01-01T00:00:00Z".parse().unwrap();
+    let context = EvaluationContext { policy: &policy, facts: &Facts::none(), now };
+    let decision = decide(Stage::Validating, &change, &context);
     read(&decision, &change, &policy)
 }
 
@@ -321,13 +317,18 @@ fn what_cannot_be_judged_is_answered_as_on_error_says() {
     for (policy, allowed) in [("", true), ("on-error: allow\n", true), ("on-error: deny\n", false)]
     {
         let policy = Policy::parse(&format!("version: 1\n{policy}"), "test").unwrap();
-        let grounds = stateward_core::decide::Grounds {
+        let context = EvaluationContext {
             policy: &policy,
             facts: &Facts::none(),
-            kubernetes: KubernetesVersion::default(),
             now: "2030-01-01T00:00:00Z".parse().unwrap(),
         };
-        let answer = review::answer(Stage::Validating, review.as_bytes(), &grounds).unwrap();
+        let answer = review::answer(
+            Stage::Validating,
+            review.as_bytes(),
+            KubernetesVersion::default(),
+            &context,
+        )
+        .unwrap();
         assert_eq!(answer.allowed, allowed);
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         assert!(

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use credentials::Credentials;
-pub(crate) use credentials::write_secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};

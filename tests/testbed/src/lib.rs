@@ -30,6 +30,7 @@ pub mod client;
 pub mod cluster;
 pub mod commands;
 pub mod csi;
+mod files;
 pub mod install;
 mod kubelet;
 pub mod nodes;

@@ -144,7 +144,7 @@ impl Proxy {
         let port = self.url.rsplit(':').next().unwrap_or_default();
         let name = direct.file_name().context("a kubeconfig without a name")?.to_string_lossy();
         let path = self.folder.join(format!("proxy-{port}.{name}"));
-        crate::cluster::write_secret(&path, &config.to_string())?;
+        crate::files::write_secret(&path, &config.to_string())?;
         Ok(path)
     }
 

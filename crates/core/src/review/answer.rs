@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{Review, canary};
 use crate::change::Change;
 use crate::decide::{Decision, Verdict};
+use crate::mutations::Patch;
 use crate::object::{DecodeError, Kind};
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
@@ -181,6 +182,7 @@ impl Answer {
         review: &Review<'_>,
         change: &Change<'_>,
         decision: &Decision,
+        patch: Option<&Patch>,
         policy: &Policy,
     ) -> Self {
         let allowed = decision.allowed();
@@ -203,7 +205,7 @@ impl Answer {
         let verdicts = verdicts(decision);
         let outcome = if !allowed {
             Outcome::Denied
-        } else if decision.patch.is_some() {
+        } else if patch.is_some() {
             Outcome::Patched
         } else if !decision.malformed.is_empty() {
             Outcome::Error
@@ -241,8 +243,8 @@ impl Answer {
             uid: review.uid(),
             allowed,
             status,
-            patch_type: decision.patch.as_ref().map(|_| "JSONPatch"),
-            patch: decision.patch.as_ref().map(|patch| STANDARD.encode(&patch.json)),
+            patch_type: patch.map(|_| "JSONPatch"),
+            patch: patch.map(|patch| STANDARD.encode(&patch.json)),
             warnings,
             audit_annotations: audit_annotations(change, decision, &verdicts),
         });
@@ -400,7 +402,7 @@ fn audit_annotations(
     if let Some(exemption) = decision.exemption {
         put("exempt", exemption.name().to_owned());
     }
-    put("mutations", decision.done.join(","));
+    put("mutations", decision.mutation.done.join(","));
     if !decision.allowed_rules.is_empty() {
         let reason = change
             .metadata()

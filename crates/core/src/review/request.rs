@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, Request};
-use crate::change::{Change, Circumstances, Operation, Pair, Tool, User};
-use crate::decide::Grounds;
+use crate::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User};
 use crate::object::{DecodeError, Kind, Object, Outline, Raw, reason};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -145,7 +144,7 @@ impl<'a> Review<'a> {
     ///
     /// # Errors
     /// The field of a known kind that has the wrong type.
-    pub fn change(&self, grounds: &Grounds<'_>) -> Result<Change<'a>, DecodeError> {
+    pub fn change(&self, kubernetes: KubernetesVersion) -> Result<Change<'a>, DecodeError> {
         let request = &self.request;
         let operation = self.operation.unwrap_or(Operation::Create);
         // What no rule judges is not decoded.
@@ -163,8 +162,7 @@ impl<'a> Review<'a> {
             field_manager: request.options.field_manager.to_string(),
             propagation_policy: request.options.propagation_policy.as_deref().map(str::to_owned),
             dry_run: request.dry_run,
-            now: grounds.now,
-            kubernetes: grounds.kubernetes,
+            kubernetes,
             sub_resource: match &*request.sub_resource {
                 "scale" => String::new(),
                 other => other.to_owned(),

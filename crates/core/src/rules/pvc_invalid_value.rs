@@ -28,7 +28,6 @@ declare_rule! {
 
 impl Rule for PvcInvalidValue {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.written_claim() else { return Ok(()) };

@@ -63,7 +63,6 @@ declare_rule! {
 
 impl Rule for StsDataMountRemoved {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(template::Written { set, pod: after, old: Some((old, before)) }) =
@@ -273,7 +272,10 @@ fn steps(change: &Change<'_>, loss: &Loss<'_, '_>, at: &str, keeper: &str) -> Ve
     );
     match &loss.what {
         What::Named { old, .. } => vec![
-            remedy::amend(change, &format!("keep {} {} in container {keeper}", old.name(), old.text)),
+            remedy::amend(
+                change,
+                &format!("keep {} {} in container {keeper}", old.name(), old.text),
+            ),
             on_purpose,
         ],
         What::Hidden(mount) => vec![

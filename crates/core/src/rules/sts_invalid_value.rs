@@ -29,7 +29,6 @@ declare_rule! {
 
 impl Rule for StsInvalidValue {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let faults = change.faults()?.iter().cloned();

@@ -30,7 +30,6 @@ const RECREATE_SINCE: u16 = 37;
 
 impl Rule for StsRecreateStrategy {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.written_set() else { return Ok(()) };

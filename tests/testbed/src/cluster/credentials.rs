@@ -2,13 +2,13 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
+
+use crate::files::write_secret;
 
 pub(super) const TOKENS: &str = "tokens.csv";
 pub(super) const ACCOUNT_PUBLIC: &str = "service-accounts.pub";
@@ -137,13 +137,6 @@ fn token() -> String {
         thread.join().unwrap_or_else(|_| RandomState::new().hash_one(1))
     };
     format!("{:016x}{:016x}", half(), half())
-}
-
-/// Writes a file that only its owner may read.
-pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes()).with_context(|| format!("could not write {}", path.display()))
 }
 
 fn audit_policy() -> serde_json::Value {

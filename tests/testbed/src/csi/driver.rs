@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use prost::Message;
 
-use super::server::Refused;
-use super::wire::{self, Capabilities, Expand, Expanded, PluginInfo};
+use super::wire::{self, Capabilities, Expand, Expanded, PluginInfo, Refused};
 use super::{Call, Calls, Driver};
 use crate::client::Session;
 use crate::storage::users_of;

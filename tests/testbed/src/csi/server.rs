@@ -13,26 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixListener;
 
 use super::driver::Player;
-
-/// A gRPC status that is no success.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) code: u8,
-    /// ASCII, since it becomes a header as it is.
-    pub(super) message: String,
-}
-
-impl Refused {
-    pub(super) const INVALID_ARGUMENT: u8 = 3;
-    pub(super) const FAILED_PRECONDITION: u8 = 9;
-    pub(super) const OUT_OF_RANGE: u8 = 11;
-    pub(super) const UNIMPLEMENTED: u8 = 12;
-    pub(super) const INTERNAL: u8 = 13;
-
-    pub(super) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
+use super::wire::Refused;
 
 /// Answers until the task is aborted.
 pub(super) async fn serve(listener: UnixListener, player: Arc<Player>) {

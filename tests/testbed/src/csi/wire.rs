@@ -6,6 +6,26 @@
 
 use prost::Message;
 
+/// A gRPC status that is no success.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) code: u8,
+    /// ASCII, since it becomes a header as it is.
+    pub(super) message: String,
+}
+
+impl Refused {
+    pub(super) const INVALID_ARGUMENT: u8 = 3;
+    pub(super) const FAILED_PRECONDITION: u8 = 9;
+    pub(super) const OUT_OF_RANGE: u8 = 11;
+    pub(super) const UNIMPLEMENTED: u8 = 12;
+    pub(super) const INTERNAL: u8 = 13;
+
+    pub(super) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
 /// Of a plugin: the controller service exists.
 pub(super) const CONTROLLER_SERVICE: i32 = 1;
 /// Of the controller service: volumes can be expanded.

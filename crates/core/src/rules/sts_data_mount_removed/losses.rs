@@ -224,7 +224,9 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             let source = mount.place.source;
             let what = match (rival, there) {
                 (Some(rival), _) => What::Hidden(rival),
-                (None, Some((found, now))) if new.twins(found.mount).any(|m| m.place == mount.place) => {
+                (None, Some((found, now)))
+                    if new.twins(found.mount).any(|m| m.place == mount.place) =>
+                {
                     What::Hidden(now)
                 }
                 (None, Some((found, now))) if found.exact && found.place.source == source => {

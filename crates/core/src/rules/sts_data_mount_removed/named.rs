@@ -31,8 +31,8 @@ pub(super) enum Meaning {
 
 const DATA: [&str; 6] = ["dbpath", "db", "tsdb", "wal", "home", "persistence"];
 const SCRATCH: [&str; 14] = [
-    "log", "logs", "logdir", "tmp", "tmpdir", "temp", "cache", "cachedir", "pid", "pidfile", "sock",
-    "socket", "run", "lock",
+    "log", "logs", "logdir", "tmp", "tmpdir", "temp", "cache", "cachedir", "pid", "pidfile",
+    "sock", "socket", "run", "lock",
 ];
 
 impl Key<'_> {
@@ -210,13 +210,15 @@ mod tests {
                 "--dirs /f args/9",
             ]
         );
-        let script = r#"{"command": ["sh", "-c", "rm /x; exec postgres -D '/data/pg' \"--wal=/w\""]}"#;
+        let script =
+            r#"{"command": ["sh", "-c", "rm /x; exec postgres -D '/data/pg' \"--wal=/w\""]}"#;
         assert_eq!(found(script), ["-D /data/pg command/2", "--wal /w command/2"]);
     }
 
     #[test]
     fn names_say_what_they_are_about() {
-        for name in ["PGDATA", "storage.tsdb.path", "dbpath", "JENKINS_HOME", "data-dir", "wal-dir"] {
+        for name in ["PGDATA", "storage.tsdb.path", "dbpath", "JENKINS_HOME", "data-dir", "wal-dir"]
+        {
             assert_eq!(meaning(name), Meaning::Data, "{name}");
         }
         for name in ["LOG_DIR", "DATA_LOG_DIR", "pid-file", "/data/tmp", "lost.cache"] {

@@ -79,7 +79,9 @@ mod tests {
 
     #[test]
     fn spellings_of_one_path_are_equal() {
-        for path in ["/data/db", "data/db", "/data//db", "/data/db/", "/./data/x/../db", "//data/db/."] {
+        for path in
+            ["/data/db", "data/db", "/data//db", "/data/db/", "/./data/x/../db", "//data/db/."]
+        {
             assert_eq!(normal(path), "data/db", "{path}");
         }
         for root in ["", "/", ".", "//", "./", "/..", "a/.."] {
@@ -102,7 +104,8 @@ mod tests {
         folders.sort_unstable_by(|a, b| order(a, b));
         assert_eq!(folders, ["", "data", "data/db", "data/db/wal", "data-old"]);
         let paths = ["a", "data", "data/db/wal/1", "data/db2", "data/x", "data-old/x", "database"];
-        let found: Vec<_> = nearest(&folders, &paths).into_iter().map(|i| folders[i.unwrap()]).collect();
+        let found: Vec<_> =
+            nearest(&folders, &paths).into_iter().map(|i| folders[i.unwrap()]).collect();
         assert_eq!(found, ["", "data", "data/db/wal", "data", "data", "data-old", ""]);
         assert_eq!(nearest(&["b"], &["a", "b/c", "c"]), [None, Some(0), None]);
     }

@@ -137,7 +137,10 @@ mod tests {
     fn views<'c>(set: &'c StatefulSet<'_>) -> Vec<View<'c>> {
         let pod = &set.template().unwrap().spec;
         let volumes = Volumes::of(set, pod, &std::iter::once("data").collect()).unwrap();
-        pod.containers.iter().map(|c| View::of(c, &mut Variables::of(c, BUDGET), &volumes)).collect()
+        pod.containers
+            .iter()
+            .map(|c| View::of(c, &mut Variables::of(c, BUDGET), &volumes))
+            .collect()
     }
 
     fn candidates<'c, 'a>(
@@ -165,7 +168,10 @@ mod tests {
     #[test]
     fn a_container_is_the_same_one_by_its_name() {
         let old = [("db", "postgres:16", "", "/data"), ("side", "busybox", "tail", "")];
-        let new = [("side", "busybox", "tail", "/data"), ("db", "mirror:5000/x/postgres@sha256:1", "a", "")];
+        let new = [
+            ("side", "busybox", "tail", "/data"),
+            ("db", "mirror:5000/x/postgres@sha256:1", "a", ""),
+        ];
         assert_eq!(pairs(&old, &new), [Some("db"), Some("side")]);
         assert_eq!(pairs(&old, &[("db", "mysql", "", "")]), [Some("db"), None]);
     }
@@ -179,7 +185,10 @@ mod tests {
         let backup = ("backup", "postgres:16", "pg_dump", "/data");
         assert_eq!(pairs(&old, &[backup, ("pg", "mirror/postgres:17", "", "")]), [Some("pg")]);
         // Another image altogether.
-        assert_eq!(pairs(&old, &[("x", "x", "", ""), ("pg", "percona:17", "", "/data")]), [Some("pg")]);
+        assert_eq!(
+            pairs(&old, &[("x", "x", "", ""), ("pg", "percona:17", "", "/data")]),
+            [Some("pg")]
+        );
         assert_eq!(pairs(&old, &[("x", "x", "", "/srv")]), [None]);
     }
 
