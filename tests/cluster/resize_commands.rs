@@ -41,7 +41,7 @@ fn shell(testbed: &Testbed, line: &str) -> Command {
     command
 }
 
-async fn typed(testbed: &Testbed, line: &str) -> Output {
+pub(crate) async fn typed(testbed: &Testbed, line: &str) -> Output {
     let output = shell(testbed, line).output().await.unwrap();
     Output {
         status: output.status.code().unwrap_or(-1),
