@@ -444,6 +444,10 @@ fn a_delete_orphans_as_the_api_server_decides() {
         (json!({"orphanDependents": false}), json!(["orphan"]), false),
         (json!({"orphanDependents": true}), json!(["foregroundDeletion"]), true),
     ] {
-        assert_eq!(orphans(options.clone(), finalizers.clone()), expected, "{options} {finalizers}");
+        assert_eq!(
+            orphans(options.clone(), finalizers.clone()),
+            expected,
+            "{options} {finalizers}"
+        );
     }
 }
