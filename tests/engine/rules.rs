@@ -165,7 +165,7 @@ fn rules_find_fault_with_their_fail_fixtures() {
     }
 }
 
-/// What `voice.md` asks of every message.
+/// What CONTRIBUTING.md asks of every message.
 fn well_formed(path: &Path, object: &str, finding: &Finding) {
     let at = path.display();
     let line = format!("{object}: {} [{}]", finding.what, finding.rule);

@@ -19,13 +19,13 @@ pub(crate) enum Mutant {
     MemoryOnly,
     /// the create that meets the set still going counts as done (pong1013 `webhook_server.py`)
     CreateBeforeGone,
-    /// deletion while retention is Delete (proofs §5: 12 of 80 claims lost)
+    /// deletion while retention is Delete (12 of 80 claims were lost on a real cluster)
     NoFence,
-    /// the references are not waited for (proofs §5; kubernetes #142130)
+    /// the references are not waited for (kubernetes #142130)
     FenceNotAwaited,
     /// what the garbage collector does not know yet is not waited for
     NoAge,
-    /// re-creation in the middle of a rollout (proofs §5)
+    /// the set is re-created in the middle of a rollout
     MidRollout,
     /// the first sync may roll pods (rabbitmq cluster-operator #1428)
     NoPartition,
@@ -35,7 +35,7 @@ pub(crate) enum Mutant {
     BlindStepBack,
     /// a create that lands late is taken for the one of this attempt (missing UID check)
     AnyAttemptIsOurs,
-    /// a set that is not there is created, whoever deleted it (reliability S8)
+    /// a set that is not there is created, whoever deleted it
     Resurrection,
     /// a patch that tests nothing and arrives late (kube-rs #2007: writes are sent again)
     BlindPatch,

@@ -1,4 +1,4 @@
-//! Protocol §3: growth is accepted only where somebody is known to carry it out, and able to.
+//! Growth is accepted only where somebody is known to carry it out, and able to.
 
 use serde_json::json;
 use stateward_core::decide::Stage;

@@ -1,4 +1,4 @@
-//! Protocol §9: what is answered while a set is re-created.
+//! What is answered while a set is re-created.
 
 use serde_json::{Value, json};
 use stateward_core::decide::{Exemption, Stage};
