@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", requires = "trust")]
     pub service: Option<Service>,
 
-    /// Print the objects that resizes need: the kind StatefulSetResize, the admission policy that checks
+    /// Print the objects that resizes need: the custom resource, the admission policy that checks
     /// the right to grow claims, and roles for people
     #[arg(long)]
     pub crds: bool,
