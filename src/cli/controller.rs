@@ -81,7 +81,7 @@ pub struct TimingArgs {
     pub just_changed: Duration,
     /// How long pinning the claims of a set may take
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
-    pub fence_bound: Duration,
+    pub pin_timeout: Duration,
     /// How long after the CREATE of a set no DELETE of it is sent
     #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub create_quarantine: Duration,
@@ -116,9 +116,9 @@ impl TimingArgs {
         let defaults = Parameters::default();
         Ok(Parameters {
             resync: signed(self.resync)?,
-            gap_resync: defaults.gap_resync.min(signed(self.resync)?),
+            recreation_resync: defaults.recreation_resync.min(signed(self.resync)?),
             just_changed: signed(self.just_changed)?,
-            fence_bound: signed(self.fence_bound)?,
+            pin_timeout: signed(self.pin_timeout)?,
             create_quarantine: signed(self.create_quarantine)?,
             create_asked: signed(self.create_asked)?,
             leave_absent: signed(self.leave_absent)?,
@@ -136,7 +136,7 @@ impl TimingArgs {
             renew: self.renew,
             back_off_limit: self.back_off,
             watch: self.watch,
-            gap_back_off_limit: defaults.gap_back_off_limit.min(self.back_off),
+            recreation_back_off_limit: defaults.recreation_back_off_limit.min(self.back_off),
             touched: self.sets_at_once.max(1),
             ..defaults
         }
