@@ -426,7 +426,7 @@ fn a_delete_orphans_as_the_api_server_decides() {
             json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
         set["metadata"]["finalizers"] = finalizers;
         review["request"]["options"] = options;
-        answer(Stage::Validating, review.to_string().as_bytes(), &Policy::default()).allowed
+        answer(WebhookKind::Validating, review.to_string().as_bytes(), &Policy::default()).allowed
     };
     let none = || json!([]);
     for (options, finalizers, expected) in [
