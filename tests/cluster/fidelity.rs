@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use testbed::Testbed;
+use testbed::{Kubernetes, Testbed};
 
 use crate::generator::{CLAIM, Edit, STATEFULSET};
 
@@ -168,6 +168,7 @@ fn check(cases: &[Case]) -> Value {
 fn run_check(folder: &Path) -> Value {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
         .args(["check", "--old", "old", "--format", "json", "new"])
+        .args(["--kubernetes-version", Kubernetes::from_environment().unwrap().name()])
         .current_dir(folder)
         .output()
         .unwrap();
