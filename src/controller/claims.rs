@@ -6,7 +6,7 @@ use serde_json::Value;
 use stateward_core::object::claim::BETA_CLASS;
 use stateward_resize::observed::{Claim, Progress};
 
-use super::value::{annotation, condition, list, name, quantity, terminating, text, uid};
+use super::json_fields::{annotation, condition, list, name, quantity, terminating, text, uid};
 use crate::cluster::facts::is_growable;
 
 /// Reads a claim that `template` and `ordinal` name; nothing where it asks for no storage.

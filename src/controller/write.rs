@@ -16,8 +16,8 @@ use stateward_resize::crd::{API_VERSION, KIND};
 use stateward_resize::step::Action;
 
 use super::client::{Cluster, Outcome, Refusal};
+use super::json_fields::{PREFIX, annotation, list, name, number, quantity, text, uid};
 use super::record::Stored;
-use super::value::{PREFIX, annotation, list, name, number, quantity, text, uid};
 use super::{Key, set};
 
 const JSON: &str = "application/json";
@@ -56,7 +56,7 @@ impl Cluster {
                 })
                 .await
             }
-            Action::FreeClaim { claim, uid, owner } => {
+            Action::RemoveClaimOwner { claim, uid, owner } => {
                 self.edit(&key.claim(claim), uid, |claim| {
                     let owners = list(claim, "/metadata/ownerReferences");
                     let others: Vec<_> =
@@ -67,7 +67,7 @@ impl Cluster {
                 .await
             }
             Action::Evict { pod, uid } => self.evict(key, pod, uid).await,
-            Action::Fence { uid, from, resource_version } => {
+            Action::PinRetention { uid, from, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
                     same(&version(live), &resource_version.as_str(), "it")?;
                     same(&set::retention(live), from, "its retention")?;
@@ -83,7 +83,7 @@ impl Cluster {
                 })
                 .await
             }
-            Action::Touch { uid, had, id } => {
+            Action::BumpResourceVersion { uid, had, id } => {
                 self.edit(&key.set(), uid, |live| {
                     same(&annotation(live, "resize-id"), &had.as_deref(), "its resize-id")?;
                     Ok(json!({"metadata": annotated("resize-id", id)}))
@@ -103,7 +103,7 @@ impl Cluster {
                     Err(why) => Outcome::Rejected(Refusal::changed(why)),
                 }
             }
-            Action::Open { uid, mark, partition, retention: to, resource_version } => {
+            Action::Unfreeze { uid, mark, partition, retention: to, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
                     if let Some(expected) = resource_version {
                         same(&version(live), &expected.as_str(), "it")?;
@@ -238,9 +238,9 @@ fn retention(retention: Retention) -> Value {
 
 /// The size `to` as somebody wrote it, where somebody did.
 fn as_written(record: Option<&Stored>, to: &Quantity) -> String {
-    let acting = record.and_then(|stored| stored.record.status.acting.as_ref());
-    let written = acting.and_then(|acting| {
-        acting.targets.values().find(|text| text.parse::<Quantity>().as_ref() == Ok(to))
+    let request = record.and_then(|stored| stored.record.status.request.as_ref());
+    let written = request.and_then(|request| {
+        request.targets.values().find(|text| text.parse::<Quantity>().as_ref() == Ok(to))
     });
     written.cloned().unwrap_or_else(|| to.to_string())
 }

@@ -12,7 +12,7 @@ const OWNER_MANAGED: &str = "/metadata/annotations/stateward.dev~1owner-managed"
 const RETENTION: &str = "/spec/persistentVolumeClaimRetentionPolicy";
 const AFFINITY: &str = "/spec/template/spec/affinity";
 const INJECTED: &str = "/metadata/annotations/stateward.dev~1injected";
-const PHASES: [&str; 5] = ["Fenced", "Deleting", "Creating", "Adopting", "Verifying"];
+const PHASES: [&str; 5] = ["RetentionPinned", "Deleting", "Creating", "Adopting", "Verifying"];
 const OUTSIDE: [&str; 6] =
     ["Requested", "Growing", "ClaimsGrown", "Complete", "Aborted", "Degraded"];
 
@@ -74,7 +74,7 @@ fn an_owner_that_opted_in_grows_by_request_and_cannot_shrink() {
 }
 
 #[test]
-fn a_set_that_is_created_in_the_gap_gets_the_sizes_of_its_claims() {
+fn a_set_that_is_created_in_the_window_gets_the_sizes_of_its_claims() {
     for name in ["Deleting", "Creating", "Adopting", "Verifying"] {
         let said = mutate(None, Some(&set()), &phase(name));
         assert!(said.allowed, "{}", said.message);
@@ -83,15 +83,15 @@ fn a_set_that_is_created_in_the_gap_gets_the_sizes_of_its_claims() {
         let larger = sized(&set(), "30Gi");
         assert_eq!(mutate(None, Some(&larger), &phase(name)).size(), "30Gi", "never lowered");
     }
-    for name in OUTSIDE.into_iter().chain(["Fenced"]) {
+    for name in OUTSIDE.into_iter().chain(["RetentionPinned"]) {
         assert_eq!(mutate(None, Some(&set()), &phase(name)).size(), "10Gi", "{name}");
     }
     assert_eq!(mutate(None, Some(&set()), &facts()).size(), "10Gi");
-    // Aborted in the gap, it comes back with its old template.
+    // Aborted in the re-creation window, it comes back with its old template.
     let mut facts = facts();
     let status = json!({
         "phase": "Deleting",
-        "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+        "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
     });
     record(&mut facts, &json!({"abort": 1}), &status);
     assert_eq!(mutate(None, Some(&set()), &facts).size(), "10Gi");
@@ -103,7 +103,7 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
         let mut facts = facts();
         let status = json!({
             "phase": phase, "ownerManaged": owner_managed,
-            "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+            "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         });
         record(&mut facts, &json!({}), &status);
         mutate(None, Some(&owned(&set())), &facts)
@@ -177,12 +177,12 @@ fn retention_stays_retain_until_the_resize_is_done() {
     };
     assert!(kept(uid("B")));
     assert!(!kept(uid("C")));
-    // What stood there before is the fence's business.
+    // What stood there before is the retention pin's business.
     let label = with(&edit, "/metadata/annotations/team", json!("b"));
-    assert_eq!(mutate(Some(&edit), Some(&label), &phase("Fenced")).outcome, label);
+    assert_eq!(mutate(Some(&edit), Some(&label), &phase("RetentionPinned")).outcome, label);
     // One field is kept where one is written.
     let one = with(&live, RETENTION, of("Retain", "Delete"));
-    let said = mutate(Some(&live), Some(&one), &phase("Fenced"));
+    let said = mutate(Some(&live), Some(&one), &phase("RetentionPinned"));
     assert_eq!(said.outcome.pointer(RETENTION), Some(&of("Retain", "Retain")));
     assert_eq!(said.warnings.len(), 1);
 }
@@ -249,7 +249,7 @@ fn whoever_must_may_touch_a_set_that_goes_away() {
     free["metadata"]["finalizers"] = json!([]);
     assert!(mutate(Some(&live), Some(&free), &phase("Deleting")).allowed);
     // A set that somebody deleted is going away for good.
-    for name in ["Growing", "Fenced", "Verifying", "Complete"] {
+    for name in ["Growing", "RetentionPinned", "Verifying", "Complete"] {
         assert!(mutate(Some(&live), Some(&edit), &phase(name)).allowed, "{name}");
     }
     // Without the records nobody can say whether it comes back: it is let through, and said.

@@ -112,8 +112,8 @@ pub(crate) fn record(facts: &mut Facts, spec: &Value, status: &Value) {
 pub(crate) fn in_phase(facts: &mut Facts, phase: &str) {
     let status = json!({
         "phase": phase,
-        "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
-        "attempt": {"setUid": "A", "newUid": "B"},
+        "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+        "recreation": {"setUid": "A", "newUid": "B"},
     });
     record(facts, &json!({}), &status);
 }

@@ -12,12 +12,12 @@ use crate::body::UNFINISHED;
 use crate::observed::Set;
 
 /// Ways out for one set.
-pub(super) struct Hand<'h> {
+pub(super) struct ManualRecovery<'h> {
     pub(super) question: &'h Question<'h>,
     pub(super) set: &'h Set,
 }
 
-impl Hand<'_> {
+impl ManualRecovery<'_> {
     fn kubectl(&self, rest: &str) -> String {
         format!("kubectl -n {} {rest}", self.question.namespace)
     }
@@ -54,7 +54,7 @@ impl Hand<'_> {
     }
 
     /// The set stands; retention may be `Retain`, and the record may carry a finalizer.
-    pub(super) fn fenced(&self) -> Vec<ByHand> {
+    pub(super) fn retention_pinned(&self) -> Vec<ByHand> {
         let mut ways = Vec::new();
         if changes_retention(self.set) {
             let patch = json!({"spec": {"persistentVolumeClaimRetentionPolicy": {
@@ -71,7 +71,7 @@ impl Hand<'_> {
     }
 
     /// The set may be gone: it comes back from the record, with its old template.
-    pub(super) fn gap(&self) -> Vec<ByHand> {
+    pub(super) fn recreation_window(&self) -> Vec<ByHand> {
         let name = self.question.name;
         let read = self
             .kubectl(&format!("get statefulsetresize {name} -o jsonpath='{{.status.snapshot}}'"));

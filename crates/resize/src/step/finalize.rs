@@ -1,36 +1,36 @@
-//! After the gap: adoption, putting back, and what is left to do once it is over.
+//! After the re-creation window: adoption, putting back, and what is left to do once it is over.
 
 use stateward_core::facts::Fact;
-use stateward_core::record::{Ended, Phase, Reason, Retention, Standing};
+use stateward_core::record::{CompletedRequest, Halt, Phase, Reason, Retention};
 
 use super::grow::{self, Claims};
-use super::{Action, View, gap, request};
-use crate::gate;
+use super::{Action, View, recreate, request};
 use crate::observed::{Claim, Managers, Set};
+use crate::preflight;
 
 /// Whether the set that came back is still the one that stands there.
 fn same_set<'s>(view: &View<'_>, set: Option<&'s Set>) -> Result<&'s Set, Box<Action>> {
-    let attempt = &view.status().attempt;
+    let recreation = &view.status().recreation;
     let Some(set) = set else { return Err(Box::new(view.set_gone())) };
-    if attempt.new_uid.as_ref() == Some(&set.uid) {
+    if recreation.new_uid.as_ref() == Some(&set.uid) {
         return Ok(set);
     }
-    let reaches = gate::templates_reach(set, &view.targets);
+    let reaches = preflight::templates_reach(set, &view.targets);
     Err(Box::new(match &set.unfinished {
         Some(_) => another_set(view, set),
         None if set.terminating => view.waiting(Reason::SetTerminating, ""),
-        None if reaches && attempt.replaced == 0 => gap::adopt_next(view, set),
+        None if reaches && recreation.replaced == 0 => recreate::adopt_next(view, set),
         // Who brings its own again and again is not fought: each round may cost pods.
-        None => view.end(Phase::Conflict, Reason::TooSmallAgain, gap::writer(set)),
+        None => view.end(Phase::Conflict, Reason::TooSmallAgain, recreate::writer(set)),
     }))
 }
 
-/// A set of another UID has the name: of another attempt of ours, or somebody's.
+/// A set of another UID has the name: of another re-creation of ours, or somebody's.
 pub(super) fn another_set(view: &View<'_>, set: &Set) -> Action {
     let prefix = format!("{}/", view.record.uid);
     match &set.unfinished {
         Some(id) if id.starts_with(&prefix) => view.end(Phase::Conflict, Reason::LateDuplicate, id),
-        _ => view.end(Phase::Aborted, Reason::Replaced, gap::writer(set)),
+        _ => view.end(Phase::Aborted, Reason::Replaced, recreate::writer(set)),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
         Ok(set) => set,
         Err(action) => return *action,
     };
-    let attempt = &view.status().attempt;
+    let recreation = &view.status().recreation;
     if set.terminating {
         return view.waiting(Reason::SetTerminating, "");
     }
@@ -50,8 +50,8 @@ pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
     if !set.generation_observed {
         return view.waiting(Reason::PodsNotAdopted, "");
     }
-    let expected = attempt.revision.as_ref().map(|revision| revision.name.as_str());
-    if attempt.ours && expected != Some(&set.update_revision) {
+    let expected = recreation.revision.as_ref().map(|revision| revision.name.as_str());
+    if recreation.ours && expected != Some(&set.update_revision) {
         // It would roll every pod: the partition stays, and a person decides.
         return view.end(Phase::Degraded, Reason::RevisionDiffers, &set.update_revision);
     }
@@ -61,12 +61,12 @@ pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
     let strange = pods.iter().find(|pod| {
         !pod.terminating
             && (pod.owner.as_ref() != Some(&set.uid)
-                || attempt.ours && pod.revision != set.update_revision)
+                || recreation.ours && pod.revision != set.update_revision)
     });
     if let Some(pod) = strange {
         return view.waiting(Reason::PodsNotAdopted, &pod.name);
     }
-    if attempt.ours
+    if recreation.ours
         && let Some(action) = open(view, set)
     {
         return action;
@@ -77,20 +77,20 @@ pub(super) fn adopting(view: &View<'_>, set: Option<&Set>) -> Action {
 /// One patch puts partition and retention back, and takes off the mark of a set that is not as it
 /// was. What somebody else wrote meanwhile stays.
 fn open(view: &View<'_>, set: &Set) -> Option<Action> {
-    let attempt = &view.status().attempt;
-    let kept = set.retention == Retention::RETAIN && attempt.retention_asked.is_none();
+    let recreation = &view.status().recreation;
+    let kept = set.retention == Retention::RETAIN && recreation.retention_asked.is_none();
     if kept && view.contested(set) {
         // Whoever wrote it, it stays; that must be said at the end.
-        return Some(view.write(|s| s.attempt.retention_asked = Some(set.retention)));
+        return Some(view.write(|s| s.recreation.retention_asked = Some(set.retention)));
     }
     // Whoever scaled the set meanwhile did not touch the partition.
-    let partition = attempt
+    let partition = recreation
         .frozen
-        .filter(|frozen| set.partition == Some(*frozen) && attempt.partition != Some(*frozen))
-        .map(|frozen| (frozen, attempt.partition));
+        .filter(|frozen| set.partition == Some(*frozen) && recreation.partition != Some(*frozen))
+        .map(|frozen| (frozen, recreation.partition));
     let retention = view.retention_to_restore(set);
     let marked = set.unfinished.is_some();
-    (marked || partition.is_some() || retention.is_some()).then(|| Action::Open {
+    (marked || partition.is_some() || retention.is_some()).then(|| Action::Unfreeze {
         uid: set.uid.clone(),
         mark: set.unfinished.clone(),
         partition,
@@ -112,12 +112,12 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
         return Action::Refresh;
     }
     let status = view.status();
-    if status.attempt.ours
+    if status.recreation.ours
         && let Some(action) = open(view, set)
     {
         return action;
     }
-    if status.attempt.ours && status.snapshot.is_some() && set.managers == Managers::OnlyOurs {
+    if status.recreation.ours && status.snapshot.is_some() && set.managers == Managers::OnlyOurs {
         return Action::RestoreManagers { uid: set.uid.clone() };
     }
     // Everything of ours is put back: from here on nothing is lost with the record.
@@ -127,7 +127,7 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
     if let Some(action) = request::grown_meanwhile(view, set) {
         return action;
     }
-    if !gate::templates_reach(set, &view.targets) {
+    if !preflight::templates_reach(set, &view.targets) {
         // The new template was refused, or not wanted any more.
         return if view.abort_requested() {
             finish(view, set, Phase::Aborted, Reason::AbortRequested, String::new())
@@ -147,7 +147,7 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
         Claims::Failed(reason, detail) => {
             return finish(view, set, Phase::Degraded, reason, detail);
         }
-        Claims::Rest(standing) => return view.rest(standing),
+        Claims::Halt(halt) => return view.halt(halt),
         Claims::Grown => {}
     }
     match grow::evict(view, set) {
@@ -156,13 +156,13 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
         Err(claim) => return finish(view, set, Phase::Degraded, Reason::NodeResize, claim),
     }
     if let Some(claim) = pending_mounted(view) {
-        return view.rest(grow::restart_pending(view, claim));
+        return view.halt(grow::restart_pending(view, claim));
     }
     if let Some(pod) = unsettled_pod(view, set) {
         return view.waiting(Reason::Restoring, pod);
     }
-    let attempt = &status.attempt;
-    match &attempt.edit_lost {
+    let recreation = &status.recreation;
+    match &recreation.edit_lost {
         Some(manager) => finish(view, set, Phase::Degraded, Reason::EditLost, manager.clone()),
         None => finish(view, set, Phase::Complete, Reason::Done, String::new()),
     }
@@ -170,7 +170,7 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
 
 /// The last word.
 fn finish(view: &View<'_>, set: &Set, phase: Phase, reason: Reason, mut detail: String) -> Action {
-    let lost = view.status().attempt.edit_lost.as_ref();
+    let lost = view.status().recreation.edit_lost.as_ref();
     if let Some(manager) = lost.filter(|_| reason != Reason::EditLost) {
         detail.push_str(if detail.is_empty() { "" } else { "; " });
         detail.push_str("an edit while the set went is not in it, by ");
@@ -188,10 +188,10 @@ fn finish(view: &View<'_>, set: &Set, phase: Phase, reason: Reason, mut detail: 
 /// This request is carried out, and another stands on the set.
 fn again(view: &View<'_>) -> Action {
     view.enter(Phase::Requested, |status| {
-        let generation = status.acting.as_ref().map_or(0, |acting| acting.generation);
+        let generation = status.request.as_ref().map_or(0, |request| request.generation);
         let (phase, reason) = (Phase::Complete, Reason::Done);
         status.snapshot = None;
-        status.push_result(Ended { phase, reason, at: view.now, generation });
+        status.push_result(CompletedRequest { phase, reason, at: view.now, generation });
     })
 }
 
@@ -209,9 +209,9 @@ fn release(view: &View<'_>, set: Option<&Set>) -> Action {
 /// A mounted claim whose file system is not there yet.
 fn pending_mounted<'v>(view: &'v View<'_>) -> Option<&'v Claim> {
     let pending = |claim: &Claim, asked| {
-        claim.mounted && gate::growth(view, claim, asked) != gate::Growth::Done
+        claim.mounted && preflight::growth(view, claim, asked) != preflight::Growth::Done
     };
-    let claims = gate::claims(view)?;
+    let claims = preflight::claims(view)?;
     let (claim, _) = claims.into_iter().find(|(claim, asked)| pending(claim, asked))?;
     Some(claim)
 }
@@ -241,8 +241,8 @@ pub(super) fn namespace_terminates(view: &View<'_>) -> Action {
 pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
     let status = view.status();
     if let Some(set) = set {
-        if let Some(action) = view.undo_fence(set) {
-            // A write of our own fence that came late.
+        if let Some(action) = view.undo_retention_pin(set) {
+            // A write of our own retention pin that came late.
             return action;
         }
         if let Some(id) = duplicate(view, set) {
@@ -276,14 +276,14 @@ pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
     view.wait()
 }
 
-/// The `resize-id` of a set that a CREATE of ours made after its attempt had ended.
+/// The `resize-id` of a set that a CREATE of ours made after its re-creation had ended.
 fn duplicate<'s>(view: &View<'_>, set: &'s Set) -> Option<&'s str> {
     let status = view.status();
     let id = set.unfinished.as_deref()?;
-    let acting = status.acting.as_ref().map(|acting| &acting.set_uid);
-    let known = [status.attempt.set_uid.as_ref(), status.attempt.new_uid.as_ref(), acting];
-    let told = |rest: &Standing| rest.reason == Reason::LateDuplicate && rest.detail.contains(id);
-    let told = status.standing.as_ref().is_some_and(told);
+    let request = status.request.as_ref().map(|request| &request.set_uid);
+    let known = [status.recreation.set_uid.as_ref(), status.recreation.new_uid.as_ref(), request];
+    let told = |halt: &Halt| halt.reason == Reason::LateDuplicate && halt.message.contains(id);
+    let told = status.halt.as_ref().is_some_and(told);
     let ours = id.starts_with(&format!("{}/", view.record.uid));
     (ours && !known.contains(&Some(&set.uid)) && !told).then_some(id)
 }

@@ -8,16 +8,16 @@ use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::Value;
 use stateward_core::facts::Fact;
-use stateward_core::record::{Reason, Record, Row};
-use stateward_resize::gate::{self, Growth};
+use stateward_core::record::{ClaimStatus, Reason, Record};
 use stateward_resize::observed::{Memory, Observed};
-use stateward_resize::plan::rehearsal;
+use stateward_resize::plan::hypothetical_record;
+use stateward_resize::preflight::{self, Growth};
 use stateward_resize::step::View;
 use stateward_resize::{Action, Parameters, advice};
 
 use super::Outcome;
 use super::screen::{Frame, Line, Screen};
-use super::which::{Session, Wanted};
+use super::target::{Session, Wanted};
 use crate::cli::print;
 use crate::controller::Outcome as Written;
 use crate::controller::Stored;
@@ -25,7 +25,7 @@ use crate::controller::Stored;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What one look found.
+/// What one reconcile found.
 #[derive(Debug, Default)]
 struct Look {
     raise: Vec<Action>,
@@ -35,7 +35,7 @@ struct Look {
 }
 
 fn look(view: &View<'_>) -> Result<Look, String> {
-    let Some(claims) = gate::claims(view) else {
+    let Some(claims) = preflight::claims(view) else {
         return Err(match &view.observed.claims {
             Fact::Known(_) => String::new(),
             Fact::Unknown(why) => why.clone(),
@@ -43,7 +43,7 @@ fn look(view: &View<'_>) -> Result<Look, String> {
     };
     let mut look = Look::default();
     for (claim, asked) in claims {
-        match gate::growth(view, claim, asked) {
+        match preflight::growth(view, claim, asked) {
             Growth::Short(to) => look.raise.push(view.grow(claim, to)),
             Growth::Growing => look.growing = true,
             Growth::Unbound => look.unbound.push(claim.name.clone()),
@@ -112,10 +112,10 @@ impl Session {
 
     /// A record that is nowhere but here. Its number tells this run's writes from those of others.
     fn own_record(&self, wanted: &Wanted) -> Record {
-        let mut record = rehearsal(None, &wanted.targets, &wanted.uid);
+        let mut record = hypothetical_record(None, &wanted.targets, &wanted.uid);
         "here".clone_into(&mut record.uid);
-        if let Some(acting) = &mut record.status.acting {
-            acting.number = u64::try_from(self.now().as_millisecond()).unwrap_or_default();
+        if let Some(request) = &mut record.status.request {
+            request.number = u64::try_from(self.now().as_millisecond()).unwrap_or_default();
         }
         record
     }
@@ -150,11 +150,11 @@ impl Session {
 }
 
 fn frame(view: &View<'_>, observed: &Observed, from: &mut BTreeMap<String, String>) -> Frame {
-    let claims = gate::claims(view).unwrap_or_default();
+    let claims = preflight::claims(view).unwrap_or_default();
     let lines = claims.into_iter().zip(view.rows()).map(|((claim, asked), row)| {
         let from = from.entry(claim.name.clone()).or_insert_with(|| claim.request.to_string());
         let target = claim.request.clone().max(asked.clone()).to_string();
-        Line::new(&Row { from: from.clone(), target, ..row })
+        Line::new(&ClaimStatus { from: from.clone(), target, ..row })
     });
     let lines = lines.collect();
     let heading = match &observed.classes {

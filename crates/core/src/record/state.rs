@@ -1,45 +1,45 @@
-//! The words of a record: what a newer version wrote is kept as it is.
+//! The phases, states and reasons of a record.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Declares words that are written into the record; words of other versions are legal.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $word:ident),+ $(,)? }) => {
+/// Declares an enum that keeps values it does not know: a newer stateward may have written them.
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $value:ident),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(from = "String", into = "String")]
         pub enum $name {
-            $($(#[$doc])* $word,)+
-            /// a word of another version of stateward
+            $($(#[$doc])* $value,)+
+            /// a value that another version of stateward wrote
             Unknown(String),
         }
 
         impl $name {
-            /// All words that this version writes.
-            pub const ALL: &[Self] = &[$(Self::$word),+];
+            /// Every value that this version writes.
+            pub const ALL: &[Self] = &[$(Self::$value),+];
 
-            /// The word as it is written.
+            /// The value as the record holds it.
             pub fn as_str(&self) -> &str {
                 match self {
-                    $(Self::$word => stringify!($word),)+
-                    Self::Unknown(word) => word,
+                    $(Self::$value => stringify!($value),)+
+                    Self::Unknown(text) => text,
                 }
             }
         }
 
         impl From<String> for $name {
-            fn from(word: String) -> Self {
-                match word.as_str() {
-                    $(stringify!($word) => Self::$word,)+
-                    _ => Self::Unknown(word),
+            fn from(text: String) -> Self {
+                match text.as_str() {
+                    $(stringify!($value) => Self::$value,)+
+                    _ => Self::Unknown(text),
                 }
             }
         }
 
         impl From<$name> for String {
-            fn from(word: $name) -> Self {
-                word.as_str().to_owned()
+            fn from(value: $name) -> Self {
+                value.as_str().to_owned()
             }
         }
 
@@ -52,7 +52,7 @@ macro_rules! words {
                 stringify!($name).into()
             }
 
-            /// Any text: the API server must not refuse a word of another version.
+            /// Any text: the API server must accept the values of every version.
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({"type": "string"})
             }
@@ -66,7 +66,7 @@ macro_rules! words {
     };
 }
 
-words! {
+open_enum! {
     /// How far a resize is.
     Phase {
         /// asked for, nothing done
@@ -76,14 +76,14 @@ words! {
         /// every claim is as large as asked, or waits for its node only
         ClaimsGrown,
         /// the set is being made safe to delete
-        Fenced,
+        RetentionPinned,
         /// the set's DELETE may have been sent
         Deleting,
         /// a CREATE of the set was answered with a refusal
         Creating,
         /// the set is back and takes over its pods
         Adopting,
-        /// what the fence changed is being put back
+        /// what the retention pin changed is being put back
         Verifying,
         /// everything is as asked
         Complete,
@@ -103,7 +103,7 @@ impl Phase {
     }
 }
 
-words! {
+open_enum! {
     /// Why a resize rests or ended.
     Reason {
         /// `spec.paused`
@@ -157,7 +157,7 @@ words! {
         /// the set is too large for the record
         SnapshotTooLarge,
         /// retention or owner references are not yet safe
-        FenceOpen,
+        RetentionNotPinned,
         /// the set is not there
         SetGone,
         /// the set is going away
@@ -178,12 +178,12 @@ words! {
         Replaced,
         /// the namespace goes away
         NamespaceTerminating,
-        /// a CREATE of an earlier attempt landed late
+        /// a CREATE of an earlier re-creation landed late
         LateDuplicate,
         /// somebody re-creates the set with the old template
         TooSmallAgain,
-        /// the fence did not hold three times
-        FenceNeverHeld,
+        /// the retention pin did not hold three times
+        RetentionPinFailed,
         /// somebody lowered a claim below the size asked
         Lowered,
         /// the driver cannot make a volume this large
@@ -198,20 +198,20 @@ words! {
         RevisionDiffers,
         /// the set came back with its old template, since the new one was refused
         OldTemplate,
-        /// an edit made in the gap is not in the set
+        /// an edit made in the re-creation window is not in the set
         EditLost,
         /// a person asked to leave the set absent
         LeftAbsent,
         /// a CREATE of the set was refused; it is sent again
         CreateRefused,
-        /// as many other resizes as allowed are between Fenced and Adopting
+        /// as many other resizes as allowed are between `RetentionPinned` and `Adopting`
         TooManyAtOnce,
     }
 }
 
-words! {
-    /// What kind of rest it is.
-    Word {
+open_enum! {
+    /// Why a resize does not go on.
+    State {
         /// it ends by itself
         Waiting,
         /// a person must act
@@ -221,7 +221,7 @@ words! {
     }
 }
 
-words! {
+open_enum! {
     /// How far one claim is.
     ClaimState {
         /// its request is too small

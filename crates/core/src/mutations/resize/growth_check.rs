@@ -18,34 +18,14 @@ use crate::record::Phase;
 use crate::rules::Step;
 use crate::rules::remedy::{self, keep, kubectl, quoted, run, say};
 
-/// The warnings to accept growth with, or why it is not accepted. `wanted` is what the annotation
-/// would hold.
-pub(super) fn give<'a>(
-    change: &Change<'a>,
-    old: &StatefulSet<'a>,
-    growing: &[Growth<'_>],
-    wanted: &Requests,
-    facts: &Facts,
-) -> Result<Result<Vec<String>, Objection>, DecodeError> {
-    let word = Word { change, old, growing, wanted, facts };
-    let mut warnings = Vec::new();
-    let objection = match word.template().map(|found| found.or_else(|| word.state()))? {
-        Some(objection) => Some(objection),
-        None => word.claims(&mut warnings)?.or_else(|| word.carried_out()),
-    };
-    if let Some(objection) = objection {
-        return Ok(Err(objection));
-    }
-    word.warn(&mut warnings);
-    Ok(Ok(warnings))
-}
-
-struct Word<'w, 'a> {
-    change: &'w Change<'a>,
-    old: &'w StatefulSet<'a>,
-    growing: &'w [Growth<'w>],
-    wanted: &'w Requests,
-    facts: &'w Facts,
+/// One edit that grows claim templates, and what is known about it.
+pub(super) struct GrowthCheck<'w, 'a> {
+    pub(super) change: &'w Change<'a>,
+    pub(super) old: &'w StatefulSet<'a>,
+    pub(super) growing: &'w [Growth<'w>],
+    /// what the annotation would hold
+    pub(super) wanted: &'w Requests,
+    pub(super) facts: &'w Facts,
 }
 
 /// How a claim stands to the size asked.
@@ -58,7 +38,21 @@ enum Ability {
     Never(String, Vec<Step>),
 }
 
-impl Word<'_, '_> {
+impl GrowthCheck<'_, '_> {
+    /// The warnings to accept the growth with, or the reason why it is rejected.
+    pub(super) fn evaluate(&self) -> Result<Result<Vec<String>, Objection>, DecodeError> {
+        let mut warnings = Vec::new();
+        let objection = match self.template().map(|found| found.or_else(|| self.state()))? {
+            Some(objection) => Some(objection),
+            None => self.claims(&mut warnings)?.or_else(|| self.carried_out()),
+        };
+        if let Some(objection) = objection {
+            return Ok(Err(objection));
+        }
+        self.warn(&mut warnings);
+        Ok(Ok(warnings))
+    }
+
     fn namespace(&self) -> &str {
         &self.change.namespace
     }

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use stateward_core::record::{Phase, Record, Standing, Word};
-use stateward_resize::advice;
+use stateward_core::record::{Halt, Phase, Record, State};
 
 use super::Outcome;
-use super::screen::{Frame, Line, Screen};
-use super::status;
-use super::which::Session;
+use super::screen::Screen;
+use super::target::Session;
+use super::view::{advice_text, frame};
 use crate::cli::print;
 
 /// Between two looks.
@@ -40,15 +39,13 @@ fn ending(record: &Record, generation: i64, goal: Goal) -> Ending {
         return Ending::Going;
     }
     // What an owner manages ends with its claims grown.
-    let stops = |rest: &Standing| matches!(rest.word, Word::Blocked | Word::Ended);
-    let stopped = status.standing.as_ref().is_some_and(stops);
+    let stops = |halt: &Halt| matches!(halt.state, State::Blocked | State::Ended);
+    let stopped = status.halt.as_ref().is_some_and(stops);
     match &status.phase {
         Phase::Complete => Ending::Done,
         Phase::Aborted | Phase::Conflict | Phase::Degraded => Ending::Stopped,
         // Once the record says why it rests there, so that a look right after says so too.
-        Phase::ClaimsGrown if goal == Goal::ClaimsGrown && status.standing.is_some() => {
-            Ending::Done
-        }
+        Phase::ClaimsGrown if goal == Goal::ClaimsGrown && status.halt.is_some() => Ending::Done,
         _ if stopped => Ending::Stopped,
         _ => Ending::Going,
     }
@@ -82,14 +79,14 @@ impl Session {
                 Ending::Done => return Ok(Outcome::Clean),
                 // What blocks may be gone at the next look.
                 Ending::Stopped if stopped > 0 => {
-                    print(&status::advice_text(&record, &self.key))?;
+                    print(&advice_text(&record, &self.key))?;
                     return Ok(Outcome::Findings);
                 }
                 Ending::Stopped => stopped += 1,
                 Ending::Going => stopped = 0,
             }
             if start.elapsed() >= timeout {
-                let advice = status::advice_text(&record, &self.key);
+                let advice = advice_text(&record, &self.key);
                 let seconds = timeout.as_secs();
                 print(&format!("{advice}Not done after {seconds} s. {}", self.goes_on()))?;
                 return Ok(Outcome::Findings);
@@ -113,62 +110,39 @@ impl Session {
     }
 }
 
-/// A record as it is shown.
-pub(super) fn frame(record: &Record) -> Frame {
-    Frame { heading: heading(record), lines: record.status.claims.iter().map(Line::new).collect() }
-}
-
-/// Phase and reason in one line.
-pub(super) fn heading(record: &Record) -> String {
-    let status = &record.status;
-    let mut text = status.phase.to_string();
-    if let Some(rest) = &status.standing {
-        let word = match rest.word {
-            Word::Waiting => "waiting, ",
-            Word::Blocked => "blocked, ",
-            Word::Ended | Word::Unknown(_) => "",
-        };
-        text = format!("{text}: {word}{}", advice::meaning(&rest.reason));
-        if !rest.detail.is_empty() {
-            text = format!("{text} ({})", advice::about(&rest.detail).0);
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stateward_core::record::{Reason, Standing, Status};
+    use stateward_core::record::{Halt, Reason, Status};
 
-    fn record(phase: Phase, word: Option<Word>) -> Record {
-        let standing = word.map(|word| Standing {
-            word,
+    fn record(phase: Phase, state: Option<State>) -> Record {
+        let halt = state.map(|state| Halt {
+            state,
             reason: Reason::MidRollout,
-            detail: "db-1".to_owned(),
+            message: "db-1".to_owned(),
         });
         Record {
             generation: 2,
-            status: Status { phase, standing, observed_generation: 2, ..Status::default() },
+            status: Status { phase, halt, observed_generation: 2, ..Status::default() },
             ..Record::default()
         }
     }
 
     #[test]
     fn an_answer_to_an_older_question_is_none() {
-        let complete = record(Phase::Complete, Some(Word::Ended));
+        let complete = record(Phase::Complete, Some(State::Ended));
         assert_eq!(ending(&complete, 3, Goal::Complete), Ending::Going);
         assert_eq!(ending(&complete, 2, Goal::Complete), Ending::Done);
     }
 
     #[test]
     fn grown_claims_are_enough_where_only_they_were_asked_for() {
-        let grown = record(Phase::ClaimsGrown, Some(Word::Waiting));
+        let grown = record(Phase::ClaimsGrown, Some(State::Waiting));
         assert_eq!(ending(&grown, 2, Goal::ClaimsGrown), Ending::Done);
         assert_eq!(ending(&grown, 2, Goal::Complete), Ending::Going);
         let silent = record(Phase::ClaimsGrown, None);
         assert_eq!(ending(&silent, 2, Goal::ClaimsGrown), Ending::Going);
-        let blocked = record(Phase::ClaimsGrown, Some(Word::Blocked));
+        let blocked = record(Phase::ClaimsGrown, Some(State::Blocked));
         assert_eq!(ending(&blocked, 2, Goal::ClaimsGrown), Ending::Done);
         assert_eq!(ending(&blocked, 2, Goal::Complete), Ending::Stopped);
     }
@@ -176,19 +150,10 @@ mod tests {
     #[test]
     fn what_ended_short_is_not_waited_for() {
         for phase in [Phase::Aborted, Phase::Conflict, Phase::Degraded] {
-            let record = record(phase, Some(Word::Ended));
+            let record = record(phase, Some(State::Ended));
             assert_eq!(ending(&record, 2, Goal::ClaimsGrown), Ending::Stopped);
         }
         let unknown = record(Phase::Unknown("Dozing".to_owned()), None);
         assert_eq!(ending(&unknown, 2, Goal::Complete), Ending::Going);
-    }
-
-    #[test]
-    fn the_heading_says_phase_and_reason() {
-        assert_eq!(
-            heading(&record(Phase::ClaimsGrown, Some(Word::Waiting))),
-            "ClaimsGrown: waiting, the set is in the middle of a rollout (db-1)"
-        );
-        assert_eq!(heading(&record(Phase::Growing, None)), "Growing");
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
-use stateward_core::record::{Reason, Retention, Standing, Word};
+use stateward_core::record::{Halt, Reason, Retention, State};
 
 use super::observed::{Answer, Claim, Progress, Set};
 use super::step::View;
@@ -60,26 +60,26 @@ impl Check {
     }
 
     /// Why a resize rests here, or `None` where the check is well.
-    pub fn standing(&self) -> Option<Standing> {
-        let (word, reason) = match &self.outcome {
+    pub fn halt(&self) -> Option<Halt> {
+        let (state, reason) = match &self.outcome {
             Outcome::Ok => return None,
-            Outcome::Waiting(reason) => (Word::Waiting, reason.clone()),
-            Outcome::Unknown => (Word::Waiting, Reason::NotObserved),
-            Outcome::Blocked(reason) => (Word::Blocked, reason.clone()),
+            Outcome::Waiting(reason) => (State::Waiting, reason.clone()),
+            Outcome::Unknown => (State::Waiting, Reason::NotObserved),
+            Outcome::Blocked(reason) => (State::Blocked, reason.clone()),
         };
-        Some(Standing { word, reason, detail: self.detail.clone() })
+        Some(Halt { state, reason, message: self.detail.clone() })
     }
 }
 
 /// The worst of the checks: the first of those with the most urgent outcome.
-pub fn worst(checks: &[Check]) -> Option<Standing> {
+pub fn worst(checks: &[Check]) -> Option<Halt> {
     let mut worst: Option<&Check> = None;
     for check in checks {
         if worst.is_none_or(|found| rank(&check.outcome) > rank(&found.outcome)) {
             worst = Some(check);
         }
     }
-    worst.and_then(Check::standing)
+    worst.and_then(Check::halt)
 }
 
 const fn rank(outcome: &Outcome) -> u8 {
@@ -174,7 +174,7 @@ pub fn claims<'v>(view: &'v View<'_>) -> Option<Vec<(&'v Claim, &'v Quantity)>> 
     )
 }
 
-/// Whether every claim's controller side is done: the gate of `ClaimsGrown`.
+/// Whether every claim's controller side is done: the check before `ClaimsGrown`.
 pub fn claims_grown(view: &View<'_>, set: &Set) -> Vec<Check> {
     const NAME: &str = "claims are as large as asked";
     let Some(claims) = claims(view) else {
@@ -387,9 +387,9 @@ pub fn dry_runs(view: &View<'_>) -> Vec<Check> {
 }
 
 /// Whether the set may be deleted without any claim following it
-/// (`docs/resize.md`, The fence).
-pub fn fence(view: &View<'_>, set: &Set) -> Vec<Check> {
-    let open = || Outcome::Waiting(Reason::FenceOpen);
+/// (`docs/resize.md`, Retention pin).
+pub fn retention_pin(view: &View<'_>, set: &Set) -> Vec<Check> {
+    let open = || Outcome::Waiting(Reason::RetentionNotPinned);
     let mut checks = vec![
         Check::that(
             "retention keeps every claim",

@@ -11,46 +11,46 @@ use stateward_resize::observed::{Created, DryRuns, Memory, Observed, Set};
 use stateward_resize::{Action, Parameters, step};
 use tokio::time::Instant;
 
+use super::Key;
 use super::client::{Cluster, Outcome, Refusal};
+use super::json_fields::{number, uid};
 use super::record::Stored;
-use super::value::{number, uid};
-use super::{Key, telemetry};
 use crate::telemetry::ResizeMetrics;
 
-/// What became of one turn.
+/// What one reconcile came to.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum ReconcileResult {
     /// nothing to do until something changes or this long has passed
-    Rest(Duration),
+    RequeueAfter(Duration),
     /// something was written
-    Done(Action),
+    Wrote(Action),
     /// something could not be written, or is not known to be
     Failed(Action, String),
     /// the record could not be read
     Unread(String),
 }
 
-impl Turn {
+impl ReconcileResult {
     pub(super) fn is_failure(&self) -> bool {
         matches!(self, Self::Failed(..) | Self::Unread(_))
     }
 }
 
-/// What stands around one look.
-pub(super) struct Around {
+/// The circumstances of one reconcile.
+pub(super) struct ReconcileContext {
     /// another instance leads
     pub(super) standby: bool,
     /// how long a set may be away before an instance that does not lead brings it back
     pub(super) patience: Duration,
-    /// as many other sets as allowed are between the fence and adoption
+    /// as many other sets as allowed are between the retention pin and adoption
     pub(super) full: bool,
     /// what the watch saw last of a set that went
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<LastSeen>,
 }
 
 /// What a watch saw of a set that goes.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct LastSeen {
     pub(super) uid: String,
     pub(super) generation: i64,
     /// who wrote it last, its status apart
@@ -58,7 +58,7 @@ pub(super) struct Seen {
 }
 
 /// What one process remembers of one set.
-pub(super) struct Drive {
+pub(super) struct Reconciler {
     cluster: Cluster,
     key: Key,
     parameters: Parameters,
@@ -79,7 +79,7 @@ pub(super) struct Drive {
     /// the set is known to be away, or going
     away: bool,
     /// when the set was first seen to be away through this record
-    gap_seen: Option<Instant>,
+    window_seen: Option<Instant>,
 }
 
 /// What was refused, with the answer and its time.
@@ -88,7 +88,7 @@ type Refusals = BTreeMap<String, (String, Instant)>;
 /// What dry runs were asked about: a set that changes is asked about again.
 type Asked = (String, Vec<String>);
 
-impl Drive {
+impl Reconciler {
     pub(super) fn new(
         cluster: Cluster,
         key: Key,
@@ -113,75 +113,83 @@ impl Drive {
             dry_runs: None,
             stored: None,
             away: false,
-            gap_seen: None,
+            window_seen: None,
         }
     }
 
     /// How long the set has been seen to be away through this record, if it is: what must be ended
     /// before a process ends.
-    pub(super) fn gap(&self) -> Option<Duration> {
-        self.gap_seen.map(|since| since.elapsed())
+    pub(super) fn recreation_window(&self) -> Option<Duration> {
+        self.window_seen.map(|since| since.elapsed())
     }
 
-    fn note_gap(&mut self) {
+    fn note_window(&mut self) {
         let phase = self.stored.as_ref().map(|stored| &stored.record.status.phase);
         let open = matches!(phase, Some(Phase::Deleting | Phase::Creating | Phase::Unknown(_)));
-        self.gap_seen =
-            if self.away && open { self.gap_seen.or_else(|| Some(Instant::now())) } else { None };
+        self.window_seen = if self.away && open {
+            self.window_seen.or_else(|| Some(Instant::now()))
+        } else {
+            None
+        };
     }
 
     /// Looks once, and does one thing.
-    pub(super) async fn turn(&mut self, around: &Around) -> Turn {
+    pub(super) async fn reconcile(&mut self, context: &ReconcileContext) -> ReconcileResult {
         self.stored = match self.cluster.record(&self.key).await {
             Ok(stored) => stored,
-            Err(why) => return Turn::Unread(why.to_string()),
+            Err(why) => return ReconcileResult::Unread(why.to_string()),
         };
         let record = self.stored.as_ref().map(|stored| &stored.record);
-        let memory = self.memory(around);
+        let memory = self.memory(context);
         let mut observed = self.cluster.observe(&self.key, record, memory).await;
-        observed.last_seen_edit = self.last_seen_edit(around);
+        observed.last_seen_edit = self.last_seen_edit(context);
         self.away = match &observed.set {
             Fact::Known(set) => set.as_ref().is_none_or(|set| set.terminating),
             Fact::Unknown(_) => self.away,
         };
-        self.note_gap();
+        self.note_window();
         let record = self.stored.as_ref().map(|stored| &stored.record);
-        if let Some(rest) = self.gap().and_then(|open| around.patience.checked_sub(open))
-            && around.standby
+        if let Some(rest) =
+            self.recreation_window().and_then(|open| context.patience.checked_sub(open))
+            && context.standby
             && !rest.is_zero()
         {
-            return Turn::Rest(rest);
+            return ReconcileResult::RequeueAfter(rest);
         }
         self.remember_dry_runs(&mut observed);
         let action = step(&observed, record, whole_seconds(self.cluster.now()), &self.parameters);
         match &action {
             Action::Wait { after } => {
-                return Turn::Rest(Duration::try_from(*after).unwrap_or_default());
+                return ReconcileResult::RequeueAfter(
+                    Duration::try_from(*after).unwrap_or_default(),
+                );
             }
             // Everything was read anew already, so there is nothing to be had by asking again now.
-            Action::Refresh => return Turn::Rest(self.back_off),
+            Action::Refresh => return ReconcileResult::RequeueAfter(self.back_off),
             Action::DryRun => {
                 self.ask(&observed).await;
-                return Turn::Done(action);
+                return ReconcileResult::Wrote(action);
             }
             _ => {}
         }
         let outcome = self.cluster.carry_out(&self.key, self.stored.as_ref(), &action).await;
         self.learn(&action, &outcome);
         match outcome {
-            Outcome::Committed(_) => Turn::Done(action),
-            Outcome::Rejected(refusal) => Turn::Failed(action, refused(&refusal)),
-            Outcome::Unknown(why) => Turn::Failed(action, format!("outcome unknown: {why}")),
+            Outcome::Committed(_) => ReconcileResult::Wrote(action),
+            Outcome::Rejected(refusal) => ReconcileResult::Failed(action, refused(&refusal)),
+            Outcome::Unknown(why) => {
+                ReconcileResult::Failed(action, format!("outcome unknown: {why}"))
+            }
         }
     }
 
     /// Who edited the set after it was read for the record, by what the watch saw last of it.
-    fn last_seen_edit(&self, around: &Around) -> Fact<Option<String>> {
-        let attempt = self.stored.as_ref().map(|stored| &stored.record.status.attempt);
-        let (Some(attempt), Some(seen)) = (attempt, &around.seen) else {
+    fn last_seen_edit(&self, context: &ReconcileContext) -> Fact<Option<String>> {
+        let recreation = self.stored.as_ref().map(|stored| &stored.record.status.recreation);
+        let (Some(recreation), Some(seen)) = (recreation, &context.seen) else {
             return Fact::Unknown("nothing watched the set go".to_owned());
         };
-        if attempt.set_uid.as_ref() != Some(&seen.uid) {
+        if recreation.set_uid.as_ref() != Some(&seen.uid) {
             return Fact::Unknown("nothing watched the set go".to_owned());
         }
         let read = self.stored.as_ref().and_then(|stored| stored.record.status.snapshot.as_deref());
@@ -196,7 +204,7 @@ impl Drive {
         }
     }
 
-    fn memory(&self, around: &Around) -> Memory {
+    fn memory(&self, context: &ReconcileContext) -> Memory {
         let still = |refusals: &Refusals| {
             let held = refusals.iter().filter(|(_, (_, since))| self.holds(*since));
             held.map(|(what, (why, _))| (what.clone(), why.clone())).collect()
@@ -204,8 +212,8 @@ impl Drive {
         Memory {
             deleted: self.deleted.clone(),
             created: self.created.clone(),
-            standby: around.standby,
-            full: around.full,
+            standby: context.standby,
+            full: context.full,
             create_refused: self.create_refused.clone(),
             retention_refused: (self.retention_refused.0 >= self.parameters.tries)
                 .then(|| self.retention_refused.1.clone()),
@@ -238,8 +246,8 @@ impl Drive {
     }
 
     fn sizes(&self) -> BTreeMap<String, String> {
-        let acting = self.stored.as_ref().and_then(|s| s.record.status.acting.as_ref());
-        acting.map(|acting| acting.targets.clone()).unwrap_or_default()
+        let request = self.stored.as_ref().and_then(|s| s.record.status.request.as_ref());
+        request.map(|request| request.targets.clone()).unwrap_or_default()
     }
 
     async fn ask(&mut self, observed: &Observed) {
@@ -251,7 +259,7 @@ impl Drive {
 
     /// What the answer to a write teaches this process (see [`Memory`]).
     fn learn(&mut self, action: &Action, outcome: &Outcome) {
-        self.metrics.wrote(&telemetry::word(action), outcome.word());
+        self.metrics.wrote(action.name(), outcome.word());
         match (action, outcome) {
             (Action::Create { id, .. }, Outcome::Committed(set)) => {
                 self.create_refused = None;
@@ -264,7 +272,7 @@ impl Drive {
             (Action::Delete { uid, .. }, Outcome::Committed(_)) => {
                 self.deleted = Some(uid.clone());
                 self.away = true;
-                self.note_gap();
+                self.note_window();
                 self.away_since = Some(Instant::now());
             }
             (Action::Create { .. }, Outcome::Rejected(refusal)) if is_refusal(refusal) => {
@@ -275,7 +283,7 @@ impl Drive {
                 self.deleted = None;
             }
             (
-                Action::RestoreRetention { .. } | Action::Open { retention: Some(_), .. },
+                Action::RestoreRetention { .. } | Action::Unfreeze { retention: Some(_), .. },
                 outcome,
             ) => {
                 self.retention_refused = match outcome {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stateward_core::record::{Spec, Status};
 use stateward_resize::crd;
 
-use super::which::Session;
+use super::target::Session;
 use crate::controller::{Outcome, Stored};
 
 /// How often somebody else may be faster before that is said.
@@ -111,7 +111,7 @@ pub(super) fn renewed(mut spec: Spec, stored: Option<&Stored>) -> Spec {
 
 /// Whether the record still carries something out.
 pub(super) fn is_live(status: &Status) -> bool {
-    status.phase.is_live() && status.acting.is_some()
+    status.phase.is_live() && status.request.is_some()
 }
 
 #[cfg(test)]

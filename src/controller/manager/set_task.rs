@@ -1,4 +1,4 @@
-//! The task of one set: it looks, does one thing, and rests until something of the set changes.
+//! The task of one set: it reconciles, then sleeps until something of the set changes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use stateward_core::record::{Phase, Reason, Status};
+use stateward_resize::Action;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Known, Shared, Task};
-use crate::controller::drive::{Around, Drive, Turn};
+use super::{RecordSummary, Shared, Task};
+use crate::controller::reconcile::{ReconcileContext, ReconcileResult, Reconciler};
 use crate::controller::{Key, telemetry};
 
 impl Shared {
@@ -24,7 +25,7 @@ impl Shared {
         }
     }
 
-    /// Lets the set's task look; starts one where there is none.
+    /// Wakes the task of a set, or starts it.
     pub(super) fn wake(self: &Arc<Self>, key: &Key) {
         let mut state = self.state();
         if let Some(task) = state.tasks.get(key) {
@@ -32,14 +33,14 @@ impl Shared {
         } else if !*self.stops.borrow() {
             let wake = Arc::new(Notify::new());
             wake.notify_one();
-            let task = tokio::spawn(Arc::clone(self).attend(key.clone(), Arc::clone(&wake)));
+            let task = tokio::spawn(Arc::clone(self).run_set_task(key.clone(), Arc::clone(&wake)));
             state.tasks.insert(key.clone(), Task { wake, abort: task.abort_handle() });
         }
     }
 
     /// One set's task. It ends where nothing is asked of the set.
-    async fn attend(self: Arc<Self>, key: Key, wake: Arc<Notify>) {
-        let mut drive = Drive::new(
+    async fn run_set_task(self: Arc<Self>, key: Key, wake: Arc<Notify>) {
+        let mut reconciler = Reconciler::new(
             self.cluster.clone(),
             key.clone(),
             self.parameters.clone(),
@@ -50,88 +51,98 @@ impl Shared {
         let mut failures = 0_u32;
         loop {
             let _ = tokio::time::timeout(rest, wake.notified()).await;
-            // A gap is closed before a process ends, and is never waited for.
-            if drive.gap().is_none() {
+            // A re-creation window is closed before a process ends, and is never waited for.
+            if reconciler.recreation_window().is_none() {
                 if *self.stops.borrow() {
                     self.state().tasks.remove(&key);
                     return;
                 }
                 tokio::time::sleep(self.intervals.gather).await;
             }
-            if !self.concerns(&key, &drive) {
+            if !self.concerns(&key, &reconciler) {
                 rest = self.intervals.back_off_limit;
                 continue;
             }
-            let turn = self.look(&key, &mut drive).await;
-            telemetry::turn(&key, &turn);
-            self.note(&key, &drive);
-            failures = if turn.is_failure() { failures + 1 } else { 0 };
-            rest = match turn {
-                Turn::Done(action) => {
-                    telemetry::done(&self.cluster, &self.events, &key, &drive, &action).await;
+            let result = self.reconcile(&key, &mut reconciler).await;
+            telemetry::reconciled(&key, &result);
+            self.note(&key, &reconciler);
+            failures = if result.is_failure() { failures + 1 } else { 0 };
+            rest = match result {
+                ReconcileResult::Wrote(action) => {
+                    if let (Action::WriteStatus(status), Some(stored)) =
+                        (&action, &reconciler.stored)
+                    {
+                        let (cluster, events) = (&self.cluster, &self.events);
+                        telemetry::status_written(cluster, events, &key, stored, status).await;
+                    }
                     Duration::ZERO
                 }
-                Turn::Rest(_) if self.ended(&key, &drive, &wake) => return,
-                Turn::Rest(after) => after,
-                Turn::Failed(..) | Turn::Unread(_) => {
+                ReconcileResult::RequeueAfter(_) if self.ended(&key, &reconciler, &wake) => return,
+                ReconcileResult::RequeueAfter(after) => after,
+                ReconcileResult::Failed(..) | ReconcileResult::Unread(_) => {
                     // What fails is not tried sooner because something stirs.
-                    tokio::time::sleep(self.pause(failures, drive.gap().is_some())).await;
+                    tokio::time::sleep(
+                        self.pause(failures, reconciler.recreation_window().is_some()),
+                    )
+                    .await;
                     Duration::ZERO
                 }
             };
         }
     }
 
-    /// Whether this instance looks at the set at all: whoever does not lead closes gaps only.
-    fn concerns(&self, key: &Key, drive: &Drive) -> bool {
-        let open = |known: &Known| {
+    /// Whether this instance reconciles the set: without the leader Lease it only closes re-creation windows.
+    fn concerns(&self, key: &Key, reconciler: &Reconciler) -> bool {
+        let open = |known: &RecordSummary| {
             matches!(known.phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_))
         };
         *self.leads.borrow()
-            || drive.gap().is_some()
+            || reconciler.recreation_window().is_some()
             || self.state().records.get(key).is_some_and(open)
     }
 
     /// The pause after this many failures.
-    fn pause(&self, failures: u32, in_gap: bool) -> Duration {
+    fn pause(&self, failures: u32, in_window: bool) -> Duration {
         let intervals = &self.intervals;
-        let limit = if in_gap { intervals.gap_back_off_limit } else { intervals.back_off_limit };
+        let limit =
+            if in_window { intervals.recreation_back_off_limit } else { intervals.back_off_limit };
         (intervals.back_off * 2_u32.pow(failures.clamp(1, 12) - 1)).min(limit)
     }
 
     /// Ends the task where nothing more is to be done until something of the set changes.
-    fn ended(&self, key: &Key, drive: &Drive, wake: &Notify) -> bool {
-        let status: Option<&Status> = drive.stored.as_ref().map(|stored| &stored.record.status);
+    fn ended(&self, key: &Key, reconciler: &Reconciler, wake: &Notify) -> bool {
+        let status: Option<&Status> =
+            reconciler.stored.as_ref().map(|stored| &stored.record.status);
         let over = status.is_none_or(|status| !status.phase.is_live() && status.snapshot.is_none());
         let mut state = self.state();
-        // Whoever wakes does so under this lock: a change since the last look is not lost.
+        // Whoever wakes does so under this lock: a change since the last reconcile is not lost.
         let ended = over && wake.notified().now_or_never().is_none();
         if ended {
             state.tasks.remove(key);
             state.touched.remove(key);
             if status.is_none() && *self.leads.borrow() {
-                // A look has found that nothing is asked, whatever the annotation is.
+                // A reconcile found that nothing is asked, whatever the annotation says.
                 state.requests.remove(key);
             }
         }
         ended
     }
 
-    async fn look(&self, key: &Key, drive: &mut Drive) -> Turn {
-        let permit = self.looks.acquire().await;
-        self.state().looking.insert(key.clone(), Instant::now());
-        let around = self.around(key);
-        let turn = drive.turn(&around).await;
-        self.state().looking.remove(key);
+    async fn reconcile(&self, key: &Key, reconciler: &mut Reconciler) -> ReconcileResult {
+        let permit = self.reconciles.acquire().await;
+        self.state().reconciling.insert(key.clone(), Instant::now());
+        let context = self.context(key);
+        let result = reconciler.reconcile(&context).await;
+        self.state().reconciling.remove(key);
         drop(permit);
-        turn
+        result
     }
 
-    /// What stands around a look at the set.
-    fn around(&self, key: &Key) -> Around {
+    /// The circumstances of a reconcile of the set.
+    fn context(&self, key: &Key) -> ReconcileContext {
         let state = self.state();
         let others = state.touched.len() - usize::from(state.touched.contains(key));
-        Around {
+        ReconcileContext {
             standby: !*self.leads.borrow(),
             patience: self.intervals.patience,
             full: others >= self.intervals.touched,
@@ -139,12 +150,12 @@ impl Shared {
         }
     }
 
-    /// Keeps what is known of a set in step with its record. The finalizer comes before the fence,
+    /// Keeps what is known of a set in step with its record. The finalizer comes before the retention pin,
     /// and goes after it was undone: whoever carries it has a slot.
-    fn note(self: &Arc<Self>, key: &Key, drive: &Drive) {
-        let record = drive.stored.as_ref().map(|stored| &stored.record);
+    fn note(self: &Arc<Self>, key: &Key, reconciler: &Reconciler) {
+        let record = reconciler.stored.as_ref().map(|stored| &stored.record);
         let mut state = self.state();
-        if drive.gap().is_some() {
+        if reconciler.recreation_window().is_some() {
             state.away.insert(key.clone());
         } else {
             state.away.remove(key);
@@ -160,7 +171,8 @@ impl Shared {
     /// A slot is free again.
     fn wake_waiting(self: &Arc<Self>) {
         let full = Reason::TooManyAtOnce.to_string();
-        let waits = |known: &Known| known.resting.as_ref().is_some_and(|(_, why)| *why == full);
+        let waits =
+            |known: &RecordSummary| known.halt.as_ref().is_some_and(|(_, why)| *why == full);
         let keys: Vec<Key> = {
             let state = self.state();
             let waiting = state.records.iter().filter(|(_, known)| waits(known));
