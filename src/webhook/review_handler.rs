@@ -10,9 +10,9 @@ use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
-use stateward_core::review::{self, Answer, MalformedReview, WebhookKind};
+use stateward_core::review::{self, Answer, MalformedReview, NoVerdict, WebhookKind};
 
-use super::{BadReview, Failure, Reviewer};
+use super::{BadReview, ReviewRequest, Reviewer};
 use crate::cluster::Events;
 use crate::cluster::facts::ClusterFacts;
 use crate::health::{BreakGlass, Health};
@@ -205,7 +205,8 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
 }
 
 impl Reviewer for ReviewHandler {
-    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview> {
+    fn review(&self, request: &ReviewRequest<'_>) -> Result<Answer, BadReview> {
+        let ReviewRequest { webhook, body, cancelled } = *request;
         if let Some(until) = self.break_glass.until() {
             return review::disabled(body, until).map_err(BadReview::from);
         }
@@ -218,6 +219,9 @@ impl Reviewer for ReviewHandler {
         };
         let kubernetes = **self.kubernetes.load();
         let decoded = self.phase("decode", || review::Decoded::read(body, kubernetes))?;
+        if cancelled.get() {
+            return Err(BadReview("the review was answered already".to_owned()));
+        }
         let answer = self.phase("decide", || decoded.answer(webhook, &context));
         if let Some(events) = self.events.get() {
             events.denied(&answer.denials);
@@ -225,11 +229,17 @@ impl Reviewer for ReviewHandler {
         Ok(answer)
     }
 
-    fn failed(&self, _: WebhookKind, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
-        if let Some(until) = self.break_glass.until() {
-            return review::disabled(body, until).map_err(BadReview::from);
-        }
-        review::failed(body, failure.describe(), &self.policy.load()).map_err(BadReview::from)
+    fn without_verdict(
+        &self,
+        _: WebhookKind,
+        beginning: &[u8],
+        reason: NoVerdict,
+    ) -> Result<Answer, BadReview> {
+        let answer = match self.break_glass.until() {
+            Some(until) => review::disabled(beginning, until),
+            None => review::without_verdict(beginning, reason, &self.policy.load()),
+        };
+        answer.map_err(BadReview::from)
     }
 }
 

@@ -7,11 +7,15 @@
 mod answer;
 pub mod canary;
 mod envelope;
+mod head;
+mod no_verdict;
 mod request;
 
 use jiff::Timestamp;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
+pub use self::head::Head;
+pub use self::no_verdict::NoVerdict;
 pub use self::request::{MalformedReview, Review};
 use crate::change::{Change, KubernetesVersion};
 use crate::decide::{EvaluationContext, Stage, decide};
@@ -69,18 +73,24 @@ impl<'a> Decoded<'a> {
     }
 }
 
-/// The answer where judging panicked or took too long: what the policy's `on-error` says.
+/// The answer to a review without a verdict, of which the beginning suffices.
 ///
 /// # Errors
-/// What makes the body no review.
-pub fn failed(body: &[u8], why: &str, policy: &Policy) -> Result<Answer, MalformedReview> {
-    Ok(Answer::failed(&Review::decode(body)?, why, policy))
+/// The beginning holds no uid to answer with.
+pub fn without_verdict(
+    beginning: &[u8],
+    reason: NoVerdict,
+    policy: &Policy,
+) -> Result<Answer, MalformedReview> {
+    let head = Head::read(beginning).ok_or(MalformedReview::NoUid)?;
+    Ok(reason.answer(&head, policy))
 }
 
-/// The answer while somebody has disabled stateward: allowed unjudged, with one warning.
+/// The answer while somebody has disabled stateward: allowed unjudged, with one warning. The
+/// beginning of a review suffices.
 ///
 /// # Errors
-/// What makes the body no review.
-pub fn disabled(body: &[u8], until: Timestamp) -> Result<Answer, MalformedReview> {
-    Ok(Answer::disabled(&Review::decode(body)?, until))
+/// The beginning holds no uid to answer with.
+pub fn disabled(beginning: &[u8], until: Timestamp) -> Result<Answer, MalformedReview> {
+    Ok(Answer::disabled(&Head::read(beginning).ok_or(MalformedReview::NoUid)?, until))
 }

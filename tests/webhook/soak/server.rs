@@ -68,8 +68,17 @@ impl Server {
 
     /// What it holds in memory, in KiB.
     pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it ever held in memory, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
@@ -100,7 +109,15 @@ fn connector(authority: &Path) -> TlsConnector {
 
 /// Status and body of the answer to a review.
 pub(crate) async fn post(connection: &mut Connection, review: Vec<u8>) -> Outcome<(u16, String)> {
-    let request = Request::post("/mutate")
+    post_to(connection, "/mutate", review).await
+}
+
+pub(crate) async fn post_to(
+    connection: &mut Connection,
+    path: &str,
+    review: Vec<u8>,
+) -> Outcome<(u16, String)> {
+    let request = Request::post(path)
         .header("host", "localhost")
         .header("content-type", "application/json")
         .body(Full::from(review))?;
