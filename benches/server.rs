@@ -88,7 +88,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("\n{title}: {} bytes, {count} connections", body.len());
         for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
             let answer = judge
-                .review(&ReviewRequest { webhook, body, cancelled: &Cancelled::default() })
+                .review(&ReviewRequest {
+                    webhook,
+                    body,
+                    authenticated: false,
+                    cancelled: &Cancelled::default(),
+                })
                 .map_err(|error| error.to_string())?;
             let fixed: Arc<dyn Reviewer> = Arc::new(Fixed(answer.body));
             let mut sides = Vec::new();

@@ -1,5 +1,6 @@
 //! Judges reviews with the pure core, the policy in force and facts about the cluster.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -206,24 +207,29 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
 
 impl Reviewer for ReviewHandler {
     fn review(&self, request: &ReviewRequest<'_>) -> Result<Answer, BadReview> {
-        let ReviewRequest { webhook, body, cancelled } = *request;
+        let ReviewRequest { webhook, body, authenticated, cancelled } = *request;
         if let Some(until) = self.break_glass.until() {
             return review::disabled(body, until).map_err(BadReview::from);
         }
         let policy = self.policy.load();
-        let cluster = self.cluster.get().map(ClusterFacts::load);
-        let context = EvaluationContext {
-            policy: &policy,
-            facts: cluster.as_deref().unwrap_or(&self.facts),
-            now: Timestamp::now(),
-        };
         let kubernetes = **self.kubernetes.load();
         let decoded = self.phase("decode", || review::Decoded::read(body, kubernetes))?;
         if cancelled.get() {
             return Err(BadReview("the review was answered already".to_owned()));
         }
+        let cluster = self.cluster.get().map(ClusterFacts::load);
+        let all = cluster.as_deref().unwrap_or(&self.facts);
+        let is_api_server = cluster.is_none() || authenticated || decoded.names_object(all);
+        let facts = if is_api_server {
+            Cow::Borrowed(all)
+        } else {
+            Cow::Owned(decoded.facts_for_unknown_caller(all))
+        };
+        let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
         let answer = self.phase("decide", || decoded.answer(webhook, &context));
-        if let Some(events) = self.events.get() {
+        if let Some(events) = self.events.get()
+            && is_api_server
+        {
             events.denied(&answer.denials);
         }
         Ok(answer)

@@ -34,6 +34,8 @@ pub struct ReviewRequest<'a> {
     pub webhook: WebhookKind,
     /// the body of the request
     pub body: &'a [u8],
+    /// whether the caller has shown a certificate of the configured authority
+    pub authenticated: bool,
     /// ends the work on a review that was answered already
     pub cancelled: &'a Cancelled,
 }

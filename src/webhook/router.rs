@@ -312,13 +312,15 @@ impl Webhook {
             NoVerdict::DeadlineMissed
         };
         let large = body.len() > self.config.offload_above;
+        let authenticated = self.config.client_authority.is_some();
         let cancelled = Arc::new(Cancelled::default());
         let review = {
             let (reviewer, metrics) = (Arc::clone(&self.reviewer), Arc::clone(&self.metrics));
             let (cancelled, span) = (Arc::clone(&cancelled), tracing::Span::current());
             move || {
                 let (_counted, _memory) = (InFlight::new(&metrics), memory);
-                let request = ReviewRequest { webhook, body: &body, cancelled: &cancelled };
+                let request =
+                    ReviewRequest { webhook, body: &body, authenticated, cancelled: &cancelled };
                 span.in_scope(|| reviewer.review(&request))
             }
         };

@@ -17,8 +17,9 @@ pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
 pub use self::head::Head;
 pub use self::no_verdict::NoVerdict;
 pub use self::request::{MalformedReview, Review};
-use crate::change::{Change, KubernetesVersion};
+use crate::change::{Change, KubernetesVersion, Operation};
 use crate::decide::{EvaluationContext, Stage, decide};
+use crate::facts::Facts;
 use crate::object::DecodeError;
 use crate::policy::Policy;
 pub use crate::webhook_kind::WebhookKind;
@@ -52,6 +53,23 @@ impl<'a> Decoded<'a> {
         let review = Review::decode(body)?;
         let change = review.change(kubernetes);
         Ok(Self { review, change })
+    }
+
+    /// Whether the review names an object of the cluster by its UID, as the API server does.
+    pub fn names_object(&self, facts: &Facts) -> bool {
+        let Ok(change) = &self.change else { return false };
+        let old = change.objects.old.as_ref();
+        old.is_some_and(|old| {
+            facts.has(change.kind, &change.namespace, &change.name, &old.metadata.uid)
+        })
+    }
+
+    /// The facts for a caller who is not authenticated and names no object.
+    pub fn facts_for_unknown_caller(&self, facts: &Facts) -> Facts {
+        match &self.change {
+            Ok(change) if change.operation == Operation::Create => facts.for_unknown_creator(),
+            _ => facts.for_unknown_caller(),
+        }
     }
 
     /// Decides about it, and writes the answer.
