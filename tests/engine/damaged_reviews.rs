@@ -193,7 +193,7 @@ fn hostile_json_is_judged_or_refused_with_its_field() {
         replicas("\"Replicas\":{},\"replicas\":3"),
         replicas("\"replicas\":3,\"REPLICAS\":3"),
         label("\"example.com/team\":\"a\\u0000b\""),
-        label("\"example.com/team\":1,\"example.com/team\":\"shop\""),
+        label("\"example.com/team\":\"a\",\"example.com/team\":\"shop\""),
     ] {
         assert_eq!(denied, (Outcome::Denied, String::new()));
     }
