@@ -28,11 +28,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `serve --dev` with limits short enough to be met.
     pub(crate) fn start(binary: &str) -> Self {
+        Self::start_with(binary, &[])
+    }
+
+    /// `serve --dev` with further arguments.
+    pub(crate) fn start_with(binary: &str, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(binary)
             .args(["serve", "--dev", "--listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"])
+            .args(more)
             .args(["--log-level=error", "--certs-dir"])
             .arg(folder.path())
             .stdout(Stdio::piped())
