@@ -49,7 +49,7 @@ impl Rule for StsReplicaJump {
     fn check(
         params: &ReplicaJumpParams,
         change: &Change<'_>,
-        _: &Facts,
+        facts: &Facts,
         findings: &mut Findings,
     ) -> Judged {
         let Some((old, new)) = change.scaled() else { return Ok(()) };
@@ -60,17 +60,37 @@ impl Rule for StsReplicaJump {
             return Ok(());
         }
         let next = old + most * step.signum();
-        let (kubectl, name) = (remedy::kubectl(change), &change.name);
+        let (kubectl, name) = (remedy::kubectl(change), remedy::quoted(&change.name));
         let finding = findings.add(
             "/spec/replicas",
             format!("would be scaled by {} replicas at once, {old} → {new}", step.abs()),
         );
-        finding.values(Some(&old.to_string()), Some(&new.to_string())).why(if step > 0 {
-            "Every new member copies its data from the old ones, and each gets claims that stay \
-             when it is scaled away again."
-        } else {
-            "Members that leave in a row can take a quorum, or data not yet copied, with them."
+        let claims = remedy::scaled_claims(change, facts)?;
+        finding.values(Some(&old.to_string()), Some(&new.to_string())).why(match claims {
+            remedy::ScaledClaims::Kept if step > 0 => {
+                "Every new member copies its data from the old ones, and each gets claims that stay \
+                 when it is scaled away again."
+            }
+            _ if step > 0 => "Every new member copies its data from the old ones.",
+            _ => {
+                "Members that leave in a row can take a quorum, or data not yet copied, with them."
+            }
         });
+        if step < 0 && claims == remedy::ScaledClaims::Deleted {
+            finding.step(format!(
+                "first set persistentVolumeClaimRetentionPolicy.whenScaled: Retain {}, or each \
+                 step deletes the claims of the pods that it removes",
+                remedy::manifest_place(change.circumstances.tool)
+            ));
+        } else if step < 0 && claims == remedy::ScaledClaims::Unknown {
+            finding.command(
+                "see what becomes of the claims: Delete means that each step deletes claims",
+                format!(
+                    "{kubectl} get statefulset {name} -o jsonpath=\
+                     '{{.spec.persistentVolumeClaimRetentionPolicy.whenScaled}}'"
+                ),
+            );
+        }
         if change.circumstances.tool.keeper().is_some() {
             let place = remedy::manifest_place(change.circumstances.tool);
             finding.step(format!("set replicas: {next} {place} first"));

@@ -32,7 +32,7 @@ impl Rule for StsRetentionToDelete {
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
         let (before, after) = (&old.spec.retention, &new.spec.retention);
-        let last = old.ordinals().end - 1;
+        let last = old.ordinals().end.saturating_sub(1);
         for (field, before, after, what, why) in [
             (
                 "whenDeleted",
@@ -61,14 +61,15 @@ impl Rule for StsRetentionToDelete {
             }
             let pointer = Pointer::from("/spec/persistentVolumeClaimRetentionPolicy").key(field);
             let keep = remedy::keep(change, &pointer, "Retain");
-            findings
-                .add(pointer, format!("{what}, {field} {before} → {after}"))
-                .values(Some(before), Some(after))
-                .why(why)
-                .remedy(vec![
-                    keep,
-                    remedy::say("delete claims one by one when nothing needs their data any more"),
-                ]);
+            let finding = findings.add(pointer, format!("{what}, {field} {before} → {after}"));
+            finding.values(Some(before), Some(after)).why(why).remedy(vec![
+                keep,
+                remedy::say("delete claims one by one when nothing needs their data any more"),
+            ]);
+            // The controller binds the claims of pods that exist, and there are none.
+            if old.spec.replicas() == 0 && new.spec.replicas() == 0 {
+                finding.unsure();
+            }
         }
         Ok(())
     }

@@ -59,7 +59,30 @@ impl Rule for StsSpecImmutable {
                 ))];
             } else {
                 let operations = remedy::take_over(change, difference)?;
-                steps.extend(remedy::otherwise("or ", remedy::recreate(change, old, operations)?));
+                let field = difference.field.as_str();
+                let class = difference.new.as_deref();
+                let lead = match (&difference.template, class) {
+                    // The one field of an existing claim that may change beside its size.
+                    (Some(template), Some(class))
+                        if field.ends_with("/spec/volumeAttributesClassName") =>
+                    {
+                        let patch = format!("{{\"volumeAttributesClassName\":\"{class}\"}}");
+                        steps.extend(remedy::otherwise(
+                            "or ",
+                            remedy::patch_claims(
+                                change,
+                                old,
+                                template,
+                                "give {claims} the class; the driver has to support it, no pod restarts",
+                                &patch,
+                            ),
+                        ));
+                        "then, for the claims of later pods, "
+                    }
+                    (Some(_), _) => "or, for the claims of later pods only, ",
+                    (None, _) => "or ",
+                };
+                steps.extend(remedy::otherwise(lead, remedy::recreate(change, old, operations)?));
             }
             findings
                 .add(difference.field.clone(), format!("{what}, {}", arrow(values.0, values.1)))

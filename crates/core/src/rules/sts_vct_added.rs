@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
+
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::DifferenceKind;
+use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
     /// A claim template is added, which the API server lets no UPDATE do.
@@ -56,8 +59,13 @@ impl Rule for StsVctAdded {
             pods: Some("its pods are adopted, and run on without the new volume"),
             complete: true,
         };
-        steps.extend(remedy::otherwise("or ", recreation.steps(change, old)?));
-        steps.extend(remedy::replace_pods(change, old));
+        let recreation = recreation.steps(change, old)?;
+        let possible = !recreation.first().is_some_and(|step| step.text.starts_with("do not "));
+        steps.extend(remedy::otherwise("or ", recreation));
+        if possible {
+            steps.extend(replaced(old, &names)?.map(remedy::say));
+            steps.extend(remedy::replace_pods(change, old));
+        }
         let what = format!("{noun} {list} would be added");
         findings
             .add(first.field.clone(), what)
@@ -70,4 +78,24 @@ impl Rule for StsVctAdded {
             .remedy(steps);
         Ok(())
     }
+}
+
+/// What the pods keep today in a volume that a new claim template takes the place of.
+fn replaced(old: &StatefulSet<'_>, added: &[&str]) -> Result<Option<String>, DecodeError> {
+    let added: BTreeSet<&str> = added.iter().copied().collect();
+    let volumes = old.template()?.spec.volumes.iter();
+    let volume = volumes
+        .filter(|volume| added.contains(volume.name.as_str()))
+        .find(|volume| volume.config_map.is_none() && volume.secret.is_none());
+    Ok(volume.map(|volume| {
+        let name = &volume.name;
+        if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
+            format!(
+                "first copy what the pods hold in volume {name}, or let the members synchronise: it \
+                 is deleted with each pod"
+            )
+        } else {
+            format!("first copy the data of volume {name}: the new pods do not mount it any more")
+        }
+    }))
 }

@@ -1,8 +1,8 @@
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, Step, remedy};
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::mutations::resize::limit;
-use crate::object::immutable::{DifferenceKind, arrow};
+use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 
 declare_rule! {
     /// A claim template asks for more storage than before, which the API server lets no UPDATE
@@ -80,8 +80,20 @@ impl Rule for StsVctSizeGrow {
                 continue;
             }
             let operations = remedy::take_over(change, difference)?;
-            let mut steps = remedy::grow_claims(change, old, template, size);
-            steps.extend(remedy::recreate(change, old, operations)?);
+            let class = difference.template_index().and_then(|index| {
+                old.claim_templates().ok()?.get(index).map(|claim| claim.class().to_owned())
+            });
+            let rigid = class.filter(|class| {
+                matches!(facts.class(class), Fact::Known(fact) if !fact.allow_volume_expansion)
+            });
+            let steps = match rigid {
+                Some(class) => rigid_steps(change, difference, &class, remedy::recreate(change, old, operations)?),
+                None => {
+                    let mut steps = remedy::grow_claims(change, old, template, size);
+                    steps.extend(remedy::recreate(change, old, operations)?);
+                    steps
+                }
+            };
             findings
                 .add(difference.field.clone(), what)
                 .old_field(difference.old_field.clone())
@@ -94,4 +106,28 @@ impl Rule for StsVctSizeGrow {
         }
         Ok(())
     }
+}
+
+/// The ways out if the class of the claims is known to allow no expansion.
+fn rigid_steps(
+    change: &Change<'_>,
+    difference: &SpecDifference,
+    class: &str,
+    recreation: Vec<Step>,
+) -> Vec<Step> {
+    let mut steps = vec![
+        remedy::keep_old(change, difference),
+        remedy::run(
+            format!(
+                "or, if the driver of class {class} can expand volumes, allow it, then make the edit \
+                 again"
+            ),
+            format!(
+                "kubectl patch storageclass {} --type merge -p '{{\"allowVolumeExpansion\":true}}'",
+                remedy::quoted(class)
+            ),
+        ),
+    ];
+    steps.extend(remedy::otherwise("or, for the claims of later pods only, ", recreation));
+    steps
 }

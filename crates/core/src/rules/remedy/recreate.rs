@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{kubectl, manifest_place, quoted, run, say};
+use super::{keep_deleted_claims, kubectl, manifest_place, quoted, run, say};
 use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::{DecodeError, Object, Pointer, StatefulSet, fault};
@@ -77,6 +77,9 @@ impl Recreation {
                  | kubectl patch --local -f - --type json -p '{patch}' -o yaml > {file}"
             ),
         ));
+        if deletes_claims(old)? {
+            steps.push(keep_deleted_claims(change));
+        }
         // One command, which reads the file before it deletes anything.
         let pods = self.pods.unwrap_or("its pods are adopted, none restarts");
         steps.push(run(
@@ -111,6 +114,9 @@ fn kept_elsewhere(
             manifest_place(tool)
         )));
     }
+    if deletes_claims(old)? {
+        steps.push(keep_deleted_claims(change));
+    }
     steps.push(run(
         "delete the set without its pods",
         format!("{} delete statefulset {} --cascade=orphan", kubectl(change), quoted(&change.name)),
@@ -129,6 +135,12 @@ fn kept_elsewhere(
     });
     steps.push(say(format!("{again}; {pods}")));
     Ok(steps)
+}
+
+/// Whether the claims are deleted with the set. If the controller binds one to it in the moment of
+/// an orphan delete, that claim is deleted as well.
+fn deletes_claims(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
+    Ok(old.spec.retention.when_deleted() == "Delete" && !old.claim_templates()?.is_empty())
 }
 
 /// A set that is re-created forgets which pods were to stay on the old template.
