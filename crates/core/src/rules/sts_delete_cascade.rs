@@ -3,12 +3,12 @@ use crate::change::Change;
 use crate::facts::Facts;
 
 declare_rule! {
-    /// A set that has pods is deleted, and not as an orphan delete.
+    /// A set that has pods is deleted, and not with `--cascade=orphan`.
     ///
     /// ## Why
-    /// The garbage collector deletes all pods at the same time. A scale-down would stop them one
-    /// after the other, highest ordinal first, so that members can hand over. Tools that replace
-    /// what they cannot edit (`kubectl replace --force`, Flux with `force`) delete in this way.
+    /// The garbage collector deletes all pods at the same time. A scale-down stops them one after the
+    /// other, highest ordinal first, so that members can hand over. Tools that replace what they
+    /// cannot edit (`kubectl replace --force`, Flux with `force`) delete a set this way.
     ///
     /// ## Way out
     /// To replace the set, delete it with `--cascade=orphan` and create it again: it adopts its
@@ -37,7 +37,7 @@ impl Rule for StsDeleteCascade {
         }
         let (pods, all) = match replicas {
             1 => ("its pod".to_owned(), "The pod stops"),
-            _ => (format!("its {replicas} pods"), "All pods stop at once instead of in turn"),
+            _ => (format!("its {replicas} pods"), "All pods stop at once"),
         };
         let deletes = set.spec.retention.when_deleted() == "Delete";
         let has_templates = !set.claim_templates()?.is_empty();

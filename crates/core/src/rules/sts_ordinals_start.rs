@@ -9,17 +9,18 @@ declare_rule! {
     /// `spec.ordinals.start` changes.
     ///
     /// ## Why
-    /// A pod's ordinal names its claims. With another start the controller deletes the pods whose
-    /// ordinals fall out of the range and starts others, which use other claims: the data stays
-    /// behind. Under `whenScaled: Delete` the claims left behind are deleted.
+    /// The ordinal of a pod names its claims. With another start, the controller deletes the pods
+    /// outside of the new range and starts others with other claims, so the data stays behind. Under
+    /// `whenScaled: Delete` it deletes the claims of the removed pods. The rule warns if no pod is
+    /// removed.
     ///
     /// ## Way out
-    /// Keep the start. To number pods otherwise, create a second set with its own start and let
-    /// the database copy its data over. In a planned migration between two sets or clusters
-    /// (KEP-3335) allow it with the annotation.
+    /// Keep the start. If pods need other numbers, create a second set with its own start and let the
+    /// database copy its data. In a planned migration between two sets or clusters (KEP-3335), allow
+    /// it with the annotation.
     StsOrdinalsStart {
         id: "sts-ordinals-start",
-        title: "the pods of a StatefulSet are numbered from another ordinal on",
+        title: "the pods of a StatefulSet get other ordinals",
         group: Data,
         action: Deny,
         since: "0.1.0",
@@ -65,7 +66,7 @@ impl Rule for StsOrdinalsStart {
         let keep = remedy::keep(change, &pointer, &before.to_string());
         let finding = findings.add(
             pointer,
-            format!("pods would be numbered anew, ordinals.start {before} → {after}"),
+            format!("pods would get other ordinals, ordinals.start {before} → {after}"),
         );
         finding.values(Some(&before.to_string()), Some(&after.to_string())).why(why).remedy(vec![
             keep,

@@ -9,14 +9,13 @@ declare_rule! {
     /// A set is scaled by many replicas in one step, up or down, by an edit or through its scale.
     ///
     /// ## Why
-    /// New members copy the data they need from the old ones, all at the same time under
-    /// `podManagementPolicy: Parallel`; members that leave in a row may take a quorum, or data
-    /// that was not copied yet, with them. A slip of the finger (30 for 3) also leaves claims
-    /// behind that nobody ordered.
+    /// New members copy their data from the existing ones, all at the same time under
+    /// `podManagementPolicy: Parallel`. Members that are removed in a row may break a quorum, or take
+    /// data that was not copied yet. A typo (30 for 3) also creates claims that nobody needs.
     ///
     /// ## Way out
-    /// Scale by a few replicas at a time and wait until the members have joined or left.
-    /// Scaling to zero is the business of `sts-scale-to-zero`.
+    /// Scale by a few replicas at a time and wait until the members have joined or left. `sts-scale-
+    /// to-zero` judges scaling to zero.
     StsReplicaJump {
         id: "sts-replica-jump",
         title: "a StatefulSet is scaled by many replicas at once",

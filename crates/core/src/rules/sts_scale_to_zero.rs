@@ -6,13 +6,12 @@ declare_rule! {
     /// A set is scaled to zero, by an edit or through its scale.
     ///
     /// ## Why
-    /// Every pod stops: the database is gone for its clients until it is scaled up again.
-    /// Claims stay unless `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`: then
-    /// `sts-scale-down-deletes-claims` denies it.
+    /// Every pod stops, and clients lose the database until it is scaled up again. The claims stay
+    /// unless `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`: then `sts-scale-down-
+    /// deletes-claims` denies it.
     ///
     /// ## Way out
-    /// Scale to the number that is wanted. Where the outage is meant, say so with the `allow`
-    /// annotation.
+    /// Scale to the number that you want. If you want the outage, say so with the `allow` annotation.
     StsScaleToZero {
         id: "sts-scale-to-zero",
         title: "a StatefulSet is scaled to zero",

@@ -7,16 +7,17 @@ use crate::object::Pointer;
 use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 
 declare_rule! {
-    /// `spec.selector` changes, which the API server lets no UPDATE do.
+    /// `spec.selector` changes. The API server rejects this edit.
     ///
     /// ## Why
-    /// The selector says which pods are the set's. A set that is re-created with one that its
-    /// running pods do not match leaves them to nobody, and cannot start its own, since the names
-    /// are taken.
+    /// A set owns the pods that its selector matches. If it is re-created with a selector that its
+    /// running pods do not match, nobody owns them, and the set cannot start its own pods because the
+    /// names are taken.
     ///
     /// ## Way out
-    /// Keep the selector. A new one is safe once the running pods carry its labels: add those to
-    /// the pod template, let that roll out, then re-create the set.
+    /// Keep the selector. If only labels are added, add them to the pod template first, let that roll
+    /// out, then re-create the set. If a label changes its value, such as a chart version, leave that
+    /// label out of the selector: the running pods match what is left.
     StsSelector {
         id: "sts-selector",
         title: "the selector of a StatefulSet changes",
@@ -54,7 +55,7 @@ impl Rule for StsSelector {
             let at = "/spec/selector";
             let operations = remedy::transplant(change, &at.into(), &at.into())?;
             steps.extend(remedy::otherwise(
-                "or, as the running pods match the new one too, ",
+                "or, because the running pods match the new one, too, ",
                 remedy::recreate(change, old, Vec::from_iter(operations))?,
             ));
         } else if clashing.is_empty() {
@@ -77,19 +78,18 @@ impl Rule for StsSelector {
             steps.push(remedy::say(format!(
                 "or leave {keys} out of the selector {place}: the running pods match what is left"
             )));
-            steps.extend(remedy::otherwise(
-                "then ",
-                remedy::recreate(change, old, operations)?,
-            ));
+            steps.extend(remedy::otherwise("then ", remedy::recreate(change, old, operations)?));
         } else {
             steps.push(remedy::say(
                 "or create a second set with the new selector and let the database copy its data: \
                  no pod can match both",
             ));
         }
-        let key = first.field.tokens().nth(3).filter(|_| {
-            first.field.as_str().starts_with("/spec/selector/matchLabels/")
-        });
+        let key = first
+            .field
+            .tokens()
+            .nth(3)
+            .filter(|_| first.field.as_str().starts_with("/spec/selector/matchLabels/"));
         let more = match differences.len() {
             1 => String::new(),
             count => format!(", and {} more", count - 1),
@@ -109,8 +109,7 @@ impl Rule for StsSelector {
             .old_field(first.old_field.clone())
             .values(old_text.as_deref(), new_text.as_deref())
             .why(
-                "A set owns the pods that its selector matches, and Kubernetes lets no edit change \
-                 it.",
+                "A set owns the pods that its selector matches, and Kubernetes rejects every change of it.",
             )
             .remedy(steps);
         Ok(())

@@ -6,18 +6,19 @@ use crate::facts::{ClaimFact, Fact, Facts};
 use crate::object::{DecodeError, Pointer, StatefulSet};
 
 declare_rule! {
-    /// A set of several replicas mounts one claim, by `volumes[].persistentVolumeClaim`, into all
-    /// of its pods, and the claim is not made for that.
+    /// A set of several replicas mounts one claim in all of its pods, by
+    /// `volumes[].persistentVolumeClaim`, and the access modes of the claim do not allow that. On
+    /// UPDATE the rule judges an edit that adds the claim or a second replica.
     ///
     /// ## Why
-    /// A `ReadWriteOnce` volume is attached to one node: pods elsewhere hang in
-    /// `ContainerCreating`, pods on the same node write into the same files. With
-    /// `ReadWriteOncePod` the second pod is never scheduled. Where the claim is not among the
-    /// inputs, its access modes are not known, and the rule only warns.
+    /// A `ReadWriteOnce` volume is attached to one node. Pods on other nodes hang in
+    /// `ContainerCreating`, and pods on the same node write to the same files. With
+    /// `ReadWriteOncePod` the second pod is never scheduled. If the claim is not among the inputs,
+    /// its access modes are unknown, and the rule only warns.
     ///
     /// ## Way out
-    /// Use a claim template, which gives each pod a claim of its own. A claim that is meant to be
-    /// shared needs `ReadWriteMany` or `ReadOnlyMany`.
+    /// Use a claim template, which gives each pod its own claim. A claim that pods should share needs
+    /// `ReadWriteMany` or `ReadOnlyMany`.
     StsSharedPvc {
         id: "sts-shared-pvc",
         title: "several pods share one claim that only one node can use",
@@ -68,10 +69,9 @@ impl Rule for StsSharedPvc {
                         .add(field, format!("{replicas} pods would share claim {claim} ({modes})"))
                         .values(None, Some(claim))
                         .why(if known.access_modes.iter().any(|mode| mode == "ReadWriteOncePod") {
-                            "Only one pod may use it: the others are never scheduled."
+                            "Only one pod can use it, and the others are never scheduled."
                         } else {
-                            "Its volume goes to one node: pods elsewhere never start, and pods \
-                             that share it write into the same files."
+                            "Its volume is attached to one node: pods elsewhere never start, and pods that share it write to the same files."
                         })
                         .remedy(vec![
                             own,
@@ -86,13 +86,12 @@ impl Rule for StsSharedPvc {
                         .add(field, format!("{replicas} pods would share claim {claim}, access modes unknown"))
                         .values(None, Some(claim))
                         .why(format!(
-                            "Only ReadWriteMany or ReadOnlyMany serves pods on several nodes; to be \
-                             sure, the rule needs {needs}."
+                            "Only ReadWriteMany or ReadOnlyMany works for several nodes; to be sure, the rule needs {needs}."
                         ))
                         .unsure()
                         .remedy(vec![
                             remedy::run(
-                                "see whether the claim is made for it",
+                                "see the access modes of the claim",
                                 format!(
                                     "{} get pvc {claim} -o jsonpath='{{.spec.accessModes}}'",
                                     remedy::kubectl(change)

@@ -7,16 +7,17 @@ use crate::object::immutable::DifferenceKind;
 use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
-    /// A claim template is added, which the API server lets no UPDATE do.
+    /// A claim template is added. The API server rejects this edit.
     ///
     /// ## Why
-    /// A running pod cannot take on another volume. A set that is re-created with one more
-    /// template adopts its pods, makes the new claims, and then fails to update the pods, again
-    /// and again, until each has been replaced.
+    /// A running pod cannot get another volume. If the set is re-created with one more template, it
+    /// adopts its pods, creates the new claims, and then fails to update the pods until each one has
+    /// been replaced.
     ///
     /// ## Way out
-    /// Re-create the set around its pods, then delete the pods one at a time, from the first
-    /// ordinal on. Every pod restarts once.
+    /// Re-create the set around its pods, then delete the pods one at a time, starting with the first
+    /// ordinal. Every pod restarts once. If the new template replaces another volume, such as an
+    /// `emptyDir`, copy its data first: it is deleted with each pod.
     StsVctAdded {
         id: "sts-vct-added",
         title: "a claim template is added",
@@ -56,7 +57,7 @@ impl Rule for StsVctAdded {
         ))];
         let recreation = remedy::Recreation {
             operations,
-            pods: Some("its pods are adopted, and run on without the new volume"),
+            pods: Some("its pods are adopted, and keep running without the new volume"),
             complete: true,
         };
         let recreation = recreation.steps(change, old)?;
@@ -72,8 +73,7 @@ impl Rule for StsVctAdded {
             .old_field(first.old_field.clone())
             .values(None, Some(&list))
             .why(
-                "A running pod cannot take on a volume: the set has to be re-created, and every \
-                 pod restarted.",
+                "A running pod cannot get another volume. The set has to be re-created, and every pod restarted.",
             )
             .remedy(steps);
         Ok(())

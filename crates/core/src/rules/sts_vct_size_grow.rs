@@ -5,22 +5,21 @@ use crate::mutations::resize::limit;
 use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 
 declare_rule! {
-    /// A claim template asks for more storage than before, which the API server lets no UPDATE
-    /// change.
+    /// A claim template requests more storage than before. The API server rejects this edit.
     ///
     /// ## Why
-    /// The size in the template only counts for claims that are yet to be made. To grow a set,
-    /// each claim is raised, and then the set is re-created around its running pods with the
-    /// bigger template, so that later pods get the same size as the others.
+    /// The size in the template applies only to claims that do not exist yet. To grow a set, raise
+    /// each claim, then re-create the set around its running pods with the larger template. Later
+    /// pods then get the same size as the others.
     ///
-    /// The annotation `stateward.dev/resize-max` on the live set is the largest size that an edit
-    /// may ask for; beyond it nothing is carried out. One on the namespace wins.
+    /// The annotation `stateward.dev/resize-max` of the live set limits the size that an edit may
+    /// request. The same annotation on the namespace takes precedence.
     ///
     /// ## Way out
-    /// With `resize: orchestrate` in the policy stateward does all of it and lets the edit pass,
-    /// as long as a controller is known to run and what is known of the claims lets them grow.
-    /// By hand: raise the claims, then re-create the set. The StorageClass has to allow expansion;
-    /// no pod restarts where the driver expands file systems in use.
+    /// With `resize: orchestrate` in the policy, stateward does all of this and accepts the edit, as
+    /// long as a healthy controller is running and the claims can grow. By hand: raise the claims,
+    /// then re-create the set. The StorageClass has to allow expansion. No pod restarts if the driver
+    /// expands file systems in use.
     StsVctSizeGrow {
         id: "sts-vct-size-grow",
         title: "a claim template grows",
@@ -66,8 +65,7 @@ impl Rule for StsVctSizeGrow {
                     .old_field(difference.old_field.clone())
                     .values(values.0, values.1)
                     .why(format!(
-                        "{carrier} annotation stateward.dev/resize-max sets that limit, since \
-                         volumes never shrink again."
+                        "{carrier} annotation stateward.dev/resize-max sets this limit, because volumes cannot shrink."
                     ))
                     .remedy(vec![
                         remedy::say(format!(
@@ -87,7 +85,12 @@ impl Rule for StsVctSizeGrow {
                 matches!(facts.class(class), Fact::Known(fact) if !fact.allow_volume_expansion)
             });
             let steps = match rigid {
-                Some(class) => rigid_steps(change, difference, &class, remedy::recreate(change, old, operations)?),
+                Some(class) => rigid_steps(
+                    change,
+                    difference,
+                    &class,
+                    remedy::recreate(change, old, operations)?,
+                ),
                 None => {
                     let mut steps = remedy::grow_claims(change, old, template, size);
                     steps.extend(remedy::recreate(change, old, operations)?);
@@ -98,10 +101,7 @@ impl Rule for StsVctSizeGrow {
                 .add(difference.field.clone(), what)
                 .old_field(difference.old_field.clone())
                 .values(values.0, values.1)
-                .why(
-                    "Kubernetes lets no edit change a claim template: raise the claims, then \
-                     re-create the set.",
-                )
+                .why("Kubernetes rejects this edit. Raise the claims, then re-create the set.")
                 .remedy(steps);
         }
         Ok(())

@@ -49,7 +49,7 @@ impl Recreation {
         };
         if let Some(fault) = faults.first() {
             return Ok(vec![say(format!(
-                "do not re-create the set as it is: Kubernetes would refuse {}",
+                "do not re-create the set as it is: Kubernetes would reject {}",
                 fault.field.dotted()
             ))]);
         }
@@ -83,7 +83,7 @@ impl Recreation {
         // One command, which reads the file before it deletes anything.
         let pods = self.pods.unwrap_or("its pods are adopted, none restarts");
         steps.push(run(
-            format!("delete the set without its pods and create it anew; {pods}"),
+            format!("delete the set without its pods and create it again; {pods}"),
             format!("kubectl replace --force --cascade=orphan -f {file}"),
         ));
         let more = !self.complete && has_other_changes(change);
@@ -122,8 +122,8 @@ fn kept_elsewhere(
         format!("{} delete statefulset {} --cascade=orphan", kubectl(change), quoted(&change.name)),
     ));
     let again = match tool {
-        Tool::Helm => "run the upgrade again, which creates the set anew",
-        _ => "sync again, which creates the set anew from Git",
+        Tool::Helm => "run the upgrade again, which creates the set",
+        _ => "sync again, which creates the set from Git",
     };
     let template_differs = change
         .updated_set()
@@ -152,7 +152,7 @@ fn rollout_first(change: &Change<'_>, old: &StatefulSet<'_>) -> Result<Option<St
     let partition = strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition);
     Ok(Some(match partition.filter(|partition| *partition > 0) {
         Some(partition) => say(format!(
-            "finish the rollout first (partition {partition} holds pods back): a new set forgets it"
+            "finish the rollout first (partition {partition} holds pods back): a re-created set forgets it"
         )),
         None => run(
             "wait until the running rollout is done",
