@@ -307,7 +307,7 @@ async fn the_admission_policy_is_there_unless_sets_authorize() {
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn every_combination_is_taken() {
+async fn helm_renders_every_combination_of_values() {
     let testbed = shared().await;
     for name in ["stateward", "stateward-canary", "sw-canary"] {
         testbed.ensure_namespace(name).await.unwrap();
@@ -440,7 +440,7 @@ async fn the_log_is_that_of_the_values() {
 /// The Job that leaves ends by itself, a little after it would have given up, and is not repeated.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn leaving_is_tried_once() {
+async fn the_uninstall_hook_runs_once() {
     let all = rendered("{controller: {leaveSeconds: 100}}").await;
     let job = &all[&("Job".to_owned(), "stateward-leave".to_owned())];
     assert_eq!(job["spec"]["backoffLimit"], 0);

@@ -54,7 +54,7 @@ fn paths(value: &Value, prefix: &str, stop: &BTreeSet<String>, into: &mut BTreeS
 }
 
 #[test]
-fn the_table_of_values_is_that_of_the_file() {
+fn the_documented_values_match_values_yaml() {
     let text = read("values.yaml");
     let values: Value = serde_saphyr::from_str(&text).unwrap();
     let documented = documented(&text);
@@ -100,7 +100,7 @@ fn same(name: &str, text: &str) {
 
 /// What resizes need is in the chart as it is printed.
 #[test]
-fn the_files_are_what_stateward_prints() {
+fn the_chart_files_match_what_stateward_prints() {
     let output = Command::new(env!("CARGO_BIN_EXE_stateward"))
         .args(["manifests", "--crds"])
         .output()
@@ -117,7 +117,7 @@ fn the_files_are_what_stateward_prints() {
 }
 
 #[test]
-fn the_tables_of_rights_are_those_of_the_code() {
+fn the_documented_rights_match_the_code() {
     for (name, holder) in [("rights", Holder::Controller), ("facts", Holder::Facts)] {
         let mut table =
             "\n| Where | Group | Resource | Verbs | What for |\n| --- | --- | --- | --- | --- |\n"
@@ -202,7 +202,7 @@ fn the_schema_describes_every_value_and_the_policy() {
 }
 
 #[test]
-fn the_chart_is_of_this_version() {
+fn the_chart_has_the_version_of_the_crate() {
     let chart: Value = serde_saphyr::from_str(&read("Chart.yaml")).unwrap();
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
