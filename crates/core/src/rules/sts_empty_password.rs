@@ -10,7 +10,7 @@ declare_rule! {
     /// `1`, `POSTGRES_HOST_AUTH_METHOD` with `trust`.
     ///
     /// ## Why
-    /// Any pod that can reach the port can read and delete everything, unless a NetworkPolicy stops
+    /// Any pod that can reach the port can read and delete everything, unless a network policy stops
     /// it. The setting is applied when the data folder is created, and stays.
     ///
     /// ## Way out

@@ -14,8 +14,8 @@ declare_rule! {
     /// data that was not copied yet. A typo (30 for 3) also creates claims that nobody needs.
     ///
     /// ## Way out
-    /// Scale by a few replicas at a time and wait until the members have joined or left. `sts-scale-
-    /// to-zero` judges scaling to zero.
+    /// Scale by a few replicas at a time and wait until the members have joined or left.
+    /// `sts-scale-to-zero` judges scaling to zero.
     StsReplicaJump {
         id: "sts-replica-jump",
         title: "a StatefulSet is scaled by many replicas at once",

@@ -7,8 +7,8 @@ declare_rule! {
     ///
     /// ## Why
     /// Every pod stops, and clients lose the database until it is scaled up again. The claims stay
-    /// unless `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`: then `sts-scale-down-
-    /// deletes-claims` denies it.
+    /// unless `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`: then
+    /// `sts-scale-down-deletes-claims` denies it.
     ///
     /// ## Way out
     /// Scale to the number that you want. If you want the outage, say so with the `allow` annotation.

@@ -84,24 +84,24 @@ impl Rule for StsVctSizeGrow {
             let rigid = class.filter(|class| {
                 matches!(facts.class(class), Fact::Known(fact) if !fact.allow_volume_expansion)
             });
-            let steps = match rigid {
-                Some(class) => rigid_steps(
-                    change,
-                    difference,
-                    &class,
-                    remedy::recreate(change, old, operations)?,
-                ),
-                None => {
-                    let mut steps = remedy::grow_claims(change, old, template, size);
-                    steps.extend(remedy::recreate(change, old, operations)?);
-                    steps
-                }
+            let recreation = remedy::recreate(change, old, operations)?;
+            let (why, steps) = if let Some(class) = rigid {
+                let why = format!(
+                    "Kubernetes rejects this edit, and StorageClass {class} does not allow its \
+                     claims to grow."
+                );
+                (why, rigid_steps(change, difference, &class, recreation))
+            } else {
+                let mut steps = remedy::grow_claims(change, old, template, size);
+                steps.extend(recreation);
+                let why = "Kubernetes rejects this edit. Raise the claims, then re-create the set.";
+                (why.to_owned(), steps)
             };
             findings
                 .add(difference.field.clone(), what)
                 .old_field(difference.old_field.clone())
                 .values(values.0, values.1)
-                .why("Kubernetes rejects this edit. Raise the claims, then re-create the set.")
+                .why(why)
                 .remedy(steps);
         }
         Ok(())
