@@ -80,7 +80,7 @@ fn size(range: &Range<i64>) -> i64 {
     range.end - range.start
 }
 
-fn scaling(change: &Change<'_>, _: &Facts) -> Result<Option<Scaling>, super::Unjudged> {
+fn scaling(change: &Change<'_>, facts: &Facts) -> Result<Option<Scaling>, super::Unjudged> {
     if let Some((old, new)) = change.updated_set() {
         return Ok(Some(Scaling {
             old: old.ordinals(),
@@ -91,10 +91,19 @@ fn scaling(change: &Change<'_>, _: &Facts) -> Result<Option<Scaling>, super::Unj
         }));
     }
     let Subject::Scale(pair) = &change.subject else { return Ok(None) };
-    if pair.both().is_none_or(|(old, new)| new.replicas >= old.replicas) {
+    let Some((old, new)) = pair.both().filter(|(old, new)| new.replicas < old.replicas) else {
         return Ok(None);
-    }
-    Err(super::Unjudged::Needs(format!("StatefulSet {}", change.name)))
+    };
+    let needs = || super::Unjudged::Needs(format!("StatefulSet {}", change.name));
+    let set = facts.set(&change.namespace, &change.name).needed()?.ok_or_else(needs)?;
+    let range =
+        |replicas: i64| set.first_ordinal..set.first_ordinal.saturating_add(replicas.max(0));
+    Ok(Some(Scaling {
+        old: range(old.replicas),
+        new: range(new.replicas),
+        when_scaled: set.when_scaled,
+        templates: set.template_names.clone(),
+    }))
 }
 
 fn templates(set: &crate::object::StatefulSet<'_>) -> Result<Vec<String>, DecodeError> {

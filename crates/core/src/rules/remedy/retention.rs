@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{kubectl, quoted, run};
 use crate::change::{Change, Subject};
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::object::DecodeError;
 use crate::record::Policy;
 use crate::rules::Step;
@@ -30,13 +30,17 @@ pub fn policy(text: &str) -> Policy {
 ///
 /// # Errors
 /// The claim templates, if they have the wrong type.
-pub fn scaled_claims(change: &Change<'_>, _: &Facts) -> Result<ScaledClaims, DecodeError> {
+pub fn scaled_claims(change: &Change<'_>, facts: &Facts) -> Result<ScaledClaims, DecodeError> {
     let (policy, has_templates) = match &change.subject {
         Subject::StatefulSet(pair) => match pair.any() {
             Some(set) => {
                 (policy(set.spec.retention.when_scaled()), !set.claim_templates()?.is_empty())
             }
             None => return Ok(ScaledClaims::Unknown),
+        },
+        Subject::Scale(_) => match facts.set(&change.namespace, &change.name) {
+            Fact::Known(Some(set)) => (set.when_scaled, !set.template_names.is_empty()),
+            _ => return Ok(ScaledClaims::Unknown),
         },
         _ => return Ok(ScaledClaims::Unknown),
     };
