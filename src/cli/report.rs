@@ -25,13 +25,13 @@ const NAMED: usize = 3;
                   | stateward report --since 7d"
 )]
 pub struct Args {
-    /// Logs as JSON lines; "-" is standard input
+    /// Log files in JSON; "-" is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     pub files: Vec<PathBuf>,
     /// How far back to look, such as 7d or 12h
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = days)]
     pub since: SignedDuration,
-    /// Print the proposed policy alone, as a file
+    /// Print only the proposed policy, ready to be saved as a file
     #[arg(long)]
     pub policy: bool,
 }
@@ -63,8 +63,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let log = read(&args.files, Timestamp::now() - args.since)?;
     let Some((first, last)) = log.span else {
         bail!(
-            "no log line of stateward in the last {}: it reads JSON lines, as \
-             `serve --log-format json` writes them ({} lines were something else)",
+            "found no log line of stateward from the last {}: the log must be in JSON, as \
+             `serve --log-format json` writes it ({} lines were something else)",
             asked(args.since),
             log.foreign
         );
@@ -80,7 +80,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         log.denials.len() - audited
     );
     if log.foreign > 0 {
-        let _ = writeln!(text, "{} lines were no log of stateward's and left out", log.foreign);
+        let _ =
+            writeln!(text, "{} lines are not from stateward's log and were skipped", log.foreign);
     }
     for (title, audited) in [("would deny", true), ("denied", false)] {
         let of: Vec<&Denial> =
@@ -92,8 +93,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     if audited > 0 {
         let _ = write!(
             text,
-            "\nThe policy to enforce next: every rule but where it would have denied. Talk to those \
-             above, then shorten it.\n\n{policy}"
+            "\nThe policy to enforce next. It enforces every rule except where it would have denied \
+             something. Talk to the users above, then shorten it.\n\n{policy}"
         );
     }
     super::print(&text)?;
