@@ -219,7 +219,7 @@ fn variables_of_flux_are_not_judged_and_named() {
     // Where one breaks the YAML, nothing else can be said.
     let folder = Folder::new(&[("a.yaml", &size("${size}"))]);
     let errors = folder.judged(2, &["."]).errors();
-    assert!(errors[0].starts_with("a.yaml:29:42: unresolved variable (`${`): "), "{errors:?}");
+    assert!(errors[0].starts_with("a.yaml:29:41: unresolved variable (`${`): "), "{errors:?}");
 }
 
 #[test]
