@@ -1,5 +1,5 @@
-//! What files of a repository are, beside manifests: templates of a Helm chart, and files that a
-//! kustomization names as patches or data.
+//! What files of a repository are, beside manifests: templates and values of a Helm chart, and files
+//! that a kustomization names as patches or data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,9 @@ impl Layout {
         if let Some(folder) = self.parts.get(path) {
             return Some((folder, Tool::Kustomize));
         }
+        if file_name(path).contains("values") && self.charts.contains(folder(path)) {
+            return Some((folder(path), Tool::Helm));
+        }
         let above = path.match_indices('/').map(|(at, _)| &path[..at]);
         let mut charts = above.filter_map(|folder| match folder.rsplit_once('/') {
             Some((chart, "templates")) => Some(chart),
@@ -77,9 +80,9 @@ impl Layout {
             let folder = if folder.is_empty() { "." } else { &folder };
             let message = match tool {
                 Tool::Helm => format!(
-                    "{} of this chart left out; to judge what they become, use --render 'helm \
+                    "{} of this chart left out; to judge what it renders, use --render 'helm \
                      template NAME {folder}'",
-                    crate::report::count(count, "template")
+                    crate::report::count(count, "file")
                 ),
                 Tool::Kustomize => format!(
                     "{} that this kustomization patches with or reads as data left out; to judge \

@@ -34,21 +34,26 @@ fn templates_of_a_chart_are_left_out_and_counted() {
         ("a/charts/b/Chart.yaml", "a/charts/b/templates/tests/set.yaml", "a/charts/b"),
         ("Chart.yaml", "templates/set.yaml", "."),
     ] {
-        let folder =
-            Folder::repository(&[(chart_file, chart), (template, TEMPLATE), ("db.yaml", SET)]);
+        let values = chart_file.replace("Chart.yaml", "values-prod.yaml");
+        let folder = Folder::repository(&[
+            (chart_file, chart),
+            (&values, "set: {kind: StatefulSet, name: {{ tpl .x }}}\n"),
+            (template, TEMPLATE),
+            ("db.yaml", SET),
+        ]);
         for arguments in [&["."][..], &["--old-ref", "HEAD", "."]] {
             let ran = folder.judged(0, arguments);
             assert_eq!(judged(&ran), ["db.yaml"]);
             let expected = format!(
-                "note {shown}: 1 template of this chart left out; to judge what they become, use \
+                "note {shown}: 2 files of this chart left out; to judge what it renders, use \
                  --render 'helm template NAME {shown}'"
             );
             assert_eq!(notices(&ran), [expected]);
-            assert_eq!(ran.json()["summary"]["leftOut"], 1);
+            assert_eq!(ran.json()["summary"]["leftOut"], 2);
         }
         let text = folder.check(&["."]).stdout;
         assert!(
-            text.ends_with("judged: nothing found; 1 document skipped; 1 file left out\n"),
+            text.ends_with("judged: nothing found; 1 document skipped; 2 files left out\n"),
             "{text}"
         );
         // Whoever names a template wants to know what is wrong with it.
