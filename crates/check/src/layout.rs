@@ -55,8 +55,10 @@ impl Layout {
         if let Some(folder) = self.parts.get(path) {
             return Some((folder, Tool::Kustomize));
         }
-        if file_name(path).contains("values") && self.charts.contains(folder(path)) {
-            return Some((folder(path), Tool::Helm));
+        if let Some(chart) = self.charts.get(folder(path))
+            && file_name(path).contains("values")
+        {
+            return Some((chart, Tool::Helm));
         }
         let above = path.match_indices('/').map(|(at, _)| &path[..at]);
         let mut charts = above.filter_map(|folder| match folder.rsplit_once('/') {
