@@ -431,9 +431,9 @@ fn bad_json_is_said_at_its_place() {
     assert_eq!(
         errors,
         "a.json:3:8: not valid JSON: no JSON value stands here\n\
+         d.json:1:7: not valid JSON: unexpected end of hex escape\n\
          b.json:2:1: the key \"kind\" replaces the one of line 1, column 22; kubectl applies only \
-         this one\n\
-         d.json:1:7: not valid JSON: unexpected end of hex escape"
+         this one"
     );
 }
 

@@ -330,8 +330,7 @@ impl ReportedFinding {
 
     /// How to read on; nothing where no rule speaks.
     fn more(&self) -> Option<String> {
-        rules::by_id(&self.rule)
-            .is_some()
+        (self.outcome != Outcome::Error && rules::by_id(&self.rule).is_some())
             .then(|| format!("{rule} · stateward explain {rule}", rule = self.rule))
     }
 
