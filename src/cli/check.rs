@@ -225,16 +225,13 @@ impl Inputs<'_> {
     /// of the old revision, so that a change cannot hide from its own check.
     fn exclude(&self) -> anyhow::Result<Exclude> {
         let mut exclude = Exclude::default();
-        let file = match &self.base {
-            Some(base) => self.ignore_file_of(&base.tip)?,
-            None => {
-                let above = self.folder.ancestors();
-                let texts = above.map(|folder| {
-                    let text = std::fs::read_to_string(folder.join(IGNORE_FILE)).ok();
-                    text.map(|text| (folder.to_owned(), text))
-                });
-                texts.flatten().next()
-            }
+        let file = if let Some(base) = &self.base {
+            self.ignore_file_of(&base.tip)?
+        } else {
+            self.folder.ancestors().find_map(|folder| {
+                let text = std::fs::read_to_string(folder.join(IGNORE_FILE)).ok()?;
+                Some((folder.to_owned(), text))
+            })
         };
         if let Some((folder, text)) = file {
             exclude.add(&folder, IGNORE_FILE, &text)?;

@@ -21,7 +21,7 @@ use super::parallel;
 /// Files that are yet to be read, and what could not be found.
 #[derive(Debug, Default)]
 pub struct Files {
-    files: Vec<Source>,
+    sources: Vec<Source>,
     errors: Vec<InputError>,
     /// what was left out
     pub notices: Vec<Notice>,
@@ -37,7 +37,7 @@ enum Source {
 impl Files {
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.sources.is_empty()
     }
 
     /// Reads every file by up to `threads` threads, in the order in which they were named. `keep`
@@ -55,7 +55,7 @@ impl Files {
             }
             keep(inputs)
         };
-        let read = parallel::map(self.files, threads, |file| {
+        let read = parallel::map(self.sources, threads, |file| {
             let (file, named) = match file {
                 Source::Memory(file) => (file, true),
                 Source::Disk { name, path, named } => match std::fs::read(&path) {
@@ -111,13 +111,13 @@ pub fn load(paths: &[PathBuf], exclude: &Exclude, stdin: &mut dyn std::io::Read)
             }
             let mut bytes = Vec::new();
             match stdin.read_to_end(&mut bytes) {
-                Ok(_) => found.files.push(Source::Memory(File { name: "-".to_owned(), bytes })),
+                Ok(_) => found.sources.push(Source::Memory(File { name: "-".to_owned(), bytes })),
                 Err(error) => found.errors.push(unreadable("-", &error)),
             }
         } else if path.is_dir() {
             walk(path, &mut walked, &mut found.errors);
         } else if named.insert(exclude::normal(&here.join(path))) {
-            found.files.push(on_disk(path));
+            found.sources.push(on_disk(path));
         }
     }
     // A file that is named twice, or is in a folder that is named too, is read once.
@@ -128,7 +128,7 @@ pub fn load(paths: &[PathBuf], exclude: &Exclude, stdin: &mut dyn std::io::Read)
         let Walked { name, path } = file;
         Source::Disk { name, path, named: false }
     });
-    found.files.extend(walked);
+    found.sources.extend(walked);
     found
 }
 

@@ -144,7 +144,7 @@ pub fn load_revision(
                 continue;
             }
         };
-        found.files.push(Source::Memory(File { name, bytes }));
+        found.sources.push(Source::Memory(File { name, bytes }));
     }
     Ok(found)
 }
