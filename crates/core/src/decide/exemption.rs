@@ -97,7 +97,8 @@ pub(super) fn of(
         });
     let own = account || facts.own_user.as_deref() == Some(user);
     // A DELETE has no field manager; the controller's own is always an orphan delete.
-    let deletes = account && change.operation == Operation::Delete && change.orphans();
+    let orphan = change.circumstances.propagation_policy.as_deref() == Some("Orphan");
+    let deletes = account && change.operation == Operation::Delete && orphan;
     if own && change.circumstances.field_manager == OWN_MANAGER || deletes {
         return Some(Exemption::Own);
     }

@@ -36,10 +36,11 @@ impl Rule for StsSharedPvc {
         if replicas <= 1 {
             return Ok(());
         }
+        let templates = template::by_name(written.set.claim_templates()?);
         for (index, volume) in written.pod.volumes.iter().enumerate() {
             let Some(source) = &volume.persistent_volume_claim else { continue };
             // Where a claim template has the volume's name, it takes its place.
-            if written.set.claim_template(&volume.name)?.is_some() {
+            if templates.contains_key(volume.name.as_str()) {
                 continue;
             }
             let claim = source.claim_name.as_str();
