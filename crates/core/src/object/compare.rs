@@ -471,9 +471,8 @@ mod tests {
 
     #[test]
     fn the_spelling_of_an_opaque_value_does_not_count() {
-        let same = |old: &str, new: &str| {
-            equal(Raw(old), Raw(new), &Pointer::default(), 0).unwrap()
-        };
+        let same =
+            |old: &str, new: &str| equal(Raw(old), Raw(new), &Pointer::default(), 0).unwrap();
         assert!(same(r#"{"a":[1,"b"],"c":null}"#, r#"{ "c": null, "\u0061": [1, "\u0062"] }"#));
         for (old, new) in
             [("[1]", "[1,1]"), ("{}", "[]"), ("1", "{}"), (r#"{"a":1}"#, r#"{"b":1}"#)]
