@@ -207,10 +207,10 @@ fn hostile_json_is_judged_or_refused_with_its_field() {
         (replicas("\"replicas\":9223372036854775808"), "spec.replicas"),
         (replicas("\"replicas\":-9223372036854775809"), "spec.replicas"),
         (replicas(&format!("\"replicas\":{deep}")), "spec.replicas"),
-        (label("\"example.com/team\":\"\\ud800\""), "metadata.labels"),
-        (label("\"example.com/team\":\"\\udc00\\ud800\""), "metadata.labels"),
-        (label("\"example.com/team\":[]"), "metadata.labels"),
-        (label(&format!("\"example.com/team\":{deep}")), "metadata.labels"),
+        (label("\"example.com/team\":\"\\ud800\""), "metadata.annotations"),
+        (label("\"example.com/team\":\"\\udc00\\ud800\""), "metadata.annotations"),
+        (label("\"example.com/team\":[]"), "metadata.annotations"),
+        (label(&format!("\"example.com/team\":{deep}")), "metadata.annotations"),
     ] {
         let (outcome, error) = malformed;
         assert_eq!(outcome, Outcome::Error);

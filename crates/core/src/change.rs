@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use crate::object::compare::plain;
+use crate::object::compare::shown;
 use crate::object::immutable::{self, Differences, SpecDifference};
 use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
@@ -388,7 +388,7 @@ impl<'a> Change<'a> {
             .map(|old| old.value_at(field))
             .transpose()?
             .flatten()
-            .map(plain))
+            .map(shown))
     }
 
     /// The values of a set that the API server would refuse: on CREATE all, on UPDATE those that

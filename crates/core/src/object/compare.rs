@@ -202,13 +202,13 @@ fn collect<'a>(
     let equal = match shape {
         Shape::Text => both_equal(nonempty(old), nonempty(new), at)?,
         Shape::DefaultText(default) => {
-            let or_default = |value| nonempty(value).map_or_else(|| (*default).to_owned(), plain);
+            let or_default = |value| nonempty(value).map_or_else(|| (*default).to_owned(), shown);
             or_default(old) == or_default(new)
         }
         Shape::Optional | Shape::Opaque => both_equal(old, new, at)?,
         Shape::OptionalDefault(default) => {
             let or_default =
-                |value: Option<Raw<'_>>| value.map_or_else(|| (*default).to_owned(), plain);
+                |value: Option<Raw<'_>>| value.map_or_else(|| (*default).to_owned(), shown);
             or_default(old) == or_default(new)
         }
         Shape::Quantity => match (old.and_then(quantity), new.and_then(quantity)) {
@@ -336,7 +336,7 @@ fn all_equal<'r, 'a: 'r>(
 }
 
 fn difference(old: Option<Raw<'_>>, new: Option<Raw<'_>>, field: Pointer) -> FieldDifference {
-    FieldDifference { field, old: old.map(plain), new: new.map(plain) }
+    FieldDifference { field, old: old.map(shown), new: new.map(shown) }
 }
 
 /// The longest list or object that is shown as people read it. Of a longer one, only the beginning
@@ -345,25 +345,26 @@ const SHOWN: usize = 4096;
 
 /// A value as people read it: text without quotes, lists joined, labels as `key=value`, all else
 /// as JSON.
-pub fn plain(raw: Raw<'_>) -> String {
+pub fn shown(raw: Raw<'_>) -> String {
     let text = raw.get();
     let short = text.len() <= SHOWN || text.starts_with('"');
     if let Some(Ok(value)) = short.then(|| serde_json::from_str::<Value>(text)) {
-        return plain_value(&value);
+        return plain(&value);
     }
     let end = (0..=SHOWN.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     format!("{}…", &text[..end.unwrap_or(0)])
 }
 
-fn plain_value(value: &Value) -> String {
+/// A decoded value as people read it.
+pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(list) if list.iter().all(Value::is_string) => {
-            list.iter().map(plain_value).collect::<Vec<_>>().join(",")
+            list.iter().map(plain).collect::<Vec<_>>().join(",")
         }
         Value::Object(map) if !map.is_empty() && map.values().all(Value::is_string) => map
             .iter()
-            .map(|(key, value)| format!("{key}={}", plain_value(value)))
+            .map(|(key, value)| format!("{key}={}", plain(value)))
             .collect::<Vec<_>>()
             .join(","),
         other => other.to_string(),
