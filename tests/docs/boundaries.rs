@@ -93,11 +93,6 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "stateward",
-        &["certificates", "cluster", "telemetry", "webhook"],
-        "health and the kind of a webhook are declared in the server and used around it",
-    ),
-    (
-        "stateward",
         &["cli::controller", "cli::serve"],
         "`serve --with-controller` runs both, and both share arguments",
     ),

@@ -20,3 +20,4 @@ mod resize_plan;
 mod review;
 mod rules;
 mod rules_pages;
+mod tenant;

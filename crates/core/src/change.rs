@@ -113,6 +113,13 @@ pub struct User {
     pub groups: Vec<String>,
 }
 
+impl User {
+    /// Namespace and name of the service account, if the user is one.
+    pub fn service_account(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
+    }
+}
+
 /// The old and the new side of something.
 #[derive(Clone, Debug)]
 pub struct Pair<T> {

@@ -78,6 +78,9 @@ pub struct OwnerReference<'a> {
     /// name of the owner
     #[serde(borrow)]
     pub name: Text<'a>,
+    /// UID of the owner
+    #[serde(borrow)]
+    pub uid: Text<'a>,
     /// whether the owner manages the object
     pub controller: Option<bool>,
 }

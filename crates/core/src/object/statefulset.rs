@@ -1,11 +1,12 @@
 //! StatefulSet.
 
+use crate::annotations::{self, RESIZE_MAX};
 use serde::Deserialize;
 
 use super::claim::Size;
 use super::json::{self, DecodeError, LazyField, Raw, Text, null_default};
 use super::selector::LabelSelector;
-use super::{Claim, Metadata, Object, PodTemplate, Pointer};
+use super::{Claim, Metadata, Object, PodTemplate};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
 #[derive(Clone, Debug)]
@@ -93,7 +94,7 @@ impl<'a> StatefulSet<'a> {
         match text.parse() {
             Ok(quantity) => Ok(Some(Size { text: text.clone(), quantity })),
             Err(error) => Err(DecodeError {
-                field: Pointer::from("/metadata/annotations").key(RESIZE_MAX),
+                field: annotations::pointer(RESIZE_MAX),
                 message: format!("{error}"),
             }),
         }
@@ -105,8 +106,6 @@ impl<'a> StatefulSet<'a> {
         start..start.saturating_add(self.spec.replicas().max(0))
     }
 }
-
-const RESIZE_MAX: &str = "stateward.dev/resize-max";
 
 /// `status` of a set, as far as a re-creation asks for it.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -1,4 +1,4 @@
-//! The reviewer that the product runs: the pure core with the policy in force.
+//! Judges reviews with the pure core, the policy in force and facts about the cluster.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{EvaluationContext, Stage};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
-use stateward_core::review::{self, Answer, MalformedReview};
+use stateward_core::review::{self, Answer, MalformedReview, WebhookKind};
 
-use super::{BadReview, BreakGlass, Endpoint, Failure, Health, Reviewer};
+use super::{BadReview, Failure, Reviewer};
 use crate::cluster::Events;
 use crate::cluster::facts::ClusterFacts;
+use crate::health::{BreakGlass, Health};
 use crate::telemetry::Metrics;
-use crate::telemetry::traces::PhaseSpan;
 
-/// Why a policy file cannot be used.
+/// The reason that a policy file is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadPolicyError {
     /// the file cannot be read
@@ -26,10 +26,10 @@ pub enum LoadPolicyError {
     Read {
         /// the file
         file: String,
-        /// why
+        /// the reason
         source: std::io::Error,
     },
-    /// the file is no policy
+    /// the file is not a valid policy
     #[error("{file}:{reason}")]
     Parse {
         /// the file
@@ -39,12 +39,12 @@ pub enum LoadPolicyError {
     },
 }
 
-/// What holds where the policy file does not say.
+/// Settings that the policy file may leave out.
 #[derive(Clone, Debug, Default)]
 pub struct Defaults {
-    /// what becomes of growth
+    /// how growth is answered
     pub resize: Resize,
-    /// the namespace that this process runs in
+    /// the namespace of this process
     pub own_namespace: Option<String>,
 }
 
@@ -58,9 +58,9 @@ impl Defaults {
     }
 }
 
-/// Judges reviews by a policy that can be replaced while it serves.
+/// Judges reviews by a policy that can be replaced at any time.
 #[derive(Debug)]
-pub struct Judge {
+pub struct ReviewHandler {
     policy: ArcSwap<Policy>,
     facts: Facts,
     cluster: OnceLock<ClusterFacts>,
@@ -71,8 +71,8 @@ pub struct Judge {
     events: OnceLock<Events>,
 }
 
-impl Judge {
-    /// Judges by `policy`; what it does not say comes from `defaults`.
+impl ReviewHandler {
+    /// Judges by `policy`, with `defaults` for what it leaves out.
     pub fn new(policy: Policy, defaults: Defaults, kubernetes: KubernetesVersion) -> Self {
         Self {
             policy: ArcSwap::from_pointee(defaults.fill(policy)),
@@ -86,16 +86,15 @@ impl Judge {
         }
     }
 
-    /// What is known besides the reviews, unless a cluster is looked at.
+    /// The facts that hold without a cluster.
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = facts;
         self
     }
 
-    /// Takes facts from a cluster from now on, for as long as the process lives. Only the first
-    /// cluster counts.
-    pub fn look_at(&self, cluster: ClusterFacts) {
+    /// Judges with the facts of a cluster from now on. Only the first call counts.
+    pub fn set_cluster_facts(&self, cluster: ClusterFacts) {
         let _ = self.cluster.set(cluster);
     }
 
@@ -104,7 +103,7 @@ impl Judge {
         self.kubernetes.store(Arc::new(version));
     }
 
-    /// Counts how long the parts of a review take, and what the policy is.
+    /// Measures the phases of reviews and reports the policy's mode.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
         metrics.audit_mode(self.policy.load().mode == Mode::Audit);
@@ -119,9 +118,9 @@ impl Judge {
         self
     }
 
-    /// Does a phase of a review, and says how long it took.
+    /// Runs a phase of a review and measures it.
     fn phase<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        let _span = PhaseSpan::begin(name);
+        let _span = tracing::info_span!("phase", "otel.name" = name).entered();
         let start = Instant::now();
         let done = work();
         if let Some(metrics) = &self.metrics {
@@ -130,9 +129,8 @@ impl Judge {
         done
     }
 
-    /// From now on denials are told by events on their objects; the first handle stays.
-    pub fn tell(&self, events: Events) {
-        // A second handle would tell everything twice.
+    /// Writes an event on the object of each denial from now on. Only the first call counts.
+    pub fn set_events(&self, events: Events) {
         let _ = self.events.set(events);
     }
 
@@ -141,9 +139,8 @@ impl Judge {
         self.policy.load_full()
     }
 
-    /// Reads `file` again whenever its content changes, for as long as the process lives. A file
-    /// that cannot be used leaves the policy as it is; that is logged, counted and shown by
-    /// `/readyz`.
+    /// Reloads `file` whenever its content changes. An invalid file leaves the policy as it is; the
+    /// log, a metric and `/readyz` report it.
     pub fn follow(
         self: Arc<Self>,
         file: PathBuf,
@@ -151,7 +148,7 @@ impl Judge {
         metrics: Arc<Metrics>,
         health: Health,
     ) {
-        // A thread of its own: reading a file blocks.
+        // Reading a file blocks, so this needs a thread of its own.
         std::thread::spawn(move || {
             let mut last = std::fs::read_to_string(&file).ok();
             loop {
@@ -168,12 +165,15 @@ impl Judge {
                         self.policy.store(Arc::new(self.defaults.fill(policy)));
                         metrics.policy_reloaded(true);
                         health.set_policy_problem(None);
-                        tracing::info!(policy = %file.display(), "policy reloaded");
+                        tracing::info!(policy = %file.display(), "reloaded the policy");
                     }
                     Err(error) => {
                         let text = describe(&error);
                         metrics.policy_reloaded(false);
-                        tracing::error!(error = text, "policy not reloaded, the old one stays");
+                        tracing::error!(
+                            error = text,
+                            "the policy file is invalid; the old policy stays in force"
+                        );
                         health.set_policy_problem(Some(text));
                     }
                 }
@@ -204,15 +204,11 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
     Policy::parse(&text, &name).map_err(|reason| LoadPolicyError::Parse { file: name, reason })
 }
 
-impl Reviewer for Judge {
-    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
+impl Reviewer for ReviewHandler {
+    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview> {
         if let Some(until) = self.break_glass.until() {
             return review::disabled(body, until).map_err(BadReview::from);
         }
-        let stage = match endpoint {
-            Endpoint::Mutate => Stage::Mutating,
-            Endpoint::Validate => Stage::Validating,
-        };
         let policy = self.policy.load();
         let cluster = self.cluster.get().map(ClusterFacts::load);
         let context = EvaluationContext {
@@ -222,14 +218,14 @@ impl Reviewer for Judge {
         };
         let kubernetes = **self.kubernetes.load();
         let decoded = self.phase("decode", || review::Decoded::read(body, kubernetes))?;
-        let answer = self.phase("decide", || decoded.answer(stage, &context));
+        let answer = self.phase("decide", || decoded.answer(webhook, &context));
         if let Some(events) = self.events.get() {
             events.denied(&answer.denials);
         }
         Ok(answer)
     }
 
-    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+    fn failed(&self, _: WebhookKind, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
         if let Some(until) = self.break_glass.until() {
             return review::disabled(body, until).map_err(BadReview::from);
         }

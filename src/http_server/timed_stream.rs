@@ -1,8 +1,8 @@
-//! A connection under time limits: clients that send nothing, or take nothing, are let go.
+//! A stream with time limits: it ends the connection of a client that does not send or does not read.
 //!
-//! hyper has one limit for the head of a request, and it runs while a connection is unused, too.
-//! An unused connection of the API server is welcome for minutes, half a request is not, so the two
-//! are told apart here.
+//! hyper has one time limit for the head of a request, which also runs while a connection is idle. The
+//! API server may keep an idle connection for minutes, but must send a head within seconds, so this
+//! module times the two apart.
 
 use std::future::Future as _;
 use std::io;
@@ -15,28 +15,28 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client that was told to go away may go on sending, so that it reads why: closing
-/// with unread input resets the connection, and the answer is lost.
+/// How long to discard input after an early answer. Closing with unread input resets the connection,
+/// and the client would lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Time limits of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) header: Duration,
-    pub(super) idle: Duration,
-    pub(super) write: Duration,
+pub(crate) struct Limits {
+    pub(crate) header: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) write: Duration,
 }
 
-/// What a connection is doing.
-const UNUSED: u8 = 0;
+/// The phases of a connection.
+const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 const REQUEST: u8 = 2;
 
-/// What the stream and the handler of requests tell each other.
+/// The state that a stream shares with the handler of its requests.
 #[derive(Debug)]
-pub(super) struct Pulse {
-    doing: AtomicU8,
-    /// how often the connection became unused
+pub(crate) struct ConnectionState {
+    phase: AtomicU8,
+    /// how often the connection became idle
     rounds: AtomicU32,
     unread: AtomicBool,
     /// the limit that ended the connection, as an index to `REASONS`
@@ -49,79 +49,79 @@ const IDLE_TIMEOUT: u8 = 2;
 const WRITE_TIMEOUT: u8 = 3;
 const ERROR: u8 = 4;
 
-impl Pulse {
-    /// A connection on which a head is expected at once.
-    pub(super) fn new() -> Self {
+impl ConnectionState {
+    /// A connection whose client must send a head at once.
+    pub(crate) fn new() -> Self {
         Self {
-            doing: AtomicU8::new(HEAD),
+            phase: AtomicU8::new(HEAD),
             rounds: AtomicU32::new(0),
             unread: AtomicBool::new(false),
             ended_by: AtomicU8::new(0),
         }
     }
 
-    /// A head has arrived; from here on the handler keeps the time.
-    pub(super) fn request_begins(&self) {
-        self.doing.store(REQUEST, Ordering::Relaxed);
+    /// A head has arrived; from now on the handler limits the time.
+    pub(crate) fn request_begins(&self) {
+        self.phase.store(REQUEST, Ordering::Relaxed);
     }
 
     /// The answer is ready.
-    pub(super) fn request_ends(&self) {
+    pub(crate) fn request_ends(&self) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
-        self.doing.store(UNUSED, Ordering::Relaxed);
+        self.phase.store(IDLE, Ordering::Relaxed);
     }
 
-    /// The client will be told to go away while it still sends.
-    pub(super) fn leave_unread(&self) {
+    /// The answer leaves a part of the request unread.
+    pub(crate) fn leave_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
     }
 
-    /// hyper gave the connection up.
-    pub(super) fn broke(&self) {
+    /// hyper ended the connection with an error.
+    pub(crate) fn broke(&self) {
         let _ = self.ended_by.compare_exchange(0, ERROR, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// What ended the connection, for metrics.
-    pub(super) fn ended_by(&self) -> &'static str {
+    /// The reason that the connection ended, for metrics.
+    pub(crate) fn ended_by(&self) -> &'static str {
         REASONS[usize::from(self.ended_by.load(Ordering::Relaxed)) % REASONS.len()]
     }
 }
 
-/// A stream under time limits.
+/// A stream with time limits.
 #[derive(Debug)]
-pub(super) struct Guarded<S> {
+pub(crate) struct TimedStream<S> {
     stream: S,
     limits: Limits,
-    pulse: Arc<Pulse>,
+    state: Arc<ConnectionState>,
     /// for reading, and for lingering
     timer: Pin<Box<Sleep>>,
-    /// what `timer` is set for: activity and round
+    /// the phase and round that `timer` is set for
     timed: Option<(u8, u32)>,
-    /// set while nothing can be written
+    /// set while the client does not read
     stalled: Option<Pin<Box<Sleep>>>,
     lingering: bool,
 }
 
-impl<S> Guarded<S> {
-    pub(super) fn new(stream: S, limits: Limits, pulse: Arc<Pulse>) -> Self {
+impl<S> TimedStream<S> {
+    pub(crate) fn new(stream: S, limits: Limits, state: Arc<ConnectionState>) -> Self {
         let timer = Box::pin(sleep(limits.header));
-        Self { stream, limits, pulse, timer, timed: None, stalled: None, lingering: false }
+        Self { stream, limits, state, timer, timed: None, stalled: None, lingering: false }
     }
 
     fn end(&self, by: u8) -> io::Error {
-        self.pulse.ended_by.store(by, Ordering::Relaxed);
+        self.state.ended_by.store(by, Ordering::Relaxed);
         io::Error::from(io::ErrorKind::TimedOut)
     }
 
-    /// Nothing to read: is it time to give up, and why?
-    fn poll_give_up(&mut self, cx: &mut Context<'_>) -> Poll<u8> {
-        let doing = self.pulse.doing.load(Ordering::Relaxed);
-        let (limit, reason) = match doing {
+    /// The reason to end the connection, once the limit of its phase has passed without input.
+    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<u8> {
+        let phase = self.state.phase.load(Ordering::Relaxed);
+        let (limit, reason) = match phase {
             HEAD => (self.limits.header, HEADER_TIMEOUT),
-            UNUSED => (self.limits.idle, IDLE_TIMEOUT),
+            IDLE => (self.limits.idle, IDLE_TIMEOUT),
             _ => return Poll::Pending,
         };
-        let timed = Some((doing, self.pulse.rounds.load(Ordering::Relaxed)));
+        let timed = Some((phase, self.state.rounds.load(Ordering::Relaxed)));
         if self.timed != timed {
             self.timed = timed;
             self.timer.as_mut().reset(Instant::now() + limit);
@@ -129,7 +129,7 @@ impl<S> Guarded<S> {
         self.timer.as_mut().poll(cx).map(|()| reason)
     }
 
-    /// Passes on the outcome of a write, unless none was possible for too long.
+    /// The result of a write, or an error after the client has not read for too long.
     fn timed_write<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -146,7 +146,7 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -157,9 +157,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(read) => {
                 if buffer.filled().len() > before {
-                    // Only an unused connection begins with a head; a body leaves this alone.
-                    let _ = this.pulse.doing.compare_exchange(
-                        UNUSED,
+                    // Input begins a head only while the connection is idle; otherwise it is body.
+                    let _ = this.state.phase.compare_exchange(
+                        IDLE,
                         HEAD,
                         Ordering::Relaxed,
                         Ordering::Relaxed,
@@ -167,12 +167,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                 }
                 Poll::Ready(read)
             }
-            Poll::Pending => this.poll_give_up(cx).map(|reason| Err(this.end(reason))),
+            Poll::Pending => this.poll_limit(cx).map(|reason| Err(this.end(reason))),
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -201,9 +201,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         if flushed.is_ready() {
-            // After an answer hyper waits for input without asking for it again, so the timer is
-            // set here. When it fires hyper asks, and gets the timeout.
-            let _ = this.poll_give_up(cx);
+            // After an answer hyper waits for a wake-up without polling for input, so this sets the
+            // timer. When it fires, hyper polls and gets the timeout.
+            let _ = this.poll_limit(cx);
         }
         this.timed_write(cx, flushed)
     }
@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         if !this.lingering {
             let closed = Pin::new(&mut this.stream).poll_shutdown(cx);
             ready!(this.timed_write(cx, closed))?;
-            if !this.pulse.unread.load(Ordering::Relaxed) {
+            if !this.state.unread.load(Ordering::Relaxed) {
                 return Poll::Ready(Ok(()));
             }
             this.lingering = true;
@@ -227,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
             let mut buffer = ReadBuf::new(&mut waste);
             match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {}
-                // The client is done, or gone; either way nothing more can be lost.
+                // The client has closed its side, so the answer can no longer be lost.
                 Ok(()) | Err(_) => return Poll::Ready(Ok(())),
             }
         }

@@ -1,4 +1,4 @@
-//! A gauge that is absent until something is known.
+//! A gauge that is absent until it is set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,29 +7,29 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 
-/// Stands for "not known yet"; no value comes near.
-const UNKNOWN: i64 = i64::MIN;
+/// The value of a gauge that was never set; no real value comes near it.
+const UNSET: i64 = i64::MIN;
 
 /// A gauge that is absent until it is set. Clones are the same gauge.
 #[derive(Clone, Debug)]
-pub(super) struct Known(Arc<AtomicI64>);
+pub(super) struct OptionalGauge(Arc<AtomicI64>);
 
-impl Known {
+impl OptionalGauge {
     pub(super) fn set(&self, value: i64) {
         self.0.store(value, Ordering::Relaxed);
     }
 }
 
-impl Default for Known {
+impl Default for OptionalGauge {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(UNKNOWN)))
+        Self(Arc::new(AtomicI64::new(UNSET)))
     }
 }
 
-impl EncodeMetric for Known {
+impl EncodeMetric for OptionalGauge {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         match self.0.load(Ordering::Relaxed) {
-            UNKNOWN => Ok(()),
+            UNSET => Ok(()),
             value => encoder.encode_gauge(&value),
         }
     }
@@ -39,6 +39,6 @@ impl EncodeMetric for Known {
     }
 
     fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == UNKNOWN
+        self.0.load(Ordering::Relaxed) == UNSET
     }
 }

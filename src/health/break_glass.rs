@@ -1,4 +1,4 @@
-//! Whether everything is allowed for a while, because somebody in charge said so.
+//! A switch that makes the webhook allow everything for a while.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
-/// Says until when everything is allowed. Clones are the same handle.
+/// Allows everything until a given time. Clones are the same switch.
 #[derive(Clone, Debug, Default)]
 pub struct BreakGlass {
     disabled: Arc<ArcSwapOption<Disabled>>,
@@ -15,12 +15,12 @@ pub struct BreakGlass {
 #[derive(Debug)]
 struct Disabled {
     until: Timestamp,
-    /// the same moment by the clock of this machine, which may differ from that of the cluster
+    /// the same moment by this machine's clock, which may differ from the cluster's
     ends: Instant,
 }
 
 impl BreakGlass {
-    /// Nothing is disabled.
+    /// A switch that is off.
     pub fn new() -> Self {
         Self::default()
     }
@@ -31,12 +31,12 @@ impl BreakGlass {
         self.disabled.store(Some(Arc::new(Disabled { until, ends })));
     }
 
-    /// Judges again.
+    /// Judges changes again.
     pub fn enable(&self) {
         self.disabled.store(None);
     }
 
-    /// Until when everything is allowed, if it is.
+    /// The time until which everything is allowed; `None` if changes are judged.
     pub fn until(&self) -> Option<Timestamp> {
         let disabled = self.disabled.load();
         let disabled = disabled.as_ref()?;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ends_by_itself_and_by_hand() {
+    fn the_switch_ends_on_time_and_by_hand() {
         let (switch, until) = (BreakGlass::new(), Timestamp::now());
         assert_eq!(switch.until(), None);
         switch.disable(until, Duration::from_secs(60));

@@ -1,4 +1,4 @@
-//! Accepting connections, and the life of each.
+//! Accepting connections, and serving the requests of each.
 
 use std::convert::Infallible;
 use std::io;
@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
+use axum::Router;
+use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,27 +17,26 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tower::Service as _;
 
-use super::guard::{Guarded, Limits, Pulse};
-use super::routes::Answer;
 use super::shutdown::{Shutdown, Stage};
+use super::timed_stream::{ConnectionState, Limits, TimedStream};
 
-/// Largest head of a request, and what hyper reads at a time.
+/// The largest head of a request, and the size of hyper's read buffer.
 const BUFFER: usize = 64 * 1024;
-/// How long to wait when no connection can be accepted, mostly for want of file descriptors.
+/// The pause after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the server drains, then waits for those that are open, at most for
-/// `drain`. Returns how many were cut off.
-pub(super) async fn accept<F>(
+/// Accepts connections until the server drains. Then waits up to `drain` for open connections, and
+/// returns how many it had to cut off.
+///
+/// `serve` gets each connection with the tasks of the open ones, and spawns a task for it or drops it.
+pub(crate) async fn accept(
     listener: TcpListener,
-    shutdown: Shutdown,
+    shutdown: &Shutdown,
     drain: Duration,
-    serve: impl Fn(TcpStream, SocketAddr, usize) -> Option<F>,
-) -> usize
-where
-    F: Future<Output = ()> + Send + 'static,
-{
+    mut serve: impl FnMut(TcpStream, SocketAddr, &mut JoinSet<()>),
+) -> usize {
     let mut connections = JoinSet::new();
     {
         let mut draining = pin!(shutdown.reached(Stage::Draining));
@@ -46,11 +46,7 @@ where
                 () = &mut draining => break,
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        if let Some(connection) = serve(stream, peer, connections.len()) {
-                            connections.spawn(connection);
-                        }
-                    }
+                    Ok((stream, peer)) => serve(stream, peer, &mut connections),
                     Err(error) => pause(&error).await,
                 },
             }
@@ -66,8 +62,8 @@ where
     cut
 }
 
-/// A client that went away before it was accepted is nothing; else accepting again at once would
-/// fail again.
+/// A client that has already closed its connection is no error; after any other error, an immediate
+/// retry would fail again.
 async fn pause(error: &io::Error) {
     if error.kind() != io::ErrorKind::ConnectionAborted {
         tracing::error!(%error, "cannot accept connections");
@@ -75,34 +71,35 @@ async fn pause(error: &io::Error) {
     }
 }
 
-/// Serves one connection until it ends, or until it is unused when the server drains.
-pub(super) async fn drive<S, H, F>(
+/// Serves a connection until it ends, or until it is idle while the server drains. Each request
+/// carries the [`ConnectionState`] as an extension.
+pub(crate) async fn serve_connection<S>(
     stream: S,
     limits: Limits,
-    pulse: Arc<Pulse>,
+    state: Arc<ConnectionState>,
     shutdown: &Shutdown,
-    handler: H,
+    router: &Router,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
-    H: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Answer>,
 {
-    let service = service_fn(|request| {
-        pulse.request_begins();
-        let answer = handler(request);
-        let pulse = &pulse;
+    let service = service_fn(|mut request: Request<Incoming>| {
+        state.request_begins();
+        request.extensions_mut().insert(Arc::clone(&state));
+        // A router is always ready.
+        let answer = router.clone().call(request);
+        let state = &state;
         async move {
             let answer = answer.await;
-            pulse.request_ends();
-            Ok::<_, Infallible>(answer)
+            state.request_ends();
+            Ok::<_, Infallible>(answer.unwrap_or_else(|never| match never {}))
         }
     });
-    let guarded = Guarded::new(stream, limits, Arc::clone(&pulse));
+    let timed = TimedStream::new(stream, limits, Arc::clone(&state));
     let mut connection = pin!(
         http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(guarded), service)
+            .serve_connection(TokioIo::new(timed), service)
     );
     let ended = tokio::select! {
         biased;
@@ -113,7 +110,7 @@ pub(super) async fn drive<S, H, F>(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
-        pulse.broke();
+        tracing::debug!(%error, "a connection ended with an error");
+        state.broke();
     }
 }

@@ -1,4 +1,4 @@
-//! Telling the server to stop.
+//! Stopping a server in steps.
 
 use std::io;
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// How far the server is in its life.
+/// The stages of a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// ready
     Serving,
-    /// not ready, still serving, each answer asks the client to go elsewhere
+    /// not ready, but still serving; each answer closes its connection
     Leaving,
-    /// no new connections, unused ones are closed
+    /// accepts no connections and closes idle ones
     Draining,
 }
 
-/// Tells a server to stop, by hand or by signals. Clones are the same handle.
+/// Stops a server, by a call or by signals. Clones are the same handle.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     stage: Arc<watch::Sender<Stage>>,
 }
 
 impl Shutdown {
-    /// A handle that nobody has used yet.
+    /// A handle of a server that serves.
     pub fn new() -> Self {
         Self { stage: Arc::new(watch::Sender::new(Stage::Serving)) }
     }
 
-    /// Stops the server: it turns unready, serves on for the grace period, then drains.
+    /// Makes the server unready; it serves for the grace period, then drains.
     pub fn begin(&self) {
         self.advance(Stage::Leaving);
     }
@@ -39,10 +39,10 @@ impl Shutdown {
         self.advance(Stage::Draining);
     }
 
-    /// From now on SIGTERM and SIGINT begin the shutdown, and a second one ends the grace period.
+    /// Makes SIGTERM and SIGINT begin the shutdown, and a second signal end the grace period.
     ///
     /// # Errors
-    /// Signals cannot be received.
+    /// The process cannot receive signals.
     pub fn on_signals(&self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -65,14 +65,14 @@ impl Shutdown {
         self.reached(Stage::Leaving).await;
     }
 
-    pub(super) fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         *self.stage.borrow()
     }
 
-    /// Waits until the server is at `stage` or past it.
-    pub(super) async fn reached(&self, stage: Stage) {
+    /// Waits until the server has reached `stage`.
+    pub(crate) async fn reached(&self, stage: Stage) {
         let mut stages = self.stage.subscribe();
-        // The sender lives as long as this handle, so there is an answer.
+        // This handle keeps the sender alive, so waiting cannot fail.
         let _ = stages.wait_for(|now| *now >= stage).await;
     }
 
