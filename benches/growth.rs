@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use lists::GROWING;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{EvaluationContext, Stage};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 
 const LENGTHS: [usize; 4] = [1 << 10, 1 << 12, 1 << 14, 1 << 16];
 /// So many templates in the old and in the new object are about 6 MB.
@@ -59,8 +59,8 @@ fn judge(body: &[u8]) {
     let policy = Policy::default().with_default_resize(Resize::Orchestrate);
     let facts = Facts::none();
     let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
-    for stage in [Stage::Mutating, Stage::Validating] {
-        black_box(review::answer(stage, body, KubernetesVersion::default(), &context).ok());
+    for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
+        black_box(review::answer(webhook, body, KubernetesVersion::default(), &context).ok());
     }
 }
 

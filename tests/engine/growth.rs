@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{EvaluationContext, Stage};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 
 #[path = "../../benches/support/growth.rs"]
 mod lists;
@@ -27,8 +27,8 @@ fn work(body: &[u8]) -> Duration {
     let facts = Facts::none();
     let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
     let before = processor_time();
-    for stage in [Stage::Mutating, Stage::Validating] {
-        review::answer(stage, body, KubernetesVersion::default(), &context).unwrap();
+    for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
+        review::answer(webhook, body, KubernetesVersion::default(), &context).unwrap();
     }
     processor_time().saturating_sub(before)
 }
