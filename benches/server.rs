@@ -68,6 +68,15 @@ impl Reviewer for Fixed {
     }
 }
 
+impl Fixed {
+    /// What `judge` answers to `body`.
+    fn of(judge: &dyn Reviewer, webhook: WebhookKind, body: &[u8]) -> Result<Self, String> {
+        let cancelled = &Cancelled::default();
+        let request = ReviewRequest { webhook, body, authenticated: false, cancelled };
+        Ok(Self(judge.review(&request).map_err(|error| error.to_string())?.body))
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let certificates = dev::ensure(folder.path(), &[], Timestamp::now())?;
@@ -87,15 +96,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for ((title, body), count) in cases {
         println!("\n{title}: {} bytes, {count} connections", body.len());
         for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
-            let answer = judge
-                .review(&ReviewRequest {
-                    webhook,
-                    body,
-                    authenticated: false,
-                    cancelled: &Cancelled::default(),
-                })
-                .map_err(|error| error.to_string())?;
-            let fixed: Arc<dyn Reviewer> = Arc::new(Fixed(answer.body));
+            let fixed: Arc<dyn Reviewer> = Arc::new(Fixed::of(&*judge, webhook, body)?);
             let mut sides = Vec::new();
             for reviewer in [fixed, Arc::clone(&judge)] {
                 let certificate = Arc::new(ServingCertificate::load(

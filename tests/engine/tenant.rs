@@ -206,8 +206,8 @@ fn an_owner_that_a_tenant_claims_exempts_nothing() {
             ("monitoring.coreos.com/v1", "Prometheus"),
             ("example.com/v1", "Database"),
         ] {
-            let owner = owned_by(api_version, kind);
-            let (owned, doomed) = (set(&owner, "Retain"), set(&owner, "Delete"));
+            let claimed = owned_by(api_version, kind);
+            let (owned, doomed) = (set(&claimed, "Retain"), set(&claimed, "Delete"));
             assert_eq!(tenant.denied(Some(&plain), Some(&owned)), ["owner-added"], "{kind}");
             let status = Request { sub_resource: "status", ..tenant };
             assert_eq!(status.denied(Some(&plain), Some(&owned)), ["owner-added"], "{kind}");

@@ -63,6 +63,7 @@ fn keep(old: &Value, new: &mut Value, last: &Value) {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "a test builds what it passes")]
 mod tests {
     use serde_json::json;
 
