@@ -20,7 +20,7 @@ use serde_json::Value;
 use self::growth_check::GrowthCheck;
 pub use self::limit::{Limit, limit};
 use super::Mutation;
-use crate::annotations::{self, RESIZE, RESIZE_REQUESTED};
+use crate::annotations::{RESIZE, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, SpecDifference};
@@ -81,12 +81,12 @@ pub fn mutate(
     if mode(change, policy) == Resize::Orchestrate {
         keep_sizes(change, old, mutation)?;
         let growing = growing(change, old, new)?;
-        if !growing.is_empty() {
+        if !growing.is_empty() && !change.has_more_differences()? {
             request(change, old, &growing, &mut requests, facts, mutation)?;
         }
     }
     drop_ended(change, old, new, &mut requests, mutation)?;
-    let key = annotations::pointer(RESIZE_REQUESTED);
+    let key = Pointer::annotation(RESIZE_REQUESTED);
     if requests.is_empty() {
         if requested.is_some() {
             mutation.remove(&key);

@@ -10,6 +10,11 @@ use serde::Serialize;
 pub struct Pointer(String);
 
 impl Pointer {
+    /// The annotation `key` of an object.
+    pub fn annotation(key: &str) -> Self {
+        Self::from("/metadata/annotations").key(key)
+    }
+
     /// The pointer's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -33,6 +38,11 @@ impl Pointer {
         self.0.push('/');
         self.0.push_str(&index.to_string());
         self
+    }
+
+    /// The pointer to the parent; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        self.0.rsplit_once('/').map(|(parent, _)| Self::from(parent))
     }
 
     /// The unescaped tokens, from the root on.
