@@ -82,7 +82,7 @@ async fn records_are_validated_and_kept() {
     let status = json!({
         "phase": "Migrating",
         "state": "Blocked", "reason": "ForeignFinalizer", "message": "a/b", "new": 1,
-        "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+        "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         "claims": [{"name": "data-db-0", "from": "10Gi", "target": "20Gi", "another": {"a": [1]}}],
         "claimsGrown": "0/1",
         "conditions": [{"type": "Ready", "status": "Moonlight"}],
@@ -108,7 +108,7 @@ async fn records_are_validated_and_kept() {
         ["db", r#"{"data":"20Gi"}"#, "Migrating", "0/1", "Blocked", "ForeignFinalizer"]
     );
     let wide = testbed.kubectl(&["get", "stsr", "db", "-o", "wide"]).await.unwrap().ok().unwrap();
-    assert!(wide.contains("DETAIL") && wide.contains("a/b"), "{wide}");
+    assert!(wide.contains("MESSAGE") && wide.contains("a/b"), "{wide}");
     let explained = ["explain", "statefulsetresizes.spec"];
     let explained = testbed.kubectl(&explained).await.unwrap().ok().unwrap();
     assert!(explained.contains("the generation that is to end"), "{explained}");

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::annotations::ALLOW;
 use crate::change::{Change, Subject};
 use crate::facts::Facts;
 use crate::object::DecodeError;
@@ -150,9 +151,9 @@ fn steps(change: &Change<'_>, after: i64) -> Vec<super::Step> {
             ),
         ));
     }
-    steps.push(remedy::say(
-        "to delete the data on purpose, annotate the set first with stateward.dev/allow: \
-         sts-scale-down-deletes-claims and allow-reason",
-    ));
+    steps.push(remedy::say(format!(
+        "to delete the data on purpose, annotate the set first with {ALLOW}: \
+         sts-scale-down-deletes-claims and allow-reason"
+    )));
     steps
 }
