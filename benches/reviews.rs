@@ -19,10 +19,10 @@ use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
 use ratio::Candidates;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::Grounds;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 
 fn main() {
     let policy = Policy::default().with_default_resize(Resize::Orchestrate);
@@ -58,12 +58,12 @@ fn main() {
         Candidates::new()
             .add("decode, decide, encode (mutate)", || {
                 for body in &bodies {
-                    black_box(review::answer(Stage::Mutating, body, &grounds).ok());
+                    black_box(review::answer(WebhookKind::Mutating, body, &grounds).ok());
                 }
             })
             .add("decode, decide, encode (validate)", || {
                 for body in &bodies {
-                    black_box(review::answer(Stage::Validating, body, &grounds).ok());
+                    black_box(review::answer(WebhookKind::Validating, body, &grounds).ok());
                 }
             })
             .add("parse into serde_json::Value", || {

@@ -21,7 +21,7 @@ pub use self::break_glass::BreakGlass;
 pub use self::config::Config;
 pub use self::health::Health;
 pub use self::judge::{Defaults, Judge, LoadPolicyError, load_policy};
-pub use self::reviewer::{BadReview, Endpoint, Failure, Reviewer};
+pub use self::reviewer::{BadReview, Failure, Reviewer};
 pub use self::server::{Server, ServerError};
 pub use self::shutdown::Shutdown;
 pub use self::tls::TlsError;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::Grounds;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
-use stateward_core::review::{self, Answer, MalformedReview};
+use stateward_core::review::{self, Answer, MalformedReview, WebhookKind};
 
-use super::{BadReview, BreakGlass, Endpoint, Failure, Health, Reviewer};
+use super::{BadReview, BreakGlass, Failure, Health, Reviewer};
 use crate::cluster::Events;
 use crate::cluster::facts::ClusterFacts;
 use crate::telemetry::Metrics;
@@ -205,14 +205,10 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
 }
 
 impl Reviewer for Judge {
-    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
+    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview> {
         if let Some(until) = self.break_glass.until() {
             return review::disabled(body, until).map_err(BadReview::from);
         }
-        let stage = match endpoint {
-            Endpoint::Mutate => Stage::Mutating,
-            Endpoint::Validate => Stage::Validating,
-        };
         let policy = self.policy.load();
         let cluster = self.cluster.get().map(ClusterFacts::load);
         let grounds = Grounds {
@@ -222,14 +218,14 @@ impl Reviewer for Judge {
             now: Timestamp::now(),
         };
         let decoded = self.phase("decode", || review::Decoded::read(body, &grounds))?;
-        let answer = self.phase("decide", || decoded.answer(stage, &grounds));
+        let answer = self.phase("decide", || decoded.answer(webhook, &grounds));
         if let Some(events) = self.events.get() {
             events.denied(&answer.denials);
         }
         Ok(answer)
     }
 
-    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+    fn failed(&self, _: WebhookKind, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
         if let Some(until) = self.break_glass.until() {
             return review::disabled(body, until).map_err(BadReview::from);
         }

@@ -1,6 +1,6 @@
 //! What the server needs from whoever judges.
 
-use stateward_core::review::Answer;
+use stateward_core::review::{Answer, WebhookKind};
 use thiserror::Error;
 
 /// Judges the bytes of a review.
@@ -11,7 +11,7 @@ pub trait Reviewer: Send + Sync + 'static {
     ///
     /// # Errors
     /// A body that is no review that can be judged; becomes HTTP 400.
-    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview>;
+    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview>;
 
     /// The answer that the policy gives where there is no verdict.
     ///
@@ -19,37 +19,10 @@ pub trait Reviewer: Send + Sync + 'static {
     /// A body in which not even the review's uid can be found; becomes HTTP 400.
     fn failed(
         &self,
-        endpoint: Endpoint,
+        webhook: WebhookKind,
         body: &[u8],
         failure: Failure,
     ) -> Result<Answer, BadReview>;
-}
-
-/// Where a review was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    /// `/mutate`
-    Mutate,
-    /// `/validate`
-    Validate,
-}
-
-impl Endpoint {
-    /// The name in logs and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mutate => "mutate",
-            Self::Validate => "validate",
-        }
-    }
-
-    /// The path of the URL.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Mutate => "/mutate",
-            Self::Validate => "/validate",
-        }
-    }
 }
 
 /// Why there is no verdict.

@@ -7,14 +7,14 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::Config;
 use super::body::{self, Memory, Unread};
 use super::guard::Pulse;
-use super::reviewer::{BadReview, Endpoint, Failure, Reviewer};
+use super::reviewer::{BadReview, Failure, Reviewer};
 use super::shutdown::{Shutdown, Stage};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{ReviewSpan, Within};
@@ -115,23 +115,23 @@ impl Routes {
 
     async fn review(&self, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
         let start = Instant::now();
-        let endpoint = admit(&request)?;
-        let span = ReviewSpan::begin(request.headers(), endpoint);
-        let reviewed = self.reviewed(endpoint, request, start, span.within()).await;
+        let webhook = admit(&request)?;
+        let span = ReviewSpan::begin(request.headers(), webhook);
+        let reviewed = self.reviewed(webhook, request, start, span.within()).await;
         match &reviewed {
             Ok(answer) => span.reviewed(answer),
             Err(refusal) => span.refused(refusal.status, refusal.reason),
         }
         let reviewed = reviewed?;
-        self.report(endpoint, &reviewed);
-        self.metrics.took(endpoint.name(), start.elapsed());
+        self.report(webhook, &reviewed);
+        self.metrics.took(webhook.endpoint(), start.elapsed());
         Ok(reviewed.body)
     }
 
     /// Reads the body and has it judged.
     async fn reviewed(
         &self,
-        endpoint: Endpoint,
+        webhook: WebhookKind,
         request: Request<Incoming>,
         start: Instant,
         within: Within,
@@ -149,7 +149,7 @@ impl Routes {
             self.metrics.shed("reviews");
             return Err(shed("too many reviews at a time, try again later", false));
         };
-        let reviewed = self.judge(endpoint, body, slot, deadline, within).await;
+        let reviewed = self.judge(webhook, body, slot, deadline, within).await;
         reviewed.map_err(|BadReview(text)| Refusal {
             status: StatusCode::BAD_REQUEST,
             reason: "review",
@@ -197,7 +197,7 @@ impl Routes {
     /// slot until it ends.
     async fn judge(
         &self,
-        endpoint: Endpoint,
+        webhook: WebhookKind,
         body: Bytes,
         slot: OwnedSemaphorePermit,
         deadline: Instant,
@@ -210,7 +210,7 @@ impl Routes {
                 let _slot = slot;
                 let _entered = within.enter();
                 let _counted = InFlight::new(&metrics);
-                reviewer.review(endpoint, &body)
+                reviewer.review(webhook, &body)
             }
         };
         // The task of a small review starts on this very thread as soon as this one waits; a thread
@@ -231,14 +231,14 @@ impl Routes {
                 Failure::DeadlineMissed
             }
         };
-        tracing::error!(endpoint = endpoint.name(), "{}", failure.describe());
+        tracing::error!(endpoint = webhook.endpoint(), "{}", failure.describe());
         let reviewer = Arc::clone(&self.reviewer);
-        tokio::task::spawn_blocking(move || reviewer.failed(endpoint, &body, failure))
+        tokio::task::spawn_blocking(move || reviewer.failed(webhook, &body, failure))
             .await
             .unwrap_or_else(|_| Err(BadReview(failure.describe().to_owned())))
     }
 
-    fn report(&self, endpoint: Endpoint, reviewed: &review::Answer) {
+    fn report(&self, webhook: WebhookKind, reviewed: &review::Answer) {
         // `stateward report` reads these lines.
         for denial in &reviewed.denials {
             log_denial(denial, "denied");
@@ -250,10 +250,10 @@ impl Routes {
             self.metrics.judged(rule, verdict.name());
         }
         if let Some(error) = &reviewed.error {
-            tracing::warn!(endpoint = endpoint.name(), error, "not judged");
+            tracing::warn!(endpoint = webhook.endpoint(), error, "not judged");
         }
         self.metrics.reviewed(
-            endpoint.name(),
+            webhook.endpoint(),
             reviewed.operation,
             reviewed.kind,
             reviewed.outcome.name(),
@@ -291,25 +291,25 @@ impl Drop for InFlight<'_> {
 }
 
 /// Path, method and content type.
-fn admit(request: &Request<Incoming>) -> Result<Endpoint, Refusal> {
+fn admit(request: &Request<Incoming>) -> Result<WebhookKind, Refusal> {
     let refuse = |status, reason, text: String| Refusal { status, reason, text, unread: true };
-    let endpoint = match request.uri().path() {
-        "/mutate" => Endpoint::Mutate,
-        "/validate" => Endpoint::Validate,
+    let webhook = match request.uri().path() {
+        "/mutate" => WebhookKind::Mutating,
+        "/validate" => WebhookKind::Validating,
         _ => {
             let text = "reviews are answered at /mutate and /validate".to_owned();
             return Err(refuse(StatusCode::NOT_FOUND, "path", text));
         }
     };
     if request.method() != Method::POST {
-        let text = format!("{} takes POST", endpoint.path());
+        let text = format!("{} takes POST", webhook.path());
         return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "method", text));
     }
     if !is_json(request.headers()) {
         let text = "the content type of a review is application/json".to_owned();
         return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", text));
     }
-    Ok(endpoint)
+    Ok(webhook)
 }
 
 /// Whether the content type is JSON; parameters such as a charset do not matter.

@@ -6,10 +6,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::Grounds;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review::{self, Answer, Outcome};
+use stateward_core::review::{self, Answer, Outcome, WebhookKind};
 
 fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews")
@@ -23,7 +23,7 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&body(name)).unwrap()
 }
 
-fn answer(stage: Stage, body: &[u8], policy: &Policy) -> Answer {
+fn answer(stage: WebhookKind, body: &[u8], policy: &Policy) -> Answer {
     review::answer(stage, body, &grounds(policy, &Facts::none())).unwrap()
 }
 
@@ -68,7 +68,9 @@ fn every_recorded_review_gets_its_verdict() {
         let bytes = std::fs::read(file).unwrap();
         let request: Value = serde_json::from_slice(&bytes).unwrap();
         let name = file.file_stem().unwrap().to_string_lossy();
-        for (stage, label) in [(Stage::Mutating, "mutate"), (Stage::Validating, "validate")] {
+        for (stage, label) in
+            [(WebhookKind::Mutating, "mutate"), (WebhookKind::Validating, "validate")]
+        {
             let answer = answer(stage, &bytes, &policy);
             let response = response(&answer);
             assert_eq!(response["uid"], request["request"]["uid"], "{name}");
@@ -97,7 +99,8 @@ fn every_recorded_review_gets_its_verdict() {
 
 #[test]
 fn answers_are_what_kubes_types_read() {
-    let answer = answer(Stage::Mutating, &body("update-statefulset-service-name"), &orchestrate());
+    let answer =
+        answer(WebhookKind::Mutating, &body("update-statefulset-service-name"), &orchestrate());
     let review: kube::core::admission::AdmissionReview<kube::core::DynamicObject> =
         serde_json::from_slice(&answer.body).unwrap();
     let response = review.response.unwrap();
@@ -108,7 +111,7 @@ fn answers_are_what_kubes_types_read() {
 #[test]
 fn growth_becomes_a_request() {
     let review = json("update-statefulset-vct-storage-grow");
-    let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate());
+    let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate());
     let response = response(&answer);
     let object = patched(&review, &response);
     assert_eq!(object.pointer(STORAGE), review["request"]["oldObject"].pointer(STORAGE));
@@ -125,19 +128,22 @@ fn growth_becomes_a_request() {
 #[test]
 fn asking_again_is_answered_the_same_way() {
     let mut review = json("update-statefulset-vct-storage-grow");
-    let first = response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+    let first =
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
     let stored = patched(&review, &first);
     // The manifest is applied once more: the annotation is there already, the size grows again.
     let mut again = stored.clone();
     *again.pointer_mut(STORAGE).unwrap() = json!("20Gi");
     review["request"]["oldObject"] = stored.clone();
     review["request"]["object"] = again;
-    let second = response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+    let second =
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
     assert_eq!(second["allowed"], true);
     assert_eq!(patched(&review, &second), stored);
     // Reinvocation on the patched object changes nothing.
     review["request"]["object"] = stored;
-    let third = response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+    let third =
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
     assert_eq!(third["patch"], Value::Null);
 }
 
@@ -146,7 +152,7 @@ fn a_client_side_apply_of_the_old_size_withdraws_the_request() {
     let mut review = json("update-statefulset-vct-storage-grow");
     let stored = {
         let first =
-            response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+            response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
         patched(&review, &first)
     };
     let applied = |size: &str| {
@@ -163,7 +169,7 @@ fn a_client_side_apply_of_the_old_size_withdraws_the_request() {
         object
     };
     let verdict = |review: &Value| {
-        response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()))
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()))
     };
     review["request"]["oldObject"] = with("20Gi");
     review["request"]["object"] = with("10Gi");
@@ -186,7 +192,7 @@ fn the_policy_decides_about_growth() {
                 json!(mode);
         }
         let policy = Policy::parse(policy, "test").unwrap();
-        answer(Stage::Mutating, review.to_string().as_bytes(), &policy).outcome.name()
+        answer(WebhookKind::Mutating, review.to_string().as_bytes(), &policy).outcome.name()
     };
     assert_eq!(verdict("version: 1", None), "denied");
     assert_eq!(verdict("version: 1\nresize: orchestrate", None), "patched");
@@ -206,7 +212,7 @@ fn growth_beyond_the_sets_own_limit_is_denied() {
     let mut review = json("update-statefulset-vct-storage-grow");
     review["request"]["oldObject"]["metadata"]["annotations"]["stateward.dev/resize-max"] =
         json!("15Gi");
-    let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate());
+    let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate());
     assert_eq!(answer.outcome, Outcome::Denied);
 }
 
@@ -220,7 +226,7 @@ fn an_owned_set_is_left_to_its_owner() {
         }]);
     }
     let verdict = |review: &Value| {
-        answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()).outcome
+        answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()).outcome
     };
     assert_eq!(verdict(&review), Outcome::Exempt);
     // An owner that is added in the same edit does not count.
@@ -238,7 +244,7 @@ fn an_owned_set_is_left_to_its_owner() {
 fn template_metadata_is_restored_where_the_policy_says_so() {
     let review = json("update-statefulset-vct-labels");
     let policy = Policy::parse("version: 1\nclaim-template-metadata: restore", "test").unwrap();
-    let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &policy);
+    let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &policy);
     let response = response(&answer);
     let object = patched(&review, &response);
     assert_eq!(
@@ -252,7 +258,7 @@ fn template_metadata_is_restored_where_the_policy_says_so() {
 fn anti_affinity_is_injected_once_and_kept() {
     let mut review = json("create-statefulset-nginx-k8s-tutorial-web");
     let verdict = |review: &Value| {
-        response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()))
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()))
     };
     let created = patched(&review, &verdict(&review));
     let terms = &created["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
@@ -294,7 +300,7 @@ fn sets_with_an_answer_of_their_own_get_none_injected() {
     for edit in edits {
         let mut review = review.clone();
         edit(&mut review["request"]["object"]);
-        let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate());
+        let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate());
         assert_eq!(response(&answer)["patch"], Value::Null);
     }
 }
@@ -309,7 +315,7 @@ fn an_allow_annotation_needs_a_reason_and_ends() {
             json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
         review["request"]["oldObject"]["metadata"]["annotations"] = annotations;
         let policy = Policy::parse(policy, "test").unwrap();
-        answer(Stage::Validating, review.to_string().as_bytes(), &policy).allowed
+        answer(WebhookKind::Validating, review.to_string().as_bytes(), &policy).allowed
     };
     let rule = "sts-delete-pvc-retention-delete";
     let (allow, reason, until) =
@@ -330,7 +336,7 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
     review["request"]["object"]["spec"]["replicas"] = json!("three");
     let verdict = |policy: &str| {
         let policy = Policy::parse(policy, "test").unwrap();
-        answer(Stage::Mutating, review.to_string().as_bytes(), &policy)
+        answer(WebhookKind::Mutating, review.to_string().as_bytes(), &policy)
     };
     let allowed = verdict("version: 1");
     assert!(allowed.allowed);
@@ -347,7 +353,9 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
 fn bodies_that_are_no_reviews_are_refused_by_name() {
     let refused = |body: &[u8]| {
         let (policy, facts) = (Policy::default(), Facts::none());
-        review::answer(Stage::Mutating, body, &grounds(&policy, &facts)).unwrap_err().to_string()
+        review::answer(WebhookKind::Mutating, body, &grounds(&policy, &facts))
+            .unwrap_err()
+            .to_string()
     };
     let edited = |edit: fn(&mut Value)| {
         let mut review = json("update-statefulset-service-name");
@@ -391,7 +399,7 @@ fn odd_json_gets_a_verdict_or_a_clear_refusal() {
     ] {
         assert!(text.contains(from), "{from}");
         let body = text.replace(from, to);
-        let answer = answer(Stage::Mutating, body.as_bytes(), &orchestrate());
+        let answer = answer(WebhookKind::Mutating, body.as_bytes(), &orchestrate());
         assert!(
             matches!(answer.outcome, Outcome::Error | Outcome::Denied),
             "{to}: {:?}",

@@ -6,11 +6,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{Grounds, Stage};
+use stateward_core::decide::Grounds;
 use stateward_core::facts::Facts;
 use stateward_core::object::{Object, StatefulSet, json};
 use stateward_core::policy::Policy;
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 
 fn reviews() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews");
@@ -101,7 +101,7 @@ fn reviews_are_answered_alike() {
         assert_ne!(review, escaped(&review));
         for round in 0..60 {
             let review = if round == 0 { review.clone() } else { damaged(&review, &mut random) };
-            for stage in [Stage::Mutating, Stage::Validating] {
+            for stage in [WebhookKind::Mutating, WebhookKind::Validating] {
                 let answer = |review: &str| {
                     review::answer(stage, review.as_bytes(), &grounds)
                         .map(|answer| String::from_utf8(answer.body).unwrap())

@@ -14,15 +14,15 @@ use crate::mutations::{
 };
 use crate::object::{DecodeError, Kind};
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
+use crate::review::WebhookKind;
 use crate::rules::{Action, Finding, Findings, Group, Unjudged};
 
 /// Who asks for a verdict, and hence what is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// the mutating webhook: what the API server itself would refuse, and mutations
-    Mutating,
-    /// the validating webhook: everything else, on what survived
-    Validating,
+    /// the mutating webhook: what the API server itself would refuse, and mutations; the
+    /// validating one: everything else, on what survived
+    Webhook(WebhookKind),
     /// the CLI: everything at once
     Check,
 }
@@ -192,7 +192,7 @@ pub fn decide(
     let exempt = decision.exemption.is_some();
     // In audit nothing is patched, and the API server refuses what a patch would have mended.
     let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
-    let mutation = if stage == Stage::Validating || exempt || unpatched {
+    let mutation = if stage == Stage::Webhook(WebhookKind::Validating) || exempt || unpatched {
         Mutation::default()
     } else {
         mutate(change, policy, facts).unwrap_or_else(|error| {
@@ -264,7 +264,7 @@ pub fn decide(
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
-    } else if decision.allowed() && stage == Stage::Mutating {
+    } else if decision.allowed() && stage == Stage::Webhook(WebhookKind::Mutating) {
         decision.patch = mutation.tried(change, document)?;
         decision.warnings = mutation.warnings;
         decision.done = mutation.done;
@@ -290,8 +290,8 @@ fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> boo
         rule.entry.meta.group == Group::Refusal || (on_update && change.updated_set().is_some());
     match stage {
         Stage::Check => true,
-        Stage::Mutating => refused_edit,
-        Stage::Validating => !refused_edit,
+        Stage::Webhook(WebhookKind::Mutating) => refused_edit,
+        Stage::Webhook(WebhookKind::Validating) => !refused_edit,
     }
 }
 

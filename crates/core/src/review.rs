@@ -8,11 +8,13 @@ mod answer;
 pub mod canary;
 mod envelope;
 mod request;
+mod webhook_kind;
 
 use jiff::Timestamp;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
 pub use self::request::{MalformedReview, Review};
+pub use self::webhook_kind::WebhookKind;
 use crate::change::Change;
 use crate::decide::{Grounds, Stage, decide};
 use crate::object::DecodeError;
@@ -22,8 +24,12 @@ use crate::policy::Policy;
 ///
 /// # Errors
 /// What makes the body no review; the HTTP answer to it is 400.
-pub fn answer(stage: Stage, body: &[u8], grounds: &Grounds<'_>) -> Result<Answer, MalformedReview> {
-    Ok(Decoded::read(body, grounds)?.answer(stage, grounds))
+pub fn answer(
+    webhook: WebhookKind,
+    body: &[u8],
+    grounds: &Grounds<'_>,
+) -> Result<Answer, MalformedReview> {
+    Ok(Decoded::read(body, grounds)?.answer(webhook, grounds))
 }
 
 /// A review that has been read, before anything is decided about it.
@@ -45,17 +51,17 @@ impl<'a> Decoded<'a> {
     }
 
     /// Decides about it, and writes the answer.
-    pub fn answer(self, stage: Stage, grounds: &Grounds<'_>) -> Answer {
+    pub fn answer(self, webhook: WebhookKind, grounds: &Grounds<'_>) -> Answer {
         let Grounds { policy, facts, .. } = *grounds;
         let review = self.review;
         let change = match self.change {
             Ok(change) => change,
             Err(error) => return Answer::malformed(&review, &error, policy),
         };
-        if let Some(canary) = canary::Canary::of(&change) {
-            return Answer::canary(&review, canary.answer(stage, policy));
+        if let Some(canary) = canary::target(&change) {
+            return Answer::canary(&review, canary::reply(canary, webhook, policy));
         }
-        match decide(stage, &change, review.document(), facts, policy) {
+        match decide(Stage::Webhook(webhook), &change, review.document(), facts, policy) {
             Ok(decision) => Answer::of(&review, &change, &decision, policy),
             Err(error) => Answer::failed(&review, &error.to_string(), policy),
         }

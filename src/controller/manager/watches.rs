@@ -1,6 +1,5 @@
 //! What wakes a set's task: changes of its record, of itself, of its pods and claims.
 
-use stateward_core::annotations::RESIZE_REQUESTED;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
@@ -11,6 +10,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{Api, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
+use stateward_core::annotations::RESIZE_REQUESTED;
 use tokio::time::Instant;
 
 use super::{Known, Shared};

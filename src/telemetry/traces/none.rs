@@ -1,9 +1,7 @@
 //! No traces.
 
 use hyper::{HeaderMap, StatusCode};
-use stateward_core::review::Answer;
-
-use crate::webhook::Endpoint;
+use stateward_core::review::{Answer, WebhookKind};
 
 /// Where spans go: nowhere.
 #[derive(Debug)]
@@ -25,7 +23,7 @@ pub struct ReviewSpan;
 
 impl ReviewSpan {
     /// Does nothing.
-    pub fn begin(_: &HeaderMap, _: Endpoint) -> Self {
+    pub fn begin(_: &HeaderMap, _: WebhookKind) -> Self {
         Self
     }
 

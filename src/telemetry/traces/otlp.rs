@@ -10,9 +10,7 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use stateward_core::review::Answer;
-
-use crate::webhook::Endpoint;
+use stateward_core::review::{Answer, WebhookKind};
 
 /// The variables by which people turn traces on.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -62,17 +60,17 @@ pub struct ReviewSpan(Context);
 impl ReviewSpan {
     /// Begins within the trace that the head of the request names. Name and attributes of the request
     /// are those of OpenTelemetry's conventions for HTTP servers.
-    pub fn begin(headers: &HeaderMap, endpoint: Endpoint) -> Self {
+    pub fn begin(headers: &HeaderMap, webhook: WebhookKind) -> Self {
         let parent =
             TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-        let builder = SpanBuilder::from_name(match endpoint {
-            Endpoint::Mutate => "POST /mutate",
-            Endpoint::Validate => "POST /validate",
+        let builder = SpanBuilder::from_name(match webhook {
+            WebhookKind::Mutating => "POST /mutate",
+            WebhookKind::Validating => "POST /validate",
         });
         let builder = builder.with_kind(SpanKind::Server).with_attributes([
             KeyValue::new("http.request.method", "POST"),
-            KeyValue::new("http.route", endpoint.path()),
-            KeyValue::new("url.path", endpoint.path()),
+            KeyValue::new("http.route", webhook.path()),
+            KeyValue::new("url.path", webhook.path()),
             KeyValue::new("url.scheme", "https"),
         ]);
         let span = global::tracer(NAME).build_with_context(builder, &parent);

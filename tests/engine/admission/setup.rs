@@ -11,6 +11,7 @@ use stateward_core::facts::{
 };
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
+use stateward_core::review::WebhookKind;
 
 pub(crate) const STORAGE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 pub(crate) const REQUESTED: &str = "/metadata/annotations/stateward.dev~1resize-requested";
@@ -158,7 +159,7 @@ impl Said {
 }
 
 pub(crate) fn mutate(old: Option<&Value>, new: Option<&Value>, facts: &Facts) -> Said {
-    ask(Stage::Mutating, old, new, facts, &Asks::default())
+    ask(Stage::Webhook(WebhookKind::Mutating), old, new, facts, &Asks::default())
 }
 
 /// Asks for a verdict, in a policy that orchestrates.

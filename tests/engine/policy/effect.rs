@@ -6,7 +6,7 @@ use stateward_core::decide::{Decision, Stage, decide};
 use stateward_core::facts::Facts;
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::{Authorize, Policy};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 use stateward_core::rules::Action;
 
 /// A set with `replicas`, in a namespace, with labels and annotations.
@@ -67,7 +67,9 @@ fn judged<T>(
     };
     let change = Change::new(operation, kind, "", objects, circumstances).unwrap();
     let document = new.as_deref().unwrap_or_default();
-    let decision = decide(Stage::Validating, &change, document, &Facts::none(), &policy).unwrap();
+    let decision =
+        decide(Stage::Webhook(WebhookKind::Validating), &change, document, &Facts::none(), &policy)
+            .unwrap();
     read(&decision, &change, &policy)
 }
 
@@ -327,7 +329,7 @@ fn what_cannot_be_judged_is_answered_as_on_error_says() {
             kubernetes: KubernetesVersion::default(),
             now: "2030-01-01T00:00:00Z".parse().unwrap(),
         };
-        let answer = review::answer(Stage::Validating, review.as_bytes(), &grounds).unwrap();
+        let answer = review::answer(WebhookKind::Validating, review.as_bytes(), &grounds).unwrap();
         assert_eq!(answer.allowed, allowed);
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         assert!(

@@ -9,6 +9,7 @@ use crate::facts::{Facts, RecordFact};
 use crate::nearest;
 use crate::object::{Metadata, Object};
 use crate::policy::Policy;
+use crate::review::WebhookKind;
 use crate::rules::{self, RULES};
 
 /// Why nothing is judged.
@@ -122,7 +123,7 @@ pub(super) fn of(
 /// Whether an owner creates a set anew whose record remembers that it may be resized: the new set
 /// has yet to get its annotation, and needs the sizes that its claims have. Nothing is judged there.
 fn remembered(stage: Stage, change: &Change<'_>, facts: &Facts) -> bool {
-    stage == Stage::Mutating
+    stage == Stage::Webhook(WebhookKind::Mutating)
         && change.created_set().is_some()
         && facts
             .known_record(&change.namespace, &change.name)
