@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stateward_core::review::Denial;
 use tokio::sync::mpsc;
 
-use super::Client;
+use super::{Client, path};
 use crate::telemetry::Metrics;
 
 /// The same thing of the same object is not told again for this long: a tool that tries every few
@@ -79,7 +79,7 @@ impl EventWriter {
     }
 
     async fn write(&mut self, denial: &Denial) {
-        let path = format!("/api/v1/namespaces/{}/events", denial.namespace);
+        let path = path(["api", "v1", "namespaces", &denial.namespace, "events"]);
         let body = denied(denial, Timestamp::now()).to_string().into_bytes();
         let sent = self.client.send(Method::POST, &path, "application/json", Some(body)).await;
         // A namespace that is gone by now takes no events, which is nobody's fault.

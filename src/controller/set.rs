@@ -13,7 +13,7 @@ use stateward_core::record::snapshot;
 use stateward_core::record::{Attempt, Policy, Retention};
 use stateward_resize::observed::{Managers, Set};
 
-use super::client::FIELD_MANAGER;
+use crate::cluster::FIELD_MANAGER;
 use super::value::{
     annotation, controller, list, number, quantity, resize_max, terminating, text, uid,
 };

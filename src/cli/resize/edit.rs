@@ -17,7 +17,8 @@ use super::ask::renewed;
 use super::follow::Goal;
 use super::which::{Session, Which};
 use crate::cli::{print, print_error};
-use crate::controller::{Outcome as Written, Stored};
+use crate::cluster::WriteOutcome;
+use crate::controller::Stored;
 
 /// Arguments of `stateward resize pause` and `resume`.
 #[derive(Debug, clap::Args)]
@@ -104,8 +105,8 @@ impl Session {
         let sizes = acting.map(|acting| acting.targets.clone()).unwrap_or_default();
         let set = deleted_set(&snapshot::decode(snapshot)?, &sizes)?;
         let content = "application/json";
-        match self.cluster.write(Method::POST, &self.key.sets(), content, &set).await {
-            Written::Committed(_) => {
+        match self.cluster.client.write(Method::POST, &self.key.sets(), content, &set).await {
+            WriteOutcome::Committed(_) => {
                 print(&format!(
                     "StatefulSet {} is there again, with the sizes asked; claims that are left \
                      are used by its pods.\n",
@@ -113,7 +114,7 @@ impl Session {
                 ))?;
                 Ok(Outcome::Clean)
             }
-            Written::Rejected(refusal) => {
+            WriteOutcome::Rejected(refusal) => {
                 print_error(&format!(
                     "StatefulSet {} was not created: {}\n",
                     self.key,
@@ -121,7 +122,7 @@ impl Session {
                 ));
                 Ok(Outcome::Findings)
             }
-            Written::Unknown(why) => bail!(
+            WriteOutcome::Unknown(why) => bail!(
                 "whether StatefulSet {} was created is not known ({why}); see whether it is there",
                 self.key
             ),
@@ -163,7 +164,7 @@ pub(super) async fn resume(args: &Args) -> anyhow::Result<Outcome> {
         spec.leave_absent = false;
     };
     session.ask(|stored| edited(&session, stored, change)).await?;
-    let set = session.cluster.get(&session.key.set()).await?;
+    let set = session.cluster.client.read(&session.key.set()).await?;
     let paused = annotations::pointer(RESIZE_PAUSED);
     if set.is_some_and(|set| set.pointer(paused.as_str()).is_some_and(|value| value == "true")) {
         let (namespace, name) = (&session.key.namespace, &session.key.name);
