@@ -8,11 +8,11 @@ pub mod connection;
 pub mod controller;
 pub mod explain;
 pub mod input;
-pub mod leave;
 pub mod man;
 pub mod manifests;
 pub mod output;
 pub mod policy;
+pub mod prepare_uninstall;
 pub mod probe;
 mod registered;
 pub mod report;
@@ -104,11 +104,11 @@ pub enum Command {
     /// Sends a canary through the API server, a dry run that both webhooks refuse, and looks when
     /// authority and certificate expire. Exit code: 0 guarded, 1 not, 2 cannot say.
     Status(status::Args),
-    /// Prepare a cluster for stateward's departure.
+    /// Delete the webhooks and wait for resizes before you uninstall stateward.
     ///
-    /// Removes both webhook configurations, then waits until no resize is at the point where its
-    /// set is being re-created. Exit code 1 says which ones still are.
-    Leave(leave::Args),
+    /// Deletes both webhook configurations, then waits until no StatefulSet is being re-created.
+    /// Exit code 1: some still are.
+    PrepareUninstall(prepare_uninstall::Args),
     /// Say what audit mode saw, and which policy to enforce next.
     ///
     /// Reads the log of `stateward serve --log-format json`, of one replica or of all. Nothing else
@@ -179,7 +179,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Leave(args) => leave::run(&args),
+        Command::PrepareUninstall(args) => prepare_uninstall::run(&args),
         Command::Report(args) => report::run(&args),
         Command::BugReport(args) => bug_report::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -15,8 +15,8 @@ use kube::core::{ApiResource, GroupVersionKind};
 use stateward_resize::crd;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
-pub use self::client::{Client, ReadError, Rejection, WriteOutcome};
 pub(crate) use self::client::FIELD_MANAGER;
+pub use self::client::{Client, ReadError, Rejection, WriteOutcome};
 pub use self::errors::{ApiError, ClusterError};
 pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};

@@ -18,7 +18,7 @@ use super::Outcome;
 
 /// What `helm template stateward charts/stateward -n stateward` renders, without Helm's labels and
 /// hooks, and with the namespace that Helm makes; a test holds it to the chart.
-const INSTALL: &str = include_str!("manifests/install.yaml");
+const INSTALL: &str = include_str!("../../charts/install.yaml");
 const IMAGE: &str = concat!("ghcr.io/stateward/stateward:", env!("CARGO_PKG_VERSION"));
 
 /// Arguments of `stateward manifests`.

@@ -132,7 +132,8 @@ impl Client {
     pub(crate) async fn own_user(&self) -> Result<Option<String>, ApiError> {
         let path = path(["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"]);
         let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
-        let answer = self.send(Method::POST, &path, "application/json", Some(body.to_vec())).await?;
+        let answer =
+            self.send(Method::POST, &path, "application/json", Some(body.to_vec())).await?;
         let review: Option<SelfSubjectReview> = answer.found(Method::POST, path)?;
         Ok(review.and_then(|r| r.status).and_then(|s| s.user_info).and_then(|u| u.username))
     }

@@ -23,7 +23,8 @@ impl Cluster {
         };
         let policy = of("validatingadmissionpolicies");
         let binding = of("validatingadmissionpolicybindings");
-        let (policy, binding) = tokio::try_join!(self.client.read(&policy), self.client.read(&binding))?;
+        let (policy, binding) =
+            tokio::try_join!(self.client.read(&policy), self.client.read(&binding))?;
         Ok(admission_policy::in_force(policy.as_ref(), binding.as_ref()))
     }
 
@@ -63,7 +64,8 @@ impl Cluster {
                     }},
                 });
                 let path = path(["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]);
-                let answer = self.client.write(Method::POST, &path, "application/json", &review).await;
+                let answer =
+                    self.client.write(Method::POST, &path, "application/json", &review).await;
                 let answer = answer.committed().ok_or("its own rights cannot be asked for")?;
                 if answer["status"]["allowed"] != true {
                     return Err(format!("it may not {verb} {}", right.resource));

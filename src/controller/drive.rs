@@ -12,10 +12,10 @@ use stateward_resize::{Action, Parameters, step};
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
-use crate::cluster::{Rejection, WriteOutcome};
 use super::record::Stored;
 use super::value::{number, uid};
 use super::{Key, telemetry};
+use crate::cluster::{Rejection, WriteOutcome};
 use crate::telemetry::ResizeMetrics;
 
 /// What became of one turn.
@@ -296,7 +296,9 @@ impl Drive {
             // A budget answers 429, and two budgets 500. One that was evicted after all is gone.
             (Action::Evict { uid, .. }, outcome) => {
                 let why = match outcome {
-                    WriteOutcome::Rejected(refusal) if refusal.code == 429 || is_refusal(refusal) => {
+                    WriteOutcome::Rejected(refusal)
+                        if refusal.code == 429 || is_refusal(refusal) =>
+                    {
                         &refusal.message
                     }
                     WriteOutcome::Unknown(why) => why,

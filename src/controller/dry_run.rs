@@ -10,9 +10,9 @@ use stateward_resize::observed::{Answer, DryRuns, Set};
 
 use super::Key;
 use super::cluster::Cluster;
-use crate::cluster::{WriteOutcome, with_query};
 use super::value::name;
 use super::write::{created, delete_options};
+use crate::cluster::{WriteOutcome, with_query};
 
 const JSON: &str = "application/json";
 /// How many of the fields that changed are named.

@@ -53,10 +53,8 @@ impl Lease {
             let path = self.collection();
             return self.write(Method::POST, &path, &self.object(None)).await;
         };
-        let read = serde_json::from_value(lease.clone()).map_err(|why| ReadError::Decode {
-            path: self.path(),
-            why: why.to_string(),
-        })?;
+        let read = serde_json::from_value(lease.clone())
+            .map_err(|why| ReadError::Decode { path: self.path(), why: why.to_string() })?;
         let now = Instant::now();
         self.liveness.observe(LeaseRead::new(&read), now);
         let holder = text(&lease, "/spec/holderIdentity");

@@ -14,10 +14,10 @@ use stateward_resize::crd;
 use stateward_resize::observed::{Claim, Class, Memory, Namespace, Observed, Pod, Revision, Set};
 
 use super::cluster::Cluster;
-use crate::cluster::{ReadError, path, with_query};
 use super::record::Stored;
 use super::value::{list, name, number, resize_max, text, uid};
 use super::{Key, claims, pods, set};
+use crate::cluster::{ReadError, path, with_query};
 
 /// A part that could not be read is unknown, with the reason.
 fn fact<T>(read: Result<T, ReadError>) -> Fact<T> {
@@ -218,7 +218,8 @@ impl Cluster {
     }
 
     async fn classes(&self) -> Result<BTreeMap<String, Class>, ReadError> {
-        let classes = self.client.list(&path(["apis", "storage.k8s.io", "v1", "storageclasses"])).await?;
+        let classes =
+            self.client.list(&path(["apis", "storage.k8s.io", "v1", "storageclasses"])).await?;
         let read = |class: &Value| {
             let expandable = class["allowVolumeExpansion"] == true;
             (name(class).to_owned(), Class { expandable })
@@ -261,7 +262,8 @@ impl Cluster {
         let mut found = Vec::new();
         for name in names {
             let namespace = &key.namespace;
-            let path = path(["apis", "apps", "v1", "namespaces", namespace, "controllerrevisions", name]);
+            let path =
+                path(["apis", "apps", "v1", "namespaces", namespace, "controllerrevisions", name]);
             if let Some(object) = self.client.read(&path).await? {
                 found.push(pods::revision(&object, &live, self.client.now()));
             }

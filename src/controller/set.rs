@@ -13,10 +13,10 @@ use stateward_core::record::snapshot;
 use stateward_core::record::{Attempt, Policy, Retention};
 use stateward_resize::observed::{Managers, Set};
 
-use crate::cluster::FIELD_MANAGER;
 use super::value::{
     annotation, controller, list, number, quantity, resize_max, terminating, text, uid,
 };
+use crate::cluster::FIELD_MANAGER;
 
 /// Where kubectl keeps what was last applied.
 const LAST_APPLIED: &str =

@@ -17,10 +17,10 @@ use stateward_resize::crd::{API_VERSION, KIND};
 use stateward_resize::step::Action;
 
 use super::cluster::Cluster;
-use crate::cluster::{Rejection, WriteOutcome, path};
 use super::record::Stored;
 use super::value::{annotation, list, name, number, quantity, text, uid};
 use super::{Key, set};
+use crate::cluster::{Rejection, WriteOutcome, path};
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
@@ -28,7 +28,12 @@ const MERGE: &str = "application/merge-patch+json";
 impl Cluster {
     /// Carries one action out. What is no write ([`Action::Wait`], [`Action::Refresh`],
     /// [`Action::DryRun`]) is committed by doing nothing.
-    pub async fn carry_out(&self, key: &Key, record: Option<&Stored>, action: &Action) -> WriteOutcome {
+    pub async fn carry_out(
+        &self,
+        key: &Key,
+        record: Option<&Stored>,
+        action: &Action,
+    ) -> WriteOutcome {
         match action {
             Action::Wait { .. } | Action::Refresh | Action::DryRun => {
                 WriteOutcome::Committed(Value::Null)
@@ -138,7 +143,9 @@ impl Cluster {
     ) -> WriteOutcome {
         let object = match self.client.read(path).await {
             Ok(Some(object)) => object,
-            Ok(None) => return WriteOutcome::Rejected(Rejection::changed("it is not there any more")),
+            Ok(None) => {
+                return WriteOutcome::Rejected(Rejection::changed("it is not there any more"));
+            }
             Err(why) => return WriteOutcome::Rejected(Rejection::changed(why.to_string())),
         };
         if self::uid(&object) != uid {
@@ -155,7 +162,12 @@ impl Cluster {
         }
     }
 
-    async fn write_status(&self, key: &Key, record: Option<&Stored>, status: &Status) -> WriteOutcome {
+    async fn write_status(
+        &self,
+        key: &Key,
+        record: Option<&Stored>,
+        status: &Status,
+    ) -> WriteOutcome {
         let Some(stored) = record else { return no_record() };
         let mut object = stored.object.clone();
         match serde_json::to_value(status) {
@@ -194,7 +206,12 @@ impl Cluster {
     }
 
     /// Puts back who owned the fields before; whoever writes the status stays.
-    async fn restore_managers(&self, key: &Key, record: Option<&Stored>, uid: &str) -> WriteOutcome {
+    async fn restore_managers(
+        &self,
+        key: &Key,
+        record: Option<&Stored>,
+        uid: &str,
+    ) -> WriteOutcome {
         let snapshot = record.and_then(|stored| stored.record.status.snapshot.as_deref());
         let Some(before) = snapshot.and_then(|text| snapshot::decode(text).ok()) else {
             return WriteOutcome::Rejected(Rejection::changed("the record holds no snapshot"));

@@ -16,3 +16,4 @@ mod folder;
 mod report_command;
 mod review_command;
 mod serve;
+mod shell;

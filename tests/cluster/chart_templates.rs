@@ -162,7 +162,7 @@ async fn stateward_prints_what_the_chart_installs() {
         !matches!(object["kind"].as_str(), Some("Namespace" | "CustomResourceDefinition"))
     };
     all.sort_by_key(first);
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/manifests/install.yaml");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/install.yaml");
     if std::env::var_os("STATEWARD_UPDATE").is_some() {
         let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
         let text = serde_saphyr::to_string_multiple_with_options(&all, options).unwrap();
@@ -437,15 +437,15 @@ async fn the_log_is_that_of_the_values() {
     }
 }
 
-/// The Job that leaves ends by itself, a little after it would have given up, and is not repeated.
+/// The Job of the pre-delete hook ends a little after its wait, and is not repeated.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn leaving_is_tried_once() {
-    let all = rendered("{controller: {leaveSeconds: 100}}").await;
-    let job = &all[&("Job".to_owned(), "stateward-leave".to_owned())];
+async fn preparing_an_uninstall_is_tried_once() {
+    let all = rendered("{controller: {uninstallSeconds: 100}}").await;
+    let job = &all[&("Job".to_owned(), "stateward-uninstall".to_owned())];
     assert_eq!(job["spec"]["backoffLimit"], 0);
     assert_eq!(job["spec"]["activeDeadlineSeconds"], 130);
-    let arguments = arguments(&all, "Job", "stateward-leave");
+    let arguments = arguments(&all, "Job", "stateward-uninstall");
     assert!(arguments.iter().any(|found| found == "--timeout=100s"), "{arguments:?}");
 }
 
@@ -474,7 +474,7 @@ async fn only_own_certificates_take_the_right_to_patch_configurations() {
         let all = rendered(values).await;
         let mut found = 0;
         for ((kind, name), object) in &all {
-            if !kind.ends_with("Role") || name == "stateward-leave" {
+            if !kind.ends_with("Role") || name == "stateward-uninstall" {
                 continue;
             }
             for rule in object["rules"].as_array().unwrap() {
@@ -575,7 +575,7 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
         let canary = !combination.contains("canary: {enabled: false}");
         let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
         let webhook = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
-        // Of controller and facts; of people; of the hook that leaves.
+        // Of controller and facts; of people; of the pre-delete hook.
         let resizes = if controller { 8 + 2 + 2 } else { 0 };
         assert_eq!(roles, webhook + resizes, "{name}: rights without need");
         let deployments = all.iter().filter(|((kind, _), _)| kind == "Deployment");

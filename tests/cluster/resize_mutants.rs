@@ -163,7 +163,9 @@ impl<'r> Play<'r> {
         let stored = self.cluster.record(&self.key).await.unwrap();
         let outcome = self.cluster.carry_out(&self.key, stored.as_ref(), &action).await;
         match (action, outcome) {
-            (Action::Delete { uid, .. }, WriteOutcome::Committed(_)) => self.memory.deleted = Some(uid),
+            (Action::Delete { uid, .. }, WriteOutcome::Committed(_)) => {
+                self.memory.deleted = Some(uid)
+            }
             (Action::Create { id, .. }, WriteOutcome::Committed(set)) => {
                 let uid = set["metadata"]["uid"].as_str().unwrap().to_owned();
                 self.memory.deleted = None;

@@ -112,13 +112,13 @@ fn the_files_are_what_stateward_prints() {
             "Role": rights::rules(holder, Scope::System),
         })
     };
-    let all = json!({"controller": of(Holder::Controller), "facts": of(Holder::Facts)});
+    let all = json!({"controller": of(Holder::Controller), "webhook": of(Holder::Webhook)});
     same("files/rights.yaml", &serde_saphyr::to_string(&all).unwrap());
 }
 
 #[test]
 fn the_tables_of_rights_are_those_of_the_code() {
-    for (name, holder) in [("rights", Holder::Controller), ("facts", Holder::Facts)] {
+    for (name, holder) in [("rights", Holder::Controller), ("webhook", Holder::Webhook)] {
         let mut table =
             "\n| Where | Group | Resource | Verbs | What for |\n| --- | --- | --- | --- | --- |\n"
                 .to_owned();

@@ -19,4 +19,5 @@ pub mod policy;
 pub mod record;
 pub mod review;
 pub mod rules;
+pub mod shell;
 pub mod yaml;

@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 use stateward_core::review::WebhookKind;
 
 use super::authority::{Bundle, Pem};
-use crate::cluster::{
-    ApiError, Client, FIELD_MANAGER, WebhookConfiguration, path, with_query,
-};
+use crate::cluster::{ApiError, Client, FIELD_MANAGER, WebhookConfiguration, path, with_query};
 
 /// Webhooks with this in their name are ours to edit.
 const OURS: &str = ".stateward.dev";

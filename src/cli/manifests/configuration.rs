@@ -135,11 +135,9 @@ impl Registration<'_> {
     fn client(&self, path: &str) -> WebhookClientConfig {
         let ca_bundle = self.authority.map(|pem| ByteString(pem.to_owned()));
         match self.address {
-            Address::Url(url) => WebhookClientConfig {
-                ca_bundle,
-                service: None,
-                url: Some(format!("{url}{path}")),
-            },
+            Address::Url(url) => {
+                WebhookClientConfig { ca_bundle, service: None, url: Some(format!("{url}{path}")) }
+            }
             Address::Service(service) => WebhookClientConfig {
                 ca_bundle,
                 service: Some(ServiceReference {
@@ -156,11 +154,7 @@ impl Registration<'_> {
 
 fn metadata() -> ObjectMeta {
     let labels = [("app.kubernetes.io/name".to_owned(), "stateward".to_owned())].into();
-    ObjectMeta {
-        name: Some("stateward".to_owned()),
-        labels: Some(labels),
-        ..ObjectMeta::default()
-    }
+    ObjectMeta { name: Some("stateward".to_owned()), labels: Some(labels), ..ObjectMeta::default() }
 }
 
 /// What the API server sends to the webhook.

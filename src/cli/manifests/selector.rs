@@ -6,11 +6,7 @@ pub(super) fn not_in(key: &str, values: Vec<String>) -> LabelSelectorRequirement
     requirement(key, "NotIn", Some(values))
 }
 
-fn requirement(
-    key: &str,
-    operator: &str,
-    values: Option<Vec<String>>,
-) -> LabelSelectorRequirement {
+fn requirement(key: &str, operator: &str, values: Option<Vec<String>>) -> LabelSelectorRequirement {
     LabelSelectorRequirement { key: key.to_owned(), operator: operator.to_owned(), values }
 }
 
@@ -60,10 +56,9 @@ mod tests {
         let parsed = |text: &str| {
             parse(text).map(|r| (r.key, r.operator, r.values.unwrap_or_default().concat()))
         };
-        let expected =
-            |key: &str, operator: &str, value: &str| {
-                Ok((key.to_owned(), operator.to_owned(), value.to_owned()))
-            };
+        let expected = |key: &str, operator: &str, value: &str| {
+            Ok((key.to_owned(), operator.to_owned(), value.to_owned()))
+        };
         assert_eq!(parsed("team=a"), expected("team", "In", "a"));
         assert_eq!(parsed("team==a"), expected("team", "In", "a"));
         assert_eq!(parsed("x.io/team != a"), expected("x.io/team", "NotIn", "a"));

@@ -39,12 +39,14 @@ impl Session {
                 }
                 // Somebody wrote it in between: their spec is read before ours is made again.
                 WriteOutcome::Rejected(refusal) if refusal.code == 409 => last = refusal.message,
-                WriteOutcome::Rejected(refusal) if refusal.code == 404 && stored.is_none() => bail!(
-                    "this cluster does not know StatefulSetResize; install it with\n  \
+                WriteOutcome::Rejected(refusal) if refusal.code == 404 && stored.is_none() => {
+                    bail!(
+                        "this cluster does not know StatefulSetResize; install it with\n  \
                      stateward manifests --crds | kubectl apply --server-side -f -\n\
                      or grow the claims from here with\n  {} --size SIZE --here",
-                    self.command("apply")
-                ),
+                        self.command("apply")
+                    )
+                }
                 WriteOutcome::Rejected(refusal) => {
                     bail!("the record of {} was refused: {}", self.key, refusal.message)
                 }

@@ -90,7 +90,8 @@ impl Session {
                 match self.cluster.carry_out(&self.key, Some(&stored), action).await {
                     WriteOutcome::Committed(_) | WriteOutcome::Unknown(_) => {}
                     // Somebody wrote the claim in between: the next look sees it.
-                    WriteOutcome::Rejected(refusal) if refusal.code == 0 || refusal.code == 409 => {}
+                    WriteOutcome::Rejected(refusal) if refusal.code == 0 || refusal.code == 409 => {
+                    }
                     WriteOutcome::Rejected(refusal) => {
                         refused.insert(claim.clone(), refusal.message);
                     }

@@ -62,7 +62,10 @@ pub(super) struct Session {
 impl Place {
     pub(super) async fn connect(&self) -> anyhow::Result<(Cluster, String)> {
         let cluster = Cluster::new(self.cluster.connection.open().await?);
-        let namespace = self.namespace.clone().unwrap_or_else(|| cluster.client.kube().default_namespace().to_owned());
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| cluster.client.kube().default_namespace().to_owned());
         Ok((cluster, namespace))
     }
 }

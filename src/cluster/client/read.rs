@@ -89,6 +89,8 @@ fn decode(response: &Response, path: &str) -> Result<Option<Value>, ReadError> {
             .map(Some)
             .map_err(|why| ReadError::Decode { path: path.to_owned(), why: why.to_string() }),
         404 => Ok(None),
-        code => Err(ReadError::Refused { path: path.to_owned(), code, message: response.message() }),
+        code => {
+            Err(ReadError::Refused { path: path.to_owned(), code, message: response.message() })
+        }
     }
 }
