@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use stateward_core::object::{KINDS, KindInfo};
 use stateward_core::review::Denial;
 use tokio::sync::mpsc;
 
@@ -99,7 +100,8 @@ impl EventWriter {
 
 fn denied(denial: &Denial, now: Timestamp) -> Value {
     let Denial { rule, namespace, user, message, kind, name, uid, .. } = denial;
-    let api_version = if *kind == "StatefulSet" { "apps/v1" } else { "v1" };
+    let info = KINDS.iter().find(|info| info.name == *kind);
+    let api_version = &info.map(KindInfo::api_version).unwrap_or_default();
     let text = format!("{user} may not: {message} [{rule}] · stateward explain {rule}");
     event(&About { api_version, kind, namespace, name, uid }, "Warning", "Denied", &text, now)
 }

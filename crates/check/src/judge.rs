@@ -5,7 +5,7 @@ use stateward_core::change::{Change, Circumstances, Operation, Pair, label};
 use stateward_core::decide::{Decision, Exemption, Grounds, Stage, decide};
 use stateward_core::mutations::resize;
 use stateward_core::object::compare::plain;
-use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
+use stateward_core::object::{DecodeError, KINDS, Kind, Object, Pointer, Quantity};
 use stateward_core::policy::Resize;
 use stateward_core::rules::{Action, Group, Step};
 use stateward_core::yaml::{Document, InputError};
@@ -66,19 +66,18 @@ fn carried_out(rule: &str) -> String {
     format!("Kubernetes refuses this edit; where stateward's webhook runs, {instead}.")
 }
 
-/// The kinds that are judged, with the version in which clusters serve them.
-const SERVED: [(&str, &str); 2] = [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
-
 /// A kind that is judged, written in a version that no cluster serves: `apps/v1beta1`, a version
 /// of the wrong group, or with capitals that no kind has. Kinds of the same name in groups of
 /// other projects are theirs.
 fn not_served(document: &Document) -> Option<InputError> {
-    let (kind, version) =
-        SERVED.iter().find(|(kind, _)| kind.eq_ignore_ascii_case(&document.kind))?;
+    let info = KINDS
+        .iter()
+        .find(|info| info.is_in_manifests() && info.name.eq_ignore_ascii_case(&document.kind))?;
+    let (kind, version) = (info.name, info.api_version());
     if !matches!(document.group(), "" | "apps" | "extensions") {
         return None;
     }
-    let (field, message) = if *kind == document.kind {
+    let (field, message) = if kind == document.kind {
         let served = format!(
             "no supported Kubernetes serves a {kind} of {}; write apiVersion: {version}",
             document.api_version

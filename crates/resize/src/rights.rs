@@ -178,7 +178,7 @@ pub const RIGHTS: &[Right] = &[
         names: &[CAN_RESIZE],
         ..webhook("coordination.k8s.io", "leases", "that resizes are carried out")
     },
-    webhook("apps", "statefulsets", "which sets are going away"),
+    webhook("apps", "statefulsets", "the retention, replicas and owner of the set that is scaled"),
     webhook(crd::GROUP, crd::PLURAL, "which sets are being re-created"),
     webhook("", "persistentvolumeclaims", "whether claims can grow"),
     webhook("", "persistentvolumes", "whether claims can grow"),

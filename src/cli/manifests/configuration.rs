@@ -9,7 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, ObjectMeta,
 };
 use stateward_core::annotations::OWNER_MANAGED;
+use stateward_core::change::Operation;
 use stateward_core::decide::{CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
+use stateward_core::object::{KINDS, KindInfo};
 use stateward_core::review::WebhookKind;
 
 use super::{FailurePolicy, Service, selector};
@@ -158,28 +160,27 @@ fn metadata() -> ObjectMeta {
 }
 
 /// What the API server sends to the webhook.
-fn rules(kind: WebhookKind) -> Vec<RuleWithOperations> {
-    match kind {
-        WebhookKind::Mutating => vec![
-            rule("apps", "statefulsets", &["CREATE", "UPDATE"]),
-            rule("", "persistentvolumeclaims", &["CREATE", "UPDATE"]),
-        ],
-        WebhookKind::Validating => vec![
-            rule("apps", "statefulsets", &["CREATE", "UPDATE", "DELETE"]),
-            rule("", "persistentvolumeclaims", &["CREATE", "UPDATE", "DELETE"]),
-            // A rule on statefulsets does not cover kubectl scale and the autoscaler.
-            rule("apps", "statefulsets/scale", &["UPDATE"]),
-        ],
-    }
+fn rules(webhook: WebhookKind) -> Vec<RuleWithOperations> {
+    let sent = KINDS.iter().filter(|info| !info.operations(webhook).is_empty());
+    sent.map(|info| rule(info, info.operations(webhook))).collect()
 }
 
-fn rule(group: &str, resource: &str, operations: &[&str]) -> RuleWithOperations {
-    let list = |items: &[&str]| Some(items.iter().map(|item| (*item).to_owned()).collect());
+fn rule(info: &KindInfo, operations: &[Operation]) -> RuleWithOperations {
+    let (group, resource) = match (info.group, info.subresource) {
+        (group, "") => (group, info.plural.to_owned()),
+        // A subresource has the group of its parent.
+        (_, subresource) => {
+            let parent = KINDS.iter().find(|parent| parent.name == info.reported_as);
+            let group = parent.map_or("", |parent| parent.group);
+            (group, format!("{}/{subresource}", info.plural))
+        }
+    };
+    let operations = operations.iter().map(|operation| operation.name().to_owned()).collect();
     RuleWithOperations {
-        api_groups: list(&[group]),
-        api_versions: list(&["v1"]),
-        operations: list(operations),
-        resources: list(&[resource]),
+        api_groups: Some(vec![group.to_owned()]),
+        api_versions: Some(vec![info.version.to_owned()]),
+        operations: Some(operations),
+        resources: Some(vec![resource]),
         scope: Some("Namespaced".to_owned()),
     }
 }

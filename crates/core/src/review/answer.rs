@@ -223,10 +223,7 @@ impl Answer {
             message: verdict.finding.what.clone(),
             user: review.user().to_owned(),
             dry_run: review.dry_run(),
-            kind: match change.kind {
-                Kind::Scale => Kind::StatefulSet.name(),
-                known => known.name(),
-            },
+            kind: change.kind.reported_as(),
             name: change.name.clone(),
             uid: change
                 .objects
@@ -251,7 +248,7 @@ impl Answer {
             body,
             allowed,
             operation: review.operation(),
-            kind: kind(review.kind),
+            kind: review.kind.label(),
             outcome,
             denials,
             audited,
@@ -342,7 +339,7 @@ impl Answer {
             body,
             allowed,
             operation: review.operation(),
-            kind: kind(review.kind),
+            kind: review.kind.label(),
             outcome,
             denials: Vec::new(),
             audited: Vec::new(),
@@ -357,13 +354,6 @@ fn encode(response: Response<'_>) -> Vec<u8> {
         Envelope { kind: "AdmissionReview", api_version: "admission.k8s.io/v1", response };
     // Strings, numbers and maps with string keys: writing them to memory cannot fail.
     serde_json::to_vec(&envelope).unwrap_or_default()
-}
-
-const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Other => "other",
-        known => known.name(),
-    }
 }
 
 fn verdicts(decision: &Decision) -> Vec<(&'static str, RuleOutcome)> {
