@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
-use stateward_resize::{admission_policy, crd, rights};
+use stateward_resize::{admission_policy, controller_policy, crd, rights};
 
 use self::configuration::{Address, Registration};
 use super::Outcome;
@@ -60,8 +60,8 @@ pub struct Args {
     #[arg(long)]
     pub crds: bool,
 
-    /// The controller's service account in this namespace, and what it and the webhook's may do
-    /// for resizes
+    /// The controller's service account in this namespace, the roles of controller and webhook, and
+    /// the admission policies that hold the controller to what a resize writes
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub rights: Option<String>,
 
@@ -183,7 +183,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         objects.extend([crd::crd(), admission_policy::policy(), admission_policy::binding()]);
         objects.extend(rights::user_roles());
     }
-    objects.extend(args.rights.as_deref().map(rights::roles).unwrap_or_default());
+    if let Some(namespace) = &args.rights {
+        objects.extend(rights::roles(namespace));
+        objects.extend(controller_policy::policies(namespace));
+    }
     if !objects.is_empty() {
         streams.push(yaml(&objects)?);
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
+use stateward_resize::controller_policy;
 use stateward_resize::rights::{self, Holder, Scope};
 
 fn file(name: &str) -> PathBuf {
@@ -106,6 +107,10 @@ fn the_files_are_what_stateward_prints() {
         .output()
         .unwrap();
     same("files/crds.yaml", &String::from_utf8(output.stdout).unwrap());
+    let policies = controller_policy::policies("NAMESPACE");
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let policies = serde_saphyr::to_string_multiple_with_options(&policies, options).unwrap();
+    same("files/controller-policies.yaml", &policies);
     let of = |holder| {
         json!({
             "ClusterRole": rights::rules(holder, Scope::Cluster),
