@@ -5,6 +5,7 @@ use std::panic::PanicHookInfo;
 
 use clap::ValueEnum;
 use thiserror::Error;
+use tracing::Metadata;
 use tracing_subscriber::filter::{FilterExt as _, ParseError, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -76,8 +77,7 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let events = filter_fn(tracing::Metadata::is_event);
-    let subscriber = Registry::default().with(lines.with_filter(filter.and(events)));
+    let subscriber = Registry::default().with(lines.with_filter(filter.and(filter_fn(is_event))));
     #[cfg(feature = "otel")]
     let (subscriber, exporter) = {
         let exporter = super::traces::Exporter::start()?;
@@ -92,6 +92,10 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
         #[cfg(feature = "otel")]
         _exporter: exporter,
     })
+}
+
+fn is_event(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
 }
 
 /// The start of our modules' paths.
