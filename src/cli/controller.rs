@@ -78,9 +78,9 @@ pub struct TimingArgs {
     /// How old pods and revision of a set must be before it is re-created
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
     pub just_changed: Duration,
-    /// How long a fence may take to hold
+    /// How long a retention pin may take to hold
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true)]
-    pub fence_bound: Duration,
+    pub pin_timeout: Duration,
     /// How long after a CREATE of a set no other DELETE of it is sent
     #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true)]
     pub create_quarantine: Duration,
@@ -93,7 +93,7 @@ pub struct TimingArgs {
     /// How long a set may be gone before a resize of it ends
     #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = duration, hide_short_help = true)]
     pub set_gone: Duration,
-    /// How many sets are between the fence and adoption together
+    /// How many sets are between the retention pin and adoption together
     #[arg(long, value_name = "COUNT", default_value_t = 10, hide_short_help = true)]
     pub sets_at_once: usize,
 }
@@ -109,9 +109,9 @@ impl TimingArgs {
         let defaults = Parameters::default();
         Ok(Parameters {
             resync: signed(self.resync)?,
-            gap_resync: defaults.gap_resync.min(signed(self.resync)?),
+            recreation_resync: defaults.recreation_resync.min(signed(self.resync)?),
             just_changed: signed(self.just_changed)?,
-            fence_bound: signed(self.fence_bound)?,
+            pin_timeout: signed(self.pin_timeout)?,
             create_quarantine: signed(self.create_quarantine)?,
             create_asked: signed(self.create_asked)?,
             leave_absent: signed(self.leave_absent)?,
@@ -129,7 +129,7 @@ impl TimingArgs {
             renew: self.renew,
             back_off_limit: self.back_off,
             watch: self.watch,
-            gap_back_off_limit: defaults.gap_back_off_limit.min(self.back_off),
+            recreation_back_off_limit: defaults.recreation_back_off_limit.min(self.back_off),
             touched: self.sets_at_once.max(1),
             ..defaults
         }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
+use stateward_core::annotations::CANARY;
 use stateward_core::review::WebhookKind;
-use stateward_core::review::canary::{ANNOTATION, AUDIT, NAME, REFUSED};
+use stateward_core::review::canary::{AUDIT, NAME, REFUSED};
 
 pub use self::cause::Cause;
 use self::registration::Registration;
@@ -99,7 +100,7 @@ impl CanarySender {
                 "name": NAME,
                 "namespace": self.namespace,
                 "labels": labels,
-                "annotations": {ANNOTATION: canary.endpoint()}
+                "annotations": {CANARY: canary.endpoint()}
             },
             "spec": {
                 "serviceName": NAME,

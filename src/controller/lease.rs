@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::client::{Cluster, Outcome, ReadError};
-use super::value::{number, text};
+use super::json_fields::{number, text};
 
 /// The Lease of the instance that works.
 pub const LEADER: &str = "stateward-controller";

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use hyper::Method;
 use serde_json::{Value, json};
+use stateward_core::annotations::{RESIZE_ID, RESIZE_REQUESTED, RESIZE_UNFINISHED};
 use stateward_core::object::Quantity;
 use stateward_core::record::snapshot;
 use stateward_core::record::{FINALIZER, Retention, Status};
@@ -16,8 +17,8 @@ use stateward_resize::crd::{API_VERSION, KIND};
 use stateward_resize::step::Action;
 
 use super::client::{Cluster, Outcome, Refusal};
+use super::json_fields::{annotation, list, name, number, quantity, text, uid};
 use super::record::Stored;
-use super::value::{PREFIX, annotation, list, name, number, quantity, text, uid};
 use super::{Key, set};
 
 const JSON: &str = "application/json";
@@ -48,15 +49,15 @@ impl Cluster {
                 self.edit(&key.claim(claim), uid, |claim| {
                     let request = quantity(claim, "/spec/resources/requests/storage");
                     same(&request, &Some(from.clone()), "its request")?;
-                    same(&annotation(claim, "resize-id"), &had_id.as_deref(), "its resize-id")?;
+                    same(&annotation(claim, RESIZE_ID), &had_id.as_deref(), "its resize-id")?;
                     Ok(json!({
-                        "metadata": annotated("resize-id", id),
+                        "metadata": annotated(RESIZE_ID, id),
                         "spec": {"resources": {"requests": {"storage": size}}},
                     }))
                 })
                 .await
             }
-            Action::FreeClaim { claim, uid, owner } => {
+            Action::RemoveClaimOwner { claim, uid, owner } => {
                 self.edit(&key.claim(claim), uid, |claim| {
                     let owners = list(claim, "/metadata/ownerReferences");
                     let others: Vec<_> =
@@ -67,7 +68,7 @@ impl Cluster {
                 .await
             }
             Action::Evict { pod, uid } => self.evict(key, pod, uid).await,
-            Action::Fence { uid, from, resource_version } => {
+            Action::PinRetention { uid, from, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
                     same(&version(live), &resource_version.as_str(), "it")?;
                     same(&set::retention(live), from, "its retention")?;
@@ -83,10 +84,10 @@ impl Cluster {
                 })
                 .await
             }
-            Action::Touch { uid, had, id } => {
+            Action::BumpResourceVersion { uid, had, id } => {
                 self.edit(&key.set(), uid, |live| {
-                    same(&annotation(live, "resize-id"), &had.as_deref(), "its resize-id")?;
-                    Ok(json!({"metadata": annotated("resize-id", id)}))
+                    same(&annotation(live, RESIZE_ID), &had.as_deref(), "its resize-id")?;
+                    Ok(json!({"metadata": annotated(RESIZE_ID, id)}))
                 })
                 .await
             }
@@ -103,7 +104,7 @@ impl Cluster {
                     Err(why) => Outcome::Rejected(Refusal::changed(why)),
                 }
             }
-            Action::Open { uid, mark, partition, retention: to, resource_version } => {
+            Action::Unfreeze { uid, mark, partition, retention: to, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
                     if let Some(expected) = resource_version {
                         same(&version(live), &expected.as_str(), "it")?;
@@ -115,11 +116,11 @@ impl Cluster {
             Action::RestoreManagers { uid } => self.restore_managers(key, record, uid).await,
             Action::ClearRequest { uid, value } => {
                 self.edit(&key.set(), uid, |live| {
-                    let text = annotation(live, "resize-requested").unwrap_or_default();
+                    let text = annotation(live, RESIZE_REQUESTED).unwrap_or_default();
                     let stands: BTreeMap<String, String> =
                         serde_json::from_str(text).unwrap_or_default();
                     same(&stands, value, "its request")?;
-                    Ok(json!({"metadata": annotated("resize-requested", &None::<String>)}))
+                    Ok(json!({"metadata": annotated(RESIZE_REQUESTED, &None::<String>)}))
                 })
                 .await
             }
@@ -229,7 +230,7 @@ fn same<T: PartialEq>(stands: &T, expected: &T, what: &str) -> Result<(), String
 
 /// Metadata with one of our annotations; none removes it.
 fn annotated(key: &str, value: &impl serde::Serialize) -> Value {
-    json!({"annotations": {format!("{PREFIX}{key}"): value}})
+    json!({"annotations": {key: value}})
 }
 
 fn retention(retention: Retention) -> Value {
@@ -238,9 +239,9 @@ fn retention(retention: Retention) -> Value {
 
 /// The size `to` as somebody wrote it, where somebody did.
 fn as_written(record: Option<&Stored>, to: &Quantity) -> String {
-    let acting = record.and_then(|stored| stored.record.status.acting.as_ref());
-    let written = acting.and_then(|acting| {
-        acting.targets.values().find(|text| text.parse::<Quantity>().as_ref() == Ok(to))
+    let request = record.and_then(|stored| stored.record.status.request.as_ref());
+    let written = request.and_then(|request| {
+        request.targets.values().find(|text| text.parse::<Quantity>().as_ref() == Ok(to))
     });
     written.cloned().unwrap_or_else(|| to.to_string())
 }
@@ -273,7 +274,7 @@ fn open(
     partition: Option<(i64, Option<i64>)>,
     to: Option<Retention>,
 ) -> Result<Value, String> {
-    same(&annotation(live, "resize-unfinished"), &mark, "its resize-unfinished")?;
+    same(&annotation(live, RESIZE_UNFINISHED), &mark, "its resize-unfinished")?;
     let mut spec = json!({});
     if let Some((frozen, before)) = partition {
         let stands = number(live, "/spec/updateStrategy/rollingUpdate/partition");
@@ -284,7 +285,7 @@ fn open(
         same(&set::retention(live), &Retention::RETAIN, "its retention")?;
         spec["persistentVolumeClaimRetentionPolicy"] = json!(to);
     }
-    Ok(json!({"metadata": annotated("resize-unfinished", &None::<String>), "spec": spec}))
+    Ok(json!({"metadata": annotated(RESIZE_UNFINISHED, &None::<String>), "spec": spec}))
 }
 
 #[cfg(test)]
@@ -302,10 +303,7 @@ mod tests {
             patch["spec"]["persistentVolumeClaimRetentionPolicy"],
             json!({"whenDeleted": "Delete", "whenScaled": "Retain"})
         );
-        assert_eq!(
-            patch["metadata"]["annotations"],
-            json!({"stateward.dev/resize-unfinished": null})
-        );
+        assert_eq!(patch["metadata"]["annotations"], json!({RESIZE_UNFINISHED: null}));
         assert!(open(&live, Some("R/A"), None, None).unwrap_err().contains("unfinished"));
         assert!(open(&live, None, Some((5, None)), None).unwrap_err().contains("partition"));
     }

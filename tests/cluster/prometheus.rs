@@ -215,7 +215,8 @@ async fn prometheus_answers_every_query_about_resizes() {
     let (done, set) = resizing.prepare(|_| {}).await;
     // The histogram has to be scraped before something is counted in it.
     testbed::wait::wait_for("a scrape", LONG, async || {
-        let found = prometheus.get("/api/v1/query?query=stateward_resize_gap_seconds_count").await;
+        let found =
+            prometheus.get("/api/v1/query?query=stateward_resize_recreation_seconds_count").await;
         let found = found.is_some_and(|found| found["data"]["result"][0].is_object());
         Ok(found.then_some(()))
     })
@@ -231,8 +232,8 @@ async fn prometheus_answers_every_query_about_resizes() {
     for (query, expected) in [
         ("sum(stateward_resize_leader)", "1"),
         ("stateward_resize_records{phase=\"Complete\"}", "1"),
-        ("stateward_resize_resting{word=\"Blocked\"}", "1"),
-        ("stateward_resize_gap_seconds_count", "1"),
+        ("stateward_resize_state{state=\"Blocked\"}", "1"),
+        ("stateward_resize_recreation_seconds_count", "1"),
     ] {
         testbed::wait::wait_for(query, LONG, async || {
             let samples = prometheus.query(query).await;

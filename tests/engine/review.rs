@@ -220,6 +220,7 @@ fn growth_beyond_the_sets_own_limit_is_denied() {
 #[test]
 fn an_owned_set_is_left_to_its_owner() {
     let mut review = json("update-statefulset-vct-storage-grow");
+    review["request"]["userInfo"]["username"] = json!("system:serviceaccount:operators:database");
     for side in ["object", "oldObject"] {
         review["request"][side]["metadata"]["ownerReferences"] = json!([{
             "apiVersion": "example.com/v1", "kind": "Database", "name": "db", "uid": "1",

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 
 use crate::object::compare::plain;
-use crate::object::fault::{self, Fault};
 use crate::object::immutable::{self, SpecDifference};
+use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
 /// The operation of a review.
@@ -113,6 +113,13 @@ pub struct User {
     pub groups: Vec<String>,
 }
 
+impl User {
+    /// Namespace and name of the service account, if the user is one.
+    pub fn service_account(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
+    }
+}
+
 /// The old and the new side of something.
 #[derive(Clone, Debug)]
 pub struct Pair<T> {
@@ -201,7 +208,7 @@ pub struct Change<'a> {
     /// who, how, when
     pub circumstances: Circumstances,
     differences: OnceCell<Result<Vec<SpecDifference>, DecodeError>>,
-    faults: OnceCell<Result<Vec<Fault>, DecodeError>>,
+    validation_errors: OnceCell<Result<Vec<ValidationError>, DecodeError>>,
 }
 
 impl<'a> Change<'a> {
@@ -246,7 +253,7 @@ impl<'a> Change<'a> {
             subject,
             circumstances,
             differences: OnceCell::new(),
-            faults: OnceCell::new(),
+            validation_errors: OnceCell::new(),
         })
     }
 
@@ -363,11 +370,11 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// The field that has the wrong type.
-    pub fn faults(&self) -> Result<&[Fault], DecodeError> {
-        self.faults
+    pub fn validation_errors(&self) -> Result<&[ValidationError], DecodeError> {
+        self.validation_errors
             .get_or_init(|| match self.written_set() {
-                Some((Some(old), new)) => fault::introduced(old, new),
-                Some((None, new)) => fault::created(new),
+                Some((Some(old), new)) => validate::introduced(old, new),
+                Some((None, new)) => validate::created(new),
                 None => Ok(Vec::new()),
             })
             .as_deref()

@@ -1,14 +1,9 @@
-//! The body of the CREATE: the snapshot, less what the server writes, with what the gap needs.
+//! The body of the CREATE: the snapshot, less what the server writes, with what the re-creation window needs.
 
+use stateward_core::annotations::{RESIZE_ID, RESIZE_UNFINISHED};
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-
-/// The annotation that names the attempt which created a set.
-pub const RESIZE_ID: &str = "stateward.dev/resize-id";
-/// The same, until partition and retention are put back: a snapshot that people apply themselves
-/// carries the id of an older resize, and never this.
-pub const UNFINISHED: &str = "stateward.dev/resize-unfinished";
 
 /// Why a snapshot cannot be made into a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +19,7 @@ pub enum BodyError {
 /// The set to create from `snapshot`.
 ///
 /// The first sync of the StatefulSet controller may delete a pod before any check of ours could
-/// act, so the partition is above every ordinal; [`Action::Open`](super::Action::Open) lowers it.
+/// act, so the partition is above every ordinal; [`Action::Unfreeze`](super::Action::Unfreeze) lowers it.
 pub fn body(
     snapshot: &Value,
     sizes: &BTreeMap<String, String>,
@@ -62,7 +57,7 @@ pub fn body(
     }
     let annotations = annotations.as_object_mut().ok_or(BodyError::Missing("annotations"))?;
     annotations.insert(RESIZE_ID.to_owned(), Value::from(id));
-    annotations.insert(UNFINISHED.to_owned(), Value::from(id));
+    annotations.insert(RESIZE_UNFINISHED.to_owned(), Value::from(id));
     let spec = object(root, "spec")?;
     raise(spec, sizes)?;
     spec.insert(
@@ -155,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_is_the_snapshot_but_for_what_the_gap_needs() {
+    fn what_is_created_is_the_snapshot_but_for_what_the_window_needs() {
         let set = body(&snapshot(), &asked(&[("data", "20Gi")]), "R/A", 4).unwrap();
         let mut expected = snapshot();
         expected.as_object_mut().unwrap().remove("status");
@@ -165,7 +160,7 @@ mod tests {
             metadata.remove(field);
         }
         expected["metadata"]["annotations"][RESIZE_ID] = "R/A".into();
-        expected["metadata"]["annotations"][UNFINISHED] = "R/A".into();
+        expected["metadata"]["annotations"][RESIZE_UNFINISHED] = "R/A".into();
         expected["metadata"]["finalizers"] = json!(["example.com/keep"]);
         expected["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] = "Retain".into();
         expected["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 4.into();

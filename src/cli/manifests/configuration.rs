@@ -3,19 +3,24 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use stateward_core::annotations::OWNER_MANAGED;
 use stateward_core::decide::CONTROLLER_ACCOUNT;
 use stateward_core::decide::{CONTROL_PLANE, OWN_MANAGER};
 
 use super::{FailurePolicy, Requirement, Service};
 
-/// True where old or new object is not left to its owner. Both count, so that nobody escapes by
-/// adding or dropping an owner in the same edit. On DELETE `object` is null, on CREATE `oldObject`
-/// is; a Scale names no owner and is always judged.
-const NOT_LEFT_TO_OWNER: &str = "[object, oldObject].exists(x, x != null && \
-    (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
-    (request.resource.resource == 'persistentvolumeclaims' && \
-    o.kind in ['StatefulSet', 'Pod'])) || \
-    x.metadata.?annotations[?'stateward.dev/owner-managed'].orValue('') == 'allow'))";
+/// True if the old or the new object is not left to its owner. Both count, so that an edit cannot
+/// escape by adding or dropping an owner. On DELETE `object` is null, on CREATE `oldObject` is. A
+/// Scale names no owner and is always judged.
+fn not_left_to_owner() -> String {
+    format!(
+        "[object, oldObject].exists(x, x != null && \
+        (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
+        (request.resource.resource == 'persistentvolumeclaims' && \
+        o.kind in ['StatefulSet', 'Pod'])) || \
+        x.metadata.?annotations[?'{OWNER_MANAGED}'].orValue('') == 'allow'))"
+    )
+}
 
 /// False on an UPDATE that leaves the spec of a terminating object alone, such as the one that
 /// empties its finalizers: under `Fail` it would be stuck while the webhook is away.
@@ -182,7 +187,7 @@ impl Registration<'_> {
             ));
         }
         match_conditions.extend([
-            condition("not-left-to-its-owner", NOT_LEFT_TO_OWNER),
+            condition("not-left-to-its-owner", &not_left_to_owner()),
             condition("not-going-away", NOT_GOING_AWAY),
         ]);
         Webhook {

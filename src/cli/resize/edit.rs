@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use hyper::Method;
 use serde_json::Value;
-use stateward_core::mutations::resize::REQUESTED;
+use stateward_core::annotations::{self, RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED};
 use stateward_core::record::snapshot;
 use stateward_core::record::{Phase, Reason, Record, Spec};
 use stateward_core::yaml::printable;
-use stateward_resize::body::{BodyError, RESIZE_ID, body};
+use stateward_resize::body::{BodyError, body};
 
 use super::Outcome;
 use super::apply::Wait;
-use super::ask::renewed;
-use super::follow::Goal;
-use super::which::{Session, Which};
+use super::target::{Session, Which};
+use super::wait::Goal;
+use super::write_spec::renewed;
 use crate::cli::{print, print_error};
 use crate::controller::{Outcome as Written, Stored};
 
@@ -67,7 +67,7 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
         print(&format!("Nothing to do: the resize of {} is complete.\n", session.key))?;
         return Ok(Outcome::Clean);
     }
-    if status.standing.as_ref().is_some_and(|rest| rest.reason == Reason::DeletedByOther) {
+    if status.halt.as_ref().is_some_and(|halt| halt.reason == Reason::DeletedByOther) {
         return session.bring_back(&before.record).await;
     }
     let asked = session
@@ -100,8 +100,8 @@ impl Session {
                 self.key
             );
         };
-        let acting = record.status.acting.as_ref();
-        let sizes = acting.map(|acting| acting.targets.clone()).unwrap_or_default();
+        let request = record.status.request.as_ref();
+        let sizes = request.map(|request| request.targets.clone()).unwrap_or_default();
         let set = deleted_set(&snapshot::decode(snapshot)?, &sizes)?;
         let content = "application/json";
         match self.cluster.write(Method::POST, &self.key.sets(), content, &set).await {
@@ -139,7 +139,7 @@ fn deleted_set(before: &Value, sizes: &BTreeMap<String, String>) -> Result<Value
         set.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
     {
         annotations.remove(RESIZE_ID);
-        annotations.remove(REQUESTED);
+        annotations.remove(RESIZE_REQUESTED);
     }
     Ok(set)
 }
@@ -164,12 +164,12 @@ pub(super) async fn resume(args: &Args) -> anyhow::Result<Outcome> {
     };
     session.ask(|stored| edited(&session, stored, change)).await?;
     let set = session.cluster.get(&session.key.set()).await?;
-    let paused = "/metadata/annotations/stateward.dev~1resize-paused";
-    if set.is_some_and(|set| set.pointer(paused).is_some_and(|value| value == "true")) {
+    let paused = annotations::pointer(RESIZE_PAUSED);
+    if set.is_some_and(|set| set.pointer(paused.as_str()).is_some_and(|value| value == "true")) {
         let (namespace, name) = (&session.key.namespace, &session.key.name);
         print(&format!(
             "The set itself is still paused by its annotation; take it off with\n  \
-             kubectl -n {namespace} annotate statefulset {name} stateward.dev/resize-paused-\n"
+             kubectl -n {namespace} annotate statefulset {name} {RESIZE_PAUSED}-\n"
         ))?;
         return Ok(Outcome::Findings);
     }

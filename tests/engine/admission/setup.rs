@@ -71,7 +71,7 @@ pub(crate) fn facts() -> Facts {
         quotas: Objects::all(),
         records: Objects::all(),
         fixed_volumes: Objects::all(),
-        terminating_sets: Objects::all(),
+        sets: Objects::all(),
         controller: ControllerState::Runs,
         own_user: None,
     };
@@ -113,8 +113,8 @@ pub(crate) fn record(facts: &mut Facts, spec: &Value, status: &Value) {
 pub(crate) fn in_phase(facts: &mut Facts, phase: &str) {
     let status = json!({
         "phase": phase,
-        "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
-        "attempt": {"setUid": "A", "newUid": "B"},
+        "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+        "recreation": {"setUid": "A", "newUid": "B"},
     });
     record(facts, &json!({}), &status);
 }

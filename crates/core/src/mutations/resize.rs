@@ -1,8 +1,8 @@
 //! Turns an edit that grows a claim template into a request for a resize.
 //!
 //! Kubernetes refuses the edit. In `orchestrate` the patch puts the old size back, which the API
-//! server then accepts, and writes what was asked for into [`REQUESTED`], but only where what is
-//! known allows that somebody carries it out; else `word` says why not. A request ends when it
+//! server then accepts, and writes what was asked for into [`RESIZE_REQUESTED`], but only where what is
+//! known allows that somebody carries it out; otherwise [`GrowthCheck`] says why not. A request ends when it
 //! is carried out, when the annotation is removed, or when a client-side apply shows by its
 //! last-applied annotation that the old size is asked for again. Server-side apply and
 //! `helm rollback` show nothing of the kind, and cannot withdraw a request.
@@ -10,30 +10,23 @@
 //! While a record re-creates its set, what others write of it keeps what the record needs: sizes
 //! on CREATE, and retention.
 
+mod growth_check;
 mod limit;
-mod word;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use self::growth_check::GrowthCheck;
 pub use self::limit::{Limit, limit};
 use super::Mutation;
+use crate::annotations::{self, RESIZE, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, SpecDifference};
 use crate::object::{DecodeError, Pointer, Quantity, StatefulSet};
 use crate::policy::{Policy, Resize};
 
-/// The annotation that holds requests: claim template → size, as a JSON object.
-pub const REQUESTED: &str = "stateward.dev/resize-requested";
-/// The annotation that overrides the policy for one set.
-pub const MODE: &str = "stateward.dev/resize";
-/// The annotation with the largest size that an edit may request, read from the old set and from
-/// its namespace, which wins.
-pub const MAX: &str = "stateward.dev/resize-max";
-/// The annotation that holds a set's resize up.
-pub const PAUSED: &str = "stateward.dev/resize-paused";
 /// The rule that refuses growth where it is not carried out.
 pub const RULE: &str = "sts-vct-size-grow";
 /// The rule that refuses shrinking where the live size is not kept.
@@ -54,7 +47,7 @@ pub fn mode(change: &Change<'_>, policy: &Policy) -> Resize {
         .objects
         .new
         .as_ref()
-        .and_then(|new| new.metadata.annotations.get(MODE))
+        .and_then(|new| new.metadata.annotations.get(RESIZE))
         .and_then(Resize::from_annotation);
     match asked {
         Some(Resize::Ignore) if !policy.overrides => base,
@@ -79,7 +72,7 @@ pub fn mutate(
     }
     let Some((old, new)) = change.updated_set() else { return Ok(()) };
     keep_claims(change, old, new, facts, mutation);
-    let requested = new.metadata.annotations.get(REQUESTED).map(parse);
+    let requested = new.metadata.annotations.get(RESIZE_REQUESTED).map(parse);
     let templates_differ = !old.spec.claim_templates.same_bytes(&new.spec.claim_templates);
     if requested.is_none() && !templates_differ {
         return Ok(());
@@ -93,14 +86,14 @@ pub fn mutate(
         }
     }
     drop_ended(change, old, new, &mut requests, mutation)?;
-    let key = Pointer::from("/metadata/annotations").key(REQUESTED);
+    let key = annotations::pointer(RESIZE_REQUESTED);
     if requests.is_empty() {
         if requested.is_some() {
             mutation.remove(&key);
         }
     } else if requested.as_ref() != Some(&requests) {
         let text = serde_json::to_string(&requests).unwrap_or_default();
-        mutation.annotate(change, REQUESTED, &text);
+        mutation.annotate(change, RESIZE_REQUESTED, &text);
     }
     Ok(())
 }
@@ -126,7 +119,8 @@ fn request<'a>(
             wanted.insert(name.clone(), size.clone());
         }
     }
-    match word::give(change, old, growing, &wanted, facts)? {
+    let check = GrowthCheck { change, old, growing, wanted: &wanted, facts };
+    match check.evaluate()? {
         Ok(warnings) => {
             for (difference, _) in growing {
                 record(change, difference, mutation);
@@ -178,7 +172,7 @@ fn record(change: &Change<'_>, difference: &SpecDifference, mutation: &mut Mutat
         "{object}: claim template {name} stays {old}; growth to {new} is recorded as a request"
     ));
     mutation.warnings.push(format!(
-        "{object}: a rollback does not withdraw it; removing the annotation {REQUESTED} does"
+        "{object}: a rollback does not withdraw it; removing the annotation {RESIZE_REQUESTED} does"
     ));
     mutation.carries_out.push(RULE);
     mutation.done.push("request-resize");
@@ -212,7 +206,7 @@ fn keep_sizes(
     Ok(())
 }
 
-/// From the fence until all is put back, claims must outlive their set, whoever writes retention.
+/// From the retention pin until all is put back, claims must outlive their set, whoever writes retention.
 fn keep_claims(
     change: &Change<'_>,
     old: &StatefulSet<'_>,
@@ -250,7 +244,7 @@ fn raise(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     let Some(record) = facts.known_record(&change.namespace, &change.name) else { return Ok(()) };
-    // After an abort in the gap the set comes back with its old template.
+    // After an abort in the re-creation window the set comes back with its old template.
     if record.stopped || !(record.is_recreating() || record.remembers_owner()) {
         return Ok(());
     }

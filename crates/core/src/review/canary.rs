@@ -6,14 +6,13 @@
 //! sending one: it is refused, or it is a dry run.
 
 use super::WebhookKind;
+use crate::annotations::CANARY;
 use crate::change::{Change, Operation};
 use crate::object::Kind;
 use crate::policy::{Mode, Policy};
 
 /// The name of the set.
 pub const NAME: &str = "stateward-canary";
-/// The annotation that says which webhook is to refuse it: `mutate` or `validate`.
-pub const ANNOTATION: &str = "stateward.dev/canary";
 /// What a refusal says.
 pub const REFUSED: &str = "stateward refuses its canary, as it should";
 /// The warning where the policy refuses nothing.
@@ -36,7 +35,7 @@ pub(super) fn target(change: &Change<'_>) -> Option<WebhookKind> {
     {
         return None;
     }
-    let value = change.metadata()?.annotations.get(ANNOTATION)?;
+    let value = change.metadata()?.annotations.get(CANARY)?;
     WebhookKind::ALL.into_iter().find(|webhook| webhook.endpoint() == value)
 }
 
