@@ -19,7 +19,7 @@ use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
 use ratio::Candidates;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::Grounds;
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::review::{self, WebhookKind};
@@ -27,12 +27,7 @@ use stateward_core::review::{self, WebhookKind};
 fn main() {
     let policy = Policy::default().with_default_resize(Resize::Orchestrate);
     let facts = Facts::none();
-    let grounds = Grounds {
-        policy: &policy,
-        facts: &facts,
-        kubernetes: KubernetesVersion::default(),
-        now: Timestamp::UNIX_EPOCH,
-    };
+    let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
     let mut reviews = ratio::reviews();
     reviews
         .push(("an UPDATE of 12 KB, one label changed".to_owned(), ratio::update_of_12_kb(false)));
@@ -58,12 +53,28 @@ fn main() {
         Candidates::new()
             .add("decode, decide, encode (mutate)", || {
                 for body in &bodies {
-                    black_box(review::answer(WebhookKind::Mutating, body, &grounds).ok());
+                    black_box(
+                        review::answer(
+                            WebhookKind::Mutating,
+                            body,
+                            KubernetesVersion::default(),
+                            &context,
+                        )
+                        .ok(),
+                    );
                 }
             })
             .add("decode, decide, encode (validate)", || {
                 for body in &bodies {
-                    black_box(review::answer(WebhookKind::Validating, body, &grounds).ok());
+                    black_box(
+                        review::answer(
+                            WebhookKind::Validating,
+                            body,
+                            KubernetesVersion::default(),
+                            &context,
+                        )
+                        .ok(),
+                    );
                 }
             })
             .add("parse into serde_json::Value", || {

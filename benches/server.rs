@@ -21,10 +21,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use stateward::certificates::{ServingCertificate, dev};
+use stateward::health::Health;
+use stateward::http_server::Shutdown;
 use stateward::telemetry::Metrics;
-use stateward::webhook::{
-    BadReview, Config, Defaults, Failure, Health, Judge, Reviewer, Server, Shutdown,
-};
+use stateward::webhook::{BadReview, Config, Defaults, Failure, ReviewHandler, Reviewer, Server};
 use stateward_core::change::KubernetesVersion;
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::review::{Answer, Outcome, WebhookKind};
@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let policy = Policy::default();
     let defaults = Defaults { resize: Resize::Orchestrate, own_namespace: None };
     let judge: Arc<dyn Reviewer> =
-        Arc::new(Judge::new(policy, defaults, KubernetesVersion::default()));
+        Arc::new(ReviewHandler::new(policy, defaults, KubernetesVersion::default()));
     let reviews = [
         ("an UPDATE of 12 KB, one label changed", ratio::update_of_12_kb(false)),
         ("an UPDATE of 12 KB, a new image", ratio::update_of_12_kb(true)),

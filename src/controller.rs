@@ -5,21 +5,21 @@
 //! ([`Cluster::observe`]) and written ([`Cluster::carry_out`]), when that happens ([`Controller`]),
 //! and who does it ([`lease`]). Correctness never rests on there being one controller: every write
 //! carries what it expects to find, and a write whose outcome is unknown is followed by a fresh
-//! look, never by itself.
+//! read, never by itself.
 
 mod admission;
 mod claims;
 mod cluster;
-mod drive;
 mod dry_run;
+mod json_fields;
 pub mod lease;
 mod manager;
 mod observe;
 mod pods;
+mod reconcile;
 mod record;
 mod set;
 mod telemetry;
-mod value;
 mod write;
 
 use std::fmt;

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_check::judge::check;
 use stateward_check::pair::{Paired, Pairing};
-use stateward_check::report::{Format, Options, Sources, render};
+use stateward_check::report::{Format, Options, render};
+use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::Grounds;
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::object::{Pointer, Quantity};
 use stateward_core::policy::Policy;
@@ -27,16 +28,20 @@ const POLICY: &str = "version: 1\nresize: {mode: orchestrate}\nanti-affinity: pr
 const LEAVE: [&str; 2] = ["is immutable", "immutable field"];
 
 /// Judges with a policy and no facts, at a fixed time.
-fn with_grounds<T>(policy: &Policy, judge: impl FnOnce(&Grounds<'_>) -> T) -> T {
+fn with_context<T>(policy: &Policy, judge: impl FnOnce(&EvaluationContext<'_>) -> T) -> T {
     let facts = Facts::none();
-    let kubernetes = KubernetesVersion::default();
-    judge(&Grounds { policy, facts: &facts, kubernetes, now: Timestamp::UNIX_EPOCH })
+    judge(&EvaluationContext { policy, facts: &facts, now: Timestamp::UNIX_EPOCH })
 }
 
 /// The response to a review, its patch decoded; nothing where it is malformed.
 fn response(stage: WebhookKind, body: &[u8], policy: &Policy) -> Option<Value> {
-    let answer = with_grounds(policy, |grounds| review::answer(stage, body, grounds)).ok()?;
-    let again = with_grounds(policy, |grounds| review::answer(stage, body, grounds));
+    let answer = with_context(policy, |context| {
+        review::answer(stage, body, KubernetesVersion::default(), context)
+    })
+    .ok()?;
+    let again = with_context(policy, |context| {
+        review::answer(stage, body, KubernetesVersion::default(), context)
+    });
     assert_eq!(answer.body, again.expect("it was a review before").body, "another answer");
     let mut answered: Value = serde_json::from_slice(&answer.body).expect("an answer is JSON");
     let mut response = answered["response"].take();
@@ -83,24 +88,24 @@ pub fn manifest(input: &[u8]) {
     let mut inputs = Inputs::default();
     inputs.read(vec![File { name: "-".to_owned(), bytes: input.to_vec() }]);
     let lines = input.split(|byte| *byte == b'\n').count();
-    let mut sources = Sources::none();
-    let mut paired = Paired { errors: inputs.errors, skipped: inputs.skipped, ..Paired::default() };
-    for document in inputs.documents {
+    for document in &inputs.documents {
         for pointer in ["", "/metadata/name", "/spec/replicas", "/spec/none/0"] {
             let line = document.locate(&Pointer::from(pointer)).line;
             assert!((1..=lines).contains(&line), "line {line} of {lines}");
         }
-        sources.add(&*document.file, document.text());
-        let old = paired.pairings.is_empty().then(|| document.clone());
-        paired.pairings.push(Pairing { old, new: Some(document) });
+    }
+    let mut paired = Paired::created(Selection::from(inputs));
+    if let Some(Pairing { old, new }) = paired.pairings.first_mut() {
+        old.clone_from(new);
     }
     for error in &paired.errors {
         assert!(error.line <= lines, "line {} of {lines}", error.line);
     }
     let policy = Policy::default();
-    let report = with_grounds(&policy, |grounds| check(&paired, grounds));
+    let report =
+        with_context(&policy, |context| check(paired, KubernetesVersion::default(), context));
     for format in Format::ALL {
-        let text = render(format, &report, &sources, &Options::default()).expect("a report");
+        let text = render(format, &report, &Options::default()).expect("a report");
         assert!(!text.contains('\u{1b}'), "an escape reaches the terminal");
     }
 }

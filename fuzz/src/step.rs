@@ -10,7 +10,7 @@ use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::Record;
 use stateward_core::record::{
-    Acting, Attempt, ClaimState, Phase, Retention, RevisionName, Row, Spec, Status,
+    ClaimState, ClaimStatus, Phase, Recreation, Request, Retention, RevisionName, Spec, Status,
 };
 use stateward_resize::observed::{
     Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Pod, Progress, Revision, Set,
@@ -197,7 +197,7 @@ fn set(uid: &str, &Point { replaced, evicting, .. }: &Point) -> Set {
 }
 
 fn record(phase: Phase, &Point { grown, replaced, evicting, .. }: &Point) -> Record {
-    let row = |ordinal: u32| Row {
+    let row = |ordinal: u32| ClaimStatus {
         name: format!("data-db-{ordinal}"),
         from: "10Gi".to_owned(),
         target: "20Gi".to_owned(),
@@ -213,24 +213,24 @@ fn record(phase: Phase, &Point { grown, replaced, evicting, .. }: &Point) -> Rec
     let targets = BTreeMap::from([("data".to_owned(), "20Gi".to_owned())]);
     let status = Status {
         phase,
-        acting: Some(Acting {
+        request: Some(Request {
             number: 1,
             generation: 1,
             set_uid: "u0".to_owned(),
             targets: targets.clone(),
             withdrawable: true,
         }),
-        requests: targets,
-        attempt: Attempt {
+        annotation_targets: targets,
+        recreation: Recreation {
             set_uid: Some("u0".to_owned()),
             resource_version: Some("now".to_owned()),
             revision: Some(RevisionName { name: "r0".to_owned(), uid: "v0".to_owned() }),
             retention: Some(Retention::RETAIN),
             frozen: Some(3),
-            fence_since: Some(now()),
+            pinned_since: Some(now()),
             new_uid: replaced.then(|| "u2".to_owned()),
             ours: replaced,
-            ..Attempt::default()
+            ..Recreation::default()
         },
         snapshot: Some("snapshot".to_owned()),
         claims: vec![row(0), row(1)],

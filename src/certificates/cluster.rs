@@ -27,8 +27,8 @@ use self::api::{Api, Configuration, Stored};
 use self::authority::{Authority, Bundle, Leaf, Pem};
 use super::{CertificateError, ServingCertificate};
 use crate::cluster::{ApiError, Client};
+use crate::health::Health;
 use crate::telemetry::Metrics;
-use crate::webhook::Health;
 
 /// So often others may be faster before a look is given up until the next one.
 const TRIES: usize = 8;

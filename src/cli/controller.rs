@@ -2,23 +2,22 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
+use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use stateward_core::policy::{Authorize, Policy};
 use stateward_resize::Parameters;
-use tokio::net::TcpListener;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::serve::duration;
 use crate::controller::{Cluster, Controller, Intervals, lease};
-use crate::telemetry::page::{self, Page};
+use crate::http_server::{HealthPort, Pages, Shutdown};
 use crate::telemetry::{LogFormat, ResizeMetrics, log};
-use crate::webhook::{Shutdown, load_policy};
+use crate::webhook::load_policy;
 
 /// Carries out resizes of StatefulSets in a cluster
 #[derive(Clone, Debug, clap::Args)]
@@ -79,9 +78,9 @@ pub struct TimingArgs {
     /// How old pods and revision of a set must be before it is re-created
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
     pub just_changed: Duration,
-    /// How long a fence may take to hold
+    /// How long a retention pin may take to hold
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true)]
-    pub fence_bound: Duration,
+    pub pin_timeout: Duration,
     /// How long after a CREATE of a set no other DELETE of it is sent
     #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true)]
     pub create_quarantine: Duration,
@@ -94,7 +93,7 @@ pub struct TimingArgs {
     /// How long a set may be gone before a resize of it ends
     #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = duration, hide_short_help = true)]
     pub set_gone: Duration,
-    /// How many sets are between the fence and adoption together
+    /// How many sets are between the retention pin and adoption together
     #[arg(long, value_name = "COUNT", default_value_t = 10, hide_short_help = true)]
     pub sets_at_once: usize,
 }
@@ -110,9 +109,9 @@ impl TimingArgs {
         let defaults = Parameters::default();
         Ok(Parameters {
             resync: signed(self.resync)?,
-            gap_resync: defaults.gap_resync.min(signed(self.resync)?),
+            recreation_resync: defaults.recreation_resync.min(signed(self.resync)?),
             just_changed: signed(self.just_changed)?,
-            fence_bound: signed(self.fence_bound)?,
+            pin_timeout: signed(self.pin_timeout)?,
             create_quarantine: signed(self.create_quarantine)?,
             create_asked: signed(self.create_asked)?,
             leave_absent: signed(self.leave_absent)?,
@@ -130,7 +129,7 @@ impl TimingArgs {
             renew: self.renew,
             back_off_limit: self.back_off,
             watch: self.watch,
-            gap_back_off_limit: defaults.gap_back_off_limit.min(self.back_off),
+            recreation_back_off_limit: defaults.recreation_back_off_limit.min(self.back_off),
             touched: self.sets_at_once.max(1),
             ..defaults
         }
@@ -146,7 +145,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Some(file) => load_policy(file)?,
         None => Policy::default(),
     };
-    log::start(args.log_format, &args.log_level)?;
+    let _subscribed = log::start(args.log_format, &args.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -154,20 +153,41 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        let listener = TcpListener::bind(args.listen)
+        let health_port = HealthPort::bind(args.listen)
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
         let metrics = ResizeMetrics::default();
         let controller = controller(args, policy.authorize, metrics.clone()).await?;
         let mut registry = Registry::with_prefix("stateward");
         metrics.register(&mut registry);
-        let page = Page { registry, stuck: Box::new(controller.watchdog()) };
-        let page = tokio::spawn(page::serve(listener, Arc::new(page)));
+        let pages = ControllerPages { registry, watchdog: Box::new(controller.watchdog()) };
+        let end = Shutdown::new();
+        let served = tokio::spawn(health_port.serve(pages, end.clone()));
         controller.run(shutdown.begun()).await;
-        page.abort();
+        end.hurry();
+        served.await.context("the health port stopped")?;
         anyhow::Ok(())
     })?;
     Ok(Outcome::Clean)
+}
+
+/// The health port of the controller.
+struct ControllerPages {
+    registry: Registry,
+    /// gives the reason that the process must be restarted, if there is one
+    watchdog: Box<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+impl Pages for ControllerPages {
+    fn stuck(&self) -> Option<String> {
+        (self.watchdog)()
+    }
+
+    fn metrics(&self) -> Result<String, std::fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
 }
 
 /// The controller that the arguments say.

@@ -75,7 +75,7 @@ fn lint(named: Option<&Path>) -> anyhow::Result<Outcome> {
             (name, text)
         }
     };
-    let faults = Policy::faults(&text);
+    let faults = Policy::errors(&text);
     if faults.is_empty() {
         super::print(&format!("{name}: no fault found\n"))?;
         return Ok(Outcome::Clean);

@@ -1,17 +1,18 @@
 //! `stateward resize`: grows the volumes of a set, and says how far that is.
 
-mod alive;
 mod apply;
-mod ask;
+mod controller_check;
 mod edit;
-mod follow;
-mod here;
+mod local_grow;
 mod manifest;
 mod plan;
 mod screen;
 mod status;
 mod sync;
-mod which;
+mod target;
+mod view;
+mod wait;
+mod write_spec;
 
 use super::Outcome;
 

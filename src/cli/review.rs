@@ -11,7 +11,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use serde_json::Value;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::Grounds;
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::review::{self, WebhookKind};
 
@@ -72,14 +72,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         body.drain(..BYTE_ORDER_MARK.len());
     }
     let policy = super::policy::find(args.policy.as_deref())?;
-    let grounds = Grounds {
-        policy: &policy,
-        facts: &Facts::none(),
-        kubernetes: args.kubernetes_version,
-        now: Timestamp::now(),
-    };
+    let context =
+        EvaluationContext { policy: &policy, facts: &Facts::none(), now: Timestamp::now() };
     let judge = |webhook, body: &[u8]| {
-        let answer = review::answer(webhook, body, &grounds)
+        let answer = review::answer(webhook, body, args.kubernetes_version, &context)
             .with_context(|| format!("\"{}\"", args.file.display()))?;
         anyhow::Ok((answer.allowed, serde_json::from_slice(&answer.body)?))
     };

@@ -7,7 +7,7 @@ use stateward_core::annotations::RESIZE_ID;
 use stateward_core::object::claim::BETA_CLASS;
 use stateward_resize::observed::{Claim, Progress};
 
-use super::value::{annotation, condition, list, name, quantity, terminating, text, uid};
+use super::json_fields::{annotation, condition, list, name, quantity, terminating, text, uid};
 use crate::cluster::facts::is_growable;
 
 /// Reads a claim that `template` and `ordinal` name; nothing where it asks for no storage.

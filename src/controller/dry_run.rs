@@ -1,4 +1,4 @@
-//! What the API server would answer to the DELETE and the CREATE (`docs/resize.md`, The gate).
+//! What the API server would answer to the DELETE and the CREATE (`docs/resize.md`, Preflight checks).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use stateward_resize::observed::{Answer, DryRuns, Set};
 
 use super::Key;
 use super::cluster::Cluster;
-use super::value::name;
+use super::json_fields::name;
 use super::write::{created, delete_options};
 use crate::cluster::{WriteOutcome, with_query};
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::value::{number, text};
+use super::json_fields::{number, text};
 use crate::cluster::lease::{LeaseLiveness, LeaseRead, leases};
 use crate::cluster::{Client, ReadError, WriteOutcome};
 

@@ -4,8 +4,8 @@
 //! something of the set changes. Watches only wake tasks: what is decided is decided from quorum
 //! reads.
 
-mod attend;
 mod leases;
+mod set_task;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +23,9 @@ use tokio::time::Instant;
 
 use super::Key;
 use super::cluster::Cluster;
-use super::drive::Seen;
+use super::json_fields::{list, text};
 use super::lease::{LEADER, Lease};
-use super::value::{list, text};
+use super::reconcile::LastSeen;
 use crate::cluster::Limit;
 use crate::telemetry::ResizeMetrics;
 
@@ -44,19 +44,19 @@ pub struct Intervals {
     /// the longest pause after a write that failed
     pub back_off_limit: Duration,
     /// the longest pause while a set is away
-    pub gap_back_off_limit: Duration,
+    pub recreation_back_off_limit: Duration,
     /// how long a set may be away before an instance that does not lead brings it back
     pub patience: Duration,
-    /// how long changes are gathered before a set is looked at
+    /// how long changes are gathered before a set is reconciled
     pub gather: Duration,
     /// how long a watch lives: one that says nothing for longer is taken for dead, and nothing else
     /// tells of a request of which there is no record yet
     pub watch: Duration,
-    /// how many sets are looked at together
-    pub looks: usize,
-    /// how many sets are between the fence and adoption together
+    /// how many sets are reconciled at the same time
+    pub concurrent_reconciles: usize,
+    /// how many sets are between the retention pin and adoption together
     pub touched: usize,
-    /// how long one look may take before the controller counts as stuck
+    /// how long one reconcile may take before the controller counts as stuck
     pub stuck: Duration,
 }
 
@@ -67,11 +67,11 @@ impl Default for Intervals {
             renew: Duration::from_secs(5),
             back_off: Duration::from_millis(100),
             back_off_limit: Duration::from_secs(30),
-            gap_back_off_limit: Duration::from_secs(2),
+            recreation_back_off_limit: Duration::from_secs(2),
             patience: Duration::from_millis(500),
             gather: Duration::from_millis(20),
             watch: Duration::from_secs(60),
-            looks: 16,
+            concurrent_reconciles: 16,
             touched: 10,
             stuck: Duration::from_secs(120),
         }
@@ -90,7 +90,7 @@ struct Shared {
     intervals: Intervals,
     namespace: String,
     identity: String,
-    looks: Semaphore,
+    reconciles: Semaphore,
     state: Mutex<State>,
     /// keeps events few
     events: Mutex<Limit>,
@@ -104,15 +104,15 @@ struct State {
     /// a task per set
     tasks: BTreeMap<Key, Task>,
     /// records, by the last event
-    records: BTreeMap<Key, Known>,
+    records: BTreeMap<Key, RecordSummary>,
     /// since when sets ask for something and have no record
     requests: BTreeMap<Key, Instant>,
-    /// sets between the fence and adoption
+    /// sets between the retention pin and adoption
     touched: BTreeSet<Key>,
     /// sets that were seen to go, as they were last
-    seen: BTreeMap<Key, Seen>,
-    /// when each look that is under way began
-    looking: BTreeMap<Key, Instant>,
+    seen: BTreeMap<Key, LastSeen>,
+    /// when each running reconcile began
+    reconciling: BTreeMap<Key, Instant>,
     /// sets that are away through a resize
     away: BTreeSet<Key>,
     /// when its own rights were last confirmed
@@ -126,21 +126,21 @@ struct Task {
 }
 
 /// What an event says of a record, for whom it concerns and for counting.
-struct Known {
+struct RecordSummary {
     phase: Phase,
-    resting: Option<(String, String)>,
+    halt: Option<(String, String)>,
     claims: Vec<String>,
 }
 
-impl Known {
+impl RecordSummary {
     fn of(record: &Value) -> Self {
         let phase = text(record, "/status/phase");
-        let word = text(record, "/status/standing/word");
-        let reason = text(record, "/status/standing/reason");
+        let state = text(record, "/status/state");
+        let reason = text(record, "/status/reason");
         let claims = list(record, "/status/claims").iter();
         Self {
             phase: if phase.is_empty() { Phase::Requested } else { Phase::from(phase.to_owned()) },
-            resting: (!word.is_empty()).then(|| (word.to_owned(), reason.to_owned())),
+            halt: (!state.is_empty()).then(|| (state.to_owned(), reason.to_owned())),
             claims: claims.map(|claim| text(claim, "/state").to_owned()).collect(),
         }
     }
@@ -159,7 +159,7 @@ impl Controller {
         let shared = Shared {
             cluster,
             parameters,
-            looks: Semaphore::new(intervals.looks),
+            reconciles: Semaphore::new(intervals.concurrent_reconciles),
             intervals,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
@@ -177,13 +177,13 @@ impl Controller {
         self.shared.leads.subscribe()
     }
 
-    /// Says which look does not end, if one does not.
+    /// Names the reconcile that does not end, if there is one.
     pub fn watchdog(&self) -> impl Fn() -> Option<String> + Send + Sync + 'static {
         let shared = Arc::clone(&self.shared);
         move || shared.stuck()
     }
 
-    /// Works until `stop` ends, then closes every gap that it knows to be open, and returns.
+    /// Works until `stop` ends, then closes every re-creation window that it knows to be open, and returns.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let shared = &self.shared;
         self.tasks.spawn(Arc::clone(shared).hold_leases());
@@ -193,7 +193,7 @@ impl Controller {
         self.tasks.spawn(Arc::clone(shared).watch_parts::<PersistentVolumeClaim>());
         stop.await;
         shared.stops.send_replace(true);
-        // Tasks in a gap end when it is closed; all others end at once.
+        // Tasks in a re-creation window end when it is closed; all others end at once.
         while shared.state().tasks.iter().next().is_some() {
             for task in shared.state().tasks.values() {
                 task.wake.notify_one();
@@ -232,7 +232,7 @@ impl Shared {
         let live = state.records.values().filter(|known| known.phase.is_live());
         self.metrics.count(
             state.records.values().map(|known| known.phase.to_string()),
-            state.records.values().filter_map(|known| known.resting.clone()),
+            state.records.values().filter_map(|known| known.halt.clone()),
             live.flat_map(|known| known.claims.iter().map(String::as_str)),
         );
         let old = |(key, since): &(&Key, &Instant)| {

@@ -9,13 +9,13 @@ use stateward_core::facts::Fact;
 use stateward_core::object::names::claim_of;
 use stateward_core::object::{TextMap, selector::LabelSelector};
 use stateward_core::record::snapshot;
-use stateward_core::record::{Attempt, Phase, Record, Status};
+use stateward_core::record::{Phase, Record, Recreation, Status};
 use stateward_resize::crd;
 use stateward_resize::observed::{Claim, Class, Memory, Namespace, Observed, Pod, Revision, Set};
 
 use super::cluster::Cluster;
+use super::json_fields::{list, name, number, resize_max, text, uid};
 use super::record::Stored;
-use super::value::{list, name, number, resize_max, text, uid};
 use super::{Key, claims, pods, set};
 use crate::cluster::{ReadError, path, with_query};
 
@@ -55,9 +55,16 @@ impl Cluster {
         let before = before(status);
         if let (Ok(live), Some(status)) = (&live, status)
             && matches!(status.phase, Phase::Deleting | Phase::Creating)
-            && live.as_ref().is_none_or(super::value::terminating)
+            && live.as_ref().is_none_or(super::json_fields::terminating)
         {
-            return Box::pin(self.gap(key, live.as_ref(), status, before.as_ref(), memory)).await;
+            return Box::pin(self.observe_window(
+                key,
+                live.as_ref(),
+                status,
+                before.as_ref(),
+                memory,
+            ))
+            .await;
         }
         // What is left of a set that is away is found by its snapshot.
         let shape = live.as_ref().ok().and_then(Option::as_ref).or(before.as_ref());
@@ -109,8 +116,8 @@ impl Cluster {
         }
     }
 
-    /// A gap is closed by as few reads as can be: who deleted the set is told by what it owned.
-    async fn gap(
+    /// A re-creation window is closed by as few reads as can be: who deleted the set is told by what it owned.
+    async fn observe_window(
         &self,
         key: &Key,
         live: Option<&Value>,
@@ -142,7 +149,7 @@ impl Cluster {
         status: Option<&Status>,
     ) -> Fact<bool> {
         let requested = shape.map(set::requested).unwrap_or_default();
-        if status.is_some_and(|status| status.requests == requested) {
+        if status.is_some_and(|status| status.annotation_targets == requested) {
             return Fact::Unknown("not asked for again".to_owned());
         }
         fact(self.admission_policy().await.map(|in_force| in_force.is_ok()))
@@ -155,7 +162,10 @@ impl Cluster {
             code: 404,
             message: "there is no such namespace".to_owned(),
         })?;
-        Ok(Namespace { terminating: super::value::terminating(&object), max: resize_max(&object) })
+        Ok(Namespace {
+            terminating: super::json_fields::terminating(&object),
+            max: resize_max(&object),
+        })
     }
 
     async fn list_of(&self, path: String) -> Result<Vec<Value>, ReadError> {
@@ -190,8 +200,9 @@ impl Cluster {
         siblings: &[Value],
         pods: &[(Pod, Vec<String>)],
     ) -> Result<Vec<Claim>, ReadError> {
-        let asked = record.and_then(|record| record.status.acting.as_ref());
-        let asked = asked.into_iter().flat_map(|acting| acting.targets.keys().map(String::as_str));
+        let asked = record.and_then(|record| record.status.request.as_ref());
+        let asked =
+            asked.into_iter().flat_map(|request| request.targets.keys().map(String::as_str));
         let mut templates: Vec<&str> = shape.map(template_names).unwrap_or_default();
         templates.extend(asked);
         let mut claims = Vec::new();
@@ -254,7 +265,7 @@ impl Cluster {
     ) -> Result<Vec<Revision>, ReadError> {
         let live: Vec<&str> = siblings.iter().map(uid).collect();
         let update = shape.map(|set| text(set, "/status/updateRevision"));
-        let recorded = status.and_then(|status| status.attempt.revision.as_ref());
+        let recorded = status.and_then(|status| status.recreation.revision.as_ref());
         let mut names: Vec<&str> =
             update.into_iter().chain(recorded.map(|revision| revision.name.as_str())).collect();
         names.retain(|name| !name.is_empty());
@@ -300,8 +311,8 @@ fn before(status: Option<&Status>) -> Option<Value> {
 }
 
 fn read_set(live: &Value, status: Option<&Status>, before: Option<&Value>) -> Set {
-    let none = Attempt::default();
-    set::read(live, status.map_or(&none, |status| &status.attempt), before)
+    let none = Recreation::default();
+    set::read(live, status.map_or(&none, |status| &status.recreation), before)
 }
 
 /// Nothing but what this process remembers.
@@ -327,7 +338,7 @@ fn unread(memory: Memory) -> Observed {
 
 /// Phases in which the set is about to be touched, or may be.
 fn touches_the_set(phase: &Phase) -> bool {
-    matches!(phase, Phase::ClaimsGrown | Phase::Fenced | Phase::Deleting | Phase::Creating)
+    matches!(phase, Phase::ClaimsGrown | Phase::RetentionPinned | Phase::Deleting | Phase::Creating)
 }
 
 fn template_names(set: &Value) -> Vec<&str> {

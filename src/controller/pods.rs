@@ -5,7 +5,7 @@ use serde_json::Value;
 use stateward_core::record::RevisionName;
 use stateward_resize::observed::{Pod, Revision};
 
-use super::value::{condition, controller, list, name, terminating, text, time, uid};
+use super::json_fields::{condition, controller, list, name, terminating, text, time, uid};
 
 /// The pod's ordinal in the set `set`, by its name.
 pub(super) fn ordinal(pod: &Value, set: &str) -> Option<u32> {

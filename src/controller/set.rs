@@ -10,10 +10,10 @@ use stateward_core::annotations::{
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::snapshot;
-use stateward_core::record::{Attempt, Policy, Retention};
+use stateward_core::record::{Policy, Recreation, Retention};
 use stateward_resize::observed::{Managers, Set};
 
-use super::value::{
+use super::json_fields::{
     annotation, controller, list, number, quantity, resize_max, terminating, text, uid,
 };
 use crate::cluster::FIELD_MANAGER;
@@ -24,8 +24,8 @@ const LAST_APPLIED: &str =
 /// Finalizers that the garbage collector takes off by itself.
 const COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
 
-/// Reads a set; `attempt` says what the record remembers of it, `before` is its snapshot.
-pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) -> Set {
+/// Reads a set; `re-creation` says what the record remembers of it, `before` is its snapshot.
+pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Value>) -> Set {
     let spec = |field: &str| format!("/spec/{field}");
     let templates = list(object, &spec("volumeClaimTemplates"));
     let sizes: BTreeMap<String, Quantity> = templates
@@ -58,7 +58,7 @@ pub(super) fn read(object: &Value, attempt: &Attempt, before: Option<&Value>) ->
         on_delete: text(object, &spec("updateStrategy/type")) == "OnDelete",
         partition: number(object, &spec("updateStrategy/rollingUpdate/partition")),
         retention: retention(object),
-        retention_written: retention_written(object, attempt),
+        retention_written: retention_written(object, recreation),
         duplicate_templates: names.windows(2).any(|pair| pair[0] == pair[1]),
         templates: sizes,
         current_revision: text(object, "/status/currentRevision").to_owned(),
@@ -91,13 +91,13 @@ pub(super) fn retention(object: &Value) -> Retention {
     Retention { when_deleted: policy("whenDeleted"), when_scaled: policy("whenScaled") }
 }
 
-/// Whether anyone but us wrote a retention field that the fence changed.
+/// Whether anyone but us wrote a retention field that the retention pin changed.
 ///
-/// The fence takes these fields from every other manager, so that whoever stands there again has
+/// The retention pin takes these fields from every other manager, so that whoever stands there again has
 /// written since; until it is sent, those stand there who wrote before. kubectl's client-side apply leaves no trace in managedFields where it changes
 /// nothing, but its annotation then names the value that it keeps.
-fn retention_written(object: &Value, attempt: &Attempt) -> Fact<bool> {
-    let Some(before) = attempt.retention else { return Fact::Known(false) };
+fn retention_written(object: &Value, recreation: &Recreation) -> Fact<bool> {
+    let Some(before) = recreation.retention else { return Fact::Known(false) };
     let applied: Option<Value> = match text(object, LAST_APPLIED) {
         "" => None,
         json => match serde_json::from_str(json) {
@@ -112,17 +112,17 @@ fn retention_written(object: &Value, attempt: &Attempt) -> Fact<bool> {
         let manager = own_managers(object).any(|entry| {
             text(entry, "/manager") != FIELD_MANAGER
                 && entry["fieldsV1"].pointer(&owned).is_some()
-                && !before_fence(entry, attempt)
+                && !before_pin(entry, recreation)
         });
         manager || applied.as_ref().is_some_and(|applied| text(applied, &pointer) == "Retain")
     });
     Fact::Known(written)
 }
 
-/// Whether an entry of managedFields is older than the fence; in doubt, and within the second, not.
-fn before_fence(entry: &Value, attempt: &Attempt) -> bool {
+/// Whether an entry of managedFields is older than the retention pin; in doubt, and within the second, not.
+fn before_pin(entry: &Value, recreation: &Recreation) -> bool {
     let written: Option<Timestamp> = text(entry, "/time").parse().ok();
-    matches!((written, attempt.fence_since), (Some(written), Some(since))
+    matches!((written, recreation.pinned_since), (Some(written), Some(since))
         if written.as_second() < since.as_second())
 }
 
@@ -169,22 +169,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_wrote_retention_before_the_fence_did_not_write_it_since() {
+    fn who_wrote_retention_before_the_retention_pin_did_not_write_it_since() {
         let set = |manager: &str, time: &str| {
             let fields = json!({"f:spec": {"f:persistentVolumeClaimRetentionPolicy": {"f:whenDeleted": {}}}});
             json!({"metadata": {"managedFields": [
                 {"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields},
             ]}})
         };
-        let attempt = Attempt {
+        let recreation = Recreation {
             retention: Some(Retention {
                 when_deleted: Policy::Delete,
                 when_scaled: Policy::Retain,
             }),
-            fence_since: Some("2026-01-01T00:00:10Z".parse().unwrap()),
-            ..Attempt::default()
+            pinned_since: Some("2026-01-01T00:00:10Z".parse().unwrap()),
+            ..Recreation::default()
         };
-        let written = |manager, time| retention_written(&set(manager, time), &attempt);
+        let written = |manager, time| retention_written(&set(manager, time), &recreation);
         assert_eq!(written("kubectl", "2026-01-01T00:00:09Z"), Fact::Known(false));
         assert_eq!(written("kubectl", "2026-01-01T00:00:10Z"), Fact::Known(true), "in doubt");
         assert_eq!(written("kubectl", ""), Fact::Known(true), "in doubt");

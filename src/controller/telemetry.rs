@@ -3,31 +3,38 @@
 use std::sync::{Mutex, PoisonError};
 
 use hyper::Method;
-use stateward_core::record::{Phase, Standing, Status, Word};
+use stateward_core::record::{Halt, Phase, State, Status};
 use stateward_resize::Action;
 use stateward_resize::crd::{API_VERSION, KIND};
 
 use super::Key;
 use super::cluster::Cluster;
-use super::drive::{Drive, Turn};
+use super::reconcile::ReconcileResult;
+use super::record::Stored;
 use crate::cluster::{About, Limit, event};
 
-/// Says in the log what was done.
-pub(super) fn turn(key: &Key, turn: &Turn) {
-    match turn {
-        Turn::Done(Action::Delete { uid, .. }) => {
+/// Logs the outcome of one reconcile.
+pub(super) fn reconciled(key: &Key, result: &ReconcileResult) {
+    match result {
+        ReconcileResult::Wrote(Action::Delete { uid, .. }) => {
             tracing::info!(set = %key, uid, "deleted the set, its pods and claims orphaned");
         }
-        Turn::Done(Action::Create { .. }) => tracing::info!(set = %key, "created the set again"),
-        Turn::Done(Action::WriteStatus(_)) | Turn::Rest(_) => {}
-        Turn::Done(action) => tracing::debug!(set = %key, ?action, "done"),
-        Turn::Failed(action @ Action::Create { .. }, why) => {
+        ReconcileResult::Wrote(Action::Create { .. }) => {
+            tracing::info!(set = %key, "created the set again");
+        }
+        ReconcileResult::Wrote(Action::WriteStatus(_)) | ReconcileResult::RequeueAfter(_) => {}
+        ReconcileResult::Wrote(action) => {
+            tracing::debug!(set = %key, action = action.name(), "done");
+        }
+        ReconcileResult::Failed(action @ Action::Create { .. }, why) => {
             tracing::error!(set = %key, why, id = id(action), "the set cannot be created again yet");
         }
-        Turn::Failed(action, why) => {
-            tracing::warn!(set = %key, why, action = word(action), "not done");
+        ReconcileResult::Failed(action, why) => {
+            tracing::warn!(set = %key, why, action = action.name(), "not done");
         }
-        Turn::Unread(why) => tracing::warn!(set = %key, why, "the record cannot be read"),
+        ReconcileResult::Unread(why) => {
+            tracing::warn!(set = %key, why, "the record cannot be read");
+        }
     }
 }
 
@@ -38,60 +45,53 @@ fn id(action: &Action) -> &str {
     }
 }
 
-/// The name of an action, without what it is about.
-pub(super) fn word(action: &Action) -> String {
-    let text = format!("{action:?}");
-    text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
-}
-
-/// Where a resize is, in as far as another place is worth an event: details change more often.
-fn place(status: &Status) -> String {
+/// What identifies an event: request, phase, state and reason. Messages change too often for that.
+fn identity(status: &Status) -> String {
     let phase = &status.phase;
-    let number = status.acting.as_ref().map_or(0, |acting| acting.number);
-    match &status.standing {
-        Some(Standing { word, reason, .. }) => format!("{number} {phase} {word:?} {reason}"),
+    let number = status.request.as_ref().map_or(0, |request| request.number);
+    match &status.halt {
+        Some(Halt { state, reason, .. }) => format!("{number} {phase} {state} {reason}"),
         None => format!("{number} {phase}"),
     }
 }
 
-/// Says in the log and by an event where a resize has got to. An event that is lost is lost, and so
-/// is one of too many: the record says the same.
-pub(super) async fn done(
+/// Logs a change of the record's status and publishes it as events. A lost event is not repeated,
+/// since the record holds the same.
+pub(super) async fn status_written(
     cluster: &Cluster,
     events: &Mutex<Limit>,
     key: &Key,
-    drive: &Drive,
-    action: &Action,
+    stored: &Stored,
+    after: &Status,
 ) {
-    let (Action::WriteStatus(after), Some(stored)) = (action, &drive.stored) else { return };
     let before = &stored.record.status;
-    if before.phase == after.phase && before.standing == after.standing {
+    if before.phase == after.phase && before.halt == after.halt {
         return;
     }
-    let standing = after.standing.as_ref();
-    let reason = standing.map(|standing| standing.reason.to_string()).unwrap_or_default();
-    let detail = standing.map(|standing| standing.detail.clone()).unwrap_or_default();
-    tracing::info!(set = %key, phase = %after.phase, reason, detail, "resize");
-    let place = place(after);
+    let halt = after.halt.as_ref();
+    let reason = halt.map(|halt| halt.reason.to_string()).unwrap_or_default();
+    let message = halt.map(|halt| halt.message.clone()).unwrap_or_default();
+    tracing::info!(set = %key, phase = %after.phase, reason, message, "resize");
+    let identity = identity(after);
     let passes = || {
         // Paused with the runtime's clock.
         let now = tokio::time::Instant::now().into_std();
         let mut limit = events.lock().unwrap_or_else(PoisonError::into_inner);
-        limit.passes(key.to_string(), &place, now)
+        limit.passes(key.to_string(), &identity, now)
     };
-    if place == self::place(before) || !passes() {
+    if identity == self::identity(before) || !passes() {
         return;
     }
-    let needs_a_person = standing.is_some_and(|standing| standing.word == Word::Blocked)
+    let needs_a_person = halt.is_some_and(|halt| halt.state == State::Blocked)
         || matches!(after.phase, Phase::Conflict | Phase::Degraded);
-    let message = match (reason.as_str(), detail.as_str()) {
+    let note = match (reason.as_str(), message.as_str()) {
         ("", _) => format!("resize: {}", after.phase),
         (reason, "") => format!("resize: {}, {reason}", after.phase),
-        (reason, detail) => format!("resize: {}, {reason}: {detail}", after.phase),
+        (reason, message) => format!("resize: {}, {reason}: {message}", after.phase),
     };
     let now = cluster.now();
     let kind = if needs_a_person { "Warning" } else { "Normal" };
-    let set_uid = after.acting.as_ref().map_or("", |acting| acting.set_uid.as_str());
+    let set_uid = after.request.as_ref().map_or("", |request| request.set_uid.as_str());
     let path = key.core("events");
     for (api_version, of, uid) in
         [("apps/v1", "StatefulSet", set_uid), (API_VERSION, KIND, stored.record.uid.as_str())]
@@ -99,7 +99,7 @@ pub(super) async fn done(
         let Key { namespace, name } = key;
         let about = About { api_version, kind: of, namespace, name, uid };
         let reason = format!("Resize{}", after.phase);
-        let event = event(&about, kind, &reason, &message, now);
+        let event = event(&about, kind, &reason, &note, now);
         let _ = cluster.client.write(Method::POST, &path, "application/json", &event).await;
     }
 }
@@ -110,21 +110,22 @@ mod tests {
     use stateward_core::record::Reason;
 
     #[test]
-    fn a_detail_is_no_other_place() {
-        let at = |phase, word, reason, detail: &str| Status {
+    fn a_new_message_alone_is_no_new_event() {
+        let at = |phase, state, reason, message: &str| Status {
             phase,
-            standing: Some(Standing { word, reason, detail: detail.to_owned() }),
+            halt: Some(Halt { state, reason, message: message.to_owned() }),
             ..Status::default()
         };
-        let first = place(&at(Phase::ClaimsGrown, Word::Blocked, Reason::ForeignFinalizer, "a"));
+        let first =
+            identity(&at(Phase::ClaimsGrown, State::Blocked, Reason::ForeignFinalizer, "a"));
         for (same, other) in [
-            (true, at(Phase::ClaimsGrown, Word::Blocked, Reason::ForeignFinalizer, "b")),
-            (false, at(Phase::ClaimsGrown, Word::Waiting, Reason::ForeignFinalizer, "a")),
-            (false, at(Phase::ClaimsGrown, Word::Blocked, Reason::MidRollout, "a")),
-            (false, at(Phase::Fenced, Word::Blocked, Reason::ForeignFinalizer, "a")),
+            (true, at(Phase::ClaimsGrown, State::Blocked, Reason::ForeignFinalizer, "b")),
+            (false, at(Phase::ClaimsGrown, State::Waiting, Reason::ForeignFinalizer, "a")),
+            (false, at(Phase::ClaimsGrown, State::Blocked, Reason::MidRollout, "a")),
+            (false, at(Phase::RetentionPinned, State::Blocked, Reason::ForeignFinalizer, "a")),
             (false, Status { phase: Phase::ClaimsGrown, ..Status::default() }),
         ] {
-            assert_eq!(place(&other) == first, same, "{other:?}");
+            assert_eq!(identity(&other) == first, same, "{other:?}");
         }
     }
 }

@@ -17,8 +17,8 @@ use stateward_resize::crd::{API_VERSION, KIND};
 use stateward_resize::step::Action;
 
 use super::cluster::Cluster;
+use super::json_fields::{annotation, list, name, number, quantity, text, uid};
 use super::record::Stored;
-use super::value::{annotation, list, name, number, quantity, text, uid};
 use super::{Key, set};
 use crate::cluster::{Rejection, WriteOutcome, path};
 
@@ -63,7 +63,7 @@ impl Cluster {
                 })
                 .await
             }
-            Action::FreeClaim { claim, uid, owner } => {
+            Action::RemoveClaimOwner { claim, uid, owner } => {
                 self.edit(&key.claim(claim), uid, |claim| {
                     let owners = list(claim, "/metadata/ownerReferences");
                     let others: Vec<_> =
@@ -74,7 +74,7 @@ impl Cluster {
                 .await
             }
             Action::Evict { pod, uid } => self.evict(key, pod, uid).await,
-            Action::Fence { uid, from, resource_version } => {
+            Action::PinRetention { uid, from, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
                     same(&version(live), &resource_version.as_str(), "it")?;
                     same(&set::retention(live), from, "its retention")?;
@@ -90,7 +90,7 @@ impl Cluster {
                 })
                 .await
             }
-            Action::Touch { uid, had, id } => {
+            Action::BumpResourceVersion { uid, had, id } => {
                 self.edit(&key.set(), uid, |live| {
                     same(&annotation(live, RESIZE_ID), &had.as_deref(), "its resize-id")?;
                     Ok(json!({"metadata": annotated(RESIZE_ID, id)}))
@@ -110,7 +110,7 @@ impl Cluster {
                     Err(why) => WriteOutcome::Rejected(Rejection::changed(why)),
                 }
             }
-            Action::Open { uid, mark, partition, retention: to, resource_version } => {
+            Action::Unfreeze { uid, mark, partition, retention: to, resource_version } => {
                 self.edit(&key.set(), uid, |live| {
                     if let Some(expected) = resource_version {
                         same(&version(live), &expected.as_str(), "it")?;
@@ -257,9 +257,9 @@ fn retention(retention: Retention) -> Value {
 
 /// The size `to` as somebody wrote it, where somebody did.
 fn as_written(record: Option<&Stored>, to: &Quantity) -> String {
-    let acting = record.and_then(|stored| stored.record.status.acting.as_ref());
-    let written = acting.and_then(|acting| {
-        acting.targets.values().find(|text| text.parse::<Quantity>().as_ref() == Ok(to))
+    let request = record.and_then(|stored| stored.record.status.request.as_ref());
+    let written = request.and_then(|request| {
+        request.targets.values().find(|text| text.parse::<Quantity>().as_ref() == Ok(to))
     });
     written.cloned().unwrap_or_else(|| to.to_string())
 }

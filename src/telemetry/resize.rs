@@ -12,17 +12,17 @@ use prometheus_client::registry::Registry;
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// From the 50 ms of an idle cluster to the two minutes after which the old template is tried.
-const GAP_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0];
+const RECREATION_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0];
 
 /// Everything that the resize controller counts. Clones are the same metrics.
 #[derive(Clone, Debug)]
 pub struct ResizeMetrics {
     records: Family<Labels<1>, Gauge>,
-    resting: Family<Labels<2>, Gauge>,
+    states: Family<Labels<2>, Gauge>,
     claims: Family<Labels<1>, Gauge>,
     writes: Family<Labels<2>, Counter>,
     create_refusals: Counter,
-    gap: Histogram,
+    recreation: Histogram,
     away: Gauge,
     unanswered: Gauge,
     leader: Gauge,
@@ -33,11 +33,11 @@ impl Default for ResizeMetrics {
     fn default() -> Self {
         Self {
             records: Family::default(),
-            resting: Family::default(),
+            states: Family::default(),
             claims: Family::default(),
             writes: Family::default(),
             create_refusals: Counter::default(),
-            gap: Histogram::new(GAP_BUCKETS),
+            recreation: Histogram::new(RECREATION_BUCKETS),
             away: Gauge::default(),
             unanswered: Gauge::default(),
             leader: Gauge::default(),
@@ -52,9 +52,9 @@ impl ResizeMetrics {
         let group = registry.sub_registry_with_prefix("resize");
         group.register("records", "Records by phase", self.records.clone());
         group.register(
-            "resting",
-            "Records that rest, by word (Waiting, Blocked, Ended) and reason",
-            self.resting.clone(),
+            "state",
+            "Records that do not go on, by state (Waiting, Blocked, Ended) and reason",
+            self.states.clone(),
         );
         group.register("claims", "Claims of records that go on, by state", self.claims.clone());
         group.register("writes", "Writes by action and outcome", self.writes.clone());
@@ -64,9 +64,9 @@ impl ResizeMetrics {
             self.create_refusals.clone(),
         );
         group.register(
-            "gap_seconds",
+            "recreation_seconds",
             "Time from the accepted DELETE of a set to its accepted CREATE",
-            self.gap.clone(),
+            self.recreation.clone(),
         );
         group.register("sets_away", "Sets that are away through a resize", self.away.clone());
         group.register(
@@ -82,22 +82,22 @@ impl ResizeMetrics {
         );
     }
 
-    /// How many records there are, by phase; how many rest, by word and reason; how many claims of
+    /// How many records there are, by phase; how many do not go on, by state and reason; how many claims of
     /// live records there are, by state. What was counted before and is not named is zero.
     pub fn count<'c>(
         &self,
         phases: impl Iterator<Item = String>,
-        resting: impl Iterator<Item = (String, String)>,
+        states: impl Iterator<Item = (String, String)>,
         claims: impl Iterator<Item = &'c str>,
     ) {
         self.records.clear();
-        self.resting.clear();
+        self.states.clear();
         self.claims.clear();
         for phase in phases {
             self.records.get_or_create(&[("phase", phase)]).inc();
         }
-        for (word, reason) in resting {
-            self.resting.get_or_create(&[("word", word), ("reason", reason)]).inc();
+        for (state, reason) in states {
+            self.states.get_or_create(&[("state", state), ("reason", reason)]).inc();
         }
         for state in claims {
             self.claims.get_or_create(&[("state", state.to_owned())]).inc();
@@ -115,7 +115,7 @@ impl ResizeMetrics {
 
     /// A set was away this long.
     pub fn was_away(&self, duration: Duration) {
-        self.gap.observe(duration.as_secs_f64());
+        self.recreation.observe(duration.as_secs_f64());
     }
 
     /// How many sets are away.
@@ -129,7 +129,7 @@ impl ResizeMetrics {
     }
 
     /// Whether this instance leads, and whether it says that requests would be carried out.
-    pub fn standing(&self, leads: bool, can_resize: bool) {
+    pub fn set_leadership(&self, leads: bool, can_resize: bool) {
         self.leader.set(i64::from(leads));
         self.can_resize.set(i64::from(can_resize));
     }

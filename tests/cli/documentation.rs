@@ -1,10 +1,13 @@
-//! The commands of docs/ci.md work as they are typed there.
+//! What the documentation shows is what the binary prints, and its commands work as they are typed.
+//!
+//! `STATEWARD_UPDATE=1 cargo test --test cli documentation` writes pictures and outputs again.
 
-#[allow(dead_code, reason = "shared with the tests of check, which use more of it")]
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use crate::folder::{CLAIM, Folder, SET, size};
+use crate::picture;
 use serde_json::Value;
 
 /// The code blocks of the page in one language.
@@ -100,23 +103,141 @@ fn the_commands_of_the_page_find_what_a_change_breaks() {
     }
 }
 
-/// The first thing that anybody reads is what the command prints.
-#[test]
-fn the_readme_begins_with_what_its_command_prints() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let block = readme.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
-    let (command, printed) = block.strip_prefix("$ ").unwrap().split_once('\n').unwrap();
-    let arguments: Vec<&str> = command.split(' ').collect();
-    assert_eq!(arguments[..2], ["stateward", "check"]);
+/// Standard output of `stateward` with these arguments, in the root of the repository.
+fn stateward(arguments: &str, code: i32) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_stateward"))
-        .args(&arguments[1..])
-        .current_dir(root)
+        .args(arguments.split(' '))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
-    assert!(readme.contains(&format!("\n{command}  ")), "Quick start runs the same command");
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+/// The first thing that anybody sees is what the command of the quick start prints.
+#[test]
+fn the_picture_of_the_readme_is_what_its_command_prints() {
+    let command = "check --old examples/old.yaml examples/new.yaml";
+    assert!(readme().contains(&format!("\nstateward {command}\n")), "the quick start runs it");
+    let printed = stateward(&format!("{command} --color always"), 1);
+    assert!(printed.contains("\u{1b}["), "{printed}");
+    picture::hold("check.svg", &picture::typed(&format!("stateward {command}"), &printed));
+}
+
+/// Edits of examples/old.yaml in examples/catches, with what Kubernetes alone does about them.
+const CATCHES: [(&str, &str); 5] = [
+    (
+        "mount",
+        "**A mount moves.** Kubernetes accepts it, and the database starts with an empty folder.",
+    ),
+    (
+        "retention",
+        "**The claims are tied to the set.** Kubernetes accepts it. Whoever deletes the set months \
+         later deletes the data.",
+    ),
+    (
+        "ordinals",
+        "**The pods are renumbered.** Kubernetes accepts it, and starts a member with an empty volume.",
+    ),
+    (
+        "service-name",
+        "**The Service is renamed.** Kubernetes rejects it, and does not say how to do it.",
+    ),
+    ("scale-to-zero", "**The set is scaled to zero.** Kubernetes accepts it."),
+];
+
+/// The lines of `new` that differ from `old`, with the old ones before them.
+fn changed_lines(old: &str, new: &str) -> String {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let same = |(a, b): &(&&str, &&str)| a == b;
+    let before = old.iter().zip(&new).take_while(same).count();
+    let rest = old.len().min(new.len()) - before;
+    let after = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(same).count();
+    let mut lines = String::new();
+    for (sign, side) in [('-', &old), ('+', &new)] {
+        for line in &side[before..side.len() - after] {
+            writeln!(lines, "   {sign} {}", line.trim_start()).unwrap();
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_readme_shows_what_is_caught() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let old = read("examples/old.yaml");
+    let mut list = "\n".to_owned();
+    for (index, (name, kubernetes)) in CATCHES.iter().enumerate() {
+        let file = format!("examples/catches/{name}.yaml");
+        let severity = if *name == "scale-to-zero" { "warning" } else { "denied" };
+        let code = i32::from(severity == "denied");
+        let printed = stateward(&format!("check --old examples/old.yaml {file}"), code);
+        let (headline, why) = printed.split_once('\n').unwrap();
+        assert!(headline.starts_with(severity), "{headline}");
+        let why = why.lines().find_map(|line| line.trim().strip_prefix("= why: ")).unwrap();
+        let diff = changed_lines(&old, &read(&file));
+        writeln!(
+            list,
+            "{}. {kubernetes}\n\n   ```diff\n{diff}   ```\n   ```text\n   {headline}\n   {why}\n   ```\n",
+            index + 1
+        )
+        .unwrap();
+    }
+    let readme = readme();
+    let begin = "<!-- catches: generated by tests/cli/documentation.rs -->\n";
+    let (before, rest) = readme.split_once(begin).unwrap();
+    let (_, after) = rest.split_once("<!-- end of catches -->\n").unwrap();
+    let wanted = format!("{before}{begin}{list}<!-- end of catches -->\n{after}");
+    if std::env::var_os("STATEWARD_UPDATE").is_some() {
+        std::fs::write(root.join("README.md"), wanted).unwrap();
+    } else {
+        assert_eq!(
+            readme, wanted,
+            "STATEWARD_UPDATE=1 cargo test --test cli documentation writes it"
+        );
+    }
+}
+
+/// Every file under examples/catches is shown, and every sample policy is tried.
+#[test]
+fn every_example_is_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(root.join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let mut catches = names("catches");
+    catches.sort_unstable();
+    let mut shown: Vec<String> = CATCHES.iter().map(|(name, _)| format!("{name}.yaml")).collect();
+    shown.sort_unstable();
+    assert_eq!(catches, shown);
+    let mut policies = names("policies");
+    policies.sort_unstable();
+    assert_eq!(policies, SAMPLES.map(|(name, ..)| format!("{name}.yaml")));
+}
+
+/// The sample policies, with the exit code and the words that scaling a set to zero gets from each.
+const SAMPLES: [(&str, i32, &str); 3] = [
+    ("development", 0, ""),
+    ("production", 1, "denied: StatefulSet shop/db: would be scaled to zero"),
+    ("staging", 0, "StatefulSet shop/db: would be scaled to zero"),
+];
+
+#[test]
+fn the_sample_policies_do_what_their_environments_need() {
+    for (name, code, answer) in SAMPLES {
+        let policy = format!("examples/policies/{name}.yaml");
+        stateward(&format!("policy lint {policy}"), 0);
+        let edit = "examples/old.yaml examples/catches/scale-to-zero.yaml";
+        let printed = stateward(&format!("check --policy {policy} --old {edit}"), code);
+        assert_eq!(printed.is_empty(), answer.is_empty(), "{name}: {printed}");
+        assert!(printed.contains(answer), "{name}: {printed}");
+    }
 }
 
 /// What the workflow and the hook name exists: inputs of the action, the id of the hook.

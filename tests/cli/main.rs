@@ -13,6 +13,7 @@ mod cli;
 mod documentation;
 mod edits;
 mod folder;
+mod picture;
 mod report_command;
 mod review_command;
 mod serve;

@@ -195,8 +195,8 @@ async fn growth_follows_lease_claims_and_record() {
     says(testbed, &set, &namespace, "its resize is paused until").await;
     let aborted = json!({
         "phase": "Aborted",
-        "standing": {"word": "Ended", "reason": "AbortRequested"},
-        "acting": {"number": 1, "generation": 1, "setUid": "x", "targets": {"data": "20Gi"}},
+        "state": "Ended", "reason": "AbortRequested",
+        "request": {"number": 1, "generation": 1, "setUid": "x", "targets": {"data": "20Gi"}},
     });
     record(testbed, &namespace, json!({"paused": false, "abort": 1}), aborted).await;
     says(testbed, &set, &namespace, "stateward resize resume sts/db").await;
@@ -213,7 +213,7 @@ async fn growth_follows_lease_claims_and_record() {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_set_in_the_gap_is_left_alone_and_comes_back_large_enough() {
+async fn a_set_in_the_window_is_left_alone_and_comes_back_large_enough() {
     let testbed = cluster().await;
     let namespace = testbed.namespace("gap").await.unwrap();
     let (set, uid) = created(testbed, &namespace).await;
@@ -223,8 +223,8 @@ async fn a_set_in_the_gap_is_left_alone_and_comes_back_large_enough() {
     let gap = |phase: &str, new: Option<&str>| {
         json!({
             "phase": phase,
-            "acting": {"number": 1, "generation": 1, "setUid": uid, "targets": {"data": "20Gi"}},
-            "attempt": {"setUid": uid, "newUid": new, "fences": 0, "replaced": 0},
+            "request": {"number": 1, "generation": 1, "setUid": uid, "targets": {"data": "20Gi"}},
+            "recreation": {"setUid": uid, "newUid": new, "pinFailures": 0, "replaced": 0},
             "snapshot": snapshot::encode(&live).unwrap(),
         })
     };

@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::Testbed;
@@ -175,19 +174,24 @@ async fn prometheus_answers_every_query_of_the_dashboard() {
     replica.ready().await;
     let prometheus = Prometheus::start(replica.health());
     load(&testbed, &replica, &policy).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // A rate takes two scrapes that differ.
+    let scraped = async |denials: &str| {
+        let denied =
+            "sum(stateward_rule_verdicts_total{rule=\"sts-service-name\",verdict=\"denied\"})";
+        testbed::wait::wait_for("the denials to be scraped", LONG, async || {
+            let samples = prometheus.query(denied).await;
+            Ok(samples.iter().any(|sample| sample["value"][1] == denials).then_some(()))
+        })
+        .await
+        .unwrap();
+    };
+    scraped("100").await;
     load(&testbed, &replica, &policy).await;
+    scraped("200").await;
 
     prometheus.answers(&queries(false)).await;
     let enforcing = prometheus.query("min(stateward_enforcing)").await;
     assert_eq!(enforcing[0]["value"][1], "1");
-    let denied = "sum(stateward_rule_verdicts_total{rule=\"sts-service-name\",verdict=\"denied\"})";
-    testbed::wait::wait_for("the last denials to be scraped", LONG, async || {
-        let samples = prometheus.query(denied).await;
-        Ok((samples[0]["value"][1] == "200").then_some(()))
-    })
-    .await
-    .unwrap();
 
     let rules = prometheus.get("/api/v1/rules").await.unwrap();
     let groups = rules["data"]["groups"].as_array().unwrap();
@@ -211,7 +215,8 @@ async fn prometheus_answers_every_query_about_resizes() {
     let (done, set) = resizing.prepare(|_| {}).await;
     // The histogram has to be scraped before something is counted in it.
     testbed::wait::wait_for("a scrape", LONG, async || {
-        let found = prometheus.get("/api/v1/query?query=stateward_resize_gap_seconds_count").await;
+        let found =
+            prometheus.get("/api/v1/query?query=stateward_resize_recreation_seconds_count").await;
         let found = found.is_some_and(|found| found["data"]["result"][0].is_object());
         Ok(found.then_some(()))
     })
@@ -227,8 +232,8 @@ async fn prometheus_answers_every_query_about_resizes() {
     for (query, expected) in [
         ("sum(stateward_resize_leader)", "1"),
         ("stateward_resize_records{phase=\"Complete\"}", "1"),
-        ("stateward_resize_resting{word=\"Blocked\"}", "1"),
-        ("stateward_resize_gap_seconds_count", "1"),
+        ("stateward_resize_state{state=\"Blocked\"}", "1"),
+        ("stateward_resize_recreation_seconds_count", "1"),
     ] {
         testbed::wait::wait_for(query, LONG, async || {
             let samples = prometheus.query(query).await;

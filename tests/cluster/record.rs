@@ -81,7 +81,7 @@ async fn records_are_validated_and_kept() {
     assert!(one.get("status").is_none() && one["metadata"]["generation"] == 1, "{one}");
     let status = json!({
         "phase": "Migrating",
-        "standing": {"word": "Blocked", "reason": "ForeignFinalizer", "detail": "a/b", "new": 1},
+        "state": "Blocked", "reason": "ForeignFinalizer", "message": "a/b", "new": 1,
         "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         "claims": [{"name": "data-db-0", "from": "10Gi", "target": "20Gi", "another": {"a": [1]}}],
         "claimsGrown": "0/1",
@@ -101,7 +101,7 @@ async fn records_are_validated_and_kept() {
 
     let table = testbed.kubectl(&["get", "stsr"]).await.unwrap().ok().unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["NAME", "SIZES", "PHASE", "GROWN", "STANDING", "REASON", "AGE"]);
+    assert_eq!(rows[0], ["NAME", "SIZES", "PHASE", "GROWN", "STATE", "REASON", "AGE"]);
     assert_eq!(rows[1][0], "bare");
     assert_eq!(
         rows[2][..6],

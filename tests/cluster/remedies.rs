@@ -1,7 +1,5 @@
 //! Every command that a denial prints runs as pasted, and restarts no pod unless it says so.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use testbed::Testbed;
 
@@ -176,15 +174,19 @@ async fn run(testbed: &Testbed, scenario: &Scenario, injected: bool) {
             shell(testbed, folder.path(), command.trim(), rule).await;
         }
     }
-    // Whoever adopts pods or replaces them does so within moments.
-    testbed
+    // A set has settled once it has adopted its pods and a rollout, if there is one, is over. After
+    // that nothing replaces a pod any more.
+    let settled = testbed
         .wait_object(&path(&namespace, "db"), LONG, |live| {
-            live["status"]["observedGeneration"] == live["metadata"]["generation"]
-                && live["status"]["readyReplicas"] == 2
+            let status = &live["status"];
+            status["observedGeneration"] == live["metadata"]["generation"]
+                && status["readyReplicas"] == 2
+                && (status["updatedReplicas"] == 2
+                    || live["spec"]["updateStrategy"]["type"] == "OnDelete")
         })
         .await
         .unwrap_or_else(|error| panic!("{rule}: {error:#}"));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    owned(testbed, &namespace, &settled["metadata"]["uid"]).await;
     let live = testbed.get(&path(&namespace, "db")).await.unwrap().body;
     if let Some((pointer, value)) = &scenario.outcome {
         assert_eq!(live.pointer(pointer), Some(value), "{rule}: {}", output.stderr);
@@ -195,6 +197,18 @@ async fn run(testbed: &Testbed, scenario: &Scenario, injected: bool) {
     } else {
         assert_eq!(before, after, "{rule} (injected: {injected}): {}", output.stderr);
     }
+}
+
+/// Waits until the set with this UID controls every pod of the namespace.
+async fn owned(testbed: &Testbed, namespace: &str, set: &Value) {
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    testbed
+        .wait_object(&pods, LONG, |pods| {
+            let pods = pods["items"].as_array().unwrap();
+            pods.iter().all(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == *set)
+        })
+        .await
+        .unwrap();
 }
 
 async fn shell(testbed: &Testbed, folder: &std::path::Path, command: &str, rule: &str) {
@@ -229,7 +243,13 @@ async fn deleting_with_the_claims_has_a_way_out_that_keeps_them() {
     for command in commands {
         shell(testbed, folder.path(), command, "sts-delete-pvc-retention-delete").await;
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let live = path(&namespace, "db");
+    testbed::wait::wait_for("the set to be deleted", LONG, async || {
+        Ok((testbed.get(&live).await?.status == 404).then_some(()))
+    })
+    .await
+    .unwrap();
+    // The garbage collector deletes a claim only if it has an owner that is gone.
     let claims = testbed
         .get(&format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims"))
         .await
@@ -238,6 +258,10 @@ async fn deleting_with_the_claims_has_a_way_out_that_keeps_them() {
     let claims = claims["items"].as_array().unwrap();
     assert_eq!(claims.len(), 2, "{}", output.stderr);
     for claim in claims {
-        assert!(claim["metadata"]["deletionTimestamp"].is_null(), "a claim is going away");
+        assert!(claim["metadata"]["deletionTimestamp"].is_null(), "a claim is being deleted");
+        assert!(
+            claim["metadata"]["ownerReferences"].is_null(),
+            "a claim would be deleted: {claim}"
+        );
     }
 }

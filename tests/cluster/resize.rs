@@ -307,7 +307,7 @@ impl Controller {
             "--renew=300ms".to_owned(),
             "--back-off=500ms".to_owned(),
             format!("--just-changed={}s", self.just_changed),
-            "--fence-bound=20s".to_owned(),
+            "--pin-timeout=20s".to_owned(),
             "--create-quarantine=3s".to_owned(),
             "--create-asked=10s".to_owned(),
             "--set-gone=5s".to_owned(),

@@ -41,7 +41,7 @@ fn shell(testbed: &Testbed, line: &str) -> Command {
     command
 }
 
-async fn typed(testbed: &Testbed, line: &str) -> Output {
+pub(crate) async fn typed(testbed: &Testbed, line: &str) -> Output {
     let output = shell(testbed, line).output().await.unwrap();
     Output {
         status: output.status.code().unwrap_or(-1),
@@ -181,7 +181,7 @@ async fn what_does_not_grow_says_what_to_do() {
     resize(resizing, &namespace, "status db", 1).await;
     // What is printed is typed, and a size that the driver can make is asked for.
     let record = resizing.ended(&namespace).await;
-    let detail = record["status"]["standing"]["detail"].as_str().unwrap();
+    let detail = record["status"]["message"].as_str().unwrap();
     ends(resizing, detail.split_once(": ").unwrap().1, 0).await;
     let text = resize(resizing, &namespace, "apply db --size 12Gi --wait --timeout 60s", 0).await;
     has(&text, &["Complete"]);
@@ -194,7 +194,7 @@ async fn what_does_not_grow_says_what_to_do() {
     let record = format!("{}/db", records(&namespace));
     resizing
         .wait_object(&record, Duration::from_secs(60), |record| {
-            record["status"]["standing"]["reason"] == "ClaimsGrowing"
+            record["status"]["reason"] == "ClaimsGrowing"
         })
         .await
         .unwrap();
@@ -230,7 +230,7 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
     let plan: Value = serde_json::from_str(&text).unwrap();
     assert!(plan["claims"].as_array().unwrap().iter().all(|claim| claim["state"] == "Done"));
 
-    // stateward vanished in the gap: the plan's own words bring the set back.
+    // stateward vanished in the re-creation window: the plan's own words bring the set back.
     define(&testbed).await;
     let made = record("db", &json!({}));
     let mut made = testbed.create(&records(&namespace), made).await.unwrap().ok().unwrap();
@@ -246,8 +246,8 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
         .await
         .unwrap();
     let step = plan["steps"].as_array().unwrap().iter().find(|step| step["phase"] == "Deleting");
-    let by_hand = step.unwrap()["byHand"].as_array().unwrap();
-    let command = by_hand.last().unwrap()["command"].as_str().unwrap();
+    let manual_recovery = step.unwrap()["manualRecovery"].as_array().unwrap();
+    let command = manual_recovery.last().unwrap()["command"].as_str().unwrap();
     ends(&testbed, command, 0).await;
     testbed
         .wait_object(&path(&namespace, "db"), LONG, |live| live["status"]["readyReplicas"] == 2)
@@ -262,9 +262,9 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
         testbed.get(&format!("{}/db", records(&namespace))).await.unwrap().ok().unwrap();
     record["status"] = json!({
         "phase": "Aborted",
-        "standing": {"word": "Ended", "reason": "DeletedByOther"},
+        "state": "Ended", "reason": "DeletedByOther",
         "snapshot": snapshot::encode(&live).unwrap(),
-        "acting": {
+        "request": {
             "number": 1, "generation": 1, "setUid": live["metadata"]["uid"],
             "targets": {"data": "20Gi"},
         },

@@ -1,5 +1,5 @@
 //! A controller that crashes before a write or after it, or never hears of its outcome: for each
-//! write between the fence and the end, everything ends as it does without.
+//! write between the retention pin and the end, everything ends as it does without.
 //!
 //! `STATEWARD_LONG=1` also answers each write with 403, 409 and 429, hides its outcome behind a
 //! 504, and lets it arrive two seconds late.
@@ -42,17 +42,17 @@ impl Mode {
     }
 }
 
-/// The writes of a namespace from the one that says Fenced on.
-pub(crate) fn from_the_fence(namespace: &str) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
-    let (here, fenced) = (format!("/namespaces/{namespace}/"), AtomicBool::new(false));
+/// The writes of a namespace from the one with phase `RetentionPinned` on.
+pub(crate) fn from_the_pin(namespace: &str) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
+    let (here, pinned) = (format!("/namespaces/{namespace}/"), AtomicBool::new(false));
     move |request| {
         if !request.is_write() || !request.path.contains(&here) || is_event(request) {
             return false;
         }
-        if request.json()["status"]["phase"] == "Fenced" {
-            fenced.store(true, Ordering::SeqCst);
+        if request.json()["status"]["phase"] == "RetentionPinned" {
+            pinned.store(true, Ordering::SeqCst);
         }
-        fenced.load(Ordering::SeqCst)
+        pinned.load(Ordering::SeqCst)
     }
 }
 
@@ -73,7 +73,7 @@ impl Run {
         let (namespace, set) = resizing
             .prepare(|set| {
                 set["spec"]["replicas"] = json!(2);
-                // So that the fence and its end are writes, too.
+                // So that the retention pin and its end are writes, too.
                 set["spec"]["persistentVolumeClaimRetentionPolicy"] =
                     json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
             })
@@ -109,7 +109,7 @@ impl Run {
             "owned": masked(&json!(owned), namespace),
             "created and deleted": counts,
             "phase": record["status"]["phase"],
-            "standing": record["status"]["standing"],
+            "halt": record["status"]["halt"],
             "finalizers": record["metadata"]["finalizers"],
             "snapshot": record["status"]["snapshot"].is_null(),
             "claims": masked(&record["status"]["claims"], namespace),
@@ -199,14 +199,14 @@ impl Bench {
         Self { resizing, proxy, controller: Arc::new(controller) }
     }
 
-    /// One run without a fault: its end, and what it wrote from the fence on.
+    /// One run without a fault: its end, and what it wrote from the retention pin on.
     async fn reference(&self) -> (Value, Vec<String>) {
         let run = Run::prepare(&self.resizing).await;
         let from = self.resizing.audit_position();
         self.proxy.forget();
         self.resizing.grow(&run.set, "20Gi").await;
         let end = run.end(&self.resizing, from).await;
-        let matches = from_the_fence(&run.namespace);
+        let matches = from_the_pin(&run.namespace);
         let mut writes = Vec::new();
         for one in self.proxy.exchanges().iter().filter(|one| matches(&one.request)) {
             let name = name(&one.request);
@@ -222,8 +222,8 @@ impl Bench {
     /// One run in which this happens to the first write of this name.
     async fn run(&self, run: &Run, write: &str, mode: Mode) -> Value {
         let from = self.resizing.audit_position();
-        let (fenced, wanted) = (from_the_fence(&run.namespace), write.to_owned());
-        let on = self.proxy.on(move |request| fenced(request) && name(request) == wanted);
+        let (pinned, wanted) = (from_the_pin(&run.namespace), write.to_owned());
+        let on = self.proxy.on(move |request| pinned(request) && name(request) == wanted);
         let controller = Arc::clone(&self.controller);
         let armed = match mode {
             Mode::CrashBefore => on.then(move || controller.kill()).fault(Fault::Before),
@@ -243,7 +243,7 @@ impl Bench {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn every_write_from_the_fence_on_may_be_the_last() {
+async fn every_write_from_the_pin_on_may_be_the_last() {
     let bench = Bench::new().await;
     let (expected, writes) = bench.reference().await;
     let (again, same) = bench.reference().await;
@@ -257,7 +257,7 @@ async fn every_write_from_the_fence_on_may_be_the_last() {
     assert_eq!(
         writes,
         [
-            "PUT statefulsetresizes/db/status Fenced",
+            "PUT statefulsetresizes/db/status RetentionPinned",
             "PATCH statefulsets/db persistentVolumeClaimRetentionPolicy",
             "PUT statefulsetresizes/db/status Deleting",
             "DELETE statefulsets/db",
@@ -278,8 +278,8 @@ async fn every_write_from_the_fence_on_may_be_the_last() {
         let runs = join_all(modes.iter().map(|_| Run::prepare(&bench.resizing))).await;
         for (run, mode) in runs.iter().zip(&modes) {
             let mut end = bench.run(run, write, *mode).await;
-            if end["standing"]["detail"] == UNWATCHED && !matches!(mode, Mode::Fails(_)) {
-                end["standing"].as_object_mut().unwrap().remove("detail");
+            if end["message"] == UNWATCHED && !matches!(mode, Mode::Fails(_)) {
+                end["halt"].as_object_mut().unwrap().remove("detail");
             }
             if end != expected {
                 failures.push(format!("{write} {mode:?}\n{}", difference(&expected, &end)));

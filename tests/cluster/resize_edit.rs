@@ -17,7 +17,7 @@ async fn an_edit_while_the_set_goes_away_is_lost_loudly() {
     let (namespace, set) = resizing.prepare(|_| {}).await;
     let pods = pod_uids(&resizing, &namespace).await;
     let from = resizing.audit_position();
-    // Without the controller manager nobody takes the finalizer off, and the set stays in the gap
+    // Without the controller manager nobody takes the finalizer off, and the set stays in the re-creation window
     // for as long as the edit needs.
     let one = path(&namespace, "db");
     let wanted = one.clone();
@@ -55,8 +55,8 @@ async fn an_edit_while_the_set_goes_away_is_lost_loudly() {
     resizing.webhook(true).await;
     let status = &record["status"];
     assert_eq!(status["phase"], "Degraded", "{status}");
-    assert_eq!(status["standing"]["reason"], "EditLost", "{status}");
-    assert_eq!(status["standing"]["detail"], "somebody", "{status}");
+    assert_eq!(status["reason"], "EditLost", "{status}");
+    assert_eq!(status["message"], "somebody", "{status}");
     let live = resizing.get(&one).await.unwrap().ok().unwrap();
     assert_eq!(live.pointer(image), Some(&json!("postgres:17.2")), "{live}");
     assert_eq!(live.pointer(STORAGE), Some(&json!("20Gi")), "{live}");

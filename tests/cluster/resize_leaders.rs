@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testbed::proxy::{Exchange, Fault, Proxy, Request};
 
 use crate::resize::{Controller, Resizing, long};
-use crate::resize_crash::{Run, UNWATCHED, difference, from_the_fence, is_event, name};
+use crate::resize_crash::{Run, UNWATCHED, difference, from_the_pin, is_event, name};
 use crate::webhook::LONG;
 
 /// Lets the controller's account hold Leases there, too.
@@ -62,8 +62,8 @@ async fn end(resizing: &Resizing, run: &Run, from: u64, proxies: [&Proxy; 2]) ->
         .await
         .unwrap();
     let mut end = run.end(resizing, from).await;
-    if end["standing"]["detail"] == UNWATCHED {
-        end["standing"].as_object_mut().unwrap().remove("detail");
+    if end["message"] == UNWATCHED {
+        end["halt"].as_object_mut().unwrap().remove("detail");
     }
     end
 }
@@ -82,8 +82,8 @@ async fn two_controllers_lead_at_once() {
     let from = resizing.audit_position();
     resizing.grow(&run.set, "20Gi").await;
     let expected = end(&resizing, &run, from, proxies).await;
-    let fenced = from_the_fence(&run.namespace);
-    let alone = left.exchanges().into_iter().filter(|one| fenced(&one.request));
+    let pinned = from_the_pin(&run.namespace);
+    let alone = left.exchanges().into_iter().filter(|one| pinned(&one.request));
     let names: BTreeSet<String> = alone.map(|one| name(&one.request)).collect();
 
     let second = right.kubeconfig(&resizing.account).unwrap();

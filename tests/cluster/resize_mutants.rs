@@ -50,7 +50,7 @@ fn cases() -> Vec<Case> {
         case(Mutant::FirstClaimOnly, |_| {}, SMALL),
         case(Mutant::AskedIsDone, |set| class(set, "stuck"), SMALL),
         case(Mutant::SkipsFailures, |set| class(set, "infeasible"), SMALL),
-        case(Mutant::NoFence, deletes, "a DELETE while retention is Delete"),
+        case(Mutant::NoRetentionPin, deletes, "a DELETE while retention is Delete"),
         case(Mutant::RetentionForgotten, deletes, "Complete without retention"),
         case(Mutant::EvictUnasked, |set| class(set, "restart"), "a pod restarted"),
         case(Mutant::CascadingDelete, |_| {}, "a pod restarted"),
@@ -127,7 +127,7 @@ impl<'r> Play<'r> {
         let mut parameters = Parameters {
             resync: seconds(1),
             just_changed: seconds(2),
-            fence_bound: seconds(20),
+            pin_timeout: seconds(20),
             ..Parameters::default()
         };
         if let Some(mutant) = self.mutant {
@@ -139,7 +139,7 @@ impl<'r> Play<'r> {
         if action == Action::DryRun
             && let (Fact::Known(Some(set)), Some(record)) = (&observed.set, &record)
         {
-            let acting = record.status.acting.as_ref().unwrap();
+            let acting = record.status.request.as_ref().unwrap();
             let id = format!("{}/{}", record.uid, set.uid);
             let answers = self.cluster.dry_runs(&self.key, set, &acting.targets, &id).await;
             observed.dry_runs = Fact::Known(answers);

@@ -20,7 +20,7 @@ fn of_class(class: &str) -> impl Fn(&mut Value) {
 /// Waits until the record rests for this reason; gives it.
 async fn rests(resizing: &Resizing, namespace: &str, reason: &str) -> Value {
     let record = format!("{}/db", records(namespace));
-    let rests = |record: &Value| record["status"]["standing"]["reason"] == reason;
+    let rests = |record: &Value| record["status"]["reason"] == reason;
     resizing.wait_object(&record, LONG, rests).await.unwrap()
 }
 
@@ -103,10 +103,10 @@ async fn pods_restart_one_by_one_within_their_budget() {
     // Nothing but the restart waits, and the record quotes the API server.
     resizing
         .wait_object(&format!("{}/db", records(&namespace)), LONG, |record| {
-            let standing = &record["status"]["standing"];
-            let detail = standing["detail"].as_str().unwrap_or_default();
+            let halt = &record["status"]["halt"];
+            let detail = halt["detail"].as_str().unwrap_or_default();
             record["status"]["phase"] == "Verifying"
-                && standing["reason"] == "EvictionRefused"
+                && halt["reason"] == "EvictionRefused"
                 && detail.contains("disruption budget")
         })
         .await
@@ -150,7 +150,7 @@ async fn a_driver_that_grows_detached_volumes_only_waits_for_a_person() {
     let from = resizing.audit_position();
     resizing.grow(&set, "20Gi").await;
     let record = rests(resizing, &namespace, "OfflineOnly").await;
-    assert_eq!(record["status"]["standing"]["word"], "Blocked", "{}", record["status"]);
+    assert_eq!(record["status"]["state"], "Blocked", "{}", record["status"]);
     // A restarted pod would hold the volume as the one before: none is restarted for it.
     assert_eq!(pod_uids(resizing, &namespace).await, pods);
     assert_eq!(uid(&live(resizing, &namespace).await), before);
@@ -199,10 +199,10 @@ async fn an_ordered_set_with_an_unready_pod_is_left_alone() {
     let record = rests(resizing, &namespace, "PodsNotReady").await;
     resizing.grown(&namespace, "20Gi").await;
     assert_eq!(record["status"]["phase"], "ClaimsGrown", "{}", record["status"]);
-    assert_eq!(record["status"]["standing"]["word"], "Waiting", "{}", record["status"]);
+    assert_eq!(record["status"]["state"], "Waiting", "{}", record["status"]);
     let held = live(resizing, &namespace).await;
     let retention = "/spec/persistentVolumeClaimRetentionPolicy";
-    // The fence needs pods that are ready, so it is not begun either.
+    // The retention pin needs pods that are ready, so it is not begun either.
     assert_eq!(held.pointer(retention), before.pointer(retention));
     assert_eq!(uid(&held), uid(&before));
     assert_eq!(resizing.lives(&namespace, from), [(0, 0); 3]);

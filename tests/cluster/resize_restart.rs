@@ -11,7 +11,7 @@ use crate::webhook::{LONG, pod_uids};
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_part_of_the_control_plane_is_away_in_the_gap() {
+async fn a_part_of_the_control_plane_is_away_in_the_window() {
     let resizing = Resizing::alone().await;
     let (proxy, _controller) = resizing.proxied(4).await;
     // Without the controller manager the orphaned set stays; without the others nothing is heard.

@@ -34,7 +34,7 @@ impl<'r> Case<'r> {
         let pods = pod_uids(resizing, &namespace).await;
         resizing.grow(&set, "20Gi").await;
         let record = format!("{}/db", records(&namespace));
-        let rests = |record: &Value| record["status"]["standing"]["reason"] == "Paused";
+        let rests = |record: &Value| record["status"]["reason"] == "Paused";
         resizing.wait_object(&record, LONG, rests).await.unwrap();
         set["metadata"]["annotations"].as_object_mut().unwrap().remove(PAUSED);
         Self { resizing, namespace, set, pods }
@@ -81,7 +81,7 @@ async fn a_resize_rests_on_no_watch() {
     proxy.hold(Request::is_watch, None);
     let record = case.goes_on().await;
     // Nobody can have seen an edit in the last moment, which is said.
-    assert_eq!(record["status"]["standing"]["detail"], UNWATCHED);
+    assert_eq!(record["status"]["message"], UNWATCHED);
     proxy.release();
 
     let case = Case::paused(&resizing).await;

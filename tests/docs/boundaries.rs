@@ -86,24 +86,22 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ("core", &["object::json", "object::walk"], "the walker falls back to serde, which starts it"),
     ("core", &["policy::file", "policy::settings"], "one error type for both"),
     ("core", &["yaml::tree", "yaml::view"], "a view reads a tree that keeps views"),
-    ("resize", &["gate", "step"], "preflight checks take the view that a step is taken from"),
-    ("resize", &["plan::by_hand", "plan::steps"], "steps by hand are one of the ways of a plan"),
+    ("resize", &["preflight", "step"], "preflight checks take the view that a step is taken from"),
     (
         "resize",
-        &["step::fence", "step::gap", "step::grow", "step::request", "step::settle"],
-        "the phases of the protocol lead to each other",
+        &["plan::manual_recovery", "plan::steps"],
+        "the manual recovery of a step is made of steps",
     ),
     (
-        "stateward",
-        &["certificates", "cluster", "telemetry", "webhook"],
-        "health and the kind of a webhook are declared in the server and used around it",
+        "resize",
+        &["step::finalize", "step::grow", "step::recreate", "step::request", "step::retention_pin"],
+        "the phases of the protocol lead to each other",
     ),
     (
         "stateward",
         &["cli::controller", "cli::serve"],
         "`serve --with-controller` runs both, and both share arguments",
     ),
-    ("stateward", &["cli::resize::follow", "cli::resize::status"], "following prints the status"),
     (
         "stateward",
         &[
@@ -113,11 +111,6 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
             "cluster::facts::watch",
         ],
         "what a watch has read is an edit of the state that says whether the watch is current",
-    ),
-    (
-        "stateward",
-        &["controller::drive", "controller::telemetry"],
-        "telemetry names actions by formatting them",
     ),
 ];
 

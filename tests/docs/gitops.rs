@@ -32,7 +32,7 @@ fn argo(kind: &str, object: &Value) -> (String, String) {
 }
 
 /// A record as its controller writes it.
-fn record(phase: &str, word: Option<&str>, conditions: [bool; 4]) -> Value {
+fn record(phase: &str, state: Option<&str>, conditions: [bool; 4]) -> Value {
     let condition = |(kind, holds): (&str, bool)| {
         json!({"type": kind, "status": if holds { "True" } else { "False" }, "reason": "x",
                "message": "", "observedGeneration": 3, "lastTransitionTime": "2026-01-01T00:00:00Z"})
@@ -49,9 +49,10 @@ fn record(phase: &str, word: Option<&str>, conditions: [bool; 4]) -> Value {
             "conditions": kinds.into_iter().zip(conditions).map(condition).collect::<Vec<_>>()
         }
     });
-    if let Some(word) = word {
-        record["status"]["standing"] =
-            json!({"word": word, "reason": "OfflineOnly", "detail": "claim data-db-0"});
+    if let Some(state) = state {
+        record["status"]["state"] = state.into();
+        record["status"]["reason"] = "OfflineOnly".into();
+        record["status"]["message"] = "claim data-db-0".into();
     }
     record
 }
@@ -62,9 +63,9 @@ const COMPLETE: [bool; 4] = [true, false, false, true];
 const ABORTED: [bool; 4] = [true, false, false, false];
 
 #[test]
-fn argo_cd_shows_how_a_record_stands() {
+fn argo_cd_shows_the_health_of_a_record() {
     let health = |record: &Value| argo("stateward.dev_StatefulSetResize", record);
-    for (phase, word, conditions, status) in [
+    for (phase, state, conditions, status) in [
         ("Growing", None, LIVE, "Progressing"),
         ("ClaimsGrown", Some("Waiting"), LIVE, "Progressing"),
         ("Deleting", None, LIVE, "Progressing"),
@@ -75,9 +76,9 @@ fn argo_cd_shows_how_a_record_stands() {
         ("Aborted", Some("Ended"), ABORTED, "Healthy"),
         ("SomethingNew", None, LIVE, "Progressing"),
     ] {
-        let (seen, message) = health(&record(phase, word, conditions));
+        let (seen, message) = health(&record(phase, state, conditions));
         assert_eq!(seen, status, "{phase}");
-        let rest = if word.is_some() { ": OfflineOnly, claim data-db-0" } else { "" };
+        let rest = if state.is_some() { ": OfflineOnly, claim data-db-0" } else { "" };
         assert_eq!(message, format!("{phase}{rest}"));
     }
     let mut paused = record("Growing", Some("Waiting"), LIVE);

@@ -84,6 +84,18 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn the_index_names_every_page() {
+    let index = std::fs::read_to_string(Path::new(ROOT).join("docs/README.md")).unwrap();
+    let linked = targets(&index);
+    for entry in std::fs::read_dir(Path::new(ROOT).join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name != "README.md" && Path::new(&name).extension().is_some_and(|end| end == "md") {
+            assert!(linked.contains(&name), "docs/README.md does not link {name}");
+        }
+    }
+}
+
+#[test]
 fn code_holds_no_links_and_headings_become_anchors() {
     let page = "# A page: what's `in` it?\n```sh\n# no heading [x](y)\n```\nSee [this](b.md#c-d), `[not](z)`.\n";
     assert_eq!(targets(page), ["b.md#c-d"]);

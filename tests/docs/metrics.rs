@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stateward::telemetry::{Metrics, ResizeMetrics};
-use stateward_core::record::{ClaimState, Phase, Word};
+use stateward_core::record::{ClaimState, Phase, State};
 use stateward_core::review::{Outcome, RuleOutcome};
 
 const BEGIN: &str = "<!-- metrics:begin -->\n";
@@ -92,7 +92,7 @@ fn resizes(metrics: &mut Metrics) {
     resizes.register(metrics.registry_mut());
     resizes.count(
         Phase::ALL.iter().map(ToString::to_string),
-        Word::ALL.iter().map(|word| (word.to_string(), "reason".to_owned())),
+        State::ALL.iter().map(|state| (state.to_string(), "reason".to_owned())),
         ClaimState::ALL.iter().map(ClaimState::as_str),
     );
     for outcome in ["committed", "rejected", "unknown"] {

@@ -8,6 +8,8 @@
 )]
 
 mod admission;
+mod damaged_reviews;
+mod data_mounts;
 mod fuzz;
 mod manifest;
 mod policy;
@@ -17,4 +19,4 @@ mod resize_plan;
 mod review;
 mod rules;
 mod rules_pages;
-mod walk;
+mod tenant;

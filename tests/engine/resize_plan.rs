@@ -207,7 +207,7 @@ fn what_is_there_already_is_not_done_again() {
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::Ready);
     let phases: Vec<_> = plan.steps.iter().map(|step| step.phase.as_str()).collect();
-    assert_eq!(phases, ["Fenced", "Deleting", "Creating", "Adopting", "Verifying"]);
+    assert_eq!(phases, ["RetentionPinned", "Deleting", "Creating", "Adopting", "Verifying"]);
     set(&mut observed).templates = BTreeMap::from([("data".to_owned(), size("200Gi"))]);
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::NothingToDo);

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::Grounds;
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::review::{self, Answer, Outcome, WebhookKind};
@@ -24,11 +24,12 @@ fn json(name: &str) -> Value {
 }
 
 fn answer(stage: WebhookKind, body: &[u8], policy: &Policy) -> Answer {
-    review::answer(stage, body, &grounds(policy, &Facts::none())).unwrap()
+    review::answer(stage, body, KubernetesVersion::default(), &context(policy, &Facts::none()))
+        .unwrap()
 }
 
-fn grounds<'a>(policy: &'a Policy, facts: &'a Facts) -> Grounds<'a> {
-    Grounds { policy, facts, kubernetes: KubernetesVersion::default(), now: Timestamp::UNIX_EPOCH }
+fn context<'a>(policy: &'a Policy, facts: &'a Facts) -> EvaluationContext<'a> {
+    EvaluationContext { policy, facts, now: Timestamp::UNIX_EPOCH }
 }
 
 fn orchestrate() -> Policy {
@@ -219,6 +220,7 @@ fn growth_beyond_the_sets_own_limit_is_denied() {
 #[test]
 fn an_owned_set_is_left_to_its_owner() {
     let mut review = json("update-statefulset-vct-storage-grow");
+    review["request"]["userInfo"]["username"] = json!("system:serviceaccount:operators:database");
     for side in ["object", "oldObject"] {
         review["request"][side]["metadata"]["ownerReferences"] = json!([{
             "apiVersion": "example.com/v1", "kind": "Database", "name": "db", "uid": "1",
@@ -353,9 +355,14 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
 fn bodies_that_are_no_reviews_are_refused_by_name() {
     let refused = |body: &[u8]| {
         let (policy, facts) = (Policy::default(), Facts::none());
-        review::answer(WebhookKind::Mutating, body, &grounds(&policy, &facts))
-            .unwrap_err()
-            .to_string()
+        review::answer(
+            WebhookKind::Mutating,
+            body,
+            KubernetesVersion::default(),
+            &context(&policy, &facts),
+        )
+        .unwrap_err()
+        .to_string()
     };
     let edited = |edit: fn(&mut Value)| {
         let mut review = json("update-statefulset-service-name");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool};
+use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact, SetFact};
 use stateward_core::object::{Kind, Object};
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
@@ -38,10 +38,13 @@ impl Fixture {
         };
         let any = objects.any().unwrap();
         let kind = Kind::of_manifest(&any.api_version, &any.kind);
+        let user = text("user").unwrap_or_default();
         let circumstances = Circumstances {
+            tool: Tool::recognise(&user, &text("fieldManager").unwrap_or_default()),
+            user: User { name: user, groups: Vec::new() },
+            sub_resource: text("subResource").unwrap_or_default(),
             propagation_policy: text("propagationPolicy"),
             field_manager: text("fieldManager").unwrap_or_default(),
-            tool: Tool::recognise("", &text("fieldManager").unwrap_or_default()),
             kubernetes: text("kubernetesVersion").map(|v| v.parse().unwrap()).unwrap_or_default(),
             ..Circumstances::default()
         };
@@ -55,7 +58,7 @@ impl Fixture {
             kind.name()
         );
         let params = self.document.get("params").cloned().unwrap_or_else(|| json!({}));
-        let check = (entry.compile)(params).unwrap();
+        let check = (entry.compile)(&params).unwrap();
         let mut findings = Findings::new(entry.meta.id);
         let judged = check(&change, &self.facts(), &mut findings);
         (change.object_name(), judged.map(|()| findings.into_vec()))
@@ -164,7 +167,7 @@ fn rules_find_fault_with_their_fail_fixtures() {
     }
 }
 
-/// What `voice.md` asks of every message.
+/// What CONTRIBUTING.md asks of every message.
 fn well_formed(path: &Path, object: &str, finding: &Finding) {
     let at = path.display();
     let line = format!("{object}: {} [{}]", finding.what, finding.rule);

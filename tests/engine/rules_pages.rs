@@ -43,18 +43,6 @@ fn pages_on_disk_are_current() {
 }
 
 #[test]
-fn the_readme_holds_the_table() {
-    let path = root().join("README.md");
-    // The file is one that others write: only what stands between the marks is ours.
-    let Ok(readme) = std::fs::read_to_string(&path) else { return };
-    let (begin, end) = ("<!-- rules:begin -->\n", "<!-- rules:end -->");
-    let start = readme.find(begin).expect("README.md lacks <!-- rules:begin -->") + begin.len();
-    let stop = readme.find(end).expect("README.md lacks <!-- rules:end -->");
-    let wanted = format!("{}{}{}", &readme[..start], page::table(), &readme[stop..]);
-    settle(&path, &wanted).unwrap();
-}
-
-#[test]
 fn every_rule_says_why_and_the_way_out() {
     for entry in RULES {
         let explained = page::explain(entry);

@@ -43,7 +43,7 @@ fn moments() -> Vec<Input> {
 }
 
 #[test]
-fn step_is_total_and_deletes_nothing_without_its_fence() {
+fn step_is_total_and_deletes_nothing_without_its_retention_pin() {
     assert_eq!(FINALIZER, "stateward.dev/resize");
     let moments = moments();
     let seen = RefCell::new(BTreeSet::new());

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use stateward_core::facts::Fact;
-use stateward_core::record::{Phase, Reason, Record, Retention, Standing, Word};
+use stateward_core::record::{Halt, Phase, Reason, Record, Retention, State};
 use stateward_resize::observed::{Observed, Set};
 use stateward_resize::{Action, Parameters};
 
@@ -19,29 +19,29 @@ pub(crate) enum Mutant {
     MemoryOnly,
     /// the create that meets the set still going counts as done (pong1013 `webhook_server.py`)
     CreateBeforeGone,
-    /// deletion while retention is Delete (proofs §5: 12 of 80 claims lost)
-    NoFence,
-    /// the references are not waited for (proofs §5; kubernetes #142130)
-    FenceNotAwaited,
+    /// deletion while retention is Delete (12 of 80 claims were lost on a real cluster)
+    NoRetentionPin,
+    /// the references are not waited for (kubernetes #142130)
+    PinNotAwaited,
     /// what the garbage collector does not know yet is not waited for
     NoAge,
-    /// re-creation in the middle of a rollout (proofs §5)
+    /// the set is re-created in the middle of a rollout
     MidRollout,
     /// the first sync may roll pods (rabbitmq cluster-operator #1428)
     NoPartition,
     /// retention is re-created as it was, while references to the dead set may be on their way
     RetentionAsItWas,
-    /// aborting without making sure that no DELETE is on its way (leases do not fence)
+    /// aborting without making sure that no DELETE is on its way (Leases do not prevent late writes)
     BlindStepBack,
-    /// a create that lands late is taken for the one of this attempt (missing UID check)
+    /// a create that lands late is taken for the one of this re-creation (missing UID check)
     AnyAttemptIsOurs,
-    /// a set that is not there is created, whoever deleted it (reliability S8)
+    /// a set that is not there is created, whoever deleted it
     Resurrection,
     /// a patch that tests nothing and arrives late (kube-rs #2007: writes are sent again)
     BlindPatch,
     /// no finalizer: the record may go while the set is away (plural: the resource deletes itself)
     NoFinalizer,
-    /// retention stays as the fence left it
+    /// retention stays as the retention pin left it
     RetentionForgotten,
     /// retention is restored over what others wrote (percona reverts the user's resource)
     RetentionOverOthers,
@@ -88,13 +88,13 @@ pub(crate) fn sees(
             observed.set = Fact::Known(None);
             release_revisions(observed);
         }
-        (Mutant::NoFence, set) => {
+        (Mutant::NoRetentionPin, set) => {
             if let Some(set) = set {
                 set.retention = Retention::RETAIN;
             }
             free_claims(observed);
         }
-        (Mutant::FenceNotAwaited, Some(set)) if set.retention == Retention::RETAIN => {
+        (Mutant::PinNotAwaited, Some(set)) if set.retention == Retention::RETAIN => {
             free_claims(observed);
         }
         (Mutant::NoAge, _) => parameters.just_changed = SignedDuration::ZERO,
@@ -109,11 +109,12 @@ pub(crate) fn sees(
         }
         (Mutant::BlindStepBack, _) => {
             if let Some(record) = record.filter(|record| record.spec.abort.is_some()) {
-                record.status.attempt.resource_version = Some("none".to_owned());
+                record.status.recreation.resource_version = Some("none".to_owned());
             }
         }
         (Mutant::AnyAttemptIsOurs, Some(Set { unfinished: Some(id), .. })) => {
-            if let Some(replaced) = record.and_then(|record| record.status.attempt.set_uid.clone())
+            if let Some(replaced) =
+                record.and_then(|record| record.status.recreation.set_uid.clone())
             {
                 *id = format!("{}/{replaced}", id.split('/').next().unwrap());
             }
@@ -129,7 +130,7 @@ pub(crate) fn sees(
             if let Some(record) = record {
                 record.finalizer |= mutant == Mutant::NoFinalizer;
                 if mutant == Mutant::RetentionForgotten {
-                    record.status.attempt.retention = None;
+                    record.status.recreation.retention = None;
                 }
             }
         }
@@ -165,8 +166,8 @@ pub(crate) fn does(mutant: Mutant, action: Action) -> Action {
         (Mutant::GivesUp, Action::WriteStatus(mut status)) if status.phase == Phase::Creating => {
             status.phase = Phase::Degraded;
             let reason = Reason::OldTemplate;
-            let standing = Standing { word: Word::Ended, reason, detail: "refused".to_owned() };
-            status.standing = Some(standing);
+            let halt = Halt { state: State::Ended, reason, message: "refused".to_owned() };
+            status.halt = Some(halt);
             Action::WriteStatus(status)
         }
         (Mutant::NoPreconditions, Action::Delete { uid, .. }) => {

@@ -88,7 +88,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             claim.request = size_of_quantity(to);
             claim.id = id_of(id);
         }
-        Action::FreeClaim { claim: name, uid, owner } => {
+        Action::RemoveClaimOwner { claim: name, uid, owner } => {
             let claim = claim(world, name, uid)?;
             (claim.owner == Some(uid_of(owner))).then_some(())?;
             claim.owner = None;
@@ -99,7 +99,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             world.pods[ordinal].as_ref().filter(|pod| pod.uid == uid_of(uid))?;
             world.pods[ordinal] = None;
         }
-        Action::Fence { uid, resource_version, from } => {
+        Action::PinRetention { uid, resource_version, from } => {
             let delete = from.when_deleted == Policy::Delete;
             let current = resource_version == "now";
             let set = set(world, uid).filter(|set| set.delete == delete && current)?;
@@ -112,7 +112,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             set.delete = to.when_deleted == Policy::Delete;
             world.bump_spec();
         }
-        Action::Touch { uid, had, id } => {
+        Action::BumpResourceVersion { uid, had, id } => {
             let number = |id: &Option<String>| id.as_deref().and_then(id_of);
             let set = set(world, uid).filter(|set| set.id == number(had))?;
             set.id = number(id);
@@ -128,7 +128,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             set.terminating = true;
             set.orphan = true;
             world.last = Some(last(set));
-            let expected = world.status().and_then(|status| status.attempt.revision);
+            let expected = world.status().and_then(|status| status.recreation.revision);
             let witness = expected.is_some_and(|expected| {
                 let uid = uid_of(&expected.uid);
                 world.revisions.iter().flatten().any(|revision| revision.uid == uid)
@@ -161,8 +161,8 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             let open = matches!(world.phase(), Some(Phase::Deleting | Phase::Creating));
             let knows = |memory: &ControllerM| memory.created.is_some();
             let can_be_told = !open || world.controllers.iter().all(knows);
-            // An attempt that is over.
-            let replaced = world.status().and_then(|status| status.attempt.set_uid);
+            // An re-creation that is over.
+            let replaced = world.status().and_then(|status| status.recreation.set_uid);
             let older = open && replaced.map(|uid| uid_of(&uid)) != id_of(id).map(|id| id.1);
             world.set = Some(SetM {
                 uid,
@@ -190,7 +190,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
             world.gone = Gone::Present;
             world.bump_spec();
         }
-        Action::Open { uid, mark, partition, retention, resource_version } => {
+        Action::Unfreeze { uid, mark, partition, retention, resource_version } => {
             let current = resource_version.as_ref().is_none_or(|version| version == "now");
             let mark = mark.as_deref().and_then(id_of);
             let set = set(world, uid).filter(|set| current && set.mark == mark)?;
@@ -228,19 +228,19 @@ pub(crate) fn last(set: &SetM) -> Last {
 
 /// What the rest of the world makes of a phase that was written.
 fn phase_changes(world: &mut World, before: &Phase, status: &Status) {
-    let ended = status.standing.as_ref().map(|rest| &rest.reason);
+    let ended = status.halt.as_ref().map(|halt| &halt.reason);
     if status.phase == Phase::Aborted && ended == Some(&Reason::LeftAbsent) {
         world.gone = Gone::GivenUp;
     }
     // Whoever reads how it ended knows.
-    if !status.phase.is_live() && status.standing.as_ref().is_some_and(|s| !s.detail.is_empty()) {
+    if !status.phase.is_live() && status.halt.as_ref().is_some_and(|s| !s.message.is_empty()) {
         world.edit_lost = false;
     }
-    // From here on a write of retention by others counts as since the fence. One that came between
+    // From here on a write of retention by others counts as since the retention pin. One that came between
     // the controller's read and this write may carry the same second, and counts too.
-    if status.phase == Phase::Fenced && *before == Phase::ClaimsGrown {
+    if status.phase == Phase::RetentionPinned && *before == Phase::ClaimsGrown {
         let delete = |policy: Policy| policy == Policy::Delete;
-        let before = status.attempt.retention.map(|before| delete(before.when_deleted));
+        let before = status.recreation.retention.map(|before| delete(before.when_deleted));
         if let Some(set) = &mut world.set
             && before == Some(set.delete)
         {

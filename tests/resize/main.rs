@@ -7,7 +7,7 @@
 //! drafts, played one by one; [`mutants`] are bugs that others shipped, each of which
 //! the explorer must find; [`arbitrary`] replaces any part of an input by anything.
 //!
-//! `FAULTS=3` allows one fault more, `SLICE=deletes` explores one slice only.
+//! `STATEWARD_FAULTS=3` allows one fault more, `STATEWARD_SLICE=deletes` explores one slice only.
 //!
 //! The model is no proof about Kubernetes. What it assumes stands beside each of its actions; a
 //! comparison of the model with a real API server does not exist yet.

@@ -44,7 +44,7 @@ pub(crate) enum Fault {
     CreateSmall,
     /// the same, with a template that is large enough
     CreateLarge,
-    /// a person or Git writes retention Delete; the webhook keeps Retain from Fenced to Verifying
+    /// a person or Git writes retention Delete; the webhook keeps Retain from `RetentionPinned` to `Verifying`
     RetentionDelete,
     /// a person writes retention Retain
     RetentionRetain,
@@ -188,7 +188,7 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
                 )
             });
             let remembered = world.record.as_ref().is_some_and(|record| {
-                let grown = [Phase::ClaimsGrown, Phase::Fenced, Phase::Complete];
+                let grown = [Phase::ClaimsGrown, Phase::RetentionPinned, Phase::Complete];
                 record.status.read(|status| status.owner_managed && grown.contains(&status.phase))
             });
             let raised = world.kind.webhook && (resizing || remembered);
@@ -218,17 +218,17 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
         }
         Fault::RetentionDelete | Fault::RetentionRetain => {
             let delete = fault == Fault::RetentionDelete;
-            let fenced = world.phase().is_some_and(|phase| {
+            let pinned = world.phase().is_some_and(|phase| {
                 matches!(
                     phase,
-                    Phase::Fenced
+                    Phase::RetentionPinned
                         | Phase::Deleting
                         | Phase::Creating
                         | Phase::Adopting
                         | Phase::Verifying
                 )
             });
-            let kept = delete && fenced && world.kind.webhook;
+            let kept = delete && pinned && world.kind.webhook;
             let set = live(&mut next)?;
             (set.delete != delete || !set.retention_written).then_some(())?;
             set.retention_written = true;
@@ -443,7 +443,7 @@ pub(crate) fn heal(world: &World) -> Vec<(&'static str, World)> {
         next.pods.iter_mut().flatten().for_each(|pod| pod.ready = true);
         healed.push(("pods are available", next));
     }
-    let told = || world.status()?.standing.filter(|r| r.reason == Reason::RecreationUnfinished);
+    let told = || world.status()?.halt.filter(|r| r.reason == Reason::RecreationUnfinished);
     let marked = world.set.as_ref().filter(|set| set.mark.is_some());
     if let (Some(set), Some(_)) = (marked, told()) {
         let mut next = World { trouble: None, ..world.clone() };

@@ -127,12 +127,12 @@ impl Play {
     /// Phase and reason.
     pub(crate) fn stands(&self) -> (Phase, Option<Reason>) {
         let status = self.status();
-        (status.phase, status.standing.map(|rest| rest.reason))
+        (status.phase, status.halt.map(|halt| halt.reason))
     }
 
     /// What the record says beside the reason.
     pub(crate) fn detail(&self) -> String {
-        self.status().standing.map(|rest| rest.detail).unwrap_or_default()
+        self.status().halt.map(|halt| halt.message).unwrap_or_default()
     }
 
     /// Resting, the record says so.

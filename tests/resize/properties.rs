@@ -1,6 +1,6 @@
 //! What must hold, whatever happens.
 
-use stateward_core::record::{Phase, Reason, Status, Word};
+use stateward_core::record::{Phase, Reason, State, Status};
 use stateward_resize::Action;
 
 use crate::world::{Gone, PodM, RecordM, World};
@@ -25,8 +25,8 @@ pub(crate) fn of_state(world: &World) -> Result<(), String> {
         if !matches!(status.phase, Phase::Deleting | Phase::Creating) {
             return Err(format!("the set is away through us, and the phase is {}", status.phase));
         }
-        if status.standing.is_some_and(|rest| rest.word == Word::Blocked) {
-            return Err("an open gap is blocked".into());
+        if status.halt.is_some_and(|halt| halt.state == State::Blocked) {
+            return Err("an open re-creation window is blocked".into());
         }
         if !world.record.as_ref().is_some_and(|record| record.finalizer) {
             return Err("the set is away through us, and the record has no finalizer".into());
@@ -78,9 +78,9 @@ pub(crate) fn of_decision(world: &World, action: &Action) -> Result<(), String> 
             complete(world, status)
         }
         Action::GrowClaim { .. }
-        | Action::FreeClaim { .. }
+        | Action::RemoveClaimOwner { .. }
         | Action::Evict { .. }
-        | Action::Fence { .. }
+        | Action::PinRetention { .. }
         | Action::Delete { .. }
             if world.record_seen(false).is_some_and(|record| record.paused) =>
         {
@@ -93,7 +93,7 @@ pub(crate) fn of_decision(world: &World, action: &Action) -> Result<(), String> 
 fn deleting(before: &World, uid: &str) -> Result<(), String> {
     let Some(set) = &before.set else { return Ok(()) };
     let status = before.status().ok_or("a DELETE without a record")?;
-    if status.attempt.set_uid.as_deref() != Some(uid) {
+    if status.recreation.set_uid.as_deref() != Some(uid) {
         return Err("the record does not name the set that is deleted".into());
     }
     if status.snapshot.is_none() {
@@ -134,11 +134,11 @@ fn creating(before: &World, after: &World) -> Result<(), String> {
 }
 
 fn complete(world: &World, status: &Status) -> Result<(), String> {
-    let told = status.standing.as_ref().is_some_and(|rest| !rest.detail.is_empty());
+    let told = status.halt.as_ref().is_some_and(|halt| !halt.message.is_empty());
     let record = world.record.as_ref().ok_or("Complete without a record")?;
     let set = world.set.as_ref().ok_or("Complete without a set")?;
     let asked = record.status.read(|status| {
-        let size = status.acting.as_ref()?.targets.get("data")?.clone();
+        let size = status.request.as_ref()?.targets.get("data")?.clone();
         Some(crate::world::size_of(&size))
     });
     let asked = asked.ok_or("Complete without a request")?;
@@ -174,7 +174,7 @@ fn complete(world: &World, status: &Status) -> Result<(), String> {
     if !world.kind.on_delete && !world.pods.iter().flatten().all(settled) {
         return Err("Complete with a pod of another set or revision".into());
     }
-    if status.attempt.ours && set.only_ours && !set.restored {
+    if status.recreation.ours && set.only_ours && !set.restored {
         return Err("Complete without managedFields as they were".into());
     }
     Ok(())
@@ -202,12 +202,12 @@ pub(crate) fn settled(world: &World) -> Result<(), String> {
     let status = record.status.get();
     let tells =
         |reason: &Reason| matches!(reason, Reason::LateDuplicate | Reason::RecreationUnfinished);
-    let told = status.standing.as_ref().is_some_and(|rest| tells(&rest.reason));
+    let told = status.halt.as_ref().is_some_and(|halt| tells(&halt.reason));
     if world.set.as_ref().is_some_and(|set| set.late && !set.terminating) && !told {
         return Err("a late CREATE made a set, and nobody says so".into());
     }
     if set_away && world.gone == Gone::Us && !world.refusing {
-        return Err("the gap stays open".into());
+        return Err("the re-creation window stays open".into());
     }
     if let (Some(set), Phase::Complete | Phase::Aborted) = (&world.set, &status.phase)
         && set.requested.is_some_and(|size| size > set.size)
@@ -223,7 +223,7 @@ pub(crate) fn settled(world: &World) -> Result<(), String> {
     if record.finalizer && !set_away {
         return Err(format!("the finalizer stays in {}", status.phase));
     }
-    if status.phase.is_live() && status.standing.is_none() && !world.refusing {
+    if status.phase.is_live() && status.halt.is_none() && !world.refusing {
         return Err(format!("{} rests and does not say why", status.phase));
     }
     Ok(())

@@ -309,8 +309,8 @@ fn note(world: &World, counts: &mut Counts) {
     let Some(record) = &world.record else { return };
     record.status.read(|status| {
         counts.add("phase", &status.phase);
-        if let Some(rest) = &status.standing {
-            counts.add("reason", &rest.reason);
+        if let Some(halt) = &status.halt {
+            counts.add("reason", &halt.reason);
         }
     });
 }

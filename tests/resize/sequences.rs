@@ -17,7 +17,7 @@ fn with_webhook() -> Play {
 }
 
 /// The set is away, and the controller is about to create it.
-fn in_the_gap(mut play: Play) -> Play {
+fn in_the_window(mut play: Play) -> Play {
     play.until_about_to("Create");
     play
 }
@@ -34,7 +34,7 @@ fn a_delete_that_is_late_does_not_outlive_an_abort() {
     play.befalls(Fault::Delayed);
     play.strike(Fault::Abort);
     play.strike(Fault::Crash);
-    assert_eq!(play.next_action(), "Touch", "nothing else may come first");
+    assert_eq!(play.next_action(), "BumpResourceVersion", "nothing else may come first");
     play.until_phase(&Phase::Aborted);
     play.happens(Label::Arrives(0));
     play.rests_in(Phase::Aborted, Reason::AbortRequested);
@@ -42,15 +42,15 @@ fn a_delete_that_is_late_does_not_outlive_an_abort() {
     assert!(!set.terminating && set.uid == 0 && set.size == 0);
 }
 
-/// 2. What an older attempt created is neither taken for ours nor deleted.
+/// 2. What an older re-creation created is neither taken for ours nor deleted.
 #[test]
 fn a_create_of_an_older_attempt_is_a_late_duplicate() {
-    let mut play = in_the_gap(steady());
+    let mut play = in_the_window(steady());
     play.befalls(Fault::Delayed);
     play.strike(Fault::CreateSmall);
     play.until_phase(&Phase::ClaimsGrown);
     play.until("quarantined", |play| play.stands().1 == Some(Reason::RecentCreate));
-    let mut play = in_the_gap(play);
+    let mut play = in_the_window(play);
     play.happens(Label::Arrives(0));
     let landed = uid(&play);
     play.rests_in(Phase::Conflict, Reason::LateDuplicate);
@@ -61,11 +61,11 @@ fn a_create_of_an_older_attempt_is_a_late_duplicate() {
 ///    the one that people wrote, it would stay for ever. Found by the explorer, with three faults.
 #[test]
 fn a_set_that_came_late_is_not_resized_before_a_person_finishes_it() {
-    let mut play = in_the_gap(steady());
+    let mut play = in_the_window(steady());
     play.befalls(Fault::Delayed);
     play.strike(Fault::CreateSmall);
     play.until("quarantined", |play| play.stands().1 == Some(Reason::RecentCreate));
-    let mut play = in_the_gap(play);
+    let mut play = in_the_window(play);
     play.happens(Label::Arrives(0));
     play.rests_in(Phase::Conflict, Reason::LateDuplicate);
     let landed = uid(&play);
@@ -81,8 +81,8 @@ fn a_set_that_came_late_is_not_resized_before_a_person_finishes_it() {
 /// 3. The finalizer holds the record until the set is back, with its old template; what Git then
 ///    applies is another record.
 #[test]
-fn a_record_deleted_in_the_gap_closes_it_first() {
-    let mut play = in_the_gap(steady());
+fn a_record_deleted_in_the_window_closes_it_first() {
+    let mut play = in_the_window(steady());
     play.strike(Fault::DeleteRecord);
     play.strike(Fault::ApplyRecord);
     let record = play.world.record.as_ref().unwrap();
@@ -106,12 +106,12 @@ fn an_overlapping_selector_blocks() {
     play.completes_at(1);
 }
 
-/// 4. A sibling made in the gap adopts the revision: it is not taken for somebody's delete. Pods
+/// 4. A sibling made in the re-creation window adopts the revision: it is not taken for somebody's delete. Pods
 ///    that another controller adopts are named, and nothing rolls. That the StatefulSet controller
 ///    takes such a revision for its own is for a test on a cluster.
 #[test]
-fn a_sibling_that_adopts_in_the_gap_does_not_leave_the_set_absent() {
-    let mut play = in_the_gap(steady());
+fn a_sibling_that_adopts_in_the_window_does_not_leave_the_set_absent() {
+    let mut play = in_the_window(steady());
     play.strike(Fault::SiblingAdopts);
     play.strike(Fault::Crash);
     play.world.pods[0].as_mut().unwrap().owner = Some(SIBLING);
@@ -196,9 +196,9 @@ fn a_webhook_that_changes_the_set_blocks() {
     play.completes_at(1);
 }
 
-/// 9. Who sees an open gap closes it, leader or not.
+/// 9. Who sees an open re-creation window closes it, leader or not.
 #[test]
-fn a_standby_closes_the_gap_of_a_killed_leader() {
+fn a_standby_closes_the_window_of_a_killed_leader() {
     let mut play = Play::new(World::steady(1, 2).one_leads());
     play.until("gone", |play| play.world.set.is_none());
     play.strike(Fault::LeaderStops);
@@ -209,11 +209,11 @@ fn a_standby_closes_the_gap_of_a_killed_leader() {
     play.completes_at(1);
 }
 
-/// 10. Git creates the set in the gap: raised by the webhook it is as good as ours. That `injected`
+/// 10. Git creates the set in the re-creation window: raised by the webhook it is as good as ours. That `injected`
 ///     is injected once more is for the webhook's tests.
 #[test]
 fn a_set_that_git_created_and_the_webhook_raised_is_adopted() {
-    let mut play = in_the_gap(with_webhook());
+    let mut play = in_the_window(with_webhook());
     play.strike(Fault::CreateSmall);
     let theirs = uid(&play);
     play.completes_at(1);
@@ -223,10 +223,10 @@ fn a_set_that_git_created_and_the_webhook_raised_is_adopted() {
 /// 10. Without the webhook it is too small: once more from the gate, and at last a Conflict.
 #[test]
 fn a_set_that_is_created_small_again_and_again_is_a_conflict() {
-    let mut play = in_the_gap(steady());
+    let mut play = in_the_window(steady());
     play.strike(Fault::CreateSmall);
     play.until_phase(&Phase::ClaimsGrown);
-    let mut play = in_the_gap(play);
+    let mut play = in_the_window(play);
     play.strike(Fault::CreateSmall);
     play.rests_in(Phase::Conflict, Reason::TooSmallAgain);
     assert_eq!(play.detail(), "argocd-controller", "the writer is named");
@@ -250,7 +250,7 @@ fn a_set_that_replaces_ours_is_adopted_or_a_conflict() {
     let mut again = Play { world: large.world.clone() };
     large.completes_at(1);
     assert_eq!(uid(&large), theirs);
-    again.until("adopted", |play| play.status().attempt.replaced == 1);
+    again.until("adopted", |play| play.status().recreation.replaced == 1);
     again.strike(Fault::DeleteOrphan);
     again.until("told", |play| play.stands().1 == Some(Reason::SetGone));
     again.strike(Fault::CreateLarge);
@@ -273,11 +273,11 @@ fn a_new_set_that_is_deleted_at_once_is_not_created_again() {
     assert!(play.world.set.is_none());
 }
 
-/// 11. Others wrote retention during the fence: in doubt Retain stays, and that is said.
+/// 11. Others wrote retention during the retention pin: in doubt Retain stays, and that is said.
 #[test]
 fn retention_that_others_wrote_is_not_written_over() {
     let mut play = Play::new(World::steady(1, 1).retention_delete());
-    play.until_phase(&Phase::Fenced);
+    play.until_phase(&Phase::RetentionPinned);
     play.strike(Fault::RetentionRetain);
     play.strike(Fault::RetentionDelete);
     play.until_phase(&Phase::Deleting);
@@ -289,11 +289,11 @@ fn retention_that_others_wrote_is_not_written_over() {
 
 /// 12. References of later ordinals are removed only when earlier pods are ready.
 #[test]
-fn an_ordered_set_with_an_unready_pod_is_not_fenced() {
+fn an_ordered_set_with_an_unready_pod_is_not_pinned() {
     let mut play = Play::new(World::steady(2, 1).retention_delete());
     play.strike(Fault::PodUnready);
     play.rests_in(Phase::ClaimsGrown, Reason::PodsNotReady);
-    assert!(play.world.set.as_ref().unwrap().delete, "nothing is fenced");
+    assert!(play.world.set.as_ref().unwrap().delete, "nothing is pinned");
     play.heals();
     play.completes_at(1);
 }
@@ -507,7 +507,7 @@ fn a_request_aborted_before_it_began_is_not_begun_again() {
 ///     after that.
 #[test]
 fn a_create_that_is_refused_is_tried_with_the_old_template() {
-    let mut play = in_the_gap(steady());
+    let mut play = in_the_window(steady());
     play.strike(Fault::Refuse);
     play.strike(Fault::LeaveAbsent);
     play.until_phase(&Phase::Creating);
@@ -516,7 +516,7 @@ fn a_create_that_is_refused_is_tried_with_the_old_template() {
     let mut given_up = Play { world: play.world.clone() };
     given_up.until_phase(&Phase::Aborted);
     assert_eq!(given_up.stands().1, Some(Reason::LeftAbsent));
-    assert!(given_up.status().attempt.refused_since.is_some());
+    assert!(given_up.status().recreation.refused_since.is_some());
     play.strike(Fault::TickEarly);
     play.heals();
     assert_eq!(play.stands(), (Phase::Degraded, Some(Reason::OldTemplate)));
@@ -531,7 +531,7 @@ fn a_create_that_is_refused_is_tried_with_the_old_template() {
 fn a_finalizer_left_behind_goes_with_the_next_controller() {
     for fault in [Fault::DeleteRecord, Fault::NamespaceGoes] {
         let mut play = steady();
-        play.until_phase(&Phase::Fenced);
+        play.until_phase(&Phase::RetentionPinned);
         play.strike(Fault::LeaderStops);
         play.strike(fault);
         play.rests_with_the_finalizer();
@@ -540,9 +540,9 @@ fn a_finalizer_left_behind_goes_with_the_next_controller() {
     }
 }
 
-/// 20. Before the fence there is nothing to hold up.
+/// 20. Before the retention pin there is nothing to hold up.
 #[test]
-fn a_record_that_fenced_nothing_goes_at_once() {
+fn a_record_that_pinned_nothing_goes_at_once() {
     let mut play = steady();
     play.until_phase(&Phase::ClaimsGrown);
     play.strike(Fault::LeaderStops);
@@ -607,8 +607,8 @@ fn retention_written_just_before_the_delete_stops_it() {
 #[test]
 fn leftover_claims_are_freed_and_grow() {
     let mut play = Play::new(World::steady(2, 1).retention_delete().leftover());
-    play.until_about_to("FreeClaim");
-    assert_eq!(play.world.phase(), Some(Phase::Fenced));
+    play.until_about_to("RemoveClaimOwner");
+    assert_eq!(play.world.phase(), Some(Phase::RetentionPinned));
     play.completes_at(1);
     let leftover = play.world.claims[2].as_ref().unwrap();
     assert_eq!((leftover.capacity, leftover.owner, leftover.terminating), (1, None, false));
@@ -644,9 +644,9 @@ fn the_worst_night() {
     assert_ne!(uid(&play), Some(0));
 }
 
-/// Pause holds everywhere but in the gap; what was changed for the gap alone is put back first.
+/// Pause holds everywhere but in the re-creation window; what was changed for the re-creation window alone is put back first.
 #[test]
-fn a_pause_after_the_gap_leaves_nothing_half_restored() {
+fn a_pause_after_the_window_leaves_nothing_half_restored() {
     let mut play = Play::new(World::steady(1, 1).retention_delete());
     play.until_phase(&Phase::Adopting);
     play.strike(Fault::Pause);
@@ -680,11 +680,11 @@ fn retention_kept_by_the_webhook_is_said() {
     assert!(play.detail().contains("retention stays Retain"), "{}", play.detail());
 }
 
-/// Found by the explorer: a fence that lands late must not undo what others wrote since.
+/// Found by the explorer: a retention pin that lands late must not undo what others wrote since.
 #[test]
-fn a_late_fence_undoes_nobodys_word() {
+fn a_late_retention_pin_undoes_nobodys_word() {
     let mut play = Play::new(World::steady(1, 1).retention_delete());
-    play.until_about_to("Fence");
+    play.until_about_to("PinRetention");
     play.befalls(Fault::Delayed);
     play.strike(Fault::RetentionDelete);
     play.happens(Label::Arrives(0));
@@ -696,7 +696,7 @@ fn a_late_fence_undoes_nobodys_word() {
 /// documented, since nothing is written between DELETE and CREATE.
 #[test]
 fn a_delete_right_after_our_create_is_not_undone() {
-    let mut play = in_the_gap(steady());
+    let mut play = in_the_window(steady());
     play.happens(Label::Controller(0));
     play.strike(Fault::DeleteCascade);
     let mut forgot = Play { world: play.world.clone() };
@@ -709,7 +709,7 @@ fn a_delete_right_after_our_create_is_not_undone() {
 /// Found by the explorer: what Git re-created without the annotation was not taken back by anyone.
 #[test]
 fn a_request_outlives_the_set_that_carried_it() {
-    let mut play = in_the_gap(steady());
+    let mut play = in_the_window(steady());
     play.strike(Fault::CreateSmall);
     assert_eq!(play.world.set.as_ref().unwrap().requested, None);
     play.completes_at(1);
@@ -772,7 +772,7 @@ fn a_revision_that_differs_keeps_the_partition() {
 }
 
 /// A record that is deleted goes, whatever phase it is in: before Deleting everything is undone,
-/// in the gap the set comes back first, and the request does not make the next record.
+/// in the re-creation window the set comes back first, and the request does not make the next record.
 #[test]
 fn a_record_is_deleted_in_every_phase() {
     let mut phases = Vec::new();
@@ -793,8 +793,13 @@ fn a_record_is_deleted_in_every_phase() {
         phases.push(phase);
     }
     phases.dedup();
-    let expected =
-        [Phase::ClaimsGrown, Phase::Fenced, Phase::Deleting, Phase::Adopting, Phase::Verifying];
+    let expected = [
+        Phase::ClaimsGrown,
+        Phase::RetentionPinned,
+        Phase::Deleting,
+        Phase::Adopting,
+        Phase::Verifying,
+    ];
     assert_eq!(phases, expected);
 }
 
@@ -814,7 +819,7 @@ fn a_resize_writes_little() {
         }
     }
     let count = |names: &[&str]| writes.iter().filter(|w| names.contains(&w.as_str())).count();
-    let set = ["Fence", "Delete", "Create", "Open", "RestoreManagers", "ClearRequest"];
+    let set = ["PinRetention", "Delete", "Create", "Unfreeze", "RestoreManagers", "ClearRequest"];
     assert_eq!(play.stands().0, Phase::Complete);
     assert_eq!((count(&set), count(&["GrowClaim"])), (6, 2), "{writes:?}");
     assert!(count(&["WriteStatus"]) <= 14, "{writes:?}");

@@ -36,7 +36,7 @@ pub(crate) fn parameters() -> Parameters {
     let ticks = |n: i64| SignedDuration::from_secs(n * TICK);
     Parameters {
         just_changed: ticks(1),
-        fence_bound: ticks(1),
+        pin_timeout: ticks(1),
         create_quarantine: ticks(1),
         create_asked: ticks(1),
         leave_absent: ticks(2),
@@ -222,9 +222,9 @@ impl World {
             let mut action = sent.action();
             let version = match &mut action {
                 Action::Delete { resource_version, .. }
-                | Action::Fence { resource_version, .. }
+                | Action::PinRetention { resource_version, .. }
                 | Action::RestoreRetention { resource_version, .. } => Some(resource_version),
-                Action::Open { resource_version, .. } => resource_version.as_mut(),
+                Action::Unfreeze { resource_version, .. } => resource_version.as_mut(),
                 _ => None,
             };
             *sent = match version.filter(|version| *version == "now") {

@@ -40,14 +40,14 @@ pub(crate) fn faults(server: &Server, shape: &Shape, safety: &Safety) -> Vec<Str
         text(&record, "/status/snapshot").is_empty() || phase == "Verifying",
         format!("the snapshot stays in {phase}"),
     );
-    let standing = &record["status"]["standing"];
-    let (word, reason) = (text(standing, "/word"), text(standing, "/reason"));
+    let halt = &record["status"]["halt"];
+    let (word, reason) = (text(halt, "/word"), text(halt, "/reason"));
     let over = matches!(phase, "Complete" | "Aborted" | "Conflict" | "Degraded");
-    let asks = !record["spec"]["targets"].is_null() || !record["status"]["acting"].is_null();
+    let asks = !record["spec"]["targets"].is_null() || !record["status"]["request"].is_null();
     must(over || !word.is_empty() || !asks, format!("it rests in {phase} and does not say why"));
     must(
         word != "Waiting" || PATIENT.contains(&reason),
-        format!("it waits in {phase} for ever: {standing}"),
+        format!("it waits in {phase} for ever: {halt}"),
     );
     if let Some(set) = &set
         && over
@@ -87,7 +87,7 @@ fn complete(
     history: &History,
     must: &mut impl FnMut(bool, String),
 ) {
-    let targets = record["status"]["acting"]["targets"].as_object().cloned().unwrap_or_default();
+    let targets = record["status"]["request"]["targets"].as_object().cloned().unwrap_or_default();
     let pods: Vec<_> =
         server.all("pods").into_iter().filter(|pod| controller(pod) == Some(uid(set))).collect();
     must(

@@ -156,7 +156,7 @@ impl Run {
             "" => "new",
             phase => phase,
         };
-        match text(&record, "/status/standing/reason") {
+        match text(&record, "/status/reason") {
             "" => word.to_owned(),
             reason => format!("{word}({reason})"),
         }
@@ -203,7 +203,8 @@ impl Run {
 
     /// Waits for a phase of the resize, and a moment more: what matters most lasts least.
     async fn ambush(&mut self) {
-        const PHASES: [&str; 5] = ["ClaimsGrown", "Fenced", "Deleting", "Deleting", "Adopting"];
+        const PHASES: [&str; 5] =
+            ["ClaimsGrown", "RetentionPinned", "Deleting", "Deleting", "Adopting"];
         let phase = PHASES[self.rng.usize(0..PHASES.len())];
         let record = self.shapes[0].record();
         let until = Instant::now() + Duration::from_secs(90);

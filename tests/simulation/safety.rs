@@ -224,8 +224,8 @@ impl State {
         if text(record, "/status/snapshot").is_empty() {
             return Err("the set is away through us, and there is no snapshot".into());
         }
-        if text(record, "/status/standing/word") == "Blocked" {
-            return Err("an open gap is blocked".into());
+        if text(record, "/status/state") == "Blocked" {
+            return Err("an open re-creation window is blocked".into());
         }
         Ok(())
     }

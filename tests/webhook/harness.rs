@@ -15,10 +15,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use stateward::certificates::{self, ServingCertificate, dev};
+use stateward::health::Health;
+use stateward::http_server::Shutdown;
 use stateward::telemetry::Metrics;
-use stateward::webhook::{
-    BadReview, Config, Failure, Health, Reviewer, Server, ServerError, Shutdown,
-};
+use stateward::webhook::{BadReview, Config, Failure, Reviewer, Server, ServerError};
 use stateward_core::review::{Answer, Denial, Outcome, RuleOutcome, WebhookKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

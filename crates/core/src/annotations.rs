@@ -59,6 +59,8 @@ macro_rules! annotations {
 annotations! {
     ALLOW = "allow", on "any", by User,
         "Rule ids, separated by commas, that do not deny changes of this object. Needs `allow-reason`. Read from the new object on CREATE and UPDATE, from the old one on DELETE.";
+    ALLOW_GRANTED = "allow-granted", on "any", by Webhook,
+        "Who granted `allow`, and for what, if the policy names the people who may. Without it `allow` does not count then.";
     ALLOW_REASON = "allow-reason", on "any", by User,
         "The reason for `allow`, in words. It appears in the audit log.";
     ALLOW_UNTIL = "allow-until", on "any", by User,

@@ -2,11 +2,9 @@
 
 use std::cell::OnceCell;
 
-use jiff::Timestamp;
-
 use crate::object::compare::plain;
-use crate::object::fault::{self, Fault};
 use crate::object::immutable::{self, SpecDifference};
+use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
 /// The operation of a review.
@@ -115,6 +113,13 @@ pub struct User {
     pub groups: Vec<String>,
 }
 
+impl User {
+    /// Namespace and name of the service account, if the user is one.
+    pub fn service_account(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
+    }
+}
+
 /// The old and the new side of something.
 #[derive(Clone, Debug)]
 pub struct Pair<T> {
@@ -170,8 +175,6 @@ pub struct Circumstances {
     pub propagation_policy: Option<String>,
     /// whether the request is a dry run
     pub dry_run: bool,
-    /// when it is judged
-    pub now: Timestamp,
     /// what the API server would refuse
     pub kubernetes: KubernetesVersion,
     /// `status` and the like; empty for the main resource
@@ -205,7 +208,7 @@ pub struct Change<'a> {
     /// who, how, when
     pub circumstances: Circumstances,
     differences: OnceCell<Result<Vec<SpecDifference>, DecodeError>>,
-    faults: OnceCell<Result<Vec<Fault>, DecodeError>>,
+    validation_errors: OnceCell<Result<Vec<ValidationError>, DecodeError>>,
 }
 
 impl<'a> Change<'a> {
@@ -250,7 +253,7 @@ impl<'a> Change<'a> {
             subject,
             circumstances,
             differences: OnceCell::new(),
-            faults: OnceCell::new(),
+            validation_errors: OnceCell::new(),
         })
     }
 
@@ -367,11 +370,11 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// The field that has the wrong type.
-    pub fn faults(&self) -> Result<&[Fault], DecodeError> {
-        self.faults
+    pub fn validation_errors(&self) -> Result<&[ValidationError], DecodeError> {
+        self.validation_errors
             .get_or_init(|| match self.written_set() {
-                Some((Some(old), new)) => fault::introduced(old, new),
-                Some((None, new)) => fault::created(new),
+                Some((Some(old), new)) => validate::introduced(old, new),
+                Some((None, new)) => validate::created(new),
                 None => Ok(Vec::new()),
             })
             .as_deref()

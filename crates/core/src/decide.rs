@@ -1,21 +1,21 @@
 //! Rules and mutations over one change: the one function that gives a verdict, for the webhook
 //! and for the CLI alike.
 
+mod allow;
 mod exemption;
 
 use std::fmt::Write as _;
 
 pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER};
 use crate::annotations::{ALLOW, ALLOW_REASON};
-use crate::change::{Change, KubernetesVersion, Operation};
+use crate::change::{Change, Operation};
 use crate::facts::Facts;
-use crate::mutations::{
-    Mutation, Patch, PatchError, anti_affinity, claim_template_metadata, resize,
-};
+use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize};
 use crate::object::{DecodeError, Kind};
+use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
-use crate::review::WebhookKind;
 use crate::rules::{Action, Finding, Findings, Group, Unjudged};
+use crate::webhook_kind::WebhookKind;
 
 /// Who asks for a verdict, and hence what is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,16 +33,14 @@ impl Stage {
     }
 }
 
-/// What a verdict rests on besides the change.
+/// What a decision depends on besides the change.
 #[derive(Clone, Copy, Debug)]
-pub struct Grounds<'a> {
+pub struct EvaluationContext<'a> {
     /// the policy
     pub policy: &'a Policy,
     /// what is known beyond the change
     pub facts: &'a Facts,
-    /// decides what the API server would refuse
-    pub kubernetes: KubernetesVersion,
-    /// when it is judged
+    /// the time at which `allow-until` is compared
     pub now: jiff::Timestamp,
 }
 
@@ -104,12 +102,10 @@ pub struct Decision {
     pub malformed: Vec<DecodeError>,
     /// what `on-error` makes of a malformed field
     pub on_error: OnError,
-    /// the patch, already tried on the new document
-    pub patch: Option<Patch>,
+    /// what is patched, with its warnings
+    pub mutation: Mutation,
     /// what mutations say, one line each
     pub warnings: Vec<String>,
-    /// the names of the mutations in the patch
-    pub done: Vec<&'static str>,
     /// why nothing was judged
     pub exemption: Option<Exemption>,
     /// rules that an `allow` annotation silenced
@@ -168,48 +164,46 @@ impl Decision {
 }
 
 /// Judges `change`.
-///
-/// # Errors
-/// A patch of ours that does not fit the reviewed document; nothing may be answered with it.
-pub fn decide(
-    stage: Stage,
-    change: &Change<'_>,
-    document: &str,
-    facts: &Facts,
-    policy: &Policy,
-) -> Result<Decision, PatchError> {
+pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>) -> Decision {
+    let EvaluationContext { policy, facts, .. } = *context;
     let mut decision = Decision { on_error: policy.on_error, ..Decision::default() };
-    // Status and the like are not the user's to write, and the scale has a kind of its own.
-    if change.kind == Kind::Other || !change.circumstances.sub_resource.is_empty() {
-        return Ok(decision);
+    if change.kind == Kind::Other {
+        return decision;
     }
-    decision.exemption = exemption::of(stage, change, policy, facts);
-    // What goes away is nobody's business, but for one rule about sets that come back.
+    let ownership = Ownership::of(change, &policy.operators);
+    // The API server takes metadata through subresources, and nothing else that a rule reads. The
+    // scale has a kind of its own.
+    let subresource = !change.circumstances.sub_resource.is_empty();
+    decision.exemption = exemption::of(stage, change, policy, facts, ownership);
+    // A terminating object is exempt, except from the rules that say otherwise.
     let terminating = decision.exemption == Some(Exemption::Terminating);
     if decision.exemption.is_some() && stage.in_cluster() && !terminating {
-        return Ok(decision);
+        return decision;
     }
     let exempt = decision.exemption.is_some();
     // In audit nothing is patched, and the API server refuses what a patch would have mended.
     let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
-    let mutation = if stage == Stage::Webhook(WebhookKind::Validating) || exempt || unpatched {
-        Mutation::default()
-    } else {
-        mutate(change, policy, facts).unwrap_or_else(|error| {
-            decision.malformed(error);
+    let mutation =
+        if stage == Stage::Webhook(WebhookKind::Validating) || exempt || unpatched || subresource {
             Mutation::default()
-        })
-    };
-    let allowances = exemption::allowances(change, policy);
+        } else {
+            mutate(change, policy, facts, ownership).unwrap_or_else(|error| {
+                decision.malformed(error);
+                Mutation::default()
+            })
+        };
+    let allowances = allow::allowances(stage, change, policy, context.now);
     decision.allow_faults = allowances.faults;
     for rule in policy.rules(change, stage.in_cluster()) {
         let refusal = rule.entry.meta.group == Group::Refusal;
         let excused = if stage.in_cluster() {
-            terminating && rule.entry.meta.id != BEING_RECREATED
+            terminating && !rule.entry.meta.judges_terminating
         } else {
             exempt && !refusal
         };
-        if excused || !judged_at(stage, &rule, change) {
+        let elsewhere = subresource && !rule.entry.meta.judges_subresources;
+        let left_to_server = refusal && stage.in_cluster() && is_left_to_server(ownership, &rule);
+        if excused || elsewhere || left_to_server || !judged_at(stage, &rule, change) {
             continue;
         }
         // The CLI says what the API server refuses, whatever the policy makes of it.
@@ -241,7 +235,10 @@ pub fn decide(
                 continue;
             }
             let mut action = if kubernetes { Action::Deny } else { rule.action };
-            if finding.unsure || carried_out {
+            // An operator that opted in deletes its own sets: it is told, and not held up.
+            let own_delete = change.operation == Operation::Delete
+                && ownership == Ownership::Owned { opted_in: true, by_operator: true };
+            if finding.unsure || carried_out || own_delete {
                 action = action.min(Action::Warn);
             }
             let audited = action == Action::Deny && policy.mode == Mode::Audit && !kubernetes;
@@ -265,16 +262,35 @@ pub fn decide(
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
     } else if decision.allowed() && stage == Stage::Webhook(WebhookKind::Mutating) {
-        decision.patch = mutation.tried(change, document)?;
-        decision.warnings = mutation.warnings;
-        decision.done = mutation.done;
+        decision.warnings.clone_from(&mutation.warnings);
+        decision.mutation = mutation;
     }
-    Ok(decision)
+    decision
 }
 
-fn mutate(change: &Change<'_>, policy: &Policy, facts: &Facts) -> Result<Mutation, DecodeError> {
+/// Operators act on the refusals of the API server, so those of objects that a controller owns are
+/// left to it; growth of one that opted in is carried out by stateward.
+fn is_left_to_server(ownership: Ownership, rule: &EffectiveRule<'_>) -> bool {
+    match ownership {
+        Ownership::None => false,
+        Ownership::Owned { opted_in: false, .. } => true,
+        Ownership::Owned { opted_in: true, by_operator } => {
+            by_operator && rule.entry.meta.id != resize::RULE
+        }
+    }
+}
+
+fn mutate(
+    change: &Change<'_>,
+    policy: &Policy,
+    facts: &Facts,
+    ownership: Ownership,
+) -> Result<Mutation, DecodeError> {
     let mut mutation = Mutation::default();
-    if change.kind == Kind::StatefulSet && change.operation != Operation::Delete {
+    allow::grant(change, policy, &mut mutation);
+    let left_to_owner = matches!(ownership, Ownership::Owned { opted_in: false, .. })
+        && !exemption::remembered_owner(change, facts);
+    if change.kind == Kind::StatefulSet && change.operation != Operation::Delete && !left_to_owner {
         resize::mutate(change, policy, facts, &mut mutation)?;
         claim_template_metadata::mutate(change, policy, &mut mutation)?;
         anti_affinity::mutate(change, policy, facts, &mut mutation)?;
@@ -282,23 +298,16 @@ fn mutate(change: &Change<'_>, policy: &Policy, facts: &Facts) -> Result<Mutatio
     Ok(mutation)
 }
 
-/// Edits that Kubernetes refuses reach the mutating webhook only; all else is judged once, after
-/// every mutation. Growth of a claim template is such an edit, whichever rule speaks of it.
+/// Each rule judges once: at the mutating webhook what the API server would refuse, everything else
+/// at the validating webhook, after all mutations.
 fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> bool {
-    let on_update = matches!(rule.entry.meta.id, HUGE_GROWTH | BEING_RECREATED);
-    let refused_edit =
-        rule.entry.meta.group == Group::Refusal || (on_update && change.updated_set().is_some());
+    let mutating = rule.entry.meta.judged_by_mutating(change);
     match stage {
         Stage::Check => true,
-        Stage::Webhook(WebhookKind::Mutating) => refused_edit,
-        Stage::Webhook(WebhookKind::Validating) => !refused_edit,
+        Stage::Webhook(WebhookKind::Mutating) => mutating,
+        Stage::Webhook(WebhookKind::Validating) => !mutating,
     }
 }
-
-/// The rule about growth that cannot be undone.
-const HUGE_GROWTH: &str = "pvc-fractional-or-huge";
-/// The rule about sets that a resize re-creates; the only one that judges what goes away.
-const BEING_RECREATED: &str = "sts-being-recreated";
 
 impl Decision {
     /// The text of a denial: the first finding in full, the others in a line each, then how to

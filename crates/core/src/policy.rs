@@ -15,10 +15,10 @@ pub use self::file::{Help, PolicyError, PolicyFile};
 use self::scope::CompiledScope;
 pub use self::values::{AntiAffinity, Authorize, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::change::{Change, Operation};
-use crate::object::TextMap;
+use crate::object::{DecodeError, Pointer, TextMap};
 use crate::rules::{Action, Check, Entry, RULES};
 
-/// A rule as the policy sets it.
+/// What a part of the policy says of a rule; what it leaves out, the part before it says.
 #[derive(Default)]
 struct Setting {
     action: Option<Action>,
@@ -45,11 +45,15 @@ pub struct Policy {
     pub allow_users: Vec<String>,
     /// see `allow_users`
     pub allow_groups: Vec<String>,
+    /// users as which operators run, beside the service accounts that are taken for operators
+    pub operators: Vec<String>,
     help: Option<Arc<Help>>,
     resize: Option<Resize>,
     anti_affinity: AntiAffinity,
     claim_template_metadata: ClaimTemplateMetadata,
-    /// one per rule, in the order of [`RULES`]; every check is bound
+    /// one per rule, in the order of [`RULES`]
+    defaults: Vec<Check>,
+    /// one per rule, in the order of [`RULES`]
     rules: Vec<Setting>,
     scopes: Vec<CompiledScope>,
 }
@@ -66,7 +70,7 @@ impl std::fmt::Debug for Policy {
 impl Default for Policy {
     /// The built-in defaults.
     fn default() -> Self {
-        Self::compile(PolicyFile::default(), "built-in defaults")
+        Self::compile(PolicyFile::default(), "built-in defaults", &mut Vec::new())
     }
 }
 
@@ -90,22 +94,51 @@ impl Policy {
     /// # Errors
     /// Line, column and reason, with the nearest known name for an unknown one.
     pub fn parse(text: &str, source: &str) -> Result<Self, PolicyError> {
-        Ok(Self::compile(PolicyFile::parse(text)?, source))
-    }
-
-    /// Every fault of a policy, by line; none where [`Self::parse`] takes it.
-    pub fn faults(text: &str) -> Vec<PolicyError> {
-        PolicyFile::faults(text)
-    }
-
-    fn compile(file: PolicyFile, source: &str) -> Self {
-        let mut rules = scope::settings(&file.rules);
-        for (entry, setting) in RULES.iter().zip(&mut rules) {
-            if setting.check.is_none() {
-                // The defaults of a rule's own parameters always decode.
-                setting.check = (entry.compile)((entry.defaults)()).ok();
-            }
+        let document = file::document(text)?;
+        let mut errors = Vec::new();
+        let policy = Self::compile(PolicyFile::decode(&document)?, source, &mut errors);
+        match errors.first() {
+            Some(error) => Err(file::placed(&document, error)),
+            None => Ok(policy),
         }
+    }
+
+    /// Every error of a policy file, by line; none if [`Self::parse`] accepts it.
+    pub fn errors(text: &str) -> Vec<PolicyError> {
+        let document = match file::document(text) {
+            Ok(document) => document,
+            Err(error) => return vec![error],
+        };
+        let mut errors = Vec::new();
+        if let Some(file) = PolicyFile::decode_rest(&document, &mut errors) {
+            Self::compile(file, "", &mut errors);
+        }
+        let mut placed: Vec<PolicyError> =
+            errors.iter().map(|error| file::placed(&document, error)).collect();
+        placed.sort_by_key(|error| (error.line, error.column));
+        placed
+    }
+
+    /// Binds the parameters of rules, and adds an error for each that its rule cannot read.
+    fn compile(file: PolicyFile, source: &str, errors: &mut Vec<DecodeError>) -> Self {
+        let written = serde_json::to_value(&file).unwrap_or_default();
+        let mut default = |entry: &Entry| {
+            let key = entry.meta.params_from?;
+            let value = written.get(key).filter(|value| !value.is_null())?;
+            (entry.compile)(value)
+                .map_err(|error| {
+                    let field = Pointer::from(format!("/{key}{}", error.field));
+                    errors.push(DecodeError { field, message: error.message });
+                })
+                .ok()
+        };
+        let defaults =
+            RULES.iter().map(|entry| default(entry).unwrap_or_else(entry.by_default)).collect();
+        let rules = scope::settings(&file.rules, &Pointer::default(), errors);
+        let scopes = file.scopes.iter().enumerate().map(|(index, scope)| {
+            CompiledScope::new(scope, &Pointer::default().key("scopes").index(index), errors)
+        });
+        let scopes = scopes.collect();
         let allow = file.allow.unwrap_or_default();
         Self {
             source: source.to_owned(),
@@ -120,14 +153,21 @@ impl Policy {
             own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
             allow_users: allow.users,
             allow_groups: allow.groups,
+            operators: file.owners.unwrap_or_default().operators,
             help: file.help.map(Arc::new),
             resize: file.resize.mode,
             authorize: file.resize.authorize.unwrap_or_default(),
             anti_affinity: file.anti_affinity,
             claim_template_metadata: file.claim_template_metadata,
+            defaults,
             rules,
-            scopes: file.scopes.iter().map(CompiledScope::new).collect(),
+            scopes,
         }
+    }
+
+    /// Whether only some people may relax the policy by annotations.
+    pub fn reserves_annotations(&self) -> bool {
+        !self.allow_users.is_empty() || !self.allow_groups.is_empty()
     }
 
     /// The mode of resizing where the file leaves it out: `serve --dev` orchestrates.
@@ -170,19 +210,19 @@ impl Policy {
             .flat_map(move |(index, entry)| {
                 let rule = |scopes, again| {
                     let (action, check, help) = self.setting(index, scopes, in_cluster);
-                    check.map(|check| EffectiveRule { entry, action, check, help, again })
+                    EffectiveRule { entry, action, check, help, again }
                 };
                 let mut new = rule(new_scopes.as_slice(), false);
-                let mut old = old_scopes.as_ref().and_then(|scopes| rule(scopes.as_slice(), true));
-                if let (Some(by_old), Some(by_new)) = (&old, &mut new)
-                    && std::ptr::eq(by_old.check, by_new.check)
+                let mut old = old_scopes.as_ref().map(|scopes| rule(scopes.as_slice(), true));
+                if let Some(by_old) = &old
+                    && std::ptr::eq(by_old.check, new.check)
                 {
-                    if by_old.action > by_new.action {
-                        (by_new.action, by_new.help) = (by_old.action, by_old.help);
+                    if by_old.action > new.action {
+                        (new.action, new.help) = (by_old.action, by_old.help);
                     }
                     old = None;
                 }
-                new.into_iter().chain(old)
+                std::iter::once(new).chain(old)
             })
     }
 
@@ -191,16 +231,16 @@ impl Policy {
         index: usize,
         scopes: &[&'p CompiledScope],
         in_cluster: bool,
-    ) -> (Action, Option<&'p Check>, Option<&'p Help>) {
+    ) -> (Action, &'p Check, Option<&'p Help>) {
         let base = &self.rules[index];
         let mut action = base.action;
-        let mut check = base.check.as_ref();
+        let mut check = base.check.as_ref().unwrap_or(&self.defaults[index]);
         let mut help = base.help.as_deref().or(self.help.as_deref());
         // The last match wins.
         for scope in scopes {
             let setting = &scope.rules[index];
             action = setting.action.or(action);
-            check = setting.check.as_ref().or(check);
+            check = setting.check.as_ref().unwrap_or(check);
             help = setting.help.as_deref().or(help);
         }
         (action.unwrap_or_else(|| RULES[index].meta.default_action(in_cluster)), check, help)

@@ -2,10 +2,10 @@
 //!
 //! Its name is the set's name, so two resizes of one set can never race. The controller never
 //! writes `spec`. Words that a newer version wrote are kept as they are: an older binary must be
-//! able to read a record, close its gap and leave the rest alone.
+//! able to read a record, close its re-creation window and leave the rest alone.
 
 pub mod snapshot;
-mod words;
+mod state;
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::words::{ClaimState, Phase, Reason, Word};
+pub use self::state::{ClaimState, Phase, Reason, State};
 
 /// How many results are kept.
 pub const RESULTS: usize = 5;
-/// The finalizer that a record carries while its set is fenced or away.
+/// The finalizer that a record carries while its set is pinned or away.
 pub const FINALIZER: &str = "stateward.dev/resize";
 
 /// What a size looks like; what the decimals come to is judged when it is acted on.
@@ -47,7 +47,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Claims stay, whatever happens: what a fenced set carries, and Kubernetes' default.
+    /// Claims stay, whatever happens: what a pinned set carries, and Kubernetes' default.
     pub const RETAIN: Self = Self { when_deleted: Policy::Retain, when_scaled: Policy::Retain };
 }
 
@@ -81,7 +81,7 @@ pub struct Spec {
     /// claim template → size
     #[serde(default)]
     pub targets: BTreeMap<String, Target>,
-    /// nothing is begun, save closing a gap
+    /// nothing is begun, save closing a re-creation window
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
     /// where to rest: `ClaimsGrown` grows claims and leaves the set alone
@@ -114,19 +114,19 @@ pub struct Target {
 pub struct Status {
     /// how far it is
     pub phase: Phase,
-    /// why it rests there, or ended
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
+    /// why it waits, is blocked, or ended; `state`, `reason` and `message`
+    #[serde(flatten)]
+    pub halt: Option<Halt>,
     /// which request is carried out, on which set
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acting: Option<Acting>,
+    pub request: Option<Request>,
     /// sizes taken from `resize-requested`, the user's right being proven at that time
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub requests: BTreeMap<String, String>,
-    /// what the fence and the gap must remember
+    pub annotation_targets: BTreeMap<String, String>,
+    /// what the retention pin and the re-creation window must remember
     #[serde(default)]
-    pub attempt: Attempt,
-    /// the last time at which a CREATE of this set may have been sent, for any attempt
+    pub recreation: Recreation,
+    /// the last time at which a CREATE of this set may have been sent, for any re-creation
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_create: Option<Timestamp>,
     /// the set as last read, encoded by whoever read it; only from Deleting to Verifying
@@ -134,7 +134,7 @@ pub struct Status {
     pub snapshot: Option<String>,
     /// one row per claim
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub claims: Vec<Row>,
+    pub claims: Vec<ClaimStatus>,
     /// how many claims their drivers have grown, of how many, as `2/3`
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub claims_grown: String,
@@ -144,7 +144,7 @@ pub struct Status {
     pub owner_managed: bool,
     /// how the last requests ended
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub results: Vec<Ended>,
+    pub results: Vec<CompletedRequest>,
     /// the generation of the record that this status speaks of
     #[serde(default)]
     pub observed_generation: i64,
@@ -157,10 +157,10 @@ impl Default for Status {
     fn default() -> Self {
         Self {
             phase: Phase::Requested,
-            standing: None,
-            acting: None,
-            requests: BTreeMap::new(),
-            attempt: Attempt::default(),
+            halt: None,
+            request: None,
+            annotation_targets: BTreeMap::new(),
+            recreation: Recreation::default(),
             last_create: None,
             snapshot: None,
             claims: Vec::new(),
@@ -173,18 +173,18 @@ impl Default for Status {
     }
 }
 
-/// Why a resize rests.
+/// Why a resize does not go on.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-pub struct Standing {
-    /// what kind of rest it is
-    pub word: Word,
-    /// why
+pub struct Halt {
+    /// `Waiting`, `Blocked` or `Ended`; absent while the resize makes progress
+    pub state: State,
+    /// why the resize is in this state
     pub reason: Reason,
-    /// what it is about: a claim, a field, somebody's answer
+    /// the claim, field or API server's answer that the reason is about
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
+    pub message: String,
 }
 
 /// Which request is carried out.
@@ -192,7 +192,7 @@ pub struct Standing {
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
-pub struct Acting {
+pub struct Request {
     /// counts the requests that this record carried out; part of a claim's `resize-id`
     pub number: u64,
     /// the record's generation when it began
@@ -206,12 +206,12 @@ pub struct Acting {
     pub withdrawable: bool,
 }
 
-/// What the fence and the gap must remember.
+/// What the retention pin and the re-creation window must remember.
 #[derive(
     Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
-pub struct Attempt {
+pub struct Recreation {
     /// the UID of the set that is replaced
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_uid: Option<String>,
@@ -221,16 +221,16 @@ pub struct Attempt {
     /// the update revision
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<RevisionName>,
-    /// retention before the fence
+    /// retention before the retention pin
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    /// the partition before the gap; absent where the set had none
+    /// the partition before the re-creation window; absent where the set had none
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<i64>,
-    /// what others wrote into retention since the fence; it is not restored over their word
+    /// what others wrote into retention since the retention pin; it is not restored over their word
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_asked: Option<Retention>,
-    /// the earliest time at which a DELETE of this attempt may have been sent
+    /// the earliest time at which a DELETE of this re-creation may have been sent
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
     /// who edited the set while it went, so that the edit is not in the set that came back
@@ -242,12 +242,12 @@ pub struct Attempt {
     /// the partition above every ordinal, which the set that comes back carries at first
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<i64>,
-    /// when this fence was begun
+    /// when this retention pin was begun
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fence_since: Option<Timestamp>,
-    /// how many fences did not hold
+    pub pinned_since: Option<Timestamp>,
+    /// how many retention pins did not hold
     #[serde(default)]
-    pub fences: u32,
+    pub pin_failures: u32,
     /// how many times somebody re-created the set too small
     #[serde(default)]
     pub replaced: u32,
@@ -280,7 +280,7 @@ pub struct RevisionName {
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-pub struct Row {
+pub struct ClaimStatus {
     /// the claim's name
     pub name: String,
     /// its request before
@@ -305,7 +305,7 @@ pub struct Row {
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
-pub struct Ended {
+pub struct CompletedRequest {
     /// the phase it ended in
     pub phase: Phase,
     /// why
@@ -340,22 +340,23 @@ pub struct Condition {
 impl Status {
     /// Brings the conditions and the count of claims in line with the rest, for a write at `now`.
     pub fn summarize(&mut self, generation: i64, now: Timestamp) {
-        let grown = |row: &&Row| matches!(row.state, ClaimState::Done | ClaimState::NodePending);
+        let grown =
+            |row: &&ClaimStatus| matches!(row.state, ClaimState::Done | ClaimState::NodePending);
         self.claims_grown = match self.claims.len() {
             0 => String::new(),
             all => format!("{}/{all}", self.claims.iter().filter(grown).count()),
         };
         self.observed_generation = generation;
-        let stands = |word: Word| self.standing.as_ref().is_some_and(|rest| rest.word == word);
-        let blocked = stands(Word::Blocked);
+        let stands = |word: State| self.halt.as_ref().is_some_and(|halt| halt.state == word);
+        let blocked = stands(State::Blocked);
         let failed = matches!(self.phase, Phase::Conflict | Phase::Degraded);
         let done = self.phase == Phase::Complete;
-        let over = !self.phase.is_live() || stands(Word::Ended);
+        let over = !self.phase.is_live() || stands(State::Ended);
         let reason = self
-            .standing
+            .halt
             .as_ref()
-            .map_or_else(|| self.phase.to_string(), |rest| rest.reason.to_string());
-        let message = self.standing.as_ref().map_or_else(String::new, |rest| rest.detail.clone());
+            .map_or_else(|| self.phase.to_string(), |halt| halt.reason.to_string());
+        let message = self.halt.as_ref().map_or_else(String::new, |halt| halt.message.clone());
         let before = std::mem::take(&mut self.conditions);
         for (kind, holds) in [
             ("Ready", over && !failed),
@@ -380,8 +381,8 @@ impl Status {
     }
 
     /// Notes how a request ended, and forgets the oldest results.
-    pub fn push_result(&mut self, ended: Ended) {
-        self.results.push(ended);
+    pub fn push_result(&mut self, request: CompletedRequest) {
+        self.results.push(request);
         let surplus = self.results.len().saturating_sub(RESULTS);
         self.results.drain(..surplus);
     }
@@ -393,13 +394,13 @@ mod tests {
 
     #[test]
     fn words_of_another_version_are_kept_as_they_are() {
-        let text = r#"{"phase":"Migrating","standing":{"word":"Dozing","reason":"Moonlight"}}"#;
+        let text = r#"{"phase":"Migrating","state":"Dozing","reason":"Moonlight"}"#;
         let status: Status = serde_json::from_str(text).unwrap();
         assert_eq!(status.phase, Phase::Unknown("Migrating".to_owned()));
-        assert!(status.phase.is_live(), "an unknown phase may hide an open gap");
+        assert!(status.phase.is_live(), "an unknown phase may hide an open re-creation window");
         let written = serde_json::to_value(&status).unwrap();
         assert_eq!(written["phase"], "Migrating");
-        assert_eq!(written["standing"]["reason"], "Moonlight");
+        assert_eq!(written["reason"], "Moonlight");
     }
 
     #[test]
@@ -436,10 +437,10 @@ mod tests {
     fn a_blocked_record_is_stalled_and_not_ready() {
         let mut status = Status {
             phase: Phase::ClaimsGrown,
-            standing: Some(Standing {
-                word: Word::Blocked,
+            halt: Some(Halt {
+                state: State::Blocked,
                 reason: Reason::ForeignFinalizer,
-                detail: "example.com/keep".to_owned(),
+                message: "example.com/keep".to_owned(),
             }),
             ..Status::default()
         };
@@ -461,7 +462,7 @@ mod tests {
     fn five_results_are_kept() {
         let mut status = Status::default();
         for generation in 0..7 {
-            status.push_result(Ended {
+            status.push_result(CompletedRequest {
                 phase: Phase::Complete,
                 reason: Reason::Done,
                 at: Timestamp::UNIX_EPOCH,

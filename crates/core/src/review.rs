@@ -8,17 +8,16 @@ mod answer;
 pub mod canary;
 mod envelope;
 mod request;
-mod webhook_kind;
 
 use jiff::Timestamp;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
 pub use self::request::{MalformedReview, Review};
-pub use self::webhook_kind::WebhookKind;
-use crate::change::Change;
-use crate::decide::{Grounds, Stage, decide};
+use crate::change::{Change, KubernetesVersion};
+use crate::decide::{EvaluationContext, Stage, decide};
 use crate::object::DecodeError;
 use crate::policy::Policy;
+pub use crate::webhook_kind::WebhookKind;
 
 /// Answers the body of a review.
 ///
@@ -27,9 +26,10 @@ use crate::policy::Policy;
 pub fn answer(
     webhook: WebhookKind,
     body: &[u8],
-    grounds: &Grounds<'_>,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
 ) -> Result<Answer, MalformedReview> {
-    Ok(Decoded::read(body, grounds)?.answer(webhook, grounds))
+    Ok(Decoded::read(body, kubernetes)?.answer(webhook, context))
 }
 
 /// A review that has been read, before anything is decided about it.
@@ -44,16 +44,15 @@ impl<'a> Decoded<'a> {
     ///
     /// # Errors
     /// What makes the body no review.
-    pub fn read(body: &'a [u8], grounds: &Grounds<'_>) -> Result<Self, MalformedReview> {
+    pub fn read(body: &'a [u8], kubernetes: KubernetesVersion) -> Result<Self, MalformedReview> {
         let review = Review::decode(body)?;
-        let change = review.change(grounds);
+        let change = review.change(kubernetes);
         Ok(Self { review, change })
     }
 
     /// Decides about it, and writes the answer.
-    pub fn answer(self, webhook: WebhookKind, grounds: &Grounds<'_>) -> Answer {
-        let Grounds { policy, facts, .. } = *grounds;
-        let review = self.review;
+    pub fn answer(self, webhook: WebhookKind, context: &EvaluationContext<'_>) -> Answer {
+        let (review, policy) = (self.review, context.policy);
         let change = match self.change {
             Ok(change) => change,
             Err(error) => return Answer::malformed(&review, &error, policy),
@@ -61,8 +60,10 @@ impl<'a> Decoded<'a> {
         if let Some(canary) = canary::target(&change) {
             return Answer::canary(&review, canary::reply(canary, webhook, policy));
         }
-        match decide(Stage::Webhook(webhook), &change, review.document(), facts, policy) {
-            Ok(decision) => Answer::of(&review, &change, &decision, policy),
+        let decision = decide(Stage::Webhook(webhook), &change, context);
+        // A patch leaves the process only after it was applied to the reviewed document.
+        match decision.mutation.tried(&change, review.document()) {
+            Ok(patch) => Answer::of(&review, &change, &decision, patch.as_ref(), policy),
             Err(error) => Answer::failed(&review, &error.to_string(), policy),
         }
     }

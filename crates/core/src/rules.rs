@@ -4,11 +4,60 @@
 //! description, examples, JSON schema, documentation page, `explain` output and SARIF entry all
 //! come from its one file and its folder of fixtures under `policies/rules/`.
 
+#[macro_use]
+mod declare;
 mod example;
 pub mod finding;
 pub mod page;
 pub mod remedy;
 mod template;
+
+/// Ownerships that are claimed.
+pub mod owner_added;
+mod pvc_expand_class_disallows;
+mod pvc_expand_unbound;
+mod pvc_fractional_or_huge;
+mod pvc_immutable_edit;
+mod pvc_invalid_value;
+mod pvc_shrink;
+mod pvc_vac_unset;
+/// Annotations that relax the policy.
+pub mod reserved_annotation;
+mod sts_being_recreated;
+mod sts_data_mount_removed;
+mod sts_delete_cascade;
+mod sts_delete_pvc_retention_delete;
+mod sts_empty_password;
+mod sts_grace_zero;
+mod sts_hostpath_data;
+mod sts_image_latest;
+mod sts_invalid_value;
+mod sts_mount_unknown_volume;
+mod sts_name_too_long;
+mod sts_no_readiness;
+mod sts_no_spread;
+mod sts_ondelete;
+mod sts_ordinals_start;
+mod sts_pod_management_policy;
+mod sts_recreate_strategy;
+mod sts_replica_jump;
+mod sts_retention_delete_create;
+mod sts_retention_to_delete;
+mod sts_scale_to_zero;
+mod sts_selector;
+mod sts_service_name;
+mod sts_shared_pvc;
+mod sts_spec_immutable;
+mod sts_vct_access_modes;
+mod sts_vct_added;
+mod sts_vct_metadata;
+mod sts_vct_removed;
+mod sts_vct_size_grow;
+mod sts_vct_size_shrink;
+mod sts_vct_storage_class;
+mod sts_vct_unmounted;
+mod sts_vct_volume_mode;
+mod sts_volume_shadowed;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -95,9 +144,54 @@ pub struct Meta {
     pub bad: &'static str,
     /// a fixture that it passes, as YAML
     pub good: &'static str,
+    /// which webhook judges an edit of a set
+    pub judged_at: JudgedAt,
+    /// whether it judges terminating objects, too, which are otherwise exempt
+    pub judges_terminating: bool,
+    /// whether it judges writes to subresources such as `status`, through which the API server takes
+    /// metadata, too
+    pub judges_subresources: bool,
+    /// the top-level key of the policy whose value holds the parameters, unless `rules` does
+    pub params_from: Option<&'static str>,
+}
+
+/// Which webhook judges the UPDATE of a set by a rule. All other operations follow the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgedAt {
+    /// the mutating webhook for refusals, which reach no other; the validating webhook for the rest
+    ByGroup,
+    /// the mutating webhook, because the API server itself refuses the edits that it judges
+    Mutation,
 }
 
 impl Meta {
+    /// What most rules leave out of their description.
+    pub(crate) const DEFAULT: Self = Self {
+        id: "",
+        title: "",
+        group: Group::Practice,
+        action: Action::Warn,
+        since: "",
+        judges: &[],
+        source: "",
+        docs: "",
+        bad: "",
+        good: "",
+        judged_at: JudgedAt::ByGroup,
+        judges_terminating: false,
+        judges_subresources: false,
+        params_from: None,
+    };
+
+    /// Whether the mutating webhook judges `change` by this rule. The API server validates an object
+    /// between the two webhooks, so the validating one never sees an edit that it refuses itself.
+    pub fn judged_by_mutating(&self, change: &Change<'_>) -> bool {
+        self.group == Group::Refusal
+            || (self.judged_at == JudgedAt::Mutation
+                && change.updated_set().is_some()
+                && change.circumstances.sub_resource.is_empty())
+    }
+
     /// Whether the rule judges this operation on this kind.
     pub fn applies(&self, kind: Kind, operation: Operation) -> bool {
         self.judges.iter().any(|(k, operations)| *k == kind && operations.contains(&operation))
@@ -143,12 +237,16 @@ impl<T> Fact<T> {
 /// Whether a rule could judge; its findings are in the collector.
 pub type Judged = Result<(), Unjudged>;
 
+/// The description of a rule, which [`declare_rule!`] writes.
+pub trait Describe: 'static {
+    /// The description.
+    const META: Meta;
+}
+
 /// A check over one change. Pure: no I/O, no clock, no client.
-pub trait Rule: 'static {
+pub trait Rule: Describe {
     /// Parameters, with their defaults.
     type Params: DeserializeOwned + Serialize + JsonSchema + Default + Send + Sync;
-    /// Its description.
-    const META: Meta;
 
     /// Adds what it finds to `findings`.
     ///
@@ -179,8 +277,10 @@ pub struct Entry {
     pub schema: fn() -> Schema,
     /// its parameters' defaults
     pub defaults: fn() -> serde_json::Value,
+    /// the rule with its default parameters
+    pub by_default: fn() -> Check,
     /// binds parameters
-    pub compile: fn(serde_json::Value) -> Result<Check, DecodeError>,
+    pub compile: fn(&serde_json::Value) -> Result<Check, DecodeError>,
 }
 
 impl Entry {
@@ -190,14 +290,14 @@ impl Entry {
             meta: &R::META,
             schema: || schemars::schema_for!(R::Params),
             defaults: || serde_json::to_value(R::Params::default()).unwrap_or_default(),
-            compile: |params| {
-                let params: R::Params = crate::object::json::decode(&params.to_string(), "")?;
-                Ok(Box::new(move |change, facts, findings| {
-                    R::check(&params, change, facts, findings)
-                }))
-            },
+            by_default: || bind::<R>(R::Params::default()),
+            compile: |params| Ok(bind::<R>(crate::object::json::decode(&params.to_string(), "")?)),
         }
     }
+}
+
+fn bind<R: Rule>(params: R::Params) -> Check {
+    Box::new(move |change, facts, findings| R::check(&params, change, facts, findings))
 }
 
 /// The first release that looks at the pod template and the claim templates of a new set, and at
@@ -214,99 +314,50 @@ pub fn by_id(id: &str) -> Option<&'static Entry> {
     RULES.iter().find(|entry| entry.meta.id == id)
 }
 
-/// Declares the description of a rule; its Markdown is the doc comment.
-macro_rules! declare_rule {
-    (
-        $(#[doc = $doc:literal])*
-        $name:ident {
-            id: $id:literal,
-            title: $title:literal,
-            group: $group:ident,
-            action: $action:ident,
-            since: $since:literal,
-            judges: [$($kind:ident: [$($operation:ident),+]),+],
-            source: $source:literal $(,)?
-        }
-    ) => {
-        $(#[doc = $doc])*
-        #[derive(Debug)]
-        pub(super) struct $name;
-
-        impl $name {
-            const DESCRIPTION: $crate::rules::Meta = $crate::rules::Meta {
-                id: $id,
-                title: $title,
-                group: $crate::rules::Group::$group,
-                action: $crate::rules::Action::$action,
-                since: $since,
-                judges: &[$((
-                    $crate::object::Kind::$kind,
-                    &[$($crate::change::Operation::$operation),+],
-                )),+],
-                source: $source,
-                docs: concat!($($doc, "\n"),*),
-                bad: include_str!(concat!(
-                    env!("CARGO_MANIFEST_DIR"), "/../../policies/rules/", $id, "/fail/example.yaml"
-                )),
-                good: include_str!(concat!(
-                    env!("CARGO_MANIFEST_DIR"), "/../../policies/rules/", $id, "/pass/example.yaml"
-                )),
-            };
-        }
-    };
-}
-
-/// Makes the modules and the table of all rules, in the order in which they are judged.
-macro_rules! rules {
-    ($($module:ident::$name:ident,)*) => {
-        $(mod $module;)*
-
-        /// All rules, in the order in which they are judged and printed.
-        pub static RULES: &[Entry] = &[$(Entry::of::<$module::$name>(),)*];
-    };
-}
-
-rules! {
-    sts_vct_size_shrink::StsVctSizeShrink,
-    sts_vct_size_grow::StsVctSizeGrow,
-    sts_vct_storage_class::StsVctStorageClass,
-    sts_vct_access_modes::StsVctAccessModes,
-    sts_vct_volume_mode::StsVctVolumeMode,
-    sts_vct_added::StsVctAdded,
-    sts_vct_removed::StsVctRemoved,
-    sts_vct_metadata::StsVctMetadata,
-    sts_service_name::StsServiceName,
-    sts_selector::StsSelector,
-    sts_pod_management_policy::StsPodManagementPolicy,
-    sts_spec_immutable::StsSpecImmutable,
-    sts_recreate_strategy::StsRecreateStrategy,
-    sts_mount_unknown_volume::StsMountUnknownVolume,
-    sts_invalid_value::StsInvalidValue,
-    pvc_shrink::PvcShrink,
-    pvc_expand_class_disallows::PvcExpandClassDisallows,
-    pvc_expand_unbound::PvcExpandUnbound,
-    pvc_immutable_edit::PvcImmutableEdit,
-    pvc_vac_unset::PvcVacUnset,
-    pvc_invalid_value::PvcInvalidValue,
-    sts_delete_pvc_retention_delete::StsDeletePvcRetentionDelete,
-    sts_being_recreated::StsBeingRecreated,
-    sts_delete_cascade::StsDeleteCascade,
-    sts_retention_to_delete::StsRetentionToDelete,
-    sts_retention_delete_create::StsRetentionDeleteCreate,
-    pvc_fractional_or_huge::PvcFractionalOrHuge,
-    sts_scale_to_zero::StsScaleToZero,
-    sts_replica_jump::StsReplicaJump,
-    sts_ordinals_start::StsOrdinalsStart,
-    sts_ondelete::StsOndelete,
-    sts_data_mount_removed::StsDataMountRemoved,
-    sts_vct_unmounted::StsVctUnmounted,
-    sts_volume_shadowed::StsVolumeShadowed,
-    sts_shared_pvc::StsSharedPvc,
-    sts_name_too_long::StsNameTooLong,
-    sts_image_latest::StsImageLatest,
-    sts_hostpath_data::StsHostpathData,
-    sts_no_spread::StsNoSpread,
-    sts_grace_zero::StsGraceZero,
-    sts_no_readiness::StsNoReadiness,
-    sts_empty_password::StsEmptyPassword,
-}
+/// All rules, in the order in which they are judged and printed.
+pub static RULES: &[Entry] = &[
+    Entry::of::<sts_vct_size_shrink::StsVctSizeShrink>(),
+    Entry::of::<sts_vct_size_grow::StsVctSizeGrow>(),
+    Entry::of::<sts_vct_storage_class::StsVctStorageClass>(),
+    Entry::of::<sts_vct_access_modes::StsVctAccessModes>(),
+    Entry::of::<sts_vct_volume_mode::StsVctVolumeMode>(),
+    Entry::of::<sts_vct_added::StsVctAdded>(),
+    Entry::of::<sts_vct_removed::StsVctRemoved>(),
+    Entry::of::<sts_vct_metadata::StsVctMetadata>(),
+    Entry::of::<sts_service_name::StsServiceName>(),
+    Entry::of::<sts_selector::StsSelector>(),
+    Entry::of::<sts_pod_management_policy::StsPodManagementPolicy>(),
+    Entry::of::<sts_spec_immutable::StsSpecImmutable>(),
+    Entry::of::<sts_recreate_strategy::StsRecreateStrategy>(),
+    Entry::of::<sts_mount_unknown_volume::StsMountUnknownVolume>(),
+    Entry::of::<sts_invalid_value::StsInvalidValue>(),
+    Entry::of::<pvc_shrink::PvcShrink>(),
+    Entry::of::<pvc_expand_class_disallows::PvcExpandClassDisallows>(),
+    Entry::of::<pvc_expand_unbound::PvcExpandUnbound>(),
+    Entry::of::<pvc_immutable_edit::PvcImmutableEdit>(),
+    Entry::of::<pvc_vac_unset::PvcVacUnset>(),
+    Entry::of::<pvc_invalid_value::PvcInvalidValue>(),
+    Entry::of::<reserved_annotation::ReservedAnnotation>(),
+    Entry::of::<owner_added::OwnerAdded>(),
+    Entry::of::<sts_delete_pvc_retention_delete::StsDeletePvcRetentionDelete>(),
+    Entry::of::<sts_being_recreated::StsBeingRecreated>(),
+    Entry::of::<sts_delete_cascade::StsDeleteCascade>(),
+    Entry::of::<sts_retention_to_delete::StsRetentionToDelete>(),
+    Entry::of::<sts_retention_delete_create::StsRetentionDeleteCreate>(),
+    Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
+    Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
+    Entry::of::<sts_replica_jump::StsReplicaJump>(),
+    Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
+    Entry::of::<sts_ondelete::StsOndelete>(),
+    Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
+    Entry::of::<sts_vct_unmounted::StsVctUnmounted>(),
+    Entry::of::<sts_volume_shadowed::StsVolumeShadowed>(),
+    Entry::of::<sts_shared_pvc::StsSharedPvc>(),
+    Entry::of::<sts_name_too_long::StsNameTooLong>(),
+    Entry::of::<sts_image_latest::StsImageLatest>(),
+    Entry::of::<sts_hostpath_data::StsHostpathData>(),
+    Entry::of::<sts_no_spread::StsNoSpread>(),
+    Entry::of::<sts_grace_zero::StsGraceZero>(),
+    Entry::of::<sts_no_readiness::StsNoReadiness>(),
+    Entry::of::<sts_empty_password::StsEmptyPassword>(),
+];

@@ -87,7 +87,7 @@ pub fn meaning(reason: &Reason) -> &str {
         }
         Reason::Quota => "a quota hides whether the set could be created again",
         Reason::SnapshotTooLarge => "the set is too large to be kept in the record",
-        Reason::FenceOpen => "a claim could still follow the set when it is deleted",
+        Reason::RetentionNotPinned => "a claim could still follow the set when it is deleted",
         Reason::SetGone => "the set is not there, and stateward did not delete it",
         Reason::SetTerminating => "the set is going away",
         Reason::PodsNotAdopted => "the re-created set has not taken over all its pods",
@@ -98,9 +98,9 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::DeletedByOther => "somebody else deleted the set",
         Reason::Replaced => "another set has taken the name; claims that have grown stay",
         Reason::NamespaceTerminating => "the namespace is going away",
-        Reason::LateDuplicate => "a re-creation of an earlier attempt arrived late",
+        Reason::LateDuplicate => "a re-creation of an earlier recreation arrived late",
         Reason::TooSmallAgain => "somebody re-creates the set with a template of its own",
-        Reason::FenceNeverHeld => "somebody keeps binding claims to the life of the set",
+        Reason::RetentionPinFailed => "somebody keeps binding claims to the life of the set",
         Reason::Lowered => "somebody lowered a claim below the size asked",
         Reason::Infeasible => "the driver cannot make the volume this large",
         Reason::ClassGone => "a claim's class is gone, so nobody grows the volume",
@@ -189,7 +189,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
         )],
         Reason::RecreationUnfinished => finish_recreation(subject),
-        Reason::TooSmallAgain | Reason::FenceNeverHeld => vec![
+        Reason::TooSmallAgain | Reason::RetentionPinFailed => vec![
             run("see who writes the set", subject.of_set(".metadata.managedFields[*].manager")),
             say("change the size where that writer takes it from, then ask again"),
         ],
@@ -318,7 +318,7 @@ mod tests {
                 "JustChanged",
                 "RecentCreate",
                 "Quota",
-                "FenceOpen",
+                "RetentionNotPinned",
                 "SetGone",
                 "SetTerminating",
                 "PodsNotAdopted",

@@ -1,4 +1,4 @@
-//! The body of the CREATE: the snapshot, less what the server writes, with what the gap needs.
+//! The body of the CREATE: the snapshot, less what the server writes, with what the re-creation window needs.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub enum BodyError {
 /// The set to create from `snapshot`.
 ///
 /// The first sync of the StatefulSet controller may delete a pod before any check of ours could
-/// act, so the partition is above every ordinal; [`Action::Open`](super::Action::Open) lowers it.
+/// act, so the partition is above every ordinal; [`Action::Unfreeze`](super::Action::Unfreeze) lowers it.
 pub fn body(
     snapshot: &Value,
     sizes: &BTreeMap<String, String>,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_is_the_snapshot_but_for_what_the_gap_needs() {
+    fn what_is_created_is_the_snapshot_but_for_what_the_window_needs() {
         let set = body(&snapshot(), &asked(&[("data", "20Gi")]), "R/A", 4).unwrap();
         let mut expected = snapshot();
         expected.as_object_mut().unwrap().remove("status");

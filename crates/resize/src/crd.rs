@@ -2,7 +2,7 @@
 //!
 //! `spec` is what people write, so it is refused where it is wrong. `status` is what versions of
 //! stateward write: its fields have types and nothing else, and unknown ones are kept, since a
-//! status that is refused in the gap leaves a set without its controller.
+//! status that is refused in the re-creation window leaves a set without its controller.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -63,17 +63,21 @@ fn columns() -> Value {
     let column = |name: &str, path: &str, description: &str| json!({"name": name, "type": "string", "jsonPath": path, "description": description});
     let mut age = column("Age", ".metadata.creationTimestamp", "When the record was made");
     age["type"] = "date".into();
-    let mut detail =
-        column("Detail", ".status.standing.detail", "The claim, field or answer it is about");
-    detail["priority"] = 1.into();
+    let mut message =
+        column("Message", ".status.message", "The claim, field or answer that the reason is about");
+    message["priority"] = 1.into();
     json!([
-        column("Sizes", ".status.acting.targets", "The sizes that are asked of claim templates"),
+        column("Sizes", ".status.request.targets", "The sizes that are asked of claim templates"),
         column("Phase", ".status.phase", "How far it is"),
         column("Grown", ".status.claimsGrown", "How many claims their drivers have grown"),
-        column("Standing", ".status.standing.word", "Whether a person must act"),
-        column("Reason", ".status.standing.reason", "Why it rests there, or ended"),
+        column(
+            "State",
+            ".status.state",
+            "Waiting, Blocked or Ended; empty while the resize makes progress"
+        ),
+        column("Reason", ".status.reason", "Why the resize is in this state"),
         age,
-        detail,
+        message,
     ])
 }
 

@@ -3,7 +3,7 @@
 //! A resize has two halves. Growing the claims is urgent, safe, and restarts no pod. Re-creating
 //! the set, which updates its template, is risky and waits for stricter checks. A
 //! [`Record`](stateward_core::record::Record) keeps what must survive a crash. [`observed`] is the
-//! cluster reduced to the fields that decisions read, [`gate`] holds the checks, and [`step()`]
+//! cluster reduced to the fields that decisions read, [`preflight`] holds the checks, and [`step()`]
 //! returns the next [`Action`]. No action deletes a claim.
 //!
 //! [`plan`] predicts the same steps for a person, by the same checks. [`crd`],
@@ -15,9 +15,9 @@ pub mod advice;
 pub mod body;
 pub mod controller_policy;
 pub mod crd;
-pub mod gate;
 pub mod observed;
 pub mod plan;
+pub mod preflight;
 pub mod rights;
 pub mod step;
 

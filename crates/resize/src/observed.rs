@@ -80,7 +80,7 @@ pub struct Set {
     pub partition: Option<i64>,
     /// retention of claims
     pub retention: Retention,
-    /// whether anyone but us wrote retention since the fence, by managedFields or last-applied
+    /// whether anyone but us wrote retention since the retention pin, by managedFields or last-applied
     pub retention_written: Fact<bool>,
     /// claim templates: name → size
     pub templates: BTreeMap<String, Quantity>,
@@ -244,16 +244,16 @@ pub struct Memory {
     /// the set whose CREATE of ours is known as committed: what is gone after that was deleted by
     /// somebody else
     pub created: Option<Created>,
-    /// another instance leads: nothing is done here but closing an open gap
+    /// another instance leads: nothing is done here but closing an open re-creation window
     pub standby: bool,
-    /// as many other resizes as allowed are between Fenced and Adopting
+    /// as many other resizes as allowed are between `RetentionPinned` and `Adopting`
     pub full: bool,
     /// why the last CREATE was refused
     pub create_refused: Option<String>,
     /// why putting retention back was refused, again and again: it stays `Retain`, and all else
     /// goes on
     pub retention_refused: Option<String>,
-    /// the last write of the record failed: a gap is closed without it
+    /// the last write of the record failed: a re-creation window is closed without it
     pub record_unwritable: bool,
     /// claims whose growth was refused within the last back-off, with the answer
     pub refused_claims: BTreeMap<String, String>,
@@ -283,7 +283,7 @@ impl Set {
 }
 
 impl Observed {
-    /// The UIDs of set and pods: what a claim's owner reference must not name in a gap.
+    /// The UIDs of set and pods: what a claim's owner reference must not name in a re-creation window.
     pub fn uids(&self) -> BTreeSet<&str> {
         let mut uids = BTreeSet::new();
         if let Fact::Known(Some(set)) = &self.set {

@@ -1,10 +1,10 @@
 //! What a resize would do, for a person to read before it is begun.
 //!
-//! The checks are those of [`gate`], which [`step()`](super::step()) decides by; so what is read in
+//! The checks are those of [`preflight`], which [`step()`](super::step()) decides by; so what is read in
 //! advance is what is later acted on.
 
-mod by_hand;
 mod checks;
+mod manual_recovery;
 mod owner;
 mod steps;
 mod text;
@@ -15,14 +15,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use stateward_core::annotations::RESIZE_RESTART;
 use stateward_core::facts::Fact;
-use stateward_core::record::{Acting, Attempt, ClaimState, Phase, Reason, Record, Retention};
+use stateward_core::record::{ClaimState, Phase, Reason, Record, Recreation, Request, Retention};
 use stateward_core::rules::Step;
 
 pub use self::owner::OwnerField;
 pub use self::steps::{ByHand, PlannedStep, Touch};
 pub use self::text::{paint, render, render_checks, render_owner};
-use super::gate::{self, Growth};
 use super::observed::{Memory, Observed, Set};
+use super::preflight::{self, Growth};
 use super::step::{Parameters, View};
 
 /// What is planned for.
@@ -116,7 +116,7 @@ pub struct PlannedClaim {
 #[serde(rename_all = "camelCase")]
 pub struct PlannedCheck {
     /// what it stands before
-    pub gate: Gate,
+    pub stage: Stage,
     /// what is checked
     pub name: String,
     /// how it went
@@ -134,7 +134,7 @@ pub struct PlannedCheck {
 /// What a check stands before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Gate {
+pub enum Stage {
     /// the request is taken
     Request,
     /// claims grow
@@ -142,7 +142,7 @@ pub enum Gate {
     /// the set is touched
     Set,
     /// the set is deleted
-    Fence,
+    RetentionPin,
 }
 
 /// How a check went.
@@ -177,33 +177,33 @@ const ORPHANED_PER_SECOND: usize = 20;
 const REVISIONS: usize = 11;
 
 /// A record as it would be once `targets` are asked for: what the cluster is observed for, and what
-/// the gates are asked about.
-pub fn rehearsal(
+/// the preflight checks are asked about.
+pub fn hypothetical_record(
     record: Option<&Record>,
     targets: &BTreeMap<String, String>,
     set_uid: &str,
 ) -> Record {
     let mut record =
         record.cloned().unwrap_or_else(|| Record { generation: 1, ..Record::default() });
-    let acting = record.status.acting.as_ref();
-    let begun = record.status.phase.is_live() && acting.is_some_and(|a| a.targets == *targets);
+    let request = record.status.request.as_ref();
+    let begun = record.status.phase.is_live() && request.is_some_and(|a| a.targets == *targets);
     if !begun {
-        record.status.acting = Some(Acting {
-            number: acting.map_or(0, |acting| acting.number) + 1,
+        record.status.request = Some(Request {
+            number: request.map_or(0, |request| request.number) + 1,
             generation: record.generation,
             set_uid: set_uid.to_owned(),
             targets: targets.clone(),
             withdrawable: false,
         });
         record.status.phase = Phase::ClaimsGrown;
-        record.status.attempt = Attempt::default();
+        record.status.recreation = Recreation::default();
         record.status.snapshot = None;
     }
     record
 }
 
 /// What growing the set's claim templates to the sizes asked would do. `observed` is best read for
-/// the record that [`rehearsal`] gives, with dry runs.
+/// the record that [`hypothetical_record`] gives, with dry runs.
 ///
 /// # Errors
 /// The set is not there, or could not be read.
@@ -219,13 +219,14 @@ pub fn plan(
         Fact::Known(None) => return Err(PlanError::NoSet(at(question))),
         Fact::Unknown(why) => return Err(PlanError::Unread(at(question), why.clone())),
     };
-    let record = rehearsal(record, question.targets, &set.uid);
+    let record = hypothetical_record(record, question.targets, &set.uid);
     // What this process remembers of refusals is no part of a plan.
     let observed = Observed { memory: Memory::default(), ..observed.clone() };
     let view = View::new(&observed, &record, now, parameters);
     let claims = planned_claims(&view);
-    let re_creates =
-        !question.claims_only && set.owner.is_none() && !gate::templates_reach(set, &view.targets);
+    let re_creates = !question.claims_only
+        && set.owner.is_none()
+        && !preflight::templates_reach(set, &view.targets);
     let steps = steps::steps(question, &view, set, &claims, re_creates);
     let checks = checks::checks(question, &view, set, &steps, re_creates);
     let verdict = verdict(&claims, &checks, re_creates);
@@ -267,7 +268,7 @@ fn at(question: &Question<'_>) -> String {
 }
 
 fn planned_claims(view: &View<'_>) -> Vec<PlannedClaim> {
-    let claims = gate::claims(view).unwrap_or_default();
+    let claims = preflight::claims(view).unwrap_or_default();
     claims
         .into_iter()
         .zip(view.rows())
@@ -283,26 +284,26 @@ fn planned_claims(view: &View<'_>) -> Vec<PlannedClaim> {
 }
 
 fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -> Verdict {
-    let of = |outcome: CheckOutcome, gates: &[Gate]| {
+    let of = |outcome: CheckOutcome, stages: &[Stage]| {
         checks.iter().any(|check| {
-            check.outcome == outcome && check.step.is_none() && gates.contains(&check.gate)
+            check.outcome == outcome && check.step.is_none() && stages.contains(&check.stage)
         })
     };
-    let later = [Gate::Set, Gate::Fence];
+    let later = [Stage::Set, Stage::RetentionPin];
     let grown = claims.iter().all(|claim| claim.state == ClaimState::Done);
-    if of(CheckOutcome::Blocked, &[Gate::Request]) {
+    if of(CheckOutcome::Blocked, &[Stage::Request]) {
         Verdict::Blocked
-    } else if of(CheckOutcome::Blocked, &[Gate::Claims]) {
+    } else if of(CheckOutcome::Blocked, &[Stage::Claims]) {
         // One claim that cannot grow does not hold up the others.
         let raises = claims.iter().any(|claim| claim.state == ClaimState::Short);
         if raises { Verdict::ClaimsOnly } else { Verdict::Blocked }
-    } else if of(CheckOutcome::Unknown, &[Gate::Request, Gate::Claims]) {
+    } else if of(CheckOutcome::Unknown, &[Stage::Request, Stage::Claims]) {
         Verdict::Unknown
     } else if of(CheckOutcome::Blocked, &later) {
         if grown { Verdict::Blocked } else { Verdict::ClaimsOnly }
     } else if of(CheckOutcome::Unknown, &later) {
         Verdict::Unknown
-    } else if of(CheckOutcome::Waiting, &[Gate::Claims, Gate::Set, Gate::Fence]) {
+    } else if of(CheckOutcome::Waiting, &[Stage::Claims, Stage::Set, Stage::RetentionPin]) {
         Verdict::Waits
     } else if grown && !re_creates {
         Verdict::NothingToDo
@@ -314,13 +315,13 @@ fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -
 /// Only pods whose file system waits are restarted, and only with consent.
 fn restarts(view: &View<'_>, set: &Set) -> Vec<Restart> {
     let (Fact::Known(pods), Some(claims), true) =
-        (&view.observed.pods, gate::claims(view), set.evict)
+        (&view.observed.pods, preflight::claims(view), set.evict)
     else {
         return Vec::new();
     };
     claims
         .into_iter()
-        .filter(|(claim, asked)| gate::growth(view, claim, asked) == Growth::NodePending)
+        .filter(|(claim, asked)| preflight::growth(view, claim, asked) == Growth::NodePending)
         .filter_map(|(claim, _)| {
             let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal)?;
             let why = format!(
@@ -347,7 +348,7 @@ pub(super) fn claims_noun(count: usize) -> String {
     if count == 1 { "1 claim".to_owned() } else { format!("{count} claims") }
 }
 
-/// Whether the fence has to change anything of retention.
+/// Whether the retention pin has to change anything of retention.
 pub(super) fn changes_retention(set: &Set) -> bool {
     set.retention != Retention::RETAIN
 }

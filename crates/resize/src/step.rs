@@ -8,12 +8,12 @@
 //! resourceVersion that the record names; it always orphans.
 
 mod action;
-mod fence;
-mod gap;
+mod finalize;
 mod grow;
 mod parameters;
+mod recreate;
 mod request;
-mod settle;
+mod retention_pin;
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,14 @@ use jiff::{SignedDuration, Timestamp};
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::{
-    ClaimState, Ended, Phase, Reason, Record, Retention, Row, Standing, Status, Word,
+    ClaimState, ClaimStatus, CompletedRequest, Halt, Phase, Reason, Record, Retention, State,
+    Status,
 };
 
 pub use self::action::Action;
 pub use self::parameters::Parameters;
-use super::gate::{self, Growth};
 use super::observed::{Claim, Namespace, Observed, Set};
+use super::preflight::{self, Growth};
 
 /// One decision's input, with the sizes asked already read.
 pub struct View<'a> {
@@ -55,23 +56,23 @@ pub fn step(
     let Fact::Known(set) = &observed.set else { return view.wait() };
     let terminating = |namespace: &Namespace| namespace.terminating && !observed.memory.standby;
     if matches!(&observed.namespace, Fact::Known(namespace) if terminating(namespace)) {
-        return settle::namespace_terminates(&view);
+        return finalize::namespace_terminates(&view);
     }
     if observed.memory.standby {
-        return gap::close_only(&view, set.as_ref());
+        return recreate::close_only(&view, set.as_ref());
     }
     match &record.status.phase {
         Phase::Requested => request::begin(&view, set.as_ref()),
         Phase::Growing => grow::growing(&view, set.as_ref()),
-        Phase::ClaimsGrown => fence::claims_grown(&view, set.as_ref()),
-        Phase::Fenced => fence::fenced(&view, set.as_ref()),
-        Phase::Deleting | Phase::Creating => gap::recover(&view, set.as_ref()),
-        Phase::Adopting => settle::adopting(&view, set.as_ref()),
-        Phase::Verifying => settle::verifying(&view, set.as_ref()),
+        Phase::ClaimsGrown => retention_pin::claims_grown(&view, set.as_ref()),
+        Phase::RetentionPinned => retention_pin::retention_pinned(&view, set.as_ref()),
+        Phase::Deleting | Phase::Creating => recreate::recover(&view, set.as_ref()),
+        Phase::Adopting => finalize::adopting(&view, set.as_ref()),
+        Phase::Verifying => finalize::verifying(&view, set.as_ref()),
         Phase::Complete | Phase::Aborted | Phase::Conflict | Phase::Degraded => {
-            settle::over(&view, set.as_ref())
+            finalize::over(&view, set.as_ref())
         }
-        Phase::Unknown(_) => gap::close_only(&view, set.as_ref()),
+        Phase::Unknown(_) => recreate::close_only(&view, set.as_ref()),
     }
 }
 
@@ -83,7 +84,7 @@ impl<'a> View<'a> {
         now: Timestamp,
         parameters: &'a Parameters,
     ) -> Self {
-        let targets = record.status.acting.iter().flat_map(|acting| &acting.targets);
+        let targets = record.status.request.iter().flat_map(|request| &request.targets);
         let targets =
             targets.filter_map(|(name, size)| Some((name.clone(), size.parse().ok()?))).collect();
         Self { observed, record, now, parameters, targets }
@@ -100,7 +101,7 @@ impl<'a> View<'a> {
 
     /// The `resize-id` that our patches write on claims.
     pub fn claim_id(&self) -> String {
-        let number = self.status().acting.as_ref().map_or(0, |acting| acting.number);
+        let number = self.status().request.as_ref().map_or(0, |request| request.number);
         format!("{}/{number}", self.record.uid)
     }
 
@@ -116,9 +117,9 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The `resize-id` of the set that this attempt creates.
+    /// The `resize-id` of the set that this re-creation creates.
     pub fn set_id(&self) -> Option<String> {
-        let replaced = self.status().attempt.set_uid.as_ref()?;
+        let replaced = self.status().recreation.set_uid.as_ref()?;
         Some(format!("{}/{replaced}", self.record.uid))
     }
 
@@ -126,8 +127,8 @@ impl<'a> View<'a> {
         Action::Wait { after: self.parameters.resync }
     }
 
-    fn wait_in_gap(&self) -> Action {
-        Action::Wait { after: self.parameters.gap_resync }
+    fn wait_in_window(&self) -> Action {
+        Action::Wait { after: self.parameters.recreation_resync }
     }
 
     /// Writes the status as `change` leaves it.
@@ -142,26 +143,26 @@ impl<'a> View<'a> {
     fn enter(&self, phase: Phase, change: impl FnOnce(&mut Status)) -> Action {
         self.write(|status| {
             status.phase = phase;
-            status.standing = None;
+            status.halt = None;
             change(status);
         })
     }
 
     /// Rests, and says why where the record does not say so yet.
-    fn rest(&self, standing: Standing) -> Action {
+    fn halt(&self, halt: Halt) -> Action {
         let seen = self.status().observed_generation == self.record.generation;
-        if seen && self.status().standing.as_ref() == Some(&standing) {
+        if seen && self.status().halt.as_ref() == Some(&halt) {
             return self.wait();
         }
-        self.write(|status| status.standing = Some(standing))
+        self.write(|status| status.halt = Some(halt))
     }
 
     fn waiting(&self, reason: Reason, detail: impl Into<String>) -> Action {
-        self.rest(Standing { word: Word::Waiting, reason, detail: detail.into() })
+        self.halt(Halt { state: State::Waiting, reason, message: detail.into() })
     }
 
     fn blocked(&self, reason: Reason, detail: impl Into<String>) -> Action {
-        self.rest(Standing { word: Word::Blocked, reason, detail: detail.into() })
+        self.halt(Halt { state: State::Blocked, reason, message: detail.into() })
     }
 
     /// Ends the request. The snapshot goes, unless it is all that is left of the set.
@@ -185,33 +186,34 @@ impl<'a> View<'a> {
         self.write(|status| {
             change(status);
             if matches!(status.phase, Phase::Deleting | Phase::Creating) {
-                // Whoever closed this gap may have sent a CREATE that is still on its way.
+                // Whoever closed this re-creation window may have sent a CREATE that is still on its way.
                 status.last_create = Some(self.now);
             }
             if reason == Reason::Withdrawn {
                 // The same size asked once more is another request.
-                status.requests.clear();
+                status.annotation_targets.clear();
             }
             if !matches!(reason, Reason::DeletedByOther | Reason::LeftAbsent) {
                 status.snapshot = None;
             }
             status.phase = phase.clone();
-            status.standing = Some(Standing { word: Word::Ended, reason: reason.clone(), detail });
-            let generation = status.acting.as_ref().map_or(0, |acting| acting.generation);
-            status.push_result(Ended { phase, reason, at: self.now, generation });
+            status.halt =
+                Some(Halt { state: State::Ended, reason: reason.clone(), message: detail });
+            let generation = status.request.as_ref().map_or(0, |request| request.generation);
+            status.push_result(CompletedRequest { phase, reason, at: self.now, generation });
         })
     }
 
     /// What a person should know, however it ended.
     fn doubts(&self) -> impl Iterator<Item = String> {
-        let attempt = &self.status().attempt;
-        let asked = attempt.retention_asked.is_some();
+        let recreation = &self.status().recreation;
+        let asked = recreation.retention_asked.is_some();
         let asked = asked
             .then_some("retention stays Retain, since somebody else wrote it during the resize");
         let unwatched = "nobody watched the set go, so an edit at that moment may be lost";
-        let unwatched = attempt.unwatched.then_some(unwatched);
-        let fenced = attempt.retention.is_some_and(|before| before != Retention::RETAIN);
-        let refused = self.observed.memory.retention_refused.as_ref().filter(|_| fenced);
+        let unwatched = recreation.unwatched.then_some(unwatched);
+        let pinned = recreation.retention.is_some_and(|before| before != Retention::RETAIN);
+        let refused = self.observed.memory.retention_refused.as_ref().filter(|_| pinned);
         let refused = refused
             .map(|why| format!("retention stays Retain, since putting it back was refused: {why}"));
         asked.into_iter().chain(unwatched).map(str::to_owned).chain(refused)
@@ -219,7 +221,7 @@ impl<'a> View<'a> {
 
     /// Whether the request being acted on is to end.
     fn abort_requested(&self) -> bool {
-        self.is_ended(self.status().acting.as_ref().map_or(0, |acting| acting.generation))
+        self.is_ended(self.status().request.as_ref().map_or(0, |request| request.generation))
     }
 
     /// Whether a request of this generation is to end. None is numbered 0, so an abort of 0 ends
@@ -231,8 +233,8 @@ impl<'a> View<'a> {
 
     /// Whether the annotation that alone asked was taken off.
     fn withdrawn(&self, set: &Set) -> bool {
-        let acting = self.status().acting.as_ref();
-        acting.is_some_and(|acting| acting.withdrawable)
+        let request = self.status().request.as_ref();
+        request.is_some_and(|request| request.withdrawable)
             && self.record.spec.targets.is_empty()
             && set.requested.is_empty()
     }
@@ -241,20 +243,20 @@ impl<'a> View<'a> {
         self.record.spec.paused || set.paused
     }
 
-    /// Puts retention back, where the fence changed it and nobody else wrote it since. Nothing
+    /// Puts retention back, where the retention pin changed it and nobody else wrote it since. Nothing
     /// where there is nothing to put back; in doubt `Retain` stays.
-    fn undo_fence(&self, set: &Set) -> Option<Action> {
+    fn undo_retention_pin(&self, set: &Set) -> Option<Action> {
         let to = self.retention_to_restore(set)?;
-        (self.status().attempt.set_uid.as_ref() == Some(&set.uid) && !set.terminating).then(|| {
-            Action::RestoreRetention {
+        (self.status().recreation.set_uid.as_ref() == Some(&set.uid) && !set.terminating).then(
+            || Action::RestoreRetention {
                 uid: set.uid.clone(),
                 resource_version: set.resource_version.clone(),
                 to,
-            }
-        })
+            },
+        )
     }
 
-    /// The retention before the fence, where it is still to be put back: nobody else wrote
+    /// The retention before the retention pin, where it is still to be put back: nobody else wrote
     /// retention since, neither into this set nor into the one that it replaces.
     fn retention_to_restore(&self, set: &Set) -> Option<Retention> {
         self.retention_owed(set).filter(|_| self.observed.memory.retention_refused.is_none())
@@ -262,12 +264,14 @@ impl<'a> View<'a> {
 
     /// The same, whether or not somebody refuses that it is put back now.
     fn retention_owed(&self, set: &Set) -> Option<Retention> {
-        let attempt = &self.status().attempt;
+        let recreation = &self.status().recreation;
         let untouched = matches!(set.retention_written, Fact::Known(false))
-            && attempt.retention_asked.is_none();
-        let of_set =
-            [&attempt.set_uid, &attempt.new_uid].into_iter().flatten().any(|uid| *uid == set.uid);
-        attempt.retention.filter(|before| {
+            && recreation.retention_asked.is_none();
+        let of_set = [&recreation.set_uid, &recreation.new_uid]
+            .into_iter()
+            .flatten()
+            .any(|uid| *uid == set.uid);
+        recreation.retention.filter(|before| {
             of_set
                 && untouched
                 && *before != Retention::RETAIN
@@ -275,25 +279,25 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Whether somebody else wrote retention since the fence. Where that cannot be read, it counts
+    /// Whether somebody else wrote retention since the retention pin. Where that cannot be read, it counts
     /// only if there is something to restore.
     fn contested(&self, set: &Set) -> bool {
         match set.retention_written {
             Fact::Known(written) => written,
-            Fact::Unknown(_) => self.status().attempt.retention != Some(Retention::RETAIN),
+            Fact::Unknown(_) => self.status().recreation.retention != Some(Retention::RETAIN),
         }
     }
 
     /// The set is not there although nothing of ours deleted it.
     fn set_gone(&self) -> Action {
-        let since = self.status().attempt.gone_since;
+        let since = self.status().recreation.gone_since;
         if since.is_none() {
             return self.write(|status| {
-                status.attempt.gone_since = Some(self.now);
-                status.standing = Some(Standing {
-                    word: Word::Waiting,
+                status.recreation.gone_since = Some(self.now);
+                status.halt = Some(Halt {
+                    state: State::Waiting,
                     reason: Reason::SetGone,
-                    detail: String::new(),
+                    message: String::new(),
                 });
             });
         }
@@ -304,15 +308,15 @@ impl<'a> View<'a> {
     }
 
     /// One row per claim of the request, keeping what earlier rows remember.
-    pub fn rows(&self) -> Vec<Row> {
-        let claims = gate::claims(self).unwrap_or_default();
+    pub fn rows(&self) -> Vec<ClaimStatus> {
+        let claims = preflight::claims(self).unwrap_or_default();
         let row = |name: &str| self.status().claims.iter().find(|row| row.name == name);
         claims
             .into_iter()
             .map(|(claim, asked)| {
                 let target = asked.to_string();
                 let before = row(&claim.name).filter(|row| row.target == target);
-                let state = match gate::growth(self, claim, asked) {
+                let state = match preflight::growth(self, claim, asked) {
                     Growth::Short(_) => ClaimState::Short,
                     Growth::Unbound => ClaimState::Unbound,
                     Growth::Growing => ClaimState::Growing,
@@ -325,7 +329,7 @@ impl<'a> View<'a> {
                 let capacity = claim.capacity.as_ref().map(ToString::to_string);
                 // A restart that finished an older, smaller expansion was not this one's.
                 let unmoved = before.filter(|row| row.capacity == capacity);
-                Row {
+                ClaimStatus {
                     name: claim.name.clone(),
                     from: before.map_or_else(|| claim.request.to_string(), |row| row.from.clone()),
                     target,

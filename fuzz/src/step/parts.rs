@@ -8,7 +8,7 @@ use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::Record;
 use stateward_core::record::{
-    Acting, Phase, Policy, RESULTS, Reason, Retention, RevisionName, Standing, Status, Target, Word,
+    Halt, Phase, Policy, RESULTS, Reason, Request, Retention, RevisionName, State, Status, Target,
 };
 use stateward_resize::observed::{Answer, Created, DryRuns, Managers, Progress, Set};
 use stateward_resize::{Action, Observed};
@@ -68,7 +68,7 @@ pub(crate) fn change((observed, record): &mut Input, part: u8, n: u8, now: Times
 fn change_record(record: &mut Option<Record>, n: u8, part: u8, bit: bool, time: Timestamp) {
     let Some(known) = record else { return };
     let status = &mut known.status;
-    let attempt = &mut status.attempt;
+    let recreation = &mut status.recreation;
     let phase = |n: u8| {
         let other = Phase::Unknown("Migrating".to_owned());
         Phase::ALL.get(usize::from(n) % (Phase::ALL.len() + 1)).cloned().unwrap_or(other)
@@ -90,12 +90,12 @@ fn change_record(record: &mut Option<Record>, n: u8, part: u8, bit: bool, time: 
         10 | 11 => status.phase = phase(n),
         12 => {
             let reason = Reason::ALL[usize::from(n) % Reason::ALL.len()].clone();
-            let word = Word::ALL[usize::from(n) % Word::ALL.len()].clone();
-            status.standing = maybe(n, Standing { word, reason, detail: text(n) });
+            let state = State::ALL[usize::from(n) % State::ALL.len()].clone();
+            status.halt = maybe(n, Halt { state, reason, message: text(n) });
         }
-        13 => status.acting = None,
+        13 => status.request = None,
         14 => {
-            status.acting = Some(Acting {
+            status.request = Some(Request {
                 number: u64::from(n),
                 generation: i64::from(n) - 3,
                 set_uid: text(n),
@@ -103,20 +103,20 @@ fn change_record(record: &mut Option<Record>, n: u8, part: u8, bit: bool, time: 
                 withdrawable: bit,
             });
         }
-        15 => status.requests = sizes(n),
-        16 => attempt.set_uid = maybe(n, text(n)),
-        17 => attempt.resource_version = maybe(n, text(n)),
-        18 => attempt.revision = maybe(n, RevisionName { name: text(n), uid: text(n / 2) }),
-        19 => attempt.retention = maybe(n, retention(n)),
-        20 => attempt.retention_asked = maybe(n, retention(n)),
-        21 => attempt.partition = maybe(n, i64::from(n) - 3),
-        22 => attempt.fence_since = maybe(n, time),
-        23 => attempt.fences = u32::from(n),
-        24 => attempt.replaced = u32::MAX - u32::from(n),
-        25 => attempt.refused_since = maybe(n, time),
-        26 => attempt.gone_since = maybe(n, time),
-        27 => attempt.new_uid = maybe(n, text(n)),
-        28 => attempt.ours = bit,
+        15 => status.annotation_targets = sizes(n),
+        16 => recreation.set_uid = maybe(n, text(n)),
+        17 => recreation.resource_version = maybe(n, text(n)),
+        18 => recreation.revision = maybe(n, RevisionName { name: text(n), uid: text(n / 2) }),
+        19 => recreation.retention = maybe(n, retention(n)),
+        20 => recreation.retention_asked = maybe(n, retention(n)),
+        21 => recreation.partition = maybe(n, i64::from(n) - 3),
+        22 => recreation.pinned_since = maybe(n, time),
+        23 => recreation.pin_failures = u32::from(n),
+        24 => recreation.replaced = u32::MAX - u32::from(n),
+        25 => recreation.refused_since = maybe(n, time),
+        26 => recreation.gone_since = maybe(n, time),
+        27 => recreation.new_uid = maybe(n, text(n)),
+        28 => recreation.ours = bit,
         29 => status.last_create = maybe(n, time),
         30 => status.snapshot = maybe(n, text(n)),
         _ => status.claims.clear(),
@@ -254,25 +254,25 @@ pub(crate) fn holds(
     if observed.memory.standby {
         let allowed =
             matches!(action, Action::Wait { .. } | Action::Refresh | Action::Create { .. });
-        demand(allowed, "a standby does more than close a gap")?;
+        demand(allowed, "a standby does more than close a re-creation window")?;
     }
     match action {
         Action::Delete { uid, resource_version } => {
             let (Some(record), Some(set)) = (record, set) else {
                 return Err("a DELETE of nothing, or without a record".to_owned());
             };
-            let (status, attempt) = (&record.status, &record.status.attempt);
+            let (status, recreation) = (&record.status, &record.status.recreation);
             demand(status.phase == Phase::Deleting || status.phase == Phase::Creating, "phase")?;
             demand(record.finalizer, "a DELETE without finalizer")?;
-            demand(attempt.set_uid.as_ref() == Some(uid), "another UID than the record's")?;
-            let version = attempt.resource_version.as_ref() == Some(resource_version);
+            demand(recreation.set_uid.as_ref() == Some(uid), "another UID than the record's")?;
+            let version = recreation.resource_version.as_ref() == Some(resource_version);
             demand(version, "another resourceVersion than the record's")?;
             demand(status.snapshot.is_some(), "a DELETE without snapshot")?;
-            demand(attempt.revision.is_some(), "a DELETE without revision")?;
+            demand(recreation.revision.is_some(), "a DELETE without revision")?;
             demand(observed.fresh, "a DELETE from caches")?;
             demand(!record.spec.paused && !set.paused, "a DELETE while paused")?;
             demand(!record.deleting, "a DELETE for a record that goes")?;
-            demand(set.retention == Retention::RETAIN, "a DELETE without fence")?;
+            demand(set.retention == Retention::RETAIN, "a DELETE without retention pin")?;
             demand(set.generation_observed && !set.terminating, "a DELETE too early")?;
             let Fact::Known(claims) = &observed.claims else {
                 return Err("a DELETE without sight of the claims".to_owned());
@@ -284,7 +284,7 @@ pub(crate) fn holds(
             let status = &record.ok_or("a CREATE without record")?.status;
             demand(observed.fresh && set.is_none(), "a CREATE over a set, or from caches")?;
             demand(status.snapshot.as_ref() == Some(snapshot), "another snapshot")?;
-            let targets = status.acting.as_ref().map(|acting| &acting.targets);
+            let targets = status.request.as_ref().map(|request| &request.targets);
             demand(sizes.is_empty() || targets == Some(sizes), "other sizes than were asked")
         }
         Action::GrowClaim { claim, from, to, .. } => {

@@ -9,7 +9,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, ObjectMeta,
 };
 use stateward_core::annotations::OWNER_MANAGED;
-use stateward_core::change::Operation;
 use stateward_core::decide::{CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
 use stateward_core::object::{KINDS, KindInfo};
 use stateward_core::review::WebhookKind;
@@ -165,7 +164,7 @@ fn rules(webhook: WebhookKind) -> Vec<RuleWithOperations> {
     sent.map(|info| rule(info, info.operations(webhook))).collect()
 }
 
-fn rule(info: &KindInfo, operations: &[Operation]) -> RuleWithOperations {
+fn rule(info: &KindInfo, operations: &[&str]) -> RuleWithOperations {
     let (group, resource) = match (info.group, info.subresource) {
         (group, "") => (group, info.plural.to_owned()),
         // A subresource has the group of its parent.
@@ -175,7 +174,7 @@ fn rule(info: &KindInfo, operations: &[Operation]) -> RuleWithOperations {
             (group, format!("{}/{subresource}", info.plural))
         }
     };
-    let operations = operations.iter().map(|operation| operation.name().to_owned()).collect();
+    let operations = operations.iter().map(|operation| (*operation).to_owned()).collect();
     RuleWithOperations {
         api_groups: Some(vec![group.to_owned()]),
         api_versions: Some(vec![info.version.to_owned()]),

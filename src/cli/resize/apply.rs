@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use stateward_core::record::{ClaimState, Phase, Reason, Spec, Target};
 use stateward_resize::plan::{
-    CheckOutcome, Gate, Plan, PlannedCheck, Verdict, render_checks, render_owner,
+    CheckOutcome, Plan, PlannedCheck, Stage, Verdict, render_checks, render_owner,
 };
 
 use super::Outcome;
-use super::alive;
-use super::ask::{is_live, renewed};
-use super::follow::Goal;
+use super::controller_check;
 use super::manifest;
-use super::which::{Asked, Session};
+use super::target::{Asked, Session};
+use super::wait::Goal;
+use super::write_spec::{is_live, renewed};
 use crate::cli::serve::duration;
 use crate::cli::{print, print_error};
 use crate::controller::Stored;
@@ -73,11 +73,11 @@ fn refusal(plan: &Plan, claims_only: bool) -> Option<String> {
     let grows = plan.claims.iter().any(|claim| !stays(&claim.state));
     let stands = |check: &&PlannedCheck| {
         check.outcome == CheckOutcome::Blocked
-            && match check.gate {
+            && match check.stage {
                 // A pause is lifted later; the request may be made before.
-                Gate::Request => check.reason != Some(Reason::Paused),
-                Gate::Claims => !grows,
-                Gate::Set | Gate::Fence => false,
+                Stage::Request => check.reason != Some(Reason::Paused),
+                Stage::Claims => !grows,
+                Stage::Set | Stage::RetentionPin => false,
             }
     };
     let blocked: Vec<&PlannedCheck> = plan.checks.iter().filter(stands).collect();
@@ -117,7 +117,9 @@ impl Session {
     /// Whether a controller would carry it out; says so where not.
     async fn is_carried_out(&self, args: &Args, plan: &Plan) -> anyhow::Result<bool> {
         let namespace = &args.asked.which.place.cluster.system_namespace;
-        let Some(why) = alive::absence(&self.cluster, namespace).await? else { return Ok(true) };
+        let Some(why) = controller_check::absence(&self.cluster, namespace).await? else {
+            return Ok(true);
+        };
         let mut apply = plan.apply();
         if !apply.ends_with("--claims-only") {
             apply.push_str(" --claims-only");
@@ -181,17 +183,17 @@ mod tests {
 
     use super::*;
     use stateward_core::record::Record;
-    use stateward_core::record::{Acting, Status};
+    use stateward_core::record::{Request, Status};
 
     fn stored(phase: Phase, spec: Spec) -> Stored {
-        let acting = Acting {
+        let request = Request {
             number: 1,
             generation: 1,
             set_uid: "set".to_owned(),
             targets: BTreeMap::new(),
             withdrawable: false,
         };
-        let status = Status { phase, acting: Some(acting), ..Status::default() };
+        let status = Status { phase, request: Some(request), ..Status::default() };
         let record = Record { generation: 1, spec, status, ..Record::default() };
         Stored { record, object: Value::Null }
     }

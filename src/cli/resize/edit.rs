@@ -13,9 +13,9 @@ use stateward_resize::body::{BodyError, body};
 
 use super::Outcome;
 use super::apply::Wait;
-use super::ask::renewed;
-use super::follow::Goal;
-use super::which::{Session, Which};
+use super::target::{Session, Which};
+use super::wait::Goal;
+use super::write_spec::renewed;
 use crate::cli::{print, print_error};
 use crate::cluster::WriteOutcome;
 use crate::controller::Stored;
@@ -68,7 +68,7 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
         print(&format!("Nothing to do: the resize of {} is complete.\n", session.key))?;
         return Ok(Outcome::Clean);
     }
-    if status.standing.as_ref().is_some_and(|rest| rest.reason == Reason::DeletedByOther) {
+    if status.halt.as_ref().is_some_and(|halt| halt.reason == Reason::DeletedByOther) {
         return session.bring_back(&before.record).await;
     }
     let asked = session
@@ -101,8 +101,8 @@ impl Session {
                 self.key
             );
         };
-        let acting = record.status.acting.as_ref();
-        let sizes = acting.map(|acting| acting.targets.clone()).unwrap_or_default();
+        let request = record.status.request.as_ref();
+        let sizes = request.map(|request| request.targets.clone()).unwrap_or_default();
         let set = deleted_set(&snapshot::decode(snapshot)?, &sizes)?;
         let content = "application/json";
         match self.cluster.client.write(Method::POST, &self.key.sets(), content, &set).await {

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use stateward_core::facts::Fact;
 use stateward_resize::Parameters;
 use stateward_resize::observed::{Answer, DryRuns, Memory, Observed};
-use stateward_resize::plan::{Plan, Question, plan, rehearsal, render};
+use stateward_resize::plan::{Plan, Question, hypothetical_record, plan, render};
 
 use super::Outcome;
-use super::which::{Asked, Session, Wanted};
+use super::target::{Asked, Session, Wanted};
 use crate::cli::{output, print};
 use crate::controller::Stored;
 
@@ -62,7 +62,7 @@ impl Session {
     ) -> anyhow::Result<Plan> {
         let record = stored.map(|stored| &stored.record);
         let Wanted { uid, targets, .. } = wanted;
-        let rehearsed = rehearsal(record, targets, uid);
+        let rehearsed = hypothetical_record(record, targets, uid);
         let mut observed =
             self.cluster.observe(&self.key, Some(&rehearsed), Memory::default()).await;
         if ask {

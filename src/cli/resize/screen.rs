@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use jiff::{SignedDuration, Timestamp};
-use stateward_core::record::{ClaimState, Row};
+use stateward_core::record::{ClaimState, ClaimStatus};
 use stateward_core::yaml::printable;
 
 /// One claim as people see it.
@@ -27,7 +27,7 @@ pub(super) struct Frame {
 
 impl Line {
     /// A row of a record.
-    pub(super) fn new(row: &Row) -> Self {
+    pub(super) fn new(row: &ClaimStatus) -> Self {
         Self {
             name: row.name.clone(),
             from: row.from.clone(),

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use anyhow::bail;
 use clap::ColorChoice;
 use stateward_core::annotations::{self, RESIZE_REQUESTED};
-use stateward_core::record::{Phase, Reason, Record, Word};
+use stateward_core::record::{Phase, Reason, Record, State};
 use stateward_core::yaml::printable;
-use stateward_resize::advice::{self, Subject};
+use stateward_resize::advice;
 use stateward_resize::plan::paint;
 
 use super::Outcome;
-use super::follow::{frame, heading};
 use super::screen::Frame;
-use super::which::{Place, Session, Which};
+use super::target::{Place, Session, Which};
+use super::view::{advice_text, frame, heading};
 use crate::cli::{output, print};
 use crate::controller::{Key, Stored};
 
@@ -21,7 +21,7 @@ use crate::controller::{Key, Stored};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The StatefulSet: NAME, sts/NAME or statefulset/NAME [default: all of the namespace]
-    #[arg(value_name = "SET", value_parser = super::which::set_name)]
+    #[arg(value_name = "SET", value_parser = super::target::set_name)]
     pub set: Option<String>,
     #[command(flatten)]
     pub place: Place,
@@ -84,21 +84,21 @@ impl Session {
 
 /// Whether it will not go on, or did not end well.
 fn needs_a_person(record: &Record) -> bool {
-    let rest = record.status.standing.as_ref();
-    let blocked = rest.is_some_and(|rest| rest.word == Word::Blocked);
+    let halt = record.status.halt.as_ref();
+    let blocked = halt.is_some_and(|halt| halt.state == State::Blocked);
     match record.status.phase {
         Phase::Degraded | Phase::Conflict => true,
         // Ended by whoever asked, or ended by others.
-        Phase::Aborted => rest
-            .is_some_and(|rest| matches!(rest.reason, Reason::DeletedByOther | Reason::Replaced)),
+        Phase::Aborted => halt
+            .is_some_and(|halt| matches!(halt.reason, Reason::DeletedByOther | Reason::Replaced)),
         _ => blocked,
     }
 }
 
 fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
     let status = &record.status;
-    let acting = status.acting.iter().flat_map(|acting| &acting.targets);
-    let mut sizes: Vec<String> = acting.map(|(name, size)| format!("{name} to {size}")).collect();
+    let request = status.request.iter().flat_map(|request| &request.targets);
+    let mut sizes: Vec<String> = request.map(|(name, size)| format!("{name} to {size}")).collect();
     if sizes.is_empty() {
         let asked = record.spec.targets.iter();
         sizes = asked.map(|(name, target)| format!("{name} to {}", target.storage)).collect();
@@ -132,30 +132,16 @@ fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
     text
 }
 
-/// What a person does about the reason for which a resize rests or ended.
-pub(super) fn advice_text(record: &Record, key: &Key) -> String {
-    let Some(rest) = &record.status.standing else { return String::new() };
-    let subject = Subject { namespace: &key.namespace, name: &key.name, detail: &rest.detail };
-    let mut text = String::new();
-    for (number, step) in (1..).zip(advice::steps(&rest.reason, &subject)) {
-        let _ = match step.command {
-            Some(command) => writeln!(text, "  {number}. {}:\n     {command}", step.text),
-            None => writeln!(text, "  {number}. {}", step.text),
-        };
-    }
-    if text.is_empty() { text } else { format!("What to do:\n{}", printable(&text)) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::cli::resize::screen::Line;
-    use stateward_core::record::{Acting, Ended, Standing, Status};
+    use stateward_core::record::{CompletedRequest, Halt, Request, Status};
 
-    fn record(phase: Phase, word: Word, reason: Reason, detail: &str) -> Record {
-        let acting = Acting {
+    fn record(phase: Phase, state: State, reason: Reason, detail: &str) -> Record {
+        let request = Request {
             number: 1,
             generation: 1,
             set_uid: "set".to_owned(),
@@ -168,8 +154,8 @@ mod tests {
             generation: 1,
             status: Status {
                 phase,
-                standing: Some(Standing { word, reason, detail: detail.to_owned() }),
-                acting: Some(acting),
+                halt: Some(Halt { state, reason, message: detail.to_owned() }),
+                request: Some(request),
                 observed_generation: 1,
                 ..Status::default()
             },
@@ -195,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_resize_that_works_says_what_it_does() {
-        let record = record(Phase::Growing, Word::Waiting, Reason::ClaimsGrowing, "data-db-1");
+        let record = record(Phase::Growing, State::Waiting, Reason::ClaimsGrowing, "data-db-1");
         assert!(!needs_a_person(&record));
         insta::assert_snapshot!(shown(&record), @r"
         StatefulSet prod/db: data to 200Gi
@@ -208,11 +194,11 @@ mod tests {
     #[test]
     fn a_resize_that_does_not_go_on_says_what_to_do() {
         let detail = "data-db-1: stateward resize abort db -n prod && kubectl …";
-        let mut record = record(Phase::Degraded, Word::Ended, Reason::Infeasible, detail);
+        let mut record = record(Phase::Degraded, State::Ended, Reason::Infeasible, detail);
         record.generation = 2;
         record.spec.paused = true;
         for (second, phase) in [(0, Phase::Complete), (60, Phase::Degraded)] {
-            record.status.push_result(Ended {
+            record.status.push_result(CompletedRequest {
                 phase,
                 reason: Reason::Done,
                 at: jiff::Timestamp::from_second(second).unwrap(),

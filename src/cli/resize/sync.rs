@@ -9,8 +9,8 @@ use stateward_core::object::Quantity;
 use stateward_resize::observed::{Claim, Memory, Set};
 
 use super::apply::Wait;
-use super::which::{Session, Which, templates};
-use super::{Outcome, alive, manifest};
+use super::target::{Session, Which, templates};
+use super::{Outcome, controller_check, manifest};
 use crate::cli::{print, print_error};
 
 /// Arguments of `stateward resize sync`.
@@ -79,7 +79,7 @@ impl Session {
             return refuse(format!("{owner} owns the set and decides its size"));
         }
         let namespace = &args.which.place.cluster.system_namespace;
-        if let Some(why) = alive::absence(&self.cluster, namespace).await? {
+        if let Some(why) = controller_check::absence(&self.cluster, namespace).await? {
             return refuse(format!("No controller would carry this out: {why}"));
         }
         self.request(targets, templates, false, &args.wait).await

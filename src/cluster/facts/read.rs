@@ -218,8 +218,8 @@ mod tests {
             let metadata = json!({"name": "db", "namespace": "shop"});
             record(&of(json!({"metadata": metadata, "status": status}))).fact.unwrap()
         };
-        assert_eq!(object(json!({"phase": "Fenced"})).phase.as_str(), "Fenced");
-        let odd = object(json!({"phase": ["Fenced"]}));
+        assert_eq!(object(json!({"phase": "RetentionPinned"})).phase.as_str(), "RetentionPinned");
+        let odd = object(json!({"phase": ["RetentionPinned"]}));
         assert!(odd.phase.is_live() && !odd.is_recreating());
     }
 

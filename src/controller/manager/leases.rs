@@ -34,7 +34,7 @@ impl Shared {
                 self.wake_all();
             }
             let able = leads && self.say_able(&mut can_resize).await;
-            self.metrics.standing(leads, able);
+            self.metrics.set_leadership(leads, able);
             self.count();
             tokio::time::sleep(self.intervals.renew).await;
         }
@@ -70,11 +70,11 @@ impl Shared {
         Ok(())
     }
 
-    /// A look that does not end.
+    /// A reconcile that does not end.
     pub(super) fn stuck(&self) -> Option<String> {
         let state = self.state();
-        let mut looks = state.looking.iter();
-        let stuck = looks.find(|(_, began)| began.elapsed() > self.intervals.stuck);
-        stuck.map(|(key, _)| format!("looking at {key} does not end"))
+        let mut reconciles = state.reconciling.iter();
+        let stuck = reconciles.find(|(_, began)| began.elapsed() > self.intervals.stuck);
+        stuck.map(|(key, _)| format!("reconciling at {key} does not end"))
     }
 }

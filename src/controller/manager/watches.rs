@@ -13,9 +13,9 @@ use kube::{Resource, ResourceExt};
 use stateward_core::annotations::RESIZE_REQUESTED;
 use tokio::time::Instant;
 
-use super::{Known, Shared};
+use super::{RecordSummary, Shared};
 use crate::controller::Key;
-use crate::controller::drive::Seen;
+use crate::controller::reconcile::LastSeen;
 
 impl Shared {
     fn watching(&self) -> watcher::Config {
@@ -35,7 +35,7 @@ impl Shared {
                 Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) => {
                     let Some(key) = key(&record) else { continue };
                     unlisted.remove(&key);
-                    self.state().records.insert(key.clone(), Known::of(&record.data));
+                    self.state().records.insert(key.clone(), RecordSummary::of(&record.data));
                     self.wake(&key);
                 }
                 Ok(watcher::Event::Delete(record)) => {
@@ -124,11 +124,11 @@ where
 }
 
 /// What is remembered of a set that goes.
-fn seen(metadata: &ObjectMeta) -> Seen {
+fn seen(metadata: &ObjectMeta) -> LastSeen {
     let entries = metadata.managed_fields.iter().flatten();
     let own = entries.filter(|entry| entry.subresource.is_none());
     let last = own.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
-    Seen {
+    LastSeen {
         uid: metadata.uid.clone().unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
         manager: last.and_then(|entry| entry.manager.clone()).unwrap_or_default(),

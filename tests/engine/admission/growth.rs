@@ -1,4 +1,4 @@
-//! Protocol §3: growth is accepted only where somebody is known to carry it out, and able to.
+//! Growth is accepted only where somebody is known to carry it out, and able to.
 
 use serde_json::json;
 use stateward_core::decide::Stage;
@@ -226,8 +226,8 @@ fn after_an_abort_growth_waits_for_resume() {
         let mut facts = facts();
         let status = json!({
             "phase": "Aborted",
-            "standing": {"word": "Ended", "reason": "AbortRequested"},
-            "acting": {"number": 1, "generation": 2, "setUid": "A", "targets": {"data": "20Gi"}},
+            "state": "Ended", "reason": "AbortRequested",
+            "request": {"number": 1, "generation": 2, "setUid": "A", "targets": {"data": "20Gi"}},
         });
         record(&mut facts, &spec, &status);
         grow(&facts)
@@ -244,9 +244,9 @@ fn what_failed_is_not_asked_for_twice() {
         let mut facts = facts();
         let status = json!({
             "phase": phase,
-            "standing": {"word": "Ended", "reason": reason},
-            "requests": {"data": "20Gi"},
-            "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+            "state": "Ended", "reason": reason,
+            "annotationTargets": {"data": "20Gi"},
+            "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         });
         record(&mut facts, &json!({}), &status);
         mutate(Some(&set()), Some(&sized(&set(), size)), &facts)

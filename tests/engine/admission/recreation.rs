@@ -1,4 +1,4 @@
-//! Protocol §9: what is answered while a set is re-created.
+//! What is answered while a set is re-created.
 
 use serde_json::{Value, json};
 use stateward_core::decide::{Exemption, Stage};
@@ -13,7 +13,7 @@ const OWNER_MANAGED: &str = "/metadata/annotations/stateward.dev~1owner-managed"
 const RETENTION: &str = "/spec/persistentVolumeClaimRetentionPolicy";
 const AFFINITY: &str = "/spec/template/spec/affinity";
 const INJECTED: &str = "/metadata/annotations/stateward.dev~1injected";
-const PHASES: [&str; 5] = ["Fenced", "Deleting", "Creating", "Adopting", "Verifying"];
+const PHASES: [&str; 5] = ["RetentionPinned", "Deleting", "Creating", "Adopting", "Verifying"];
 const OUTSIDE: [&str; 6] =
     ["Requested", "Growing", "ClaimsGrown", "Complete", "Aborted", "Degraded"];
 
@@ -34,6 +34,9 @@ fn phase(phase: &str) -> Facts {
     in_phase(&mut facts, phase);
     facts
 }
+
+/// As whom the operator of [`owned`] sets runs.
+const OPERATOR: &str = "system:serviceaccount:operators:database-operator";
 
 #[test]
 fn an_old_manifest_is_told_to_raise_git() {
@@ -64,8 +67,14 @@ fn an_owner_that_opted_in_grows_by_request_and_cannot_shrink() {
     assert!(said.warns_of("claim template data stays 10Gi, not 5Gi"), "{:?}", said.warnings);
     // Nobody is left out of it who has not opted in.
     let live = owned(&set());
-    let said = mutate(Some(&live), Some(&sized(&live, "5Gi")), &facts());
+    let asks = Asks { user: OPERATOR, ..Asks::default() };
+    let smaller = sized(&live, "5Gi");
+    let said =
+        ask(Stage::Webhook(WebhookKind::Mutating), Some(&live), Some(&smaller), &facts(), &asks);
     assert_eq!((said.exemption, said.size()), (Some(Exemption::Owned), "5Gi"));
+    // A person's edit of it is judged, but what the API server refuses is left to it.
+    let said = mutate(Some(&live), Some(&smaller), &facts());
+    assert_eq!((said.allowed, said.exemption, said.size()), (true, None, "5Gi"));
     // Without a controller its growth is refused like anybody's.
     let mut facts = facts();
     facts.controller = absent("nobody holds the Lease");
@@ -75,7 +84,7 @@ fn an_owner_that_opted_in_grows_by_request_and_cannot_shrink() {
 }
 
 #[test]
-fn a_set_that_is_created_in_the_gap_gets_the_sizes_of_its_claims() {
+fn a_set_that_is_created_in_the_window_gets_the_sizes_of_its_claims() {
     for name in ["Deleting", "Creating", "Adopting", "Verifying"] {
         let said = mutate(None, Some(&set()), &phase(name));
         assert!(said.allowed, "{}", said.message);
@@ -84,15 +93,15 @@ fn a_set_that_is_created_in_the_gap_gets_the_sizes_of_its_claims() {
         let larger = sized(&set(), "30Gi");
         assert_eq!(mutate(None, Some(&larger), &phase(name)).size(), "30Gi", "never lowered");
     }
-    for name in OUTSIDE.into_iter().chain(["Fenced"]) {
+    for name in OUTSIDE.into_iter().chain(["RetentionPinned"]) {
         assert_eq!(mutate(None, Some(&set()), &phase(name)).size(), "10Gi", "{name}");
     }
     assert_eq!(mutate(None, Some(&set()), &facts()).size(), "10Gi");
-    // Aborted in the gap, it comes back with its old template.
+    // Aborted in the re-creation window, it comes back with its old template.
     let mut facts = facts();
     let status = json!({
         "phase": "Deleting",
-        "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+        "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
     });
     record(&mut facts, &json!({"abort": 1}), &status);
     assert_eq!(mutate(None, Some(&set()), &facts).size(), "10Gi");
@@ -104,10 +113,11 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
         let mut facts = facts();
         let status = json!({
             "phase": phase, "ownerManaged": owner_managed,
-            "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+            "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         });
         record(&mut facts, &json!({}), &status);
-        mutate(None, Some(&owned(&set())), &facts)
+        let asks = Asks { user: OPERATOR, ..Asks::default() };
+        ask(Stage::Webhook(WebhookKind::Mutating), None, Some(&owned(&set())), &facts, &asks)
     };
     for phase in ["ClaimsGrown", "Deleting", "Complete"] {
         assert_eq!(remembered(phase, true).size(), "20Gi", "{phase}");
@@ -119,7 +129,7 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
     // Its own manifest is left to it otherwise.
     let mut facts = facts();
     record(&mut facts, &json!({}), &json!({"phase": "Complete", "ownerManaged": true}));
-    let asks = Asks::default();
+    let asks = Asks { user: OPERATOR, ..Asks::default() };
     let said =
         ask(Stage::Webhook(WebhookKind::Validating), None, Some(&owned(&set())), &facts, &asks);
     assert_eq!(said.exemption, Some(Exemption::Owned));
@@ -180,12 +190,12 @@ fn retention_stays_retain_until_the_resize_is_done() {
     };
     assert!(kept(uid("B")));
     assert!(!kept(uid("C")));
-    // What stood there before is the fence's business.
+    // What stood there before is the retention pin's business.
     let label = with(&edit, "/metadata/annotations/team", json!("b"));
-    assert_eq!(mutate(Some(&edit), Some(&label), &phase("Fenced")).outcome, label);
+    assert_eq!(mutate(Some(&edit), Some(&label), &phase("RetentionPinned")).outcome, label);
     // One field is kept where one is written.
     let one = with(&live, RETENTION, of("Retain", "Delete"));
-    let said = mutate(Some(&live), Some(&one), &phase("Fenced"));
+    let said = mutate(Some(&live), Some(&one), &phase("RetentionPinned"));
     assert_eq!(said.outcome.pointer(RETENTION), Some(&of("Retain", "Retain")));
     assert_eq!(said.warnings.len(), 1);
 }
@@ -270,7 +280,7 @@ fn whoever_must_may_touch_a_set_that_goes_away() {
     free["metadata"]["finalizers"] = json!([]);
     assert!(mutate(Some(&live), Some(&free), &phase("Deleting")).allowed);
     // A set that somebody deleted is going away for good.
-    for name in ["Growing", "Fenced", "Verifying", "Complete"] {
+    for name in ["Growing", "RetentionPinned", "Verifying", "Complete"] {
         assert!(mutate(Some(&live), Some(&edit), &phase(name)).allowed, "{name}");
     }
     // Without the records nobody can say whether it comes back: it is let through, and said.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_core::change::{Change, Circumstances, Operation, Pair, User};
-use stateward_core::decide::{Decision, Exemption, Stage, decide};
+use stateward_core::decide::{EvaluationContext, Exemption, Stage, decide};
 use stateward_core::facts::{
     ClaimFact, ClassFact, ControllerState, Facts, NamespaceFact, Objects, QuotaFact, RecordFact,
     StorageLimit,
@@ -112,8 +113,8 @@ pub(crate) fn record(facts: &mut Facts, spec: &Value, status: &Value) {
 pub(crate) fn in_phase(facts: &mut Facts, phase: &str) {
     let status = json!({
         "phase": phase,
-        "acting": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
-        "attempt": {"setUid": "A", "newUid": "B"},
+        "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
+        "recreation": {"setUid": "A", "newUid": "B"},
     });
     record(facts, &json!({}), &status);
 }
@@ -191,9 +192,10 @@ pub(crate) fn ask(
     };
     let change = Change::new(operation, kind, "shop", objects, circumstances).unwrap();
     let document = text.as_deref().unwrap_or("null");
-    let decision: Decision = decide(stage, &change, document, facts, &policy).unwrap();
+    let context = EvaluationContext { policy: &policy, facts, now: Timestamp::UNIX_EPOCH };
+    let decision = decide(stage, &change, &context);
     let mut outcome = new.cloned().unwrap_or_default();
-    if let Some(patch) = &decision.patch {
+    if let Some(patch) = decision.mutation.tried(&change, document).unwrap() {
         let patch: json_patch::Patch = serde_json::from_slice(&patch.json).unwrap();
         json_patch::patch(&mut outcome, &patch).unwrap();
     }
@@ -210,7 +212,7 @@ pub(crate) fn ask(
         allowed: decision.allowed(),
         message,
         warnings,
-        done: decision.done.clone(),
+        done: decision.mutation.done.clone(),
         exemption: decision.exemption,
         not_judged: decision.not_judged.iter().map(|missing| missing.rule).collect(),
         outcome,

@@ -199,6 +199,6 @@ fn lint_finds_a_fault_exactly_where_a_policy_is_refused() {
     for text in
         ["", "[]", "version: 1", "a: 1", "version: x\nscopes: [a]", "scopes: [{}, [], {a: b}]"]
     {
-        assert_eq!(Policy::faults(text).is_empty(), Policy::parse(text, "x").is_ok(), "{text}");
+        assert_eq!(Policy::errors(text).is_empty(), Policy::parse(text, "x").is_ok(), "{text}");
     }
 }

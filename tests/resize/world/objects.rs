@@ -30,7 +30,7 @@ pub(crate) struct SetM {
     pub requested: Option<u8>,
     pub only_ours: bool,
     pub restored: bool,
-    /// a CREATE of ours made it after its attempt had ended
+    /// a CREATE of ours made it after its re-creation had ended
     pub late: bool,
 }
 

@@ -74,7 +74,7 @@ impl StatusId {
         status.conditions.clear();
         // Nothing reads these: they are for people.
         status.claims.iter_mut().for_each(|row| row.since = None);
-        status.attempt.deleted_at = None;
+        status.recreation.deleted_at = None;
         let surplus = status.results.len().saturating_sub(1);
         status.results.drain(..surplus);
         for at in times(&mut status) {
@@ -103,22 +103,22 @@ impl StatusId {
     /// The set has changed: the resourceVersion that was remembered is an old one.
     pub(super) fn stale(self) -> Self {
         let remembered =
-            |status: &Status| status.attempt.resource_version.as_deref() == Some("now");
+            |status: &Status| status.recreation.resource_version.as_deref() == Some("now");
         if !self.read(remembered) {
             return self;
         }
         let mut status = self.get();
-        status.attempt.resource_version = Some("old".to_owned());
+        status.recreation.resource_version = Some("old".to_owned());
         Self::of(status)
     }
 }
 
 fn times(status: &mut Status) -> Vec<&mut Timestamp> {
-    let attempt = &mut status.attempt;
+    let recreation = &mut status.recreation;
     let kept = [
-        &mut attempt.fence_since,
-        &mut attempt.refused_since,
-        &mut attempt.gone_since,
+        &mut recreation.pinned_since,
+        &mut recreation.refused_since,
+        &mut recreation.gone_since,
         &mut status.last_create,
     ];
     let results = status.results.iter_mut().map(|ended| &mut ended.at);

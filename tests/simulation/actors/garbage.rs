@@ -142,11 +142,11 @@ fn collect(server: &Server, id: &Id) -> bool {
             server.get(&id).is_some_and(|found| uid(&found) == text(owner, "/uid"))
         })
     };
-    let standing = owners.iter().filter(|owner| exists(owner)).count();
-    if owners.is_empty() || standing == owners.len() {
+    let existing = owners.iter().filter(|owner| exists(owner)).count();
+    if owners.is_empty() || existing == owners.len() {
         return false;
     }
-    if standing > 0 {
+    if existing > 0 {
         release(server, id, exists);
         return true;
     }

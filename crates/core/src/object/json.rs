@@ -1,95 +1,29 @@
-//! Text, maps and late-decoded parts, borrowed from a JSON document.
+//! Text, maps and lazily decoded fields, borrowed from a JSON document.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Pointer;
-use super::walk::{Members, Walk};
 
-/// A JSON string, borrowed where it holds no escape.
-#[derive(Clone)]
-pub struct Text<'a>(Form<'a>);
+/// A JSON string, borrowed unless it holds an escape.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text<'a>(Cow<'a, str>);
 
-#[derive(Clone)]
-enum Form<'a> {
-    Plain(Cow<'a, str>),
-    /// an annotation may hold a whole manifest, and few are read
-    Escaped(Raw<'a>, OnceCell<Box<str>>),
-}
-
-impl<'a> Text<'a> {
+impl Text<'_> {
     /// The text itself.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Form::Plain(text) => text,
-            Form::Escaped(raw, text) => {
-                text.get_or_init(|| serde_json::from_str(raw.0).unwrap_or_default())
-            }
-        }
-    }
-
-    /// The text of the JSON value `raw`, decoded when it is first read; `None` where it is no
-    /// string, or one that may turn out to be no text.
-    pub(crate) fn plain(raw: &'a str) -> Option<Self> {
-        let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-        if !inner.contains('\\') {
-            return Some(Self::from(inner));
-        }
-        // Half of a surrogate pair is found by decoding only.
-        let sound = !inner.contains("\\u");
-        sound.then(|| Self(Form::Escaped(Raw(raw), OnceCell::new())))
-    }
-}
-
-impl<'a> Text<'a> {
-    /// Reads the text at `prefix` of the whole object.
-    ///
-    /// # Errors
-    /// A value that is no string.
-    pub(super) fn read(raw: &'a str, prefix: &str) -> Result<Self, DecodeError> {
-        Self::plain(raw).map_or_else(|| decode(raw, prefix), Ok)
+        &self.0
     }
 }
 
 impl Default for Text<'_> {
     fn default() -> Self {
         Self::from("")
-    }
-}
-
-impl PartialEq for Text<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Form::Escaped(one, _), Form::Escaped(other, _)) if one == other => true,
-            _ => self.as_str() == other.as_str(),
-        }
-    }
-}
-
-impl Eq for Text<'_> {}
-
-impl PartialOrd for Text<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Text<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
-
-impl Hash for Text<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
     }
 }
 
@@ -132,7 +66,7 @@ impl fmt::Display for Text<'_> {
 
 impl<'a> From<&'a str> for Text<'a> {
     fn from(text: &'a str) -> Self {
-        Self(Form::Plain(Cow::Borrowed(text)))
+        Self(Cow::Borrowed(text))
     }
 }
 
@@ -152,7 +86,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
 
             fn visit_str<E: de::Error>(self, v: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Form::Plain(Cow::Owned(v.to_owned()))))
+                Ok(Text(Cow::Owned(v.to_owned())))
             }
 
             // Go reads null into a string as the empty string.
@@ -170,29 +104,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl<'a> TextMap<'a> {
-    /// Reads the map at `prefix` of the whole object, which may have been walked before.
-    ///
-    /// # Errors
-    /// The value that is no string.
-    pub(super) fn read(
-        raw: &'a str,
-        members: Option<&Members<'a>>,
-        prefix: &str,
-    ) -> Result<Self, DecodeError> {
-        let plain = || {
-            let walked;
-            let members = if let Some(members) = members {
-                members
-            } else {
-                walked = Members::read(&mut Walk::new(raw), None)?;
-                &walked
-            };
-            let pair = |(key, value)| Some((Text::from(key), Text::plain(value)?));
-            members.iter().map(pair).collect::<Option<_>>().map(Self)
-        };
-        plain().map_or_else(|| decode(raw, prefix), Ok)
-    }
-
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.get_text(key).map(Text::as_str)
@@ -212,15 +123,6 @@ impl<'a> TextMap<'a> {
     /// The keys in the order of the document.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(key, _)| &**key)
-    }
-
-    /// Bytes of all keys and values, or more where that would take decoding them.
-    pub fn len_at_most(&self) -> usize {
-        let len = |text: &Text<'_>| match &text.0 {
-            Form::Plain(text) => text.len(),
-            Form::Escaped(raw, _) => raw.0.len(),
-        };
-        self.0.iter().map(|(key, value)| key.len() + len(value)).sum()
     }
 
     /// The pairs in the order of the document.
@@ -314,28 +216,28 @@ pub fn decode<'a, T: Deserialize<'a>>(document: &'a str, prefix: &str) -> Result
                 (field, error.inner().to_string())
             }
         };
-        DecodeError { field, message: super::reason::of(&message).into_owned() }
+        DecodeError { field, message: super::serde_messages::plain(&message).into_owned() }
     })
 }
 
-/// A part of an object that is decoded when first asked for.
+/// A field that is decoded when it is first read.
 #[derive(Clone, Debug)]
-pub struct Part<'a, T> {
+pub struct LazyField<'a, T> {
     raw: Option<Raw<'a>>,
     at: &'static str,
     value: OnceCell<Result<T, DecodeError>>,
 }
 
-impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
-    /// A part that stands at the JSON pointer `at`.
+impl<'a, T: Deserialize<'a> + Default> LazyField<'a, T> {
+    /// The field at the JSON pointer `at`.
     pub const fn new(raw: Option<Raw<'a>>, at: &'static str) -> Self {
         Self { raw, at, value: OnceCell::new() }
     }
 
-    /// The decoded part; absent and `null` read as the default.
+    /// The decoded value. Absent and `null` read as the default.
     ///
     /// # Errors
-    /// The field of the part that has the wrong type.
+    /// The field that has the wrong type.
     pub fn get(&self) -> Result<&T, DecodeError> {
         self.value
             .get_or_init(|| match self.raw.map(Raw::get) {
@@ -346,15 +248,15 @@ impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
             .map_err(Clone::clone)
     }
 
-    /// The part as it stands in the document.
+    /// The JSON text of the field.
     pub fn raw(&self) -> Option<Raw<'a>> {
         self.raw
     }
 }
 
-impl<T> Part<'_, T> {
-    /// Whether both parts are the same bytes, and hence equal.
-    pub fn same_bytes<U>(&self, other: &Part<'_, U>) -> bool {
+impl<T> LazyField<'_, T> {
+    /// Whether both fields have the same bytes, and hence are equal.
+    pub fn same_bytes<U>(&self, other: &LazyField<'_, U>) -> bool {
         self.raw == other.raw
     }
 }

@@ -1,7 +1,6 @@
 //! The kinds that are judged, in one table.
 
-use crate::change::Operation::{self, Create, Delete, Update};
-use crate::review::WebhookKind;
+use crate::webhook_kind::WebhookKind;
 
 /// The kinds that rules know; every other kind is [`Kind::Other`] and is never judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,9 +33,9 @@ pub struct KindInfo {
     /// the kind that messages name
     pub reported_as: &'static str,
     /// the operations that the API server sends to the mutating webhook
-    pub mutating: &'static [Operation],
+    pub mutating: &'static [&'static str],
     /// the operations that the API server sends to the validating webhook
-    pub validating: &'static [Operation],
+    pub validating: &'static [&'static str],
 }
 
 /// Every kind but [`Kind::Other`].
@@ -49,8 +48,8 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "statefulsets",
         subresource: "",
         reported_as: "StatefulSet",
-        mutating: &[Create, Update],
-        validating: &[Create, Update, Delete],
+        mutating: &["CREATE", "UPDATE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
     },
     KindInfo {
         kind: Kind::Claim,
@@ -60,8 +59,8 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "persistentvolumeclaims",
         subresource: "",
         reported_as: "PersistentVolumeClaim",
-        mutating: &[Create, Update],
-        validating: &[Create, Update, Delete],
+        mutating: &["CREATE", "UPDATE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
     },
     // A rule on statefulsets does not cover kubectl scale and the autoscaler.
     KindInfo {
@@ -73,7 +72,7 @@ pub const KINDS: [KindInfo; 3] = [
         subresource: "scale",
         reported_as: "StatefulSet",
         mutating: &[],
-        validating: &[Update],
+        validating: &["UPDATE"],
     },
 ];
 
@@ -127,7 +126,7 @@ impl KindInfo {
     }
 
     /// The operations that the API server sends to `webhook`.
-    pub const fn operations(&self, webhook: WebhookKind) -> &'static [Operation] {
+    pub const fn operations(&self, webhook: WebhookKind) -> &'static [&'static str] {
         match webhook {
             WebhookKind::Mutating => self.mutating,
             WebhookKind::Validating => self.validating,

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
-use crate::object::{DecodeError, Pointer, json, reason};
-use crate::rules;
+use crate::object::{DecodeError, Pointer, json, serde_messages};
+use crate::rules::{owner_added, reserved_annotation};
 use crate::yaml::InputError;
-use crate::yaml::Single;
+use crate::yaml::YamlDocument;
 
 /// Why a policy file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,9 +57,13 @@ pub struct PolicyFile {
     /// The namespace that stateward runs in, which is never judged. Default: stateward.
     #[serde(default)]
     pub own_namespace: Option<String>,
-    /// Who may exempt an object with the annotation `stateward.dev/allow`. Default: everybody.
+    /// Who may add or change annotations that relax the policy, such as `stateward.dev/allow`.
+    /// Default: everybody.
     #[serde(default)]
-    pub allow: Option<Allow>,
+    pub allow: Option<reserved_annotation::Params>,
+    /// Who may edit objects that a controller owns without being judged.
+    #[serde(default)]
+    pub owners: Option<owner_added::Params>,
     /// Printed at the end of every denial.
     #[serde(default)]
     pub help: Option<Help>,
@@ -82,18 +86,6 @@ impl<'de> Deserialize<'de> for Version {
             other => Err(de::Error::custom(format!("this stateward reads version 1, not {other}"))),
         }
     }
-}
-
-/// Who may use the `allow` annotation.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Allow {
-    /// User names.
-    #[serde(default)]
-    pub users: Vec<String>,
-    /// Groups.
-    #[serde(default)]
-    pub groups: Vec<String>,
 }
 
 /// Where people get help.
@@ -156,68 +148,30 @@ pub enum MatchKind {
 }
 
 impl PolicyFile {
-    /// Reads a policy file.
-    ///
-    /// # Errors
-    /// Line, column and reason, with the nearest known name for an unknown one.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let document = document(text)?;
-        let wrong = |error: DecodeError| placed(&document, &error);
-        let file: Self = json::decode(document.json(), "").map_err(wrong)?;
-        match file.wrong_parameters().into_iter().next() {
-            Some(error) => Err(wrong(error)),
-            None => Ok(file),
-        }
+    /// Reads the fields; parameters of rules are bound when the policy is compiled.
+    pub(super) fn decode(document: &YamlDocument) -> Result<Self, PolicyError> {
+        json::decode(document.json(), "").map_err(|error| placed(document, &error))
     }
 
-    /// Every fault of a policy file, by line; those that others hide are left out.
-    pub fn faults(text: &str) -> Vec<PolicyError> {
-        let document = match document(text) {
-            Ok(document) => document,
-            Err(error) => return vec![error],
-        };
-        let mut errors = Vec::new();
+    /// Reads what can be read, and adds an error for each field that cannot. `None` if nothing can.
+    pub(super) fn decode_rest(
+        document: &YamlDocument,
+        errors: &mut Vec<DecodeError>,
+    ) -> Option<Self> {
         let mut rest: Value = serde_json::from_str(document.json()).unwrap_or_default();
-        // Each fault is taken away, and the rest read again.
-        let file = loop {
+        // Each field with an error is taken out, and the rest is read again.
+        loop {
             match json::decode::<Self>(&rest.to_string(), "") {
-                Ok(file) => break Some(file),
+                Ok(file) => return Some(file),
                 Err(error) => {
                     let goes_on = take_away(&mut rest, &error.field);
                     errors.push(error);
                     if !goes_on {
-                        break None;
+                        return None;
                     }
                 }
             }
-        };
-        errors.extend(file.iter().flat_map(Self::wrong_parameters));
-        let mut faults: Vec<PolicyError> =
-            errors.iter().map(|error| placed(&document, error)).collect();
-        faults.sort_by_key(|fault| (fault.line, fault.column));
-        faults
-    }
-
-    /// The parameters that a rule cannot read, the first of each rule.
-    fn wrong_parameters(&self) -> Vec<DecodeError> {
-        let top = std::iter::once((Pointer::default(), &self.rules));
-        let scopes = self.scopes.iter().enumerate();
-        let scopes =
-            scopes.map(|(i, scope)| (Pointer::default().key("scopes").index(i), &scope.rules));
-        let mut errors = Vec::new();
-        for (at, rules) in top.chain(scopes) {
-            for (id, setting) in &rules.0 {
-                let (Some(entry), Some(params)) = (rules::by_id(id), &setting.params) else {
-                    continue;
-                };
-                if let Err(error) = (entry.compile)(params.clone()) {
-                    let at = at.clone().key("rules").key(id).key("params");
-                    let field = Pointer::from(format!("{at}{}", error.field));
-                    errors.push(DecodeError { field, message: error.message });
-                }
-            }
         }
-        errors
     }
 
     /// The JSON schema of the file.
@@ -227,8 +181,8 @@ impl PolicyFile {
 }
 
 /// The document of a policy, which is a mapping.
-fn document(text: &str) -> Result<Single, PolicyError> {
-    let document = Single::read(text).map_err(|error| {
+pub(super) fn document(text: &str) -> Result<YamlDocument, PolicyError> {
+    let document = YamlDocument::read(text).map_err(|error| {
         let InputError { line, column, message, .. } = error;
         PolicyError { line, column, message }
     })?;
@@ -241,8 +195,10 @@ fn document(text: &str) -> Result<Single, PolicyError> {
     Err(PolicyError { line, column, message: message.to_owned() })
 }
 
-fn placed(document: &Single, error: &DecodeError) -> PolicyError {
-    let about_key = reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
+/// An error with the line and column of its field.
+pub(super) fn placed(document: &YamlDocument, error: &DecodeError) -> PolicyError {
+    let about_key =
+        serde_messages::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
     let (line, column) =
         if about_key { document.locate_key(&error.field) } else { document.locate(&error.field) };
     PolicyError { line, column, message: said(error, about_key) }

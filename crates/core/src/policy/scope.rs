@@ -8,8 +8,8 @@ use wildmatch::WildMatch;
 use super::file::{MatchKind, Scope};
 use super::settings::RuleSettings;
 use super::{AntiAffinity, ClaimTemplateMetadata, Resize, Setting};
-use crate::object::{Kind, TextMap};
-use crate::rules::RULES;
+use crate::object::{DecodeError, Kind, Pointer, TextMap};
+use crate::rules::{Entry, RULES};
 
 pub(super) struct CompiledScope {
     namespaces: Vec<WildMatch>,
@@ -23,7 +23,8 @@ pub(super) struct CompiledScope {
 }
 
 impl CompiledScope {
-    pub(super) fn new(scope: &Scope) -> Self {
+    /// `at` is where the scope stands in the file.
+    pub(super) fn new(scope: &Scope, at: &Pointer, errors: &mut Vec<DecodeError>) -> Self {
         Self {
             namespaces: scope.r#match.namespaces.iter().map(|name| WildMatch::new(name)).collect(),
             labels: scope.r#match.labels.clone(),
@@ -37,7 +38,7 @@ impl CompiledScope {
                     MatchKind::Scale => Kind::Scale,
                 })
                 .collect(),
-            rules: settings(&scope.rules),
+            rules: settings(&scope.rules, at, errors),
             resize: scope.resize,
             anti_affinity: scope.anti_affinity,
             claim_template_metadata: scope.claim_template_metadata,
@@ -65,18 +66,23 @@ impl CompiledScope {
     }
 }
 
-/// What a part of the file says of each rule, in the order of [`RULES`].
-pub(super) fn settings(settings: &RuleSettings) -> Vec<Setting> {
-    RULES
-        .iter()
-        .map(|entry| {
-            let Some(setting) = settings.0.get(entry.meta.id) else { return Setting::default() };
-            Setting {
-                action: setting.action,
-                // Reading the file has compiled the same parameters once already.
-                check: setting.params.clone().and_then(|params| (entry.compile)(params).ok()),
-                help: setting.help.clone().map(Arc::new),
-            }
-        })
-        .collect()
+/// What a part of the file says of each rule, in the order of [`RULES`]; `at` is where that part
+/// stands. Parameters that a rule cannot read are added to `errors`.
+pub(super) fn settings(
+    settings: &RuleSettings,
+    at: &Pointer,
+    errors: &mut Vec<DecodeError>,
+) -> Vec<Setting> {
+    let compile = |entry: &Entry| {
+        let Some(setting) = settings.0.get(entry.meta.id) else { return Setting::default() };
+        let check = setting.params.as_ref().map(|params| (entry.compile)(params)).transpose();
+        let check = check.unwrap_or_else(|error| {
+            let at = at.clone().key("rules").key(entry.meta.id).key("params");
+            let field = Pointer::from(format!("{at}{}", error.field));
+            errors.push(DecodeError { field, message: error.message });
+            None
+        });
+        Setting { action: setting.action, check, help: setting.help.clone().map(Arc::new) }
+    };
+    RULES.iter().map(compile).collect()
 }

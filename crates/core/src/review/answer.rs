@@ -10,6 +10,7 @@ use super::{Review, canary};
 use crate::annotations::{ALLOW_REASON, DISABLED_UNTIL};
 use crate::change::Change;
 use crate::decide::{Decision, Verdict};
+use crate::mutations::Patch;
 use crate::object::{DecodeError, Kind};
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
@@ -182,6 +183,7 @@ impl Answer {
         review: &Review<'_>,
         change: &Change<'_>,
         decision: &Decision,
+        patch: Option<&Patch>,
         policy: &Policy,
     ) -> Self {
         let allowed = decision.allowed();
@@ -204,7 +206,7 @@ impl Answer {
         let verdicts = verdicts(decision);
         let outcome = if !allowed {
             Outcome::Denied
-        } else if decision.patch.is_some() {
+        } else if patch.is_some() {
             Outcome::Patched
         } else if !decision.malformed.is_empty() {
             Outcome::Error
@@ -239,8 +241,8 @@ impl Answer {
             uid: review.uid(),
             allowed,
             status,
-            patch_type: decision.patch.as_ref().map(|_| "JSONPatch"),
-            patch: decision.patch.as_ref().map(|patch| STANDARD.encode(&patch.json)),
+            patch_type: patch.map(|_| "JSONPatch"),
+            patch: patch.map(|patch| STANDARD.encode(&patch.json)),
             warnings,
             audit_annotations: audit_annotations(change, decision, &verdicts),
         });
@@ -390,7 +392,7 @@ fn audit_annotations(
     if let Some(exemption) = decision.exemption {
         put("exempt", exemption.name().to_owned());
     }
-    put("mutations", decision.done.join(","));
+    put("mutations", decision.mutation.done.join(","));
     if !decision.allowed_rules.is_empty() {
         let reason = change
             .metadata()

@@ -117,12 +117,12 @@ declare_rule! {
         since: "0.1.0",
         judges: [StatefulSet: [Create, Update], Claim: [Create, Update]],
         source: "kubernetes pkg/api/persistentvolumeclaim/util.go GetWarningsForPersistentVolumeClaimSpec; topolvm/pvc-autoresizer#296",
+        judged_at: super::JudgedAt::Mutation,
     }
 }
 
 impl Rule for PvcFractionalOrHuge {
     type Params = Params;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         if let Some((old, new)) = change.written_claim() {
@@ -193,9 +193,7 @@ fn sizes<'f>(
     );
     finding
         .values(values.0, values.1)
-        .why(
-            "A volume has whole bytes. The suffix m means a thousandth; M or Mi is usually meant.",
-        )
+        .why("A volume has whole bytes. The suffix m means a thousandth; M or Mi is usually meant.")
         .step(format!(
             "set {} to a whole size such as 10Gi {}",
             field.dotted(),
@@ -248,14 +246,14 @@ fn huge<'f>(
     let factor = params.max_growth_factor;
     let finding = findings.add(
         field.clone(),
-        format!("{subject}would grow over {factor}-fold, {}", arrow(Some(&old.text), Some(&new.text))),
+        format!(
+            "{subject}would grow over {factor}-fold, {}",
+            arrow(Some(&old.text), Some(&new.text))
+        ),
     );
-    finding
-        .why("Volumes cannot shrink: a size that is too large by a typo stays for good.")
-        .step(format!(
-            "set the size that you mean {}",
-            remedy::manifest_place(change.circumstances.tool)
-        ));
+    finding.why("Volumes cannot shrink: a size that is too large by a typo stays for good.").step(
+        format!("set the size that you mean {}", remedy::manifest_place(change.circumstances.tool)),
+    );
     if params.growth(&old.quantity, &new.quantity) == Growth::Mistake {
         finding.step(format!(
             "if you mean {}, grow in several edits, each at most {factor}-fold",

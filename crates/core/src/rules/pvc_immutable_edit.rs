@@ -31,7 +31,6 @@ const ATTRIBUTES_CLASSES_SINCE: u16 = 34;
 
 impl Rule for PvcImmutableEdit {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_claim() else { return Ok(()) };

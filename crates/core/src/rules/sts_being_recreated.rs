@@ -24,12 +24,13 @@ declare_rule! {
         since: "0.1.0",
         judges: [StatefulSet: [Update, Delete], Scale: [Update]],
         source: "kubernetes pkg/registry/generic/registry/store.go deletionFinalizersForGarbageCollection",
+        judged_at: super::JudgedAt::Mutation,
+        judges_terminating: true,
     }
 }
 
 impl Rule for StsBeingRecreated {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let (old, new) = (&change.objects.old, &change.objects.new);

@@ -31,7 +31,6 @@ declare_rule! {
 
 impl Rule for StsDeletePvcRetentionDelete {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.deleted_set() else { return Ok(()) };

@@ -61,7 +61,6 @@ const DOORS: [Door; 4] = [
 
 impl Rule for StsEmptyPassword {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };

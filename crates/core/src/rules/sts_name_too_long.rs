@@ -34,7 +34,6 @@ const GENERATED: (usize, usize) = (58, 5);
 
 impl Rule for StsNameTooLong {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.created_set() else { return Ok(()) };

@@ -45,7 +45,6 @@ impl Default for ReplicaJumpParams {
 
 impl Rule for StsReplicaJump {
     type Params = ReplicaJumpParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(
         params: &ReplicaJumpParams,

@@ -28,7 +28,6 @@ declare_rule! {
 
 impl Rule for StsRetentionDeleteCreate {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.created_set() else { return Ok(()) };

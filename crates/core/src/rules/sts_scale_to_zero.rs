@@ -25,7 +25,6 @@ declare_rule! {
 
 impl Rule for StsScaleToZero {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.scaled() else { return Ok(()) };

@@ -27,7 +27,6 @@ declare_rule! {
 
 impl Rule for StsVctVolumeMode {
     type Params = NoParams;
-    const META: super::Meta = Self::DESCRIPTION;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         for difference in change.differences()? {

@@ -1,17 +1,17 @@
-//! The checks of a plan: those of the gates, and before them those of the request.
+//! The checks of a plan: the preflight checks, and before them those of the request.
 
 use stateward_core::annotations::RESIZE_PAUSED;
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::{Phase, Reason};
 
-use super::{CheckOutcome, Gate, PlannedCheck, PlannedStep, Question, claims_noun};
+use super::{CheckOutcome, PlannedCheck, PlannedStep, Question, Stage, claims_noun};
 use crate::advice;
-use crate::gate::{self, Growth};
 use crate::observed::{Claim, Set};
+use crate::preflight::{self, Growth};
 use crate::step::View;
 
-/// The check of the gate before the set that the first step brings about.
+/// The preflight check that the first step brings about.
 const CLAIMS_GROWN: &str = "claims are as large as asked";
 
 /// All checks, those that a step brings about marked.
@@ -31,24 +31,24 @@ pub(super) fn checks(
     }
     let grows = all.iter().all(|check| check.outcome != CheckOutcome::Blocked);
     let mut short = 0;
-    for check in gate::set(view, set) {
-        let growing = gate::Outcome::Waiting(Reason::ClaimsGrowing);
+    for check in preflight::set(view, set) {
+        let growing = preflight::Outcome::Waiting(Reason::ClaimsGrowing);
         if check.name == CLAIMS_GROWN && check.outcome == growing {
             short += 1;
-        } else if check.outcome == gate::Outcome::Blocked(Reason::OwnerManaged) {
+        } else if check.outcome == preflight::Outcome::Blocked(Reason::OwnerManaged) {
             // What is to be done about an owner is said with the request.
-            let row = rows.row(Gate::Set, &check, None);
+            let row = rows.row(Stage::Set, &check, None);
             all.push(PlannedCheck { advice: Vec::new(), ..row });
-        } else if check.name != CLAIMS_GROWN || check.outcome == gate::Outcome::Ok {
-            all.push(rows.row(Gate::Set, &check, None));
+        } else if check.name != CLAIMS_GROWN || check.outcome == preflight::Outcome::Ok {
+            all.push(rows.row(Stage::Set, &check, None));
         }
     }
     if short > 0 {
         let mut check = rows.row(
-            Gate::Set,
-            &gate::Check {
+            Stage::Set,
+            &preflight::Check {
                 name: CLAIMS_GROWN,
-                outcome: gate::Outcome::Waiting(Reason::ClaimsGrowing),
+                outcome: preflight::Outcome::Waiting(Reason::ClaimsGrowing),
                 detail: format!("{} to grow first", claims_noun(short)),
             },
             does(Phase::Growing).filter(|_| grows),
@@ -57,10 +57,11 @@ pub(super) fn checks(
         all.push(check);
     }
     if re_creates {
-        for check in gate::fence(view, set) {
-            let fenced = does(Phase::Fenced)
-                .filter(|_| check.outcome == gate::Outcome::Waiting(Reason::FenceOpen));
-            all.push(rows.row(Gate::Fence, &check, fenced));
+        for check in preflight::retention_pin(view, set) {
+            let pinned = does(Phase::RetentionPinned).filter(|_| {
+                check.outcome == preflight::Outcome::Waiting(Reason::RetentionNotPinned)
+            });
+            all.push(rows.row(Stage::RetentionPin, &check, pinned));
         }
     }
     all
@@ -73,12 +74,12 @@ struct Rows<'r> {
 }
 
 impl Rows<'_> {
-    fn row(&self, gate: Gate, check: &gate::Check, step: Option<usize>) -> PlannedCheck {
+    fn row(&self, stage: Stage, check: &preflight::Check, step: Option<usize>) -> PlannedCheck {
         let (outcome, reason) = match &check.outcome {
-            gate::Outcome::Ok => (CheckOutcome::Ok, None),
-            gate::Outcome::Waiting(reason) => (CheckOutcome::Waiting, Some(reason.clone())),
-            gate::Outcome::Unknown => (CheckOutcome::Unknown, Some(Reason::NotObserved)),
-            gate::Outcome::Blocked(reason) => (CheckOutcome::Blocked, Some(reason.clone())),
+            preflight::Outcome::Ok => (CheckOutcome::Ok, None),
+            preflight::Outcome::Waiting(reason) => (CheckOutcome::Waiting, Some(reason.clone())),
+            preflight::Outcome::Unknown => (CheckOutcome::Unknown, Some(Reason::NotObserved)),
+            preflight::Outcome::Blocked(reason) => (CheckOutcome::Blocked, Some(reason.clone())),
         };
         let subject = advice::Subject {
             namespace: self.question.namespace,
@@ -90,7 +91,7 @@ impl Rows<'_> {
             _ => Vec::new(),
         };
         let detail = check.detail.clone();
-        PlannedCheck { gate, name: check.name.to_owned(), outcome, reason, detail, step, advice }
+        PlannedCheck { stage, name: check.name.to_owned(), outcome, reason, detail, step, advice }
     }
 
     /// Whether the sizes asked for can be taken at all.
@@ -102,26 +103,26 @@ impl Rows<'_> {
         };
         for (template, size) in self.question.targets {
             let (outcome, detail) = match (size.parse::<Quantity>(), set.templates.get(template)) {
-                (Err(why), _) => (gate::Outcome::Blocked(Reason::BadTarget), why.to_string()),
+                (Err(why), _) => (preflight::Outcome::Blocked(Reason::BadTarget), why.to_string()),
                 (_, None) => (
-                    gate::Outcome::Blocked(Reason::NoSuchTemplate),
+                    preflight::Outcome::Blocked(Reason::NoSuchTemplate),
                     format!("{template}; there is {}", named(set)),
                 ),
                 (Ok(asked), Some(have)) if asked < *have => (
-                    gate::Outcome::Blocked(Reason::BadTarget),
+                    preflight::Outcome::Blocked(Reason::BadTarget),
                     format!("{template} is {have} already, and claims cannot shrink"),
                 ),
                 (Ok(asked), Some(_)) => match max {
                     Ok(Some(max)) if asked > *max => (
-                        gate::Outcome::Blocked(Reason::OverMax),
+                        preflight::Outcome::Blocked(Reason::OverMax),
                         format!("{template}: {size} is more than the {max} of resize-max"),
                     ),
-                    Ok(_) => (gate::Outcome::Ok, String::new()),
-                    Err(why) => (gate::Outcome::Unknown, why.clone()),
+                    Ok(_) => (preflight::Outcome::Ok, String::new()),
+                    Err(why) => (preflight::Outcome::Unknown, why.clone()),
                 },
             };
             let name = "the size can be asked for";
-            rows.push(self.row(Gate::Request, &gate::Check { name, outcome, detail }, None));
+            rows.push(self.row(Stage::Request, &preflight::Check { name, outcome, detail }, None));
         }
         rows.push(self.owner(set));
         rows.push(self.paused(set));
@@ -131,71 +132,77 @@ impl Rows<'_> {
     fn owner(&self, set: &Set) -> PlannedCheck {
         let name = "whoever owns the set lets its claims grow";
         let check = match &set.owner {
-            Some(owner) if !set.owner_managed => gate::Check {
+            Some(owner) if !set.owner_managed => preflight::Check {
                 name,
-                outcome: gate::Outcome::Blocked(Reason::OwnerManaged),
+                outcome: preflight::Outcome::Blocked(Reason::OwnerManaged),
                 detail: owner.clone(),
             },
-            _ => gate::Check { name, outcome: gate::Outcome::Ok, detail: String::new() },
+            _ => preflight::Check { name, outcome: preflight::Outcome::Ok, detail: String::new() },
         };
-        self.row(Gate::Request, &check, None)
+        self.row(Stage::Request, &check, None)
     }
 
     fn paused(&self, set: &Set) -> PlannedCheck {
         let (outcome, detail) = if set.paused {
             let detail = format!("the set has the annotation {RESIZE_PAUSED}");
-            (gate::Outcome::Blocked(Reason::Paused), detail)
+            (preflight::Outcome::Blocked(Reason::Paused), detail)
         } else if self.view.record.spec.paused {
-            (gate::Outcome::Blocked(Reason::Paused), "the record says so".to_owned())
+            (preflight::Outcome::Blocked(Reason::Paused), "the record says so".to_owned())
         } else {
-            (gate::Outcome::Ok, String::new())
+            (preflight::Outcome::Ok, String::new())
         };
-        let check = gate::Check { name: "it is not paused", outcome, detail };
-        self.row(Gate::Request, &check, None)
+        let check = preflight::Check { name: "it is not paused", outcome, detail };
+        self.row(Stage::Request, &check, None)
     }
 
     /// Whether each claim can grow: those that can are one row.
     fn claims(&self) -> Vec<PlannedCheck> {
         let name = "claims can grow";
-        let Some(claims) = gate::claims(self.view) else {
+        let Some(claims) = preflight::claims(self.view) else {
             let why = match &self.view.observed.claims {
                 Fact::Known(_) => String::new(),
                 Fact::Unknown(why) => why.clone(),
             };
-            let check = gate::Check { name, outcome: gate::Outcome::Unknown, detail: why };
-            return vec![self.row(Gate::Claims, &check, None)];
+            let check =
+                preflight::Check { name, outcome: preflight::Outcome::Unknown, detail: why };
+            return vec![self.row(Stage::Claims, &check, None)];
         };
         let mut rows = Vec::new();
         let mut unbound: Vec<&str> = Vec::new();
         for (claim, asked) in claims {
-            match gate::growth(self.view, claim, asked) {
+            match preflight::growth(self.view, claim, asked) {
                 Growth::Stuck(reason) | Growth::Failed(reason) => {
-                    let check = gate::Check {
+                    let check = preflight::Check {
                         name,
                         detail: why_stuck(claim, &reason),
-                        outcome: gate::Outcome::Blocked(reason),
+                        outcome: preflight::Outcome::Blocked(reason),
                     };
-                    rows.push(self.row(Gate::Claims, &check, None));
+                    rows.push(self.row(Stage::Claims, &check, None));
                 }
                 Growth::Unbound => unbound.push(&claim.name),
                 Growth::Done | Growth::NodePending | Growth::Growing | Growth::Short(_) => {}
             }
         }
         if !unbound.is_empty() {
-            let check = gate::Check {
+            let check = preflight::Check {
                 name,
-                outcome: gate::Outcome::Waiting(Reason::ClaimsGrowing),
+                outcome: preflight::Outcome::Waiting(Reason::ClaimsGrowing),
                 detail: format!("not bound yet: {}", unbound.join(", ")),
             };
-            rows.push(self.row(Gate::Claims, &check, None));
+            rows.push(self.row(Stage::Claims, &check, None));
         }
         if let Fact::Unknown(why) = &self.view.observed.classes {
-            let check = gate::Check { name, outcome: gate::Outcome::Unknown, detail: why.clone() };
-            rows.push(self.row(Gate::Claims, &check, None));
+            let check = preflight::Check {
+                name,
+                outcome: preflight::Outcome::Unknown,
+                detail: why.clone(),
+            };
+            rows.push(self.row(Stage::Claims, &check, None));
         }
         if rows.is_empty() {
-            let check = gate::Check { name, outcome: gate::Outcome::Ok, detail: String::new() };
-            rows.push(self.row(Gate::Claims, &check, None));
+            let check =
+                preflight::Check { name, outcome: preflight::Outcome::Ok, detail: String::new() };
+            rows.push(self.row(Stage::Claims, &check, None));
         }
         rows
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use stateward_core::facts::Fact;
 use stateward_core::record::{ClaimState, Phase};
 
-use super::by_hand::Hand;
+use super::manual_recovery::ManualRecovery;
 use super::{PlannedClaim, Question, changes_retention, claims_noun};
 use crate::observed::Set;
 use crate::step::View;
@@ -22,7 +22,7 @@ pub struct PlannedStep {
     /// what is written
     pub touches: Vec<Touch>,
     /// what a person does if stateward vanished here
-    pub by_hand: Vec<ByHand>,
+    pub manual_recovery: Vec<ByHand>,
 }
 
 /// Something that is written.
@@ -65,13 +65,14 @@ pub(super) fn steps(
     claims: &[PlannedClaim],
     re_creates: bool,
 ) -> Vec<PlannedStep> {
-    let hand = Hand { question, set };
+    let hand = ManualRecovery { question, set };
     let statefulset = format!("StatefulSet {}", question.name);
     let mut steps = Vec::new();
-    let mut add = |phase: Phase, what: String, touches: Vec<Touch>, by_hand: Vec<ByHand>| {
-        let number = steps.len() + 1;
-        steps.push(PlannedStep { number, phase, what, touches, by_hand });
-    };
+    let mut add =
+        |phase: Phase, what: String, touches: Vec<Touch>, manual_recovery: Vec<ByHand>| {
+            let number = steps.len() + 1;
+            steps.push(PlannedStep { number, phase, what, touches, manual_recovery });
+        };
     let raised: Vec<Touch> = claims
         .iter()
         .filter(|claim| claim.state == ClaimState::Short)
@@ -90,16 +91,16 @@ pub(super) fn steps(
     let waiting = claims.iter().filter(waits).count();
     if waiting > 0 {
         let what = format!("wait until the driver has grown {}", claims_noun(waiting));
-        add(Phase::ClaimsGrown, what, Vec::new(), Hand::rest());
+        add(Phase::ClaimsGrown, what, Vec::new(), ManualRecovery::rest());
     }
     if !re_creates {
         return steps;
     }
     add(
-        Phase::Fenced,
+        Phase::RetentionPinned,
         "make sure that no claim follows the set when it is deleted".to_owned(),
-        fence_touches(question, view, set, &statefulset),
-        hand.fenced(),
+        pin_touches(question, view, set, &statefulset),
+        hand.retention_pinned(),
     );
     add(
         Phase::Deleting,
@@ -109,7 +110,7 @@ pub(super) fn steps(
             touch("the record", "+ snapshot"),
             touch(&statefulset, "deleted (orphan), only as the version that was read"),
         ],
-        hand.gap(),
+        hand.recreation_window(),
     );
     let mut created: Vec<Touch> = question
         .targets
@@ -124,7 +125,7 @@ pub(super) fn steps(
         created.push(touch(&statefulset, change));
     }
     let what = "create it again from the copy, with the sizes asked".to_owned();
-    add(Phase::Creating, what, created, hand.gap());
+    add(Phase::Creating, what, created, hand.recreation_window());
     add(
         Phase::Adopting,
         "wait until it owns all its pods, then put back what was changed".to_owned(),
@@ -143,7 +144,7 @@ pub(super) fn steps(
     steps
 }
 
-fn fence_touches(
+fn pin_touches(
     question: &Question<'_>,
     view: &View<'_>,
     set: &Set,

@@ -7,7 +7,7 @@ use stateward_core::rules::Step;
 use stateward_core::yaml::printable;
 
 use super::{
-    ByHand, CheckOutcome, Gate, OwnerField, Plan, PlannedCheck, PlannedStep, Verdict, claims_noun,
+    ByHand, CheckOutcome, OwnerField, Plan, PlannedCheck, PlannedStep, Stage, Verdict, claims_noun,
 };
 
 /// A part of a text in a colour, where there are colours.
@@ -36,13 +36,13 @@ pub fn render(plan: &Plan, color: bool) -> String {
     if let Some(owner) = &plan.owner {
         out.owner(owner);
     }
-    for (gate, heading) in [
-        (Gate::Request, "Checks of the request"),
-        (Gate::Claims, "Checks before claims grow"),
-        (Gate::Set, "Checks before the set is touched"),
-        (Gate::Fence, "Checks before the set is deleted"),
+    for (stage, heading) in [
+        (Stage::Request, "Checks of the request"),
+        (Stage::Claims, "Checks before claims grow"),
+        (Stage::Set, "Checks before the set is touched"),
+        (Stage::RetentionPin, "Checks before the set is deleted"),
     ] {
-        let checks: Vec<_> = plan.checks.iter().filter(|check| check.gate == gate).collect();
+        let checks: Vec<_> = plan.checks.iter().filter(|check| check.stage == stage).collect();
         if checks.is_empty() {
             continue;
         }
@@ -53,7 +53,7 @@ pub fn render(plan: &Plan, color: bool) -> String {
     }
     out.steps(plan);
     out.consequences(plan);
-    out.by_hand(&plan.steps);
+    out.manual_recovery(&plan.steps);
     out.verdict(plan);
     out.text
 }
@@ -151,12 +151,12 @@ impl Text {
         }
         self.section("Steps");
         for step in &plan.steps {
-            let phase = format!("{} {:<11}", step.number, step.phase.as_str());
+            let phase = format!("{} {:<15}", step.number, step.phase.as_str());
             self.painted(1, HEADING, &phase, &format!("  {}", step.what));
             let width = step.touches.iter().map(|touch| touch.object.chars().count()).max();
             for touch in &step.touches {
                 let line = format!("{:1$}  {2}", touch.object, width.unwrap_or(0), touch.change);
-                self.line(9, &line);
+                self.line(11, &line);
             }
         }
     }
@@ -178,14 +178,14 @@ impl Text {
         }
     }
 
-    fn by_hand(&mut self, steps: &[PlannedStep]) {
+    fn manual_recovery(&mut self, steps: &[PlannedStep]) {
         if steps.is_empty() {
             return;
         }
         self.section("By hand, if stateward vanished in the middle");
         let mut rest = steps;
         while let Some(first) = rest.first() {
-            let same = |step: &&PlannedStep| same(&step.by_hand, &first.by_hand);
+            let same = |step: &&PlannedStep| same(&step.manual_recovery, &first.manual_recovery);
             let count = rest.iter().take_while(same).count().max(1);
             let last = first.number + count - 1;
             let place = if count == 1 {
@@ -194,7 +194,7 @@ impl Text {
                 format!("in steps {} to {last}", first.number)
             };
             self.painted(1, DIM, &place, "");
-            for ByHand { text, command } in &first.by_hand {
+            for ByHand { text, command } in &first.manual_recovery {
                 self.way(2, "", text, command.as_deref());
             }
             rest = rest.get(count..).unwrap_or_default();

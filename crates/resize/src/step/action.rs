@@ -43,7 +43,7 @@ pub enum Action {
         id: String,
     },
     /// remove an owner reference from a claim above the ordinals
-    FreeClaim {
+    RemoveClaimOwner {
         /// its name
         claim: String,
         /// its UID
@@ -59,7 +59,7 @@ pub enum Action {
         uid: String,
     },
     /// set both retention fields to `Retain`
-    Fence {
+    PinRetention {
         /// the set's UID
         uid: String,
         /// its resourceVersion, which the patch tests: a late one must not undo what others wrote
@@ -73,11 +73,11 @@ pub enum Action {
         uid: String,
         /// the resourceVersion at which nobody else had written retention, which the patch tests
         resource_version: String,
-        /// the retention before the fence
+        /// the retention before the retention pin
         to: Retention,
     },
     /// change the set's resourceVersion, so that a DELETE on its way fails
-    Touch {
+    BumpResourceVersion {
         /// the set's UID
         uid: String,
         /// its `resize-id`, which the patch tests
@@ -102,7 +102,7 @@ pub enum Action {
         id: String,
     },
     /// put partition and retention back and take `resize-unfinished` off, in one patch
-    Open {
+    Unfreeze {
         /// the set's UID
         uid: String,
         /// its `resize-unfinished`, which the patch tests
@@ -127,4 +127,30 @@ pub enum Action {
         /// its value, which the patch tests
         value: BTreeMap<String, String>,
     },
+}
+
+impl Action {
+    /// The name of the action, for logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Wait { .. } => "Wait",
+            Self::Refresh => "Refresh",
+            Self::DryRun => "DryRun",
+            Self::CreateRecord => "CreateRecord",
+            Self::WriteStatus(_) => "WriteStatus",
+            Self::AddFinalizer => "AddFinalizer",
+            Self::RemoveFinalizer => "RemoveFinalizer",
+            Self::GrowClaim { .. } => "GrowClaim",
+            Self::RemoveClaimOwner { .. } => "RemoveClaimOwner",
+            Self::Evict { .. } => "Evict",
+            Self::PinRetention { .. } => "PinRetention",
+            Self::RestoreRetention { .. } => "RestoreRetention",
+            Self::BumpResourceVersion { .. } => "BumpResourceVersion",
+            Self::Delete { .. } => "Delete",
+            Self::Create { .. } => "Create",
+            Self::Unfreeze { .. } => "Unfreeze",
+            Self::RestoreManagers { .. } => "RestoreManagers",
+            Self::ClearRequest { .. } => "ClearRequest",
+        }
+    }
 }

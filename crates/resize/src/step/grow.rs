@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
-use stateward_core::record::{Phase, Reason, Row, Standing, Word};
+use stateward_core::record::{ClaimStatus, Halt, Phase, Reason, State};
 
 use super::{Action, View, request};
-use crate::gate::{self, Growth};
 use crate::observed::{Claim, Set};
+use crate::preflight::{self, Growth};
 
 /// What the claims ask for.
 pub(super) enum Claims {
@@ -18,7 +18,7 @@ pub(super) enum Claims {
     /// the request cannot be met
     Failed(Reason, String),
     /// something to wait for
-    Rest(Standing),
+    Halt(Halt),
     /// every claim's controller side is done
     Grown,
 }
@@ -35,20 +35,20 @@ pub(super) fn growing(view: &View<'_>, set: Option<&Set>) -> Action {
     match claims(view, set) {
         Claims::Act(action) => action,
         Claims::Failed(reason, detail) => view.end(Phase::Degraded, reason, detail),
-        Claims::Rest(standing) => view.rest(standing),
+        Claims::Halt(halt) => view.halt(halt),
         Claims::Grown => view.enter(Phase::ClaimsGrown, |status| status.claims = view.rows()),
     }
 }
 
 /// Raises what is short, one claim at a time; only then does a claim that cannot grow count.
 pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
-    let Some(claims) = gate::claims(view) else {
-        return Claims::Rest(waiting(Reason::NotObserved, "claims"));
+    let Some(claims) = preflight::claims(view) else {
+        return Claims::Halt(waiting(Reason::NotObserved, "claims"));
     };
     let rows = view.rows();
     // What is asked of which claim is written before the first is raised, the rest after the last:
     // a full disk does not wait for the record.
-    let asked = |rows: &[Row]| -> Vec<(String, String)> {
+    let asked = |rows: &[ClaimStatus]| -> Vec<(String, String)> {
         rows.iter().map(|row| (row.name.clone(), row.target.clone())).collect()
     };
     if asked(&rows) != asked(&view.status().claims) {
@@ -56,7 +56,7 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
     }
     let (mut failed, mut stuck, mut growing) = (None, None, None);
     for (claim, asked) in claims {
-        match gate::growth(view, claim, asked) {
+        match preflight::growth(view, claim, asked) {
             Growth::Short(to) => {
                 return Claims::Act(view.grow(claim, to));
             }
@@ -69,7 +69,7 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
                     Some(why) => format!("{}: {why}", claim.name),
                     None => claim.name.clone(),
                 };
-                stuck = stuck.or(Some(Standing { word: Word::Blocked, reason, detail }));
+                stuck = stuck.or(Some(Halt { state: State::Blocked, reason, message: detail }));
             }
             Growth::Unbound if !set.ordinals().contains(&claim.ordinal) => {}
             Growth::Growing | Growth::Unbound => {
@@ -83,7 +83,7 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
     }
     match (failed, stuck.or(growing)) {
         (Some((reason, detail)), _) => Claims::Failed(reason, detail),
-        (None, Some(standing)) => Claims::Rest(standing),
+        (None, Some(halt)) => Claims::Halt(halt),
         (None, None) => Claims::Grown,
     }
 }
@@ -95,9 +95,9 @@ fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
         return claim.name.clone();
     }
     let mut lower: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (claim, asked) in gate::claims(view).unwrap_or_default() {
+    for (claim, asked) in preflight::claims(view).unwrap_or_default() {
         let undone = matches!(
-            gate::growth(view, claim, asked),
+            preflight::growth(view, claim, asked),
             Growth::Growing | Growth::Failed(Reason::Infeasible)
         );
         if let Some(size) = smallest(claim).filter(|_| undone) {
@@ -132,7 +132,7 @@ fn smallest(claim: &Claim) -> Option<String> {
 /// With consent, restarts a pod whose file system waits for it: once per claim and target, and
 /// only while every other pod is well. `Err` where the restart did not help.
 pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String> {
-    let (Fact::Known(pods), Some(claims)) = (&view.observed.pods, gate::claims(view)) else {
+    let (Fact::Known(pods), Some(claims)) = (&view.observed.pods, preflight::claims(view)) else {
         return Ok(None);
     };
     if !set.evict {
@@ -140,7 +140,7 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
     }
     let row = |name: &str| view.status().claims.iter().find(|row| row.name == name);
     for (claim, asked) in claims {
-        if gate::growth(view, claim, asked) != Growth::NodePending || !claim.mounted {
+        if preflight::growth(view, claim, asked) != Growth::NodePending || !claim.mounted {
             continue;
         }
         let Some(pod) = pods.iter().find(|pod| pod.ordinal == claim.ordinal) else { continue };
@@ -158,12 +158,12 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
                 return Ok(Some(Action::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }));
             }
             // Pod and claim are two reads, and the node's word may come after the pod is ready.
-            Some(_) if pod.available && gate::is_young(view, pod.created) => return Ok(None),
+            Some(_) if pod.available && preflight::is_young(view, pod.created) => return Ok(None),
             Some(_) if pod.available => return Err(claim.name.clone()),
             None if others_are_well(set, pods, pod) && !pod.terminating => {
                 let (name, uid) = (claim.name.clone(), pod.uid.clone());
                 return Ok(Some(view.write(|status| {
-                    let note = |row: &mut Row| row.evicted = Some(uid.clone());
+                    let note = |row: &mut ClaimStatus| row.evicted = Some(uid.clone());
                     status.claims.iter_mut().filter(|row| row.name == name).for_each(note);
                 })));
             }
@@ -175,7 +175,7 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
 
 /// What a claim waits for whose file system is not there yet: its pod to restart, or whoever does
 /// not let it be evicted.
-pub(super) fn restart_pending(view: &View<'_>, claim: &Claim) -> Standing {
+pub(super) fn restart_pending(view: &View<'_>, claim: &Claim) -> Halt {
     let refused = &view.observed.memory.refused_evictions;
     let pods = match &view.observed.pods {
         Fact::Known(pods) => pods.as_slice(),
@@ -195,6 +195,6 @@ fn others_are_well(set: &Set, pods: &[crate::observed::Pod], pod: &crate::observ
         && pods.iter().filter(|other| other.uid != pod.uid).all(|p| p.available && !p.terminating)
 }
 
-pub(super) fn waiting(reason: Reason, detail: &str) -> Standing {
-    Standing { word: Word::Waiting, reason, detail: detail.to_owned() }
+pub(super) fn waiting(reason: Reason, detail: &str) -> Halt {
+    Halt { state: State::Waiting, reason, message: detail.to_owned() }
 }

@@ -8,12 +8,12 @@ pub struct Parameters {
     /// the longest rest before the cluster is looked at again
     pub resync: SignedDuration,
     /// the longest rest while a set is away
-    pub gap_resync: SignedDuration,
+    pub recreation_resync: SignedDuration,
     /// how old pods and revision must be before the set is deleted
     pub just_changed: SignedDuration,
-    /// how long a fence may take to hold
-    pub fence_bound: SignedDuration,
-    /// how many fences may fail, and how many times somebody may re-create the set too small
+    /// how long a retention pin may take to hold
+    pub pin_timeout: SignedDuration,
+    /// how many retention pins may fail, and how many times somebody may re-create the set too small
     pub tries: u32,
     /// how long a CREATE that was sent may still land
     pub create_quarantine: SignedDuration,
@@ -35,9 +35,9 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             resync: SignedDuration::from_secs(30),
-            gap_resync: SignedDuration::from_secs(2),
+            recreation_resync: SignedDuration::from_secs(2),
             just_changed: SignedDuration::from_secs(30),
-            fence_bound: SignedDuration::from_secs(60),
+            pin_timeout: SignedDuration::from_secs(60),
             tries: 3,
             create_quarantine: SignedDuration::from_secs(120),
             create_asked: SignedDuration::from_secs(120),

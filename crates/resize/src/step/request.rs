@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
-use stateward_core::record::{Acting, Attempt, Phase, Reason};
+use stateward_core::record::{Phase, Reason, Recreation, Request};
 
-use super::{Action, Parameters, View, gap, settle};
+use super::{Action, Parameters, View, finalize, recreate};
 use crate::observed::{Observed, Set};
 
 /// No record is there: one is made for a request that is not yet carried out.
@@ -26,7 +26,7 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
     // What is aborted here has no generation of its own yet: all that was seen so far.
     if view.is_ended(view.record.status.observed_generation) {
         return view.end_with(Phase::Aborted, Reason::AbortRequested, "", |status| {
-            status.requests = set.map(|set| set.requested.clone()).unwrap_or_default();
+            status.annotation_targets = set.map(|set| set.requested.clone()).unwrap_or_default();
         });
     }
     let Some(set) = set else { return view.set_gone() };
@@ -61,21 +61,21 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
     let mut record = view.record.clone();
     let status = &mut record.status;
     let live = status.phase != Phase::Requested;
-    status.acting = Some(Acting {
-        number: status.acting.as_ref().map_or(1, |acting| acting.number.saturating_add(1)),
+    status.request = Some(Request {
+        number: status.request.as_ref().map_or(1, |request| request.number.saturating_add(1)),
         generation: view.record.generation,
         set_uid: set.uid.clone(),
         targets: wanted,
         withdrawable: view.record.spec.targets.is_empty(),
     });
-    status.requests = set.requested.clone();
+    status.annotation_targets = set.requested.clone();
     status.owner_managed = set.owner.is_some() && set.owner_managed;
-    status.attempt = Attempt {
+    status.recreation = Recreation {
         set_uid: Some(set.uid.clone()),
         retention: owed,
-        retention_asked: status.attempt.retention_asked.filter(|_| live),
-        unwatched: status.attempt.unwatched && live,
-        ..Attempt::default()
+        retention_asked: status.recreation.retention_asked.filter(|_| live),
+        unwatched: status.recreation.unwatched && live,
+        ..Recreation::default()
     };
     status.claims.clear();
     status.snapshot = None;
@@ -86,14 +86,14 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
 
 /// Before the set is touched: what the request has become meanwhile. Nothing where it stands.
 pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
-    let acting = view.record.status.acting.as_ref()?;
+    let request = view.record.status.request.as_ref()?;
     if view.abort_requested() {
         return Some(view.end(Phase::Aborted, Reason::AbortRequested, ""));
     }
-    if set.uid != acting.set_uid {
+    if set.uid != request.set_uid {
         return Some(match &set.owner {
-            Some(_) if view.status().owner_managed => gap::owner_created(view, set),
-            _ => settle::another_set(view, set),
+            Some(_) if view.status().owner_managed => recreate::owner_created(view, set),
+            _ => finalize::another_set(view, set),
         });
     }
     if view.withdrawn(set) {
@@ -101,7 +101,7 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
     }
     // A request that is not proven or not possible does not disturb the one that is.
     let wanted = wanted(view, set).ok()?;
-    if wanted != acting.targets && !wanted.is_empty() && wrong(view, set, &wanted).is_none() {
+    if wanted != request.targets && !wanted.is_empty() && wrong(view, set, &wanted).is_none() {
         return Some(act_on(view, set, wanted));
     }
     None
@@ -110,8 +110,8 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
 /// Once the set is back and nothing of ours is left in it: a larger request is not made to wait for
 /// pods that may never be well. A lost edit is told of first.
 pub(super) fn grown_meanwhile(view: &View<'_>, set: &Set) -> Option<Action> {
-    let acting = view.record.status.acting.as_ref()?;
-    if view.abort_requested() || view.paused(set) || view.status().attempt.edit_lost.is_some() {
+    let request = view.record.status.request.as_ref()?;
+    if view.abort_requested() || view.paused(set) || view.status().recreation.edit_lost.is_some() {
         return None;
     }
     let wanted = wanted(view, set).ok()?;
@@ -119,32 +119,32 @@ pub(super) fn grown_meanwhile(view: &View<'_>, set: &Set) -> Option<Action> {
         let asked = size.parse::<Quantity>().ok();
         asked.is_some() && asked.as_ref() > view.targets.get(template)
     });
-    let mut all = acting.targets.clone();
+    let mut all = request.targets.clone();
     all.extend(wanted);
     (larger && wrong(view, set, &all).is_none()).then(|| act_on(view, set, all))
 }
 
 /// Whether the record asks for more than what was acted on.
 pub(super) fn record_asks_more(view: &View<'_>, set: &Set) -> bool {
-    let acting = view.record.status.acting.as_ref().map_or(0, |acting| acting.generation);
-    view.record.generation > acting && unmet(set, &spec_targets(view)) && !view.abort_requested()
+    let request = view.record.status.request.as_ref().map_or(0, |request| request.generation);
+    view.record.generation > request && unmet(set, &spec_targets(view)) && !view.abort_requested()
 }
 
 /// A request is over: whether there is a new one. A record acts once per generation of its spec
 /// or value of the annotation.
 pub(super) fn is_new(view: &View<'_>, set: &Set) -> bool {
     let status = &view.record.status;
-    let (acting, spec) = (status.acting.as_ref(), spec_targets(view));
+    let (request, spec) = (status.request.as_ref(), spec_targets(view));
     let edited = view.record.generation > status.observed_generation;
-    let other_sizes = acting.is_none_or(|acting| spec != acting.targets);
-    let asks_other = set.requested != status.requests && unmet(set, &set.requested);
+    let other_sizes = request.is_none_or(|request| spec != request.targets);
+    let asks_other = set.requested != status.annotation_targets && unmet(set, &set.requested);
     if view.abort_requested() && status.phase != Phase::Complete {
         return asks_other || edited && other_sizes && unmet(set, &spec);
     }
     // Sizes that were written while the set was away were not looked at yet.
-    let late = acting.is_some_and(|acting| view.record.generation > acting.generation);
+    let late = request.is_some_and(|request| view.record.generation > request.generation);
     let another_set =
-        status.phase == Phase::Aborted && acting.is_some_and(|acting| acting.set_uid != set.uid);
+        status.phase == Phase::Aborted && request.is_some_and(|request| request.set_uid != set.uid);
     let asked_again = edited || another_set || status.phase == Phase::Complete;
     asks_other
         || asked_again && unmet(set, &set.requested)
@@ -182,7 +182,7 @@ fn wanted(view: &View<'_>, set: &Set) -> Result<BTreeMap<String, String>, Reason
     });
     let mut wanted = if carried_out { BTreeMap::new() } else { spec_targets(view) };
     let proven = !view.parameters.authorize_claims
-        || set.requested == view.record.status.requests
+        || set.requested == view.record.status.annotation_targets
         || matches!(view.observed.admission_policy, Fact::Known(true));
     for (template, size) in &set.requested {
         if !proven {

@@ -6,7 +6,7 @@ use super::{kubectl, manifest_place, quoted, run, say};
 use crate::annotations::ANTI_AFFINITY;
 use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
-use crate::object::{DecodeError, Object, Pointer, StatefulSet, fault};
+use crate::object::{DecodeError, Object, Pointer, StatefulSet, validate};
 use crate::rules::Step;
 
 /// What a re-creation changes, and what it does to the pods.
@@ -44,14 +44,14 @@ impl Recreation {
         old: &StatefulSet<'_>,
     ) -> Result<Vec<Step>, DecodeError> {
         // A set that the server refuses to create again would be lost.
-        let faults = match change.updated_set() {
-            Some((_, new)) => fault::created(new)?,
+        let errors = match change.updated_set() {
+            Some((_, new)) => validate::created(new)?,
             None => Vec::new(),
         };
-        if let Some(fault) = faults.first() {
+        if let Some(error) = errors.first() {
             return Ok(vec![say(format!(
                 "do not re-create the set as it is: Kubernetes would refuse {}",
-                fault.field.dotted()
+                error.field.dotted()
             ))]);
         }
         let mut steps = Vec::from_iter(rollout_first(change, old)?);

@@ -1,0 +1,355 @@
+//! Whether growth may be accepted as a request: an edit is accepted in the name of something that
+//! happens later only where that is known to be running, and able to.
+//!
+//! What is known must allow it. What is not known is decided by which mistake is worse. Without a
+//! living Lease, or without the records and the namespace, nobody can say whether a request would
+//! be carried out: the edit is refused, as it would be without stateward. Without claims, classes,
+//! volumes or quotas it is accepted with a warning, since a resize that cannot go on says so itself.
+
+use std::fmt::Write as _;
+
+use super::{Growth, RULE, Requests};
+use crate::annotations::RESIZE_PAUSED;
+use crate::change::Change;
+use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
+use crate::mutations::patch::Objection;
+use crate::object::names::claim_of;
+use crate::object::{DecodeError, Quantity, StatefulSet};
+use crate::record::Phase;
+use crate::rules::Step;
+use crate::rules::remedy::{self, keep, kubectl, quoted, run, say};
+
+/// One edit that grows claim templates, and what is known about it.
+pub(super) struct GrowthCheck<'w, 'a> {
+    pub(super) change: &'w Change<'a>,
+    pub(super) old: &'w StatefulSet<'a>,
+    pub(super) growing: &'w [Growth<'w>],
+    /// what the annotation would hold
+    pub(super) wanted: &'w Requests,
+    pub(super) facts: &'w Facts,
+}
+
+/// How a claim stands to the size asked.
+enum Ability {
+    /// it is large enough, or can grow
+    Able,
+    /// it grows once it is bound
+    Later,
+    /// it cannot, for this reason: a sentence, and the steps that help
+    Never(String, Vec<Step>),
+}
+
+impl GrowthCheck<'_, '_> {
+    /// The warnings to accept the growth with, or the reason why it is rejected.
+    pub(super) fn evaluate(&self) -> Result<Result<Vec<String>, Objection>, DecodeError> {
+        let mut warnings = Vec::new();
+        let objection = match self.template().map(|found| found.or_else(|| self.state()))? {
+            Some(objection) => Some(objection),
+            None => self.claims(&mut warnings)?.or_else(|| self.carried_out()),
+        };
+        if let Some(objection) = objection {
+            return Ok(Err(objection));
+        }
+        self.warn(&mut warnings);
+        Ok(Ok(warnings))
+    }
+
+    fn namespace(&self) -> &str {
+        &self.change.namespace
+    }
+
+    fn record(&self) -> Option<&RecordFact> {
+        self.facts.known_record(self.namespace(), &self.change.name)
+    }
+
+    /// Takes the edit back.
+    fn take_back(&self) -> Vec<Step> {
+        let keep = |(difference, _): &Growth<'_>| {
+            keep(self.change, &difference.field, difference.old.as_deref().unwrap_or_default())
+        };
+        self.growing.first().map(keep).into_iter().collect()
+    }
+
+    /// The set must say whose claims are to grow.
+    fn template(&self) -> Result<Option<Objection>, DecodeError> {
+        let names: Vec<&str> =
+            self.old.claim_templates()?.iter().map(|claim| &*claim.metadata.name).collect();
+        let grows =
+            |name: &str| self.growing.iter().any(|(d, _)| d.template.as_deref() == Some(name));
+        let twice = names
+            .iter()
+            .find(|name| grows(name) && names.iter().filter(|other| other == name).count() > 1);
+        Ok(twice.map(|name| {
+            let why =
+                format!("Two of its claim templates are called {name}: none of them can grow.");
+            Objection::instead(RULE, why, self.take_back())
+        }))
+    }
+
+    /// Namespace and record must not stand against it.
+    fn state(&self) -> Option<Objection> {
+        if let Fact::Known(Some(namespace)) = self.facts.namespaces.get("", self.namespace())
+            && namespace.terminating
+        {
+            let why = "Its namespace is going away, and nothing is resized there any more.";
+            return Some(Objection::instead(RULE, why, self.take_back()));
+        }
+        let record = self.record()?;
+        if record.is_aborted() {
+            let why = "Its resize was aborted, and none begins before that is taken back.";
+            let mut steps =
+                vec![run("take the abort back, then make the edit again", self.resize("resume"))];
+            steps.extend(remedy::otherwise("or ", self.take_back()));
+            return Some(Objection::instead(RULE, why, steps));
+        }
+        let failed = matches!(record.phase, Phase::Conflict | Phase::Degraded);
+        // The controller takes another request for a new one, and the same one for the old.
+        if failed && record.taken == *self.wanted {
+            let mut why = format!("The resize to this size ended as {}", record.phase);
+            if let Some(reason) = &record.reason {
+                _ = write!(why, " ({reason})");
+            }
+            why.push_str(", and nothing tries it again by itself.");
+            let steps = vec![
+                run("see what it ended on", self.resize("status")),
+                run("once that is mended, let it go on", self.resize("finish")),
+            ];
+            return Some(Objection::instead(RULE, why, steps));
+        }
+        None
+    }
+
+    /// Claims must be able to grow: those that are bound, each; if none is bound, at least one.
+    fn claims(&self, warnings: &mut Vec<String>) -> Result<Option<Objection>, DecodeError> {
+        let claims: Vec<(&str, &ClaimFact)> = match self.facts.claims.of(self.namespace()) {
+            Fact::Known(claims) => claims.collect(),
+            // Carrying it out begins with reading them.
+            Fact::Unknown(_) => return Ok(None),
+        };
+        for (difference, size) in self.growing {
+            let Some(template) = difference.template.as_deref() else { continue };
+            let (mut able, mut later, mut never) = (0, Vec::new(), None);
+            let mut missing: Vec<i64> = self.old.ordinals().take(MOST_PODS).collect();
+            for (name, claim) in &claims {
+                let Some((_, ordinal)) = claim_of(name, &self.change.name, [template]) else {
+                    continue;
+                };
+                missing.retain(|expected| *expected != i64::from(ordinal));
+                match self.ability(name, claim, size) {
+                    Ability::Able => able += 1,
+                    Ability::Later => later.push((*name).to_owned()),
+                    Ability::Never(why, steps) if !claim.volume.is_empty() => {
+                        return Ok(Some(Objection::instead(RULE, why, steps)));
+                    }
+                    Ability::Never(why, steps) => never = Some((why, steps)),
+                }
+            }
+            let class = self.old.claim_template(template)?;
+            let class = class.map(|(_, claim)| claim.class()).filter(|class| !class.is_empty());
+            let name = |ordinal: &i64| format!("{template}-{}-{ordinal}", self.change.name);
+            match class.and_then(|class| self.class_forbids(class, missing.first().map(name))) {
+                Some(reason) => never = Some(reason),
+                None => later.extend(missing.iter().map(name)),
+            }
+            if let Some((why, steps)) = never.filter(|_| able == 0 && later.is_empty()) {
+                return Ok(Some(Objection::instead(RULE, why, steps)));
+            }
+            if let Some(first) = later.first() {
+                let more = match later.len() {
+                    1 => String::new(),
+                    count => format!(" and {} more", count - 1),
+                };
+                warnings.push(format!(
+                    "{}: claim {first}{more} not bound yet: it grows once it is",
+                    self.change.object_name()
+                ));
+            }
+        }
+        Ok(self.quota(&claims))
+    }
+
+    fn ability(&self, name: &str, claim: &ClaimFact, size: &Quantity) -> Ability {
+        if claim.request.as_ref().is_some_and(|request| request >= size) {
+            return Ability::Able;
+        }
+        if claim.class.is_empty() && !claim.volume.is_empty() {
+            let why = format!("Claim {name} has no StorageClass, and grows for nobody.");
+            return Ability::Never(why, self.elsewhere());
+        }
+        if let Some((why, steps)) = self.class_forbids(&claim.class, Some(name.to_owned())) {
+            return Ability::Never(why, steps);
+        }
+        if claim.volume.is_empty() {
+            return Ability::Later;
+        }
+        match self.facts.fixed_volumes.get("", &claim.volume) {
+            Fact::Known(Some(reason)) => {
+                let why = format!("Volume {} of claim {name} {reason}.", claim.volume);
+                Ability::Never(why, self.elsewhere())
+            }
+            _ => Ability::Able,
+        }
+    }
+
+    /// Why no claim of this class grows, if that is known; `claim` is one of them.
+    fn class_forbids(&self, class: &str, claim: Option<String>) -> Option<(String, Vec<Step>)> {
+        let claim = claim?;
+        match self.facts.classes.get("", class) {
+            Fact::Known(Some(known)) if !known.allow_volume_expansion => {
+                let mut steps = self.take_back();
+                steps.push(run(
+                    "or, if its driver can expand volumes, allow it, then make the edit again; no \
+                     pod restarts",
+                    format!(
+                        "kubectl patch storageclass {} --type merge -p \
+                         '{{\"allowVolumeExpansion\":true}}'",
+                        quoted(class)
+                    ),
+                ));
+                Some((
+                    format!("Claim {claim} is of class {class}, which allows no expansion."),
+                    steps,
+                ))
+            }
+            Fact::Known(None) if !class.is_empty() => {
+                let why = format!("Claim {claim} is of class {class}, which does not exist.");
+                let mut steps = self.take_back();
+                steps.push(say(format!(
+                    "or create StorageClass {class} again, with allowVolumeExpansion: true"
+                )));
+                Some((why, steps))
+            }
+            Fact::Known(_) | Fact::Unknown(_) => None,
+        }
+    }
+
+    fn elsewhere(&self) -> Vec<Step> {
+        let mut steps = self.take_back();
+        steps.push(say("or create a second set with bigger claims, and copy the data over"));
+        steps
+    }
+
+    /// What the claims need more must be left of every quota that counts them.
+    fn quota(&self, claims: &[(&str, &ClaimFact)]) -> Option<Objection> {
+        let Fact::Known(quotas) = self.facts.quotas.of(self.namespace()) else { return None };
+        for (name, limit) in quotas.flat_map(|(name, q)| q.limits.iter().map(move |l| (name, l))) {
+            let mut need: i128 = 0;
+            for (difference, size) in self.growing {
+                let Some(template) = difference.template.as_deref() else { continue };
+                for (claim_name, claim) in claims {
+                    let ours = claim_of(claim_name, &self.change.name, [template]).is_some();
+                    let counts = limit.class.as_ref().is_none_or(|class| *class == claim.class);
+                    let request = claim.request.as_ref().filter(|_| ours && counts);
+                    if let (Some(asked), Some(has)) = (nanos(size), request.and_then(nanos)) {
+                        need = need.saturating_add((asked - has).max(0));
+                    }
+                }
+            }
+            let (Some(hard), Some(used)) = (nanos(&limit.hard), nanos(&limit.used)) else {
+                continue;
+            };
+            if need == 0 || used.saturating_add(need) <= hard {
+                continue;
+            }
+            let what = match &limit.class {
+                Some(class) => format!("storage of class {class}"),
+                None => "storage".to_owned(),
+            };
+            let why = format!(
+                "ResourceQuota {name} leaves {} of {what}, and the claims need {} more.",
+                bytes((hard - used).max(0)),
+                bytes(need)
+            );
+            let mut steps = vec![run(
+                format!("raise it to {} at least, then make the edit again", bytes(used + need)),
+                format!("{} edit resourcequota {}", kubectl(self.change), quoted(name)),
+            )];
+            steps.extend(remedy::otherwise("or ", self.take_back()));
+            return Some(Objection::instead(RULE, why, steps));
+        }
+        None
+    }
+
+    /// Somebody must be there to carry it out, and everything that decides about that be known.
+    fn carried_out(&self) -> Option<Objection> {
+        let facts = self.facts;
+        match &facts.controller {
+            ControllerState::NotLooked => return None,
+            ControllerState::Absent(why) => {
+                return Some(Objection::before(
+                    RULE,
+                    format!("No controller would carry it out: {why}."),
+                    say("let a controller run, then make the edit again"),
+                ));
+            }
+            ControllerState::Runs => {}
+        }
+        let unknown = |why: String| {
+            Objection::before(
+                RULE,
+                format!("Whether it would be carried out is not known: needs {why}."),
+                say("make the edit again in a minute"),
+            )
+        };
+        if let Fact::Unknown(why) = facts.record(self.namespace(), &self.change.name) {
+            return Some(unknown(why));
+        }
+        match facts.namespaces.get("", self.namespace()) {
+            Fact::Unknown(why) => Some(unknown(why)),
+            Fact::Known(_) => None,
+        }
+    }
+
+    fn warn(&self, warnings: &mut Vec<String>) {
+        let object = self.change.object_name();
+        let facts = self.facts;
+        if facts.controller == ControllerState::NotLooked {
+            warnings.push(format!(
+                "{object}: no controller is known to run: nobody carries it out yet"
+            ));
+            return;
+        }
+        let paused =
+            |set: &StatefulSet<'_>| set.metadata.annotations.get(RESIZE_PAUSED) == Some("true");
+        let new = self.change.written_set().map(|(_, new)| new);
+        if self.record().is_some_and(|record| record.paused) {
+            warnings
+                .push(format!("{object}: its resize is paused until {}", self.resize("resume")));
+        } else if paused(self.old) || new.is_some_and(paused) {
+            warnings
+                .push(format!("{object}: its resize is paused by its annotation {RESIZE_PAUSED}"));
+        }
+        let unknown = [
+            facts.claims.get("", "").map(drop),
+            facts.classes.get("", "").map(drop),
+            facts.fixed_volumes.get("", "").map(drop),
+            facts.quotas.get("", "").map(drop),
+        ];
+        let unknown = unknown.into_iter().find_map(|fact| match fact {
+            Fact::Unknown(why) => Some(why),
+            Fact::Known(()) => None,
+        });
+        if let Some(why) = unknown {
+            warnings
+                .push(format!("{object}: not checked whether its claims can grow: needs {why}"));
+        }
+    }
+
+    /// A command about this resize.
+    fn resize(&self, verb: &str) -> String {
+        let set = quoted(&format!("sts/{}", self.change.name));
+        format!("stateward resize {verb} {set} -n {}", quoted(self.namespace()))
+    }
+}
+
+/// More pods than these are not looked for one by one.
+const MOST_PODS: usize = 10_000;
+
+fn nanos(quantity: &Quantity) -> Option<i128> {
+    quantity.nanos()?.parse().ok()
+}
+
+/// A size for people.
+fn bytes(nanos: i128) -> Quantity {
+    Quantity::from_units(u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX))
+}

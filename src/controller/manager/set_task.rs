@@ -1,0 +1,185 @@
+//! The task of one set: it reconciles, then sleeps until something of the set changes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use stateward_core::record::{Phase, Reason, Status};
+use stateward_resize::Action;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{RecordSummary, Shared, Task};
+use crate::controller::reconcile::{ReconcileContext, ReconcileResult, Reconciler};
+use crate::controller::{Key, telemetry};
+
+impl Shared {
+    pub(super) fn wake_all(self: &Arc<Self>) {
+        let keys: BTreeSet<Key> = {
+            let state = self.state();
+            state.records.keys().chain(state.tasks.keys()).cloned().collect()
+        };
+        for key in &keys {
+            self.wake(key);
+        }
+    }
+
+    /// Wakes the task of a set, or starts it.
+    pub(super) fn wake(self: &Arc<Self>, key: &Key) {
+        let mut state = self.state();
+        if let Some(task) = state.tasks.get(key) {
+            task.wake.notify_one();
+        } else if !*self.stops.borrow() {
+            let wake = Arc::new(Notify::new());
+            wake.notify_one();
+            let task = tokio::spawn(Arc::clone(self).run_set_task(key.clone(), Arc::clone(&wake)));
+            state.tasks.insert(key.clone(), Task { wake, abort: task.abort_handle() });
+        }
+    }
+
+    /// One set's task. It ends where nothing is asked of the set.
+    async fn run_set_task(self: Arc<Self>, key: Key, wake: Arc<Notify>) {
+        let mut reconciler = Reconciler::new(
+            self.cluster.clone(),
+            key.clone(),
+            self.parameters.clone(),
+            self.intervals.back_off,
+            self.metrics.clone(),
+        );
+        let mut rest = Duration::ZERO;
+        let mut failures = 0_u32;
+        loop {
+            let _ = tokio::time::timeout(rest, wake.notified()).await;
+            // A re-creation window is closed before a process ends, and is never waited for.
+            if reconciler.recreation_window().is_none() {
+                if *self.stops.borrow() {
+                    self.state().tasks.remove(&key);
+                    return;
+                }
+                tokio::time::sleep(self.intervals.gather).await;
+            }
+            if !self.concerns(&key, &reconciler) {
+                rest = self.intervals.back_off_limit;
+                continue;
+            }
+            let result = self.reconcile(&key, &mut reconciler).await;
+            telemetry::reconciled(&key, &result);
+            self.note(&key, &reconciler);
+            failures = if result.is_failure() { failures + 1 } else { 0 };
+            rest = match result {
+                ReconcileResult::Wrote(action) => {
+                    if let (Action::WriteStatus(status), Some(stored)) =
+                        (&action, &reconciler.stored)
+                    {
+                        let (cluster, events) = (&self.cluster, &self.events);
+                        telemetry::status_written(cluster, events, &key, stored, status).await;
+                    }
+                    Duration::ZERO
+                }
+                ReconcileResult::RequeueAfter(_) if self.ended(&key, &reconciler, &wake) => return,
+                ReconcileResult::RequeueAfter(after) => after,
+                ReconcileResult::Failed(..) | ReconcileResult::Unread(_) => {
+                    // What fails is not tried sooner because something stirs.
+                    tokio::time::sleep(
+                        self.pause(failures, reconciler.recreation_window().is_some()),
+                    )
+                    .await;
+                    Duration::ZERO
+                }
+            };
+        }
+    }
+
+    /// Whether this instance reconciles the set: without the leader Lease it only closes re-creation windows.
+    fn concerns(&self, key: &Key, reconciler: &Reconciler) -> bool {
+        let open = |known: &RecordSummary| {
+            matches!(known.phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_))
+        };
+        *self.leads.borrow()
+            || reconciler.recreation_window().is_some()
+            || self.state().records.get(key).is_some_and(open)
+    }
+
+    /// The pause after this many failures.
+    fn pause(&self, failures: u32, in_window: bool) -> Duration {
+        let intervals = &self.intervals;
+        let limit =
+            if in_window { intervals.recreation_back_off_limit } else { intervals.back_off_limit };
+        (intervals.back_off * 2_u32.pow(failures.clamp(1, 12) - 1)).min(limit)
+    }
+
+    /// Ends the task where nothing more is to be done until something of the set changes.
+    fn ended(&self, key: &Key, reconciler: &Reconciler, wake: &Notify) -> bool {
+        let status: Option<&Status> =
+            reconciler.stored.as_ref().map(|stored| &stored.record.status);
+        let over = status.is_none_or(|status| !status.phase.is_live() && status.snapshot.is_none());
+        let mut state = self.state();
+        // Whoever wakes does so under this lock: a change since the last reconcile is not lost.
+        let ended = over && wake.notified().now_or_never().is_none();
+        if ended {
+            state.tasks.remove(key);
+            state.touched.remove(key);
+            if status.is_none() && *self.leads.borrow() {
+                // A reconcile found that nothing is asked, whatever the annotation says.
+                state.requests.remove(key);
+            }
+        }
+        ended
+    }
+
+    async fn reconcile(&self, key: &Key, reconciler: &mut Reconciler) -> ReconcileResult {
+        let permit = self.reconciles.acquire().await;
+        self.state().reconciling.insert(key.clone(), Instant::now());
+        let context = self.context(key);
+        let result = reconciler.reconcile(&context).await;
+        self.state().reconciling.remove(key);
+        drop(permit);
+        result
+    }
+
+    /// The circumstances of a reconcile of the set.
+    fn context(&self, key: &Key) -> ReconcileContext {
+        let state = self.state();
+        let others = state.touched.len() - usize::from(state.touched.contains(key));
+        ReconcileContext {
+            standby: !*self.leads.borrow(),
+            patience: self.intervals.patience,
+            full: others >= self.intervals.touched,
+            seen: state.seen.get(key).cloned(),
+        }
+    }
+
+    /// Keeps what is known of a set in step with its record. The finalizer comes before the retention pin,
+    /// and goes after it was undone: whoever carries it has a slot.
+    fn note(self: &Arc<Self>, key: &Key, reconciler: &Reconciler) {
+        let record = reconciler.stored.as_ref().map(|stored| &stored.record);
+        let mut state = self.state();
+        if reconciler.recreation_window().is_some() {
+            state.away.insert(key.clone());
+        } else {
+            state.away.remove(key);
+        }
+        if record.is_some_and(|record| record.finalizer) {
+            state.touched.insert(key.clone());
+        } else if state.touched.remove(key) {
+            drop(state);
+            self.wake_waiting();
+        }
+    }
+
+    /// A slot is free again.
+    fn wake_waiting(self: &Arc<Self>) {
+        let full = Reason::TooManyAtOnce.to_string();
+        let waits =
+            |known: &RecordSummary| known.halt.as_ref().is_some_and(|(_, why)| *why == full);
+        let keys: Vec<Key> = {
+            let state = self.state();
+            let waiting = state.records.iter().filter(|(_, known)| waits(known));
+            waiting.map(|(key, _)| key.clone()).collect()
+        };
+        for key in &keys {
+            self.wake(key);
+        }
+    }
+}
