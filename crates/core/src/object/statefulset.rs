@@ -1,13 +1,13 @@
 //! StatefulSet.
 
-use crate::annotations::{self, RESIZE_MAX};
+use crate::annotations::RESIZE_MAX;
 use serde::Deserialize;
 
 use super::claim::Size;
 use super::json::{self, DecodeError, Part, Raw, Text, null_default};
 use super::selector::LabelSelector;
 use super::walk::Members;
-use super::{Claim, Metadata, Object, PodTemplate};
+use super::{Claim, Metadata, Object, PodTemplate, Pointer};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl<'a> StatefulSet<'a> {
         match text.parse() {
             Ok(quantity) => Ok(Some(Size { text: text.clone(), quantity })),
             Err(error) => Err(DecodeError {
-                field: annotations::pointer(RESIZE_MAX),
+                field: Pointer::annotation(RESIZE_MAX),
                 message: format!("{error}"),
             }),
         }
