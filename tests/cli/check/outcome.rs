@@ -236,7 +236,7 @@ fn ignored_objects_are_listed_with_verbose() {
 fn the_report_is_the_same_whatever_the_number_of_threads() {
     let folder = Folder::new(&[]);
     let mut large = String::new();
-    for number in 0..300 {
+    for number in 0..400 {
         let set = set(&format!("db-{number}")).replace("replicas: 3", "replicas: 0");
         let new = if number % 7 == 0 { set.replace("10Gi", "5Gi") } else { set.clone() };
         folder.write(&format!("old/{number:03}.yaml"), &set);
