@@ -10,7 +10,6 @@ use stateward_core::object::names::claim_of;
 use stateward_core::object::{TextMap, selector::LabelSelector};
 use stateward_core::record::snapshot;
 use stateward_core::record::{Phase, Record, Recreation, Status};
-use stateward_resize::crd;
 use stateward_resize::observed::{Claim, Class, Memory, Namespace, Observed, Pod, Revision, Set};
 
 use super::cluster::Cluster;

@@ -7,7 +7,7 @@ use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
 use stateward_core::mutations::resize;
 use stateward_core::object::compare::plain;
-use stateward_core::object::{DecodeError, KINDS, Kind, Object, Pointer, Quantity};
+use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::rules::{Action, Group, Step};
 use stateward_core::yaml::{Document, InputError};
@@ -17,7 +17,7 @@ use crate::report::{
     Cause, CheckReport, Excerpt, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
     ReportedFinding, UnjudgedObject,
 };
-use crate::select::SERVED;
+use crate::select::in_manifests;
 
 /// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
 pub fn check(
@@ -68,9 +68,7 @@ fn carried_out(rule: &str) -> String {
 /// of the wrong group, or with capitals that no kind has. Kinds of the same name in groups of
 /// other projects are theirs.
 fn not_served(document: &Document) -> Option<InputError> {
-    let info = KINDS
-        .iter()
-        .find(|info| info.is_in_manifests() && info.name.eq_ignore_ascii_case(&document.kind))?;
+    let info = in_manifests(&document.kind)?;
     let (kind, version) = (info.name, info.api_version());
     if !matches!(document.group(), "" | "apps" | "extensions") {
         return None;

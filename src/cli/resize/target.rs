@@ -94,7 +94,8 @@ impl Session {
     /// The set, which has to be there.
     pub(super) async fn set(&self) -> anyhow::Result<Value> {
         self.cluster
-            .get(&self.key.set())
+            .client
+            .read(&self.key.set())
             .await?
             .with_context(|| format!("there is no StatefulSet {}", self.key))
     }

@@ -11,7 +11,7 @@ use crate::annotations::{ALLOW_REASON, DISABLED_UNTIL};
 use crate::change::Change;
 use crate::decide::{Decision, Verdict};
 use crate::mutations::Patch;
-use crate::object::{DecodeError, Kind};
+use crate::object::DecodeError;
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
 
