@@ -78,12 +78,11 @@ impl Rule for StsDataMountRemoved {
         let mut order = Vec::new();
         for loss in losses(&before, &after) {
             let key = (loss.place.source, loss.unsure);
-            match first.get_mut(&key) {
-                Some((_, more)) => *more += 1,
-                None => {
-                    order.push(key);
-                    first.insert(key, (loss, 0));
-                }
+            if let Some((_, more)) = first.get_mut(&key) {
+                *more += 1;
+            } else {
+                order.push(key);
+                first.insert(key, (loss, 0));
             }
         }
         for key in order {

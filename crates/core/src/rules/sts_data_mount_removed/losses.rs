@@ -240,7 +240,7 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             };
             let mut loss = self.loss(mount, what);
             loss.stays = there.is_some_and(|(found, _)| found.place.source.is_claim());
-            loss.unsure = evidence.get(&index).is_none() && narrow.is_some();
+            loss.unsure = !evidence.contains_key(&index) && narrow.is_some();
             self.lost.push(loss);
         }
         let mut said = BTreeSet::new();

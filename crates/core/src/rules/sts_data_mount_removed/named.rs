@@ -130,14 +130,12 @@ pub(super) fn values<'c>(
                 (Key::Flag(key.trim_start_matches('-').to_owned()), value)
             } else if let Some(name) = word.strip_prefix('-') {
                 let short = name.char_indices().nth(1).map(|(at, _)| name.split_at(at));
-                match short.filter(|(_, value)| value.starts_with('/')) {
-                    // -D/data
-                    Some((key, value)) => (Key::Flag(key.to_owned()), value),
-                    None => {
-                        flag = Some((name.trim_start_matches('-').to_owned(), dashes));
-                        continue;
-                    }
-                }
+                // -D/data
+                let Some((key, value)) = short.filter(|(_, value)| value.starts_with('/')) else {
+                    flag = Some((name.trim_start_matches('-').to_owned(), dashes));
+                    continue;
+                };
+                (Key::Flag(key.to_owned()), value)
             } else if let Some((key, before)) = flag.take() {
                 dashes = before;
                 (Key::Flag(key), word)

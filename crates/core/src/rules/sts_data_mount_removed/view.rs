@@ -166,7 +166,7 @@ impl<'c> View<'c> {
         for (index, mount) in container.volume_mounts.iter().enumerate() {
             let (source, read_only) = volumes.get(mount.name.as_str());
             let folder = if mount.sub_path.is_empty() {
-                owned(variables.expand(&mount.sub_path_expr))
+                Cow::Owned(path::normal(&variables.expand(&mount.sub_path_expr)).into_owned())
             } else {
                 path::normal(&mount.sub_path)
             };
@@ -223,8 +223,4 @@ impl<'c> View<'c> {
     pub(super) fn is_covered(&self, index: usize) -> bool {
         self.mounts.get(index + 1).is_some_and(|next| next.path == self.mounts[index].path)
     }
-}
-
-fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(path::normal(&text).into_owned())
 }
