@@ -9,6 +9,7 @@
 
 mod clients;
 mod harness;
+mod health_port;
 mod input;
 mod life;
 mod load;
