@@ -64,7 +64,9 @@ async fn probes_get_through_while_many_clients_hold_connections() {
     let served = tokio::spawn(port.serve(Nothing, end.clone()));
     let mut held = Vec::new();
     for host in 1..=100 {
-        for part in ["", "GET /livez", "GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"] {
+        for part in
+            ["", "GET /livez", "GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"]
+        {
             let mut stream = connect_from(host, address).await;
             stream.write_all(part.as_bytes()).await.unwrap();
             held.push(stream);

@@ -15,12 +15,17 @@ use stateward_core::review::WebhookKind;
 
 use super::{FailurePolicy, Service, selector};
 
-/// True if the old or the new object is not left to its owner. Both count, so that an edit cannot
-/// escape by adding or dropping an owner. On DELETE `object` is null, on CREATE `oldObject` is. A
-/// Scale names no owner and is always judged.
+/// False if an operator edits what it owns: a service account of another namespace that is no GitOps
+/// tool writes an object that a controller owns before and after. Whoever else writes an owner into
+/// an object gains nothing by it. On DELETE `object` is null, on CREATE `oldObject` is. A Scale names
+/// no owner and is always judged.
 fn not_left_to_owner() -> String {
     format!(
-        "[object, oldObject].exists(x, x != null && \
+        "!(request.userInfo.username.startsWith('system:serviceaccount:') && \
+        !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':') && \
+        !request.userInfo.username.matches('^system:serviceaccount:(flux-system:|[^:]+:\
+        (argocd-|kustomize-controller$|helm-controller$))')) || \
+        [object, oldObject].exists(x, x != null && \
         (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
         (request.resource.resource == 'persistentvolumeclaims' && \
         o.kind in ['StatefulSet', 'Pod'])) || \
@@ -32,6 +37,13 @@ fn not_left_to_owner() -> String {
 /// empties its finalizers: under `Fail` it would be stuck while the webhook is away.
 const NOT_GOING_AWAY: &str = "object == null || oldObject == null || \
     !has(oldObject.metadata.deletionTimestamp) || object.?spec != oldObject.?spec";
+
+/// The API server takes metadata through the subresource `status`. Its controllers write there all the
+/// time, and nothing of that is judged unless metadata changes.
+const METADATA_OF_STATUS: &str = "request.?subResource.orValue('') != 'status' || \
+    object.metadata.?annotations != oldObject.metadata.?annotations || \
+    object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences || \
+    object.metadata.?finalizers != oldObject.metadata.?finalizers";
 
 /// How the API server reaches the webhook.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +141,7 @@ impl Registration<'_> {
         conditions.extend([
             condition("not-left-to-its-owner", not_left_to_owner()),
             condition("not-going-away", NOT_GOING_AWAY.to_owned()),
+            condition("metadata-of-status", METADATA_OF_STATUS.to_owned()),
         ]);
         conditions
     }
@@ -160,26 +173,26 @@ fn metadata() -> ObjectMeta {
 
 /// What the API server sends to the webhook.
 fn rules(webhook: WebhookKind) -> Vec<RuleWithOperations> {
-    let sent = KINDS.iter().filter(|info| !info.operations(webhook).is_empty());
-    sent.map(|info| rule(info, info.operations(webhook))).collect()
+    let of_objects =
+        KINDS.iter().map(|info| rule(info, info.subresource, info.operations(webhook)));
+    let of_status = KINDS
+        .iter()
+        .filter(|info| webhook == WebhookKind::Validating && info.has_status)
+        .map(|info| rule(info, "status", &["UPDATE"]));
+    of_objects.chain(of_status).flatten().collect()
 }
 
-fn rule(info: &KindInfo, operations: &[&str]) -> RuleWithOperations {
-    let (group, resource) = match (info.group, info.subresource) {
-        (group, "") => (group, info.plural.to_owned()),
-        // A subresource has the group of its parent.
-        (_, subresource) => {
-            let parent = KINDS.iter().find(|parent| parent.name == info.reported_as);
-            let group = parent.map_or("", |parent| parent.group);
-            (group, format!("{}/{subresource}", info.plural))
-        }
-    };
-    let operations = operations.iter().map(|operation| (*operation).to_owned()).collect();
-    RuleWithOperations {
-        api_groups: Some(vec![group.to_owned()]),
-        api_versions: Some(vec![info.version.to_owned()]),
-        operations: Some(operations),
-        resources: Some(vec![resource]),
+/// The rule for objects of a kind, or for a subresource of theirs; none without operations.
+fn rule(info: &KindInfo, subresource: &str, operations: &[&str]) -> Option<RuleWithOperations> {
+    // A subresource has the group of its parent.
+    let parent = KINDS.iter().find(|parent| parent.name == info.reported_as)?;
+    let separator = if subresource.is_empty() { "" } else { "/" };
+    let list = |items: &[&str]| Some(items.iter().map(|item| (*item).to_owned()).collect());
+    (!operations.is_empty()).then(|| RuleWithOperations {
+        api_groups: list(&[parent.group]),
+        api_versions: list(&[info.version]),
+        operations: list(operations),
+        resources: Some(vec![format!("{}{separator}{subresource}", info.plural)]),
         scope: Some("Namespaced".to_owned()),
-    }
+    })
 }

@@ -32,6 +32,8 @@ pub struct KindInfo {
     pub subresource: &'static str,
     /// the kind that messages name
     pub reported_as: &'static str,
+    /// metadata is also written through the subresource `status`, which the validating webhook sees
+    pub has_status: bool,
     /// the operations that the API server sends to the mutating webhook
     pub mutating: &'static [&'static str],
     /// the operations that the API server sends to the validating webhook
@@ -48,6 +50,7 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "statefulsets",
         subresource: "",
         reported_as: "StatefulSet",
+        has_status: true,
         mutating: &["CREATE", "UPDATE"],
         validating: &["CREATE", "UPDATE", "DELETE"],
     },
@@ -59,6 +62,7 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "persistentvolumeclaims",
         subresource: "",
         reported_as: "PersistentVolumeClaim",
+        has_status: true,
         mutating: &["CREATE", "UPDATE"],
         validating: &["CREATE", "UPDATE", "DELETE"],
     },
@@ -71,6 +75,7 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "statefulsets",
         subresource: "scale",
         reported_as: "StatefulSet",
+        has_status: false,
         mutating: &[],
         validating: &["UPDATE"],
     },
