@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn finds_the_place_that_a_configuration_gives() {
-        let target = |client: &str| super::target(&serde_json::from_str(client).unwrap());
+        let target = |client: &str| target(&serde_json::from_str(client).unwrap());
         let at = |host: &str, port, path: &str| Target {
             host: host.to_owned(),
             port,

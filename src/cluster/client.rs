@@ -41,7 +41,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// A connection to the API server. Clones share it.
 #[derive(Clone)]
 pub struct Client {
-    client: kube::Client,
+    kube: kube::Client,
     /// what the API server is called in errors
     server: Arc<str>,
     /// its clock as of the last answer, and when that came
@@ -51,7 +51,7 @@ pub struct Client {
 impl From<kube::Client> for Client {
     /// Over a client that does not repeat requests.
     fn from(client: kube::Client) -> Self {
-        Self { client, server: Arc::from("the API server"), clock: Arc::default() }
+        Self { kube: client, server: Arc::from("the API server"), clock: Arc::default() }
     }
 }
 
@@ -107,7 +107,7 @@ impl Client {
 
     /// The connection as kube's own types use it.
     pub(crate) fn kube(&self) -> kube::Client {
-        self.client.clone()
+        self.kube.clone()
     }
 
     /// What an error of kube's own types means.
@@ -160,7 +160,7 @@ impl Client {
             let _ = write!(server, " (context {context})");
         }
         match kube::Client::try_from(config) {
-            Ok(client) => Ok(Self { client, server: server.into(), clock: Arc::default() }),
+            Ok(kube) => Ok(Self { kube, server: server.into(), clock: Arc::default() }),
             Err(error) => Err(ClusterError::Client { server, reason: reasons(&error) }),
         }
     }
@@ -193,7 +193,7 @@ impl Client {
         let exchange = async {
             let request = request.body(Body::from(body.unwrap_or_default()));
             let request = request.map_err(kube::Error::HttpError)?;
-            let (parts, body) = self.client.send(request).await?.into_parts();
+            let (parts, body) = self.kube.send(request).await?.into_parts();
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
         let (parts, body) = tokio::time::timeout(timeout, exchange)

@@ -46,6 +46,7 @@ const COMMANDS: [&str; 13] = [
     "explain",
     "policy",
     "manifests",
+    "prepare-uninstall",
     "certs",
     "completions",
     "man",

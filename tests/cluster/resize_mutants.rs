@@ -164,7 +164,7 @@ impl<'r> Play<'r> {
         let outcome = self.cluster.carry_out(&self.key, stored.as_ref(), &action).await;
         match (action, outcome) {
             (Action::Delete { uid, .. }, WriteOutcome::Committed(_)) => {
-                self.memory.deleted = Some(uid)
+                self.memory.deleted = Some(uid);
             }
             (Action::Create { id, .. }, WriteOutcome::Committed(set)) => {
                 let uid = set["metadata"]["uid"].as_str().unwrap().to_owned();

@@ -92,15 +92,13 @@ fn sets(namespace: &str) -> Vec<Rule> {
         Rule {
             allowed: on(
                 "CREATE",
-                &format!(
-                    "object.spec.?persistentVolumeClaimRetentionPolicy.?whenDeleted.orValue('Retain') \
+                "object.spec.?persistentVolumeClaimRetentionPolicy.?whenDeleted.orValue('Retain') \
                      == 'Retain' && \
                      object.spec.?persistentVolumeClaimRetentionPolicy.?whenScaled.orValue('Retain') \
                      == 'Retain' && \
                      (object.spec.?updateStrategy.?type.orValue('') == 'OnDelete' || \
                      object.spec.?updateStrategy.?rollingUpdate.?partition.orValue(0) > \
-                     object.spec.?ordinals.?start.orValue(0) + object.spec.?replicas.orValue(1))"
-                ),
+                     object.spec.?ordinals.?start.orValue(0) + object.spec.?replicas.orValue(1))",
             ),
             message: "it creates a StatefulSet with retention Retain and a partition above all pods",
         },
