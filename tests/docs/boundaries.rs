@@ -80,7 +80,7 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "core",
-        &["object::fault::claim", "object::fault::set"],
+        &["object::validate::claim", "object::validate::set"],
         "a set holds claim templates, and a claim is checked by helpers of sets",
     ),
     ("core", &["object::json", "object::walk"], "the walker falls back to serde, which starts it"),

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::losses::{Loss, What, losses};
 use self::view::{Mount, Place, Source};
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::annotations::ALLOW;
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::arrow;
@@ -266,9 +267,9 @@ fn why(loss: &Loss<'_, '_>, at: &str) -> String {
 }
 
 fn steps(change: &Change<'_>, loss: &Loss<'_, '_>, at: &str, keeper: &str) -> Vec<super::Step> {
-    let on_purpose = remedy::say(
-        "or, if the files are moved first, allow the edit with the annotation stateward.dev/allow",
-    );
+    let on_purpose = remedy::say(format!(
+        "or, if the files are moved first, allow the edit with the annotation {ALLOW}"
+    ));
     match &loss.what {
         What::Named { old, .. } => vec![
             remedy::amend(
@@ -292,10 +293,10 @@ fn steps(change: &Change<'_>, loss: &Loss<'_, '_>, at: &str, keeper: &str) -> Ve
         }
         What::Replaced(_) if matches!(loss.place.source, Source::Claim(_)) => vec![
             remedy::amend(change, &format!("keep {} behind the volume at {at}", loss.place.source)),
-            remedy::say(
+            remedy::say(format!(
                 "or, if the data is copied to the new volume first, allow the edit with the \
-                 annotation stateward.dev/allow",
-            ),
+                 annotation {ALLOW}"
+            )),
         ],
         _ => {
             let container = match loss.successor {
