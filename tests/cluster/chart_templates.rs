@@ -94,13 +94,14 @@ pub(crate) async fn shared() -> &'static Testbed {
 }
 
 /// What a chart is made of besides its templates.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "Chart.yaml",
     "values.yaml",
     "files/alerts.yaml",
     "files/alerts-resize.yaml",
     "files/crds.yaml",
     "files/dashboard.json",
+    "files/controller-policies.yaml",
     "files/rights.yaml",
 ];
 
@@ -258,7 +259,7 @@ async fn rights_are_those_of_the_documented_file() {
 async fn objects_of_resizes_are_those_that_stateward_prints() {
     let rendered = rendered("{}").await;
     let printed = objects(&printed(&["--crds", "--rights=stateward"]));
-    assert_eq!(printed.len(), 5 + 1 + 2 * 4);
+    assert_eq!(printed.len(), 5 + 1 + 2 * 4 + 3 * 2);
     for object in printed {
         let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
         let key = (text("/kind"), text("/metadata/name"));
@@ -579,9 +580,10 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
         let canary = !combination.contains("canary: {enabled: false}");
         let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
         let webhook = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
-        // Of controller and facts; of people; of the pre-delete hook.
-        let resizes = if controller { 8 + 2 + 2 } else { 0 };
-        assert_eq!(roles, webhook + resizes, "{name}: rights without need");
+        // Of the controller; of people; of the pre-delete hook.
+        let resizes = if controller { 4 + 2 + 2 } else { 0 };
+        // What the webhook looks up.
+        assert_eq!(roles, webhook + 4 + resizes, "{name}: rights without need");
         let deployments = all.iter().filter(|((kind, _), _)| kind == "Deployment");
         let mut count = 0;
         for ((_, deployment), object) in deployments {

@@ -75,7 +75,19 @@ fn sets(namespace: &str) -> Vec<Rule> {
         annotation(RESIZE_REQUESTED).replace("object.", "oldObject."),
     );
     let pod = "object.spec.template.spec";
-    let containers = format!("({pod}.containers + {pod}.?initContainers.orValue([]))");
+    // The two lists have types of their own, so they cannot be joined.
+    let escapes = |containers: &str| {
+        format!(
+            "{containers}.exists(c, c.?securityContext.?privileged.orValue(false) || \
+             c.?securityContext.?windowsOptions.?hostProcess.orValue(false) || \
+             c.?securityContext.?capabilities.?add.orValue([]).exists(a, !(a in {})))",
+            list(&CAPABILITIES)
+        )
+    };
+    let (containers, init) = (
+        escapes(&format!("{pod}.containers")),
+        escapes(&format!("{pod}.?initContainers.orValue([])")),
+    );
     vec![
         elsewhere(namespace),
         Rule {
@@ -111,10 +123,7 @@ fn sets(namespace: &str) -> Vec<Rule> {
                      (!{pod}.?hostNetwork.orValue(false) && !{pod}.?hostPID.orValue(false) && \
                      !{pod}.?hostIPC.orValue(false) && \
                      !{pod}.?volumes.orValue([]).exists(v, has(v.hostPath)) && \
-                     !{containers}.exists(c, c.?securityContext.?privileged.orValue(false) || \
-                     c.?securityContext.?windowsOptions.?hostProcess.orValue(false) || \
-                     c.?securityContext.?capabilities.?add.orValue([]).exists(a, !(a in {}))))",
-                    list(&CAPABILITIES)
+                     !{containers} && !{init})"
                 ),
             ),
             message: "it re-creates a StatefulSet whose pods reach into their node only in a namespace \
@@ -166,7 +175,7 @@ fn claims(namespace: &str) -> Vec<Rule> {
         elsewhere(namespace),
         Rule {
             allowed: format!(
-                "quantity(object.{storage}).compareTo(quantity(oldObject.{storage})) >= 0"
+                "quantity(dyn(object).{storage}).compareTo(quantity(dyn(oldObject).{storage})) >= 0"
             ),
             message: "it never asks for less storage",
         },
