@@ -78,12 +78,6 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
         &["facts", "mutations", "policy", "rules"],
         "facts read the key of an annotation that a mutation writes, mutations use remedies of rules",
     ),
-    (
-        "core",
-        &["object::validate::claim", "object::validate::set"],
-        "a set holds claim templates, and a claim is checked by helpers of sets",
-    ),
-    ("core", &["object::json", "object::walk"], "the walker falls back to serde, which starts it"),
     ("core", &["policy::file", "policy::settings"], "one error type for both"),
     ("core", &["yaml::tree", "yaml::view"], "a view reads a tree that keeps views"),
     ("resize", &["preflight", "step"], "preflight checks take the view that a step is taken from"),

@@ -414,3 +414,47 @@ fn odd_json_gets_a_verdict_or_a_clear_refusal() {
         );
     }
 }
+
+#[test]
+fn a_delete_orphans_as_the_api_server_decides() {
+    let review = json("delete-statefulset-cascade-background");
+    let orphans = |options: Value, finalizers: Value| {
+        let mut review = review.clone();
+        let set = &mut review["request"]["oldObject"];
+        set["spec"]["replicas"] = json!(3);
+        set["spec"]["persistentVolumeClaimRetentionPolicy"] =
+            json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
+        set["metadata"]["finalizers"] = finalizers;
+        review["request"]["options"] = options;
+        answer(WebhookKind::Validating, review.to_string().as_bytes(), &Policy::default()).allowed
+    };
+    let none = || json!([]);
+    for (options, finalizers, expected) in [
+        (json!({"orphanDependents": true}), none(), true),
+        (json!({"orphanDependents": false}), none(), false),
+        (json!({"orphanDependents": null}), none(), false),
+        (json!({"orphanDependents": null, "propagationPolicy": "Orphan"}), none(), true),
+        (json!({"orphanDependents": true, "propagationPolicy": null}), none(), true),
+        // The API server rejects both at once; the first decides, as in its code.
+        (json!({"orphanDependents": false, "propagationPolicy": "Orphan"}), none(), false),
+        (json!({"orphanDependents": true, "propagationPolicy": "Background"}), none(), true),
+        (json!({"propagationPolicy": "Orphan"}), none(), true),
+        (json!({"propagationPolicy": "orphan"}), none(), false),
+        (json!({"propagationPolicy": ""}), none(), false),
+        (json!({"propagationPolicy": "Foreground"}), none(), false),
+        (json!({}), none(), false),
+        (json!(null), none(), false),
+        // Without options, the first of two finalizers decides.
+        (json!({}), json!(["example.com/a", "orphan"]), true),
+        (json!({}), json!(["foregroundDeletion", "orphan"]), false),
+        (json!({"propagationPolicy": "Background"}), json!(["orphan"]), false),
+        (json!({"orphanDependents": false}), json!(["orphan"]), false),
+        (json!({"orphanDependents": true}), json!(["foregroundDeletion"]), true),
+    ] {
+        assert_eq!(
+            orphans(options.clone(), finalizers.clone()),
+            expected,
+            "{options} {finalizers}"
+        );
+    }
+}

@@ -173,6 +173,8 @@ pub struct Circumstances {
     pub field_manager: String,
     /// `options.propagationPolicy` of a DELETE
     pub propagation_policy: Option<String>,
+    /// `options.orphanDependents` of a DELETE, the deprecated form of `propagationPolicy`
+    pub orphan_dependents: Option<bool>,
     /// whether the request is a dry run
     pub dry_run: bool,
     /// what the API server would refuse
@@ -286,9 +288,22 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Whether a DELETE leaves the dependents alone: `--cascade=orphan`.
+    /// Whether a DELETE keeps the dependents, as with `--cascade=orphan`.
+    ///
+    /// Source: `shouldOrphanDependents` of the generic registry of Kubernetes 1.36. It looks at
+    /// `orphanDependents`, then `propagationPolicy`, then the finalizers of the object. The API
+    /// server rejects a request that sets both options.
     pub fn orphans(&self) -> bool {
-        self.circumstances.propagation_policy.as_deref() == Some("Orphan")
+        let Circumstances { orphan_dependents, propagation_policy, .. } = &self.circumstances;
+        let finalizers = || self.metadata().map_or(&[][..], |metadata| &metadata.finalizers);
+        match (orphan_dependents, propagation_policy) {
+            (Some(orphans), _) => *orphans,
+            (None, Some(policy)) => policy == "Orphan",
+            (None, None) => finalizers()
+                .iter()
+                .find(|name| matches!(name.as_str(), "orphan" | "foregroundDeletion"))
+                .is_some_and(|first| first.as_str() == "orphan"),
+        }
     }
 
     /// The new set of a CREATE or an UPDATE, and the old one of an UPDATE.

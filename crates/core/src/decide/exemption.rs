@@ -89,8 +89,10 @@ pub(super) fn of(
             namespace == policy.own_namespace && name == CONTROLLER_ACCOUNT
         });
     let own = account || facts.own_user.as_deref() == Some(user);
-    // A DELETE has no field manager; the controller's own is always an orphan delete.
-    let deletes = account && change.operation == Operation::Delete && change.orphans();
+    // A DELETE has no field manager; the controller's own always asks to orphan.
+    let deletes = account
+        && change.operation == Operation::Delete
+        && change.circumstances.propagation_policy.as_deref() == Some("Orphan");
     if own && change.circumstances.field_manager == OWN_MANAGER || deletes {
         return Some(Exemption::Own);
     }

@@ -1,7 +1,8 @@
 //! Text, maps and lazily decoded fields, borrowed from a JSON document.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
@@ -41,6 +42,12 @@ impl<'a> Raw<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&'de RawValue>::deserialize(deserializer).map(|raw| Self(raw.get()))
+    }
+}
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -99,9 +106,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A JSON object whose values are strings: labels, annotations, `matchLabels`.
-#[derive(Clone, Debug, Default)]
-pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
+/// A JSON object whose values are strings: labels, annotations, `matchLabels`. If a key is
+/// repeated, its last value counts, as in Go's decoder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextMap<'a>(BTreeMap<Text<'a>, Text<'a>>);
 
 impl<'a> TextMap<'a> {
     /// The value of `key`.
@@ -111,35 +119,24 @@ impl<'a> TextMap<'a> {
 
     /// The value of `key`, as it is borrowed.
     pub fn get_text(&self, key: &str) -> Option<&Text<'a>> {
-        // The last one wins where a key stands twice, as in Go's decoder.
-        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| v)
+        self.0.get(key)
     }
 
-    /// Whether no pair is there.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The keys in the order of the document.
+    /// The keys in alphabetical order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| &**key)
+        self.0.keys().map(Text::as_str)
     }
 
-    /// The pairs in the order of the document.
+    /// The pairs in the alphabetical order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(k, v)| (&**k, &**v))
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
-
-impl PartialEq for TextMap<'_> {
-    /// The order of the pairs has no meaning.
-    fn eq(&self, other: &Self) -> bool {
-        let within = |a: &Self, b: &Self| a.keys().all(|key| a.get_text(key) == b.get_text(key));
-        self.0 == other.0 || within(self, other) && within(other, self)
-    }
-}
-
-impl Eq for TextMap<'_> {}
 
 impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -153,9 +150,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap<'de>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                let mut pairs = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    pairs.insert(key, value);
                 }
                 Ok(TextMap(pairs))
             }
@@ -167,6 +164,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
 
         deserializer.deserialize_any(MapVisitor)
     }
+}
+
+/// The value at the JSON pointer `field` of `document`, as text. Nothing else is decoded.
+///
+/// # Errors
+/// The place where the document is not JSON.
+pub fn value_at<'a>(document: &'a str, field: &Pointer) -> Result<Option<&'a str>, DecodeError> {
+    let mut value = document;
+    for token in field.tokens() {
+        let next = match value.as_bytes().first() {
+            Some(b'{') => decode::<BTreeMap<Text<'a>, Raw<'a>>>(value, "")?.remove(token.as_str()),
+            Some(b'[') => match token.parse::<usize>() {
+                Ok(index) => decode::<Vec<Raw<'a>>>(value, "")?.get(index).copied(),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        let Some(next) = next else { return Ok(None) };
+        value = next.get();
+    }
+    Ok(Some(value))
 }
 
 /// Reads `null` as the default value, as Go's decoder does.

@@ -5,9 +5,11 @@
 
 mod claim;
 mod pod;
+mod selector;
 mod set;
 
 pub use self::claim::{claim, claim_template};
+use self::selector::selector_terms;
 pub use self::set::{created, introduced};
 use super::names::{is_dns_label, is_label_value, is_qualified_name};
 use super::{Metadata, Pointer, TextMap};

@@ -77,4 +77,5 @@ pub(super) struct Options<'a> {
     pub(super) field_manager: Text<'a>,
     #[serde(borrow)]
     pub(super) propagation_policy: Option<Text<'a>>,
+    pub(super) orphan_dependents: Option<bool>,
 }

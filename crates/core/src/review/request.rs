@@ -165,6 +165,7 @@ impl<'a> Review<'a> {
             tool: Tool::recognise(&user.username, &request.options.field_manager),
             field_manager: request.options.field_manager.to_string(),
             propagation_policy: request.options.propagation_policy.as_deref().map(str::to_owned),
+            orphan_dependents: request.options.orphan_dependents,
             dry_run: request.dry_run,
             kubernetes,
             sub_resource: match &*request.sub_resource {

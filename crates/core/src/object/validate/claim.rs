@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Area, ValidationError, identity, metadata, set, shown};
+use super::{Area, ValidationError, identity, metadata, selector_terms, shown};
 use crate::object::claim::{ClaimSpec, DataSource};
 use crate::object::names::{is_dns_label, is_dns_subdomain};
 use crate::object::selector::LabelSelector;
@@ -187,7 +187,7 @@ fn spec(
         let at = field("/selector");
         let selector: Option<LabelSelector<'_>> = json::decode(raw.get(), at.as_str())?;
         if let Some(selector) = selector {
-            set::selector_terms(&selector, &at, area, subject, errors);
+            selector_terms(&selector, &at, area, subject, errors);
         }
     }
     Ok(())
