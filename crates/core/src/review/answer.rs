@@ -366,7 +366,7 @@ impl Answer {
             body,
             allowed,
             operation: head.operation.map_or("CONNECT", Operation::name),
-            kind: kind(head.kind),
+            kind: head.kind.label(),
             outcome,
             denials: Vec::new(),
             audited: Vec::new(),
