@@ -43,12 +43,6 @@ pub(super) fn annotation<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
     annotations.get(format!("{PREFIX}{key}"))?.as_str()
 }
 
-/// `resize-max` of a set or a namespace. A limit that cannot be read is not passed over: nothing
-/// fits into it.
-pub(super) fn resize_max(object: &Value) -> Option<Quantity> {
-    annotation(object, "resize-max").map(|max| max.trim().parse().unwrap_or_default())
-}
-
 /// The owner that controls the object.
 pub(super) fn controller(object: &Value) -> Option<&Value> {
     list(object, "/metadata/ownerReferences").iter().find(|owner| owner["controller"] == true)

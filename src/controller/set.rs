@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::snapshot;
-use stateward_core::record::{Policy, Recreation, Retention};
+use stateward_core::record::{Policy, Recreation, Retention, RetentionOwner};
 use stateward_resize::observed::{Managers, Set};
 
 use super::client::FIELD_MANAGER;
 use super::json_fields::{
-    annotation, controller, list, number, quantity, resize_max, terminating, text, uid,
+    annotation, controller, list, number, quantity, terminating, text, time, uid,
 };
 
 /// Where kubectl keeps what was last applied.
@@ -41,6 +41,7 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         uid: uid(object).to_owned(),
         resource_version: text(object, "/metadata/resourceVersion").to_owned(),
         terminating: terminating(object),
+        deleted: time(object, "/metadata/deletionTimestamp"),
         foreign_finalizers: finalizers
             .filter(|name| !COLLECTOR.contains(name))
             .map(str::to_owned)
@@ -63,10 +64,11 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         resize_id: annotation(object, "resize-id").map(str::to_owned),
         unfinished: annotation(object, "resize-unfinished").map(str::to_owned),
         requested: requested(object),
-        max: resize_max(object),
+        resize_max: annotation(object, "resize-max").map(str::to_owned),
         paused: annotation(object, "resize-paused") == Some("true"),
         evict: annotation(object, "resize-restart") == Some("evict"),
-        managers: managers(object, before),
+        managers: managers(object, before, recreation),
+        retention_owners: retention_owners(object),
         writer: writer(object),
         snapshot: snapshot::encode(object).unwrap_or_default(),
     }
@@ -130,9 +132,95 @@ pub(super) fn own_managers(object: &Value) -> impl Iterator<Item = &Value> {
         .filter(|entry| text(entry, "/subresource").is_empty())
 }
 
+/// The fields of the retention policy.
+const RETENTION_FIELDS: [&str; 2] = ["whenDeleted", "whenScaled"];
+/// Their place in an entry of managedFields.
+const OWNED_RETENTION: &str = "/fieldsV1/f:spec/f:persistentVolumeClaimRetentionPolicy";
+
+/// Who, other than us, owns fields of the retention policy.
+fn retention_owners(object: &Value) -> Vec<RetentionOwner> {
+    let others = own_managers(object).filter(|entry| text(entry, "/manager") != FIELD_MANAGER);
+    let owner = |entry: &Value| {
+        let owns = |field: &&&str| entry.pointer(&format!("{OWNED_RETENTION}/f:{field}")).is_some();
+        let fields: Vec<String> =
+            RETENTION_FIELDS.iter().filter(owns).map(|field| (*field).to_owned()).collect();
+        (!fields.is_empty()).then(|| RetentionOwner {
+            manager: text(entry, "/manager").to_owned(),
+            operation: text(entry, "/operation").to_owned(),
+            fields,
+        })
+    };
+    others.filter_map(owner).collect()
+}
+
+/// The managers of `before`, with the fields of the retention policy given back to who owned them
+/// before the retention pin. A field that is `Retain` in `live` was not restored, and stays ours.
+pub(super) fn restored_managers(
+    before: &Value,
+    live: &Value,
+    owners: &[RetentionOwner],
+) -> Vec<Value> {
+    let mut entries: Vec<Value> = own_managers(before).cloned().collect();
+    for field in RETENTION_FIELDS {
+        let restored = text(live, &format!("/spec/persistentVolumeClaimRetentionPolicy/{field}"));
+        let owns = |owner: &&RetentionOwner| owner.fields.iter().any(|owned| owned == field);
+        if restored != "Delete" || !owners.iter().any(|owner| owns(&owner)) {
+            continue;
+        }
+        for entry in &mut entries {
+            if text(entry, "/manager") == FIELD_MANAGER {
+                disown(entry, field);
+            }
+        }
+        for owner in owners.iter().filter(owns) {
+            own(&mut entries, owner, field);
+        }
+    }
+    entries.retain(|entry| entry["fieldsV1"].as_object().is_some_and(|fields| !fields.is_empty()));
+    entries
+}
+
+/// Takes a field of the retention policy out of an entry, and what is empty then.
+fn disown(entry: &mut Value, field: &str) {
+    let Some(policy) = entry.pointer_mut(OWNED_RETENTION).and_then(Value::as_object_mut) else {
+        return;
+    };
+    policy.remove(&format!("f:{field}"));
+    if policy.keys().any(|key| key != ".") {
+        return;
+    }
+    let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) else {
+        return;
+    };
+    spec.remove("f:persistentVolumeClaimRetentionPolicy");
+    if spec.is_empty()
+        && let Some(fields) = entry["fieldsV1"].as_object_mut()
+    {
+        fields.remove("f:spec");
+    }
+}
+
+/// Gives a field of the retention policy to a manager.
+fn own(entries: &mut Vec<Value>, owner: &RetentionOwner, field: &str) {
+    let is_owner = |entry: &Value| {
+        text(entry, "/manager") == owner.manager && text(entry, "/operation") == owner.operation
+    };
+    let index = entries.iter().position(is_owner).unwrap_or_else(|| {
+        entries.push(json!({
+            "manager": owner.manager, "operation": owner.operation,
+            "apiVersion": "apps/v1", "fieldsType": "FieldsV1", "fieldsV1": {},
+        }));
+        entries.len() - 1
+    });
+    entries[index]["fieldsV1"]["f:spec"]["f:persistentVolumeClaimRetentionPolicy"]
+        [format!("f:{field}")] = json!({});
+}
+
 /// Who stands in managedFields.
-fn managers(object: &Value, before: Option<&Value>) -> Managers {
-    if before.is_some_and(|before| names(before) == names(object)) {
+fn managers(object: &Value, before: Option<&Value>, recreation: &Recreation) -> Managers {
+    let owners = &recreation.retention_owners;
+    let restored = before.map(|before| restored_managers(before, object, owners));
+    if restored.is_some_and(|restored| names(restored.iter()) == names(own_managers(object))) {
         Managers::Restored
     } else if own_managers(object).all(|entry| text(entry, "/manager") == FIELD_MANAGER) {
         Managers::OnlyOurs
@@ -151,18 +239,15 @@ fn writer(object: &Value) -> Option<String> {
 }
 
 /// Manager and operation of each entry: what the server may have normalised since are the fields.
-fn names(object: &Value) -> Vec<(&str, &str)> {
-    let mut names: Vec<_> = own_managers(object)
-        .map(|entry| (text(entry, "/manager"), text(entry, "/operation")))
-        .collect();
+fn names<'e>(entries: impl Iterator<Item = &'e Value>) -> Vec<(&'e str, &'e str)> {
+    let mut names: Vec<_> =
+        entries.map(|entry| (text(entry, "/manager"), text(entry, "/operation"))).collect();
     names.sort_unstable();
     names
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use stateward_core::facts::Fact;
+use stateward_core::facts::{ClassFact, Fact, NamespaceFact};
 use stateward_core::object::Quantity;
 use stateward_core::record::{Policy, Reason, Retention, RevisionName};
+use stateward_resize::Parameters;
 use stateward_resize::observed::{
-    Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress, Revision,
-    Set,
+    Answer, Claim, Dependents, DryRuns, Managers, Memory, Observed, Pod, Progress, Revision, Set,
 };
 use stateward_resize::plan::{CheckOutcome, Plan, PlanError, Question, Verdict, plan, render};
-use stateward_resize::step::Parameters;
 
 fn now() -> Timestamp {
     "2026-11-21T03:00:00Z".parse().unwrap()
@@ -33,7 +32,7 @@ fn claim(ordinal: u32) -> Claim {
         terminating: false,
         owners: Vec::new(),
         class: "fast".to_owned(),
-        cannot_grow: None,
+        fixed_volume: None,
         resize_id: None,
         mounted: true,
         foreign: false,
@@ -59,9 +58,11 @@ fn cluster() -> Observed {
         uid: "set".to_owned(),
         resource_version: "7".to_owned(),
         terminating: false,
+        deleted: None,
         foreign_finalizers: Vec::new(),
         owner: None,
         owner_managed: false,
+        retention_owners: Vec::new(),
         writer: None,
         generation_observed: true,
         replicas: 3,
@@ -78,7 +79,7 @@ fn cluster() -> Observed {
         resize_id: None,
         unfinished: None,
         requested: BTreeMap::new(),
-        max: None,
+        resize_max: None,
         paused: false,
         evict: false,
         managers: Managers::Others,
@@ -86,17 +87,21 @@ fn cluster() -> Observed {
     };
     Observed {
         fresh: true,
-        namespace: Fact::Known(Namespace::default()),
+        namespace: Fact::Known(NamespaceFact::default()),
         set: Fact::Known(Some(set)),
         pods: Fact::Known((0..3).map(pod).collect()),
         claims: Fact::Known((0..3).map(claim).collect()),
-        classes: Fact::Known(BTreeMap::from([("fast".to_owned(), Class { expandable: true })])),
+        classes: Fact::Known(BTreeMap::from([(
+            "fast".to_owned(),
+            ClassFact { allow_volume_expansion: true },
+        )])),
         revisions: Fact::Known(vec![Revision {
             id: RevisionName { name: "db-1".to_owned(), uid: "revision".to_owned() },
             owner: Some(("set".to_owned(), true)),
             created: "2026-11-20T00:00:00Z".parse().unwrap(),
         }]),
         neighbours: Fact::Known(Vec::new()),
+        dependents: Fact::Known(Dependents::default()),
         admission_policy: Fact::Known(true),
         dry_runs: Fact::Known(DryRuns {
             delete: Answer::Good,
@@ -228,17 +233,18 @@ fn a_hand_grown_claim_is_left_as_it_is() {
 #[test]
 fn requests_that_cannot_be_taken_are_blocked() {
     let mut observed = cluster();
-    observed.namespace = Fact::Known(Namespace { terminating: false, max: Some(size("150Gi")) });
+    observed.namespace =
+        Fact::Known(NamespaceFact { terminating: false, resize_max: Some("150Gi".to_owned()) });
     for (template, size, reason, detail) in [
         ("data", "200Gi", Reason::OverMax, "data: 200Gi is more than the 150Gi of resize-max"),
-        ("wal", "120Gi", Reason::NoSuchTemplate, "wal; there is data"),
+        ("wal", "120Gi", Reason::NoSuchTemplate, "wal; the set's claim templates: data"),
         ("data", "50Gi", Reason::BadTarget, "data is 100Gi already, and claims cannot shrink"),
-        ("data", "much", Reason::BadTarget, "\"much\" is not a quantity"),
+        ("data", "much", Reason::BadTarget, "data: \"much\" is not a quantity"),
     ] {
         let plan = planned(&observed, &asked(template, size), false);
         assert_eq!(plan.verdict, Verdict::Blocked, "{template}={size}");
-        let check = plan.checks.iter().find(|c| c.outcome == CheckOutcome::Blocked).unwrap();
-        assert_eq!(check.reason, Some(reason), "{template}={size}");
+        let check = plan.checks.iter().find(|c| c.outcome.is_blocked()).unwrap();
+        assert_eq!(check.outcome, CheckOutcome::Blocked(reason), "{template}={size}");
         assert!(check.detail.starts_with(detail), "{}", check.detail);
     }
 }
@@ -249,7 +255,8 @@ fn a_pause_is_said_where_it_is_lifted() {
     set(&mut observed).paused = true;
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::Blocked);
-    let check = plan.checks.iter().find(|c| c.reason == Some(Reason::Paused)).unwrap();
+    let check =
+        plan.checks.iter().find(|c| c.outcome == CheckOutcome::Blocked(Reason::Paused)).unwrap();
     assert_eq!(
         check.advice[0].command.as_deref(),
         Some("kubectl -n prod annotate statefulset db stateward.dev/resize-paused-")
@@ -292,8 +299,12 @@ fn a_rollout_is_waited_for() {
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::Waits);
     assert!(!plan.is_blocked());
-    let check = plan.checks.iter().find(|c| c.reason == Some(Reason::MidRollout)).unwrap();
-    assert_eq!((check.outcome, check.step), (CheckOutcome::Waiting, None));
+    let check = plan
+        .checks
+        .iter()
+        .find(|c| c.outcome == CheckOutcome::Waiting(Reason::MidRollout))
+        .unwrap();
+    assert_eq!(check.step, None);
 }
 
 #[test]

@@ -8,11 +8,15 @@ mod files;
 mod objects;
 mod record;
 
+use std::fmt;
 use std::sync::Arc;
+
+use serde::Deserialize;
 
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
 use crate::object::Quantity;
+use crate::object::json::null_default;
 
 /// A fact, or why it is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +51,42 @@ pub struct ClaimFact {
 }
 
 /// What is read of a StorageClass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClassFact {
     /// `allowVolumeExpansion`
+    #[serde(default, deserialize_with = "null_default")]
     pub allow_volume_expansion: bool,
+}
+
+/// Why a volume cannot be expanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FixedVolume {
+    /// its source belongs to no driver that expands volumes
+    Driver,
+    /// no provisioner created it
+    Manual,
+}
+
+impl FixedVolume {
+    /// Judges a volume by its source, and by whether a provisioner has signed it.
+    pub const fn of(expandable_source: bool, provisioned: bool) -> Option<Self> {
+        match (expandable_source, provisioned) {
+            (false, _) => Some(Self::Driver),
+            (true, false) => Some(Self::Manual),
+            (true, true) => None,
+        }
+    }
+}
+
+/// The rest of a sentence that begins with the volume.
+impl fmt::Display for FixedVolume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Driver => "has no driver that can expand volumes",
+            Self::Manual => "was created manually, not by its StorageClass",
+        })
+    }
 }
 
 /// What is read of a namespace. Namespaces of which nothing is said are not kept.
@@ -106,7 +142,7 @@ pub struct Facts {
     /// records by namespace and name, which is their set's
     pub records: Objects<RecordFact>,
     /// volumes that cannot grow, by name, with the reason
-    pub fixed_volumes: Objects<&'static str>,
+    pub fixed_volumes: Objects<FixedVolume>,
     /// the sets that are going away, by namespace and UID
     pub terminating_sets: Objects<()>,
     /// whether somebody would carry out a request to grow

@@ -11,6 +11,7 @@
 pub mod change;
 pub mod decide;
 pub mod facts;
+pub mod growth;
 pub mod mutations;
 pub mod nearest;
 pub mod object;

@@ -69,13 +69,18 @@ fn columns() -> Value {
     let column = |name: &str, path: &str, description: &str| json!({"name": name, "type": "string", "jsonPath": path, "description": description});
     let mut age = column("Age", ".metadata.creationTimestamp", "When the record was made");
     age["type"] = "date".into();
-    let mut message = column("Message", ".status.message", "The claim, field or answer that the reason is about");
+    let mut message =
+        column("Message", ".status.message", "The claim, field or answer that the reason is about");
     message["priority"] = 1.into();
     json!([
         column("Sizes", ".status.request.targets", "The sizes that are asked of claim templates"),
         column("Phase", ".status.phase", "How far it is"),
         column("Grown", ".status.claimsGrown", "How many claims their drivers have grown"),
-        column("State", ".status.state", "Waiting, Blocked or Ended; empty while the resize makes progress"),
+        column(
+            "State",
+            ".status.state",
+            "Waiting, Blocked or Ended; empty while the resize makes progress"
+        ),
         column("Reason", ".status.reason", "Why the resize is in this state"),
         age,
         message,

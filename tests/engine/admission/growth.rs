@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stateward_core::decide::Stage;
-use stateward_core::facts::{ControllerState, Facts, NamespaceFact, Objects};
+use stateward_core::facts::{ControllerState, Facts, FixedVolume, NamespaceFact, Objects};
 
 use super::setup::{
     Asks, REQUESTED, Said, absent, ask, claim, facts, limit_of_namespace, mutate, quota, record,
@@ -109,7 +109,7 @@ fn a_claim_that_cannot_grow_is_named() {
     assert!(why(&grow(&none)).starts_with("Claim data-db-1 has no StorageClass"));
 
     let mut fixed = facts();
-    fixed.fixed_volumes.insert("", "v1", "was made by hand, not by its class");
+    fixed.fixed_volumes.insert("", "v1", FixedVolume::Manual);
     let said = grow(&fixed);
     assert_eq!(why(&said), "Volume v1 of claim data-db-1 was made by hand, not by its class.");
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use self::growth_check::GrowthCheck;
-pub use self::limit::{Limit, limit};
+pub use self::limit::limit;
 use super::Mutation;
 use crate::change::Change;
 use crate::facts::Facts;

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use super::{Growth, PAUSED, RULE, Requests};
 use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
+use crate::growth::{Growability, Obstacle, growability};
 use crate::mutations::patch::Objection;
 use crate::object::names::claim_of;
 use crate::object::{DecodeError, Quantity, StatefulSet};
@@ -171,55 +172,51 @@ impl GrowthCheck<'_, '_> {
         if claim.request.as_ref().is_some_and(|request| request >= size) {
             return Ability::Able;
         }
-        if claim.class.is_empty() && !claim.volume.is_empty() {
-            let why = format!("Claim {name} has no StorageClass, and grows for nobody.");
-            return Ability::Never(why, self.elsewhere());
-        }
-        if let Some((why, steps)) = self.class_forbids(&claim.class, Some(name.to_owned())) {
-            return Ability::Never(why, steps);
-        }
-        if claim.volume.is_empty() {
-            return Ability::Later;
-        }
-        match self.facts.fixed_volumes.get("", &claim.volume) {
-            Fact::Known(Some(reason)) => {
-                let why = format!("Volume {} of claim {name} {reason}.", claim.volume);
-                Ability::Never(why, self.elsewhere())
+        let bound = !claim.volume.is_empty();
+        let class = self.facts.classes.get("", &claim.class);
+        let volume = match self.facts.fixed_volumes.get("", &claim.volume) {
+            Fact::Known(why) => Fact::Known(why.copied()),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        match growability(&claim.class, bound, &class, &volume) {
+            Growability::Growable => Ability::Able,
+            Growability::OnceBound => Ability::Later,
+            Growability::Never(obstacle) => {
+                Ability::Never(format!("Claim {name} {obstacle}."), self.way_out(obstacle))
             }
-            _ => Ability::Able,
         }
     }
 
-    /// Why no claim of this class grows, if that is known; `claim` is one of them.
-    fn class_forbids(&self, class: &str, claim: Option<String>) -> Option<(String, Vec<Step>)> {
-        let claim = claim?;
-        match self.facts.classes.get("", class) {
-            Fact::Known(Some(known)) if !known.allow_volume_expansion => {
-                let mut steps = self.take_back();
-                steps.push(run(
-                    "or, if its driver can expand volumes, allow it, then make the edit again; no \
-                     pod restarts",
-                    format!(
-                        "kubectl patch storageclass {} --type merge -p \
-                         '{{\"allowVolumeExpansion\":true}}'",
-                        quoted(class)
-                    ),
-                ));
-                Some((
-                    format!("Claim {claim} is of class {class}, which allows no expansion."),
-                    steps,
-                ))
+    /// Why the claim `name`, which is not there yet, would never grow.
+    fn class_forbids(&self, class: &str, name: Option<String>) -> Option<(String, Vec<Step>)> {
+        let name = name?;
+        let known = self.facts.classes.get("", class);
+        match growability(class, false, &known, &Fact::Known(None)) {
+            Growability::Never(obstacle) => {
+                Some((format!("Claim {name} {obstacle}."), self.way_out(obstacle)))
             }
-            Fact::Known(None) if !class.is_empty() => {
-                let why = format!("Claim {claim} is of class {class}, which does not exist.");
-                let mut steps = self.take_back();
-                steps.push(say(format!(
-                    "or create StorageClass {class} again, with allowVolumeExpansion: true"
-                )));
-                Some((why, steps))
-            }
-            Fact::Known(_) | Fact::Unknown(_) => None,
+            Growability::Growable | Growability::OnceBound => None,
         }
+    }
+
+    fn way_out(&self, obstacle: Obstacle<'_>) -> Vec<Step> {
+        let mut steps = self.take_back();
+        match obstacle {
+            Obstacle::ClassForbids(class) => steps.push(run(
+                "or, if its driver can expand volumes, allow it, then make the edit again; no pod \
+                 restarts",
+                format!(
+                    "kubectl patch storageclass {} --type merge -p \
+                     '{{\"allowVolumeExpansion\":true}}'",
+                    quoted(class)
+                ),
+            )),
+            Obstacle::ClassMissing(class) => steps.push(say(format!(
+                "or create StorageClass {class} again, with allowVolumeExpansion: true"
+            ))),
+            Obstacle::NoClass | Obstacle::Volume(_) => return self.elsewhere(),
+        }
+        steps
     }
 
     fn elsewhere(&self) -> Vec<Step> {
