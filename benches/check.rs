@@ -10,6 +10,7 @@
 #[path = "support/generate.rs"]
 mod generate;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,11 +19,11 @@ use jiff::Timestamp;
 use stateward::cli::input::load;
 use stateward_check::judge::check;
 use stateward_check::pair::pair;
+use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::Policy;
-use stateward_core::yaml::Inputs;
 
 const MANIFESTS: usize = 10_000;
 const ROUNDS: usize = 7;
@@ -67,7 +68,13 @@ fn size(folder: &Path) -> std::io::Result<u64> {
 /// The parts of a check, one after the other.
 fn in_process(old: &Path, new: &Path, bytes: u64) -> Result<(), Box<dyn std::error::Error>> {
     let policy = Policy::default();
-    let read = |folder: &Path| -> Inputs { load(&[PathBuf::from(folder)], &mut std::io::empty()) };
+    let read = |folder: &Path| {
+        let files = load(&[PathBuf::from(folder)], &mut std::io::empty());
+        let mut all = Selection::default();
+        let one = NonZero::<usize>::MIN;
+        files.read(one, Selection::from).into_iter().for_each(|part| all.append(part));
+        all
+    };
     let (mut reading, mut judging) = (Vec::new(), Vec::new());
     let mut summary = None;
     for _ in 0..ROUNDS {
@@ -79,7 +86,7 @@ fn in_process(old: &Path, new: &Path, bytes: u64) -> Result<(), Box<dyn std::err
         let paired = pair(before, after, false);
         let context =
             EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
-        let report = check(&paired, KubernetesVersion::default(), &context);
+        let report = check(paired, KubernetesVersion::default(), &context);
         judging.push(start.elapsed());
         summary = Some(report.summary);
     }

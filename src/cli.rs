@@ -12,6 +12,7 @@ pub mod leave;
 pub mod man;
 pub mod manifests;
 pub mod output;
+mod parallel;
 pub mod policy;
 pub mod probe;
 mod registered;
@@ -26,7 +27,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use stateward_check::report::Report;
+use stateward_check::report::CheckReport;
 use tokio::runtime::{Builder, Runtime};
 
 /// Judges every change to stateful workloads on Kubernetes.
@@ -139,7 +140,7 @@ pub enum Outcome {
 impl Outcome {
     /// What a report means for the exit code. What could not be judged weighs more than what was
     /// found: nobody knows what else there is.
-    pub const fn of(report: &Report, fail_on: check::FailOn) -> Self {
+    pub const fn of(report: &CheckReport, fail_on: check::FailOn) -> Self {
         let summary = &report.summary;
         let warnings_count = matches!(fail_on, check::FailOn::Warn);
         if summary.error > 0 {
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn the_exit_code_follows_the_worst() {
         let code = |deny, warn, error, fail_on| {
-            let mut report = Report::new(Vec::new(), 0, Vec::new(), Vec::new(), Vec::new());
+            let mut report = CheckReport::new(Vec::new(), 0, Vec::new(), Vec::new(), Vec::new());
             report.summary = Summary { deny, warn, error, not_judged: 1, ..Summary::default() };
             Outcome::of(&report, fail_on).code()
         };

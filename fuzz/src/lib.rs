@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_check::judge::check;
 use stateward_check::pair::{Paired, Pairing};
-use stateward_check::report::{Format, Options, Sources, render};
+use stateward_check::report::{Format, Options, render};
+use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::{EvaluationContext, Stage};
 use stateward_core::facts::Facts;
@@ -87,25 +88,24 @@ pub fn manifest(input: &[u8]) {
     let mut inputs = Inputs::default();
     inputs.read(vec![File { name: "-".to_owned(), bytes: input.to_vec() }]);
     let lines = input.split(|byte| *byte == b'\n').count();
-    let mut sources = Sources::none();
-    let mut paired = Paired { errors: inputs.errors, skipped: inputs.skipped, ..Paired::default() };
-    for document in inputs.documents {
+    for document in &inputs.documents {
         for pointer in ["", "/metadata/name", "/spec/replicas", "/spec/none/0"] {
             let line = document.locate(&Pointer::from(pointer)).line;
             assert!((1..=lines).contains(&line), "line {line} of {lines}");
         }
-        sources.add(&*document.file, document.text());
-        let old = paired.pairings.is_empty().then(|| document.clone());
-        paired.pairings.push(Pairing { old, new: Some(document) });
+    }
+    let mut paired = Paired::created(Selection::from(inputs));
+    if let Some(Pairing { old, new }) = paired.pairings.first_mut() {
+        old.clone_from(new);
     }
     for error in &paired.errors {
         assert!(error.line <= lines, "line {} of {lines}", error.line);
     }
     let policy = Policy::default();
     let report =
-        with_context(&policy, |context| check(&paired, KubernetesVersion::default(), context));
+        with_context(&policy, |context| check(paired, KubernetesVersion::default(), context));
     for format in Format::ALL {
-        let text = render(format, &report, &sources, &Options::default()).expect("a report");
+        let text = render(format, &report, &Options::default()).expect("a report");
         assert!(!text.contains('\u{1b}'), "an escape reaches the terminal");
     }
 }

@@ -1,21 +1,21 @@
 //! `stateward check`: judges manifests.
 
-use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
-use stateward_check::judge::check;
-use stateward_check::pair::{Paired, Pairing, pair};
-use stateward_check::report::{Options, Output, Report, Sources};
+use stateward_check::judge::check_with;
+use stateward_check::pair::{Paired, pair};
+use stateward_check::report::{Options, Output};
+use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
-use stateward_core::yaml::Inputs;
 
-use super::input::{load, load_revision, render, render_revision};
-use super::{Outcome, output};
+use super::input::{Files, load, load_revision, render, render_revision};
+use super::{Outcome, output, parallel};
 
 /// Arguments of `stateward check`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +69,10 @@ pub struct Args {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
+    /// How many threads read and judge [default: one for each core]
+    #[arg(long, value_name = "NUMBER")]
+    pub jobs: Option<NonZero<usize>>,
+
     /// Say what was judged, and what was not
     #[arg(short, long)]
     pub verbose: bool,
@@ -111,26 +115,28 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         (None, Some(revision)) => super::policy::find_in_revision(revision)?,
         (named, _) => super::policy::find(named.as_deref())?,
     };
-    let new = args.new_inputs()?;
-    let (facts, unreadable) = Facts::from_documents(&new.documents);
-    let mut paired = match args.old_inputs()? {
-        Some(old) => pair(old, new, args.deletions),
+    let threads = args.jobs.unwrap_or_else(parallel::cores);
+    let new = select(args.new_files()?, threads);
+    let (facts, unreadable) = Facts::from_documents(new.documents.iter().chain(&new.classes));
+    let mut paired = match args.old_files()? {
+        Some(old) => pair(select(old, threads), new, args.deletions),
         None => Paired::created(new),
     };
     paired.errors.extend(unreadable);
     let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
-    let report = check(&paired, args.kubernetes_version, &context);
-    let sources = sources(&paired.pairings, &report);
+    let report = check_with(paired, args.kubernetes_version, &context, |pairings, judge| {
+        parallel::map(pairings, threads, judge)
+    });
     let options = args.options();
     if args.verbose {
         super::print_error(&format!("policy: {}\n", policy.source));
     }
-    output::write(&outputs, &report, &sources, &options)?;
+    output::write(&outputs, &report, &options)?;
     Ok(Outcome::of(&report, args.fail_on))
 }
 
 impl Args {
-    fn new_inputs(&self) -> anyhow::Result<Inputs> {
+    fn new_files(&self) -> anyhow::Result<Files> {
         let folder = std::env::current_dir()?;
         if let Some(command) = &self.render {
             return Ok(render(command, &folder)?);
@@ -146,11 +152,10 @@ impl Args {
         let Some(revision) = &self.old_ref else { return false };
         path != Path::new("-")
             && !path.exists()
-            && load_revision(folder, revision, &[path.to_owned()])
-                .is_ok_and(|old| !old.documents.is_empty())
+            && load_revision(folder, revision, &[path.to_owned()]).is_ok_and(|old| !old.is_empty())
     }
 
-    fn old_inputs(&self) -> anyhow::Result<Option<Inputs>> {
+    fn old_files(&self) -> anyhow::Result<Option<Files>> {
         let folder = std::env::current_dir()?;
         Ok(match (&self.old_ref, &self.render) {
             (Some(revision), Some(command)) => Some(render_revision(command, &folder, revision)?),
@@ -161,15 +166,9 @@ impl Args {
     }
 }
 
-/// The texts of the files in which something was found.
-fn sources(pairings: &[Pairing], report: &Report) -> Sources {
-    let mut sources = Sources::none();
-    let places = report.findings.iter().flat_map(|finding| finding.old.iter().chain(&finding.new));
-    let files: BTreeSet<&str> = places.map(|place| place.file.as_str()).collect();
-    for document in pairings.iter().flat_map(|pairing| pairing.old.iter().chain(&pairing.new)) {
-        if files.contains(&*document.file) {
-            sources.add(&*document.file, document.text());
-        }
-    }
-    sources
+/// Reads files and keeps what is judged.
+fn select(files: Files, threads: NonZero<usize>) -> Selection {
+    let mut all = Selection::default();
+    files.read(threads, Selection::from).into_iter().for_each(|part| all.append(part));
+    all
 }

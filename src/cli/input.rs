@@ -3,22 +3,84 @@
 pub mod git;
 pub mod render;
 
-use std::io::Read;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use stateward_core::yaml::{File, InputError, Inputs};
+use stateward_core::yaml::{File, InputError, Inputs, Part, split};
 use walkdir::WalkDir;
 
 pub use self::git::{GitError, load_revision};
 pub use self::render::{RenderError, render, render_revision};
+use super::parallel;
 
-/// Reads files, folders and, for the path `-`, `stdin`.
+/// Files that are yet to be read, and what could not be found.
+#[derive(Debug, Default)]
+pub struct Files {
+    files: Vec<Source>,
+    errors: Vec<InputError>,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug)]
+enum Source {
+    Disk { name: String, path: PathBuf },
+    Memory(File),
+}
+
+impl Files {
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Reads every file by up to `threads` threads, in the order in which they were named. `keep`
+    /// makes of each part what is still needed, so that the rest is freed at once.
+    pub fn read<T: Send>(
+        self,
+        threads: NonZero<usize>,
+        keep: impl Fn(Inputs) -> T + Sync,
+    ) -> Vec<T> {
+        let failed = |error| keep(Inputs { errors: vec![error], ..Inputs::default() });
+        let read = parallel::map(self.files, threads, |file| {
+            let file = match file {
+                Source::Memory(file) => Ok(file),
+                Source::Disk { name, path } => match std::fs::read(&path) {
+                    Ok(bytes) => Ok(File { name, bytes }),
+                    Err(error) => Err(unreadable(&name, &error)),
+                },
+            };
+            let large = file.as_ref().is_ok_and(|file| file.bytes.len() > LARGE);
+            match file.and_then(split) {
+                Ok(parts) if large => parts.into_iter().map(Read::Later).collect(),
+                Ok(parts) => parts.iter().map(|part| Read::Done(keep(part.read()))).collect(),
+                Err(error) => vec![Read::Done(failed(error))],
+            }
+        });
+        let read = read.into_iter().flatten().collect();
+        let mut kept = parallel::map(read, threads, |part| match part {
+            Read::Done(kept) => kept,
+            Read::Later(part) => keep(part.read()),
+        });
+        kept.extend(self.errors.into_iter().map(failed));
+        kept
+    }
+}
+
+/// A file above this many bytes is shared among the threads, part by part.
+const LARGE: usize = 256 * 1024;
+
+/// A part of a file that was read, or that a thread has yet to read.
+enum Read<T> {
+    Done(T),
+    Later(Part),
+}
+
+/// Finds files, walks folders and, for the path `-`, reads `stdin`.
 ///
 /// A folder is walked in order of names; hidden files and what is neither `.yaml`, `.yml` nor
 /// `.json` are left out. A file that is named is read whatever it is called.
-pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> Inputs {
-    let mut inputs = Inputs::default();
-    let mut files = Vec::new();
+pub fn load(paths: &[PathBuf], stdin: &mut dyn std::io::Read) -> Files {
+    let mut found = Files::default();
     let mut seen = Vec::new();
     for path in paths {
         if seen.contains(&path) {
@@ -28,28 +90,23 @@ pub fn load(paths: &[PathBuf], stdin: &mut dyn Read) -> Inputs {
         if path.as_os_str() == "-" {
             let mut bytes = Vec::new();
             match stdin.read_to_end(&mut bytes) {
-                Ok(_) => files.push(File { name: "-".to_owned(), bytes }),
-                Err(error) => inputs.errors.push(unreadable("-", &error)),
+                Ok(_) => found.files.push(Source::Memory(File { name: "-".to_owned(), bytes })),
+                Err(error) => found.errors.push(unreadable("-", &error)),
             }
         } else if path.is_dir() {
-            walk(path, &mut files, &mut inputs.errors);
+            walk(path, &mut found);
         } else {
-            open(path, &mut files, &mut inputs.errors);
+            found.files.push(on_disk(path));
         }
     }
-    inputs.read(files);
-    inputs
+    found
 }
 
-fn open(path: &Path, files: &mut Vec<File>, errors: &mut Vec<InputError>) {
-    let name = shown(path);
-    match std::fs::read(path) {
-        Ok(bytes) => files.push(File { name, bytes }),
-        Err(error) => errors.push(unreadable(&name, &error)),
-    }
+fn on_disk(path: &Path) -> Source {
+    Source::Disk { name: shown(path), path: path.to_owned() }
 }
 
-fn walk(folder: &Path, files: &mut Vec<File>, errors: &mut Vec<InputError>) {
+fn walk(folder: &Path, found: &mut Files) {
     let visible = |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || !is_hidden(&entry.file_name().to_string_lossy())
     };
@@ -59,7 +116,7 @@ fn walk(folder: &Path, files: &mut Vec<File>, errors: &mut Vec<InputError>) {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
                 if is_manifest(&entry.file_name().to_string_lossy()) {
-                    open(entry.path(), files, errors);
+                    found.files.push(on_disk(entry.path()));
                 }
             }
             // What a loop leads back to is being walked already.
@@ -72,7 +129,7 @@ fn walk(folder: &Path, files: &mut Vec<File>, errors: &mut Vec<InputError>) {
                     continue;
                 }
                 let name = shown(path);
-                errors.push(match error.io_error() {
+                found.errors.push(match error.io_error() {
                     Some(error) => unreadable(&name, error),
                     None => {
                         InputError { file: name, line: 0, column: 0, message: error.to_string() }

@@ -4,34 +4,29 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
-use stateward_check::report::{Checkout, Format, Options, Output, Report, Sources, render};
+use stateward_check::report::{CheckReport, Checkout, Format, Options, Output, render};
 
 /// Writes the report to each of `outputs`, standard output last: an error then stands below it.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(
-    outputs: &[Output],
-    report: &Report,
-    sources: &Sources,
-    options: &Options,
-) -> anyhow::Result<()> {
+pub fn write(outputs: &[Output], report: &CheckReport, options: &Options) -> anyhow::Result<()> {
     let (stdout, files): (Vec<&Output>, Vec<&Output>) =
         outputs.iter().partition(|output| output.file.is_none());
     for output in files.into_iter().chain(stdout) {
         match &output.file {
             Some(file) => {
                 let options = Options { color: false, ..options.clone() };
-                let text = render(output.format, report, sources, &options)?;
+                let text = render(output.format, report, &options)?;
                 std::fs::write(file, text)
                     .with_context(|| format!("cannot write \"{}\"", file.display()))?;
             }
             None if output.format == Format::Text => {
-                let text = render(output.format, report, sources, options)?;
+                let text = render(output.format, report, options)?;
                 let asked = if options.color { ColorChoice::Always } else { ColorChoice::Never };
                 print_painted(|_| text, asked)?;
             }
-            None => super::print(&render(output.format, report, sources, options)?)?,
+            None => super::print(&render(output.format, report, options)?)?,
         }
     }
     Ok(())
@@ -119,16 +114,16 @@ mod tests {
             column: 2,
             message: "m".to_owned(),
         };
-        let report = Report::new(Vec::new(), 0, Vec::new(), Vec::new(), vec![error]);
+        let report = CheckReport::new(Vec::new(), 0, Vec::new(), Vec::new(), vec![error]);
         let options = Options { color: true, ..Options::default() };
-        write(&outputs, &report, &Sources::none(), &options).unwrap();
+        write(&outputs, &report, &options).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(
             text,
             "error: f:1:2: m\n\nno StatefulSet or PersistentVolumeClaim to judge: 1 error\n"
         );
         let outputs = [Output { format: Format::Json, file: Some(folder.path().join("no/out")) }];
-        let error = write(&outputs, &report, &Sources::none(), &options).unwrap_err();
+        let error = write(&outputs, &report, &options).unwrap_err();
         assert!(error.to_string().starts_with("cannot write"), "{error}");
     }
 }

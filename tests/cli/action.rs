@@ -20,6 +20,8 @@ struct Runner {
     temp: tempfile::TempDir,
     /// put before the PATH of the scripts
     tools: Option<PathBuf>,
+    /// variables of the job
+    variables: Vec<(String, String)>,
 }
 
 /// How the action ended.
@@ -49,7 +51,7 @@ impl Runner {
         known.insert("runner.temp".to_owned(), temp.path().display().to_string());
         known.insert("runner.os".to_owned(), "Linux".to_owned());
         known.insert("runner.arch".to_owned(), "X64".to_owned());
-        Self { known, temp, tools: None }
+        Self { known, temp, tools: None, variables: Vec::new() }
     }
 
     /// `${{ inputs.paths }}` and the text around it.
@@ -157,6 +159,7 @@ impl Runner {
             .env("GITHUB_OUTPUT", &files[0])
             .env("GITHUB_STEP_SUMMARY", &files[1])
             .env("RUNNER_TEMP", self.temp.path());
+        bash.envs(self.variables.iter().cloned());
         if let Some(tools) = &self.tools {
             bash.env("PATH", format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()));
         }
@@ -232,28 +235,74 @@ fn inputs_reach_the_check() {
     assert!(ended.summary.contains("1 object judged"), "{ended:#?}");
 }
 
-#[test]
-fn without_a_binary_the_sources_of_the_action_are_built() {
-    let folder = pull_request(&size("5Gi"));
+/// A folder with a `cargo` that stands for a build of several minutes: it runs `check`, and puts
+/// the tested binary where the build would.
+fn cargo(check: &str) -> tempfile::TempDir {
     let tools = tempfile::tempdir().unwrap();
-    // Stands for a build of several minutes: checks what it is asked for, and puts the binary there.
-    let cargo = format!(
-        "#!/bin/bash\nset -eu\n\
+    let script = format!(
+        "#!/bin/bash\nset -eu\n{check}\n\
          [ \"$1 $2 $3 $4 $6\" = 'install --locked --quiet --path --root' ]\n\
          grep -q '^name = \"stateward\"' \"$5/Cargo.toml\"\n\
          mkdir -p \"$7/bin\"\ncp '{}' \"$7/bin/stateward\"\n",
         BINARY.1
     );
     let path = tools.path().join("cargo");
-    std::fs::write(&path, cargo).unwrap();
+    std::fs::write(&path, script).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&path, mode).unwrap();
+    tools
+}
+
+#[test]
+fn without_a_binary_the_sources_of_the_action_are_built() {
+    let folder = pull_request(&size("5Gi"));
+    let tools = cargo("");
     let mut runner = Runner::new(&[]);
     runner.tools = Some(tools.path().to_owned());
     let ended = runner.run(folder.path());
     assert_eq!(ended.code, 1, "{ended:#?}");
     assert!(ended.printed.starts_with("::error file=apps/shop/db.yaml,"), "{}", ended.printed);
     assert_eq!(ended.used, ["actions/cache@v4"]);
+}
+
+#[test]
+fn nothing_of_a_pull_request_configures_the_build() {
+    let folder = pull_request(&size("5Gi"));
+    folder.write("rust-toolchain.toml", "[toolchain]\npath = \"/evil\"\n");
+    folder.write("rust-toolchain", "evil\n");
+    folder.write(".cargo/config.toml", "[build]\nrustc-wrapper = \"/evil/rustc\"\n");
+    // rustup and cargo look for these files in the working folder and in every folder above it.
+    let tools = cargo(
+        "above=$PWD\n\
+         while [ -n \"$above\" ]; do\n  \
+           ! grep -qs evil \"$above\"/{rust-toolchain,rust-toolchain.toml,.cargo/config.toml} || exit 41\n  \
+           above=${above%/*}\n\
+         done\n\
+         [ \"$RUSTUP_TOOLCHAIN\" = stable ] || exit 42\n\
+         ! grep -qs evil \"$CARGO_HOME/config.toml\" || exit 43\n\
+         ! env | grep -q evil || exit 44",
+    );
+    let mut runner = Runner::new(&[]);
+    runner.tools = Some(tools.path().to_owned());
+    // What an earlier step may have copied from a file of the pull request.
+    runner.variables = [
+        "RUSTUP_TOOLCHAIN",
+        "RUSTC",
+        "RUSTC_WRAPPER",
+        "RUSTFLAGS",
+        "CARGO_HOME",
+        "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER",
+        "CC",
+        "CFLAGS",
+        "LD_LIBRARY_PATH",
+    ]
+    .map(|name| (name.to_owned(), format!("{}/evil", folder.path().display())))
+    .into();
+    folder.write("evil/config.toml", "[build]\nrustc-wrapper = \"/evil/rustc\"\n");
+    let ended = runner.run(folder.path());
+    assert_eq!(ended.code, 1, "{ended:#?}");
+    assert!(ended.printed.starts_with("::error file=apps/shop/db.yaml,"), "{}", ended.printed);
 }
 
 #[test]

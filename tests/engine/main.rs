@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod data_mounts;
 mod fuzz;
 mod manifest;
 mod policy;

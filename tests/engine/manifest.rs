@@ -1,16 +1,41 @@
 //! Manifests as people keep them: what becomes an object, where its fields stand, and what is said
 //! about the rest.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use stateward::cli::input::{GitError, RenderError, load, load_revision, render, render_revision};
+use stateward::cli::input::{self, Files, GitError, RenderError};
 use stateward_check::pair::pair;
+use stateward_check::select::Selection;
 use stateward_core::object::{Object, Pointer};
 use stateward_core::yaml::{Document, Inputs};
 use tempfile::TempDir;
+
+/// Everything that the files hold.
+fn whole(files: Files) -> Inputs {
+    let mut all = Inputs::default();
+    files.read(NonZero::<usize>::MIN, |inputs| inputs).into_iter().for_each(|one| all.append(one));
+    all
+}
+
+fn load(paths: &[PathBuf], stdin: &mut dyn std::io::Read) -> Inputs {
+    whole(input::load(paths, stdin))
+}
+
+fn load_revision(folder: &Path, revision: &str, paths: &[PathBuf]) -> Result<Inputs, GitError> {
+    input::load_revision(folder, revision, paths).map(whole)
+}
+
+fn render(command: &str, folder: &Path) -> Result<Inputs, RenderError> {
+    input::render(command, folder).map(whole)
+}
+
+fn render_revision(command: &str, folder: &Path, revision: &str) -> Result<Inputs, RenderError> {
+    input::render_revision(command, folder, revision).map(whole)
+}
 
 fn read(text: &str) -> Inputs {
     load(&[PathBuf::from("-")], &mut text.as_bytes())
@@ -686,7 +711,8 @@ fn manifest(kind: &str, namespace: &str, name: &str) -> String {
 }
 
 fn pairs(old: &Inputs, new: &Inputs, deletions: bool) -> (Vec<(String, String)>, Vec<String>) {
-    let paired = pair(old.clone(), new.clone(), deletions);
+    let [old, new] = [old, new].map(|inputs| Selection::from(inputs.clone()));
+    let paired = pair(old, new, deletions);
     let side = |document: &Option<Document>| {
         document.as_ref().map_or("-".to_owned(), |d| format!("{}:{}", d.file, d.location().line))
     };
@@ -720,7 +746,7 @@ fn objects_pair_by_kind_namespace_and_name() {
     );
     let expected = [("-:6", "-:2"), ("-:2", "-:6"), ("-", "-:10"), ("-", "-:14")];
     assert_eq!(pairs(&old, &new, false), (pairs_of(&expected), vec![]));
-    let with_deletions = [&expected[..], &[("-:10", "-"), ("-:14", "-")]].concat();
+    let with_deletions = [&expected[..], &[("-:10", "-")]].concat();
     assert_eq!(pairs(&old, &new, true), (pairs_of(&with_deletions), vec![]));
 }
 
@@ -782,8 +808,8 @@ fn a_namespace_that_one_side_leaves_out_hides_no_old_object() {
 
 #[test]
 fn what_has_no_name_yet_is_always_new() {
-    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: j-}\n";
-    let (shown, errors) = pairs(&read(job), &read(&format!("{job}---\n{job}")), true);
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {generateName: c-}\n";
+    let (shown, errors) = pairs(&read(claim), &read(&format!("{claim}---\n{claim}")), true);
     assert_eq!(shown, pairs_of(&[("-", "-:1"), ("-", "-:5")]));
     assert_eq!(errors, [""; 0]);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use stateward_check::report::{
-    Cause, Checkout, Format, JudgedObject, NotJudged, ObjectRef, Options, Outcome, Place,
-    RefusedBy, Report, ReportedFinding, Sources, render,
+    Cause, CheckReport, Checkout, Excerpt, Format, JudgedObject, NotJudged, ObjectRef, Options,
+    Outcome, Place, RefusedBy, ReportedFinding, render,
 };
 use stateward_core::rules::{RULES, Step};
 use stateward_core::yaml::InputError;
@@ -30,8 +30,30 @@ fn object(kind: &str, namespace: &str, name: &str) -> ObjectRef {
     }
 }
 
+/// The text of a file that is known.
+fn source(file: &str) -> Option<String> {
+    match file {
+        "deploy/db.yaml" => Some(NEW.to_owned()),
+        "main:deploy/db.yaml" => {
+            let before = "#\n".repeat(8);
+            Some(format!("{before}      resources: {{requests: {{storage: '20Gi'}}}}\n"))
+        }
+        "odd ü.yaml" => Some("größe:\n\tx: 日本 # tab \u{1b}[31m\n".to_owned()),
+        "long.json" => Some(format!("{{\"k\":\"{}\",\"replicas\":0}}", "ü".repeat(3000))),
+        _ => None,
+    }
+}
+
+fn excerpt(value: Option<&str>, file: &str, line: usize, column: usize) -> Option<Excerpt> {
+    let text = source(file)?;
+    let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let (offset, _) = text[start..].char_indices().nth(column - 1)?;
+    Excerpt::new(&text, start + offset, value)
+}
+
 fn place(value: Option<&str>, file: &str, line: usize, column: usize) -> Place {
     Place {
+        excerpt: excerpt(value, file, line, column),
         value: value.map(str::to_owned),
         file: file.to_owned(),
         line,
@@ -70,7 +92,7 @@ fn shrink() -> ReportedFinding {
         }],
         refused_by: Some(RefusedBy::Kubernetes),
         help: Some("https://wiki/storage · #storage".to_owned()),
-        on_purpose: None,
+        how_to_allow: None,
     }
 }
 
@@ -90,7 +112,7 @@ fn zero() -> ReportedFinding {
         causes: Vec::new(),
         refused_by: None,
         help: None,
-        on_purpose: None,
+        how_to_allow: None,
     }
 }
 
@@ -113,23 +135,11 @@ fn odd() -> ReportedFinding {
         causes: Vec::new(),
         refused_by: None,
         help: None,
-        on_purpose: None,
+        how_to_allow: None,
     }
 }
 
-fn sources() -> Sources {
-    let mut sources = Sources::none();
-    sources.add("deploy/db.yaml", NEW);
-    sources.add(
-        "main:deploy/db.yaml",
-        format!("{}      resources: {{requests: {{storage: '20Gi'}}}}\n", "#\n".repeat(8)),
-    );
-    sources.add("odd ü.yaml", "größe:\n\tx: 日本 # tab \u{1b}[31m\n");
-    sources.add("long.json", format!("{{\"k\":\"{}\",\"replicas\":0}}", "ü".repeat(3000)));
-    sources
-}
-
-fn report() -> Report {
+fn report() -> CheckReport {
     let judged = |object, file: &str, line| JudgedObject {
         operation: "UPDATE",
         object,
@@ -138,11 +148,11 @@ fn report() -> Report {
         exemption: None,
         allowed: Vec::new(),
         allow_faults: Vec::new(),
-        exempt_for: None,
+        exemption_reason: None,
     };
     let mut long = zero();
     long.new = Some(place(Some("0"), "long.json", 1, 3020));
-    Report::new(
+    CheckReport::new(
         vec![
             judged(object("StatefulSet", "shop", "db"), "deploy/db.yaml", 1),
             judged(object("PersistentVolumeClaim", "shop", "data-db-0"), "deploy/db.yaml", 12),
@@ -172,18 +182,18 @@ fn report() -> Report {
     )
 }
 
-fn clean() -> Report {
+fn clean() -> CheckReport {
     let mut report = report();
     report.judged.truncate(1);
-    Report::new(report.judged, 0, Vec::new(), Vec::new(), Vec::new())
+    CheckReport::new(report.judged, 0, Vec::new(), Vec::new(), Vec::new())
 }
 
 fn verbose() -> Options {
     Options { verbose: true, ..Options::default() }
 }
 
-fn rendered(format: Format, report: &Report, options: &Options) -> String {
-    render(format, report, &sources(), options).unwrap()
+fn rendered(format: Format, report: &CheckReport, options: &Options) -> String {
+    render(format, report, options).unwrap()
 }
 
 #[test]
@@ -214,20 +224,20 @@ fn text_is_silent_where_nothing_was_found() {
 #[test]
 fn text_says_where_nothing_was_judged() {
     let mut unjudged = report().not_judged;
-    let nothing = Report::new(Vec::new(), 2, Vec::new(), Vec::new(), Vec::new());
+    let nothing = CheckReport::new(Vec::new(), 2, Vec::new(), Vec::new(), Vec::new());
     assert_eq!(
         rendered(Format::Text, &nothing, &Options::default()),
         "no StatefulSet or PersistentVolumeClaim to judge; 2 documents skipped\n"
     );
     unjudged.truncate(1);
-    let partly = Report::new(clean().judged, 0, Vec::new(), unjudged, Vec::new());
+    let partly = CheckReport::new(clean().judged, 0, Vec::new(), unjudged, Vec::new());
     assert_eq!(
         rendered(Format::Text, &partly, &Options::default()),
         "not judged: StatefulSet shop/db: sts-shared-pvc needs PersistentVolumeClaim shop/data\n\
          1 object judged: nothing found; 1 not judged\n"
     );
     let many = vec![partly.not_judged[0].clone(); 12];
-    let mostly = Report::new(clean().judged, 0, Vec::new(), many, Vec::new());
+    let mostly = CheckReport::new(clean().judged, 0, Vec::new(), many, Vec::new());
     let short = rendered(Format::Text, &mostly, &Options::default());
     assert_eq!(short.matches("sts-shared-pvc").count(), 10);
     assert!(short.contains("not judged: 2 more, which --verbose lists\n"), "{short}");
@@ -243,7 +253,7 @@ fn text_labels_what_a_mark_does_not_show() {
             ..place(value, "deploy/db.yaml", 6, 13)
         });
         finding.outcome = Outcome::Deny;
-        let report = Report::new(Vec::new(), 0, vec![finding], Vec::new(), Vec::new());
+        let report = CheckReport::new(Vec::new(), 0, vec![finding], Vec::new(), Vec::new());
         let text = rendered(Format::Text, &report, &Options::default());
         let line = text.lines().find(|line| line.contains('^')).unwrap();
         line.rsplit('^').next().unwrap().trim().to_owned()
@@ -319,7 +329,7 @@ fn sarif() {
 #[test]
 fn sarif_fingerprints_survive_moved_lines_and_differ() {
     let fingerprints = |findings: Vec<ReportedFinding>| -> Vec<String> {
-        let report = Report::new(Vec::new(), 0, findings, Vec::new(), Vec::new());
+        let report = CheckReport::new(Vec::new(), 0, findings, Vec::new(), Vec::new());
         let text = rendered(Format::Sarif, &report, &Options::default());
         let log: Value = serde_json::from_str(&text).unwrap();
         let results = log["runs"][0]["results"].as_array().unwrap();
@@ -415,7 +425,7 @@ fn markdown_fits_in_a_comment() {
             finding
         })
         .collect();
-    let report = Report::new(Vec::new(), 0, many, Vec::new(), Vec::new());
+    let report = CheckReport::new(Vec::new(), 0, many, Vec::new(), Vec::new());
     let text = rendered(Format::Markdown, &report, &Options::default());
     assert!(text.len() <= 65_000, "{} bytes", text.len());
     let rows = text.lines().filter(|line| line.starts_with("| denied")).count();

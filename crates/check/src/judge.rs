@@ -1,64 +1,57 @@
 //! Judges pairs of manifests and says where in the files each finding stands.
 
+use std::cell::OnceCell;
+
 use serde_json::Value;
-use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, label};
+use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
 use stateward_core::mutations::resize;
 use stateward_core::object::compare::plain;
 use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
-use stateward_core::policy::Resize;
+use stateward_core::policy::{Policy, Resize};
 use stateward_core::rules::{Action, Group, Step};
 use stateward_core::yaml::{Document, InputError};
 
 use crate::pair::{Paired, Pairing};
 use crate::report::{
-    Cause, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy, Report, ReportedFinding,
-    UnjudgedObject,
+    Cause, CheckReport, Excerpt, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
+    ReportedFinding, UnjudgedObject,
 };
+use crate::select::SERVED;
 
-/// Judges every pair as the API server of `kubernetes` and the policy would.
+/// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
 pub fn check(
-    paired: &Paired,
+    paired: Paired,
     kubernetes: KubernetesVersion,
     context: &EvaluationContext<'_>,
-) -> Report {
-    let mut found = Found {
-        kubernetes,
-        context,
-        judged: Vec::new(),
-        passed_over: Vec::new(),
-        findings: Vec::new(),
-        not_judged: Vec::new(),
-        errors: paired.errors.clone(),
+) -> CheckReport {
+    let map = |pairings: Vec<Pairing>, judge: &(dyn Fn(Pairing) -> Judgement + Sync)| {
+        pairings.into_iter().map(judge).collect()
     };
-    for pairing in &paired.pairings {
-        found.judge(pairing);
+    check_with(paired, kubernetes, context, map)
+}
+
+/// The same by way of `map`, which applies a function to each pair and keeps their order. A caller
+/// that has threads uses them there.
+pub fn check_with(
+    paired: Paired,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
+    map: impl FnOnce(Vec<Pairing>, &(dyn Fn(Pairing) -> Judgement + Sync)) -> Vec<Judgement>,
+) -> CheckReport {
+    let removed = paired.removed.iter().map(UnjudgedObject::from).collect();
+    let mut all = Judgement { errors: paired.errors, ..Judgement::default() };
+    for judgement in map(paired.pairings, &|pairing| judge(&pairing, kubernetes, context)) {
+        all.append(judgement);
     }
-    let gone = paired.gone.iter().filter(|document| kind(document) != Kind::Other).map(unjudged);
-    found.passed_over.dedup_by(|a, b| (&a.file, a.line) == (&b.file, b.line));
-    Report::new(found.judged, paired.skipped, found.findings, found.not_judged, found.errors)
-        .beside(gone.collect(), found.passed_over)
+    let mut ignored = paired.ignored;
+    ignored.append(&mut all.ignored);
+    CheckReport::new(all.judged, paired.skipped, all.findings, all.not_judged, all.errors)
+        .with_unjudged(removed, ignored)
 }
 
 fn kind(document: &Document) -> Kind {
     Kind::of_manifest(&document.api_version, &document.kind)
-}
-
-fn unjudged(document: &Document) -> UnjudgedObject {
-    UnjudgedObject {
-        object: object(document),
-        file: document.file.to_string(),
-        line: document.line(),
-    }
-}
-
-fn object(document: &Document) -> ObjectRef {
-    ObjectRef {
-        api_version: document.api_version.clone(),
-        kind: document.kind.clone(),
-        namespace: document.namespace.clone(),
-        name: label(&document.name, &document.generate_name),
-    }
 }
 
 /// Why an edit is not denied that Kubernetes itself refuses.
@@ -70,9 +63,6 @@ fn carried_out(rule: &str) -> String {
     };
     format!("Kubernetes refuses this edit; where stateward's webhook runs, {instead}.")
 }
-
-/// The kinds that are judged, with the version in which clusters serve them.
-const SERVED: [(&str, &str); 2] = [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
 
 /// A kind that is judged, written in a version that no cluster serves: `apps/v1beta1`, a version
 /// of the wrong group, or with capitals that no kind has. Kinds of the same name in groups of
@@ -101,92 +91,171 @@ fn not_served(document: &Document) -> Option<InputError> {
     })
 }
 
-/// What has been found so far.
-struct Found<'g> {
-    kubernetes: KubernetesVersion,
-    context: &'g EvaluationContext<'g>,
+/// What came out of judging a pair.
+#[derive(Debug, Default)]
+pub struct Judgement {
     judged: Vec<JudgedObject>,
-    passed_over: Vec<UnjudgedObject>,
+    ignored: Vec<UnjudgedObject>,
     findings: Vec<ReportedFinding>,
     not_judged: Vec<NotJudged>,
     errors: Vec<InputError>,
 }
 
-impl Found<'_> {
-    fn judge(&mut self, pairing: &Pairing) {
-        let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return };
-        let kind = kind(document);
-        if kind == Kind::Other {
-            let Some(new) = &pairing.new else { return };
-            // Old versions of a kind that we know are not judged, and no cluster takes them.
-            match not_served(new) {
-                Some(error) => self.errors.push(error),
-                None => self.passed_over.push(unjudged(new)),
-            }
-            return;
-        }
-        let operation = match (&pairing.old, &pairing.new) {
-            (None, _) => Operation::Create,
-            (Some(_), Some(_)) => Operation::Update,
-            (Some(_), None) => Operation::Delete,
-        };
-        let site = Site { pairing, operation, document };
-        self.judged.push(JudgedObject {
-            operation: operation.name(),
-            object: object(document),
-            file: document.file.to_string(),
-            line: document.line(),
-            exemption: None,
-            allowed: Vec::new(),
-            allow_faults: Vec::new(),
-            exempt_for: None,
-        });
-        let change = match self.change(pairing, kind, operation) {
-            Ok(change) => change,
-            Err(error) => {
-                self.findings.push(site.malformed(&error, "so nothing else was judged"));
-                return;
-            }
-        };
-        site.report(&change, decide(Stage::Check, &change, self.context), self);
-    }
-
-    fn change<'d>(
-        &self,
-        pairing: &'d Pairing,
-        kind: Kind,
-        operation: Operation,
-    ) -> Result<Change<'d>, DecodeError> {
-        let decode = |side: &'d Option<Document>| {
-            side.as_ref().map(|document| Object::decode(&document.json)).transpose()
-        };
-        let objects = Pair { old: decode(&pairing.old)?, new: decode(&pairing.new)? };
-        let circumstances =
-            Circumstances { kubernetes: self.kubernetes, ..Circumstances::default() };
-        Change::new(operation, kind, "", objects, circumstances)
+impl Judgement {
+    fn append(&mut self, mut other: Self) {
+        self.judged.append(&mut other.judged);
+        self.ignored.append(&mut other.ignored);
+        self.findings.append(&mut other.findings);
+        self.not_judged.append(&mut other.not_judged);
+        self.errors.append(&mut other.errors);
     }
 }
 
-/// One pair, and where its fields stand.
-struct Site<'a> {
+/// Judges one pair.
+fn judge<'a>(
     pairing: &'a Pairing,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
+) -> Judgement {
+    let mut judgement = Judgement::default();
+    let Some(document) = pairing.new.as_ref().or(pairing.old.as_ref()) else { return judgement };
+    let kind = kind(document);
+    if kind == Kind::Other {
+        let Some(new) = &pairing.new else { return judgement };
+        match not_served(new) {
+            Some(error) => judgement.errors.push(error),
+            None => judgement.ignored.push(UnjudgedObject::from(new)),
+        }
+        return judgement;
+    }
+    let operation = match (&pairing.old, &pairing.new) {
+        (None, _) => Operation::Create,
+        (Some(_), Some(_)) => Operation::Update,
+        (Some(_), None) => Operation::Delete,
+    };
+    let side = |document: &'a Option<Document>| document.as_ref().map(Side::new);
+    judgement.judged.push(JudgedObject {
+        operation: operation.name(),
+        object: ObjectRef::from(document),
+        file: document.file.to_string(),
+        line: document.line(),
+        exemption: None,
+        allowed: Vec::new(),
+        allow_faults: Vec::new(),
+        exemption_reason: None,
+    });
+    let pair = JudgedPair { old: side(&pairing.old), new: side(&pairing.new), operation, document };
+    let change = match pair.change(kind, kubernetes) {
+        Ok(change) => change,
+        Err(error) => {
+            judgement.findings.push(pair.malformed(&error, "so nothing else was judged"));
+            return judgement;
+        }
+    };
+    let decision = decide(Stage::Check, &change, context);
+    pair.report(&change, decision, context.policy, &mut judgement);
+    judgement
+}
+
+/// One side of a pair.
+struct Side<'a> {
+    document: &'a Document,
+    /// read when a value is first asked for
+    object: OnceCell<Value>,
+}
+
+impl<'a> Side<'a> {
+    const fn new(document: &'a Document) -> Self {
+        Self { document, object: OnceCell::new() }
+    }
+
+    fn value(&self, field: &Pointer) -> Option<&Value> {
+        let object = || serde_json::from_str(&self.document.json).unwrap_or(Value::Null);
+        self.object.get_or_init(object).pointer(field.as_str())
+    }
+
+    /// The place of a field. `value` is what the rule says of it, if it says more than the field
+    /// does.
+    fn place(&self, field: &Pointer, value: Option<String>) -> Place {
+        let document = self.document;
+        let location = document.locate_head(field);
+        let value = value.or_else(|| self.value(field).filter(|value| is_scalar(value)).map(plain));
+        let excerpt = Excerpt::new(document.source(), location.span.start, value.as_deref());
+        Place {
+            value,
+            missing: location.missing,
+            file: document.file.to_string(),
+            line: location.line,
+            column: location.column,
+            template: document.template.clone(),
+            excerpt,
+        }
+    }
+
+    /// How to write a size that is none, if it is plain what was meant.
+    fn meant(&self, error: &DecodeError) -> Option<Step> {
+        let text = self.value(&error.field)?.as_str()?;
+        if !error.message.contains("is not a quantity") {
+            return None;
+        }
+        let meant = Quantity::meant(text)?;
+        Some(Step { text: format!("set {} to {meant}", error.field.dotted()), command: None })
+    }
+
+    /// Whether decoding this document alone fails at the same field.
+    fn fails_at(&self, kind: Kind, field: &Pointer) -> bool {
+        let judge = || -> Result<(), DecodeError> {
+            let new = Some(Object::decode(&self.document.json)?);
+            let objects = Pair { old: None, new };
+            let circumstances = Circumstances::default();
+            let change = Change::new(Operation::Create, kind, "", objects, circumstances)?;
+            if let Some(set) = change.created_set() {
+                set.selector()?;
+                set.template()?;
+                set.claim_templates()?;
+            }
+            Ok(())
+        };
+        judge().is_err_and(|error| error.field == *field)
+    }
+}
+
+/// Both sides of what is judged.
+struct JudgedPair<'a> {
+    old: Option<Side<'a>>,
+    new: Option<Side<'a>>,
     operation: Operation,
+    /// the new one, on DELETE the old one
     document: &'a Document,
 }
 
-impl Site<'_> {
-    fn report(&self, change: &Change<'_>, decision: Decision, found: &mut Found<'_>) {
+impl<'a> JudgedPair<'a> {
+    fn change(&self, kind: Kind, kubernetes: KubernetesVersion) -> Result<Change<'a>, DecodeError> {
+        let decode = |side: &Option<Side<'a>>| {
+            side.as_ref().map(|side| Object::decode(&side.document.json)).transpose()
+        };
+        let objects = Pair { old: decode(&self.old)?, new: decode(&self.new)? };
+        let circumstances = Circumstances { kubernetes, ..Circumstances::default() };
+        Change::new(self.operation, kind, "", objects, circumstances)
+    }
+
+    fn report(
+        &self,
+        change: &Change<'_>,
+        decision: Decision,
+        policy: &Policy,
+        judgement: &mut Judgement,
+    ) {
         let name = change.object_name();
-        if let Some(judged) = found.judged.last_mut() {
+        if let Some(judged) = judgement.judged.last_mut() {
             judged.exemption = decision.exemption.map(Exemption::name);
-            judged.exempt_for = decision.exemption.map(Exemption::reason);
+            judged.exemption_reason = decision.exemption.map(Exemption::reason);
             judged.allowed.clone_from(&decision.allowed_rules);
             judged.allow_faults.clone_from(&decision.allow_faults);
         }
-        let policy = found.context.policy;
-        let on_purpose: Vec<Option<String>> =
+        let how_to_allow: Vec<Option<String>> =
             decision.verdicts.iter().map(|v| decision.on_purpose(v, policy)).collect();
-        for (verdict, on_purpose) in decision.verdicts.into_iter().zip(on_purpose) {
+        for (verdict, how_to_allow) in decision.verdicts.into_iter().zip(how_to_allow) {
             let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
             let mut finding = verdict.finding;
             if verdict.carried_out {
@@ -208,110 +277,59 @@ impl Site<'_> {
                 (Outcome::Deny, _) => Some(RefusedBy::Policy),
                 _ => None,
             };
-            found.findings.push(ReportedFinding {
+            judgement.findings.push(ReportedFinding {
                 rule: finding.rule.to_owned(),
                 outcome,
                 operation: self.operation.name(),
-                object: object(self.document),
+                object: ObjectRef::from(self.document),
                 field: finding.field.to_string(),
-                old: place(self.pairing.old.as_ref(), &finding.old_field, finding.old),
-                new: place(self.pairing.new.as_ref(), &finding.field, finding.new),
+                old: self.old.as_ref().map(|old| old.place(&finding.old_field, finding.old)),
+                new: self.new.as_ref().map(|new| new.place(&finding.field, finding.new)),
                 message: format!("{name}: {}", finding.what),
                 causes: vec![Cause { field: finding.field.dotted(), message: finding.what }],
                 why: finding.why,
                 remedy: finding.remedy,
                 refused_by,
                 help,
-                on_purpose,
+                how_to_allow,
             });
         }
         for missing in decision.not_judged {
-            found.not_judged.push(NotJudged {
+            judgement.not_judged.push(NotJudged {
                 rule: missing.rule.to_owned(),
-                object: object(self.document),
+                object: ObjectRef::from(self.document),
                 needs: missing.needs,
             });
         }
         for error in &decision.malformed {
             let rest = "so the rules that need it judged nothing";
-            found.findings.push(self.malformed(error, rest));
+            judgement.findings.push(self.malformed(error, rest));
         }
     }
 
     /// A field of the wrong type: the API server refuses to decode it.
     /// `unjudged` says what could not be judged for its sake.
     fn malformed(&self, error: &DecodeError, unjudged: &str) -> ReportedFinding {
-        let in_new = self
-            .pairing
-            .new
-            .as_ref()
-            .is_some_and(|new| wrong_in(new, kind(self.document), &error.field));
-        let (old, new) = if in_new {
-            (None, self.pairing.new.as_ref())
-        } else {
-            (self.pairing.old.as_ref().or(self.pairing.new.as_ref()), None)
-        };
+        let kind = kind(self.document);
+        let new = self.new.as_ref().filter(|new| new.fails_at(kind, &error.field));
+        let old = new.is_none().then_some(self.old.as_ref().or(self.new.as_ref())).flatten();
         ReportedFinding {
             rule: "malformed".to_owned(),
             outcome: Outcome::Error,
             operation: self.operation.name(),
-            object: object(self.document),
+            object: ObjectRef::from(self.document),
             field: error.field.to_string(),
-            remedy: meant(old.or(new), error).into_iter().collect(),
-            old: place(old, &error.field, None),
-            new: place(new, &error.field, None),
-            message: format!("{}: {error}", object(self.document)),
+            remedy: old.or(new).and_then(|side| side.meant(error)).into_iter().collect(),
+            old: old.map(|old| old.place(&error.field, None)),
+            new: new.map(|new| new.place(&error.field, None)),
+            message: format!("{}: {error}", ObjectRef::from(self.document)),
             why: format!("The API server cannot read it either, {unjudged}."),
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
             refused_by: None,
             help: None,
-            on_purpose: None,
+            how_to_allow: None,
         }
     }
-}
-
-/// Whether decoding this document alone stumbles over the same field.
-fn wrong_in(document: &Document, kind: Kind, field: &Pointer) -> bool {
-    let judge = || -> Result<(), DecodeError> {
-        let objects = Pair { old: None, new: Some(Object::decode(&document.json)?) };
-        let change = Change::new(Operation::Create, kind, "", objects, Circumstances::default())?;
-        if let Some(set) = change.created_set() {
-            set.selector()?;
-            set.template()?;
-            set.claim_templates()?;
-        }
-        Ok(())
-    };
-    judge().is_err_and(|error| error.field == *field)
-}
-
-fn place(document: Option<&Document>, field: &Pointer, value: Option<String>) -> Option<Place> {
-    let document = document?;
-    let location = document.locate_head(field);
-    // A rule gives the value where it says more than the field does.
-    let value = value.or_else(|| {
-        let object: Value = serde_json::from_str(&document.json).ok()?;
-        object.pointer(field.as_str()).filter(|value| is_scalar(value)).map(plain)
-    });
-    Some(Place {
-        value,
-        missing: location.missing,
-        file: document.file.to_string(),
-        line: location.line,
-        column: location.column,
-        template: document.template.clone(),
-    })
-}
-
-/// How to write a size that is none, where it is plain what was meant.
-fn meant(document: Option<&Document>, error: &DecodeError) -> Option<Step> {
-    let object: Value = serde_json::from_str(&document?.json).ok()?;
-    let text = object.pointer(error.field.as_str())?.as_str()?;
-    if !error.message.contains("is not a quantity") {
-        return None;
-    }
-    let meant = Quantity::meant(text)?;
-    Some(Step { text: format!("set {} to {meant}", error.field.dotted()), command: None })
 }
 
 const fn is_scalar(value: &Value) -> bool {

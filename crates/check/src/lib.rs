@@ -1,9 +1,10 @@
 //! Judges manifests, and old manifests against new ones, and reports what it found.
 //!
-//! [`pair`] finds the old manifest of each new one, [`judge`] asks the rules about each pair, and
-//! [`report`] writes the findings in every format. Files, git and the terminal are left to the
-//! caller, so the crate builds for wasm32.
+//! [`select`] keeps the manifests that are judged, [`pair`] finds the old manifest of each new one,
+//! [`judge`] asks the rules about each pair, and [`report`] writes the findings in every format.
+//! Files, git, threads and the terminal are left to the caller, so the crate builds for wasm32.
 
 pub mod judge;
 pub mod pair;
 pub mod report;
+pub mod select;

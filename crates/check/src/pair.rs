@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stateward_core::yaml::{Document, InputError, Inputs};
+use stateward_core::yaml::{Document, InputError};
+
+use crate::report::UnjudgedObject;
+use crate::select::Selection;
 
 /// An object before and after.
 #[derive(Clone, Debug)]
@@ -19,22 +22,25 @@ pub struct Paired {
     /// in the order of the new input, then what only the old one has
     pub pairings: Vec<Pairing>,
     /// what only the old input has, where deletions do not count
-    pub gone: Vec<Document>,
+    pub removed: Vec<Document>,
     /// the errors of both inputs, and objects that stand twice
     pub errors: Vec<InputError>,
+    /// objects of the new input of kinds that no rule judges
+    pub ignored: Vec<UnjudgedObject>,
     /// documents of the new input that are no Kubernetes objects
     pub skipped: usize,
 }
 
 impl Paired {
     /// Each object of an input as a new one.
-    pub fn created(inputs: Inputs) -> Self {
+    pub fn created(new: Selection) -> Self {
         let created = |document| Pairing { old: None, new: Some(document) };
         Self {
-            pairings: inputs.documents.into_iter().map(created).collect(),
-            gone: Vec::new(),
-            errors: inputs.errors,
-            skipped: inputs.skipped,
+            pairings: new.documents.into_iter().map(created).collect(),
+            removed: Vec::new(),
+            errors: new.errors,
+            ignored: new.ignored,
+            skipped: new.skipped,
         }
     }
 }
@@ -52,29 +58,29 @@ fn key(document: &Document) -> Key {
 }
 
 /// The keys that differ from `key` by the namespace at most.
-fn akin<'k>(keys: impl Iterator<Item = &'k Key>, key: &Key) -> impl Iterator<Item = &'k Key> {
+fn same_name<'k>(keys: impl Iterator<Item = &'k Key>, key: &Key) -> impl Iterator<Item = &'k Key> {
     keys.take_while(|other| (&other.0, &other.1, &other.2) == (&key.0, &key.1, &key.2))
 }
 
 /// The key under which a new document pairs: its own, or, where one side leaves the namespace
 /// out, that of the only old object of its kind and name. Leaving the namespace out must not
 /// make an old object look new.
-fn home(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<Key>) -> Key {
+fn pairing_key(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<Key>) -> Key {
     if olds.contains_key(own) {
         return own.clone();
     }
     let first = (own.0.clone(), own.1.clone(), own.2.clone(), String::new());
-    let mut known = akin(olds.range(&first..).map(|(key, _)| key), own);
+    let mut known = same_name(olds.range(&first..).map(|(key, _)| key), own);
     let only = known.next().filter(|_| known.next().is_none());
-    let alone = || akin(news.range(&first..), own).count() == 1;
+    let alone = || same_name(news.range(&first..), own).count() == 1;
     only.filter(|old| own.3.is_empty() || (old.3.is_empty() && alone())).unwrap_or(own).clone()
 }
 
 /// Pairs by group, kind, namespace and name. Where several files hold the same object, as bases
 /// and overlays do, files pair that are named alike; a copy that is left over is a change of what
 /// it copies, too. What only `old` has is judged only if `deletions` count.
-pub fn pair(old: Inputs, new: Inputs, deletions: bool) -> Paired {
-    let mut paired = Paired { skipped: new.skipped, ..Paired::default() };
+pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
+    let mut paired = Paired { skipped: new.skipped, ignored: new.ignored, ..Paired::default() };
     paired.errors.extend(old.errors);
     paired.errors.extend(new.errors);
     let mut olds: BTreeMap<Key, Vec<Document>> = BTreeMap::new();
@@ -97,7 +103,7 @@ pub fn pair(old: Inputs, new: Inputs, deletions: bool) -> Paired {
         if document.name.is_empty() {
             pairings.push((at, Pairing { old: None, new: Some(document) }));
         } else {
-            let key = home(&key(&document), &olds, &keys);
+            let key = pairing_key(&key(&document), &olds, &keys);
             news.entry(key).or_default().push((at, document));
         }
     }
@@ -114,11 +120,11 @@ pub fn pair(old: Inputs, new: Inputs, deletions: bool) -> Paired {
     }
     pairings.sort_by_key(|(at, _)| *at);
     paired.pairings.extend(pairings.into_iter().map(|(_, pairing)| pairing));
-    let gone = order.iter().filter_map(|key| olds.remove(key)).flatten();
+    let removed = order.iter().filter_map(|key| olds.remove(key)).flatten();
     if deletions {
-        paired.pairings.extend(gone.map(|document| Pairing { old: Some(document), new: None }));
+        paired.pairings.extend(removed.map(|document| Pairing { old: Some(document), new: None }));
     } else {
-        paired.gone.extend(gone);
+        paired.removed.extend(removed);
     }
     paired
 }
@@ -133,15 +139,15 @@ fn pair_several(
 ) {
     let mut new_documents: Vec<Document> =
         news.iter().map(|(_, document)| document.clone()).collect();
-    twice(&mut new_documents, errors);
-    twice(olds, errors);
+    drop_duplicates(&mut new_documents, errors);
+    drop_duplicates(olds, errors);
     news.retain(|(_, document)| new_documents.iter().any(|kept| kept.is_at_place_of(document)));
     let all_olds = olds.clone();
     while !olds.is_empty() && !news.is_empty() {
         let mut best: Vec<(usize, usize, usize)> = Vec::new();
         for (o, old) in olds.iter().enumerate() {
             for (n, (_, new)) in news.iter().enumerate() {
-                let score = alike(&old.file, &new.file);
+                let score = shared_suffix_len(&old.file, &new.file);
                 if best.first().is_none_or(|(top, ..)| score > *top) {
                     best.clear();
                 }
@@ -158,7 +164,7 @@ fn pair_several(
             } else {
                 (&news[new].1, &news[*other_new].1)
             };
-            errors.push(double(first, second));
+            errors.push(duplicate_error(first, second));
             olds.clear();
             return;
         }
@@ -173,28 +179,28 @@ fn pair_several(
 /// A copy of an object whose old state pairs with another document: whoever applies the copy
 /// changes the same object. Where several old documents are equally near, each counts.
 fn copied(olds: &[Document], new: &Document) -> Vec<Pairing> {
-    let Some(nearest) = olds.iter().map(|old| alike(&old.file, &new.file)).max() else {
+    let Some(nearest) = olds.iter().map(|old| shared_suffix_len(&old.file, &new.file)).max() else {
         return vec![Pairing { old: None, new: Some(new.clone()) }];
     };
     olds.iter()
-        .filter(|old| alike(&old.file, &new.file) == nearest)
+        .filter(|old| shared_suffix_len(&old.file, &new.file) == nearest)
         .map(|old| Pairing { old: Some(old.clone()), new: Some(new.clone()) })
         .collect()
 }
 
 /// Reports and removes what stands in the same file once more.
-fn twice(documents: &mut Vec<Document>, errors: &mut Vec<InputError>) {
+fn drop_duplicates(documents: &mut Vec<Document>, errors: &mut Vec<InputError>) {
     let mut kept: Vec<Document> = Vec::new();
     for document in documents.drain(..) {
         match kept.iter().find(|first| first.file == document.file) {
-            Some(first) => errors.push(double(first, &document)),
+            Some(first) => errors.push(duplicate_error(first, &document)),
             None => kept.push(document),
         }
     }
     *documents = kept;
 }
 
-fn double(first: &Document, second: &Document) -> InputError {
+fn duplicate_error(first: &Document, second: &Document) -> InputError {
     let (one, two) = (first.location(), second.location());
     let namespace =
         if second.namespace.is_empty() { String::new() } else { format!("{}/", second.namespace) };
@@ -210,7 +216,7 @@ fn double(first: &Document, second: &Document) -> InputError {
 }
 
 /// How many last parts of their paths two files share, a revision not counted.
-fn alike(old: &str, new: &str) -> usize {
+fn shared_suffix_len(old: &str, new: &str) -> usize {
     let parts = |path: &str| path.split(['/', ':']).rev().map(str::to_owned).collect::<Vec<_>>();
     parts(old).iter().zip(parts(new)).take_while(|(old, new)| **old == *new).count()
 }

@@ -1,15 +1,15 @@
 //! What `check` says, and the formats in which it says it.
 //!
-//! Each format is one pure function from a [`Report`] and its [`Sources`] to text.
+//! Each format is one pure function from a [`CheckReport`] to text.
 
 pub mod checkout;
+pub mod excerpt;
 pub mod format;
 pub mod github;
 pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod sarif;
-pub mod sources;
 pub mod text;
 
 use std::fmt;
@@ -19,8 +19,8 @@ use stateward_core::rules::Step;
 use stateward_core::yaml::{InputError, printable};
 
 pub use self::checkout::Checkout;
+pub use self::excerpt::Excerpt;
 pub use self::format::{Format, Options, Output, RenderError, render};
-pub use self::sources::Sources;
 
 /// How rendered output is named where a file would be; the template stands beside it.
 pub const RENDERED: &str = "rendered";
@@ -28,7 +28,7 @@ pub const RENDERED: &str = "rendered";
 /// Everything that one run found. Its JSON is the stable format: fields are only ever added.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct CheckReport {
     /// 1
     pub version: u8,
     /// what was found, by file, then line
@@ -42,12 +42,12 @@ pub struct Report {
     /// the objects that were judged, whatever was found
     pub judged: Vec<JudgedObject>,
     /// objects that only the old manifests have, where deletions are not judged
-    pub gone: Vec<UnjudgedObject>,
+    pub removed: Vec<UnjudgedObject>,
     /// objects of kinds that no rule judges
-    pub passed_over: Vec<UnjudgedObject>,
+    pub ignored: Vec<UnjudgedObject>,
 }
 
-impl Report {
+impl CheckReport {
     /// A report in its stable order, counted. `skipped` documents are no Kubernetes objects.
     pub fn new(
         judged: Vec<JudgedObject>,
@@ -67,24 +67,28 @@ impl Report {
             warn: of(Outcome::Warn),
             error: of(Outcome::Error) + errors.len(),
             not_judged: not_judged.len(),
-            gone: 0,
+            removed: 0,
         };
-        let (gone, passed_over) = (Vec::new(), Vec::new());
-        Self { version: 1, findings, not_judged, errors, summary, judged, gone, passed_over }
+        let (removed, ignored) = (Vec::new(), Vec::new());
+        Self { version: 1, findings, not_judged, errors, summary, judged, removed, ignored }
     }
 
     /// The report with what was not looked at.
     #[must_use]
-    pub fn beside(mut self, gone: Vec<UnjudgedObject>, passed_over: Vec<UnjudgedObject>) -> Self {
-        self.summary.gone = gone.len();
-        self.gone = gone;
-        self.passed_over = passed_over;
+    pub fn with_unjudged(
+        mut self,
+        removed: Vec<UnjudgedObject>,
+        ignored: Vec<UnjudgedObject>,
+    ) -> Self {
+        self.summary.removed = removed.len();
+        self.removed = removed;
+        self.ignored = ignored;
         self
     }
 
     /// Whether something was left out that may matter: nothing then says that all is well.
     const fn is_partial(&self) -> bool {
-        !self.not_judged.is_empty() || !self.gone.is_empty() || self.summary.objects == 0
+        !self.not_judged.is_empty() || !self.removed.is_empty() || self.summary.objects == 0
     }
 
     /// Whether everything could be read and nothing was found.
@@ -114,7 +118,7 @@ pub struct JudgedObject {
     pub allow_faults: Vec<String>,
     /// `exemption` for people
     #[serde(skip)]
-    pub exempt_for: Option<&'static str>,
+    pub exemption_reason: Option<&'static str>,
 }
 
 /// An object at which no rule looked.
@@ -130,10 +134,10 @@ pub struct UnjudgedObject {
 }
 
 impl UnjudgedObject {
-    /// An object that is gone, as every format says it.
-    fn told_gone(&self) -> String {
+    /// An object that is removed, as every format says it.
+    fn removal_notice(&self) -> String {
         let Self { object, file, line } = self;
-        format!("gone: {object} ({file}:{line}), not judged without --deletions")
+        format!("removed: {object} ({file}:{line}), not judged without --deletions")
     }
 }
 
@@ -210,7 +214,7 @@ pub struct ReportedFinding {
     /// where people get help, as the policy says
     pub help: Option<String>,
     /// how to allow it on purpose, where the policy lets one
-    pub on_purpose: Option<String>,
+    pub how_to_allow: Option<String>,
 }
 
 impl ReportedFinding {
@@ -250,7 +254,7 @@ impl ReportedFinding {
         }
         lines.extend(self.refusal().map(ToOwned::to_owned));
         lines.extend(self.steps());
-        lines.extend(self.on_purpose.clone());
+        lines.extend(self.how_to_allow.clone());
         lines.extend(self.help_note());
         lines.join("\n")
     }
@@ -314,6 +318,9 @@ pub struct Place {
     /// the part of the field's name that the manifest lacks, if any
     #[serde(skip)]
     pub missing: Option<String>,
+    /// the line with the value marked, if the text is known
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
 }
 
 impl Place {
@@ -354,7 +361,7 @@ pub struct NotJudged {
 
 impl NotJudged {
     /// What was not judged and why, in one line.
-    fn told(&self) -> String {
+    fn notice(&self) -> String {
         format!("{}: {} needs {}", self.object, self.rule, self.needs)
     }
 }
@@ -368,6 +375,7 @@ impl From<&InputError> for Place {
             column: error.column,
             template: None,
             missing: None,
+            excerpt: None,
         }
     }
 }
@@ -388,8 +396,8 @@ pub struct Summary {
     pub error: usize,
     /// rules that gave no verdict
     pub not_judged: usize,
-    /// objects that are gone and not judged
-    pub gone: usize,
+    /// objects that are removed and not judged
+    pub removed: usize,
 }
 
 impl fmt::Display for Summary {
@@ -422,8 +430,8 @@ impl fmt::Display for Summary {
         if self.not_judged > 0 {
             write!(f, "; {} not judged", self.not_judged)?;
         }
-        if self.gone > 0 {
-            write!(f, "; {} gone, not judged without --deletions", self.gone)?;
+        if self.removed > 0 {
+            write!(f, "; {} removed, not judged without --deletions", self.removed)?;
         }
         Ok(())
     }

@@ -10,12 +10,12 @@
 mod document;
 mod events;
 mod json;
-mod place;
+mod locate;
 mod scalar;
-mod single;
 mod template;
 mod tree;
 mod view;
+mod yaml_document;
 
 use std::fmt;
 use std::ops::Range;
@@ -24,8 +24,8 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 
 pub use self::document::{Document, Location};
-use self::document::{Form, Found, Source};
-pub use self::single::Single;
+use self::document::{Form, Source};
+pub use self::yaml_document::YamlDocument;
 
 /// What was read.
 #[derive(Clone, Debug, Default)]
@@ -73,76 +73,77 @@ impl fmt::Display for InputError {
 impl Inputs {
     /// Adds what `files` hold.
     pub fn read(&mut self, files: Vec<File>) {
-        let mut sources = Vec::new();
         for file in files {
-            match text(file.bytes) {
-                Ok(text) => split(&file.name, &text, &mut sources),
-                Err((line, column, message)) => {
-                    self.errors.push(InputError { file: file.name, line, column, message });
-                }
+            match split(file) {
+                Ok(parts) => parts.iter().for_each(|part| self.append(part.read())),
+                Err(error) => self.errors.push(error),
             }
         }
-        for found in read_all(&sources) {
-            self.documents.extend(found.documents);
-            self.errors.extend(found.faults);
-            self.skipped += found.skipped;
-        }
+    }
+
+    /// Adds what was read elsewhere.
+    pub fn append(&mut self, mut other: Self) {
+        self.documents.append(&mut other.documents);
+        self.errors.append(&mut other.errors);
+        self.skipped += other.skipped;
     }
 }
 
-/// Reading is what `check` spends its time on, so that large inputs use every core.
-fn read_all(sources: &[Arc<Source>]) -> Vec<Found> {
-    let read = |sources: &[Arc<Source>]| {
-        let mut found = Found::default();
-        for source in sources {
-            document::read(source, &mut found);
-        }
-        found
-    };
-    let bytes: usize = sources.iter().map(|source| source.span.len()).sum();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    if bytes < 256 * 1024 || threads == 1 {
-        return vec![read(sources)];
+/// A part of a file that can be read on its own, by whichever thread.
+#[derive(Clone, Debug)]
+pub struct Part(Arc<Source>);
+
+impl Part {
+    /// Its objects, and what could not be read.
+    pub fn read(&self) -> Inputs {
+        document::read(&self.0)
     }
-    // More parts than threads would be better balanced; equal parts are good enough.
-    let share = sources.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            sources.chunks(share).map(|part| scope.spawn(move || read(part))).collect();
-        let join = |worker: std::thread::ScopedJoinHandle<'_, Found>| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        workers.into_iter().map(join).collect()
-    })
+}
+
+/// Splits a file into what can be read on its own: the documents of a stream, or all of a JSON
+/// file.
+///
+/// # Errors
+/// The file is not UTF-8.
+pub fn split(file: File) -> Result<Vec<Part>, InputError> {
+    match text(file.bytes) {
+        Ok(text) => Ok(split_text(&file.name, text)),
+        Err((line, column, message)) => Err(InputError { file: file.name, line, column, message }),
+    }
 }
 
 /// The text of a file, or line, column and what is wrong.
-fn text(bytes: Vec<u8>) -> Result<Arc<str>, (usize, usize, String)> {
+fn text(bytes: Vec<u8>) -> Result<String, (usize, usize, String)> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err((1, 1, "this is UTF-16: save it as UTF-8".to_owned()));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         (line, column, "this is not UTF-8".to_owned())
     })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).into())
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
 }
 
 /// Splits a stream at its `---`, which at the start of a line always begins a document.
-fn split(name: &str, text: &Arc<str>, sources: &mut Vec<Arc<Source>>) {
+fn split_text(name: &str, text: String) -> Vec<Part> {
+    let text = Arc::new(text);
     let file: Arc<str> = name.into();
+    let mut parts = Vec::new();
     let mut add = |span: Range<usize>, first_line: usize, form: Form| {
-        let text = Arc::clone(text);
+        let text = Arc::clone(&text);
         let tree = OnceLock::new();
         let file = Arc::clone(&file);
-        sources.push(Arc::new(Source { file, text, span, first_line, form, tree }));
+        parts.push(Part(Arc::new(Source { file, text, span, first_line, form, tree })));
     };
     if ending(name) == "json" {
         add(0..text.len(), 1, Form::Json);
-        return;
+        return parts;
     }
     let mut start = 0;
     let mut line = 1;
@@ -162,6 +163,7 @@ fn split(name: &str, text: &Arc<str>, sources: &mut Vec<Arc<Source>>) {
         line += part.bytes().filter(|byte| *byte == b'\n').count();
         start = mark;
     }
+    parts
 }
 
 fn is_preface(text: &str) -> bool {

@@ -8,9 +8,9 @@ use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use stateward_core::yaml::{File, InputError, Inputs};
+use stateward_core::yaml::{File, InputError};
 
-use super::{is_hidden, is_manifest};
+use super::{Files, Source, is_hidden, is_manifest};
 
 /// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -45,21 +45,19 @@ pub enum GitError {
 ///
 /// # Errors
 /// The folder is in no repository, the revision does not exist, a path leads outside.
-pub fn load_revision(folder: &Path, revision: &str, paths: &[PathBuf]) -> Result<Inputs, GitError> {
+pub fn load_revision(folder: &Path, revision: &str, paths: &[PathBuf]) -> Result<Files, GitError> {
     let repository = Repository::open(folder, revision)?;
-    let mut inputs = Inputs::default();
+    let mut errors = Vec::new();
     let mut blobs = Vec::new();
     for path in paths {
         let (name, full) = repository.place(path)?;
-        let mut walk =
-            Walk { repository: &repository, blobs: &mut blobs, errors: &mut inputs.errors };
+        let mut walk = Walk { repository: &repository, blobs: &mut blobs, errors: &mut errors };
         walk.path(&name, &full, true, &mut HashSet::new())?;
     }
     let mut seen = HashSet::new();
     blobs.retain(|blob: &Blob| seen.insert(blob.name.clone()));
-    let files = repository.read(blobs)?;
-    inputs.read(files);
-    Ok(inputs)
+    let files = repository.read(blobs)?.into_iter().map(Source::Memory).collect();
+    Ok(Files { files, errors })
 }
 
 /// The file `name` in `folder` or the nearest folder above it, as `revision` holds it: its name

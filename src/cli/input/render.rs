@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use stateward_check::report::RENDERED;
-use stateward_core::yaml::{File, Inputs};
+use stateward_core::yaml::File;
 
 use super::git::{GitError, Repository};
+use super::{Files, Source};
 
 /// How many of its last lines a command that fails is quoted with.
 const QUOTED: usize = 10;
@@ -54,7 +55,7 @@ fn quoted(message: &str) -> String {
 ///
 /// # Errors
 /// The command does not start, or fails.
-pub fn render(command: &str, folder: &Path) -> Result<Inputs, RenderError> {
+pub fn render(command: &str, folder: &Path) -> Result<Files, RenderError> {
     rendered(command, folder, None)
 }
 
@@ -64,11 +65,7 @@ pub fn render(command: &str, folder: &Path) -> Result<Inputs, RenderError> {
 ///
 /// # Errors
 /// The revision does not exist, or the command does not start or fails.
-pub fn render_revision(
-    command: &str,
-    folder: &Path,
-    revision: &str,
-) -> Result<Inputs, RenderError> {
+pub fn render_revision(command: &str, folder: &Path, revision: &str) -> Result<Files, RenderError> {
     let repository = Repository::open(folder, revision)?;
     let temporary = tempfile::tempdir().map_err(RenderError::Folder)?;
     let tree = temporary.path().join("tree");
@@ -76,12 +73,12 @@ pub fn render_revision(
     repository.check_out(&tree, &temporary.path().join("index"))?;
     let folder = tree.join(&repository.prefix);
     if !folder.is_dir() {
-        return Ok(Inputs::default());
+        return Ok(Files::default());
     }
     rendered(command, &folder, Some(revision))
 }
 
-fn rendered(command: &str, folder: &Path, revision: Option<&str>) -> Result<Inputs, RenderError> {
+fn rendered(command: &str, folder: &Path, revision: Option<&str>) -> Result<Files, RenderError> {
     let output = Command::new("sh")
         .args(["-c", command])
         .current_dir(folder)
@@ -103,7 +100,6 @@ fn rendered(command: &str, folder: &Path, revision: Option<&str>) -> Result<Inpu
         Some(revision) => format!("{revision}:{RENDERED}"),
         None => RENDERED.to_owned(),
     };
-    let mut inputs = Inputs::default();
-    inputs.read(vec![File { name, bytes: output.stdout }]);
-    Ok(inputs)
+    let file = Source::Memory(File { name, bytes: output.stdout });
+    Ok(Files { files: vec![file], errors: Vec::new() })
 }

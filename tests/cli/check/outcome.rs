@@ -1,6 +1,7 @@
 //! Exit codes, formats, and the shape of the JSON.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -123,7 +124,7 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(
         &json,
         &["version", "findings", "notJudged", "errors", "summary"],
-        &["judged", "gone", "passedOver"],
+        &["judged", "removed", "ignored"],
     );
     assert_eq!(json["version"], 1);
     let finding = &json["findings"][0];
@@ -142,7 +143,7 @@ fn the_json_has_the_fields_that_were_promised() {
             "causes",
             "refusedBy",
         ],
-        &["why", "help", "onPurpose"],
+        &["why", "help", "howToAllow"],
     );
     let object = ["apiVersion", "kind", "namespace", "name"];
     holds(&finding["object"], &object, &[]);
@@ -162,7 +163,7 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(&unjudged["object"], &object, &[]);
     holds(&json["errors"][0], &["file", "line", "column", "message"], &[]);
     let summary = &json["summary"];
-    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &["gone"]);
+    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &["removed"]);
     let counts = ["objects", "skipped", "deny", "warn", "error", "notJudged"];
     assert_eq!(counts.map(|key| summary[key].as_u64().unwrap()), [2, 1, 1, 0, 1, 1]);
     let created = folder.judged(0, &["old.yaml"]).json();
@@ -213,7 +214,7 @@ fn what_was_not_judged_as_usual_is_said_on_request() {
 }
 
 #[test]
-fn what_is_passed_over_is_named_on_request() {
+fn ignored_objects_are_listed_with_verbose() {
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
     let list = "apiVersion: v1\nkind: List\nitems:\n\
         - apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n\
@@ -225,8 +226,33 @@ fn what_is_passed_over_is_named_on_request() {
         ran.stdout,
         "judged: CREATE StatefulSet shop/db (a.yaml:1)\n\
          judged: CREATE PersistentVolumeClaim b (a.yaml:41)\n\
-         passed over: Deployment web (a.yaml:31)\n\
-         passed over: ConfigMap a (a.yaml:38)\n\
+         ignored: Deployment web (a.yaml:31)\n\
+         ignored: ConfigMap a (a.yaml:38)\n\
          2 objects judged: nothing found\n"
     );
+}
+
+#[test]
+fn the_report_is_the_same_whatever_the_number_of_threads() {
+    let folder = Folder::new(&[]);
+    let mut large = String::new();
+    for number in 0..400 {
+        let set = set(&format!("db-{number}")).replace("replicas: 3", "replicas: 0");
+        let new = if number % 7 == 0 { set.replace("10Gi", "5Gi") } else { set.clone() };
+        folder.write(&format!("old/{number:03}.yaml"), &set);
+        folder.write(&format!("new/{number:03}.yaml"), &new);
+        let broken = if number % 50 == 0 { "a: [\n" } else { "" };
+        let _ = write!(large, "---\n{}{broken}", new.replace("name: db-", "name: large-"));
+    }
+    assert!(large.len() > 256 * 1024, "a large file is read in parts: {}", large.len());
+    folder.write("new/large.yaml", &large);
+    for format in ["text", "json", "sarif", "junit", "github", "markdown"] {
+        let reports = ["1", "2", "7"].map(|jobs| {
+            let ran = folder.check(&["--old", "old", "new", "--format", format, "--jobs", jobs]);
+            assert_eq!(ran.code, Some(2), "{ran:?}");
+            ran.stdout
+        });
+        assert!(reports[0].contains("db-7"), "{}", reports[0]);
+        assert!(reports.iter().all(|report| *report == reports[0]), "{format}");
+    }
 }

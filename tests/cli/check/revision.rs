@@ -208,16 +208,17 @@ fn an_object_that_is_gone_is_counted_and_named() {
     std::fs::remove_file(folder.path().join("deploy/web.yaml")).unwrap();
     let arguments = ["--old-ref", "HEAD", "deploy"];
     let ran = folder.check(&arguments);
-    let count = "2 objects judged: nothing found; 1 gone, not judged without --deletions\n";
+    let count = "2 objects judged: nothing found; 1 removed, not judged without --deletions\n";
     assert_eq!((ran.code, &*ran.stdout), (Some(0), count));
     let ran = folder.check(&[&arguments[..], &["--verbose"]].concat());
-    let gone = "gone: StatefulSet shop/db (HEAD:deploy/db.yaml:1), not judged without --deletions";
-    assert!(ran.stdout.lines().any(|line| line == gone), "{}", ran.stdout);
+    let removed =
+        "removed: StatefulSet shop/db (HEAD:deploy/db.yaml:1), not judged without --deletions";
+    assert!(ran.stdout.lines().any(|line| line == removed), "{}", ran.stdout);
     let json = folder.judged(0, &arguments).json();
-    assert_eq!(json["gone"][0]["object"]["name"], "db");
-    assert_eq!((&json["gone"][0]["line"], &json["summary"]["gone"]), (&1.into(), &1.into()));
+    assert_eq!(json["removed"][0]["object"]["name"], "db");
+    assert_eq!((&json["removed"][0]["line"], &json["summary"]["removed"]), (&1.into(), &1.into()));
     let ran = folder.check(&[&arguments[..], &["--deletions"]].concat());
-    assert!(!ran.stdout.contains("gone"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("removed"), "{}", ran.stdout);
 }
 
 #[test]
@@ -244,7 +245,7 @@ fn a_folder_that_is_gone_holds_objects_that_are_gone() {
     let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
     std::fs::remove_dir_all(folder.path().join("deploy")).unwrap();
     let ran = folder.check(&["--old-ref", "HEAD", "deploy"]);
-    let says = "no StatefulSet or PersistentVolumeClaim to judge; 1 gone, not judged without \
+    let says = "no StatefulSet or PersistentVolumeClaim to judge; 1 removed, not judged without \
                 --deletions\n";
     assert_eq!((ran.code, &*ran.stdout), (Some(0), says));
     let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy/db.yaml", "--deletions"]);

@@ -26,7 +26,7 @@ fn what_kubernetes_refuses_nobody_can_allow() {
     ] {
         let ran = edit(policy, &old, &new, 1);
         assert_eq!(ran.verdicts(), ["sts-service-name deny kubernetes"], "{policy}");
-        assert_eq!(ran.json()["findings"][0]["onPurpose"], serde_json::Value::Null);
+        assert_eq!(ran.json()["findings"][0]["howToAllow"], serde_json::Value::Null);
     }
 }
 
@@ -52,12 +52,12 @@ fn what_only_the_policy_refuses_the_policy_can_allow() {
     let ran = edit(&firm, SET, &zero(&annotated(allow)), 1);
     assert_eq!(ran.verdicts(), denied);
     let ignored = "stateward.dev/allow does not count: the policy lets nobody use it";
-    assert_eq!(ran.json()["findings"][0]["onPurpose"], ignored);
+    assert_eq!(ran.json()["findings"][0]["howToAllow"], ignored);
     let ran = edit(&firm, SET, &zero(SET), 1);
-    assert_eq!(ran.json()["findings"][0]["onPurpose"], serde_json::Value::Null);
+    assert_eq!(ran.json()["findings"][0]["howToAllow"], serde_json::Value::Null);
     let ran = edit(deny, SET, &zero(SET), 1);
     assert_eq!(
-        ran.json()["findings"][0]["onPurpose"],
+        ran.json()["findings"][0]["howToAllow"],
         "to allow it on purpose: annotations stateward.dev/allow: sts-scale-to-zero and \
          stateward.dev/allow-reason"
     );

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Checkout, Place, Report, Sources, github, json, junit, markdown, sarif, text};
+use super::{CheckReport, Checkout, Place, github, json, junit, markdown, sarif, text};
 
 /// A format of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -166,14 +166,13 @@ pub enum RenderError {
 /// The serialiser of the format failed.
 pub fn render(
     format: Format,
-    report: &Report,
-    sources: &Sources,
+    report: &CheckReport,
     options: &Options,
 ) -> Result<String, RenderError> {
     match format {
-        Format::Text => Ok(text::render(report, sources, options)),
+        Format::Text => Ok(text::render(report, options)),
         Format::Json => json::render(report),
-        Format::Sarif => sarif::render(report, sources, options),
+        Format::Sarif => sarif::render(report, options),
         Format::Junit => junit::render(report, options),
         Format::Github => Ok(github::render(report, options)),
         Format::Markdown => Ok(markdown::render(report, options)),

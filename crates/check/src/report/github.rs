@@ -1,9 +1,9 @@
 //! GitHub's workflow commands: a line each, shown beside the lines of a pull request.
 
-use super::{Options, Outcome, Place, Report, printable};
+use super::{CheckReport, Options, Outcome, Place, printable};
 
 /// The report as workflow commands; empty where everything was judged and nothing found.
-pub fn render(report: &Report, options: &Options) -> String {
+pub fn render(report: &CheckReport, options: &Options) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         let command = match finding.outcome {
@@ -22,11 +22,11 @@ pub fn render(report: &Report, options: &Options) -> String {
     }
     for not in &report.not_judged {
         let properties = [("title", format!("not judged: {}", not.rule))];
-        text.push_str(&line("notice", &properties, &not.told()));
+        text.push_str(&line("notice", &properties, &not.notice()));
     }
-    for gone in &report.gone {
-        let properties = [("title", "gone".to_owned())];
-        text.push_str(&line("notice", &properties, &gone.told_gone()));
+    for removed in &report.removed {
+        let properties = [("title", "removed".to_owned())];
+        text.push_str(&line("notice", &properties, &removed.removal_notice()));
     }
     text
 }

@@ -17,7 +17,7 @@
 //!     "causes": [{"field": "…", "message": "…"}],
 //!     "refusedBy": "kubernetes | policy | null",
 //!     "help": "… | null",
-//!     "onPurpose": "… | null"
+//!     "howToAllow": "… | null"
 //!   }],
 //!   "notJudged": [{"rule": "…", "object": {…}, "needs": "…"}],
 //!   "errors": [{"file": "…", "line": 1, "column": 1, "message": "…"}],
@@ -30,13 +30,13 @@
 //! `old` and `new` are null where there is no such side. Fields are only ever added. Findings and
 //! errors stand in the order of files, then lines.
 
-use super::{RenderError, Report};
+use super::{CheckReport, RenderError};
 
 /// The report as indented JSON.
 ///
 /// # Errors
 /// The serialiser failed; no report is known that makes it fail.
-pub fn render(report: &Report) -> Result<String, RenderError> {
+pub fn render(report: &CheckReport) -> Result<String, RenderError> {
     let mut text = serde_json::to_string_pretty(report)?;
     text.push('\n');
     Ok(text)

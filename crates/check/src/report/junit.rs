@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::{InputError, Options, Outcome, RenderError, Report, ReportedFinding};
+use super::{CheckReport, InputError, Options, Outcome, RenderError, ReportedFinding};
 
 /// The suite of what belongs to no file.
 const NO_FILE: &str = "stateward";
@@ -13,7 +13,7 @@ const NO_FILE: &str = "stateward";
 ///
 /// # Errors
 /// The serialiser failed.
-pub fn render(report: &Report, options: &Options) -> Result<String, RenderError> {
+pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderError> {
     let mut suites: BTreeMap<&str, Vec<TestCase>> = BTreeMap::new();
     let mut faulty = BTreeSet::new();
     for finding in &report.findings {

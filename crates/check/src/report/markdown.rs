@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{NotJudged, Options, Place, Report, ReportedFinding, UnjudgedObject};
+use super::{CheckReport, NotJudged, Options, Place, ReportedFinding, UnjudgedObject};
 
 /// GitHub takes comments of 65,536 characters. Counted in bytes here, which are never fewer.
 const LENGTH: usize = 65_000;
@@ -13,17 +13,17 @@ const NOTE_LENGTH: usize = 500;
 
 /// The report as Markdown: the worst first, details folded, one line where everything was judged
 /// and nothing found.
-pub fn render(report: &Report, options: &Options) -> String {
+pub fn render(report: &CheckReport, options: &Options) -> String {
     let mut text = format!("**stateward**: {}\n", report.summary);
     if !report.is_clean() {
         findings(report, options, &mut text);
     }
-    folded("not judged", report.not_judged.iter().map(NotJudged::told), &mut text);
-    folded("gone", report.gone.iter().map(UnjudgedObject::told_gone), &mut text);
+    folded("not judged", report.not_judged.iter().map(NotJudged::notice), &mut text);
+    folded("removed", report.removed.iter().map(UnjudgedObject::removal_notice), &mut text);
     text
 }
 
-fn findings(report: &Report, options: &Options, text: &mut String) {
+fn findings(report: &CheckReport, options: &Options, text: &mut String) {
     let mut findings: Vec<&ReportedFinding> = report.findings.iter().collect();
     findings.sort_by_key(|finding| finding.outcome.rank());
     text.push_str("\n| | What | Where |\n| --- | --- | --- |\n");
@@ -133,7 +133,7 @@ fn details(finding: &ReportedFinding) -> String {
         }
         text.push_str("\n\n");
     }
-    for note in finding.on_purpose.iter().cloned().chain(finding.help_note()) {
+    for note in finding.how_to_allow.iter().cloned().chain(finding.help_note()) {
         let _ = write!(text, "{}\n\n", escape(&note));
     }
     if finding.more().is_some() {

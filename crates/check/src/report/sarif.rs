@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stateward_core::rules::{self, Action, Meta};
 
-use super::{InputError, Options, Outcome, Place, RenderError, Report, ReportedFinding, Sources};
+use super::{CheckReport, InputError, Options, Outcome, Place, RenderError, ReportedFinding};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,11 +141,7 @@ struct Region {
 ///
 /// # Errors
 /// The serialiser failed; no report is known that makes it fail.
-pub fn render(
-    report: &Report,
-    sources: &Sources,
-    options: &Options,
-) -> Result<String, RenderError> {
+pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderError> {
     let mut notifications: Vec<Notification> =
         report.errors.iter().map(|error| unreadable(error, options)).collect();
     notifications.extend(report.not_judged.iter().map(|not| Notification {
@@ -175,7 +171,7 @@ pub fn render(
             results: report
                 .findings
                 .iter()
-                .map(|finding| result(finding, sources, options, &mut seen))
+                .map(|finding| result(finding, options, &mut seen))
                 .collect(),
         }],
     };
@@ -206,7 +202,6 @@ fn descriptor(meta: &'static Meta) -> Descriptor {
 
 fn result<'a>(
     finding: &'a ReportedFinding,
-    sources: &Sources,
     options: &Options,
     seen: &mut BTreeMap<u64, u32>,
 ) -> Finding<'a> {
@@ -222,12 +217,12 @@ fn result<'a>(
             Outcome::Warn => "warning",
         },
         message: text(finding.prose()),
-        locations: at.map(|place| location(place, sources, options)).into_iter().collect(),
+        locations: at.map(|place| location(place, options)).into_iter().collect(),
         related_locations: before
             .map(|place| Location {
                 id: Some(1),
                 message: Some(text("old")),
-                ..location(place, sources, options)
+                ..location(place, options)
             })
             .into_iter()
             .collect(),
@@ -248,18 +243,16 @@ fn unreadable(error: &InputError, options: &Options) -> Notification {
     Notification {
         level: "error",
         message: text(error.message.as_str()),
-        locations: vec![location(&Place::from(error), &Sources::none(), options)],
+        locations: vec![location(&Place::from(error), options)],
         associated_rule: None,
     }
 }
 
-fn location(place: &Place, sources: &Sources, options: &Options) -> Location {
+fn location(place: &Place, options: &Options) -> Location {
     let region = place.shown_position().map(|(start_line, start_column)| Region {
         start_line,
         start_column,
-        end_column: sources
-            .mark(place)
-            .map(|mark| start_column + mark.line[mark.span].chars().count()),
+        end_column: place.excerpt.as_ref().map(|excerpt| start_column + excerpt.chars),
     });
     Location {
         id: None,

@@ -4,11 +4,7 @@ use std::collections::BTreeSet;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::{InputError, Options, Outcome, Place, Report, ReportedFinding, Sources, printable};
-
-/// A longer line is not drawn, only named. Minified JSON has one line of any length, and each
-/// finding in it would walk it anew.
-const LINE_LENGTH: usize = 20_000;
+use super::{CheckReport, InputError, Options, Outcome, Place, ReportedFinding, printable};
 
 /// How many rules without a verdict are named without being asked for.
 const NOT_JUDGED: usize = 10;
@@ -17,14 +13,15 @@ const NOT_JUDGED: usize = 10;
 const VALUE_LENGTH: usize = 60;
 
 /// The report as text; empty where nothing was found.
-pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
+pub fn render(report: &CheckReport, options: &Options) -> String {
     let renderer = if options.color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
-    let mut told = BTreeSet::new();
+    let mut explained = BTreeSet::new();
     for finding in &report.findings {
         // The same reason is given once per object, however many fields it is about.
-        let first = told.insert((finding.rule.as_str(), finding.object.to_string(), &finding.why));
-        text.push_str(&renderer.render(&[group(finding, sources, first)]));
+        let first =
+            explained.insert((finding.rule.as_str(), finding.object.to_string(), &finding.why));
+        text.push_str(&renderer.render(&[group(finding, first)]));
         text.push_str("\n\n");
     }
     for error in &report.errors {
@@ -43,7 +40,7 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
                 "judged: {} {} ({}:{})",
                 judged.operation, judged.object, judged.file, judged.line
             );
-            if let Some(reason) = judged.exempt_for {
+            if let Some(reason) = judged.exemption_reason {
                 said += "; only what Kubernetes refuses, for ";
                 said += reason;
             }
@@ -57,16 +54,16 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
             }
             line(said);
         }
-        for gone in &report.gone {
-            line(gone.told_gone());
+        for removed in &report.removed {
+            line(removed.removal_notice());
         }
-        for passed in &report.passed_over {
-            line(format!("passed over: {} ({}:{})", passed.object, passed.file, passed.line));
+        for passed in &report.ignored {
+            line(format!("ignored: {} ({}:{})", passed.object, passed.file, passed.line));
         }
     }
     let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
     for not in report.not_judged.iter().take(shown) {
-        line(format!("not judged: {}", not.told()));
+        line(format!("not judged: {}", not.notice()));
     }
     let more = report.not_judged.len().saturating_sub(shown);
     if more > 0 {
@@ -80,7 +77,7 @@ pub fn render(report: &Report, sources: &Sources, options: &Options) -> String {
     text
 }
 
-fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources, first: bool) -> Group<'a> {
+fn group(finding: &ReportedFinding, first: bool) -> Group<'_> {
     let level = match finding.outcome {
         Outcome::Deny | Outcome::Error => Level::ERROR,
         Outcome::Warn => Level::WARNING,
@@ -94,7 +91,7 @@ fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources, first: bool) ->
     ];
     for (place, side, kind) in sides {
         let Some(place) = place else { continue };
-        group = excerpt(group, place, sources, kind, both.then_some(side));
+        group = excerpt(group, place, kind, both.then_some(side));
     }
     if first && !finding.why.is_empty() {
         group = group.element(Level::NOTE.with_name("why").message(printable(&finding.why)));
@@ -115,7 +112,7 @@ fn group<'a>(finding: &'a ReportedFinding, sources: &'a Sources, first: bool) ->
         let text = format!("rendered from {template}");
         group = group.element(Level::NOTE.message(printable(&text)));
     }
-    let notes = [finding.on_purpose.clone(), finding.help_note(), finding.more()];
+    let notes = [finding.how_to_allow.clone(), finding.help_note(), finding.more()];
     for note in notes.into_iter().flatten() {
         group = group.element(Level::NOTE.no_name().message(printable(&note)));
     }
@@ -148,25 +145,24 @@ fn label(place: &Place, side: Option<&str>, marked: Option<&str>) -> Option<Stri
 fn excerpt<'a>(
     group: Group<'a>,
     place: &'a Place,
-    sources: &'a Sources,
     kind: AnnotationKind,
     side: Option<&str>,
 ) -> Group<'a> {
     let path = printable(&place.file);
-    let mark = sources.mark(place).filter(|mark| mark.line.len() <= LINE_LENGTH);
-    let Some(mark) = mark else {
+    let shown = place.excerpt.as_ref().and_then(|excerpt| Some((excerpt, excerpt.line.as_ref()?)));
+    let Some((excerpt, text)) = shown else {
         let origin = Origin::path(path);
         return group.element(match place.line {
             0 => origin,
             line => origin.line(line).char_column(place.column),
         });
     };
-    let label = label(place, side, mark.line.get(mark.span.clone()));
+    let label = label(place, side, text.get(excerpt.span.clone()));
     group.element(
-        Snippet::source(mark.line)
+        Snippet::source(text)
             .line_start(place.line)
             .path(path)
-            .annotation(kind.span(mark.span).label(label)),
+            .annotation(kind.span(excerpt.span.clone()).label(label)),
     )
 }
 

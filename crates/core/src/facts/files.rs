@@ -8,7 +8,9 @@ use crate::yaml::InputError;
 
 impl Facts {
     /// What the documents say about claims and classes, and the classes that could not be read.
-    pub fn from_documents(documents: &[Document]) -> (Self, Vec<InputError>) {
+    pub fn from_documents<'d>(
+        documents: impl IntoIterator<Item = &'d Document>,
+    ) -> (Self, Vec<InputError>) {
         let mut facts = Self::none();
         let mut errors = Vec::new();
         for document in documents {

@@ -322,18 +322,43 @@ fn value(raw: Option<Raw<'_>>, at: &str) -> Result<Option<Value>, DecodeError> {
     raw.map(|raw| decode(raw.get(), at)).transpose()
 }
 
+/// The longest value that [`arrow`] shows in full.
+const SHOWN: usize = 24;
+
 /// A difference's two values as `old → new`, `(none)` standing for an absent one. Long values are
-/// cut: a sentence with both has to fit a line.
+/// cut: a sentence with both has to fit a line. What both begin with is cut first, so that the
+/// difference is always shown.
 pub fn arrow(old: Option<&str>, new: Option<&str>) -> String {
+    let is_long = |value: Option<&str>| value.is_some_and(|text| text.chars().count() > SHOWN);
+    let skipped = match (old, new) {
+        (Some(old), Some(new)) if is_long(Some(old)) || is_long(Some(new)) => common(old, new),
+        _ => 0,
+    };
     let shown = |value: Option<&str>| match value {
         None => "(none)".to_owned(),
         Some("") => "\"\"".to_owned(),
-        Some(text) if text.chars().count() > 24 => {
-            format!("{}…", text.chars().take(23).collect::<String>())
+        Some(text) => {
+            let rest = &text[skipped..];
+            let lead = if skipped > 0 { "…" } else { "" };
+            if rest.chars().count() > SHOWN {
+                format!("{lead}{}…", rest.chars().take(SHOWN - 1).collect::<String>())
+            } else {
+                format!("{lead}{rest}")
+            }
         }
-        Some(text) => text.to_owned(),
     };
     format!("{} → {}", shown(old), shown(new))
+}
+
+/// How many bytes two values begin with alike, up to the start of the word in which they differ.
+fn common(old: &str, new: &str) -> usize {
+    let alike = old.char_indices().zip(new.chars()).take_while(|((_, a), b)| a == b);
+    let end = alike.last().map_or(0, |((at, c), _)| at + c.len_utf8());
+    let part = old[..end].rfind([',', '/', '=', ' ']);
+    let near = part.filter(|at| end - at < 2 * SHOWN / 3);
+    let start = near.or_else(|| old[..end].rfind(|c: char| !c.is_alphanumeric())).unwrap_or(0);
+    // A few characters are not worth an ellipsis.
+    if start > 4 { start } else { 0 }
 }
 
 #[cfg(test)]
@@ -390,6 +415,25 @@ mod tests {
         assert_eq!(kinds(&two, &one), [DifferenceKind::TemplateRemoved]);
         assert_eq!(kinds(&two, &two), []);
         assert_eq!(kinds(&two, &[("a", "1Gi"), ("a", "2Gi")]), [DifferenceKind::TemplateStorage]);
+    }
+
+    #[test]
+    fn long_values_are_cut_before_their_difference() {
+        let arrow = |old, new| arrow(Some(old), Some(new));
+        assert_eq!(arrow("10Gi", "5Gi"), "10Gi → 5Gi");
+        assert_eq!(
+            arrow("app=seaweedfs,chart=seaweedfs-3.59.4", "app=seaweedfs,chart=seaweedfs-3.60.0"),
+            "…=seaweedfs-3.59.4 → …=seaweedfs-3.60.0"
+        );
+        assert_eq!(
+            arrow("/var/lib/postgresql/data/pgdata", "/var/lib/postgresql/data/db"),
+            "…/pgdata → …/db"
+        );
+        assert_eq!(
+            arrow("/var/lib/postgresql/data/pgdata", "/srv"),
+            "/var/lib/postgresql/dat… → /srv"
+        );
+        assert_eq!(arrow("äöüäöüäöüäöüäöüäöüäöüäöüäöü", "ä"), "äöüäöüäöüäöüäöüäöüäöüäö… → ä");
     }
 
     #[test]

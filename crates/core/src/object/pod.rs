@@ -96,6 +96,12 @@ pub struct Container<'a> {
     /// image with tag or digest
     #[serde(borrow)]
     pub image: Text<'a>,
+    /// replaces the image's entry point
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub command: Vec<Text<'a>>,
+    /// arguments
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub args: Vec<Text<'a>>,
     /// file system mounts
     #[serde(borrow, deserialize_with = "null_default")]
     pub volume_mounts: Vec<VolumeMount<'a>>,
@@ -153,7 +159,7 @@ pub struct VolumeDevice<'a> {
 
 /// One of `env`.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct EnvVar<'a> {
     /// name
     #[serde(borrow)]
@@ -161,6 +167,9 @@ pub struct EnvVar<'a> {
     /// value; `None` where it comes from elsewhere
     #[serde(borrow)]
     pub value: Option<Text<'a>>,
+    /// where the value comes from, not decoded
+    #[serde(borrow)]
+    pub value_from: Option<&'a RawValue>,
 }
 
 /// One of `ports`.
@@ -195,6 +204,21 @@ pub struct Volume<'a> {
     /// a claim that lives as long as the pod, not decoded
     #[serde(borrow)]
     pub ephemeral: Option<&'a RawValue>,
+    /// a folder that lives as long as the pod, not decoded
+    #[serde(borrow)]
+    pub empty_dir: Option<&'a RawValue>,
+    /// files from a `ConfigMap`, not decoded
+    #[serde(borrow)]
+    pub config_map: Option<&'a RawValue>,
+    /// files from a Secret, not decoded
+    #[serde(borrow)]
+    pub secret: Option<&'a RawValue>,
+    /// files from several sources, not decoded
+    #[serde(borrow)]
+    pub projected: Option<&'a RawValue>,
+    /// files about the pod, not decoded
+    #[serde(borrow, rename = "downwardAPI")]
+    pub downward_api: Option<&'a RawValue>,
 }
 
 /// `hostPath` of a volume.

@@ -12,7 +12,7 @@ use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::object::{DecodeError, Pointer, json, reason};
 use crate::yaml::InputError;
-use crate::yaml::Single;
+use crate::yaml::YamlDocument;
 
 /// Why a policy file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,12 +156,15 @@ pub enum MatchKind {
 
 impl PolicyFile {
     /// Reads the fields; parameters of rules are bound when the policy is compiled.
-    pub(super) fn decode(document: &Single) -> Result<Self, PolicyError> {
+    pub(super) fn decode(document: &YamlDocument) -> Result<Self, PolicyError> {
         json::decode(document.json(), "").map_err(|error| placed(document, &error))
     }
 
     /// Reads what can be read, and adds an error for each field that cannot. `None` if nothing can.
-    pub(super) fn decode_rest(document: &Single, errors: &mut Vec<DecodeError>) -> Option<Self> {
+    pub(super) fn decode_rest(
+        document: &YamlDocument,
+        errors: &mut Vec<DecodeError>,
+    ) -> Option<Self> {
         let mut rest: Value = serde_json::from_str(document.json()).unwrap_or_default();
         // Each field with an error is taken out, and the rest is read again.
         loop {
@@ -185,8 +188,8 @@ impl PolicyFile {
 }
 
 /// The document of a policy, which is a mapping.
-pub(super) fn document(text: &str) -> Result<Single, PolicyError> {
-    let document = Single::read(text).map_err(|error| {
+pub(super) fn document(text: &str) -> Result<YamlDocument, PolicyError> {
+    let document = YamlDocument::read(text).map_err(|error| {
         let InputError { line, column, message, .. } = error;
         PolicyError { line, column, message }
     })?;
@@ -200,7 +203,7 @@ pub(super) fn document(text: &str) -> Result<Single, PolicyError> {
 }
 
 /// An error with the line and column of its field.
-pub(super) fn placed(document: &Single, error: &DecodeError) -> PolicyError {
+pub(super) fn placed(document: &YamlDocument, error: &DecodeError) -> PolicyError {
     let about_key = reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
     let (line, column) =
         if about_key { document.locate_key(&error.field) } else { document.locate(&error.field) };

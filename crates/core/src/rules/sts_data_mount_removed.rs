@@ -1,28 +1,58 @@
-use std::fmt;
+//! See the page of the rule below. The submodules answer where a container finds which folder of
+//! which claim (`view`), and which container carries on an old one's process (`successor`).
 
+mod losses;
+mod named;
+mod path;
+mod successor;
+mod variables;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::losses::{Loss, What, losses};
+use self::view::{Mount, Place, Source};
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::pod::{Container, PodSpec};
-use crate::object::{Pointer, StatefulSet, Text};
+use crate::object::immutable::arrow;
+use crate::object::pod::Container;
+use crate::object::{DecodeError, Pointer, StatefulSet};
 
 declare_rule! {
-    /// A container that mounted a claim template mounts it no longer, or at another `mountPath`,
-    /// `subPath` or `devicePath`. A container that goes counts as well, unless another one takes
-    /// its mount over. Init containers that run to their end do not count.
+    /// A process no longer finds the folder of the claim that it wrote to. The rule looks at every
+    /// claim template and every `persistentVolumeClaim` volume, for each container that may write
+    /// to it:
+    ///
+    /// - its mount is removed, or moves to another `mountPath`, `devicePath`, `subPath` or
+    ///   `subPathExpr`; variables in `subPathExpr` are expanded;
+    /// - another volume takes the place of the claim, or is mounted over a part of it;
+    /// - a variable or an argument that named a path in the claim, such as `PGDATA` or
+    ///   `--storage.tsdb.path`, names a path elsewhere;
+    /// - the container is removed, or renamed without its mount;
+    /// - the mount becomes read-only (a warning).
+    ///
+    /// Where the name of a variable or an argument does not say that it is about data, the rule
+    /// warns. It says nothing as long as the process finds the same folder: if the mount and the
+    /// variable move together, if the paths are only spelled differently, or if a removed side car
+    /// mounted read-only or what another container keeps.
     ///
     /// ## Why
-    /// The claim is still there, but the database looks for its data in the place where it always
-    /// was and finds an empty folder of the container. Many images then set up a new, empty
-    /// database, and what is written to it goes with the pod.
+    /// The claim and its data still exist, but the process looks for its data in the old place and
+    /// finds an empty folder. Many images then set up a new, empty database, and what they write
+    /// there is lost with the pod.
     ///
     /// ## Way out
-    /// Keep the mount. Where a new image expects its data elsewhere, point it to the old place
+    /// Keep the mount. If a new image expects its data elsewhere, point it to the old place
     /// (`PGDATA`, `--datadir` and the like), or move the files first and allow the edit with the
     /// annotation.
+    ///
+    /// The rule does not know the default data folder of an image, and does not see what a
+    /// configuration file, a `ConfigMap` of variables (`envFrom`) or a symbolic link in the image
+    /// points to. It takes init containers that end for no owners of data.
     StsDataMountRemoved {
         id: "sts-data-mount-removed",
-        title: "a container loses the mount of its data, or finds it elsewhere",
+        title: "a process no longer finds the folder of its claim",
         group: Data,
         action: Deny,
         since: "0.1.0",
@@ -40,194 +70,268 @@ impl Rule for StsDataMountRemoved {
         else {
             return Ok(());
         };
-        let names: Vec<&Text<'_>> = claim_template_names(old, set)?;
-        for (list, index, container) in lasting(before) {
-            let there = lasting(after).find(|(_, _, c)| c.name == container.name);
-            let new_mounts = there.map(|(_, _, c)| mounts(c, &names)).unwrap_or_default();
-            let old_mounts = mounts(container, &names);
-            for mount in &old_mounts {
-                let Some((new_list, new_index, _)) = there else {
-                    if !taken_over(mount, before, after, &names) {
-                        lost(change, findings, container, mount, list, index, None);
-                    }
-                    continue;
-                };
-                if new_mounts.iter().any(|new| new.place == mount.place) {
-                    continue;
-                }
-                let moved = new_mounts.iter().find(|new| {
-                    new.place.template == mount.place.template
-                        && old_mounts.iter().all(|old| old.place != new.place)
-                });
-                let now = template::container(new_list, new_index);
-                lost(change, findings, container, mount, list, index, Some((now, moved)));
+        let templates = lasting_templates(old, set)?;
+        let before = losses::Pod::of(old, before, &templates)?;
+        let after = losses::Pod::of(set, after, &templates)?;
+        // One finding for each claim, or a set with thousands of mounts fills the answer.
+        let mut first: BTreeMap<(Source<'_>, bool), (Loss<'_, '_>, usize)> = BTreeMap::new();
+        let mut order = Vec::new();
+        for loss in losses(&before, &after) {
+            let key = (loss.place.source, loss.unsure);
+            if let Some((_, more)) = first.get_mut(&key) {
+                *more += 1;
+            } else {
+                order.push(key);
+                first.insert(key, (loss, 0));
+            }
+        }
+        for key in order {
+            if let Some((loss, more)) = first.get(&key) {
+                report(change, findings, loss, *more);
             }
         }
         Ok(())
     }
 }
 
-/// Where a container sees a claim template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place<'c> {
-    template: &'c str,
-    path: &'c str,
-    folder: &'c str,
+/// The claim templates that both sets have: one that is removed or added is judged by a rule of
+/// its own.
+fn lasting_templates<'c>(
+    old: &'c StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+) -> Result<BTreeSet<&'c str>, DecodeError> {
+    let new: BTreeSet<&str> =
+        new.claim_templates()?.iter().map(|template| template.metadata.name.as_str()).collect();
+    let old = old.claim_templates()?.iter().map(|template| template.metadata.name.as_str());
+    Ok(old.filter(|name| new.contains(name)).collect())
 }
 
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path)?;
-        if self.folder.is_empty() { Ok(()) } else { write!(f, " (subPath {})", self.folder) }
+fn report(change: &Change<'_>, findings: &mut Findings, loss: &Loss<'_, '_>, more: usize) {
+    let (name, claim) = (loss.container.name.as_str(), loss.place.source);
+    let at = format!("/{}", loss.path);
+    let old_container = template::container(loss.list, loss.index);
+    let new_container = loss.successor.map(|(list, index, _)| template::container(list, index));
+    let keeper = loss.successor.map_or(name, |(_, _, container)| container.name.as_str());
+    let (field, what, is) = match &loss.what {
+        What::Removed => (
+            Pointer::from("/spec/template/spec").key(loss.list),
+            format!("container {name}, which has {claim} at {at}, is removed"),
+            None,
+        ),
+        What::Unmounted(list) if keeper == name => (
+            new_container.unwrap_or_default().key(list),
+            format!("container {name} would no longer mount {claim} at {at}"),
+            None,
+        ),
+        What::Unmounted(list) => (
+            new_container.unwrap_or_default().key(list),
+            format!("{name} becomes {keeper} and would not mount {claim} at {at}"),
+            None,
+        ),
+        What::Moved(mount) => {
+            let is = shown(&mount.path, &mount.place);
+            (
+                entry(new_container, mount),
+                format!(
+                    "{claim} moves in {keeper}, {}",
+                    path_arrow(&shown(&loss.path, &loss.place), &is)
+                ),
+                Some(is),
+            )
+        }
+        What::OtherFolder(mount) => {
+            let (from, to) = (folder(&loss.place), folder(&mount.place));
+            (
+                entry(new_container, mount),
+                format!("{claim} moves in {keeper}, subPath {from} → {to}"),
+                Some(shown(&mount.path, &mount.place)),
+            )
+        }
+        What::Replaced(mount) => (
+            entry(new_container, mount),
+            format!("{at} in {keeper} would change, {claim} → {}", mount.place.source),
+            Some(mount.place.source.to_string()),
+        ),
+        What::Hidden(mount) => {
+            let by = match mount.place.source {
+                Source::Other(_, volume) => format!("volume {volume}"),
+                source => source.to_string(),
+            };
+            (
+                entry(new_container, mount),
+                format!("{by} would hide {claim} at /{}", mount.path),
+                Some(by),
+            )
+        }
+        What::Named { old, new } => {
+            let name = old.name();
+            let what = match new {
+                Some(new) => {
+                    format!("{name} in {keeper} would change, {}", path_arrow(&old.text, &new.text))
+                }
+                None => format!("{name} in {keeper} would no longer be {}", old.text),
+            };
+            let field = match new {
+                Some(new) => new.field(new_container.unwrap_or_default()),
+                None => new_container.unwrap_or_default().key(old.list),
+            };
+            (field, what, new.as_ref().map(|new| new.text.to_string()))
+        }
+        What::ReadOnly(mount) => (
+            entry(new_container, mount),
+            format!("{claim} at {at} would be read-only in {keeper}"),
+            Some("read-only".to_owned()),
+        ),
+    };
+    let old_field = match &loss.what {
+        What::Named { old, .. } => old.field(old_container.clone()),
+        _ => entry(Some(old_container.clone()), loss.mount),
+    };
+    let was = match &loss.what {
+        What::Named { old, .. } => old.text.to_string(),
+        What::Replaced(_) | What::Hidden(_) => claim.to_string(),
+        _ => shown(&loss.path, &loss.place),
+    };
+    let more = match more {
+        0 => String::new(),
+        1 => " The same holds for one other mount or path.".to_owned(),
+        more => format!(" The same holds for {more} other mounts or paths."),
+    };
+    let finding = findings.add(field, what);
+    finding
+        .old_field(old_field)
+        .values(Some(&was), is.as_deref())
+        .why(format!("{}{more}", why(loss, &at)))
+        .remedy(steps(change, loss, &at, keeper));
+    if loss.unsure {
+        finding.unsure();
     }
 }
 
-/// A place and the entry that says so, such as `volumeMounts/0`.
-#[derive(Debug)]
-struct Mount<'c> {
-    place: Place<'c>,
-    list: &'static str,
-    index: usize,
+fn entry(container: Option<Pointer>, mount: &Mount<'_>) -> Pointer {
+    container.unwrap_or_default().key(mount.list).index(mount.index)
 }
 
-/// The claim templates that both sets have: one that goes or comes is another rule's business.
-fn claim_template_names<'c, 'a>(
-    old: &'c StatefulSet<'a>,
-    new: &StatefulSet<'a>,
-) -> Result<Vec<&'c Text<'a>>, crate::object::DecodeError> {
-    let new = new.claim_templates()?;
-    let kept = |name: &Text<'_>| new.iter().any(|template| template.metadata.name == *name);
-    let names = old.claim_templates()?.iter().map(|template| &template.metadata.name);
-    Ok(names.filter(|name| kept(name)).collect())
-}
-
-/// The containers that run as long as the pod: init containers only where they are side cars.
-fn lasting<'c, 'a>(
-    pod: &'c PodSpec<'a>,
-) -> impl Iterator<Item = (&'static str, usize, &'c Container<'a>)> {
-    pod.all_containers().filter(|(list, _, container)| {
-        *list == "containers" || container.restart_policy.as_deref() == Some("Always")
-    })
-}
-
-/// The mounts of claim templates in `container`.
-fn mounts<'c>(container: &'c Container<'_>, names: &[&Text<'_>]) -> Vec<Mount<'c>> {
-    let files = container.volume_mounts.iter().enumerate().map(|(index, mount)| Mount {
-        place: Place {
-            template: &mount.name,
-            path: trim(&mount.mount_path),
-            folder: trim(if mount.sub_path.is_empty() {
-                &mount.sub_path_expr
-            } else {
-                &mount.sub_path
-            }),
-        },
-        list: "volumeMounts",
-        index,
-    });
-    let devices = container.volume_devices.iter().enumerate().map(|(index, device)| Mount {
-        place: Place { template: &device.name, path: &device.device_path, folder: "" },
-        list: "volumeDevices",
-        index,
-    });
-    files
-        .chain(devices)
-        .filter(|mount| names.iter().any(|name| name.as_str() == mount.place.template))
-        .collect()
-}
-
-/// `/data/` is the same place as `/data`.
-fn trim(path: &str) -> &str {
-    if path.len() > 1 { path.trim_end_matches('/') } else { path }
-}
-
-/// Whether the mount of a container that goes is kept by another one: by one that did not have it
-/// before (the container was renamed), or, where no container comes, by one that shared it.
-fn taken_over(
-    mount: &Mount<'_>,
-    before: &PodSpec<'_>,
-    after: &PodSpec<'_>,
-    names: &[&Text<'_>],
-) -> bool {
-    let has = |container: &Container<'_>| {
-        mounts(container, names).iter().any(|other| other.place == mount.place)
-    };
-    let former = |container: &Container<'_>| {
-        lasting(before).map(|(_, _, c)| c).find(|c| c.name == container.name)
-    };
-    let nobody_comes = lasting(after).all(|(_, _, container)| former(container).is_some());
-    lasting(after).any(|(_, _, container)| {
-        has(container) && (nobody_comes || former(container).is_none_or(|former| !has(former)))
-    })
-}
-
-/// The finding about `mount`, which `container` (the `index`th of `list` before) loses. `now` is
-/// the container after the edit, with the place that the mount moves to.
-fn lost(
-    change: &Change<'_>,
-    findings: &mut Findings,
-    container: &Container<'_>,
-    mount: &Mount<'_>,
-    list: &str,
-    index: usize,
-    now: Option<(Pointer, Option<&Mount<'_>>)>,
-) {
-    let (name, place) = (&container.name, mount.place);
-    let template = place.template;
-    let was = place.to_string();
-    let at = place.path;
-    let stays = now.as_ref().is_some_and(|(_, moved)| moved.is_some_and(|m| m.place.path == at));
-    let why = if stays {
-        "and may start anew, beside the data that it has"
+/// Both paths, without what they have in common where a line could not hold them.
+fn path_arrow(old: &str, new: &str) -> String {
+    if old.chars().count() + new.chars().count() <= 48 {
+        format!("{old} → {new}")
     } else {
-        "and may start anew; what it writes there goes with the pod"
-    };
-    let keeper = match &now {
-        Some(_) => format!("in container {name}"),
-        None => "in the container that takes its place".to_owned(),
-    };
-    let key = if mount.list == "volumeMounts" { "mountPath" } else { "devicePath" };
-    let folder = match (place.folder, container.volume_mounts.get(mount.index)) {
-        ("", _) => String::new(),
-        (folder, Some(mount)) if mount.sub_path.is_empty() => format!(", subPathExpr: {folder}"),
-        (folder, _) => format!(", subPath: {folder}"),
-    };
-    let entry = format!("{{name: {template}, {key}: {at}{folder}}}");
-    let (field, what, is) = match now {
-        None => (
-            Pointer::from("/spec/template/spec").key(list),
-            format!("container {name} goes, and its mount of {template} at {was}"),
-            None,
+        arrow(Some(old), Some(new))
+    }
+}
+
+fn shown(path: &str, place: &Place<'_>) -> String {
+    if place.folder.is_empty() {
+        format!("/{path}")
+    } else {
+        format!("/{path} (subPath {})", folder(place))
+    }
+}
+
+/// The folder as people read it: a part that is not known is left out.
+fn folder(place: &Place<'_>) -> String {
+    match &*place.folder {
+        "" => "none".to_owned(),
+        folder => folder.chars().map(|c| if c.is_control() { '$' } else { c }).collect(),
+    }
+}
+
+fn why(loss: &Loss<'_, '_>, at: &str) -> String {
+    match &loss.what {
+        What::Hidden(mount) => format!(
+            "The process would find other files at /{} than those in the claim, and may start anew.",
+            mount.path
         ),
-        Some((container, None)) => (
-            container.key(mount.list),
-            format!("container {name} would no longer mount {template} at {was}"),
-            None,
+        What::Named { old, .. } if loss.stays => format!(
+            "If the process keeps its data at {}, it would not find it and may start anew in \
+             another folder.",
+            old.text
         ),
-        Some((container, Some(moved))) => {
-            let is = moved.place.to_string();
-            let field = container.key(moved.list).index(moved.index);
-            let arrow = if moved.place.path == place.path {
-                let folder = |place: Place<'_>| match place.folder {
-                    "" => "none".to_owned(),
-                    folder => folder.to_owned(),
-                };
-                format!("subPath {} → {}", folder(place), folder(moved.place))
-            } else {
-                format!("{was} → {is}")
-            };
-            (field, format!("{template} moves in {name}, {arrow}"), Some(is))
+        What::Named { old, .. } => format!(
+            "If the process keeps its data at {}, it would not find it, and what it writes elsewhere \
+             is lost with the pod.",
+            old.text
+        ),
+        What::ReadOnly(_) => "The process could no longer write its data.".to_owned(),
+        _ if loss.stays => format!(
+            "The process would not find its data at {at} and may start anew, beside the data that \
+             exists."
+        ),
+        _ => format!(
+            "The process would not find its data at {at} and may start anew; what it writes there \
+             is lost with the pod."
+        ),
+    }
+}
+
+fn steps(change: &Change<'_>, loss: &Loss<'_, '_>, at: &str, keeper: &str) -> Vec<super::Step> {
+    let on_purpose = remedy::say(
+        "or, if the files are moved first, allow the edit with the annotation stateward.dev/allow",
+    );
+    match &loss.what {
+        What::Named { old, .. } => vec![
+            remedy::amend(
+                change,
+                &format!("keep {} {} in container {keeper}", old.name(), old.text),
+            ),
+            on_purpose,
+        ],
+        What::Hidden(mount) => vec![
+            remedy::amend(
+                change,
+                &format!("mount nothing else at /{} in container {keeper}", mount.path),
+            ),
+            on_purpose,
+        ],
+        What::ReadOnly(_) => {
+            vec![remedy::amend(
+                change,
+                &format!("leave readOnly out of the mount at {at} in container {keeper}"),
+            )]
         }
-    };
-    findings
-        .add(field, what)
-        .old_field(template::container(list, index).key(mount.list).index(mount.index))
-        .values(Some(&was), is.as_deref())
-        .why(format!("The database would find no data at {at} {why}."))
-        .remedy(vec![
-            remedy::amend(change, &format!("keep {}: [{entry}] {keeper}", mount.list)),
-            remedy::say(format!(
-                "where a new image expects its data elsewhere, point it to {at} (PGDATA, --datadir …)"
-            )),
-        ]);
+        What::Replaced(_) if matches!(loss.place.source, Source::Claim(_)) => vec![
+            remedy::amend(change, &format!("keep {} behind the volume at {at}", loss.place.source)),
+            remedy::say(
+                "or, if the data is copied to the new volume first, allow the edit with the \
+                 annotation stateward.dev/allow",
+            ),
+        ],
+        _ => {
+            let container = match loss.successor {
+                Some(_) => format!("in container {keeper}"),
+                None => "in the container that takes its place".to_owned(),
+            };
+            vec![
+                remedy::amend(
+                    change,
+                    &format!("keep {}: [{}] {container}", loss.mount.list, written(loss)),
+                ),
+                remedy::say(format!(
+                    "or, if a new image expects its data elsewhere, point it to {at} (PGDATA, \
+                     --datadir …)"
+                )),
+            ]
+        }
+    }
+}
+
+/// The entry of the old manifest, such as `{name: data, mountPath: /data}`.
+fn written(loss: &Loss<'_, '_>) -> String {
+    fn written_in(container: &Container<'_>, mount: &Mount<'_>) -> Option<String> {
+        if mount.list == "volumeDevices" {
+            let device = container.volume_devices.get(mount.index)?;
+            return Some(format!("{{name: {}, devicePath: {}}}", device.name, device.device_path));
+        }
+        let entry = container.volume_mounts.get(mount.index)?;
+        let folder = if !entry.sub_path.is_empty() {
+            format!(", subPath: {}", entry.sub_path)
+        } else if !entry.sub_path_expr.is_empty() {
+            format!(", subPathExpr: {}", entry.sub_path_expr)
+        } else {
+            String::new()
+        };
+        Some(format!("{{name: {}, mountPath: {}{folder}}}", entry.name, entry.mount_path))
+    }
+    written_in(loss.container, loss.mount).unwrap_or_default()
 }

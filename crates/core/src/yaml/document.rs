@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::tree::{Content, Fault, NodeId, Tree};
 use super::view::View;
-use super::{events, json, place, template};
+use super::{events, json, locate, template};
 use crate::object::Pointer;
-use crate::yaml::InputError;
+use crate::yaml::{InputError, Inputs};
 
 /// In what a source is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Form {
 #[derive(Debug)]
 pub(super) struct Source {
     pub file: Arc<str>,
-    pub text: Arc<str>,
+    pub text: Arc<String>,
     pub span: Range<usize>,
     pub first_line: usize,
     pub form: Form,
@@ -130,22 +130,22 @@ impl Document {
     /// The place of a field's value. Where the field is absent, the place of the nearest parent's
     /// key; where it comes from an alias, the alias.
     pub fn locate(&self, field: &Pointer) -> Location {
-        self.located(field, |placed| placed.span.clone())
+        self.located(field, |located| located.span.clone())
     }
 
     /// The place that a person is shown: as [`Self::locate`], but the key of a list or a mapping
     /// that takes several lines, since the key names it.
     pub fn locate_head(&self, field: &Pointer) -> Location {
-        self.located(field, |placed| placed.head.clone())
+        self.located(field, |located| located.head.clone())
     }
 
-    fn located(&self, field: &Pointer, part: fn(&place::Placed) -> Range<usize>) -> Location {
+    fn located(&self, field: &Pointer, part: fn(&locate::Located) -> Range<usize>) -> Location {
         let tree = self.source.tree.get_or_init(|| self.source.read().0);
         let view = View { tree, source: self.source.as_str() };
-        let placed = place::of(view, self.node, self.via, field);
-        let span = part(&placed);
+        let located = locate::value(view, self.node, self.via, field);
+        let span = part(&located);
         let (line, column) = self.source.line_and_column(span.start);
-        Location { line, column, span, missing: placed.missing }
+        Location { line, column, span, missing: located.missing }
     }
 
     /// The place of the object itself: of its first field.
@@ -154,20 +154,13 @@ impl Document {
     }
 }
 
-/// What the objects of one source are, and what is wrong with the rest.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub documents: Vec<Document>,
-    pub faults: Vec<InputError>,
-    pub skipped: usize,
-}
-
 /// Reads one source.
-pub(super) fn read(source: &Arc<Source>, found: &mut Found) {
+pub(super) fn read(source: &Arc<Source>) -> Inputs {
     let (tree, fault) = source.read();
     let view = View { tree: &tree, source: source.as_str() };
     let template = template::named(source.as_str());
-    let mut objects = Objects { view, source, template, counted: (0, source.first_line), found };
+    let read = Inputs::default();
+    let mut objects = Objects { view, source, template, counted: (0, source.first_line), read };
     for root in &tree.roots {
         if let Some(fault) = template::unresolved(view, *root) {
             objects.fault(&fault);
@@ -177,8 +170,9 @@ pub(super) fn read(source: &Arc<Source>, found: &mut Found) {
     }
     if let Some(fault) = fault {
         let fault = template::behind(source.as_str(), fault.at).unwrap_or(fault);
-        found.faults.push(source.error(&fault));
+        objects.fault(&fault);
     }
+    objects.read
 }
 
 struct Objects<'a> {
@@ -187,7 +181,7 @@ struct Objects<'a> {
     template: Option<String>,
     /// a byte and its line: objects come in order, and no line is counted twice
     counted: (usize, usize),
-    found: &'a mut Found,
+    read: Inputs,
 }
 
 /// What the items of a typed list inherit from it.
@@ -199,7 +193,7 @@ struct Inherited<'a> {
 
 impl<'a> Objects<'a> {
     fn fault(&mut self, fault: &Fault) {
-        self.found.faults.push(self.source.error(fault));
+        self.read.errors.push(self.source.error(fault));
     }
 
     fn document(&mut self, root: NodeId) {
@@ -207,14 +201,14 @@ impl<'a> Objects<'a> {
             // Nothing but comments.
             Content::Null => {}
             Content::Mapping(_) => self.object(root, None, None),
-            _ => self.found.skipped += 1,
+            _ => self.read.skipped += 1,
         }
     }
 
     fn object(&mut self, id: NodeId, via: Option<NodeId>, inherited: Option<Inherited<'a>>) {
         match self.head(id, inherited) {
             Ok(Some(head)) => self.known_object(id, via, &head),
-            Ok(None) => self.found.skipped += 1,
+            Ok(None) => self.read.skipped += 1,
             Err(mut fault) => {
                 if let Some(alias) = via {
                     fault.at = self.view.span(alias).start;
@@ -255,7 +249,7 @@ impl<'a> Objects<'a> {
             return;
         }
         let line = self.line(self.view.span(via.unwrap_or(id)).start);
-        self.found.documents.push(Document {
+        self.read.documents.push(Document {
             line,
             json: self.json(id, head),
             api_version: head.api_version.to_owned(),

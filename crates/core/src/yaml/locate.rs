@@ -8,7 +8,7 @@ use crate::object::Pointer;
 
 /// A place, and what of the field is not there.
 #[derive(Debug)]
-pub(super) struct Placed {
+pub(super) struct Located {
     /// the value
     pub span: Range<usize>,
     /// what a person is shown: the key where the value takes several lines
@@ -19,7 +19,12 @@ pub(super) struct Placed {
 
 /// The bytes of the field's value; of the nearest parent's key where the field is absent, and of
 /// the alias where one brings it in.
-pub(super) fn of(view: View<'_>, object: NodeId, via: Option<NodeId>, field: &Pointer) -> Placed {
+pub(super) fn value(
+    view: View<'_>,
+    object: NodeId,
+    via: Option<NodeId>,
+    field: &Pointer,
+) -> Located {
     let mut node = object;
     let mut via = via;
     let mut key: Option<NodeId> = None;
@@ -57,11 +62,11 @@ pub(super) fn of(view: View<'_>, object: NodeId, via: Option<NodeId>, field: &Po
         Some(key) if via.is_none() && is_block(view, node) => view.span(key),
         _ => span.clone(),
     };
-    Placed { span, head, missing }
+    Located { span, head, missing }
 }
 
 /// The first byte of the field's key; of the nearest parent's where the field is absent.
-pub(super) fn of_key(view: View<'_>, object: NodeId, field: &Pointer) -> usize {
+pub(super) fn key_start(view: View<'_>, object: NodeId, field: &Pointer) -> usize {
     let tokens: Vec<String> = field.tokens().collect();
     let Some((last, parents)) = tokens.split_last() else { return view.span(object).start };
     let parent = parents.iter().fold(Pointer::default(), |parent, token| parent.key(token));
@@ -74,12 +79,12 @@ pub(super) fn of_key(view: View<'_>, object: NodeId, field: &Pointer) -> usize {
         };
         match next {
             Some(next) => node = next,
-            None => return of(view, object, None, &parent).head.start,
+            None => return value(view, object, None, &parent).head.start,
         }
     }
     match view.members(node).into_iter().find(|member| member.key == *last) {
         Some(member) => view.span(member.via.unwrap_or(member.key_node)).start,
-        None => of(view, object, None, &parent).head.start,
+        None => value(view, object, None, &parent).head.start,
     }
 }
 

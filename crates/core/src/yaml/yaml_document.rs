@@ -5,25 +5,25 @@ use std::sync::{Arc, OnceLock};
 use super::document::{Form, Source};
 use super::tree::Tree;
 use super::view::View;
-use super::{json, place};
+use super::{json, locate};
 use crate::object::Pointer;
 use crate::yaml::InputError;
 
 /// A YAML document as JSON, with the places of its fields.
 #[derive(Debug)]
-pub struct Single {
+pub struct YamlDocument {
     json: String,
     source: Source,
     tree: Tree,
 }
 
-impl Single {
+impl YamlDocument {
     /// Reads `text`. An empty one is `null`.
     ///
     /// # Errors
     /// The place of a syntax error, or of a second document.
     pub fn read(text: &str) -> Result<Self, InputError> {
-        let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(text).into();
+        let text = Arc::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned());
         let source = Source {
             file: "".into(),
             span: 0..text.len(),
@@ -56,12 +56,12 @@ impl Single {
 
     /// Line and column of a field's value; of the nearest parent's key where it is absent.
     pub fn locate(&self, field: &Pointer) -> (usize, usize) {
-        self.place(|view, root| place::of(view, root, None, field).head.start)
+        self.place(|view, root| locate::value(view, root, None, field).head.start)
     }
 
     /// Line and column of a field's key.
     pub fn locate_key(&self, field: &Pointer) -> (usize, usize) {
-        self.place(|view, root| place::of_key(view, root, field))
+        self.place(|view, root| locate::key_start(view, root, field))
     }
 
     fn place(&self, find: impl FnOnce(View<'_>, usize) -> usize) -> (usize, usize) {

@@ -1,0 +1,85 @@
+//! Separates the manifests that are judged from those that are facts and from the rest.
+
+use stateward_core::change::label;
+use stateward_core::object::Kind;
+use stateward_core::yaml::{Document, InputError, Inputs};
+
+use crate::report::{ObjectRef, UnjudgedObject};
+
+/// The kinds that are judged, with the version in which clusters serve them.
+pub(crate) const SERVED: [(&str, &str); 2] =
+    [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
+
+/// The manifests of one side. Of objects that no rule reads only the names are kept, so that a
+/// large repository fits into little memory.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// StatefulSets and PersistentVolumeClaims, in any version or spelling
+    pub documents: Vec<Document>,
+    /// what rules read as facts, such as a `StorageClass`
+    pub classes: Vec<Document>,
+    /// objects of kinds that no rule judges
+    pub ignored: Vec<UnjudgedObject>,
+    /// inputs that could not be read
+    pub errors: Vec<InputError>,
+    /// documents that are no Kubernetes objects
+    pub skipped: usize,
+}
+
+impl Selection {
+    /// Adds what was selected elsewhere.
+    pub fn append(&mut self, mut other: Self) {
+        self.documents.append(&mut other.documents);
+        self.classes.append(&mut other.classes);
+        self.ignored.append(&mut other.ignored);
+        self.errors.append(&mut other.errors);
+        self.skipped += other.skipped;
+    }
+}
+
+impl From<Inputs> for Selection {
+    fn from(inputs: Inputs) -> Self {
+        let mut selection =
+            Self { errors: inputs.errors, skipped: inputs.skipped, ..Self::default() };
+        for document in inputs.documents {
+            if is_judged(&document) {
+                selection.documents.push(document);
+                continue;
+            }
+            selection.ignored.push(UnjudgedObject::from(&document));
+            if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
+                selection.classes.push(document);
+            }
+        }
+        selection
+    }
+}
+
+impl From<&Document> for ObjectRef {
+    fn from(document: &Document) -> Self {
+        Self {
+            api_version: document.api_version.clone(),
+            kind: document.kind.clone(),
+            namespace: document.namespace.clone(),
+            name: label(&document.name, &document.generate_name),
+        }
+    }
+}
+
+impl From<&Document> for UnjudgedObject {
+    fn from(document: &Document) -> Self {
+        Self {
+            object: ObjectRef::from(document),
+            file: document.file.to_string(),
+            line: document.line(),
+        }
+    }
+}
+
+/// Whether the document is of a judged kind. A version that no cluster serves and a misspelt kind
+/// count too: they become errors. Kinds of the same name in groups of other projects do not.
+fn is_judged(document: &Document) -> bool {
+    let named = || SERVED.iter().any(|(kind, _)| kind.eq_ignore_ascii_case(&document.kind));
+    Kind::of_manifest(&document.api_version, &document.kind) != Kind::Other
+        || (matches!(document.group(), "" | "apps" | "extensions") && named())
+}
