@@ -272,4 +272,44 @@ mod tests {
         assert_eq!(written("kubectl", ""), Fact::Known(true), "in doubt");
         assert_eq!(written(FIELD_MANAGER, "2026-01-01T00:00:11Z"), Fact::Known(false));
     }
+
+    #[test]
+    fn the_fields_of_the_retention_policy_go_back_to_their_owners() {
+        let owned = |field: &str| json!({"f:spec": {"f:persistentVolumeClaimRetentionPolicy": {format!("f:{field}"): {}}}});
+        let entry = |manager: &str, operation: &str, fields: Value| {
+            json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1",
+                   "fieldsType": "FieldsV1", "fieldsV1": fields})
+        };
+        let set = |entries: Value, deleted: &str| {
+            json!({
+                "metadata": {"managedFields": entries},
+                "spec": {"persistentVolumeClaimRetentionPolicy":
+                    {"whenDeleted": deleted, "whenScaled": "Retain"}},
+            })
+        };
+        let argo = entry("argocd-controller", "Apply", owned("whenDeleted"));
+        let kubectl = entry("kubectl", "Update", json!({"f:spec": {"f:replicas": {}}}));
+        let owners = retention_owners(&set(json!([argo, kubectl]), "Delete"));
+        assert_eq!(owners.len(), 1);
+        // What the retention pin leaves: Argo's entry is empty and gone, the field is ours.
+        let pinned =
+            set(json!([kubectl, entry(FIELD_MANAGER, "Update", owned("whenDeleted"))]), "Retain");
+        let live = set(json!([]), "Delete");
+        let restored = restored_managers(&pinned, &live, &owners);
+        assert_eq!(names(restored.iter()), [("argocd-controller", "Apply"), ("kubectl", "Update")]);
+        let given = restored.iter().find(|one| text(one, "/manager") == "argocd-controller");
+        assert_eq!(given.unwrap()["fieldsV1"], owned("whenDeleted"));
+        // An entry that has other fields keeps them, and ours keeps what else is ours.
+        let mut ours = owned("whenDeleted");
+        ours["f:metadata"] = json!({"f:labels": {}});
+        let argo = entry("argocd-controller", "Apply", json!({"f:spec": {"f:replicas": {}}}));
+        let pinned = set(json!([argo, entry(FIELD_MANAGER, "Update", ours)]), "Retain");
+        let restored = restored_managers(&pinned, &live, &owners);
+        assert_eq!(restored[0]["fieldsV1"]["f:spec"]["f:replicas"], json!({}));
+        assert!(restored[0].pointer(&format!("{OWNED_RETENTION}/f:whenDeleted")).is_some());
+        assert_eq!(restored[1]["fieldsV1"], json!({"f:metadata": {"f:labels": {}}}));
+        // Retention that stays Retain stays ours.
+        let kept = restored_managers(&pinned, &pinned, &owners);
+        assert_eq!(kept, own_managers(&pinned).cloned().collect::<Vec<_>>());
+    }
 }

@@ -63,7 +63,7 @@ async fn end(resizing: &Resizing, run: &Run, from: u64, proxies: [&Proxy; 2]) ->
         .unwrap();
     let mut end = run.end(resizing, from).await;
     if end["message"] == UNWATCHED {
-        end["halt"].as_object_mut().unwrap().remove("detail");
+        end["message"].take();
     }
     end
 }

@@ -216,11 +216,11 @@ async fn a_claim_behind_a_webhook_that_is_down() {
     resizing.grow(&set, "20Gi").await;
     resizing
         .wait_object(&format!("{}/db", records(&namespace)), LONG, |record| {
-            let halt = &record["status"]["halt"];
-            let detail = halt["detail"].as_str().unwrap_or_default();
-            halt["reason"] == "PatchRefused"
-                && detail.starts_with("data-db-0: ")
-                && detail.contains("failed calling webhook")
+            let status = &record["status"];
+            let message = status["message"].as_str().unwrap_or_default();
+            status["reason"] == "PatchRefused"
+                && message.starts_with("data-db-0: ")
+                && message.contains("failed calling webhook")
                 && record["status"]["claimsGrown"] == "2/3"
         })
         .await

@@ -103,11 +103,11 @@ async fn pods_restart_one_by_one_within_their_budget() {
     // Nothing but the restart waits, and the record quotes the API server.
     resizing
         .wait_object(&format!("{}/db", records(&namespace)), LONG, |record| {
-            let halt = &record["status"]["halt"];
-            let detail = halt["detail"].as_str().unwrap_or_default();
+            let status = &record["status"];
+            let message = status["message"].as_str().unwrap_or_default();
             record["status"]["phase"] == "Verifying"
-                && halt["reason"] == "EvictionRefused"
-                && detail.contains("disruption budget")
+                && status["reason"] == "EvictionRefused"
+                && message.contains("disruption budget")
         })
         .await
         .unwrap();

@@ -170,14 +170,14 @@ async fn an_operator_re_creates_the_set_with_its_old_template() {
     tool.stop().await;
     case.no_claim_is_lost().await;
     case.no_pod_is_taken_by_us();
-    let halt = &record["status"]["halt"];
-    let why = halt["reason"].as_str().unwrap();
+    let status = &record["status"];
+    let why = status["reason"].as_str().unwrap();
     match record["status"]["phase"].as_str().unwrap() {
         // For a moment it was; what the operator does to the set afterwards is another story.
         "Complete" => {}
         "Conflict" => {
             assert_eq!(why, "TooSmallAgain");
-            assert!(!halt["detail"].as_str().unwrap().is_empty(), "nobody is named: {record}");
+            assert!(!status["message"].as_str().unwrap().is_empty(), "nobody is named: {record}");
         }
         other => panic!("{other}: {}", record["status"]),
     }

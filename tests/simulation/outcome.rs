@@ -40,14 +40,14 @@ pub(crate) fn faults(server: &Server, shape: &Shape, safety: &Safety) -> Vec<Str
         text(&record, "/status/snapshot").is_empty() || phase == "Verifying",
         format!("the snapshot stays in {phase}"),
     );
-    let halt = &record["status"]["halt"];
-    let (word, reason) = (text(halt, "/word"), text(halt, "/reason"));
+    let status = &record["status"];
+    let (state, reason) = (text(status, "/state"), text(status, "/reason"));
     let over = matches!(phase, "Complete" | "Aborted" | "Conflict" | "Degraded");
     let asks = !record["spec"]["targets"].is_null() || !record["status"]["request"].is_null();
-    must(over || !word.is_empty() || !asks, format!("it rests in {phase} and does not say why"));
+    must(over || !state.is_empty() || !asks, format!("it stops in {phase} and does not say why"));
     must(
-        word != "Waiting" || PATIENT.contains(&reason),
-        format!("it waits in {phase} for ever: {halt}"),
+        state != "Waiting" || PATIENT.contains(&reason),
+        format!("it waits in {phase} for ever: {status}"),
     );
     if let Some(set) = &set
         && over

@@ -8,6 +8,7 @@ mod files;
 mod objects;
 mod record;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub struct ClaimFact {
     pub volume: String,
     /// `spec.resources.requests.storage`
     pub request: Option<Quantity>,
+    /// `metadata.labels`
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What is read of a StorageClass.

@@ -63,7 +63,7 @@ mod tests {
     fn the_heading_says_phase_and_reason() {
         assert_eq!(
             heading(&record(Phase::ClaimsGrown, Some(State::Waiting))),
-            "ClaimsGrown: waiting, the set is in the middle of a rollout (db-1)"
+            "ClaimsGrown: waiting, a rollout of the set is under way (db-1)"
         );
         assert_eq!(heading(&record(Phase::Growing, None)), "Growing");
     }

@@ -53,6 +53,7 @@ pub(super) fn claim(claim: &PersistentVolumeClaim) -> Reduced<ClaimFact> {
             .unwrap_or_default(),
         volume: spec.and_then(|spec| spec.volume_name.clone()).unwrap_or_default(),
         request: quantity(requests, "storage"),
+        labels: claim.labels().clone(),
     };
     reduced(claim, Some(fact))
 }

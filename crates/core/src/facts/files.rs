@@ -32,11 +32,13 @@ impl Facts {
 
 fn claim(json: &str) -> Result<ClaimFact, DecodeError> {
     let claim = Claim::decode(&Object::decode(json)?)?;
+    let labels = claim.metadata.labels.iter();
     Ok(ClaimFact {
         access_modes: claim.spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
         class: claim.class().to_owned(),
         volume: claim.spec.volume_name.to_string(),
         request: claim.spec.storage().map(|size| size.quantity.clone()),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }
 

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use stateward_core::record::{
     ClaimState, ClaimStatus, CompletedRequest, Halt, Phase, Reason, Recreation, Request, Retention,
-    RevisionName, State, Target,
+    RetentionOwner, RevisionName, State, Target,
 };
 
 use super::*;
