@@ -30,10 +30,10 @@ use clap::{Parser, Subcommand};
 use stateward_check::report::CheckReport;
 use tokio::runtime::{Builder, Runtime};
 
-/// Judges every change to stateful workloads on Kubernetes.
+/// Protect StatefulSets and their volumes on Kubernetes.
 ///
-/// stateward reads StatefulSets and PersistentVolumeClaims, in the cluster as an admission webhook
-/// and before the merge as a check of manifests, and says the same in both places.
+/// stateward judges changes to StatefulSets and PersistentVolumeClaims. In the cluster it runs as an
+/// admission webhook, before the merge as a check of manifests. It gives the same answer in both places.
 #[derive(Debug, Parser)]
 #[command(
     name = "stateward",
@@ -41,9 +41,9 @@ use tokio::runtime::{Builder, Runtime};
     arg_required_else_help = true,
     after_help = "Example:\n  stateward check --old-ref origin/main deploy/\n\n\
                   Exit codes:\n  \
-                  0  nothing denied; warnings do not count, but with check --fail-on warn\n  \
-                  1  something denied, or found\n  \
-                  2  could not run, or not read what it was given"
+                  0  nothing was denied (warnings count only with check --fail-on warn)\n  \
+                  1  a change was denied, or a check failed: an invalid policy, an unprotected cluster\n  \
+                  2  the command failed or could not read its input"
 )]
 pub struct Cli {
     /// What to do.
@@ -54,92 +54,90 @@ pub struct Cli {
 /// The commands, in the order in which the help lists them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Judge manifests, or the change between two versions of them.
+    /// Check manifests, or the change between two versions of them.
     ///
-    /// Reads YAML streams, JSON and List objects. A manifest alone is judged as a CREATE; with
-    /// --old or --old-ref, an object that is in both versions is judged as an UPDATE.
+    /// Reads YAML streams, JSON and List objects. A manifest alone is judged as a CREATE. With --old or
+    /// --old-ref, an object that is in both versions is judged as an UPDATE.
     Check(check::Args),
     /// Judge one AdmissionReview.
     ///
-    /// Reads a review as the API server sends it and prints the review that it would get back.
-    /// Exit code: 0 allowed, 1 denied, 2 could not run.
+    /// Reads a review as the API server sends it, and prints the answer that the webhook would send back.
+    /// Exit code: 0 allowed, 1 denied, 2 the command failed.
     Review(review::Args),
     /// Run the admission webhook.
     ///
-    /// Answers AdmissionReviews over HTTPS under /mutate and /validate, and /livez, /readyz and
-    /// /metrics on a plain port. Certificates and policy are read again when they change. SIGTERM
-    /// makes it unready, drains it and ends it with exit code 0.
+    /// Answers AdmissionReviews over HTTPS at /mutate and /validate. A plain HTTP port serves /livez,
+    /// /readyz and /metrics. It reloads certificates and policy when they change. On SIGTERM it becomes
+    /// unready, finishes the open requests and exits with code 0.
     Serve(Box<serve::Args>),
     /// Run the resize controller.
     ///
-    /// Grows the claims of sets that ask for it, then re-creates each set around its running pods
-    /// so that its template says the same. Leads by a Lease; several instances are safe. SIGTERM
-    /// closes what is open and ends it with exit code 0.
+    /// Grows the claims of StatefulSets with a resize request. It then re-creates each StatefulSet around
+    /// its running pods, so that its template has the new size. A Lease elects the leader, so several
+    /// instances are safe. On SIGTERM it finishes an open re-creation and exits with code 0.
     Controller(controller::Args),
-    /// Grow the volumes of a set, and look at how far that is
+    /// Grow a StatefulSet's volumes and track progress
     Resize(resize::Args),
     /// List the rules
     Rules(rules::Args),
-    /// Explain one rule: why, examples, way out
+    /// Explain a rule: why it exists, a bad and a good example, and the way out
     Explain(explain::Args),
-    /// The policy file: its schema, and whether one is right
+    /// Print the policy schema or validate a policy file
     Policy(policy::Args),
-    /// Print what the cluster has to know, for kubectl apply.
+    /// Print manifests for kubectl apply.
     ///
-    /// With --url or --service a MutatingWebhookConfiguration, which sees each edit before
-    /// Kubernetes validates it, and a ValidatingWebhookConfiguration, which sees what survives.
-    /// With --crds what resizes need, with --rights who carries them out.
+    /// --url or --service prints both webhook configurations. --crds prints the objects that resizes need,
+    /// --rights the roles of controller and webhook. --install prints everything that the chart installs.
     Manifests(manifests::Args),
-    /// Make certificates for development.
+    /// Create certificates for development.
     ///
-    /// Makes an authority and a serving certificate for this machine as ca.crt, ca.key,
-    /// tls.crt and tls.key, or keeps those that are still valid.
+    /// Creates a CA and a serving certificate for this machine: ca.crt, ca.key, tls.crt and tls.key. It
+    /// keeps files that are still valid.
     Certs(certs::Args),
-    /// Ask the webhook of a cluster the way its API server does.
+    /// Call the webhook of a cluster the way its API server does.
     ///
-    /// Reads both webhook configurations, connects where they point, trusts what they trust, and
-    /// sends a review. Exit code 1 says which webhook does not answer, and why.
+    /// Reads both webhook configurations, connects to the address in each, trusts its CA, and sends a
+    /// review. If a webhook does not answer, it prints the reason and exits with code 1.
     Probe(probe::Args),
-    /// Say whether a cluster is guarded, and why not.
+    /// Show if a cluster is protected, and if not, why.
     ///
-    /// Sends a canary through the API server, a dry run that both webhooks refuse, and looks when
-    /// authority and certificate expire. Exit code: 0 guarded, 1 not, 2 cannot say.
+    /// Sends a canary through the API server: a dry run that both webhooks must deny. It also shows when the
+    /// CA and the certificate expire. Exit code: 0 protected, 1 not protected, 2 unknown.
     Status(status::Args),
-    /// Prepare a cluster for stateward's departure.
+    /// Prepare a cluster for uninstalling stateward.
     ///
-    /// Removes both webhook configurations, then waits until no resize is at the point where its
-    /// set is being re-created. Exit code 1 says which ones still are.
+    /// Removes both webhook configurations, then waits until no StatefulSet is being re-created. If one
+    /// still is at the end of the timeout, it names it and exits with code 1.
     Leave(leave::Args),
-    /// Say what audit mode saw, and which policy to enforce next.
+    /// Summarize what audit mode saw, and propose a policy to enforce next.
     ///
-    /// Reads the log of `stateward serve --log-format json`, of one replica or of all. Nothing else
-    /// keeps what was seen, so it reaches back as far as the log does, and says how far that is.
+    /// Reads the log of `stateward serve --log-format json`, from one replica or all of them. The log is the
+    /// only source, so the report covers the time that the log covers, which it prints.
     Report(report::Args),
-    /// Collect what is needed to report a fault of stateward.
+    /// Collect the information for a bug report.
     ///
-    /// Versions, webhook configurations, policy, pods, metrics and recent denials as one JSON object.
-    /// Names of objects, namespaces and users are in it; bodies of objects and Secrets are not.
+    /// Prints versions, webhook configurations, policy, pods, metrics and recent denials as one JSON object.
+    /// It holds names of objects, namespaces and users, but no Secrets and no objects.
     BugReport(bug_report::Args),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(completions::Args),
     /// Print or write manual pages
     Man(man::Args),
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// nothing found, or simply done
+    /// done, and no finding counts
     Clean,
-    /// something found that counts
+    /// a denial, a failed check, or a warning with `--fail-on warn`
     Findings,
-    /// some of it could not be done, which has been said
+    /// a part failed, and its error was printed
     Failed,
 }
 
 impl Outcome {
-    /// What a report means for the exit code. What could not be judged weighs more than what was
-    /// found: nobody knows what else there is.
+    /// An error outweighs a finding, because input that could not be judged may hide worse findings.
     pub const fn of(report: &CheckReport, fail_on: check::FailOn) -> Self {
         let summary = &report.summary;
         let warnings_count = matches!(fail_on, check::FailOn::Warn);
@@ -152,7 +150,7 @@ impl Outcome {
         }
     }
 
-    /// The exit code.
+    /// The exit code of the process.
     pub const fn code(self) -> u8 {
         match self {
             Self::Clean => 0,
@@ -188,21 +186,21 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     }
 }
 
-/// What commands that ask a cluster run on: one thread.
+/// The runtime of commands that call an API server. One thread is enough for them.
 fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }
 
-/// Writes `text` to standard output. A closed pipe is an error, which `main` knows.
+/// Writes `text` to standard output. A closed pipe is an error, and `main` ends quietly on it.
 fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }
 
-/// Writes `text` to standard error, where it stands beside a report and not in it.
+/// Writes `text` to standard error, so that it is no part of a report on standard output.
 fn print_error(text: &str) {
-    // With standard error closed, there is nobody to tell.
+    // If standard error is closed, nobody can read the message.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -38,22 +38,22 @@ pub struct Args {
     /// Which cluster
     #[command(flatten)]
     pub connection: Connection,
-    /// Logs as JSON lines, for the recent denials; may be repeated
+    /// Log file with JSON lines, for the recent denials; repeatable
     #[arg(long, value_name = "FILE")]
     pub logs: Vec<PathBuf>,
-    /// A policy file, instead of the one in the cluster
+    /// Policy file, instead of the one in the cluster
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// The plain port of a replica, such as that of `kubectl port-forward`, for its metrics
+    /// Health port of a replica, to read its metrics; for example that of `kubectl port-forward`
     #[arg(long, value_name = "HOST:PORT")]
     pub health: Option<String>,
-    /// The namespace of stateward
+    /// Namespace of stateward
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub namespace: String,
-    /// The name of both webhook configurations, and of the Deployment
+    /// Name of both webhook configurations and of the Deployment
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
-    /// Ask no cluster
+    /// Do not contact a cluster
     #[arg(long)]
     pub offline: bool,
 }

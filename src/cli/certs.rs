@@ -11,11 +11,11 @@ use crate::certificates::{Made, dev};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward certs --name stateward.stateward-system.svc")]
 pub struct Args {
-    /// The folder
+    /// Folder for the files
     #[arg(long, value_name = "DIR", default_value = "certs/dev")]
     pub dir: PathBuf,
 
-    /// A further DNS name or address that the certificate is for; repeatable
+    /// Extra DNS name or address for the certificate; repeatable
     #[arg(long = "name", value_name = "NAME")]
     pub names: Vec<String>,
 }

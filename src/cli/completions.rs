@@ -9,7 +9,7 @@ use super::{Cli, Outcome};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  source <(stateward completions bash)")]
 pub struct Args {
-    /// The shell
+    /// Shell to complete for
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }

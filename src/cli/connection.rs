@@ -9,7 +9,7 @@ use crate::cluster::{Client, ClusterError};
 /// Which cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Connection {
-    /// Kubeconfig file [default: as kubectl finds it; in a pod, its service account]
+    /// Kubeconfig file [default: as kubectl finds it; in a pod its service account]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig

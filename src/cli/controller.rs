@@ -20,40 +20,40 @@ use crate::telemetry::page::{self, Page};
 use crate::telemetry::{LogFormat, ResizeMetrics, log};
 use crate::webhook::{Shutdown, load_policy};
 
-/// Carries out resizes of StatefulSets in a cluster
+/// Carry out resizes of StatefulSets in a cluster
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward controller --kubeconfig ~/.kube/config")]
 pub struct Args {
     /// The cluster
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// What this instance is called in Leases: the host, `_`, and something of its own
+    /// Name of this instance in Leases [default: the host name, `_` and a unique part]
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
-    /// Policy file; of it counts which right a request needs [default: the built-in policy]
+    /// Policy file. The controller reads only resize.authorize [default: the built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Address of /livez, /readyz and /metrics
+    /// Address for /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9081")]
     pub listen: SocketAddr,
     /// Intervals and bounds
     #[command(flatten)]
     pub timing: TimingArgs,
-    /// Form of the log
+    /// Log format
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// error, warn, info, debug or trace, or a filter such as `stateward::resize=debug`
+    /// Log level: error, warn, info, debug, trace, or a filter such as `stateward::controller=debug`
     #[arg(long, value_name = "LEVEL", env = "STATEWARD_LOG", default_value = "info")]
     pub log_level: String,
 }
 
-/// Which cluster, and where in it stateward lives.
+/// The cluster, and stateward's namespace in it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
     /// The cluster
     #[command(flatten)]
     pub connection: Connection,
-    /// Namespace of stateward, which holds its Leases and must exist
+    /// Existing namespace for stateward's Leases
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward")]
     pub system_namespace: String,
 }
@@ -61,41 +61,47 @@ pub struct ClusterArgs {
 /// Every interval and bound of a resize.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TimingArgs {
-    /// The longest rest before a set is looked at again
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
+    /// Longest time between two reconciles of a set
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub resync: Duration,
-    /// How long a Lease is held without being renewed
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration, hide_short_help = true)]
+    /// Duration of a Lease
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub lease: Duration,
-    /// How often a Lease is renewed
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration, hide_short_help = true)]
+    /// Interval at which a Lease is renewed
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub renew: Duration,
-    /// The longest pause after a write that failed
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
+    /// Longest pause after a failed write
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub back_off: Duration,
-    /// How long a watch may say nothing before it is begun anew
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true)]
+    /// How long a watch may be silent before it is restarted
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub watch: Duration,
-    /// How old pods and revision of a set must be before it is re-created
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
+    /// Minimum age of a set's pods and revision before the set is re-created
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub just_changed: Duration,
-    /// How long a retention pin may take to hold
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true)]
+    /// How long pinning the claims of a set may take
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub pin_timeout: Duration,
-    /// How long after a CREATE of a set no other DELETE of it is sent
-    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true)]
+    /// How long after the CREATE of a set no DELETE of it is sent
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub create_quarantine: Duration,
-    /// How long a refused CREATE is tried with the sizes asked, before the old ones are
-    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true)]
+    /// How long a rejected CREATE is retried with the new sizes, before it falls back to the old ones
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub create_asked: Duration,
-    /// How long CREATE must be refused before a person may leave a set absent
-    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration, hide_short_help = true)]
+    /// How long a CREATE must be rejected before `abort --leave-absent` is accepted
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub leave_absent: Duration,
-    /// How long a set may be gone before a resize of it ends
-    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = duration, hide_short_help = true)]
+    /// How long a set may be missing before its resize ends
+    #[arg(long, value_name = "DURATION", default_value = "600s", value_parser = duration, hide_short_help = true, help_heading = "Resize timing")]
     pub set_gone: Duration,
-    /// How many sets are between the retention pin and adoption together
-    #[arg(long, value_name = "COUNT", default_value_t = 10, hide_short_help = true)]
+    /// How many sets are re-created at the same time
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 10,
+        hide_short_help = true,
+        help_heading = "Resize timing"
+    )]
     pub sets_at_once: usize,
 }
 

@@ -10,7 +10,7 @@ use super::Outcome;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward explain sts-vct-size-shrink")]
 pub struct Args {
-    /// The rule's id, as "stateward rules" lists it
+    /// Rule id, as listed by "stateward rules"
     #[arg(value_name = "RULE")]
     pub rule: String,
 }

@@ -25,13 +25,13 @@ pub struct Args {
     /// Which cluster
     #[command(flatten)]
     pub connection: Connection,
-    /// The name of both webhook configurations
+    /// Name of both webhook configurations
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
-    /// Do nothing unless Helm installed the configurations, as this release
+    /// Do nothing unless this Helm release installed the configurations
     #[arg(long, value_name = "NAME")]
     pub helm_release: Option<String>,
-    /// How long to wait for resizes
+    /// How long to wait until no set is being re-created
     #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = duration)]
     pub timeout: Duration,
 }

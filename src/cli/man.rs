@@ -12,11 +12,11 @@ use super::{Cli, Outcome};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward man check | man -l -")]
 pub struct Args {
-    /// The command that the page is about [default: stateward itself]
+    /// Command to print the page of [default: stateward itself]
     #[arg(value_name = "COMMAND", conflicts_with = "dir")]
     pub command: Vec<String>,
 
-    /// Write one page per command into this folder instead
+    /// Write one page per command into this folder
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }

@@ -32,15 +32,15 @@ const IMAGE: &str = concat!("ghcr.io/stateward/stateward:", env!("CARGO_PKG_VERS
                   stateward manifests --install | kubectl apply --server-side -f -"
 )]
 pub struct Args {
-    /// The certificate of the authority that the API server is to trust, in PEM form
+    /// CA certificate for the caBundle, in PEM form
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
-    /// Leave the authority out: `serve --cluster-certs` or cert-manager puts it in
+    /// Leave the caBundle empty: `serve --cluster-certs` or cert-manager sets it
     #[arg(long)]
     pub cluster_certs: bool,
 
-    /// Where the API server reaches the webhook, without a path
+    /// URL at which the API server reaches the webhook, without a path
     #[arg(
         long,
         value_name = "URL",
@@ -50,25 +50,25 @@ pub struct Args {
     )]
     pub url: Option<String>,
 
-    /// The Service in front of the webhook; its namespace is not judged
+    /// Service in front of the webhook. Its namespace is exempt
     #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", requires = "trust")]
     pub service: Option<Service>,
 
-    /// What resizes need: the kind of their record, the admission policy that binds a request to
+    /// Print the objects that resizes need: the custom resource, the admission policy that checks
     /// the right to grow claims, and roles for people
     #[arg(long)]
     pub crds: bool,
 
-    /// The controller's service account in this namespace, and what it and the webhook's may do
-    /// for resizes
+    /// Print the controller's service account in this namespace, and the roles that it and the webhook
+    /// need for resizes
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub rights: Option<String>,
 
-    /// Everything that the chart installs by default, in the namespace stateward
+    /// Print everything that the chart installs by default, for the namespace stateward
     #[arg(long, conflicts_with_all = ["url", "service", "crds", "rights"])]
     pub install: bool,
 
-    /// The image of --install
+    /// Image for --install
     #[arg(long, value_name = "IMAGE", requires = "install", default_value = IMAGE)]
     pub image: String,
 
@@ -76,15 +76,15 @@ pub struct Args {
     #[arg(long, value_name = "REQUIREMENT")]
     pub namespace_selector: Vec<Requirement>,
 
-    /// A namespace that is not judged, besides kube-system; repeatable
+    /// Namespace to exempt, besides kube-system; repeatable
     #[arg(long, value_name = "NAMESPACE")]
     pub exclude_namespace: Vec<String>,
 
-    /// What becomes of a change while the webhook cannot be reached
+    /// What the API server does with a change while it cannot reach the webhook
     #[arg(long, value_name = "POLICY", default_value = "Ignore", ignore_case = true)]
     pub failure_policy: FailurePolicy,
 
-    /// Seconds that the API server waits for an answer
+    /// Seconds for which the API server waits for an answer
     #[arg(
         long,
         value_name = "SECONDS",
@@ -98,9 +98,9 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[value(rename_all = "PascalCase")]
 pub enum FailurePolicy {
-    /// it goes through unjudged
+    /// allow it without a judgement
     Ignore,
-    /// it is refused
+    /// reject it
     Fail,
 }
 

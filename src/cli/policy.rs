@@ -25,7 +25,7 @@ pub enum Command {
     /// Print the JSON schema of the policy file, for editors
     #[command(after_help = "Example:\n  stateward policy schema > stateward.schema.json")]
     Schema,
-    /// Say whether a policy file is right, and where it is not
+    /// Validate a policy file, and show each fault with its place
     #[command(after_help = "Example:\n  stateward policy lint stateward.yaml")]
     Lint(LintArgs),
 }
@@ -33,7 +33,7 @@ pub enum Command {
 /// Arguments of `stateward policy lint`.
 #[derive(Debug, clap::Args)]
 pub struct LintArgs {
-    /// The policy; "-" is standard input [default: stateward.yaml in this folder or one above it]
+    /// Policy file; "-" is standard input [default: stateward.yaml in this folder or above it]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 }

@@ -34,22 +34,22 @@ pub struct Args {
     /// Which cluster
     #[command(flatten)]
     pub connection: Connection,
-    /// The name of both webhook configurations
+    /// Name of both webhook configurations
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
-    /// Connect to this address instead of the one that the configurations give
+    /// Connect to this address instead of the one in the configurations
     #[arg(long, value_name = "ADDRESS")]
     pub connect: Option<SocketAddr>,
-    /// Certificate chain in PEM form, shown where the webhook asks for one (--client-ca)
+    /// Client certificate chain in PEM form, for a webhook with --client-ca
     #[arg(long, value_name = "FILE", requires = "client_key")]
     pub client_cert: Option<PathBuf>,
-    /// Its private key in PEM form
+    /// Private key of --client-cert, in PEM form
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     pub client_key: Option<PathBuf>,
-    /// Expect to be turned away for want of a certificate. What the webhooks answer is not seen then
+    /// Expect to be rejected without a client certificate. The answers of the webhooks are then not checked
     #[arg(long, conflicts_with = "client_cert")]
     pub turned_away: bool,
-    /// How long to try until both webhooks answer
+    /// How long to retry until both webhooks answer
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
 }

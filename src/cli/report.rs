@@ -25,13 +25,13 @@ const NAMED: usize = 3;
                   | stateward report --since 7d"
 )]
 pub struct Args {
-    /// Logs as JSON lines; "-" is standard input
+    /// Log files with JSON lines; "-" is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     pub files: Vec<PathBuf>,
-    /// How far back to look, such as 7d or 12h
+    /// Time to cover, such as 7d or 12h
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = days)]
     pub since: SignedDuration,
-    /// Print the proposed policy alone, as a file
+    /// Print only the proposed policy, as a policy file
     #[arg(long)]
     pub policy: bool,
 }

@@ -23,19 +23,19 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward review --endpoint mutate review.json")]
 pub struct Args {
-    /// The review as JSON; "-" is standard input
+    /// Review as JSON; "-" is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     pub file: PathBuf,
 
-    /// Answer as this endpoint of the webhook [default: as both, one after the other]
+    /// Answer as this endpoint of the webhook [default: both, one after the other]
     #[arg(long, value_name = "ENDPOINT")]
     pub endpoint: Option<Endpoint>,
 
-    /// The policy [default: stateward.yaml in this folder or one above it]
+    /// Policy file [default: stateward.yaml in this folder or above it]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
-    /// The version that decides what the API server would refuse
+    /// Kubernetes version whose validation is mirrored
     #[arg(long, value_name = "VERSION", default_value = "1.36")]
     pub kubernetes_version: KubernetesVersion,
 }

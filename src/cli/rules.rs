@@ -12,7 +12,7 @@ use super::Outcome;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward rules --format markdown")]
 pub struct Args {
-    /// How they are listed
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }

@@ -41,7 +41,7 @@ pub(super) const SAMPLE: &str = concat!(
 /// File descriptors that are kept for everything but connections to the webhook.
 const SPARE_FILES: u64 = 128;
 
-/// Answers the reviews of an API server over HTTPS
+/// Answer the reviews of an API server over HTTPS
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("certificates").required(true).multiple(true)
@@ -51,73 +51,85 @@ const SPARE_FILES: u64 = 128;
                   stateward serve --cluster-certs --service stateward/stateward"
 )]
 pub struct Args {
-    /// Needs no cluster: make development certificates once, and keep them
+    /// Run without a cluster, on development certificates that are created once
     #[arg(long)]
     pub dev: bool,
-    /// Address of /mutate and /validate
+    /// Address for /mutate and /validate
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9443")]
     pub listen: SocketAddr,
-    /// Address of /livez, /readyz and /metrics, without TLS
+    /// Address for /livez, /readyz and /metrics, without TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
     pub health_listen: SocketAddr,
-    /// Where --dev keeps its certificates
-    #[arg(long, value_name = "FOLDER", default_value = "certs/dev")]
+    /// Folder for the certificates of --dev
+    #[arg(long, help_heading = "TLS", value_name = "FOLDER", default_value = "certs/dev")]
     pub certs_dir: PathBuf,
     /// The cluster
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// Carry resizes out as well, in the cluster of --kubeconfig
-    #[arg(long)]
+    /// Also run the resize controller, in the cluster of --kubeconfig
+    #[arg(long, help_heading = "Cluster")]
     pub with_controller: bool,
     /// Intervals and bounds of --with-controller
     #[command(flatten)]
     pub timing: TimingArgs,
-    /// Further name or address in a certificate that is made here; may be repeated
-    #[arg(long, value_name = "NAME")]
+    /// Extra DNS name or address for a certificate that stateward creates; repeatable
+    #[arg(long, help_heading = "TLS", value_name = "NAME")]
     pub cert_name: Vec<String>,
-    /// Certificate chain in PEM form, read again when it changes
-    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "dev")]
+    /// Certificate chain in PEM form, reloaded when it changes
+    #[arg(
+        long,
+        help_heading = "TLS",
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "dev"
+    )]
     pub tls_cert: Option<PathBuf>,
-    /// Private key in PEM form, read again when it changes
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    /// Private key in PEM form, reloaded when it changes
+    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Take reviews only from clients with a certificate of this authority, in PEM form, read again
-    /// when it changes. Probes and metrics are not concerned
-    #[arg(long, value_name = "FILE")]
+    /// Accept reviews only from clients with a certificate from this CA, in PEM form, reloaded when it
+    /// changes. Probes and metrics stay open
+    #[arg(long, help_heading = "TLS", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
-    /// A name that the certificate of a client has to bear; may be repeated
-    #[arg(long, value_name = "NAME", requires = "client_ca")]
+    /// Accept only client certificates with this name; repeatable
+    #[arg(long, help_heading = "TLS", value_name = "NAME", requires = "client_ca")]
     pub client_name: Vec<String>,
-    /// How often the certificate files and the policy are looked at
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    /// Interval at which the certificate files and the policy are checked for changes
+    #[arg(long, help_heading = "TLS", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub certificate_poll: Duration,
-    /// Policy file, read again when it changes [default: the built-in policy]
+    /// Policy file, reloaded when it changes [default: the built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Longest time for a review, also where the API server would wait longer
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    /// Time limit for a review, even if the API server would wait longer
+    #[arg(long, help_heading = "Limits", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub review_timeout: Duration,
-    /// How long to go on serving after SIGTERM, so that clients move; 10s, with --dev 0s
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// How long to keep serving after SIGTERM, so that clients can move [default: 10s; with --dev 0s]
+    #[arg(long, help_heading = "Limits", value_name = "DURATION", value_parser = duration)]
     pub grace_period: Option<Duration>,
-    /// How long reviews in flight may take after the grace period
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    /// How long open reviews may take after the grace period
+    #[arg(long, help_heading = "Limits", value_name = "DURATION", default_value = "15s", value_parser = duration)]
     pub drain_timeout: Duration,
-    /// Open connections; more are turned away with 503
-    #[arg(long, value_name = "COUNT", default_value_t = 4096)]
+    /// Maximum number of open connections; more are answered with 503
+    #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 4096)]
     pub max_connections: usize,
-    /// Reviews that are judged at a time; more are turned away with 503
-    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    /// Maximum number of concurrent reviews; more are answered with 503
+    #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 256)]
     pub max_reviews: usize,
-    /// The version that decides what the API server would refuse [default: that of the cluster;
-    /// 1.36 where none is looked at]
+    /// Kubernetes version whose validation is mirrored [default: the cluster's version; without a
+    /// cluster 1.36]
     #[arg(long, value_name = "VERSION")]
     pub kubernetes_version: Option<KubernetesVersion>,
-    /// Form of the log
-    #[arg(long, value_enum, default_value_t)]
+    /// Log format
+    #[arg(long, help_heading = "Log", value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// error, warn, info, debug or trace, or a filter such as `stateward::webhook=debug`
-    #[arg(long, value_name = "LEVEL", env = "STATEWARD_LOG", default_value = "info")]
+    /// Log level: error, warn, info, debug, trace, or a filter such as `stateward::webhook=debug`
+    #[arg(
+        long,
+        help_heading = "Log",
+        value_name = "LEVEL",
+        env = "STATEWARD_LOG",
+        default_value = "info"
+    )]
     pub log_level: String,
 }
 

@@ -25,13 +25,13 @@ pub struct Args {
     /// Which cluster
     #[command(flatten)]
     pub connection: Connection,
-    /// The name of both webhook configurations
+    /// Name of both webhook configurations
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
-    /// The namespace for the canary [default: the name of the configurations and "-canary"]
+    /// Namespace for the canary [default: the name of the configurations plus "-canary"]
     #[arg(long, value_name = "NAMESPACE", value_parser = object_name)]
     pub canary_namespace: Option<String>,
-    /// Look for the certificate at this address, such as that of `kubectl port-forward`
+    /// Read the certificate at this address, for example that of `kubectl port-forward`
     #[arg(long, value_name = "ADDRESS")]
     pub connect: Option<SocketAddr>,
 }

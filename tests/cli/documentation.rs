@@ -136,8 +136,8 @@ const CATCHES: [(&str, &str); 5] = [
     ),
     (
         "retention",
-        "**The claims are tied to the set.** Kubernetes accepts it. Whoever deletes the set months \
-         later deletes the data.",
+        "**The claims are tied to the set.** Kubernetes accepts it. Months later, deleting the \
+         set deletes the data.",
     ),
     (
         "ordinals",

@@ -32,7 +32,7 @@ async fn a_new_set_is_spread_and_a_later_apply_keeps_it() {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn an_update_leaves_the_revision_as_without_the_webhook() {
+async fn the_webhook_does_not_change_the_revision_of_an_update() {
     let testbed = cluster().await;
     let namespace = testbed.namespace("revision").await.unwrap();
     let mut manifest = set("db", &namespace);

@@ -63,7 +63,7 @@ fn policy(folder: &Path, mode: &str) {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_canary_tells_whether_denials_arrive_and_why_not() {
+async fn a_canary_reports_whether_denials_arrive() {
     let (testbed, account) = cluster().await;
     let folder = tempfile::tempdir().unwrap();
     policy(folder.path(), "enforce");

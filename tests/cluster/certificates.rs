@@ -196,7 +196,7 @@ pub(crate) async fn authority(testbed: &Testbed) -> String {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn three_replicas_at_once_agree_and_heal_what_is_taken_away() {
+async fn three_replicas_agree_and_repair_deleted_objects() {
     let (testbed, account) = cluster().await;
     let mut replicas: Vec<Replica> = (0..3).map(|_| Replica::start(&account, &ARGUMENTS)).collect();
     testbed::wait::wait_for("a reason to be unready", LONG, async || {
@@ -359,7 +359,7 @@ async fn a_new_authority_is_used_only_after_it_was_trusted_for_a_while() {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn without_rights_a_replica_says_what_it_lacks() {
+async fn a_replica_without_rights_names_the_missing_right() {
     let (testbed, account) = cluster().await;
     testbed.kubectl(&["delete", "clusterrolebinding", "stateward"]).await.unwrap().ok().unwrap();
     let mut replica = Replica::start(&account, &ARGUMENTS);

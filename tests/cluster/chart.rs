@@ -475,7 +475,7 @@ async fn departed(testbed: &Testbed) {
 /// back.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_failed_leave_is_undone() {
+async fn a_failed_uninstall_is_undone() {
     let testbed = Testbed::start().await.unwrap();
     // So the Job has a pod that never runs.
     let install =

@@ -307,7 +307,7 @@ async fn the_admission_policy_is_there_unless_sets_authorize() {
 /// Helm, and the real API server with the strictness of kubectl, take every combination.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn every_combination_is_taken() {
+async fn helm_renders_every_combination_of_values() {
     let testbed = shared().await;
     for name in ["stateward", "stateward-canary", "sw-canary"] {
         testbed.ensure_namespace(name).await.unwrap();
@@ -440,7 +440,7 @@ async fn the_log_is_that_of_the_values() {
 /// The Job that leaves ends by itself, a little after it would have given up, and is not repeated.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn leaving_is_tried_once() {
+async fn the_uninstall_hook_runs_once() {
     let all = rendered("{controller: {leaveSeconds: 100}}").await;
     let job = &all[&("Job".to_owned(), "stateward-leave".to_owned())];
     assert_eq!(job["spec"]["backoffLimit"], 0);
@@ -550,6 +550,10 @@ async fn wrong_values_are_refused() {
         ("{webhook: {clientCA: {secret: a, key: a/b}}}", "/webhook/clientCA/key"),
         ("{certificates: {secret: {caBundle: LS0t}}}", "/certificates/secret/caBundle"),
         ("{controller: {replicas: 0}}", "/controller/replicas"),
+        ("{log: {level: warning}}", "/log/level"),
+        ("{policy: {resize: orchestrat}}", "/policy/resize"),
+        ("{policy: {rules: {sts-scale-zero: deny}}}", "sts-scale-zero"),
+        ("{policy: {scopes: [{match: {namespace: [dev]}}]}}", "/policy/scopes/0/match"),
         ("{policy: {mode: audit}}", "policy.mode is set by the chart"),
         ("{policy: {own-namespace: a}}", "policy.own-namespace is set by the chart"),
     ];
@@ -720,11 +724,11 @@ async fn notes(values: &str) -> String {
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn notes_say_what_holds() {
-    let request = "is a request: the claims grow";
-    let refused = "grows a claim template is refused";
+    let request = "becomes a request: the claims grow";
+    let refused = "grows a claim template is denied";
     let audit = "--set mode=audit";
-    let metric = "stateward_enforcing, and\n\n  stateward status\n";
-    let label = "ask for the label team";
+    let metric = "stateward_enforcing, or run\n\n  stateward status\n";
+    let label = "require the label team";
     let cases: [(&str, &[&str], &[&str]); 13] = [
         ("{}", &[request, "right to patch claims", audit, metric], &[refused]),
         ("{policy: {resize: reject}}", &[refused, "stateward-resizer"], &[request]),
@@ -735,17 +739,20 @@ async fn notes_say_what_holds() {
         ("{controller: {enabled: false}}", &[refused, "No controller"], &[request, "RISK"]),
         (
             "{controller: {enabled: false}, policy: {resize: {mode: orchestrate}}}",
-            &[refused, "RISK: policy.resize is orchestrate, and no controller"],
+            &[refused, "RISK: policy.resize is orchestrate, but no controller"],
             &[request],
         ),
         (
             "{existingPolicyConfigMap: mine, policy: {resize: reject}}",
-            &["claim template, ConfigMap mine says", "\"mode: audit\" there denies nothing"],
+            &[
+                "ConfigMap mine decides what happens to an edit",
+                "\"mode: audit\" there denies nothing",
+            ],
             &[request, refused, audit, "RISK"],
         ),
         (
             "{canary: {enabled: false}}",
-            &["nothing says: that takes canary.enabled"],
+            &["Without canary.enabled you cannot tell"],
             &["stateward status", "stateward_enforcing"],
         ),
         (

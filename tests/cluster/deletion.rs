@@ -35,7 +35,7 @@ async fn only_a_delete_that_takes_the_claims_along_is_refused() {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_namespace_goes_away_with_what_is_in_it() {
+async fn a_namespace_with_sets_can_be_deleted() {
     let testbed = cluster().await;
     let namespace = testbed.namespace("gone").await.unwrap();
     let mut manifest = set("db", &namespace);

@@ -15,7 +15,7 @@ async fn events(testbed: &Testbed, namespace: &str) -> Vec<Value> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_denial_is_told_on_the_object_and_not_again_and_again() {
+async fn a_denial_writes_one_event_on_the_object() {
     let (testbed, account) = cluster().await;
     let mut arguments = ARGUMENTS.to_vec();
     arguments.push("--events");

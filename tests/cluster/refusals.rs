@@ -95,7 +95,7 @@ async fn every_way_of_writing_gets_our_message_with_403() {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn an_unsafe_claim_edit_is_refused_with_the_floor() {
+async fn a_claim_may_grow_but_not_shrink() {
     let testbed = cluster().await;
     let namespace = testbed.namespace("claims").await.unwrap();
     let claim = json!({

@@ -34,7 +34,7 @@ fn promtool_accepts_the_rules() {
 }
 
 #[test]
-fn alerts_fire_where_they_should() {
+fn alerts_fire_when_their_condition_holds() {
     for (_, cases) in FILES {
         promtool(&["test", "rules", cases]);
     }

@@ -54,7 +54,7 @@ fn paths(value: &Value, prefix: &str, stop: &BTreeSet<String>, into: &mut BTreeS
 }
 
 #[test]
-fn the_table_of_values_is_that_of_the_file() {
+fn the_documented_values_match_values_yaml() {
     let text = read("values.yaml");
     let values: Value = serde_saphyr::from_str(&text).unwrap();
     let documented = documented(&text);
@@ -100,7 +100,7 @@ fn same(name: &str, text: &str) {
 
 /// What resizes need is in the chart as it is printed.
 #[test]
-fn the_files_are_what_stateward_prints() {
+fn the_chart_files_match_what_stateward_prints() {
     let output = Command::new(env!("CARGO_BIN_EXE_stateward"))
         .args(["manifests", "--crds"])
         .output()
@@ -117,7 +117,7 @@ fn the_files_are_what_stateward_prints() {
 }
 
 #[test]
-fn the_tables_of_rights_are_those_of_the_code() {
+fn the_documented_rights_match_the_code() {
     for (name, holder) in [("rights", Holder::Controller), ("facts", Holder::Facts)] {
         let mut table =
             "\n| Where | Group | Resource | Verbs | What for |\n| --- | --- | --- | --- | --- |\n"
@@ -159,8 +159,50 @@ fn the_schema_knows_every_value() {
     compare(&schema, &values, "");
 }
 
+/// The schema of the policy file as a value of the chart, which itself sets three of its keys: for these
+/// the templates have a message of their own.
+fn policy_schema() -> (Value, Value) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_stateward")).args(["policy", "schema"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap().replace("#/$defs/", "#/definitions/");
+    let mut schema: Value = serde_json::from_str(&text).unwrap();
+    let object = schema.as_object_mut().unwrap();
+    let definitions = object.remove("$defs").unwrap();
+    for key in ["$schema", "required", "title"] {
+        object.remove(key).unwrap();
+    }
+    for key in ["version", "mode", "own-namespace"] {
+        object["properties"][key] = json!({"description": "Set by the chart."});
+    }
+    (schema, definitions)
+}
+
+/// Editors show what each value means, and a policy that cannot be read is refused before it is installed.
 #[test]
-fn the_chart_is_of_this_version() {
+fn the_schema_describes_every_value_and_the_policy() {
+    let found: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let mut schema = found.clone();
+    let (policy, definitions) = policy_schema();
+    schema["properties"]["policy"] = policy;
+    schema["definitions"] = definitions;
+    for (path, comment) in documented(&read("values.yaml")) {
+        let pointer = format!("/properties/{}", path.replace('.', "/properties/"));
+        let value = schema.pointer_mut(&pointer).unwrap_or_else(|| panic!("no {pointer}"));
+        value["description"] = comment.into();
+    }
+    if std::env::var_os("STATEWARD_UPDATE").is_some() {
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        std::fs::write(file("values.schema.json"), text + "\n").unwrap();
+    } else {
+        assert!(
+            found == schema,
+            "STATEWARD_UPDATE=1 cargo test --test docs chart writes values.schema.json again"
+        );
+    }
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_crate() {
     let chart: Value = serde_saphyr::from_str(&read("Chart.yaml")).unwrap();
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));

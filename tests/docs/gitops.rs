@@ -193,7 +193,7 @@ fn flux_waits_for_a_resize_and_for_all_that_it_waited_for_before() {
 }
 
 #[test]
-fn the_differences_to_keep_do_not_cover_sizes() {
+fn ignored_differences_do_not_cover_sizes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/argocd.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (_, keep) = text.split_once("**Keep**").unwrap();

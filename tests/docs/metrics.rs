@@ -162,7 +162,7 @@ fn table(all: &BTreeMap<String, Described>) -> String {
 }
 
 #[test]
-fn the_table_of_metrics_is_that_of_the_code() {
+fn the_documented_metrics_match_the_code() {
     let mut metrics = exercised();
     resizes(&mut metrics);
     let wanted = table(&described(&metrics.encode().unwrap()));

@@ -116,7 +116,8 @@ async fn krew_installs_a_plugin_that_kubectl_runs() {
 
     let unknown = run(Command::new("scripts/krew-manifest").arg("stateward-v9-riscv.tar.gz"));
     assert!(!unknown.status.success());
-    let tools = testbed::install::install().unwrap();
+    let tools =
+        testbed::install::install(testbed::Kubernetes::from_environment().unwrap()).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let output = Command::new(&tools.kubectl)
         .args(["stateward", "explain", "sts-vct-size-shrink"])

@@ -28,49 +28,49 @@ const VERSION_RETRY: Duration = Duration::from_secs(10);
 /// Arguments of `serve` about a cluster.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
-    /// Look at the cluster of this kubeconfig; in a pod, at its own cluster without it
-    #[arg(long, value_name = "FILE")]
+    /// Kubeconfig of the cluster to read [default in a pod: its own cluster]
+    #[arg(long, help_heading = "Cluster", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current one]
-    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, help_heading = "Cluster", value_name = "NAME", requires = "kubeconfig")]
     pub context: Option<String>,
-    /// The namespace of the controller, which is never judged
+    /// Namespace of the controller, which is never judged
     #[arg(
-        long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward",
+        long, help_heading = "Cluster", value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward",
         value_parser = object_name
     )]
     pub system_namespace: String,
-    /// Make certificates in a cluster, and put their authority into the webhook configurations
-    #[arg(long, requires = "service", conflicts_with_all = ["dev", "tls_cert"])]
+    /// Create certificates in the cluster, and put their CA into the webhook configurations
+    #[arg(long, help_heading = "TLS", requires = "service", conflicts_with_all = ["dev", "tls_cert"])]
     pub cluster_certs: bool,
-    /// The Service in front of the webhook, in a cluster. Its namespace is stateward's own, where
-    /// the annotation stateward.dev/disabled-until makes it allow everything
-    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
+    /// Service in front of the webhook. Its namespace is stateward's own: there, the annotation
+    /// stateward.dev/disabled-until makes stateward allow everything
+    #[arg(long, help_heading = "Cluster", value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
     pub service: Option<Service>,
     /// Write an event on the object for each denial
-    #[arg(long, requires = "service")]
+    #[arg(long, help_heading = "Cluster", requires = "service")]
     pub events: bool,
-    /// Send a canary through the API server now and then, into this namespace, to know whether
-    /// refusals arrive. It has to be a namespace that is judged
-    #[arg(long, value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
+    /// Send canaries into this namespace to check that denials take effect. The namespace must be one
+    /// that is judged
+    #[arg(long, help_heading = "Cluster", value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
     pub canary_namespace: Option<String>,
-    /// How often a canary is sent
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    /// Time between two canaries
+    #[arg(long, help_heading = "Cluster", value_name = "DURATION", default_value = "1m", value_parser = duration)]
     pub canary_interval: Duration,
-    /// The Secret with the authority, in the namespace of the Service
-    #[arg(long, value_name = "NAME", default_value = "stateward-authority", value_parser = object_name)]
+    /// Secret with the CA, in the namespace of the Service
+    #[arg(long, help_heading = "TLS", value_name = "NAME", default_value = "stateward-authority", value_parser = object_name)]
     pub authority_secret: String,
-    /// The name of both webhook configurations
-    #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
+    /// Name of both webhook configurations
+    #[arg(long, help_heading = "Cluster", value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
-    /// How often the authority and both configurations are looked at
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    /// Interval at which the CA and both configurations are checked
+    #[arg(long, help_heading = "TLS", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub trust_interval: Duration,
-    /// How long an authority is valid; the next is made when a third of that is left
-    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration)]
+    /// Lifetime of the CA, which is replaced when a third of that is left
+    #[arg(long, help_heading = "TLS", value_name = "DURATION", default_value = "8760h", value_parser = duration)]
     pub authority_lifetime: Duration,
-    /// How long a certificate is valid; the next is made when a third of that is left
-    #[arg(long, value_name = "DURATION", default_value = "168h", value_parser = duration)]
+    /// Lifetime of a certificate, which is replaced when a third of that is left
+    #[arg(long, help_heading = "TLS", value_name = "DURATION", default_value = "168h", value_parser = duration)]
     pub certificate_lifetime: Duration,
 }
 

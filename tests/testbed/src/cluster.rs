@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 use crate::client::Session;
 use crate::commands::{self, Output};
 use crate::csi::{Driver, Place, Resizer};
-use crate::install::Tools;
+use crate::install::{Kubernetes, Tools};
 use crate::kubelet::Kubelet;
 use crate::process::{Janitor, Process};
 use crate::proxy::Proxy;
@@ -61,6 +61,7 @@ impl Component {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Builder {
+    kubernetes: Option<Kubernetes>,
     api_server: Vec<String>,
     controller_manager: Vec<String>,
     feature_gates: Vec<String>,
@@ -74,6 +75,7 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         Self {
+            kubernetes: None,
             api_server: Vec::new(),
             controller_manager: Vec::new(),
             feature_gates: Vec::new(),
@@ -87,6 +89,12 @@ impl Default for Builder {
 }
 
 impl Builder {
+    /// The version of Kubernetes; by default what `STATEWARD_KUBERNETES` names.
+    pub fn kubernetes(mut self, version: Kubernetes) -> Self {
+        self.kubernetes = Some(version);
+        self
+    }
+
     /// One more argument for the API server, such as `--enable-admission-plugins=…`.
     pub fn api_server_argument(mut self, argument: impl Into<String>) -> Self {
         self.api_server.push(argument.into());

@@ -12,27 +12,79 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::say;
 
-// Without these the server says that it is v0.0.0-master, and helm and kubectl believe it.
-const LDFLAGS: &str = "-s -w \
-    -X k8s.io/component-base/version.gitVersion=v1.36.3 \
-    -X k8s.io/component-base/version.gitMajor=1 \
-    -X k8s.io/component-base/version.gitMinor=36";
+/// A version of Kubernetes that the testbed builds and runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kubernetes {
+    /// 1.36
+    V1_36,
+    /// 1.37
+    V1_37,
+}
+
+impl Kubernetes {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 2] = [Self::V1_36, Self::V1_37];
+
+    /// What `STATEWARD_KUBERNETES` names, or else the default.
+    pub fn from_environment() -> Result<Self> {
+        match std::env::var("STATEWARD_KUBERNETES") {
+            Ok(name) if !name.is_empty() => name.parse(),
+            _ => Ok(DEFAULT),
+        }
+    }
+
+    /// The name that people use, such as `1.37`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1_36 => "1.36",
+            Self::V1_37 => "1.37",
+        }
+    }
+
+    /// The release that is built, such as `v1.37.1`.
+    pub fn release(self) -> &'static str {
+        match self {
+            Self::V1_36 => "v1.36.3",
+            Self::V1_37 => "v1.37.1",
+        }
+    }
+
+    fn module(self) -> Module {
+        let name = match self {
+            Self::V1_36 => "kubernetes",
+            Self::V1_37 => "kubernetes-1.37",
+        };
+        let binaries = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
+        Module { name, binaries, kubernetes: self }
+    }
+}
+
+impl std::str::FromStr for Kubernetes {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|version| version.name() == name);
+        let known = Self::ALL.map(Self::name).join(", ");
+        found.with_context(|| format!("there is no Kubernetes {name:?} here: {known}"))
+    }
+}
+
+const DEFAULT: Kubernetes = Kubernetes::V1_36;
 
 /// One `go.mod` of ours and the binaries it installs.
 struct Module {
     name: &'static str,
     binaries: &'static [&'static str],
+    /// what the binaries take themselves for, or the server that they expect
+    kubernetes: Kubernetes,
 }
 
-const KUBERNETES: Module = Module {
-    name: "kubernetes",
-    binaries: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"],
-};
 // The module path ends in `server/v3`, so that is what go calls the binary.
-const ETCD: Module = Module { name: "etcd", binaries: &["server"] };
-const HELM: Module = Module { name: "helm", binaries: &["helm"] };
-const KWOK: Module = Module { name: "kwok", binaries: &["kwok"] };
-const RESIZER: Module = Module { name: "resizer", binaries: &["csi-resizer"] };
+const ETCD: Module = Module { name: "etcd", binaries: &["server"], kubernetes: Kubernetes::V1_36 };
+const HELM: Module = Module { name: "helm", binaries: &["helm"], kubernetes: Kubernetes::V1_36 };
+const KWOK: Module = Module { name: "kwok", binaries: &["kwok"], kubernetes: Kubernetes::V1_36 };
+const RESIZER: Module =
+    Module { name: "resizer", binaries: &["csi-resizer"], kubernetes: Kubernetes::V1_36 };
 
 /// Where the binaries are.
 #[derive(Debug, Clone)]
@@ -56,11 +108,11 @@ pub struct Tools {
 /// Makes sure that all components are built and says where they are.
 ///
 /// Processes that ask at the same time build once: the others wait on a file lock.
-pub fn install() -> Result<Tools> {
+pub fn install(kubernetes: Kubernetes) -> Result<Tools> {
     let cache = cache();
     std::fs::create_dir_all(&cache)
         .with_context(|| format!("could not create {}", cache.display()))?;
-    let kubernetes = KUBERNETES.install(&cache)?;
+    let kubernetes = kubernetes.module().install(&cache)?;
     let etcd = match asset("etcd") {
         Some(path) => path,
         None => ETCD.install(&cache)?.join("server"),
@@ -138,7 +190,7 @@ impl Module {
         let manifest = tools_folder().join(self.name).join("go.mod");
         let text = std::fs::read(&manifest)
             .with_context(|| format!("could not read {}", manifest.display()))?;
-        let hash = fnv1a(&[&text, LDFLAGS.as_bytes()]);
+        let hash = fnv1a(&[&text, self.linker_flags().as_bytes()]);
         let folder = cache.join(format!("{}-{hash:016x}", self.name));
         if self.complete(&folder) {
             return Ok(folder);
@@ -153,6 +205,17 @@ impl Module {
         Ok(folder)
     }
 
+    // Without these the server says that it is v0.0.0-master, and helm and kubectl believe it.
+    fn linker_flags(&self) -> String {
+        let release = self.kubernetes.release();
+        let (major, minor) = self.kubernetes.name().split_once('.').unwrap_or_default();
+        let version = "k8s.io/component-base/version";
+        format!(
+            "-s -w -X {version}.gitVersion={release} -X {version}.gitMajor={major} \
+             -X {version}.gitMinor={minor}"
+        )
+    }
+
     // Go renames a finished binary into place, so one that is there is whole.
     fn complete(&self, folder: &Path) -> bool {
         self.binaries.iter().all(|binary| folder.join(binary).is_file())
@@ -164,7 +227,7 @@ impl Module {
         let mut go = go(self.name)?;
         say(&format!("testbed: building {names} from tools/{} (once, takes minutes)", self.name));
         let output = go
-            .args(["install", "-trimpath", "-ldflags", LDFLAGS, "tool"])
+            .args(["install", "-trimpath", "-ldflags", &self.linker_flags(), "tool"])
             .env("GOBIN", folder)
             .stderr(Stdio::piped())
             .output()
@@ -208,6 +271,15 @@ mod tests {
     #[test]
     fn the_hash_is_fnv1a() {
         assert_eq!(fnv1a(&[b"foo", b"bar"]), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_version_is_read_by_its_name_and_another_is_refused_with_the_known_ones() {
+        for version in Kubernetes::ALL {
+            assert_eq!(version.name().parse::<Kubernetes>().unwrap(), version);
+        }
+        let error = "1.20".parse::<Kubernetes>().unwrap_err().to_string();
+        assert!(error.contains("1.36, 1.37"), "{error}");
     }
 
     #[test]

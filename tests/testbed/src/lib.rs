@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | `STATEWARD_TESTBED=skip` | when tests are built: those that need a cluster are ignored |
 //! | `STATEWARD_TESTBED_KEEP=1` | the temporary folder with all logs stays |
+//! | `STATEWARD_KUBERNETES=1.37` | the version of Kubernetes that runs, unless a test names one |
 //! | `KUBEBUILDER_ASSETS` | `kube-apiserver`, `etcd`, `kubectl` are taken from there |
 
 pub mod client;
@@ -46,7 +47,7 @@ use std::io::Write as _;
 pub use client::{Reply, Session};
 pub use cluster::{Builder, Component, Testbed};
 pub use commands::Output;
-pub use install::Tools;
+pub use install::{Kubernetes, Tools};
 pub use ports::free_port;
 pub use storage::Storage;
 

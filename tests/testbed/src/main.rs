@@ -7,13 +7,15 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use testbed::Kubernetes;
 
 const USAGE: &str = "\
 usage: cargo run -p testbed -- COMMAND
 
   up [--stateward PATH | --no-stateward]
                     start a cluster, with the webhook registered where the binary is built
-  install           build the components and say where they are
+  install [VERSION | all]
+                    build the components and say where they are
   quantity-table    write tools/quantity/table.json anew";
 
 fn main() -> ExitCode {
@@ -46,8 +48,15 @@ fn run(arguments: Vec<String>) -> Result<()> {
             runtime.block_on(up::up(stateward))
         }
         Some("install") => {
-            let tools = testbed::install::install()?;
-            print(&format!("{tools:#?}"));
+            let versions = match arguments.next().as_deref() {
+                None => vec![Kubernetes::from_environment()?],
+                Some("all") => Kubernetes::ALL.to_vec(),
+                Some(name) => vec![name.parse()?],
+            };
+            for version in versions {
+                let tools = testbed::install::install(version)?;
+                print(&format!("Kubernetes {}: {tools:#?}", version.name()));
+            }
             Ok(())
         }
         Some("quantity-table") => quantity_table(),

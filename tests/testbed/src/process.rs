@@ -77,6 +77,14 @@ impl Process {
             .with_context(|| format!("could not send {signal} to {}", self.name))
     }
 
+    /// The process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        let keeper = self.keeper.id();
+        let children = format!("/proc/{keeper}/task/{keeper}/children");
+        // The component is started before the reader of signals.
+        std::fs::read_to_string(children).ok()?.split_whitespace().next()?.parse().ok()
+    }
+
     /// The last lines of the log.
     pub fn tail(&self) -> String {
         tail(&self.log, 25)

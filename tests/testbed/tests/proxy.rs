@@ -44,7 +44,7 @@ impl Bench {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn requests_pass_and_are_written_down() -> Result<()> {
+async fn the_proxy_forwards_and_records_requests() -> Result<()> {
     let bench = Bench::new().await?;
     let object = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plain"},
@@ -72,7 +72,7 @@ async fn requests_pass_and_are_written_down() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_connection_is_cut_before_and_after() -> Result<()> {
+async fn the_proxy_cuts_connections_before_and_after_a_write() -> Result<()> {
     let bench = Bench::new().await?;
     let killed = Arc::new(AtomicUsize::new(0));
     let kill = Arc::clone(&killed);
@@ -101,7 +101,7 @@ async fn a_connection_is_cut_before_and_after() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn answers_are_made_up() -> Result<()> {
+async fn the_proxy_can_answer_instead_of_the_server() -> Result<()> {
     let bench = Bench::new().await?;
     for (status, text) in [(403, "Forbidden"), (409, "Conflict"), (500, "InternalError")] {
         let armed = bench.proxy.on(Request::is_write).fault(Fault::Refuse(status));
@@ -135,7 +135,7 @@ async fn answers_are_made_up() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_write_arrives_late() -> Result<()> {
+async fn the_proxy_delivers_a_write_late() -> Result<()> {
     let bench = Bench::new().await?;
     let delay = Duration::from_secs(2);
     bench.proxy.on(Request::is_write).fault(Fault::Late(delay));
@@ -154,7 +154,7 @@ async fn a_write_arrives_late() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn events_of_a_watch_are_held_back() -> Result<()> {
+async fn the_proxy_holds_back_watch_events() -> Result<()> {
     let bench = Bench::new().await?;
     let session = bench.bed.session(&bench.kubeconfig).await?;
     let maps = format!("/api/v1/namespaces/{}/configmaps", bench.namespace);
@@ -192,7 +192,7 @@ async fn events_of_a_watch_are_held_back() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_watch_is_cut() -> Result<()> {
+async fn the_proxy_cuts_watches_only() -> Result<()> {
     let bench = Bench::new().await?;
     let session = bench.bed.session(&bench.kubeconfig).await?;
     let maps = format!("/api/v1/namespaces/{}/configmaps", bench.namespace);

@@ -184,7 +184,7 @@ async fn bed() -> Result<&'static Testbed> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn an_online_driver() -> Result<()> {
+async fn an_online_driver_is_played_like_the_real_resizer() -> Result<()> {
     let pair = Pair::new(bed().await?, Driver::Online, "standard").await?;
     let history = pair
         .same(async || {
@@ -203,7 +203,7 @@ async fn an_online_driver() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_driver_that_needs_no_node() -> Result<()> {
+async fn a_driver_without_nodes_is_played_like_the_real_resizer() -> Result<()> {
     let pair = Pair::new(bed().await?, Driver::Controller, "immediate").await?;
     let history = pair
         .same(async || {
@@ -217,7 +217,7 @@ async fn a_driver_that_needs_no_node() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_driver_that_grows_only_offline() -> Result<()> {
+async fn an_offline_driver_is_played_like_the_real_resizer() -> Result<()> {
     let pair = Pair::new(bed().await?, Driver::Offline, "offline").await?;
     let history = pair
         .same(async || {
@@ -241,7 +241,7 @@ async fn a_driver_that_grows_only_offline() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_size_out_of_range() -> Result<()> {
+async fn a_size_out_of_range_is_played_like_the_real_resizer() -> Result<()> {
     let pair = Pair::new(bed().await?, Driver::Infeasible, "infeasible").await?;
     let infeasible = |claim: &Value| {
         claim["status"]["allocatedResourceStatuses"]["storage"] == "ControllerResizeInfeasible"
@@ -265,7 +265,7 @@ async fn a_size_out_of_range() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_slow_driver() -> Result<()> {
+async fn a_slow_driver_is_played_like_the_real_resizer() -> Result<()> {
     let pair = Pair::new(bed().await?, Driver::Slow, "slow").await?;
     pair.same(async || {
         pair.grow("20Gi").await?;
@@ -281,7 +281,7 @@ async fn a_slow_driver() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_driver_that_rounds_up() -> Result<()> {
+async fn a_rounding_driver_is_played_like_the_real_resizer() -> Result<()> {
     let pair = Pair::new(bed().await?, Driver::Rounding, "rounding").await?;
     let history = pair
         .same(async || {

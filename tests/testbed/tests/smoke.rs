@@ -73,7 +73,7 @@ async fn pods(bed: &Testbed, namespace: &str, name: &str) -> Result<Vec<(String,
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn a_set_lives_grows_and_is_adopted() -> Result<()> {
+async fn a_set_runs_grows_and_is_adopted() -> Result<()> {
     let start = Instant::now();
     let bed = Testbed::shared().await?;
     eprintln!("ready after {:.2?}", start.elapsed());
@@ -132,7 +132,7 @@ async fn a_set_lives_grows_and_is_adopted() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn drivers_differ() -> Result<()> {
+async fn each_class_grows_claims_in_its_own_way() -> Result<()> {
     let bed = Testbed::shared().await?;
     let namespace = bed.namespace("drivers").await?;
     let classes = ["restart", "offline", "rounding", "infeasible", "stuck", "rigid"];
@@ -185,7 +185,7 @@ async fn drivers_differ() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn pods_misbehave_on_request() -> Result<()> {
+async fn annotations_make_pods_unready_or_stuck() -> Result<()> {
     let bed = Testbed::shared().await?;
     let namespace = bed.namespace("pods").await?;
     make(bed, &namespace, set("db", 1, "standard")).await?;
@@ -271,7 +271,7 @@ async fn users_have_only_their_rights() -> Result<()> {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn components_come_back() -> Result<()> {
+async fn stopped_components_resume() -> Result<()> {
     let start = Instant::now();
     let bed = Testbed::builder().controllers(false).audit_log(true).start().await?;
     eprintln!("bare API server ready after {:.2?}", start.elapsed());

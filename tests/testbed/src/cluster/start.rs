@@ -13,7 +13,7 @@ use super::arguments::Plan;
 use super::credentials::{self, Credentials};
 use super::{Builder, Component, Testbed};
 use crate::client::Session;
-use crate::install::{self, Tools};
+use crate::install::{self, Kubernetes, Tools};
 use crate::kubelet::Kubelet;
 use crate::process::{Janitor, Process};
 use crate::wait::wait_for;
@@ -23,7 +23,11 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) async fn start(options: Builder) -> Result<Testbed> {
-    let tools = tokio::task::spawn_blocking(install::install).await??;
+    let kubernetes = match options.kubernetes {
+        Some(kubernetes) => kubernetes,
+        None => Kubernetes::from_environment()?,
+    };
+    let tools = tokio::task::spawn_blocking(move || install::install(kubernetes)).await??;
     // A port may be taken between choosing and listening, by a test in parallel.
     for _ in 0..3 {
         match try_start(&tools, &options).await {
