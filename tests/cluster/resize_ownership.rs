@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::resize::{Resizing, records};
+use crate::record::records;
+use crate::resize::Resizing;
 use crate::webhook::{LONG, path};
 
 const CONFIG_MAPS: &str = "configmaps";
@@ -129,5 +130,5 @@ async fn fields_of_the_retention_policy_keep_their_owner() {
     assert!(!owners.contains(&"stateward"), "{owners:?}");
     // The owner changes its mind without a conflict with stateward.
     let answer = apply("Retain", false).await;
-    assert!(!answer.body.contains("stateward"), "{}", answer.body);
+    assert!(!answer.body.to_string().contains("stateward"), "{}", answer.body);
 }

@@ -216,7 +216,7 @@ mod tests {
             });
         }
         assert!(needs_a_person(&record));
-        insta::assert_snapshot!(shown(&record), @r"
+        insta::assert_snapshot!(shown(&record), @r#"
         StatefulSet prod/db: data to 200Gi
         Degraded: the driver cannot make the volume this large (data-db-1)
         The controller has not seen the last change of what is asked.
@@ -232,6 +232,6 @@ mod tests {
              stateward resize apply db -n prod --size SIZE
         Ended before:
           1970-01-01T00:00:00Z Complete: everything has the requested size
-        ");
+        "#);
     }
 }

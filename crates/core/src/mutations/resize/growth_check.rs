@@ -332,7 +332,7 @@ impl GrowthCheck<'_, '_> {
     /// What the set itself shows to block its re-creation. Its claims grow all the same.
     fn recreation_blocked(&self) -> Option<String> {
         let metadata = &self.old.metadata;
-        let mut finalizers = metadata.finalizers.iter().map(|finalizer| finalizer.as_str());
+        let mut finalizers = metadata.finalizers.iter().map(|finalizer| &**finalizer);
         let foreign = finalizers.find(|name| !COLLECTOR_FINALIZERS.contains(name));
         match foreign {
             Some(finalizer) => Some(format!("its finalizer {finalizer}")),
