@@ -4,9 +4,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 use stateward_core::object::Quantity;
 
-/// The prefix of all annotations.
-pub(super) const PREFIX: &str = "stateward.dev/";
-
 /// The text at `pointer`.
 pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -37,10 +34,8 @@ pub(super) fn terminating(object: &Value) -> bool {
     !text(object, "/metadata/deletionTimestamp").is_empty()
 }
 
-/// The annotation `stateward.dev/<key>`.
 pub(super) fn annotation<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
-    let annotations = object.pointer("/metadata/annotations")?;
-    annotations.get(format!("{PREFIX}{key}"))?.as_str()
+    object.pointer("/metadata/annotations")?.get(key)?.as_str()
 }
 
 /// The owner that controls the object.

@@ -6,6 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 use jiff::SignedDuration;
 use serde::Deserialize as _;
 use serde_json::Value;
+use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::facts::{ClassFact, Fact, FixedVolume, NamespaceFact};
 use stateward_core::object::names::claim_of;
 use stateward_core::object::{TextMap, selector::LabelSelector};
@@ -188,7 +189,7 @@ impl Cluster {
         })?;
         Ok(NamespaceFact {
             terminating: super::json_fields::terminating(&object),
-            resize_max: annotation(&object, "resize-max").map(str::to_owned),
+            resize_max: annotation(&object, RESIZE_MAX).map(str::to_owned),
         })
     }
 

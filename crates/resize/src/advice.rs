@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use stateward_core::annotations::{
+    OWNER_MANAGED, RESIZE_MAX, RESIZE_PAUSED, RESIZE_RESTART, RESIZE_UNFINISHED,
+};
 use stateward_core::record::{ClaimState, ClaimStatus, Reason};
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{run, say};
@@ -145,7 +148,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
     match reason {
         Reason::Paused if subject.message.contains("resize-paused") => vec![run(
             "continue the resize",
-            subject.kubectl(&format!("annotate statefulset {name} stateward.dev/resize-paused-")),
+            subject.kubectl(&format!("annotate statefulset {name} {RESIZE_PAUSED}-")),
         )],
         Reason::Paused => vec![run("continue the resize", subject.resize("resume"))],
         Reason::Held => vec![run("re-create the set as well", subject.resize("finish"))],
@@ -160,9 +163,9 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             "restore the admission policy that checks the permission to grow claims",
             "stateward manifests --crds | kubectl apply --server-side -f -",
         )],
-        Reason::OverMax => vec![say(
-            "request less, or raise the annotation stateward.dev/resize-max of the namespace",
-        )],
+        Reason::OverMax => vec![say(format!(
+            "request less, or raise the annotation {RESIZE_MAX} of the namespace"
+        ))],
         Reason::BadTarget => vec![say("request a larger, whole size, such as 200Gi")],
         Reason::HugeGrowth => vec![say(
             "request the size that you mean; if you mean this one, grow in several requests, each at \
@@ -178,7 +181,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 run(
                     "or allow stateward to grow the claims",
                     subject.kubectl(&format!(
-                        "annotate statefulset {name} stateward.dev/owner-managed=allow"
+                        "annotate statefulset {name} {OWNER_MANAGED}=allow"
                     )),
                 ),
             ]
@@ -278,8 +281,7 @@ fn finish_recreation(subject: &Subject<'_>) -> Vec<Step> {
         ),
         run(
             "then mark the re-creation as finished",
-            subject
-                .kubectl(&format!("annotate statefulset {name} stateward.dev/resize-unfinished-")),
+            subject.kubectl(&format!("annotate statefulset {name} {RESIZE_UNFINISHED}-")),
         ),
     ]
 }
@@ -345,9 +347,7 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             run("restart the pod", subject.kubectl("delete pod POD")),
             run(
                 "or let stateward evict pods, one at a time",
-                subject.kubectl(&format!(
-                    "annotate statefulset {name} stateward.dev/resize-restart=evict"
-                )),
+                subject.kubectl(&format!("annotate statefulset {name} {RESIZE_RESTART}=evict")),
             ),
         ],
         _ => Vec::new(),

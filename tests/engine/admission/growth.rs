@@ -7,6 +7,7 @@ use stateward_core::decide::Stage;
 use stateward_core::facts::{
     ClaimFact, ControllerState, Facts, FixedVolume, NamespaceFact, Objects,
 };
+use stateward_core::review::WebhookKind;
 
 use super::setup::{
     Asks, REQUESTED, Said, absent, ask, claim, facts, limit_of_namespace, mutate, quota, record,
@@ -286,10 +287,12 @@ fn a_policy_that_rejects_says_nothing_of_controllers() {
     facts.controller = absent("nobody holds the Lease");
     let asks = Asks { policy: "resize: reject\n", ..Asks::default() };
     let (old, new) = (set(), sized(&set(), "20Gi"));
-    let said = ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks);
-    assert!(why(&said).starts_with("Kubernetes lets no edit change a claim template"));
+    let said = ask(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(&new), &facts, &asks);
+    assert!(why(&said).starts_with("Kubernetes rejects this edit"));
     facts.controller = ControllerState::Runs;
-    assert!(!ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks).allowed);
+    assert!(
+        !ask(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(&new), &facts, &asks).allowed
+    );
 }
 
 #[test]

@@ -1,19 +1,18 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::Area;
+use crate::object::validate::Area;
 
 declare_rule! {
-    /// `spec.updateStrategy.type` is `Recreate`, which a Deployment knows and a StatefulSet does
-    /// not.
+    /// `spec.updateStrategy.type` is `Recreate`, a strategy of Deployments.
     ///
     /// ## Why
-    /// Kubernetes up to 1.36 refuses it. In 1.37 it exists behind a gate that is off by default
-    /// (KEP-3541), and it stops every pod of the set at once.
+    /// Kubernetes up to 1.36 rejects it. In 1.37 it exists behind a feature gate that is off by
+    /// default (KEP-3541). It stops every pod of the set at once.
     ///
     /// ## Way out
-    /// `RollingUpdate` replaces pods one at a time; with `OnDelete` a person decides when each one
-    /// goes.
+    /// Use `RollingUpdate`, which replaces one pod at a time, or `OnDelete`, which replaces a pod
+    /// when somebody deletes it.
     StsRecreateStrategy {
         id: "sts-recreate-strategy",
         title: "a StatefulSet asks for the update strategy Recreate",
@@ -33,23 +32,21 @@ impl Rule for StsRecreateStrategy {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.written_set() else { return Ok(()) };
-        let faults = change.faults()?.iter().cloned();
-        for fault in faults.filter(|fault| fault.area == Area::Recreate) {
+        let errors = change.validation_errors()?.iter().cloned();
+        for error in errors.filter(|error| error.area == Area::Recreate) {
             let before = old.map(|old| old.spec.update_strategy.kind());
             let refuses = change.circumstances.kubernetes.minor < RECREATE_SINCE;
             let what = match before {
                 Some(before) => format!("updateStrategy.type would change, {before} → Recreate"),
                 None => "updateStrategy.type would be Recreate".to_owned(),
             };
-            let finding = findings.add(fault.field, what);
+            let finding = findings.add(error.field, what);
             finding
                 .values(before, Some("Recreate"))
                 .why(if refuses {
-                    "Only Deployments know it: Kubernetes refuses it for a StatefulSet, where it \
-                     would stop all pods at once."
+                    "Kubernetes rejects this strategy for a StatefulSet. It would stop all pods at once."
                 } else {
-                    "It stops all pods at once, and Kubernetes knows it only where a feature gate \
-                     is on."
+                    "It stops all pods at once, and Kubernetes accepts it only if a feature gate is on."
                 })
                 .step(format!(
                     "set spec.updateStrategy.type to RollingUpdate {}: pods are replaced one at a \

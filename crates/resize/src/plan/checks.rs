@@ -1,5 +1,6 @@
 //! The checks of a plan: the preflight checks, and before them those of the request.
 
+use stateward_core::annotations::RESIZE_PAUSED;
 use stateward_core::facts::Fact;
 use stateward_core::growth::Growability;
 use stateward_core::object::Quantity;
@@ -123,14 +124,14 @@ impl Rows<'_> {
 
     fn paused(&self, set: &Set) -> PlannedCheck {
         let (outcome, detail) = if set.paused {
-            let detail = "by the set's annotation stateward.dev/resize-paused";
+            let detail = format!("by the set's annotation {RESIZE_PAUSED}");
             (CheckOutcome::Blocked(Reason::Paused), detail)
         } else if self.view.record.spec.paused {
-            (CheckOutcome::Blocked(Reason::Paused), "by its record")
+            (CheckOutcome::Blocked(Reason::Paused), "by its record".to_owned())
         } else {
-            (CheckOutcome::Ok, "")
+            (CheckOutcome::Ok, String::new())
         };
-        let check = Check { name: "the resize is not paused", outcome, detail: detail.to_owned() };
+        let check = Check { name: "the resize is not paused", outcome, detail };
         self.row(Stage::Request, &check, None)
     }
 

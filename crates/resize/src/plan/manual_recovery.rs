@@ -8,8 +8,8 @@ use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{run, say};
 
 use super::{PlannedClaim, Question, changes_retention};
-use crate::body::UNFINISHED;
 use crate::observed::Set;
+use stateward_core::annotations::{RESIZE_REQUESTED, RESIZE_UNFINISHED};
 
 /// Manual recovery for one set.
 pub(super) struct ManualRecovery<'h> {
@@ -98,7 +98,7 @@ impl ManualRecovery<'_> {
                 json!({"whenDeleted": word(when_deleted), "whenScaled": word(when_scaled)});
         }
         // The next resize would take it for a set that nobody finished.
-        let annotations = json!({UNFINISHED: null});
+        let annotations = json!({RESIZE_UNFINISHED: null});
         let patch = json!({"metadata": {"annotations": annotations}, "spec": spec});
         vec![run(
             "once the set owns every pod again, restore what was changed",
@@ -112,9 +112,7 @@ impl ManualRecovery<'_> {
         vec![
             run(
                 "remove the request from the set",
-                self.kubectl(&format!(
-                    "annotate statefulset {name} stateward.dev/resize-requested-"
-                )),
+                self.kubectl(&format!("annotate statefulset {name} {RESIZE_REQUESTED}-")),
             ),
             self.finalizer(),
         ]

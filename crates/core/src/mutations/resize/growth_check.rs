@@ -8,7 +8,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Growth, PAUSED, RULE, Requests};
+use super::{Growth, RULE, Requests};
+use crate::annotations::{RESIZE_PAUSED, RESIZE_UNFINISHED};
 use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
 use crate::growth::{Growability, Obstacle, growability};
@@ -21,8 +22,6 @@ use crate::rules::remedy::{self, keep, kubectl, quoted, run, say};
 
 /// Finalizers that the garbage collector removes by itself.
 const COLLECTOR_FINALIZERS: [&str; 2] = ["orphan", "foregroundDeletion"];
-/// The annotation of a set whose re-creation is not finished.
-const UNFINISHED: &str = "stateward.dev/resize-unfinished";
 
 /// One edit that grows claim templates, and what is known about it.
 pub(super) struct GrowthCheck<'w, 'a> {
@@ -336,9 +335,10 @@ impl GrowthCheck<'_, '_> {
         let foreign = finalizers.find(|name| !COLLECTOR_FINALIZERS.contains(name));
         match foreign {
             Some(finalizer) => Some(format!("its finalizer {finalizer}")),
-            None => {
-                metadata.annotations.get(UNFINISHED).map(|_| format!("its annotation {UNFINISHED}"))
-            }
+            None => metadata
+                .annotations
+                .get(RESIZE_UNFINISHED)
+                .map(|_| format!("its annotation {RESIZE_UNFINISHED}")),
         }
     }
 
@@ -351,13 +351,15 @@ impl GrowthCheck<'_, '_> {
             ));
             return;
         }
-        let paused = |set: &StatefulSet<'_>| set.metadata.annotations.get(PAUSED) == Some("true");
+        let paused =
+            |set: &StatefulSet<'_>| set.metadata.annotations.get(RESIZE_PAUSED) == Some("true");
         let new = self.change.written_set().map(|(_, new)| new);
         if self.record().is_some_and(|record| record.paused) {
             warnings
                 .push(format!("{object}: its resize is paused until {}", self.resize("resume")));
         } else if paused(self.old) || new.is_some_and(paused) {
-            warnings.push(format!("{object}: its resize is paused by its annotation {PAUSED}"));
+            warnings
+                .push(format!("{object}: its resize is paused by its annotation {RESIZE_PAUSED}"));
         }
         if let Some(why) = self.recreation_blocked() {
             warnings.push(format!(

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{kubectl, manifest_place, quoted, run, say};
+use super::{keep_deleted_claims, kubectl, manifest_place, quoted, run, say};
+use crate::annotations::ANTI_AFFINITY;
 use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
-use crate::object::{DecodeError, Object, Pointer, StatefulSet, fault};
+use crate::object::{DecodeError, Object, Pointer, StatefulSet, validate};
 use crate::rules::Step;
 
 /// What a re-creation changes, and what it does to the pods.
@@ -43,14 +44,14 @@ impl Recreation {
         old: &StatefulSet<'_>,
     ) -> Result<Vec<Step>, DecodeError> {
         // A set that the server refuses to create again would be lost.
-        let faults = match change.updated_set() {
-            Some((_, new)) => fault::created(new)?,
+        let errors = match change.updated_set() {
+            Some((_, new)) => validate::created(new)?,
             None => Vec::new(),
         };
-        if let Some(fault) = faults.first() {
+        if let Some(error) = errors.first() {
             return Ok(vec![say(format!(
-                "do not re-create the set as it is: Kubernetes would refuse {}",
-                fault.field.dotted()
+                "do not re-create the set as it is: Kubernetes would reject {}",
+                error.field.dotted()
             ))]);
         }
         let mut steps = Vec::from_iter(rollout_first(change, old)?);
@@ -62,9 +63,9 @@ impl Recreation {
         let name = quoted(&change.name);
         let file = quoted(&format!("{}-recreate.yaml", change.name));
         let annotate = if needs_no_injection(old)? {
-            " | kubectl annotate --local --overwrite -f - stateward.dev/anti-affinity=none -o yaml"
+            format!(" | kubectl annotate --local --overwrite -f - {ANTI_AFFINITY}=none -o yaml")
         } else {
-            ""
+            String::new()
         };
         // The server refuses to create an object that names a version.
         let mut patch = vec![json!({"op": "remove", "path": "/metadata/resourceVersion"})];
@@ -77,10 +78,13 @@ impl Recreation {
                  | kubectl patch --local -f - --type json -p '{patch}' -o yaml > {file}"
             ),
         ));
+        if deletes_claims(old)? {
+            steps.push(keep_deleted_claims(change));
+        }
         // One command, which reads the file before it deletes anything.
         let pods = self.pods.unwrap_or("its pods are adopted, none restarts");
         steps.push(run(
-            format!("delete the set without its pods and create it anew; {pods}"),
+            format!("delete the set without its pods and create it again; {pods}"),
             format!("kubectl replace --force --cascade=orphan -f {file}"),
         ));
         let more = !self.complete && has_other_changes(change);
@@ -106,18 +110,21 @@ fn kept_elsewhere(
     let mut steps = Vec::new();
     if needs_no_injection(old)? {
         steps.push(say(format!(
-            "add the annotation stateward.dev/anti-affinity: none to the set {}, which keeps its \
+            "add the annotation {ANTI_AFFINITY}: none to the set {}, which keeps its \
              pods from restarting",
             manifest_place(tool)
         )));
+    }
+    if deletes_claims(old)? {
+        steps.push(keep_deleted_claims(change));
     }
     steps.push(run(
         "delete the set without its pods",
         format!("{} delete statefulset {} --cascade=orphan", kubectl(change), quoted(&change.name)),
     ));
     let again = match tool {
-        Tool::Helm => "run the upgrade again, which creates the set anew",
-        _ => "sync again, which creates the set anew from Git",
+        Tool::Helm => "run the upgrade again, which creates the set",
+        _ => "sync again, which creates the set from Git",
     };
     let template_differs = change
         .updated_set()
@@ -131,6 +138,12 @@ fn kept_elsewhere(
     Ok(steps)
 }
 
+/// Whether the claims are deleted with the set. If the controller binds one to it in the moment of
+/// an orphan delete, that claim is deleted as well.
+fn deletes_claims(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
+    Ok(old.spec.retention.when_deleted() == "Delete" && !old.claim_templates()?.is_empty())
+}
+
 /// A set that is re-created forgets which pods were to stay on the old template.
 fn rollout_first(change: &Change<'_>, old: &StatefulSet<'_>) -> Result<Option<Step>, DecodeError> {
     let strategy = &old.spec.update_strategy;
@@ -140,7 +153,7 @@ fn rollout_first(change: &Change<'_>, old: &StatefulSet<'_>) -> Result<Option<St
     let partition = strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition);
     Ok(Some(match partition.filter(|partition| *partition > 0) {
         Some(partition) => say(format!(
-            "finish the rollout first (partition {partition} holds pods back): a new set forgets it"
+            "finish the rollout first (partition {partition} holds pods back): a re-created set forgets it"
         )),
         None => run(
             "wait until the running rollout is done",
@@ -160,7 +173,7 @@ fn has_other_changes(change: &Change<'_>) -> bool {
 /// Whether a set re-created from `old` would be given anti-affinity that its pods do not have.
 fn needs_no_injection(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
     Ok(!old.template()?.spec.says_how_to_spread()
-        && old.metadata.annotations.get("stateward.dev/anti-affinity") != Some("none"))
+        && old.metadata.annotations.get(ANTI_AFFINITY) != Some("none"))
 }
 
 /// A patch operation that fails unless the live set has template `name` at place `index`.
