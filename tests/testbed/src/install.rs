@@ -69,7 +69,8 @@ impl std::str::FromStr for Kubernetes {
     }
 }
 
-const DEFAULT: Kubernetes = Kubernetes::V1_36;
+/// The newest, since that is what people install.
+const DEFAULT: Kubernetes = Kubernetes::V1_37;
 
 /// One `go.mod` of ours and the binaries it installs.
 struct Module {

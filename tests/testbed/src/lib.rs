@@ -24,7 +24,7 @@
 //! | --- | --- |
 //! | `STATEWARD_TESTBED=skip` | when tests are built: those that need a cluster are ignored |
 //! | `STATEWARD_TESTBED_KEEP=1` | the temporary folder with all logs stays |
-//! | `STATEWARD_KUBERNETES=1.37` | the version of Kubernetes that runs, unless a test names one |
+//! | `STATEWARD_KUBERNETES=1.36` | the version of Kubernetes that runs if a test names none; by default the newest |
 //! | `KUBEBUILDER_ASSETS` | `kube-apiserver`, `etcd`, `kubectl` are taken from there |
 
 pub mod client;
