@@ -19,10 +19,10 @@ use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
 use ratio::Candidates;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{EvaluationContext, Stage};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 
 fn main() {
     let policy = Policy::default().with_default_resize(Resize::Orchestrate);
@@ -55,7 +55,7 @@ fn main() {
                 for body in &bodies {
                     black_box(
                         review::answer(
-                            Stage::Mutating,
+                            WebhookKind::Mutating,
                             body,
                             KubernetesVersion::default(),
                             &context,
@@ -68,7 +68,7 @@ fn main() {
                 for body in &bodies {
                     black_box(
                         review::answer(
-                            Stage::Validating,
+                            WebhookKind::Validating,
                             body,
                             KubernetesVersion::default(),
                             &context,

@@ -21,13 +21,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use stateward::certificates::{ServingCertificate, dev};
+use stateward::health::Health;
+use stateward::http_server::Shutdown;
 use stateward::telemetry::Metrics;
-use stateward::webhook::{
-    BadReview, Config, Defaults, Endpoint, Failure, Health, Judge, Reviewer, Server, Shutdown,
-};
+use stateward::webhook::{BadReview, Config, Defaults, Failure, ReviewHandler, Reviewer, Server};
 use stateward_core::change::KubernetesVersion;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review::{Answer, Outcome};
+use stateward_core::review::{Answer, Outcome, WebhookKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -42,7 +42,7 @@ const ROUND: Duration = Duration::from_millis(700);
 struct Fixed(Vec<u8>);
 
 impl Reviewer for Fixed {
-    fn review(&self, _: Endpoint, _: &[u8]) -> Result<Answer, BadReview> {
+    fn review(&self, _: WebhookKind, _: &[u8]) -> Result<Answer, BadReview> {
         Ok(Answer {
             body: self.0.clone(),
             allowed: true,
@@ -56,7 +56,7 @@ impl Reviewer for Fixed {
         })
     }
 
-    fn failed(&self, _: Endpoint, _: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+    fn failed(&self, _: WebhookKind, _: &[u8], failure: Failure) -> Result<Answer, BadReview> {
         Err(BadReview(failure.describe().to_owned()))
     }
 }
@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let policy = Policy::default();
     let defaults = Defaults { resize: Resize::Orchestrate, own_namespace: None };
     let judge: Arc<dyn Reviewer> =
-        Arc::new(Judge::new(policy, defaults, KubernetesVersion::default()));
+        Arc::new(ReviewHandler::new(policy, defaults, KubernetesVersion::default()));
     let reviews = [
         ("an UPDATE of 12 KB, one label changed", ratio::update_of_12_kb(false)),
         ("an UPDATE of 12 KB, a new image", ratio::update_of_12_kb(true)),
@@ -79,8 +79,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cases = reviews.iter().flat_map(|review| CONNECTIONS.map(|count| (review, count)));
     for ((title, body), count) in cases {
         println!("\n{title}: {} bytes, {count} connections", body.len());
-        for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
-            let answer = judge.review(endpoint, body).map_err(|error| error.to_string())?;
+        for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
+            let answer = judge.review(webhook, body).map_err(|error| error.to_string())?;
             let fixed: Arc<dyn Reviewer> = Arc::new(Fixed(answer.body));
             let mut sides = Vec::new();
             for reviewer in [fixed, Arc::clone(&judge)] {
@@ -102,7 +102,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ))?;
                 let address = bound.local_addr();
                 server.spawn(bound.run(Shutdown::new()));
-                let request = request(endpoint, body);
+                let request = request(webhook, body);
                 let mut connections = Vec::new();
                 for _ in 0..count {
                     connections.push(client.block_on(connect(&connector, address))?);
@@ -132,7 +132,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let [fixed, whole] = rates.map(median);
             println!(
                 "  {:<9} fixed body {fixed:>8.0}/s, decision {whole:>8.0}/s: ratio {:.3}",
-                endpoint.path(),
+                webhook.path(),
                 whole / fixed
             );
             let [fixed, whole] = costs.map(median);
@@ -200,11 +200,11 @@ async fn connect(
 }
 
 /// The head that the API server sends, and the body.
-fn request(endpoint: Endpoint, body: &[u8]) -> Vec<u8> {
+fn request(webhook: WebhookKind, body: &[u8]) -> Vec<u8> {
     let mut request = format!(
         "POST {}?timeout=3s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: kube-apiserver-admission\r\n\
          Content-Length: {}\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\n\r\n",
-        endpoint.path(),
+        webhook.path(),
         body.len()
     )
     .into_bytes();

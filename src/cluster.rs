@@ -17,7 +17,7 @@ pub use self::client::Client;
 pub use self::errors::{ApiError, ClusterError};
 pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
-pub use self::namespace::{DISABLED_UNTIL, NamespaceWatch};
+pub use self::namespace::NamespaceWatch;
 
 /// The kind of a record as kube's dynamic types name it.
 pub(crate) fn record_resource() -> ApiResource {

@@ -1,11 +1,10 @@
-//! Logs, metrics and traces of the running server.
+//! Logs, metrics and traces.
 //!
 //! A log line never holds a request body, and the labels of a metric come from closed sets.
 
-mod known;
 pub mod log;
 pub mod metrics;
-pub mod page;
+mod optional_gauge;
 pub mod resize;
 pub mod traces;
 

@@ -11,11 +11,11 @@ use stateward_check::pair::{Paired, Pairing};
 use stateward_check::report::{Format, Options, render};
 use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{EvaluationContext, Stage};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::object::{Pointer, Quantity};
 use stateward_core::policy::Policy;
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 use stateward_core::yaml::{File, Inputs};
 
 pub use self::step::{decided, seeds, step};
@@ -34,7 +34,7 @@ fn with_context<T>(policy: &Policy, judge: impl FnOnce(&EvaluationContext<'_>) -
 }
 
 /// The response to a review, its patch decoded; nothing where it is malformed.
-fn response(stage: Stage, body: &[u8], policy: &Policy) -> Option<Value> {
+fn response(stage: WebhookKind, body: &[u8], policy: &Policy) -> Option<Value> {
     let answer = with_context(policy, |context| {
         review::answer(stage, body, KubernetesVersion::default(), context)
     })
@@ -63,12 +63,12 @@ fn response(stage: Stage, body: &[u8], policy: &Policy) -> Option<Value> {
 /// A review gets the same answer twice, echoes its UID, and its patch fits its object.
 pub fn review(input: &[u8]) {
     let policy = Policy::parse(POLICY, "fuzz").expect("the policy is right");
-    for stage in [Stage::Mutating, Stage::Validating] {
+    for stage in [WebhookKind::Mutating, WebhookKind::Validating] {
         let Some(response) = response(stage, input, &policy) else { continue };
         if let Ok(document) = serde_json::from_slice::<Value>(input) {
             assert_eq!(response["uid"], document["request"]["uid"]);
             if !response["patch"].is_null() {
-                assert_eq!(stage, Stage::Mutating, "a validating webhook patches nothing");
+                assert_eq!(stage, WebhookKind::Mutating, "a validating webhook patches nothing");
                 patched(&document["request"]["object"], &response["patch"]);
             }
         }
@@ -131,7 +131,7 @@ pub fn policy(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     match Policy::parse(text, "fuzz") {
         Ok(policy) => {
-            for stage in [Stage::Mutating, Stage::Validating] {
+            for stage in [WebhookKind::Mutating, WebhookKind::Validating] {
                 let review = update(&with_size("5Gi"));
                 assert!(response(stage, &review, &policy).is_some(), "a good review is answered");
             }
@@ -146,12 +146,14 @@ pub fn patch(input: &[u8]) {
     let Ok(object) = serde_json::from_slice::<Value>(input) else { return };
     let policy = Policy::parse(POLICY, "fuzz").expect("the policy is right");
     for review in [create, update] {
-        let Some(first) = response(Stage::Mutating, &review(&object), &policy) else { continue };
+        let Some(first) = response(WebhookKind::Mutating, &review(&object), &policy) else {
+            continue;
+        };
         if first["patch"].is_null() {
             continue;
         }
         let object = patched(&object, &first["patch"]);
-        let second = response(Stage::Mutating, &review(&object), &policy);
+        let second = response(WebhookKind::Mutating, &review(&object), &policy);
         let second = second.expect("what is patched is an object");
         assert!(second["patch"].is_null(), "{} and then {}", first["patch"], second["patch"]);
         assert!(second["allowed"] == true, "what is patched is allowed: {second}");

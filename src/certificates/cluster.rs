@@ -21,13 +21,14 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::CertificateDer;
+use stateward_core::review::WebhookKind;
 
-use self::api::{Api, Configuration, Kind, Stored};
+use self::api::{Api, Configuration, Stored};
 use self::authority::{Authority, Bundle, Leaf, Pem};
 use super::{CertificateError, ServingCertificate};
 use crate::cluster::{ApiError, Client};
+use crate::health::Health;
 use crate::telemetry::Metrics;
-use crate::webhook::Health;
 
 /// So often others may be faster before a look is given up until the next one.
 const TRIES: usize = 8;
@@ -168,24 +169,24 @@ impl Upkeep {
     /// One look. Gives what keeps API servers from trusting the certificate in use, if anything.
     async fn attempt(&mut self) -> Result<Option<String>, UpkeepError> {
         let mut found = Vec::new();
-        for kind in Kind::ALL {
-            found.push((kind, self.api.configuration(kind).await?));
+        for webhook in WebhookKind::ALL {
+            found.push((webhook, self.api.configuration(webhook).await?));
         }
         self.doubt(&found);
         let (authority, wanted, now) = self.authority(&found).await?;
         let mut missing = None;
-        for (kind, configuration) in &found {
-            let name = &self.options.configuration;
+        for (webhook, configuration) in &found {
+            let (kind, name) = (webhook.configuration_kind(), &self.options.configuration);
             match configuration {
-                None => missing = Some(format!("{} {name} does not exist", kind.name())),
+                None => missing = Some(format!("{kind} {name} does not exist")),
                 Some(seen) if seen.found().is_empty() => {
-                    missing = Some(format!("{} {name} holds no webhook of ours", kind.name()));
+                    missing = Some(format!("{kind} {name} holds no webhook of ours"));
                 }
                 Some(seen) => {
-                    if self.api.trust(*kind, seen, &wanted).await? {
+                    if self.api.trust(*webhook, seen, &wanted).await? {
                         self.trusted = None;
-                        self.metrics.bundle_edited(kind.name());
-                        tracing::info!(kind = kind.name(), name, "edited the caBundle");
+                        self.metrics.bundle_edited(kind);
+                        tracing::info!(kind, name, "edited the caBundle");
                     }
                 }
             }
@@ -203,9 +204,9 @@ impl Upkeep {
 
     /// A configuration that trusts somebody else than us makes the replica unready until it is put
     /// right, even if that fails.
-    fn doubt(&mut self, found: &[(Kind, Option<Configuration>)]) {
+    fn doubt(&mut self, found: &[(WebhookKind, Option<Configuration>)]) {
         let Some(shown) = &self.shown else { return };
-        let trusts = |(_, seen): &(Kind, Option<Configuration>)| {
+        let trusts = |(_, seen): &(WebhookKind, Option<Configuration>)| {
             seen.as_ref().is_none_or(|seen| seen.trusts(shown.authority.certificate()))
         };
         if !found.iter().all(trusts) {
@@ -221,7 +222,7 @@ impl Upkeep {
     /// is to be trusted; the time.
     async fn authority(
         &self,
-        found: &[(Kind, Option<Configuration>)],
+        found: &[(WebhookKind, Option<Configuration>)],
     ) -> Result<(Arc<Authority>, Bundle, Timestamp), UpkeepError> {
         let (stored, now) = self.api.secret().await?;
         let lifetime = self.options.authority_lifetime;

@@ -2,23 +2,22 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
+use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use stateward_core::policy::{Authorize, Policy};
 use stateward_resize::Parameters;
-use tokio::net::TcpListener;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::serve::duration;
 use crate::controller::{Cluster, Controller, Intervals, lease};
-use crate::telemetry::page::{self, Page};
+use crate::http_server::{HealthPort, Pages, Shutdown};
 use crate::telemetry::{LogFormat, ResizeMetrics, log};
-use crate::webhook::{Shutdown, load_policy};
+use crate::webhook::load_policy;
 
 /// Carry out resizes of StatefulSets in a cluster
 #[derive(Clone, Debug, clap::Args)]
@@ -152,7 +151,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Some(file) => load_policy(file)?,
         None => Policy::default(),
     };
-    log::start(args.log_format, &args.log_level)?;
+    let _subscribed = log::start(args.log_format, &args.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -160,20 +159,41 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
-        let listener = TcpListener::bind(args.listen)
+        let health_port = HealthPort::bind(args.listen)
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
         let metrics = ResizeMetrics::default();
         let controller = controller(args, policy.authorize, metrics.clone()).await?;
         let mut registry = Registry::with_prefix("stateward");
         metrics.register(&mut registry);
-        let page = Page { registry, stuck: Box::new(controller.watchdog()) };
-        let page = tokio::spawn(page::serve(listener, Arc::new(page)));
+        let pages = ControllerPages { registry, watchdog: Box::new(controller.watchdog()) };
+        let end = Shutdown::new();
+        let served = tokio::spawn(health_port.serve(pages, end.clone()));
         controller.run(shutdown.begun()).await;
-        page.abort();
+        end.hurry();
+        served.await.context("the health port stopped")?;
         anyhow::Ok(())
     })?;
     Ok(Outcome::Clean)
+}
+
+/// The health port of the controller.
+struct ControllerPages {
+    registry: Registry,
+    /// gives the reason that the process must be restarted, if there is one
+    watchdog: Box<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+impl Pages for ControllerPages {
+    fn stuck(&self) -> Option<String> {
+        (self.watchdog)()
+    }
+
+    fn metrics(&self) -> Result<String, std::fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
 }
 
 /// The controller that the arguments say.

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use serde_json::Value;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{EvaluationContext, Stage};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 
 use super::Outcome;
 
@@ -28,8 +28,8 @@ pub struct Args {
     pub file: PathBuf,
 
     /// Answer as this endpoint of the webhook [default: both, one after the other]
-    #[arg(long, value_name = "ENDPOINT")]
-    pub endpoint: Option<Endpoint>,
+    #[arg(long, value_name = "ENDPOINT", value_parser = endpoint())]
+    pub endpoint: Option<WebhookKind>,
 
     /// Policy file [default: stateward.yaml in this folder or above it]
     #[arg(long, value_name = "FILE")]
@@ -40,13 +40,18 @@ pub struct Args {
     pub kubernetes_version: KubernetesVersion,
 }
 
-/// An endpoint of the webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Endpoint {
-    /// sees each edit before Kubernetes validates it
-    Mutate,
-    /// sees what survives
-    Validate,
+fn endpoint() -> impl TypedValueParser<Value = WebhookKind> {
+    PossibleValuesParser::new([
+        PossibleValue::new(WebhookKind::Mutating.endpoint())
+            .help("Sees each edit before Kubernetes validates it"),
+        PossibleValue::new(WebhookKind::Validating.endpoint())
+            .help("Sees what survives mutation and validation"),
+    ])
+    .map(|name| {
+        let webhook = WebhookKind::ALL.into_iter().find(|webhook| webhook.endpoint() == name);
+        // clap has refused every other name.
+        webhook.unwrap_or(WebhookKind::Validating)
+    })
 }
 
 /// Judges.
@@ -69,19 +74,20 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let policy = super::policy::find(args.policy.as_deref())?;
     let context =
         EvaluationContext { policy: &policy, facts: &Facts::none(), now: Timestamp::now() };
-    let judge = |stage, body: &[u8]| {
-        let answer = review::answer(stage, body, args.kubernetes_version, &context)
+    let judge = |webhook, body: &[u8]| {
+        let answer = review::answer(webhook, body, args.kubernetes_version, &context)
             .with_context(|| format!("\"{}\"", args.file.display()))?;
         anyhow::Ok((answer.allowed, serde_json::from_slice(&answer.body)?))
     };
     let (allowed, answer): (bool, Value) = match args.endpoint {
-        Some(Endpoint::Mutate) => judge(Stage::Mutating, &body)?,
-        Some(Endpoint::Validate) => judge(Stage::Validating, &body)?,
-        None => match judge(Stage::Mutating, &body)? {
+        Some(WebhookKind::Mutating) => judge(WebhookKind::Mutating, &body)?,
+        Some(WebhookKind::Validating) => judge(WebhookKind::Validating, &body)?,
+        None => match judge(WebhookKind::Mutating, &body)? {
             // As in the cluster: what the mutating webhook refuses is never validated.
             (false, refusal) => (false, refusal),
             (true, mutated) => {
-                let (allowed, validated) = judge(Stage::Validating, &patched(&body, &mutated)?)?;
+                let (allowed, validated) =
+                    judge(WebhookKind::Validating, &patched(&body, &mutated)?)?;
                 (allowed, together(mutated, validated))
             }
         },

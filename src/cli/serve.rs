@@ -21,9 +21,10 @@ use super::controller::TimingArgs;
 use crate::certificates::cluster::Upkeep;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::cluster::{Events, NamespaceWatch};
-use crate::telemetry::traces::Traces;
+use crate::health::Health;
+use crate::http_server::Shutdown;
 use crate::telemetry::{LogFormat, Metrics, ResizeMetrics, log};
-use crate::webhook::{Config, Defaults, Health, Judge, Server, Shutdown, load_policy};
+use crate::webhook::{Config, Defaults, ReviewHandler, Server, load_policy};
 
 /// A review on one line for the `curl` line: a set that would be scaled to zero.
 pub(super) const SAMPLE: &str = concat!(
@@ -157,8 +158,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         Some(file) => load_policy(file)?,
         None => Policy::default(),
     };
-    log::start(args.log_format, &args.log_level)?;
-    let _traces = Traces::start()?;
+    let _subscribed = log::start(args.log_format, &args.log_level)?;
     let (source, authorize) = (policy.source.clone(), policy.authorize);
     let (resizes, health) = (ResizeMetrics::default(), Health::new());
     let mut metrics = Metrics::new();
@@ -170,16 +170,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
         own_namespace: Some(args.cluster.system_namespace.clone()),
     };
-    let judge = Judge::new(policy, defaults, args.kubernetes_version.unwrap_or_default())
+    let handler = ReviewHandler::new(policy, defaults, args.kubernetes_version.unwrap_or_default())
         .with_facts(cluster::without(args))
         .with_break_glass(health.break_glass().clone())
         .with_metrics(Arc::clone(&metrics));
-    let judge = Arc::new(judge);
+    let handler = Arc::new(handler);
     if let Some(file) = args.policy.clone() {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
-        Arc::clone(&judge).follow(file, args.certificate_poll, metrics, health);
+        Arc::clone(&handler).follow(file, args.certificate_poll, metrics, health);
     }
-    serve(args, judge, authorize, (metrics, resizes), health, |started| {
+    serve(args, handler, authorize, (metrics, resizes), health, |started| {
         super::print(&format!("policy    {source}\n{started}\n"))?;
         Ok(())
     })?;
@@ -189,7 +189,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 /// `print` is called once both ports are open.
 fn serve(
     args: &Args,
-    judge: Arc<Judge>,
+    handler: Arc<ReviewHandler>,
     authorize: Authorize,
     (metrics, resizes): (Arc<Metrics>, ResizeMetrics),
     health: Health,
@@ -226,7 +226,7 @@ fn serve(
             let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
             if args.cluster.events {
                 let (events, writer) = Events::new(client.clone(), Arc::clone(&metrics));
-                judge.tell(events);
+                handler.set_events(events);
                 tokio::spawn(writer.run());
             }
             if let Some(canary) = args.cluster.canary(client, &metrics) {
@@ -243,15 +243,16 @@ fn serve(
         let resize = match &client {
             Some(client) => {
                 let (facts, says) = cluster::facts(args, client).await;
-                judge.look_at(facts);
+                handler.set_cluster_facts(facts);
                 if args.kubernetes_version.is_none() {
-                    tokio::spawn(cluster::follow_version(client.clone(), Arc::clone(&judge)));
+                    tokio::spawn(cluster::follow_version(client.clone(), Arc::clone(&handler)));
                 }
                 says
             }
             None => cluster::NO_CONTROLLER.to_owned(),
         };
-        let server = Server::bind(config, judge, Arc::clone(&certificate), metrics, health).await?;
+        let server =
+            Server::bind(config, handler, Arc::clone(&certificate), metrics, health).await?;
         print(&Started {
             address: server.local_addr(),
             health_address: server.health_local_addr(),

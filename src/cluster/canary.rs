@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
-use stateward_core::review::canary::{ANNOTATION, AUDIT, Canary, NAME, REFUSED};
+use stateward_core::annotations::CANARY;
+use stateward_core::review::WebhookKind;
+use stateward_core::review::canary::{AUDIT, NAME, REFUSED};
 
 pub use self::cause::Cause;
 use self::registration::Registration;
@@ -41,7 +43,7 @@ impl CanarySender {
         let (found, _) = found.map_err(|error| Cause::not_sent(error, &self.namespace))?;
         let namespace =
             found.ok_or_else(|| Cause::NoNamespace { namespace: self.namespace.clone() })?;
-        for canary in Canary::ALL {
+        for canary in WebhookKind::ALL {
             let path = format!(
                 "/apis/apps/v1/namespaces/{}/statefulsets?dryRun=All&fieldManager=stateward",
                 self.namespace
@@ -50,7 +52,7 @@ impl CanarySender {
             let sent = self.client.send(Method::POST, &path, "application/json", Some(body)).await;
             let answer = sent.map_err(|error| Cause::not_sent(error, &self.namespace))?;
             let message = answer.message();
-            let webhook = format!("{}.stateward.dev", canary.name());
+            let webhook = format!("{}.stateward.dev", canary.endpoint());
             if answer.status == 403 && message.contains(REFUSED) {
                 continue;
             }
@@ -76,7 +78,7 @@ impl CanarySender {
     }
 
     /// A set without pods that Kubernetes accepts; its image exists nowhere.
-    fn object(&self, canary: Canary) -> Value {
+    fn object(&self, canary: WebhookKind) -> Value {
         let labels = json!({"app.kubernetes.io/name": NAME});
         let container = json!({
             "name": "canary",
@@ -98,7 +100,7 @@ impl CanarySender {
                 "name": NAME,
                 "namespace": self.namespace,
                 "labels": labels,
-                "annotations": {ANNOTATION: canary.name()}
+                "annotations": {CANARY: canary.endpoint()}
             },
             "spec": {
                 "serviceName": NAME,

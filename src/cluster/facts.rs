@@ -22,7 +22,7 @@ use k8s_openapi::api::core::v1::{
     Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -95,7 +95,8 @@ impl ClusterFacts {
         follow.all::<PartialObjectMeta<Namespace>, _>(read::namespace, |s| &mut s.namespaces);
         follow.all::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
         follow.all::<PersistentVolume, _>(read::volume, |state| &mut state.fixed_volumes);
-        follow.all::<PartialObjectMeta<StatefulSet>, _>(read::set, |s| &mut s.terminating_sets);
+        let sets = Api::all_with(client.clone(), &ApiResource::erase::<StatefulSet>(&()));
+        follow.kind(sets, read::set, |state| &mut state.sets);
         let records: Api<DynamicObject> =
             Api::all_with(client.clone(), &crate::cluster::record_resource());
         follow.kind(records, read::record, |state| &mut state.records);

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use stateward_core::annotations::DISABLED_UNTIL;
 
 use super::Client;
+use crate::health::BreakGlass;
 use crate::telemetry::Metrics;
-use crate::webhook::BreakGlass;
 
-/// The annotation on the own namespace: until this time (RFC 3339) everything is allowed.
-pub const DISABLED_UNTIL: &str = "stateward.dev/disabled-until";
 /// Together with the time of a request this stays below the 5 s that are promised.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// A time beyond this is taken for a mistake: nobody would notice that stateward is still away.

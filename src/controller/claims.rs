@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::PersistentVolumeSpec;
 use serde::Deserialize as _;
 use serde_json::Value;
+use stateward_core::annotations::RESIZE_ID;
 use stateward_core::object::claim::BETA_CLASS;
 use stateward_resize::observed::{Claim, Progress};
 
@@ -32,7 +33,7 @@ pub(super) fn read(
             .collect(),
         class: class(object).to_owned(),
         cannot_grow,
-        resize_id: annotation(object, "resize-id").map(str::to_owned),
+        resize_id: annotation(object, RESIZE_ID).map(str::to_owned),
         mounted: false,
         foreign: false,
     })

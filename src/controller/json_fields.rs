@@ -2,10 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::object::Quantity;
-
-/// The prefix of all annotations.
-pub(super) const PREFIX: &str = "stateward.dev/";
 
 /// The text at `pointer`.
 pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
@@ -37,16 +35,14 @@ pub(super) fn terminating(object: &Value) -> bool {
     !text(object, "/metadata/deletionTimestamp").is_empty()
 }
 
-/// The annotation `stateward.dev/<key>`.
 pub(super) fn annotation<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
-    let annotations = object.pointer("/metadata/annotations")?;
-    annotations.get(format!("{PREFIX}{key}"))?.as_str()
+    object.pointer("/metadata/annotations")?.get(key)?.as_str()
 }
 
 /// `resize-max` of a set or a namespace. A limit that cannot be read is not passed over: nothing
 /// fits into it.
 pub(super) fn resize_max(object: &Value) -> Option<Quantity> {
-    annotation(object, "resize-max").map(|max| max.trim().parse().unwrap_or_default())
+    annotation(object, RESIZE_MAX).map(|max| max.trim().parse().unwrap_or_default())
 }
 
 /// The owner that controls the object.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use stateward_core::annotations::{
+    OWNER_MANAGED, RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_RESTART, RESIZE_UNFINISHED,
+};
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::snapshot;
@@ -45,7 +48,7 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
             .filter(|name| !COLLECTOR.contains(name))
             .map(str::to_owned)
             .collect(),
-        owner_managed: annotation(object, "owner-managed") == Some("allow"),
+        owner_managed: annotation(object, OWNER_MANAGED) == Some("allow"),
         owner: owner.map(|owner| format!("{} {}", text(owner, "/kind"), text(owner, "/name"))),
         generation_observed: number(object, "/metadata/generation")
             == number(object, "/status/observedGeneration"),
@@ -60,12 +63,12 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         templates: sizes,
         current_revision: text(object, "/status/currentRevision").to_owned(),
         update_revision: text(object, "/status/updateRevision").to_owned(),
-        resize_id: annotation(object, "resize-id").map(str::to_owned),
-        unfinished: annotation(object, "resize-unfinished").map(str::to_owned),
+        resize_id: annotation(object, RESIZE_ID).map(str::to_owned),
+        unfinished: annotation(object, RESIZE_UNFINISHED).map(str::to_owned),
         requested: requested(object),
         max: resize_max(object),
-        paused: annotation(object, "resize-paused") == Some("true"),
-        evict: annotation(object, "resize-restart") == Some("evict"),
+        paused: annotation(object, RESIZE_PAUSED) == Some("true"),
+        evict: annotation(object, RESIZE_RESTART) == Some("evict"),
         managers: managers(object, before),
         writer: writer(object),
         snapshot: snapshot::encode(object).unwrap_or_default(),
@@ -75,7 +78,7 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
 /// `resize-requested`. What is no JSON object asks for nothing: the webhook writes no such value,
 /// and a person who does is told by the admission policy's side of it.
 pub(super) fn requested(object: &Value) -> BTreeMap<String, String> {
-    let text = annotation(object, "resize-requested").unwrap_or_default();
+    let text = annotation(object, RESIZE_REQUESTED).unwrap_or_default();
     serde_json::from_str(text).unwrap_or_default()
 }
 

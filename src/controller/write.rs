@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use hyper::Method;
 use serde_json::{Value, json};
+use stateward_core::annotations::{RESIZE_ID, RESIZE_REQUESTED, RESIZE_UNFINISHED};
 use stateward_core::object::Quantity;
 use stateward_core::record::snapshot;
 use stateward_core::record::{FINALIZER, Retention, Status};
@@ -16,7 +17,7 @@ use stateward_resize::crd::{API_VERSION, KIND};
 use stateward_resize::step::Action;
 
 use super::client::{Cluster, Outcome, Refusal};
-use super::json_fields::{PREFIX, annotation, list, name, number, quantity, text, uid};
+use super::json_fields::{annotation, list, name, number, quantity, text, uid};
 use super::record::Stored;
 use super::{Key, set};
 
@@ -48,9 +49,9 @@ impl Cluster {
                 self.edit(&key.claim(claim), uid, |claim| {
                     let request = quantity(claim, "/spec/resources/requests/storage");
                     same(&request, &Some(from.clone()), "its request")?;
-                    same(&annotation(claim, "resize-id"), &had_id.as_deref(), "its resize-id")?;
+                    same(&annotation(claim, RESIZE_ID), &had_id.as_deref(), "its resize-id")?;
                     Ok(json!({
-                        "metadata": annotated("resize-id", id),
+                        "metadata": annotated(RESIZE_ID, id),
                         "spec": {"resources": {"requests": {"storage": size}}},
                     }))
                 })
@@ -85,8 +86,8 @@ impl Cluster {
             }
             Action::BumpResourceVersion { uid, had, id } => {
                 self.edit(&key.set(), uid, |live| {
-                    same(&annotation(live, "resize-id"), &had.as_deref(), "its resize-id")?;
-                    Ok(json!({"metadata": annotated("resize-id", id)}))
+                    same(&annotation(live, RESIZE_ID), &had.as_deref(), "its resize-id")?;
+                    Ok(json!({"metadata": annotated(RESIZE_ID, id)}))
                 })
                 .await
             }
@@ -115,11 +116,11 @@ impl Cluster {
             Action::RestoreManagers { uid } => self.restore_managers(key, record, uid).await,
             Action::ClearRequest { uid, value } => {
                 self.edit(&key.set(), uid, |live| {
-                    let text = annotation(live, "resize-requested").unwrap_or_default();
+                    let text = annotation(live, RESIZE_REQUESTED).unwrap_or_default();
                     let stands: BTreeMap<String, String> =
                         serde_json::from_str(text).unwrap_or_default();
                     same(&stands, value, "its request")?;
-                    Ok(json!({"metadata": annotated("resize-requested", &None::<String>)}))
+                    Ok(json!({"metadata": annotated(RESIZE_REQUESTED, &None::<String>)}))
                 })
                 .await
             }
@@ -229,7 +230,7 @@ fn same<T: PartialEq>(stands: &T, expected: &T, what: &str) -> Result<(), String
 
 /// Metadata with one of our annotations; none removes it.
 fn annotated(key: &str, value: &impl serde::Serialize) -> Value {
-    json!({"annotations": {format!("{PREFIX}{key}"): value}})
+    json!({"annotations": {key: value}})
 }
 
 fn retention(retention: Retention) -> Value {
@@ -273,7 +274,7 @@ fn open(
     partition: Option<(i64, Option<i64>)>,
     to: Option<Retention>,
 ) -> Result<Value, String> {
-    same(&annotation(live, "resize-unfinished"), &mark, "its resize-unfinished")?;
+    same(&annotation(live, RESIZE_UNFINISHED), &mark, "its resize-unfinished")?;
     let mut spec = json!({});
     if let Some((frozen, before)) = partition {
         let stands = number(live, "/spec/updateStrategy/rollingUpdate/partition");
@@ -284,7 +285,7 @@ fn open(
         same(&set::retention(live), &Retention::RETAIN, "its retention")?;
         spec["persistentVolumeClaimRetentionPolicy"] = json!(to);
     }
-    Ok(json!({"metadata": annotated("resize-unfinished", &None::<String>), "spec": spec}))
+    Ok(json!({"metadata": annotated(RESIZE_UNFINISHED, &None::<String>), "spec": spec}))
 }
 
 #[cfg(test)]
@@ -302,10 +303,7 @@ mod tests {
             patch["spec"]["persistentVolumeClaimRetentionPolicy"],
             json!({"whenDeleted": "Delete", "whenScaled": "Retain"})
         );
-        assert_eq!(
-            patch["metadata"]["annotations"],
-            json!({"stateward.dev/resize-unfinished": null})
-        );
+        assert_eq!(patch["metadata"]["annotations"], json!({RESIZE_UNFINISHED: null}));
         assert!(open(&live, Some("R/A"), None, None).unwrap_err().contains("unfinished"));
         assert!(open(&live, None, Some((5, None)), None).unwrap_err().contains("partition"));
     }

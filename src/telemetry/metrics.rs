@@ -10,7 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::known::Known;
+use super::optional_gauge::OptionalGauge;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -55,8 +55,8 @@ pub struct Metrics {
     namespace_reads: Family<Labels<1>, Counter>,
     canaries: Family<Labels<1>, Counter>,
     events: Family<Labels<1>, Counter>,
-    enforcing: Known,
-    canary_success: Known,
+    enforcing: OptionalGauge,
+    canary_success: OptionalGauge,
 }
 
 impl Metrics {
@@ -91,8 +91,8 @@ impl Metrics {
             namespace_reads: Family::default(),
             canaries: Family::default(),
             events: Family::default(),
-            enforcing: Known::default(),
-            canary_success: Known::default(),
+            enforcing: OptionalGauge::default(),
+            canary_success: OptionalGauge::default(),
             registry: Registry::default(),
         };
         metrics.register_reviews(&mut registry);

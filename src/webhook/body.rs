@@ -1,36 +1,38 @@
-//! Reading a body within its limits.
+//! Reading a body within limits of time and memory. A body limit of tower-http knows only one body,
+//! and not what all of them hold together.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::body::{Body as _, Bytes, Incoming};
+use axum::body::{Body, HttpBody as _};
+use hyper::body::Bytes;
 use tokio::time::timeout;
 
-/// This much of each body is not counted, so that ordinary reviews pass while large ones are shed.
+/// The size of a body that is not counted, so that ordinary reviews pass while large ones are shed.
 const UNCOUNTED: usize = 64 * 1024;
 
-/// Why a body was not read to its end.
+/// The reason that a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unread {
     /// it is larger than allowed
     TooLarge,
     /// it took too long
     Slow,
-    /// all bodies together are too large
+    /// all bodies together hold too much memory
     NoMemory,
-    /// the client broke it off, or it is not well-formed
+    /// the client ended it early, or its encoding is invalid
     Aborted,
 }
 
-/// The memory that bodies may occupy together.
+/// The memory that all bodies may hold together.
 #[derive(Debug)]
 pub(super) struct Memory {
     left: AtomicUsize,
 }
 
-/// Memory in use; given back when dropped.
+/// The memory that one body holds until this is dropped.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     memory: &'a Memory,
@@ -44,7 +46,7 @@ impl Memory {
 }
 
 impl Held<'_> {
-    /// Holds enough for a body of `size` bytes, if there is enough.
+    /// Holds memory for a body of `size` bytes; `false` if too little is left.
     fn grow(&mut self, size: usize) -> bool {
         let more = size.saturating_sub(UNCOUNTED).saturating_sub(self.bytes);
         if more == 0 {
@@ -69,10 +71,10 @@ impl Drop for Held<'_> {
     }
 }
 
-/// The whole body. What is announced as too large is refused unread; what is not announced, as soon
-/// as it is too large, so that an endless body occupies no more than a large one.
+/// Reads the whole body. A body that announces a size above `max` fails unread; any other fails as
+/// soon as it is above `max`, so that an endless body holds no more than a large one.
 pub(super) async fn read(
-    body: Incoming,
+    body: Body,
     max: usize,
     memory: &Memory,
     limit: Duration,
@@ -89,7 +91,7 @@ pub(super) async fn read(
 }
 
 async fn collect(
-    mut body: Incoming,
+    mut body: Body,
     announced: usize,
     max: usize,
     held: &mut Held<'_>,
@@ -98,7 +100,7 @@ async fn collect(
     if body.is_end_stream() && first.len() <= max {
         return Ok(first);
     }
-    // What is announced is not believed beyond what is uncounted.
+    // The announced size may be a lie, so it reserves only what is uncounted.
     let mut whole = Vec::with_capacity(announced.clamp(first.len(), UNCOUNTED.max(first.len())));
     let mut next = Some(first);
     while let Some(bytes) = next {
@@ -106,7 +108,7 @@ async fn collect(
         if size > max {
             return Err(Unread::TooLarge);
         }
-        // A vector doubles when it grows, so that is what it costs.
+        // Growing the vector doubles it.
         if size > whole.capacity() && !held.grow((2 * whole.capacity()).max(size).min(max)) {
             return Err(Unread::NoMemory);
         }
@@ -120,8 +122,8 @@ async fn collect(
     Ok(whole.into())
 }
 
-/// The next piece of data; trailers are passed over.
-async fn chunk(body: &mut Incoming) -> Result<Option<Bytes>, Unread> {
+/// The next piece of data, without trailers.
+async fn chunk(body: &mut Body) -> Result<Option<Bytes>, Unread> {
     loop {
         match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
             None => return Ok(None),

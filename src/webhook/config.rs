@@ -27,8 +27,6 @@ pub struct Config {
     pub max_connections: usize,
     /// reviews that are judged at a time. Default: 256
     pub max_reviews: usize,
-    /// open connections to the health port. Default: 64
-    pub max_health_connections: usize,
     /// how long a client may take to agree on TLS. Default: 5 s
     pub handshake_timeout: Duration,
     /// how long a client may take to send the head of a request. Default: 5 s
@@ -66,7 +64,6 @@ impl Default for Config {
             max_body_memory: 256 * 1024 * 1024,
             max_connections: 4096,
             max_reviews: 256,
-            max_health_connections: 64,
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),

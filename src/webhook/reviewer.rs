@@ -1,58 +1,31 @@
-//! What the server needs from whoever judges.
+//! The interface between the server and the code that judges.
 
-use stateward_core::review::Answer;
+use stateward_core::review::{Answer, WebhookKind};
 use thiserror::Error;
 
 /// Judges the bytes of a review.
 pub trait Reviewer: Send + Sync + 'static {
-    /// The answer to the body of an `AdmissionReview`, and what to log and count.
+    /// The answer to the body of an `AdmissionReview`.
     ///
-    /// It computes and does not wait: it runs on a thread of the server.
+    /// It must not block, since it runs on a thread of the server.
     ///
     /// # Errors
-    /// A body that is no review that can be judged; becomes HTTP 400.
-    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview>;
+    /// The body is no review that can be judged; the client gets HTTP 400.
+    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview>;
 
-    /// The answer that the policy gives where there is no verdict.
+    /// The policy's answer to a review without a verdict.
     ///
     /// # Errors
-    /// A body in which not even the review's uid can be found; becomes HTTP 400.
+    /// The body has not even a uid; the client gets HTTP 400.
     fn failed(
         &self,
-        endpoint: Endpoint,
+        webhook: WebhookKind,
         body: &[u8],
         failure: Failure,
     ) -> Result<Answer, BadReview>;
 }
 
-/// Where a review was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    /// `/mutate`
-    Mutate,
-    /// `/validate`
-    Validate,
-}
-
-impl Endpoint {
-    /// The name in logs and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mutate => "mutate",
-            Self::Validate => "validate",
-        }
-    }
-
-    /// The path of the URL.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Mutate => "/mutate",
-            Self::Validate => "/validate",
-        }
-    }
-}
-
-/// Why there is no verdict.
+/// The reason that there is no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// the review panicked
@@ -62,7 +35,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// For logs and messages.
+    /// The reason in logs and messages.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Panicked => "the review panicked",
@@ -71,7 +44,7 @@ impl Failure {
     }
 }
 
-/// Why a body is no review that can be judged, in one line.
+/// The reason that a body is no review that can be judged, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct BadReview(pub String);

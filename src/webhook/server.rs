@@ -4,33 +4,35 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Config;
-use super::connection::{accept, drive};
-use super::guard::{Limits, Pulse};
-use super::health::{Health, Page};
+use super::readiness::Readiness;
 use super::reviewer::Reviewer;
-use super::routes::Routes;
-use super::shutdown::{Shutdown, Stage};
+use super::router::{self, Webhook};
 use super::tls::{self, Tls, TlsError};
 use crate::certificates::{Reload, ServingCertificate};
+use crate::health::Health;
+use crate::http_server::{
+    ConnectionState, HealthPort, Limits, Shutdown, Stage, accept, serve_connection,
+};
 use crate::telemetry::Metrics;
 
-/// Why the server cannot run.
+/// The reason that the server cannot run.
 #[derive(Debug, Error)]
 pub enum ServerError {
-    /// An address cannot be listened on.
+    /// The server cannot listen on an address.
     #[error("cannot listen on {address}")]
     Listen {
-        /// as configured
+        /// the configured address
         address: SocketAddr,
         /// the reason
         source: io::Error,
@@ -43,12 +45,11 @@ pub enum ServerError {
     Stopped(#[source] tokio::task::JoinError),
 }
 
-/// A server whose ports are bound and which does not answer yet.
+/// A server whose ports are bound but do not answer yet.
 pub struct Server {
     listener: TcpListener,
-    health_listener: TcpListener,
+    health_port: HealthPort,
     local: SocketAddr,
-    health_local: SocketAddr,
     tls: Arc<Tls>,
     config: Config,
     reviewer: Arc<dyn Reviewer>,
@@ -58,10 +59,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both ports, so that nothing was started where one of them is taken.
+    /// Binds both ports, and starts nothing if one of them is taken.
     ///
     /// # Errors
-    /// A port that cannot be bound, or TLS that cannot be set up.
+    /// A port is taken, or TLS cannot be set up.
     pub async fn bind(
         config: Config,
         reviewer: Arc<dyn Reviewer>,
@@ -71,15 +72,17 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let tls = Tls::new(Arc::clone(&certificate), config.client_authority.clone())?;
         let (listener, local) = bind(config.listen).await?;
-        let (health_listener, health_local) = bind(config.health_listen).await?;
+        let address = config.health_listen;
+        let health_port = HealthPort::bind(address)
+            .await
+            .map_err(|source| ServerError::Listen { address, source })?;
         if let Some(expires) = certificate.expires() {
             metrics.certificate_expires(expires.as_second());
         }
         Ok(Self {
             listener,
-            health_listener,
+            health_port,
             local,
-            health_local,
             tls: Arc::new(tls),
             config,
             reviewer,
@@ -89,50 +92,40 @@ impl Server {
         })
     }
 
-    /// Where reviews are received.
+    /// The address of `/mutate` and `/validate`.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// Where `/livez`, `/readyz` and `/metrics` are.
+    /// The address of `/livez`, `/readyz` and `/metrics`.
     pub fn health_local_addr(&self) -> SocketAddr {
-        self.health_local
+        self.health_port.local_addr()
     }
 
     /// Serves until `shutdown` is used, then for the grace period, then until nothing is in flight.
     ///
     /// # Errors
-    /// A part of the server that ended on its own.
+    /// A part of the server ended on its own.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServerError> {
         let Self { config, certificate, metrics, health, tls, .. } = self;
-        let page = Arc::new(Page {
+        let readiness = Readiness {
             health,
             metrics: Arc::clone(&metrics),
             certificate: Arc::clone(&certificate),
             shutdown: shutdown.clone(),
-        });
-        let routes = Arc::new(Routes::new(
-            config.clone(),
-            self.reviewer,
-            Arc::clone(&metrics),
-            shutdown.clone(),
-        ));
-        // The health port answers to the very end, so it does not hear of the shutdown itself.
+        };
+        let webhook =
+            Webhook::new(config.clone(), self.reviewer, Arc::clone(&metrics), shutdown.clone());
+        // The health port answers to the very end, so its shutdown is another.
         let end = Shutdown::new();
-        let health_port = tokio::spawn(accept(
-            self.health_listener,
-            end.clone(),
-            Duration::ZERO,
-            health_connections(&config, page, end.clone()),
-        ));
+        let health_port = tokio::spawn(self.health_port.serve(readiness, end.clone()));
         let reloads = tokio::spawn(poll_certificate(config.certificate_poll, certificate, metrics));
         let clients = tokio::spawn(poll_clients(config.certificate_poll, Arc::clone(&tls)));
-        let webhook_port = tokio::spawn(accept(
-            self.listener,
-            shutdown.clone(),
-            config.drain_timeout,
-            webhook_connections(tls, routes),
-        ));
+        let (listener, until) = (self.listener, shutdown.clone());
+        let mut webhook_port = tokio::spawn(async move {
+            let connections = webhook_connections(tls, &webhook);
+            accept(listener, &until, config.drain_timeout, connections).await
+        });
 
         let leave = async {
             shutdown.reached(Stage::Leaving).await;
@@ -146,7 +139,6 @@ impl Server {
             }
             shutdown.hurry();
         };
-        let mut webhook_port = webhook_port;
         let stopped = tokio::select! {
             biased;
             stopped = &mut webhook_port => stopped,
@@ -169,7 +161,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("local", &self.local)
-            .field("health_local", &self.health_local)
+            .field("health_port", &self.health_port)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
@@ -182,47 +174,47 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerEr
     Ok((listener, local))
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits { header: config.header_timeout, idle: config.idle_timeout, write: config.write_timeout }
-}
-
-/// Connections to the webhook. Beyond the cap some are kept just long enough to say so; beyond
-/// those they are dropped unanswered.
+/// Serves connections to the webhook. Connections just beyond the cap are answered 503; those beyond
+/// these are dropped.
 fn webhook_connections(
     tls: Arc<Tls>,
-    routes: Arc<Routes>,
-) -> impl Fn(TcpStream, SocketAddr, usize) -> Option<Connection> {
-    let cap = routes.config.max_connections;
+    webhook: &Arc<Webhook>,
+) -> impl FnMut(TcpStream, SocketAddr, &mut JoinSet<()>) + use<> {
+    let cap = webhook.config.max_connections;
     let last = cap + cap / 16 + 1;
+    let (router, surplus) = (router::router(webhook), router::surplus_router(webhook));
+    let webhook = Arc::clone(webhook);
     move |stream, peer, open| {
-        if open >= cap {
-            routes.metrics.shed("connections");
-            tracing::debug!(%peer, open, "too many connections");
+        let count = open.len();
+        if count >= cap {
+            webhook.metrics.shed("connections");
+            tracing::debug!(%peer, open = count, "too many connections");
         }
-        (open < last).then(|| {
-            let connection =
-                webhook_connection(Arc::clone(&tls), stream, Arc::clone(&routes), open >= cap);
-            Box::pin(connection) as Connection
-        })
+        if count < last {
+            let router = if count < cap { &router } else { &surplus };
+            let (tls, webhook) = (Arc::clone(&tls), Arc::clone(&webhook));
+            open.spawn(webhook_connection(tls, stream, webhook, router.clone()));
+        }
     }
 }
 
-/// The life of a connection.
-type Connection = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-async fn webhook_connection(tls: Arc<Tls>, stream: TcpStream, routes: Arc<Routes>, surplus: bool) {
-    let metrics = &routes.metrics;
+async fn webhook_connection(
+    tls: Arc<Tls>,
+    stream: TcpStream,
+    webhook: Arc<Webhook>,
+    router: Router,
+) {
+    let Webhook { metrics, config, shutdown, .. } = &*webhook;
     metrics.connections().inc();
     let _open = Open(metrics);
-    // Answers are small and waited for.
+    // An answer is small, and the client waits for it.
     let _ = stream.set_nodelay(true);
-    let stream = match timeout(routes.config.handshake_timeout, tls.acceptor().accept(stream)).await
-    {
+    let stream = match timeout(config.handshake_timeout, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             let protocol = error.kind() == io::ErrorKind::InvalidData;
             metrics.handshake_failed(if protocol { "protocol" } else { "closed" });
-            tracing::debug!(%error, "TLS was not agreed");
+            tracing::debug!(%error, "the TLS handshake failed");
             return;
         }
         Err(_) => {
@@ -230,21 +222,22 @@ async fn webhook_connection(tls: Arc<Tls>, stream: TcpStream, routes: Arc<Routes
             return;
         }
     };
-    if !tls::is_named(stream.get_ref().1.peer_certificates(), &routes.config.client_names) {
+    if !tls::is_named(stream.get_ref().1.peer_certificates(), &config.client_names) {
         metrics.handshake_failed("client");
-        tracing::warn!("turned a client away: its certificate has another name (--client-name)");
+        tracing::warn!("rejected a client whose certificate has another name (--client-name)");
         return;
     }
-    let pulse = Arc::new(Pulse::new());
-    let (handler, heartbeat) = (&routes, &*pulse);
-    drive(stream, limits(&routes.config), Arc::clone(&pulse), &routes.shutdown, |request| {
-        handler.answer(request, heartbeat, surplus)
-    })
-    .await;
-    metrics.connection_closed(pulse.ended_by());
+    let state = Arc::new(ConnectionState::new());
+    let limits = Limits {
+        header: config.header_timeout,
+        idle: config.idle_timeout,
+        write: config.write_timeout,
+    };
+    serve_connection(stream, limits, Arc::clone(&state), shutdown, &router).await;
+    metrics.connection_closed(state.ended_by());
 }
 
-/// An open connection, until it is dropped.
+/// Counts an open connection until it is dropped.
 struct Open<'a>(&'a Metrics);
 
 impl Drop for Open<'_> {
@@ -253,36 +246,19 @@ impl Drop for Open<'_> {
     }
 }
 
-fn health_connections(
-    config: &Config,
-    page: Arc<Page>,
-    end: Shutdown,
-) -> impl Fn(TcpStream, SocketAddr, usize) -> Option<Connection> + use<> {
-    let (cap, limits) = (config.max_health_connections, limits(config));
-    move |stream, _, open| {
-        let (page, end) = (Arc::clone(&page), end.clone());
-        (open < cap).then(|| {
-            Box::pin(async move {
-                let answer = |request| std::future::ready(page.answer(&request));
-                drive(stream, limits, Arc::new(Pulse::new()), &end, answer).await;
-            }) as Connection
-        })
-    }
-}
-
-/// Looks at the authority of clients now and then.
+/// Reloads the authority of clients when its file changes.
 async fn poll_clients(every: Duration, tls: Arc<Tls>) {
     let mut ticks = interval(every.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut complaint = String::new();
     loop {
         ticks.tick().await;
-        let looked = Arc::clone(&tls);
-        match tokio::task::spawn_blocking(move || looked.reload()).await {
+        let reloaded = Arc::clone(&tls);
+        match tokio::task::spawn_blocking(move || reloaded.reload()).await {
             Ok(Ok(taken)) => {
                 complaint.clear();
                 if taken {
-                    tracing::info!("took the new authority of clients");
+                    tracing::info!("loaded the new authority of clients");
                 }
             }
             Ok(Err(error)) => {
@@ -292,18 +268,18 @@ async fn poll_clients(every: Duration, tls: Arc<Tls>) {
                 }
                 complaint = text;
             }
-            Err(error) => tracing::error!(%error, "cannot look at the authority of clients"),
+            Err(error) => tracing::error!(%error, "cannot read the authority of clients"),
         }
     }
 }
 
-/// Looks at the certificate files now and then.
+/// Reloads the certificate when its files change.
 async fn poll_certificate(
     every: Duration,
     certificate: Arc<ServingCertificate>,
     metrics: Arc<Metrics>,
 ) {
-    // A certificate in memory is replaced by whoever put it there.
+    // A certificate in memory has no files; the part that made it replaces it.
     let Some(path) = certificate.certificate().map(Path::to_owned) else { return };
     let path = path.display();
     let mut ticks = interval(every.max(Duration::from_millis(1)));
@@ -311,14 +287,14 @@ async fn poll_certificate(
     loop {
         ticks.tick().await;
         let files = Arc::clone(&certificate);
-        let looked = tokio::task::spawn_blocking(move || files.reload(Timestamp::now())).await;
-        match looked {
+        let reloaded = tokio::task::spawn_blocking(move || files.reload(Timestamp::now())).await;
+        match reloaded {
             Ok(Reload::Unchanged) => {}
             Ok(Reload::Replaced) => {
                 metrics.certificate_reloaded(true);
                 if let Some(expires) = certificate.expires() {
                     metrics.certificate_expires(expires.as_second());
-                    tracing::info!(%path, %expires, "took the new certificate");
+                    tracing::info!(%path, %expires, "loaded the new certificate");
                 }
             }
             Ok(Reload::Refused(error)) => {
@@ -326,7 +302,7 @@ async fn poll_certificate(
                 let error = anyhow::Error::from(error);
                 tracing::error!(%path, "kept the old certificate: {error:#}");
             }
-            Err(error) => tracing::error!(%error, "cannot look at the certificate"),
+            Err(error) => tracing::error!(%error, "cannot read the certificate"),
         }
     }
 }

@@ -313,6 +313,8 @@ fn manifests_hold_what_the_design_promises() {
             "apps/v1 statefulsets CREATE,UPDATE,DELETE",
             "/v1 persistentvolumeclaims CREATE,UPDATE,DELETE",
             "apps/v1 statefulsets/scale UPDATE",
+            "apps/v1 statefulsets/status UPDATE",
+            "/v1 persistentvolumeclaims/status UPDATE",
         ]
     );
 }
@@ -337,7 +339,7 @@ fn conditions(webhook: &Value) {
     }
     assert_eq!(users.matches("'system:").count(), 7, "the autoscaler and others are judged");
     let owner = condition("not-left-to-its-owner");
-    assert!(owner.starts_with("[object, oldObject].exists(x, x != null && "), "{owner}");
+    assert!(owner.contains("|| [object, oldObject].exists(x, x != null && "), "{owner}");
     assert!(owner.contains("annotations[?'stateward.dev/owner-managed'].orValue('') == 'allow'"));
     let going = condition("not-going-away");
     assert!(going.starts_with("object == null || oldObject == null || "), "{going}");

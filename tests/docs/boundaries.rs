@@ -78,12 +78,6 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
         &["facts", "mutations", "policy", "rules"],
         "facts read the key of an annotation that a mutation writes, mutations use remedies of rules",
     ),
-    (
-        "core",
-        &["object::fault::claim", "object::fault::set"],
-        "a set holds claim templates, and a claim is checked by helpers of sets",
-    ),
-    ("core", &["object::json", "object::walk"], "the walker falls back to serde, which starts it"),
     ("core", &["policy::file", "policy::settings"], "one error type for both"),
     ("core", &["yaml::tree", "yaml::view"], "a view reads a tree that keeps views"),
     ("resize", &["preflight", "step"], "preflight checks take the view that a step is taken from"),
@@ -96,11 +90,6 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
         "resize",
         &["step::finalize", "step::grow", "step::recreate", "step::request", "step::retention_pin"],
         "the phases of the protocol lead to each other",
-    ),
-    (
-        "stateward",
-        &["certificates", "cluster", "telemetry", "webhook"],
-        "health and the kind of a webhook are declared in the server and used around it",
     ),
     (
         "stateward",

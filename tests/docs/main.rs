@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod annotations;
 mod architecture;
 mod boundaries;
 mod chart;

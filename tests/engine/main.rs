@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod damaged_reviews;
 mod data_mounts;
 mod fuzz;
 mod manifest;
@@ -18,4 +19,4 @@ mod resize_plan;
 mod review;
 mod rules;
 mod rules_pages;
-mod walk;
+mod tenant;

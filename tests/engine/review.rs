@@ -6,10 +6,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_core::change::KubernetesVersion;
-use stateward_core::decide::{EvaluationContext, Stage};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review::{self, Answer, Outcome};
+use stateward_core::review::{self, Answer, Outcome, WebhookKind};
 
 fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reviews")
@@ -23,7 +23,7 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&body(name)).unwrap()
 }
 
-fn answer(stage: Stage, body: &[u8], policy: &Policy) -> Answer {
+fn answer(stage: WebhookKind, body: &[u8], policy: &Policy) -> Answer {
     review::answer(stage, body, KubernetesVersion::default(), &context(policy, &Facts::none()))
         .unwrap()
 }
@@ -69,7 +69,9 @@ fn every_recorded_review_gets_its_verdict() {
         let bytes = std::fs::read(file).unwrap();
         let request: Value = serde_json::from_slice(&bytes).unwrap();
         let name = file.file_stem().unwrap().to_string_lossy();
-        for (stage, label) in [(Stage::Mutating, "mutate"), (Stage::Validating, "validate")] {
+        for (stage, label) in
+            [(WebhookKind::Mutating, "mutate"), (WebhookKind::Validating, "validate")]
+        {
             let answer = answer(stage, &bytes, &policy);
             let response = response(&answer);
             assert_eq!(response["uid"], request["request"]["uid"], "{name}");
@@ -98,7 +100,8 @@ fn every_recorded_review_gets_its_verdict() {
 
 #[test]
 fn answers_are_what_kubes_types_read() {
-    let answer = answer(Stage::Mutating, &body("update-statefulset-service-name"), &orchestrate());
+    let answer =
+        answer(WebhookKind::Mutating, &body("update-statefulset-service-name"), &orchestrate());
     let review: kube::core::admission::AdmissionReview<kube::core::DynamicObject> =
         serde_json::from_slice(&answer.body).unwrap();
     let response = review.response.unwrap();
@@ -109,7 +112,7 @@ fn answers_are_what_kubes_types_read() {
 #[test]
 fn growth_becomes_a_request() {
     let review = json("update-statefulset-vct-storage-grow");
-    let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate());
+    let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate());
     let response = response(&answer);
     let object = patched(&review, &response);
     assert_eq!(object.pointer(STORAGE), review["request"]["oldObject"].pointer(STORAGE));
@@ -126,19 +129,22 @@ fn growth_becomes_a_request() {
 #[test]
 fn asking_again_is_answered_the_same_way() {
     let mut review = json("update-statefulset-vct-storage-grow");
-    let first = response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+    let first =
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
     let stored = patched(&review, &first);
     // The manifest is applied once more: the annotation is there already, the size grows again.
     let mut again = stored.clone();
     *again.pointer_mut(STORAGE).unwrap() = json!("20Gi");
     review["request"]["oldObject"] = stored.clone();
     review["request"]["object"] = again;
-    let second = response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+    let second =
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
     assert_eq!(second["allowed"], true);
     assert_eq!(patched(&review, &second), stored);
     // Reinvocation on the patched object changes nothing.
     review["request"]["object"] = stored;
-    let third = response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+    let third =
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
     assert_eq!(third["patch"], Value::Null);
 }
 
@@ -147,7 +153,7 @@ fn a_client_side_apply_of_the_old_size_withdraws_the_request() {
     let mut review = json("update-statefulset-vct-storage-grow");
     let stored = {
         let first =
-            response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()));
+            response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()));
         patched(&review, &first)
     };
     let applied = |size: &str| {
@@ -164,7 +170,7 @@ fn a_client_side_apply_of_the_old_size_withdraws_the_request() {
         object
     };
     let verdict = |review: &Value| {
-        response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()))
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()))
     };
     review["request"]["oldObject"] = with("20Gi");
     review["request"]["object"] = with("10Gi");
@@ -187,7 +193,7 @@ fn the_policy_decides_about_growth() {
                 json!(mode);
         }
         let policy = Policy::parse(policy, "test").unwrap();
-        answer(Stage::Mutating, review.to_string().as_bytes(), &policy).outcome.name()
+        answer(WebhookKind::Mutating, review.to_string().as_bytes(), &policy).outcome.name()
     };
     assert_eq!(verdict("version: 1", None), "denied");
     assert_eq!(verdict("version: 1\nresize: orchestrate", None), "patched");
@@ -207,13 +213,14 @@ fn growth_beyond_the_sets_own_limit_is_denied() {
     let mut review = json("update-statefulset-vct-storage-grow");
     review["request"]["oldObject"]["metadata"]["annotations"]["stateward.dev/resize-max"] =
         json!("15Gi");
-    let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate());
+    let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate());
     assert_eq!(answer.outcome, Outcome::Denied);
 }
 
 #[test]
 fn an_owned_set_is_left_to_its_owner() {
     let mut review = json("update-statefulset-vct-storage-grow");
+    review["request"]["userInfo"]["username"] = json!("system:serviceaccount:operators:database");
     for side in ["object", "oldObject"] {
         review["request"][side]["metadata"]["ownerReferences"] = json!([{
             "apiVersion": "example.com/v1", "kind": "Database", "name": "db", "uid": "1",
@@ -221,7 +228,7 @@ fn an_owned_set_is_left_to_its_owner() {
         }]);
     }
     let verdict = |review: &Value| {
-        answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()).outcome
+        answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()).outcome
     };
     assert_eq!(verdict(&review), Outcome::Exempt);
     // An owner that is added in the same edit does not count.
@@ -239,7 +246,7 @@ fn an_owned_set_is_left_to_its_owner() {
 fn template_metadata_is_restored_where_the_policy_says_so() {
     let review = json("update-statefulset-vct-labels");
     let policy = Policy::parse("version: 1\nclaim-template-metadata: restore", "test").unwrap();
-    let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &policy);
+    let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &policy);
     let response = response(&answer);
     let object = patched(&review, &response);
     assert_eq!(
@@ -253,7 +260,7 @@ fn template_metadata_is_restored_where_the_policy_says_so() {
 fn anti_affinity_is_injected_once_and_kept() {
     let mut review = json("create-statefulset-nginx-k8s-tutorial-web");
     let verdict = |review: &Value| {
-        response(&answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate()))
+        response(&answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate()))
     };
     let created = patched(&review, &verdict(&review));
     let terms = &created["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
@@ -295,7 +302,7 @@ fn sets_with_an_answer_of_their_own_get_none_injected() {
     for edit in edits {
         let mut review = review.clone();
         edit(&mut review["request"]["object"]);
-        let answer = answer(Stage::Mutating, review.to_string().as_bytes(), &orchestrate());
+        let answer = answer(WebhookKind::Mutating, review.to_string().as_bytes(), &orchestrate());
         assert_eq!(response(&answer)["patch"], Value::Null);
     }
 }
@@ -310,7 +317,7 @@ fn an_allow_annotation_needs_a_reason_and_ends() {
             json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
         review["request"]["oldObject"]["metadata"]["annotations"] = annotations;
         let policy = Policy::parse(policy, "test").unwrap();
-        answer(Stage::Validating, review.to_string().as_bytes(), &policy).allowed
+        answer(WebhookKind::Validating, review.to_string().as_bytes(), &policy).allowed
     };
     let rule = "sts-delete-pvc-retention-delete";
     let (allow, reason, until) =
@@ -331,7 +338,7 @@ fn a_wrong_type_is_named_and_answered_by_on_error() {
     review["request"]["object"]["spec"]["replicas"] = json!("three");
     let verdict = |policy: &str| {
         let policy = Policy::parse(policy, "test").unwrap();
-        answer(Stage::Mutating, review.to_string().as_bytes(), &policy)
+        answer(WebhookKind::Mutating, review.to_string().as_bytes(), &policy)
     };
     let allowed = verdict("version: 1");
     assert!(allowed.allowed);
@@ -349,7 +356,7 @@ fn bodies_that_are_no_reviews_are_refused_by_name() {
     let refused = |body: &[u8]| {
         let (policy, facts) = (Policy::default(), Facts::none());
         review::answer(
-            Stage::Mutating,
+            WebhookKind::Mutating,
             body,
             KubernetesVersion::default(),
             &context(&policy, &facts),
@@ -399,11 +406,55 @@ fn odd_json_gets_a_verdict_or_a_clear_refusal() {
     ] {
         assert!(text.contains(from), "{from}");
         let body = text.replace(from, to);
-        let answer = answer(Stage::Mutating, body.as_bytes(), &orchestrate());
+        let answer = answer(WebhookKind::Mutating, body.as_bytes(), &orchestrate());
         assert!(
             matches!(answer.outcome, Outcome::Error | Outcome::Denied),
             "{to}: {:?}",
             answer.outcome
+        );
+    }
+}
+
+#[test]
+fn a_delete_orphans_as_the_api_server_decides() {
+    let review = json("delete-statefulset-cascade-background");
+    let orphans = |options: Value, finalizers: Value| {
+        let mut review = review.clone();
+        let set = &mut review["request"]["oldObject"];
+        set["spec"]["replicas"] = json!(3);
+        set["spec"]["persistentVolumeClaimRetentionPolicy"] =
+            json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
+        set["metadata"]["finalizers"] = finalizers;
+        review["request"]["options"] = options;
+        answer(WebhookKind::Validating, review.to_string().as_bytes(), &Policy::default()).allowed
+    };
+    let none = || json!([]);
+    for (options, finalizers, expected) in [
+        (json!({"orphanDependents": true}), none(), true),
+        (json!({"orphanDependents": false}), none(), false),
+        (json!({"orphanDependents": null}), none(), false),
+        (json!({"orphanDependents": null, "propagationPolicy": "Orphan"}), none(), true),
+        (json!({"orphanDependents": true, "propagationPolicy": null}), none(), true),
+        // The API server rejects both at once; the first decides, as in its code.
+        (json!({"orphanDependents": false, "propagationPolicy": "Orphan"}), none(), false),
+        (json!({"orphanDependents": true, "propagationPolicy": "Background"}), none(), true),
+        (json!({"propagationPolicy": "Orphan"}), none(), true),
+        (json!({"propagationPolicy": "orphan"}), none(), false),
+        (json!({"propagationPolicy": ""}), none(), false),
+        (json!({"propagationPolicy": "Foreground"}), none(), false),
+        (json!({}), none(), false),
+        (json!(null), none(), false),
+        // Without options, the first of two finalizers decides.
+        (json!({}), json!(["example.com/a", "orphan"]), true),
+        (json!({}), json!(["foregroundDeletion", "orphan"]), false),
+        (json!({"propagationPolicy": "Background"}), json!(["orphan"]), false),
+        (json!({"orphanDependents": false}), json!(["orphan"]), false),
+        (json!({"orphanDependents": true}), json!(["foregroundDeletion"]), true),
+    ] {
+        assert_eq!(
+            orphans(options.clone(), finalizers.clone()),
+            expected,
+            "{options} {finalizers}"
         );
     }
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool};
-use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact};
+use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
+use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact, SetFact};
 use stateward_core::object::{Kind, Object};
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
 
@@ -38,10 +38,13 @@ impl Fixture {
         };
         let any = objects.any().unwrap();
         let kind = Kind::of_manifest(&any.api_version, &any.kind);
+        let user = text("user").unwrap_or_default();
         let circumstances = Circumstances {
+            tool: Tool::recognise(&user, &text("fieldManager").unwrap_or_default()),
+            user: User { name: user, groups: Vec::new() },
+            sub_resource: text("subResource").unwrap_or_default(),
             propagation_policy: text("propagationPolicy"),
             field_manager: text("fieldManager").unwrap_or_default(),
-            tool: Tool::recognise("", &text("fieldManager").unwrap_or_default()),
             kubernetes: text("kubernetesVersion").map(|v| v.parse().unwrap()).unwrap_or_default(),
             ..Circumstances::default()
         };
@@ -96,9 +99,8 @@ impl Fixture {
                 "StatefulSetResize" => {
                     facts.records.insert(&namespace, &name, RecordFact::read(fact).unwrap());
                 }
-                // One that is going away: sets are known for nothing else.
                 "StatefulSet" => {
-                    facts.terminating_sets.insert(&namespace, &text("/metadata/uid"), ());
+                    facts.sets.insert(&namespace, &name, SetFact::read(fact).unwrap());
                 }
                 kind => panic!("{}: no fact of kind {kind:?}", self.path.display()),
             }

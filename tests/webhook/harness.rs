@@ -15,11 +15,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use stateward::certificates::{self, ServingCertificate, dev};
+use stateward::health::Health;
+use stateward::http_server::Shutdown;
 use stateward::telemetry::Metrics;
-use stateward::webhook::{
-    BadReview, Config, Endpoint, Failure, Health, Reviewer, Server, ServerError, Shutdown,
-};
-use stateward_core::review::{Answer, Denial, Outcome, RuleOutcome};
+use stateward::webhook::{BadReview, Config, Failure, Reviewer, Server, ServerError};
+use stateward_core::review::{Answer, Denial, Outcome, RuleOutcome, WebhookKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -92,7 +92,7 @@ fn reviewed(body: String, outcome: Outcome) -> Answer {
 }
 
 impl Reviewer for Tester {
-    fn review(&self, endpoint: Endpoint, body: &[u8]) -> Result<Answer, BadReview> {
+    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview> {
         let word = body.split(|byte| *byte == b' ').next().unwrap_or_default();
         match word {
             b"panic" => panic!("as asked"),
@@ -118,10 +118,10 @@ impl Reviewer for Tester {
             }
             _ => {}
         }
-        Ok(reviewed(format!("{} {}", endpoint.name(), body.len()), Outcome::Allowed))
+        Ok(reviewed(format!("{} {}", webhook.endpoint(), body.len()), Outcome::Allowed))
     }
 
-    fn failed(&self, _: Endpoint, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
+    fn failed(&self, _: WebhookKind, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
         assert!(!body.ends_with(b"twice"), "as asked");
         Ok(reviewed(format!("failed: {}", failure.describe()), Outcome::Error))
     }

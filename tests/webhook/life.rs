@@ -6,7 +6,8 @@ use std::time::Duration;
 use hyper::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use stateward::certificates::{ServingCertificate, dev};
-use stateward::webhook::{Config, Health, Server};
+use stateward::health::Health;
+use stateward::webhook::{Config, Server};
 use tokio::net::TcpStream;
 
 use crate::harness::{PATIENCE, Tester, post, soon, start, start_with, try_post, until};
@@ -31,7 +32,7 @@ async fn an_invalid_policy_is_shown_and_leaves_the_server_ready() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         page,
-        "ok\nthe policy file is invalid, the last good one holds: stateward.yaml:3:1: unknown key\n"
+        "ok\nthe policy file is invalid, the last valid one holds: stateward.yaml:3:1: unknown key\n"
     );
     server.notes.set_policy_problem(None);
     assert_eq!(server.page("/readyz").await.1, "ok\n");

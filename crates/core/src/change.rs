@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 
 use crate::object::compare::plain;
-use crate::object::fault::{self, Fault};
 use crate::object::immutable::{self, SpecDifference};
+use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
 /// The operation of a review.
@@ -113,6 +113,13 @@ pub struct User {
     pub groups: Vec<String>,
 }
 
+impl User {
+    /// Namespace and name of the service account, if the user is one.
+    pub fn service_account(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
+    }
+}
+
 /// The old and the new side of something.
 #[derive(Clone, Debug)]
 pub struct Pair<T> {
@@ -166,6 +173,8 @@ pub struct Circumstances {
     pub field_manager: String,
     /// `options.propagationPolicy` of a DELETE
     pub propagation_policy: Option<String>,
+    /// `options.orphanDependents` of a DELETE, the deprecated form of `propagationPolicy`
+    pub orphan_dependents: Option<bool>,
     /// whether the request is a dry run
     pub dry_run: bool,
     /// what the API server would refuse
@@ -201,7 +210,7 @@ pub struct Change<'a> {
     /// who, how, when
     pub circumstances: Circumstances,
     differences: OnceCell<Result<Vec<SpecDifference>, DecodeError>>,
-    faults: OnceCell<Result<Vec<Fault>, DecodeError>>,
+    validation_errors: OnceCell<Result<Vec<ValidationError>, DecodeError>>,
 }
 
 impl<'a> Change<'a> {
@@ -246,7 +255,7 @@ impl<'a> Change<'a> {
             subject,
             circumstances,
             differences: OnceCell::new(),
-            faults: OnceCell::new(),
+            validation_errors: OnceCell::new(),
         })
     }
 
@@ -279,9 +288,22 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Whether a DELETE leaves the dependents alone: `--cascade=orphan`.
+    /// Whether a DELETE keeps the dependents, as with `--cascade=orphan`.
+    ///
+    /// Source: `shouldOrphanDependents` of the generic registry of Kubernetes 1.36. It looks at
+    /// `orphanDependents`, then `propagationPolicy`, then the finalizers of the object. The API
+    /// server rejects a request that sets both options.
     pub fn orphans(&self) -> bool {
-        self.circumstances.propagation_policy.as_deref() == Some("Orphan")
+        let Circumstances { orphan_dependents, propagation_policy, .. } = &self.circumstances;
+        let finalizers = || self.metadata().map_or(&[][..], |metadata| &metadata.finalizers);
+        match (orphan_dependents, propagation_policy) {
+            (Some(orphans), _) => *orphans,
+            (None, Some(policy)) => policy == "Orphan",
+            (None, None) => finalizers()
+                .iter()
+                .find(|name| matches!(name.as_str(), "orphan" | "foregroundDeletion"))
+                .is_some_and(|first| first.as_str() == "orphan"),
+        }
     }
 
     /// The new set of a CREATE or an UPDATE, and the old one of an UPDATE.
@@ -363,11 +385,11 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// The field that has the wrong type.
-    pub fn faults(&self) -> Result<&[Fault], DecodeError> {
-        self.faults
+    pub fn validation_errors(&self) -> Result<&[ValidationError], DecodeError> {
+        self.validation_errors
             .get_or_init(|| match self.written_set() {
-                Some((Some(old), new)) => fault::introduced(old, new),
-                Some((None, new)) => fault::created(new),
+                Some((Some(old), new)) => validate::introduced(old, new),
+                Some((None, new)) => validate::created(new),
                 None => Ok(Vec::new()),
             })
             .as_deref()

@@ -1,25 +1,28 @@
 //! Rules and mutations over one change: the one function that gives a verdict, for the webhook
 //! and for the CLI alike.
 
+mod allow;
 mod exemption;
 
 use std::fmt::Write as _;
 
 pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER};
+use crate::annotations::{ALLOW, ALLOW_REASON};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
 use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize};
 use crate::object::{DecodeError, Kind};
+use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
 use crate::rules::{Action, Finding, Findings, Group, Unjudged};
+use crate::webhook_kind::WebhookKind;
 
 /// Who asks for a verdict, and hence what is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// the mutating webhook: what the API server itself would refuse, and mutations
-    Mutating,
-    /// the validating webhook: everything else, on what survived
-    Validating,
+    /// the mutating webhook: what the API server itself would refuse, and mutations; the
+    /// validating one: everything else, on what survived
+    Webhook(WebhookKind),
     /// the CLI: everything at once
     Check,
 }
@@ -64,8 +67,7 @@ impl Verdict {
         let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
         may.then(|| {
             format!(
-                "to allow it on purpose: annotations stateward.dev/allow: {} and \
-                 stateward.dev/allow-reason",
+                "to allow it on purpose: annotations {ALLOW}: {} and {ALLOW_REASON}",
                 self.finding.rule
             )
         })
@@ -125,7 +127,7 @@ impl Decision {
         if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
             return verdict.on_purpose(policy);
         }
-        Some(format!("stateward.dev/allow does not count: {}", self.allow_faults.join("; ")))
+        Some(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")))
     }
 
     /// The verdicts that deny.
@@ -165,11 +167,14 @@ impl Decision {
 pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>) -> Decision {
     let EvaluationContext { policy, facts, .. } = *context;
     let mut decision = Decision { on_error: policy.on_error, ..Decision::default() };
-    // Status and the like are not the user's to write, and the scale has a kind of its own.
-    if change.kind == Kind::Other || !change.circumstances.sub_resource.is_empty() {
+    if change.kind == Kind::Other {
         return decision;
     }
-    decision.exemption = exemption::of(stage, change, policy, facts);
+    let ownership = Ownership::of(change, &policy.operators);
+    // The API server takes metadata through subresources, and nothing else that a rule reads. The
+    // scale has a kind of its own.
+    let subresource = !change.circumstances.sub_resource.is_empty();
+    decision.exemption = exemption::of(stage, change, policy, facts, ownership);
     // A terminating object is exempt, except from the rules that say otherwise.
     let terminating = decision.exemption == Some(Exemption::Terminating);
     if decision.exemption.is_some() && stage.in_cluster() && !terminating {
@@ -178,15 +183,16 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     let exempt = decision.exemption.is_some();
     // In audit nothing is patched, and the API server refuses what a patch would have mended.
     let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
-    let mutation = if stage == Stage::Validating || exempt || unpatched {
-        Mutation::default()
-    } else {
-        mutate(change, policy, facts).unwrap_or_else(|error| {
-            decision.malformed(error);
+    let mutation =
+        if stage == Stage::Webhook(WebhookKind::Validating) || exempt || unpatched || subresource {
             Mutation::default()
-        })
-    };
-    let allowances = exemption::allowances(change, policy, context.now);
+        } else {
+            mutate(change, policy, facts, ownership).unwrap_or_else(|error| {
+                decision.malformed(error);
+                Mutation::default()
+            })
+        };
+    let allowances = allow::allowances(stage, change, policy, context.now);
     decision.allow_faults = allowances.faults;
     for rule in policy.rules(change, stage.in_cluster()) {
         let refusal = rule.entry.meta.group == Group::Refusal;
@@ -195,7 +201,9 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
         } else {
             exempt && !refusal
         };
-        if excused || !judged_at(stage, &rule, change) {
+        let elsewhere = subresource && !rule.entry.meta.judges_subresources;
+        let left_to_server = refusal && stage.in_cluster() && is_left_to_server(ownership, &rule);
+        if excused || elsewhere || left_to_server || !judged_at(stage, &rule, change) {
             continue;
         }
         // The CLI says what the API server refuses, whatever the policy makes of it.
@@ -227,7 +235,10 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
                 continue;
             }
             let mut action = if kubernetes { Action::Deny } else { rule.action };
-            if finding.unsure || carried_out {
+            // An operator that opted in deletes its own sets: it is told, and not held up.
+            let own_delete = change.operation == Operation::Delete
+                && ownership == Ownership::Owned { opted_in: true, by_operator: true };
+            if finding.unsure || carried_out || own_delete {
                 action = action.min(Action::Warn);
             }
             let audited = action == Action::Deny && policy.mode == Mode::Audit && !kubernetes;
@@ -250,16 +261,36 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
-    } else if decision.allowed() && stage == Stage::Mutating {
+    } else if decision.allowed() && stage == Stage::Webhook(WebhookKind::Mutating) {
         decision.warnings.clone_from(&mutation.warnings);
         decision.mutation = mutation;
     }
     decision
 }
 
-fn mutate(change: &Change<'_>, policy: &Policy, facts: &Facts) -> Result<Mutation, DecodeError> {
+/// Operators act on the refusals of the API server, so those of objects that a controller owns are
+/// left to it; growth of one that opted in is carried out by stateward.
+fn is_left_to_server(ownership: Ownership, rule: &EffectiveRule<'_>) -> bool {
+    match ownership {
+        Ownership::None => false,
+        Ownership::Owned { opted_in: false, .. } => true,
+        Ownership::Owned { opted_in: true, by_operator } => {
+            by_operator && rule.entry.meta.id != resize::RULE
+        }
+    }
+}
+
+fn mutate(
+    change: &Change<'_>,
+    policy: &Policy,
+    facts: &Facts,
+    ownership: Ownership,
+) -> Result<Mutation, DecodeError> {
     let mut mutation = Mutation::default();
-    if change.kind == Kind::StatefulSet && change.operation != Operation::Delete {
+    allow::grant(change, policy, &mut mutation);
+    let left_to_owner = matches!(ownership, Ownership::Owned { opted_in: false, .. })
+        && !exemption::remembered_owner(change, facts);
+    if change.kind == Kind::StatefulSet && change.operation != Operation::Delete && !left_to_owner {
         resize::mutate(change, policy, facts, &mut mutation)?;
         claim_template_metadata::mutate(change, policy, &mut mutation)?;
         anti_affinity::mutate(change, policy, facts, &mut mutation)?;
@@ -273,8 +304,8 @@ fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> boo
     let mutating = rule.entry.meta.judged_by_mutating(change);
     match stage {
         Stage::Check => true,
-        Stage::Mutating => mutating,
-        Stage::Validating => !mutating,
+        Stage::Webhook(WebhookKind::Mutating) => mutating,
+        Stage::Webhook(WebhookKind::Validating) => !mutating,
     }
 }
 

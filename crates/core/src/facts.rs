@@ -1,17 +1,19 @@
 //! What is known beyond the change itself. A fact is known or `Unknown` with the reason, never
 //! silently absent.
 //!
-//! Facts come from manifests, or from a cluster that [`cluster`] watches. Cloning them copies a few
+//! Facts come from manifests, or from a cluster that the shell watches. Cloning them copies a few
 //! pointers, so a review looks at one state of the cluster for as long as it takes.
 
 mod files;
 mod objects;
 mod record;
+mod set;
 
 use std::sync::Arc;
 
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
+pub use self::set::{OwnerFact, SetFact, SetSpec};
 use crate::object::Quantity;
 
 /// A fact, or why it is not known.
@@ -107,8 +109,8 @@ pub struct Facts {
     pub records: Objects<RecordFact>,
     /// volumes that cannot grow, by name, with the reason
     pub fixed_volumes: Objects<&'static str>,
-    /// the sets that are going away, by namespace and UID
-    pub terminating_sets: Objects<()>,
+    /// sets by namespace and name
+    pub sets: Objects<SetFact>,
     /// whether somebody would carry out a request to grow
     pub controller: ControllerState,
     /// the user that a controller of this very process has, beside its own service account
@@ -132,7 +134,7 @@ impl Facts {
             quotas: Objects::unknown(no_cluster),
             records: Objects::unknown(no_cluster),
             fixed_volumes: Objects::unknown(no_cluster),
-            terminating_sets: Objects::unknown(no_cluster),
+            sets: Objects::unknown(no_cluster),
             controller: ControllerState::NotLooked,
             own_user: None,
         }
@@ -148,6 +150,11 @@ impl Facts {
     /// The StorageClass `name`.
     pub fn class(&self, name: &str) -> Fact<&ClassFact> {
         present(self.classes.get("", name), || format!("StorageClass {name}"))
+    }
+
+    /// The set `name` of `namespace`, if there is one.
+    pub fn set(&self, namespace: &str, name: &str) -> Fact<Option<&SetFact>> {
+        self.sets.get(namespace, name)
     }
 
     /// The record of the set `name` of `namespace`, if there is one.

@@ -8,14 +8,17 @@
 //!
 //! Nothing here does I/O, reads the clock or knows a client. The crate builds for wasm32.
 
+pub mod annotations;
 pub mod change;
 pub mod decide;
 pub mod facts;
 pub mod mutations;
 pub mod nearest;
 pub mod object;
+pub mod ownership;
 pub mod policy;
 pub mod record;
 pub mod review;
 pub mod rules;
+pub mod webhook_kind;
 pub mod yaml;

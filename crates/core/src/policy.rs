@@ -45,6 +45,8 @@ pub struct Policy {
     pub allow_users: Vec<String>,
     /// see `allow_users`
     pub allow_groups: Vec<String>,
+    /// users as which operators run, beside the service accounts that are taken for operators
+    pub operators: Vec<String>,
     help: Option<Arc<Help>>,
     resize: Option<Resize>,
     anti_affinity: AntiAffinity,
@@ -119,6 +121,19 @@ impl Policy {
 
     /// Binds the parameters of rules, and adds an error for each that its rule cannot read.
     fn compile(file: PolicyFile, source: &str, errors: &mut Vec<DecodeError>) -> Self {
+        let written = serde_json::to_value(&file).unwrap_or_default();
+        let mut default = |entry: &Entry| {
+            let key = entry.meta.params_from?;
+            let value = written.get(key).filter(|value| !value.is_null())?;
+            (entry.compile)(value)
+                .map_err(|error| {
+                    let field = Pointer::from(format!("/{key}{}", error.field));
+                    errors.push(DecodeError { field, message: error.message });
+                })
+                .ok()
+        };
+        let defaults =
+            RULES.iter().map(|entry| default(entry).unwrap_or_else(entry.by_default)).collect();
         let rules = scope::settings(&file.rules, &Pointer::default(), errors);
         let scopes = file.scopes.iter().enumerate().map(|(index, scope)| {
             CompiledScope::new(scope, &Pointer::default().key("scopes").index(index), errors)
@@ -138,15 +153,21 @@ impl Policy {
             own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
             allow_users: allow.users,
             allow_groups: allow.groups,
+            operators: file.owners.unwrap_or_default().operators,
             help: file.help.map(Arc::new),
             resize: file.resize.mode,
             authorize: file.resize.authorize.unwrap_or_default(),
             anti_affinity: file.anti_affinity,
             claim_template_metadata: file.claim_template_metadata,
-            defaults: RULES.iter().map(|entry| (entry.by_default)()).collect(),
+            defaults,
             rules,
             scopes,
         }
+    }
+
+    /// Whether only some people may relax the policy by annotations.
+    pub fn reserves_annotations(&self) -> bool {
+        !self.allow_users.is_empty() || !self.allow_groups.is_empty()
     }
 
     /// The mode of resizing where the file leaves it out: `serve --dev` orchestrates.

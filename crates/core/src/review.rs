@@ -17,18 +17,19 @@ use crate::change::{Change, KubernetesVersion};
 use crate::decide::{EvaluationContext, Stage, decide};
 use crate::object::DecodeError;
 use crate::policy::Policy;
+pub use crate::webhook_kind::WebhookKind;
 
 /// Answers the body of a review.
 ///
 /// # Errors
 /// What makes the body no review; the HTTP answer to it is 400.
 pub fn answer(
-    stage: Stage,
+    webhook: WebhookKind,
     body: &[u8],
     kubernetes: KubernetesVersion,
     context: &EvaluationContext<'_>,
 ) -> Result<Answer, MalformedReview> {
-    Ok(Decoded::read(body, kubernetes)?.answer(stage, context))
+    Ok(Decoded::read(body, kubernetes)?.answer(webhook, context))
 }
 
 /// A review that has been read, before anything is decided about it.
@@ -50,16 +51,16 @@ impl<'a> Decoded<'a> {
     }
 
     /// Decides about it, and writes the answer.
-    pub fn answer(self, stage: Stage, context: &EvaluationContext<'_>) -> Answer {
+    pub fn answer(self, webhook: WebhookKind, context: &EvaluationContext<'_>) -> Answer {
         let (review, policy) = (self.review, context.policy);
         let change = match self.change {
             Ok(change) => change,
             Err(error) => return Answer::malformed(&review, &error, policy),
         };
-        if let Some(canary) = canary::Canary::of(&change) {
-            return Answer::canary(&review, canary.answer(stage, policy));
+        if let Some(canary) = canary::target(&change) {
+            return Answer::canary(&review, canary::reply(canary, webhook, policy));
         }
-        let decision = decide(stage, &change, context);
+        let decision = decide(Stage::Webhook(webhook), &change, context);
         // A patch leaves the process only after it was applied to the reviewed document.
         match decision.mutation.tried(&change, review.document()) {
             Ok(patch) => Answer::of(&review, &change, &decision, patch.as_ref(), policy),

@@ -12,6 +12,8 @@ pub mod page;
 pub mod remedy;
 mod template;
 
+/// Ownerships that are claimed.
+pub mod owner_added;
 mod pvc_expand_class_disallows;
 mod pvc_expand_unbound;
 mod pvc_fractional_or_huge;
@@ -19,6 +21,8 @@ mod pvc_immutable_edit;
 mod pvc_invalid_value;
 mod pvc_shrink;
 mod pvc_vac_unset;
+/// Annotations that relax the policy.
+pub mod reserved_annotation;
 mod sts_being_recreated;
 mod sts_data_mount_removed;
 mod sts_delete_cascade;
@@ -144,6 +148,11 @@ pub struct Meta {
     pub judged_at: JudgedAt,
     /// whether it judges terminating objects, too, which are otherwise exempt
     pub judges_terminating: bool,
+    /// whether it judges writes to subresources such as `status`, through which the API server takes
+    /// metadata, too
+    pub judges_subresources: bool,
+    /// the top-level key of the policy whose value holds the parameters, unless `rules` does
+    pub params_from: Option<&'static str>,
 }
 
 /// Which webhook judges the UPDATE of a set by a rule. All other operations follow the group.
@@ -170,13 +179,17 @@ impl Meta {
         good: "",
         judged_at: JudgedAt::ByGroup,
         judges_terminating: false,
+        judges_subresources: false,
+        params_from: None,
     };
 
     /// Whether the mutating webhook judges `change` by this rule. The API server validates an object
     /// between the two webhooks, so the validating one never sees an edit that it refuses itself.
     pub fn judged_by_mutating(&self, change: &Change<'_>) -> bool {
         self.group == Group::Refusal
-            || (self.judged_at == JudgedAt::Mutation && change.updated_set().is_some())
+            || (self.judged_at == JudgedAt::Mutation
+                && change.updated_set().is_some()
+                && change.circumstances.sub_resource.is_empty())
     }
 
     /// Whether the rule judges this operation on this kind.
@@ -324,6 +337,8 @@ pub static RULES: &[Entry] = &[
     Entry::of::<pvc_immutable_edit::PvcImmutableEdit>(),
     Entry::of::<pvc_vac_unset::PvcVacUnset>(),
     Entry::of::<pvc_invalid_value::PvcInvalidValue>(),
+    Entry::of::<reserved_annotation::ReservedAnnotation>(),
+    Entry::of::<owner_added::OwnerAdded>(),
     Entry::of::<sts_delete_pvc_retention_delete::StsDeletePvcRetentionDelete>(),
     Entry::of::<sts_being_recreated::StsBeingRecreated>(),
     Entry::of::<sts_delete_cascade::StsDeleteCascade>(),

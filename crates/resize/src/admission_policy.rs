@@ -6,7 +6,7 @@
 //! as it is; both pass whoever does it.
 
 use serde_json::{Value, json};
-use stateward_core::mutations::resize::REQUESTED;
+use stateward_core::annotations::RESIZE_REQUESTED;
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "resize-requested.stateward.dev";
@@ -14,8 +14,8 @@ pub const NAME: &str = "resize-requested.stateward.dev";
 /// The policy. Every field that the API server would fill in is written out, so that what it
 /// returns equals what is written here.
 pub fn policy() -> Value {
-    let new = format!("object.metadata.?annotations[?'{REQUESTED}']");
-    let old = format!("oldObject.metadata.?annotations[?'{REQUESTED}']");
+    let new = format!("object.metadata.?annotations[?'{RESIZE_REQUESTED}']");
+    let old = format!("oldObject.metadata.?annotations[?'{RESIZE_REQUESTED}']");
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
@@ -57,7 +57,7 @@ pub fn policy() -> Value {
 fn message(requested: &str) -> String {
     format!(
         "'StatefulSet ' + request.namespace + '/' + object.metadata.?name.orValue(request.name) + ': growth of claim templates to \
-         ' + {requested}.orValue('') + ' is asked for ({REQUESTED}), and ' + \
+         ' + {requested}.orValue('') + ' is asked for ({RESIZE_REQUESTED}), and ' + \
          request.userInfo.username + ' may not patch persistentvolumeclaims there. Growth is a \
          change of the claims, so it takes that right. Nothing was changed, and no pod restarts. \
          Leave the size as it is, or let somebody who grants rights run: \

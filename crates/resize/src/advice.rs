@@ -1,5 +1,8 @@
 //! What each reason means, and what a person does about it. The one place for these words.
 
+use stateward_core::annotations::{
+    OWNER_MANAGED, RESIZE_MAX, RESIZE_PAUSED, RESIZE_RESTART, RESIZE_UNFINISHED,
+};
 use stateward_core::record::Reason;
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{run, say};
@@ -123,7 +126,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
     match reason {
         Reason::Paused if subject.detail.contains("resize-paused") => vec![run(
             "let it go on",
-            subject.kubectl(&format!("annotate statefulset {name} stateward.dev/resize-paused-")),
+            subject.kubectl(&format!("annotate statefulset {name} {RESIZE_PAUSED}-")),
         )],
         Reason::Paused => vec![run("let it go on", subject.resize("resume"))],
         Reason::Held => vec![run("re-create the set as well", subject.resize("finish"))],
@@ -138,9 +141,9 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             "put the admission policy back that asks for the right to grow claims",
             "stateward manifests --crds | kubectl apply --server-side -f -",
         )],
-        Reason::OverMax => vec![say(
-            "ask for less, or raise the annotation stateward.dev/resize-max of the namespace",
-        )],
+        Reason::OverMax => vec![say(format!(
+            "ask for less, or raise the annotation {RESIZE_MAX} of the namespace"
+        ))],
         Reason::BadTarget => vec![say("ask for a larger size, such as 200Gi")],
         Reason::NoSuchTemplate => vec![run(
             "see the claim templates",
@@ -151,9 +154,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 say("change the size in the owner; its operator does the rest"),
                 run(
                     "or let stateward grow the claims, where it may not yet",
-                    subject.kubectl(&format!(
-                        "annotate statefulset {name} stateward.dev/owner-managed=allow"
-                    )),
+                    subject.kubectl(&format!("annotate statefulset {name} {OWNER_MANAGED}=allow")),
                 ),
             ]
         }
@@ -224,8 +225,7 @@ fn finish_recreation(subject: &Subject<'_>) -> Vec<Step> {
         ),
         run(
             "then say that the set is as it should be",
-            subject
-                .kubectl(&format!("annotate statefulset {name} stateward.dev/resize-unfinished-")),
+            subject.kubectl(&format!("annotate statefulset {name} {RESIZE_UNFINISHED}-")),
         ),
     ]
 }
@@ -281,9 +281,7 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             run("restart the pod when it suits", subject.kubectl("delete pod POD")),
             run(
                 "or let stateward evict it, one at a time",
-                subject.kubectl(&format!(
-                    "annotate statefulset {name} stateward.dev/resize-restart=evict"
-                )),
+                subject.kubectl(&format!("annotate statefulset {name} {RESIZE_RESTART}=evict")),
             ),
         ],
         _ => Vec::new(),

@@ -1,14 +1,9 @@
 //! The body of the CREATE: the snapshot, less what the server writes, with what the re-creation window needs.
 
+use stateward_core::annotations::{RESIZE_ID, RESIZE_UNFINISHED};
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-
-/// The annotation that names the re-creation which created a set.
-pub const RESIZE_ID: &str = "stateward.dev/resize-id";
-/// The same, until partition and retention are put back: a snapshot that people apply themselves
-/// carries the id of an older resize, and never this.
-pub const UNFINISHED: &str = "stateward.dev/resize-unfinished";
 
 /// Why a snapshot cannot be made into a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +57,7 @@ pub fn body(
     }
     let annotations = annotations.as_object_mut().ok_or(BodyError::Missing("annotations"))?;
     annotations.insert(RESIZE_ID.to_owned(), Value::from(id));
-    annotations.insert(UNFINISHED.to_owned(), Value::from(id));
+    annotations.insert(RESIZE_UNFINISHED.to_owned(), Value::from(id));
     let spec = object(root, "spec")?;
     raise(spec, sizes)?;
     spec.insert(
@@ -165,7 +160,7 @@ mod tests {
             metadata.remove(field);
         }
         expected["metadata"]["annotations"][RESIZE_ID] = "R/A".into();
-        expected["metadata"]["annotations"][UNFINISHED] = "R/A".into();
+        expected["metadata"]["annotations"][RESIZE_UNFINISHED] = "R/A".into();
         expected["metadata"]["finalizers"] = json!(["example.com/keep"]);
         expected["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] = "Retain".into();
         expected["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 4.into();

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use stateward_core::annotations::RESIZE_RESTART;
 use stateward_core::facts::Fact;
 use stateward_core::record::{ClaimState, Phase, Reason, Record, Recreation, Request, Retention};
 use stateward_core::rules::Step;
@@ -325,7 +326,7 @@ fn restarts(view: &View<'_>, set: &Set) -> Vec<Restart> {
             let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal)?;
             let why = format!(
                 "the file system of {} waits for it, and the set asks for it by \
-                               stateward.dev/resize-restart: evict",
+                               {RESIZE_RESTART}: evict",
                 claim.name
             );
             Some(Restart { pod: pod.name.clone(), why })

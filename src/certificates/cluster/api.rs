@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use stateward_core::review::WebhookKind;
 
 use super::authority::{Bundle, Pem};
 use crate::cluster::{ApiError, Client};
@@ -16,30 +17,9 @@ use crate::cluster::{ApiError, Client};
 /// Webhooks with this in their name are ours to edit.
 const OURS: &str = ".stateward.dev";
 
-/// One of the two kinds of webhook configurations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Mutating,
-    Validating,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Mutating, Self::Validating];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Mutating => "MutatingWebhookConfiguration",
-            Self::Validating => "ValidatingWebhookConfiguration",
-        }
-    }
-
-    fn path(self, name: &str) -> String {
-        let plural = match self {
-            Self::Mutating => "mutatingwebhookconfigurations",
-            Self::Validating => "validatingwebhookconfigurations",
-        };
-        format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
-    }
+fn path(webhook: WebhookKind, name: &str) -> String {
+    let plural = webhook.configuration_plural();
+    format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
 }
 
 /// A webhook configuration, as far as it matters here.
@@ -208,21 +188,21 @@ impl Api {
     /// A webhook configuration, where it exists.
     pub(super) async fn configuration(
         &self,
-        kind: Kind,
+        webhook: WebhookKind,
     ) -> Result<Option<Configuration>, ApiError> {
-        let path = kind.path(&self.configuration);
+        let path = path(webhook, &self.configuration);
         self.client.send(Method::GET, &path, "", None).await?.found(Method::GET, path)
     }
 
     /// Puts `wanted` into a webhook configuration; says whether it had to.
     pub(super) async fn trust(
         &self,
-        kind: Kind,
+        webhook: WebhookKind,
         seen: &Configuration,
         wanted: &Bundle,
     ) -> Result<bool, ApiError> {
         let Some(edit) = seen.edit(wanted) else { return Ok(false) };
-        let path = format!("{}?fieldManager=stateward", kind.path(&seen.metadata.name));
+        let path = format!("{}?fieldManager=stateward", path(webhook, &seen.metadata.name));
         let body = edit.to_string().into_bytes();
         let content = "application/json-patch+json";
         let answer = self.client.send(Method::PATCH, &path, content, Some(body)).await?;

@@ -3,24 +3,41 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use stateward_core::annotations::OWNER_MANAGED;
 use stateward_core::decide::CONTROLLER_ACCOUNT;
 use stateward_core::decide::{CONTROL_PLANE, OWN_MANAGER};
 
 use super::{FailurePolicy, Requirement, Service};
 
-/// True where old or new object is not left to its owner. Both count, so that nobody escapes by
-/// adding or dropping an owner in the same edit. On DELETE `object` is null, on CREATE `oldObject`
-/// is; a Scale names no owner and is always judged.
-const NOT_LEFT_TO_OWNER: &str = "[object, oldObject].exists(x, x != null && \
-    (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
-    (request.resource.resource == 'persistentvolumeclaims' && \
-    o.kind in ['StatefulSet', 'Pod'])) || \
-    x.metadata.?annotations[?'stateward.dev/owner-managed'].orValue('') == 'allow'))";
+/// False if an operator edits what it owns: a service account of another namespace that is no GitOps
+/// tool writes an object that a controller owns before and after. Whoever else writes an owner into
+/// an object gains nothing by it. On DELETE `object` is null, on CREATE `oldObject` is. A Scale names
+/// no owner and is always judged.
+fn not_left_to_owner() -> String {
+    format!(
+        "!(request.userInfo.username.startsWith('system:serviceaccount:') && \
+        !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':') && \
+        !request.userInfo.username.matches('^system:serviceaccount:(flux-system:|[^:]+:\
+        (argocd-|kustomize-controller$|helm-controller$))')) || \
+        [object, oldObject].exists(x, x != null && \
+        (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
+        (request.resource.resource == 'persistentvolumeclaims' && \
+        o.kind in ['StatefulSet', 'Pod'])) || \
+        x.metadata.?annotations[?'{OWNER_MANAGED}'].orValue('') == 'allow'))"
+    )
+}
 
 /// False on an UPDATE that leaves the spec of a terminating object alone, such as the one that
 /// empties its finalizers: under `Fail` it would be stuck while the webhook is away.
 const NOT_GOING_AWAY: &str = "object == null || oldObject == null || \
     !has(oldObject.metadata.deletionTimestamp) || object.?spec != oldObject.?spec";
+
+/// The API server takes metadata through the subresource `status`. Its controllers write there all the
+/// time, and nothing of that is judged unless metadata changes.
+const METADATA_OF_STATUS: &str = "request.?subResource.orValue('') != 'status' || \
+    object.metadata.?annotations != oldObject.metadata.?annotations || \
+    object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences || \
+    object.metadata.?finalizers != oldObject.metadata.?finalizers";
 
 /// How the API server reaches the webhook.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +168,8 @@ impl Registration<'_> {
                     // A rule on statefulsets does not cover the way of kubectl scale and the
                     // autoscaler.
                     rule("apps", "statefulsets/scale", &["UPDATE"]),
+                    rule("apps", "statefulsets/status", &["UPDATE"]),
+                    rule("", "persistentvolumeclaims/status", &["UPDATE"]),
                 ],
                 ..self.webhook("validate.stateward.dev", "/validate")
             }],
@@ -182,8 +201,9 @@ impl Registration<'_> {
             ));
         }
         match_conditions.extend([
-            condition("not-left-to-its-owner", NOT_LEFT_TO_OWNER),
+            condition("not-left-to-its-owner", &not_left_to_owner()),
             condition("not-going-away", NOT_GOING_AWAY),
+            condition("metadata-of-status", METADATA_OF_STATUS),
         ]);
         Webhook {
             name,

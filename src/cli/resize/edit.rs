@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use hyper::Method;
 use serde_json::Value;
-use stateward_core::mutations::resize::REQUESTED;
+use stateward_core::annotations::{self, RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED};
 use stateward_core::record::snapshot;
 use stateward_core::record::{Phase, Reason, Record, Spec};
 use stateward_core::yaml::printable;
-use stateward_resize::body::{BodyError, RESIZE_ID, body};
+use stateward_resize::body::{BodyError, body};
 
 use super::Outcome;
 use super::apply::Wait;
@@ -139,7 +139,7 @@ fn deleted_set(before: &Value, sizes: &BTreeMap<String, String>) -> Result<Value
         set.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
     {
         annotations.remove(RESIZE_ID);
-        annotations.remove(REQUESTED);
+        annotations.remove(RESIZE_REQUESTED);
     }
     Ok(set)
 }
@@ -164,12 +164,12 @@ pub(super) async fn resume(args: &Args) -> anyhow::Result<Outcome> {
     };
     session.ask(|stored| edited(&session, stored, change)).await?;
     let set = session.cluster.get(&session.key.set()).await?;
-    let paused = "/metadata/annotations/stateward.dev~1resize-paused";
-    if set.is_some_and(|set| set.pointer(paused).is_some_and(|value| value == "true")) {
+    let paused = annotations::pointer(RESIZE_PAUSED);
+    if set.is_some_and(|set| set.pointer(paused.as_str()).is_some_and(|value| value == "true")) {
         let (namespace, name) = (&session.key.namespace, &session.key.name);
         print(&format!(
             "The set itself is still paused by its annotation; take it off with\n  \
-             kubectl -n {namespace} annotate statefulset {name} stateward.dev/resize-paused-\n"
+             kubectl -n {namespace} annotate statefulset {name} {RESIZE_PAUSED}-\n"
         ))?;
         return Ok(Outcome::Findings);
     }

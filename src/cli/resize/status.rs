@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::ColorChoice;
+use stateward_core::annotations::{self, RESIZE_REQUESTED};
 use stateward_core::record::{Phase, Reason, Record, State};
 use stateward_core::yaml::printable;
 use stateward_resize::advice;
@@ -66,8 +67,8 @@ async fn all(args: &Args) -> anyhow::Result<Outcome> {
 impl Session {
     async fn no_record(&self) -> anyhow::Result<Outcome> {
         let set = self.set().await?;
-        let requested = "/metadata/annotations/stateward.dev~1resize-requested";
-        match set.pointer(requested).and_then(|value| value.as_str()) {
+        let requested = annotations::pointer(RESIZE_REQUESTED);
+        match set.pointer(requested.as_str()).and_then(|value| value.as_str()) {
             Some(sizes) => {
                 print(&format!(
                     "StatefulSet {}: {} is asked for, and no controller has begun it.\n",

@@ -18,7 +18,7 @@ use crate::cluster::facts::{self, ClusterFacts};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
 use crate::controller::{Cluster, Controller, lease};
 use crate::telemetry::{Metrics, ResizeMetrics};
-use crate::webhook::Judge;
+use crate::webhook::ReviewHandler;
 
 /// How often the cluster is asked for its version.
 const VERSION_INTERVAL: Duration = Duration::from_secs(600);
@@ -125,7 +125,7 @@ pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
 }
 
 /// Judges by the version of the cluster, which may be upgraded at any time.
-pub(super) async fn follow_version(client: Client, judge: Arc<Judge>) {
+pub(super) async fn follow_version(client: Client, handler: Arc<ReviewHandler>) {
     let (mut known, mut complained) = (None, false);
     loop {
         let pause = match client.version().await {
@@ -134,7 +134,7 @@ pub(super) async fn follow_version(client: Client, judge: Arc<Judge>) {
                     let KubernetesVersion { major, minor } = version;
                     let judged = format!("{major}.{minor}");
                     tracing::info!(version = judged, "judges by the version of the cluster");
-                    judge.set_kubernetes(version);
+                    handler.set_kubernetes(version);
                 }
                 complained = false;
                 VERSION_INTERVAL

@@ -1,5 +1,7 @@
 //! Why a refusal did not arrive.
 
+use stateward_core::annotations::DISABLED_UNTIL;
+
 use super::ApiError;
 
 /// Why a refusal did not arrive, in the words of whoever has to mend it.
@@ -9,7 +11,7 @@ pub enum Cause {
     #[error("the policy says mode: audit, which denies nothing")]
     Audit,
     /// somebody has disabled it
-    #[error("stateward is disabled by stateward.dev/disabled-until on its namespace")]
+    #[error("stateward is disabled by {} on its namespace", DISABLED_UNTIL)]
     Disabled,
     /// there is no configuration
     #[error("{kind} {name} does not exist: apply the chart, or `stateward manifests`, again")]

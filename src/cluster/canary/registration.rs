@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use stateward_core::object::TextMap;
 use stateward_core::object::selector::LabelSelector;
+use stateward_core::review::WebhookKind;
 
-use super::{ApiError, Canary, Cause, Client};
+use super::{ApiError, Cause, Client};
 
 /// The namespace of the canary.
 #[derive(Debug, Deserialize)]
@@ -95,15 +96,10 @@ impl Registration {
     /// Reads the configuration that has to register the webhook of `canary`.
     pub(super) async fn read(
         client: &Client,
-        canary: Canary,
+        canary: WebhookKind,
         name: &str,
     ) -> Result<Self, ApiError> {
-        let (kind, plural) = match canary {
-            Canary::Mutate => ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
-            Canary::Validate => {
-                ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations")
-            }
-        };
+        let (kind, plural) = (canary.configuration_kind(), canary.configuration_plural());
         let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}");
         let (found, _) = client.get(&path).await?;
         Ok(Self { kind, name: name.to_owned(), found })

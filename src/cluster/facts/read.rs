@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     Namespace, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, ResourceQuota,
@@ -11,11 +10,12 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use kube::ResourceExt;
-use kube::api::{DynamicObject, PartialObjectMeta};
+use kube::api::{DynamicObject, NotUsed, Object, PartialObjectMeta};
+use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::facts::{
-    ClaimFact, ClassFact, NamespaceFact, QuotaFact, RecordFact, StorageLimit,
+    ClaimFact, ClassFact, NamespaceFact, OwnerFact, QuotaFact, RecordFact, SetFact, SetSpec,
+    StorageLimit,
 };
-use stateward_core::mutations::resize::MAX;
 use stateward_core::object::Quantity;
 use stateward_core::object::claim::BETA_CLASS;
 
@@ -65,7 +65,7 @@ pub(super) fn class(class: &StorageClass) -> Reduced<ClassFact> {
 pub(super) fn namespace(namespace: &PartialObjectMeta<Namespace>) -> Reduced<NamespaceFact> {
     let fact = NamespaceFact {
         terminating: namespace.metadata.deletion_timestamp.is_some(),
-        resize_max: namespace.annotations().get(MAX).cloned(),
+        resize_max: namespace.annotations().get(RESIZE_MAX).cloned(),
     };
     let dull = fact == NamespaceFact::default();
     reduced(namespace, (!dull).then_some(fact))
@@ -121,13 +121,19 @@ pub(crate) fn is_growable(spec: &PersistentVolumeSpec) -> bool {
         || spec.vsphere_volume.is_some()
 }
 
-/// By UID, since a set that is going away and its successor have one name.
-pub(super) fn set(set: &PartialObjectMeta<StatefulSet>) -> Reduced<()> {
-    Reduced {
-        namespace: set.namespace().unwrap_or_default(),
-        name: set.uid().unwrap_or_default(),
-        fact: set.metadata.deletion_timestamp.is_some().then_some(()),
-    }
+/// A StatefulSet whose pod template is not decoded.
+pub(super) type Set = Object<SetSpec, NotUsed>;
+
+pub(super) fn set(set: &Set) -> Reduced<SetFact> {
+    let terminating = set.metadata.deletion_timestamp.is_some();
+    let controller = set.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let owner = controller.map(|owner| OwnerFact {
+        api_version: owner.api_version.clone(),
+        kind: owner.kind.clone(),
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
+    });
+    reduced(set, Some(SetFact::new(set.uid().unwrap_or_default(), terminating, owner, &set.spec)))
 }
 
 /// A record that cannot be read counts as one in a phase of another version.
@@ -195,6 +201,29 @@ mod tests {
         assert_eq!(found[1].hard.to_string(), "100Gi");
         assert_eq!(found[1].used.to_string(), "60Gi");
         assert_eq!(limits(json!({"scopes": ["NotBestEffort"]})), None);
+    }
+
+    #[test]
+    fn a_set_is_reduced_to_what_the_engine_reads_of_it() {
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {
+                "name": "db", "namespace": "shop", "uid": "a1",
+                "ownerReferences": [{
+                    "apiVersion": "x.y/v1", "kind": "App", "name": "app", "uid": "o1", "controller": true,
+                }],
+            },
+            "spec": {
+                "replicas": 3,
+                "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"},
+                "template": {"spec": {"containers": "not decoded"}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+            },
+            "status": {"replicas": 3},
+        });
+        let reduced = set(&of(object.clone()));
+        assert_eq!((reduced.namespace.as_str(), reduced.name.as_str()), ("shop", "db"));
+        assert_eq!(reduced.fact, Some(SetFact::read(&object).unwrap()));
     }
 
     #[test]

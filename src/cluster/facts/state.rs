@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stateward_core::facts::{
-    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, QuotaFact, RecordFact,
+    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, QuotaFact, RecordFact, SetFact,
 };
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ pub(super) struct State {
     pub(super) quotas: Slot<QuotaFact>,
     pub(super) records: Slot<RecordFact>,
     pub(super) fixed_volumes: Slot<&'static str>,
-    pub(super) terminating_sets: Slot<()>,
+    pub(super) sets: Slot<SetFact>,
     pub(super) lease: LeaseSlot,
     patience: Duration,
     own_user: Option<Arc<str>>,
@@ -39,7 +39,7 @@ impl State {
             quotas: Slot::new("ResourceQuotas"),
             records: Slot::new("StatefulSetResizes"),
             fixed_volumes: Slot::new("PersistentVolumes"),
-            terminating_sets: Slot::new("StatefulSets"),
+            sets: Slot::new("StatefulSets"),
             lease: LeaseSlot::new(&options.system_namespace),
             patience: options.patience,
             own_user: options.own_user.as_deref().map(Arc::from),
@@ -56,7 +56,7 @@ impl State {
             quotas: self.quotas.told(now, patience),
             records: self.records.told(now, patience),
             fixed_volumes: self.fixed_volumes.told(now, patience),
-            terminating_sets: self.terminating_sets.told(now, patience),
+            sets: self.sets.told(now, patience),
             controller: self.lease.controller(now),
             own_user: self.own_user.clone(),
         }

@@ -1,5 +1,6 @@
 //! What wakes a set's task: changes of its record, of itself, of its pods and claims.
 
+use stateward_core::annotations::RESIZE_REQUESTED;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
@@ -14,7 +15,6 @@ use tokio::time::Instant;
 
 use super::{RecordSummary, Shared};
 use crate::controller::Key;
-use crate::controller::json_fields::PREFIX;
 use crate::controller::reconcile::LastSeen;
 
 impl Shared {
@@ -62,7 +62,7 @@ impl Shared {
         let mut sets = pin!(touched("sets", api, self.watching()));
         while let Some(set) = sets.next().await {
             let Some(key) = key(&set) else { continue };
-            let requested = set.annotations().contains_key(&format!("{PREFIX}resize-requested"));
+            let requested = set.annotations().contains_key(RESIZE_REQUESTED);
             let known = {
                 let mut state = self.state();
                 if set.meta().deletion_timestamp.is_some() && state.records.contains_key(&key) {

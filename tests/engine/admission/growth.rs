@@ -3,6 +3,7 @@
 use serde_json::json;
 use stateward_core::decide::Stage;
 use stateward_core::facts::{ControllerState, Facts, NamespaceFact, Objects};
+use stateward_core::review::WebhookKind;
 
 use super::setup::{
     Asks, REQUESTED, Said, absent, ask, claim, facts, limit_of_namespace, mutate, quota, record,
@@ -271,8 +272,10 @@ fn a_policy_that_rejects_says_nothing_of_controllers() {
     facts.controller = absent("nobody holds the Lease");
     let asks = Asks { policy: "resize: reject\n", ..Asks::default() };
     let (old, new) = (set(), sized(&set(), "20Gi"));
-    let said = ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks);
+    let said = ask(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(&new), &facts, &asks);
     assert!(why(&said).starts_with("Kubernetes lets no edit change a claim template"));
     facts.controller = ControllerState::Runs;
-    assert!(!ask(Stage::Mutating, Some(&old), Some(&new), &facts, &asks).allowed);
+    assert!(
+        !ask(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(&new), &facts, &asks).allowed
+    );
 }

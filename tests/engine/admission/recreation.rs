@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use stateward_core::decide::{Exemption, Stage};
-use stateward_core::facts::{Facts, Objects};
+use stateward_core::facts::{Facts, Objects, SetFact};
 use stateward_core::record::snapshot;
+use stateward_core::review::WebhookKind;
 
 use super::setup::{Asks, absent, ask, facts, in_phase, mutate, record, set, sized, with};
 
@@ -34,6 +35,9 @@ fn phase(phase: &str) -> Facts {
     facts
 }
 
+/// As whom the operator of [`owned`] sets runs.
+const OPERATOR: &str = "system:serviceaccount:operators:database-operator";
+
 #[test]
 fn an_old_manifest_is_told_to_raise_git() {
     let live = with(
@@ -63,8 +67,14 @@ fn an_owner_that_opted_in_grows_by_request_and_cannot_shrink() {
     assert!(said.warns_of("claim template data stays 10Gi, not 5Gi"), "{:?}", said.warnings);
     // Nobody is left out of it who has not opted in.
     let live = owned(&set());
-    let said = mutate(Some(&live), Some(&sized(&live, "5Gi")), &facts());
+    let asks = Asks { user: OPERATOR, ..Asks::default() };
+    let smaller = sized(&live, "5Gi");
+    let said =
+        ask(Stage::Webhook(WebhookKind::Mutating), Some(&live), Some(&smaller), &facts(), &asks);
     assert_eq!((said.exemption, said.size()), (Some(Exemption::Owned), "5Gi"));
+    // A person's edit of it is judged, but what the API server refuses is left to it.
+    let said = mutate(Some(&live), Some(&smaller), &facts());
+    assert_eq!((said.allowed, said.exemption, said.size()), (true, None, "5Gi"));
     // Without a controller its growth is refused like anybody's.
     let mut facts = facts();
     facts.controller = absent("nobody holds the Lease");
@@ -106,7 +116,8 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
             "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "20Gi"}},
         });
         record(&mut facts, &json!({}), &status);
-        mutate(None, Some(&owned(&set())), &facts)
+        let asks = Asks { user: OPERATOR, ..Asks::default() };
+        ask(Stage::Webhook(WebhookKind::Mutating), None, Some(&owned(&set())), &facts, &asks)
     };
     for phase in ["ClaimsGrown", "Deleting", "Complete"] {
         assert_eq!(remembered(phase, true).size(), "20Gi", "{phase}");
@@ -118,8 +129,9 @@ fn an_owner_is_remembered_when_it_creates_its_set_anew() {
     // Its own manifest is left to it otherwise.
     let mut facts = facts();
     record(&mut facts, &json!({}), &json!({"phase": "Complete", "ownerManaged": true}));
-    let asks = Asks::default();
-    let said = ask(Stage::Validating, None, Some(&owned(&set())), &facts, &asks);
+    let asks = Asks { user: OPERATOR, ..Asks::default() };
+    let said =
+        ask(Stage::Webhook(WebhookKind::Validating), None, Some(&owned(&set())), &facts, &asks);
     assert_eq!(said.exemption, Some(Exemption::Owned));
 }
 
@@ -141,7 +153,8 @@ fn exactly_what_was_injected_is_injected_again() {
     // Whatever the policy says by now.
     for policy in ["anti-affinity: none\n", "anti-affinity: zone\n"] {
         let asks = Asks { policy, ..Asks::default() };
-        let said = ask(Stage::Mutating, None, Some(&plain), &gap(&before), &asks);
+        let said =
+            ask(Stage::Webhook(WebhookKind::Mutating), None, Some(&plain), &gap(&before), &asks);
         assert_eq!(said.outcome.pointer(AFFINITY), Some(&affinity));
         assert_eq!(said.outcome.pointer(INJECTED), Some(&json!("[\"anti-affinity\"]")));
     }
@@ -214,13 +227,19 @@ fn a_set_that_is_being_re_created_is_left_alone() {
     let said = mutate(Some(&live), Some(&sized(&live, "30Gi")), &facts);
     assert!(!said.allowed && said.message.contains(says) && said.request().is_none());
     let asks = Asks::default();
-    let said = ask(Stage::Validating, Some(&live), None, &facts, &asks);
+    let said = ask(Stage::Webhook(WebhookKind::Validating), Some(&live), None, &facts, &asks);
     assert!(!said.allowed && said.message.contains("take its pods along"), "{said:#?}");
     // A Scale does not show that its set goes away: the watch does.
     let mut gone = facts.clone();
-    gone.terminating_sets.insert("shop", "A", ());
+    gone.sets.insert("shop", "db", SetFact::read(&live).unwrap());
     let scaled = |facts: &Facts| {
-        ask(Stage::Validating, Some(&scale(2)), Some(&scale(3)), facts, &Asks::default())
+        ask(
+            Stage::Webhook(WebhookKind::Validating),
+            Some(&scale(2)),
+            Some(&scale(3)),
+            facts,
+            &Asks::default(),
+        )
     };
     assert!(!scaled(&gone).allowed);
     assert!(scaled(&facts).allowed, "the DELETE has not been sent yet");
@@ -233,8 +252,20 @@ fn whoever_must_may_touch_a_set_that_goes_away() {
     let edit = with(&live, image, json!("postgres:17.3"));
     let by = |user, manager| {
         let asks = Asks { user, manager, policy: "" };
-        let delete = ask(Stage::Validating, Some(&live), None, &phase("Deleting"), &asks);
-        let update = ask(Stage::Mutating, Some(&live), Some(&edit), &phase("Deleting"), &asks);
+        let delete = ask(
+            Stage::Webhook(WebhookKind::Validating),
+            Some(&live),
+            None,
+            &phase("Deleting"),
+            &asks,
+        );
+        let update = ask(
+            Stage::Webhook(WebhookKind::Mutating),
+            Some(&live),
+            Some(&edit),
+            &phase("Deleting"),
+            &asks,
+        );
         assert_eq!(delete.allowed, update.allowed, "{user}");
         delete.allowed
     };
@@ -266,7 +297,8 @@ fn our_own_writes_are_untouched() {
     let edit = with(&live, RETENTION, of("Delete"));
     let own = Asks { user: "admin", manager: "stateward", policy: "" };
     let kept = |facts: &Facts, asks: &Asks| {
-        ask(Stage::Mutating, Some(&live), Some(&edit), facts, asks).outcome != edit
+        ask(Stage::Webhook(WebhookKind::Mutating), Some(&live), Some(&edit), facts, asks).outcome
+            != edit
     };
     let mut facts = phase("Verifying");
     assert!(kept(&facts, &own), "anybody may call a field manager so");
@@ -276,6 +308,12 @@ fn our_own_writes_are_untouched() {
     let account = Asks { user: "system:serviceaccount:stateward:stateward-controller", ..own };
     facts.own_user = None;
     assert!(!kept(&facts, &account));
-    let create = ask(Stage::Mutating, None, Some(&set()), &phase("Deleting"), &account);
+    let create = ask(
+        Stage::Webhook(WebhookKind::Mutating),
+        None,
+        Some(&set()),
+        &phase("Deleting"),
+        &account,
+    );
     assert_eq!((create.exemption, create.size()), (Some(Exemption::Own), "10Gi"));
 }

@@ -12,6 +12,7 @@ use stateward_core::facts::{
 };
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
+use stateward_core::review::WebhookKind;
 
 pub(crate) const STORAGE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 pub(crate) const REQUESTED: &str = "/metadata/annotations/stateward.dev~1resize-requested";
@@ -70,7 +71,7 @@ pub(crate) fn facts() -> Facts {
         quotas: Objects::all(),
         records: Objects::all(),
         fixed_volumes: Objects::all(),
-        terminating_sets: Objects::all(),
+        sets: Objects::all(),
         controller: ControllerState::Runs,
         own_user: None,
     };
@@ -159,7 +160,7 @@ impl Said {
 }
 
 pub(crate) fn mutate(old: Option<&Value>, new: Option<&Value>, facts: &Facts) -> Said {
-    ask(Stage::Mutating, old, new, facts, &Asks::default())
+    ask(Stage::Webhook(WebhookKind::Mutating), old, new, facts, &Asks::default())
 }
 
 /// Asks for a verdict, in a policy that orchestrates.

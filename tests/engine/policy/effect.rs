@@ -6,7 +6,7 @@ use stateward_core::decide::{Decision, EvaluationContext, Stage, decide};
 use stateward_core::facts::Facts;
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::{Authorize, Policy};
-use stateward_core::review;
+use stateward_core::review::{self, WebhookKind};
 use stateward_core::rules::Action;
 
 /// A set with `replicas`, in a namespace, with labels and annotations.
@@ -63,7 +63,7 @@ fn judged<T>(
     let change = Change::new(operation, kind, "", objects, circumstances).unwrap();
     let now = "2030-01-01T00:00:00Z".parse().unwrap();
     let context = EvaluationContext { policy: &policy, facts: &Facts::none(), now };
-    let decision = decide(Stage::Validating, &change, &context);
+    let decision = decide(Stage::Webhook(WebhookKind::Validating), &change, &context);
     read(&decision, &change, &policy)
 }
 
@@ -242,13 +242,22 @@ fn where_the_policy_names_people_only_they_write_the_annotation() {
     assert!(zero(&none, &some, user("alice", &[])));
     assert!(zero(&none, &some, user("bob", &["dev", "storage"])));
     assert!(!zero(&none, &some, user("bob", &["dev"])));
-    assert!(zero(&some, &some, user("bob", &[])), "using it is free");
-    let longer = allowing(Some("at night"), Some("2040-01-01T00:00:00Z"));
-    assert!(!zero(&some, &longer, user("bob", &[])), "editing it is not");
-    assert!(zero(&some, &longer, user("alice", &[])));
+    assert!(!zero(&some, &some, user("bob", &[])), "nobody whom the policy names granted it");
+    let mut granted = some.clone();
+    granted["stateward.dev/allow-granted"] =
+        r#"{"by":"alice","allow":"sts-replica-jump, sts-scale-to-zero"}"#.into();
+    assert!(zero(&granted, &granted, user("bob", &[])), "using it is free");
+    let mut longer = granted.clone();
+    longer["stateward.dev/allow-until"] = "2040-01-01T00:00:00Z".into();
+    assert!(!zero(&granted, &longer, user("bob", &[])), "editing it is not");
+    assert!(zero(&granted, &longer, user("alice", &[])));
     // Nobody smuggles it in with the object, and a DELETE reads what stands there.
     let retention = "rules: {sts-delete-cascade: deny}\nallow: {users: [alice]}\n";
-    let annotations = json!({ALLOW: "sts-delete-cascade", "stateward.dev/allow-reason": "the end"});
+    let annotations = json!({
+        ALLOW: "sts-delete-cascade",
+        "stateward.dev/allow-reason": "the end",
+        "stateward.dev/allow-granted": r#"{"by":"alice","allow":"sts-delete-cascade"}"#,
+    });
     let doomed = side(&annotations, 3);
     let gone = judged(retention, (Some(&doomed), None), user("bob", &[]), |decision, _, _| {
         (decision.allowed(), decision.allowed_rules.clone())
@@ -323,7 +332,7 @@ fn what_cannot_be_judged_is_answered_as_on_error_says() {
             now: "2030-01-01T00:00:00Z".parse().unwrap(),
         };
         let answer = review::answer(
-            Stage::Validating,
+            WebhookKind::Validating,
             review.as_bytes(),
             KubernetesVersion::default(),
             &context,

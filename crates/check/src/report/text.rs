@@ -1,8 +1,11 @@
 //! For people at a terminal: like a good compiler.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use stateward_core::annotations::ALLOW;
 
 use super::{CheckReport, InputError, Options, Outcome, Place, ReportedFinding, printable};
 
@@ -49,7 +52,7 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
                 said += &judged.allowed.join(", ");
             }
             if !judged.allow_faults.is_empty() {
-                said += "; stateward.dev/allow does not count: ";
+                let _ = write!(said, "; {ALLOW} does not count: ");
                 said += &judged.allow_faults.join("; ");
             }
             line(said);

@@ -1,14 +1,12 @@
-//! Who and what is never judged, and which rules an annotation silences.
-
-use jiff::Timestamp;
+//! Who and what is never judged.
 
 use super::Stage;
-use crate::change::{Change, Operation, Pair, Subject};
+use crate::change::{Change, Operation, Pair};
 use crate::facts::{Facts, RecordFact};
-use crate::nearest;
-use crate::object::{Metadata, Object};
+use crate::object::Object;
+use crate::ownership::Ownership;
 use crate::policy::Policy;
-use crate::rules::{self, RULES};
+use crate::webhook_kind::WebhookKind;
 
 /// Why nothing is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +19,7 @@ pub enum Exemption {
     Terminating,
     /// the last finalizers are taken off
     Finalizers,
-    /// a controller owns the object and has not opted in
+    /// an operator edits an object that its custom resource owns, and has not opted in
     Owned,
     /// stateward's own controller asks
     Own,
@@ -47,7 +45,7 @@ impl Exemption {
             Self::Namespace => "its namespace is never judged",
             Self::Terminating => "it is going away",
             Self::Finalizers => "its last finalizers are taken off",
-            Self::Owned => "a controller owns it",
+            Self::Owned => "its operator edits it",
             Self::Own => "stateward's own controller asks",
         }
     }
@@ -69,18 +67,13 @@ pub const CONTROL_PLANE: [&str; 7] = [
 pub const CONTROLLER_ACCOUNT: &str = "stateward-controller";
 /// The field manager of stateward's controller.
 pub const OWN_MANAGER: &str = "stateward";
-/// The annotation that lets stateward judge a set although a controller owns it.
-const OWNER_MANAGED: &str = "stateward.dev/owner-managed";
-/// The annotation that names rules to silence.
-const ALLOW: &str = "stateward.dev/allow";
-const ALLOW_REASON: &str = "stateward.dev/allow-reason";
-const ALLOW_UNTIL: &str = "stateward.dev/allow-until";
 
 pub(super) fn of(
     stage: Stage,
     change: &Change<'_>,
     policy: &Policy,
     facts: &Facts,
+    ownership: Ownership,
 ) -> Option<Exemption> {
     let user = change.circumstances.user.name.as_str();
     if CONTROL_PLANE.contains(&user) {
@@ -96,8 +89,10 @@ pub(super) fn of(
             namespace == policy.own_namespace && name == CONTROLLER_ACCOUNT
         });
     let own = account || facts.own_user.as_deref() == Some(user);
-    // A DELETE has no field manager; the controller's own is always an orphan delete.
-    let deletes = account && change.operation == Operation::Delete && change.orphans();
+    // A DELETE has no field manager; the controller's own always asks to orphan.
+    let deletes = account
+        && change.operation == Operation::Delete
+        && change.circumstances.propagation_policy.as_deref() == Some("Orphan");
     if own && change.circumstances.field_manager == OWN_MANAGER || deletes {
         return Some(Exemption::Own);
     }
@@ -106,116 +101,33 @@ pub(super) fn of(
         return Some(Exemption::Terminating);
     }
     if let (Operation::Update, Some(old), Some(new)) = (change.operation, old, new)
-        && !old.metadata.finalizers.is_empty()
-        && new.metadata.finalizers.is_empty()
-        // Only the removal itself is let through, not an edit that hides behind one.
-        && old.spec == new.spec
+        && takes_off_finalizers_only(old, new)
     {
         return Some(Exemption::Finalizers);
     }
-    // Both sides count, so that nobody escapes by adding an owner in the same edit. A Scale carries
-    // no owner references, so nothing can be said of its set here.
-    let is_owned = match &change.subject {
-        Subject::StatefulSet(_) => is_owned_set,
-        Subject::Claim(_) => is_owned_claim,
-        Subject::Scale(_) | Subject::Other => return None,
-    };
-    let owned = [old, new].into_iter().flatten().all(|object| is_owned(&object.metadata));
-    (owned && !remembered(stage, change, facts)).then_some(Exemption::Owned)
+    let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
+    (left_to_owner
+        && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts)))
+    .then_some(Exemption::Owned)
 }
 
-/// Whether an owner creates a set anew whose record remembers that it may be resized: the new set
-/// has yet to get its annotation, and needs the sizes that its claims have. Nothing is judged there.
-fn remembered(stage: Stage, change: &Change<'_>, facts: &Facts) -> bool {
-    stage == Stage::Mutating
-        && change.created_set().is_some()
+/// Whether the last finalizers are removed, and nothing else that a user writes is changed: an edit
+/// that hides behind the removal is judged.
+fn takes_off_finalizers_only(old: &Object<'_>, new: &Object<'_>) -> bool {
+    let (before, after) = (&old.metadata, &new.metadata);
+    !before.finalizers.is_empty()
+        && after.finalizers.is_empty()
+        && old.spec == new.spec
+        && before.annotations == after.annotations
+        && before.labels == after.labels
+        && before.owner_references == after.owner_references
+}
+
+/// Whether a set is created anew whose record remembers that its owner opted in: the new set has yet
+/// to get its annotation, and needs the sizes that its claims have. Nothing is judged there.
+pub(super) fn remembered_owner(change: &Change<'_>, facts: &Facts) -> bool {
+    change.created_set().is_some()
         && facts
             .known_record(&change.namespace, &change.name)
             .is_some_and(RecordFact::remembers_owner)
-}
-
-fn is_owned_set(metadata: &Metadata<'_>) -> bool {
-    metadata.controller().is_some() && metadata.annotations.get(OWNER_MANAGED) != Some("allow")
-}
-
-/// Claims of a set carry the set or a pod as owner under retention `Delete`: that is no operator.
-fn is_owned_claim(metadata: &Metadata<'_>) -> bool {
-    metadata.controller().is_some_and(|owner| !matches!(&*owner.kind, "StatefulSet" | "Pod"))
-}
-
-/// What the `allow` annotation of an object comes to.
-#[derive(Debug, Default)]
-pub(super) struct Allowances {
-    /// the rules that it silences
-    pub(super) rules: Vec<&'static str>,
-    /// why it, or a part of it, does not count
-    pub(super) faults: Vec<String>,
-}
-
-/// The rules that the `allow` annotation silences for this change: read from the new object on
-/// CREATE and UPDATE, from the old one on DELETE, in force only with a reason and before
-/// `allow-until`, and, where the policy names people, added or edited only by one of them.
-pub(super) fn allowances(change: &Change<'_>, policy: &Policy, now: Timestamp) -> Allowances {
-    let mut allowances = Allowances::default();
-    let Some(metadata) = change.metadata() else { return allowances };
-    let annotation = |key| metadata.annotations.get(key);
-    let Some(list) = annotation(ALLOW) else { return allowances };
-    let mut fault = |text: String| allowances.faults.push(text);
-    if !policy.overrides {
-        fault("the policy lets nobody use it".to_owned());
-    }
-    if annotation(ALLOW_REASON).is_none_or(|reason| reason.trim().is_empty()) {
-        fault(format!("{ALLOW_REASON} is missing"));
-    }
-    if let Some(until) = annotation(ALLOW_UNTIL) {
-        match until.parse::<Timestamp>() {
-            Ok(time) if time > now => {}
-            Ok(_) => fault(format!("{ALLOW_UNTIL}: {until} has passed")),
-            // A time that cannot be read has passed.
-            Err(_) => fault(format!("{ALLOW_UNTIL} is no time such as 2030-01-31T12:00:00Z")),
-        }
-    }
-    if !may_allow(change, policy) {
-        fault("the policy reserves it to the people whom it names".to_owned());
-    }
-    let in_force = allowances.faults.is_empty();
-    for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
-        match rules::by_id(id) {
-            Some(entry) if in_force => allowances.rules.push(entry.meta.id),
-            Some(_) => {}
-            None => {
-                let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
-                let hint = nearest::hint(id, &known);
-                allowances.faults.push(format!("there is no rule \"{id}\"{hint}"));
-            }
-        }
-    }
-    allowances
-}
-
-/// Adding or editing the annotation is reserved to the people whom the policy names; using one
-/// that stands already is free.
-fn may_allow(change: &Change<'_>, policy: &Policy) -> bool {
-    if policy.allow_users.is_empty() && policy.allow_groups.is_empty() {
-        return true;
-    }
-    let user = &change.circumstances.user;
-    if policy.allow_users.contains(&user.name)
-        || user.groups.iter().any(|group| policy.allow_groups.contains(group))
-    {
-        return true;
-    }
-    let values = |object: &Option<Object<'_>>| {
-        [ALLOW, ALLOW_REASON, ALLOW_UNTIL].map(|key| {
-            object
-                .as_ref()
-                .and_then(|object| object.metadata.annotations.get(key))
-                .map(str::to_owned)
-        })
-    };
-    match change.operation {
-        Operation::Create => false,
-        Operation::Update => values(&change.objects.old) == values(&change.objects.new),
-        Operation::Delete => true,
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::mutations::anti_affinity::INJECTED;
+use crate::annotations::INJECTED;
 use crate::object::json::null_default;
 use crate::record::snapshot;
 use crate::record::{Phase, Reason, Request, Spec};

@@ -7,15 +7,12 @@
 use serde_json::{Value, json};
 
 use super::Mutation;
+use crate::annotations::{ANTI_AFFINITY, INJECTED};
 use crate::change::{Change, Operation};
 use crate::facts::{Facts, Injected};
 use crate::object::{DecodeError, Pointer, StatefulSet};
 use crate::policy::{AntiAffinity, Policy};
 
-/// The annotation that asks for one kind of anti-affinity, or for none.
-pub const ANNOTATION: &str = "stateward.dev/anti-affinity";
-/// The annotation that lists what was injected at creation.
-pub const INJECTED: &str = "stateward.dev/injected";
 /// The name of this mutation in [`INJECTED`].
 pub const NAME: &str = "anti-affinity";
 
@@ -48,7 +45,7 @@ pub fn mutate(
 
 /// The kind that is in force for a set: its annotation, where the policy allows overrides.
 fn kind(change: &Change<'_>, set: &StatefulSet<'_>, policy: &Policy) -> AntiAffinity {
-    let asked = set.metadata.annotations.get(ANNOTATION).and_then(AntiAffinity::from_annotation);
+    let asked = set.metadata.annotations.get(ANTI_AFFINITY).and_then(AntiAffinity::from_annotation);
     match asked {
         Some(AntiAffinity::None) if !policy.overrides => policy.anti_affinity(change),
         Some(kind) => kind,

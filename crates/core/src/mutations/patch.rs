@@ -4,7 +4,7 @@ use json_patch::Patch as Operations;
 use serde_json::{Value, json};
 
 use crate::change::{Change, Operation};
-use crate::object::{Object, Pointer, StatefulSet};
+use crate::object::{Claim, Kind, Object, Pointer, StatefulSet};
 use crate::rules::remedy::otherwise;
 use crate::rules::{Finding, Step};
 
@@ -134,9 +134,13 @@ impl Mutation {
         json_patch::patch(&mut value, &operations).map_err(PatchError::Apply)?;
         let outcome = value.to_string();
         let object = Object::decode(&outcome).map_err(PatchError::Outcome)?;
-        let set = StatefulSet::decode(&object).map_err(PatchError::Outcome)?;
-        set.template().map_err(PatchError::Outcome)?;
-        set.claim_templates().map_err(PatchError::Outcome)?;
+        if change.kind == Kind::Claim {
+            Claim::decode(&object).map_err(PatchError::Outcome)?;
+        } else {
+            let set = StatefulSet::decode(&object).map_err(PatchError::Outcome)?;
+            set.template().map_err(PatchError::Outcome)?;
+            set.claim_templates().map_err(PatchError::Outcome)?;
+        }
         Ok(Some(Patch { json }))
     }
 }

@@ -1,7 +1,7 @@
 //! Turns an edit that grows a claim template into a request for a resize.
 //!
 //! Kubernetes refuses the edit. In `orchestrate` the patch puts the old size back, which the API
-//! server then accepts, and writes what was asked for into [`REQUESTED`], but only where what is
+//! server then accepts, and writes what was asked for into [`RESIZE_REQUESTED`], but only where what is
 //! known allows that somebody carries it out; otherwise [`GrowthCheck`] says why not. A request ends when it
 //! is carried out, when the annotation is removed, or when a client-side apply shows by its
 //! last-applied annotation that the old size is asked for again. Server-side apply and
@@ -20,21 +20,13 @@ use serde_json::Value;
 use self::growth_check::GrowthCheck;
 pub use self::limit::{Limit, limit};
 use super::Mutation;
+use crate::annotations::{self, RESIZE, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, SpecDifference};
 use crate::object::{DecodeError, Pointer, Quantity, StatefulSet};
 use crate::policy::{Policy, Resize};
 
-/// The annotation that holds requests: claim template → size, as a JSON object.
-pub const REQUESTED: &str = "stateward.dev/resize-requested";
-/// The annotation that overrides the policy for one set.
-pub const MODE: &str = "stateward.dev/resize";
-/// The annotation with the largest size that an edit may request, read from the old set and from
-/// its namespace, which wins.
-pub const MAX: &str = "stateward.dev/resize-max";
-/// The annotation that holds a set's resize up.
-pub const PAUSED: &str = "stateward.dev/resize-paused";
 /// The rule that refuses growth where it is not carried out.
 pub const RULE: &str = "sts-vct-size-grow";
 /// The rule that refuses shrinking where the live size is not kept.
@@ -55,7 +47,7 @@ pub fn mode(change: &Change<'_>, policy: &Policy) -> Resize {
         .objects
         .new
         .as_ref()
-        .and_then(|new| new.metadata.annotations.get(MODE))
+        .and_then(|new| new.metadata.annotations.get(RESIZE))
         .and_then(Resize::from_annotation);
     match asked {
         Some(Resize::Ignore) if !policy.overrides => base,
@@ -80,7 +72,7 @@ pub fn mutate(
     }
     let Some((old, new)) = change.updated_set() else { return Ok(()) };
     keep_claims(change, old, new, facts, mutation);
-    let requested = new.metadata.annotations.get(REQUESTED).map(parse);
+    let requested = new.metadata.annotations.get(RESIZE_REQUESTED).map(parse);
     let templates_differ = !old.spec.claim_templates.same_bytes(&new.spec.claim_templates);
     if requested.is_none() && !templates_differ {
         return Ok(());
@@ -94,14 +86,14 @@ pub fn mutate(
         }
     }
     drop_ended(change, old, new, &mut requests, mutation)?;
-    let key = Pointer::from("/metadata/annotations").key(REQUESTED);
+    let key = annotations::pointer(RESIZE_REQUESTED);
     if requests.is_empty() {
         if requested.is_some() {
             mutation.remove(&key);
         }
     } else if requested.as_ref() != Some(&requests) {
         let text = serde_json::to_string(&requests).unwrap_or_default();
-        mutation.annotate(change, REQUESTED, &text);
+        mutation.annotate(change, RESIZE_REQUESTED, &text);
     }
     Ok(())
 }
@@ -180,7 +172,7 @@ fn record(change: &Change<'_>, difference: &SpecDifference, mutation: &mut Mutat
         "{object}: claim template {name} stays {old}; growth to {new} is recorded as a request"
     ));
     mutation.warnings.push(format!(
-        "{object}: a rollback does not withdraw it; removing the annotation {REQUESTED} does"
+        "{object}: a rollback does not withdraw it; removing the annotation {RESIZE_REQUESTED} does"
     ));
     mutation.carries_out.push(RULE);
     mutation.done.push("request-resize");

@@ -1,95 +1,30 @@
-//! Text, maps and late-decoded parts, borrowed from a JSON document.
+//! Text, maps and lazily decoded fields, borrowed from a JSON document.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::cell::OnceCell;
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Pointer;
-use super::walk::{Members, Walk};
 
-/// A JSON string, borrowed where it holds no escape.
-#[derive(Clone)]
-pub struct Text<'a>(Form<'a>);
+/// A JSON string, borrowed unless it holds an escape.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text<'a>(Cow<'a, str>);
 
-#[derive(Clone)]
-enum Form<'a> {
-    Plain(Cow<'a, str>),
-    /// an annotation may hold a whole manifest, and few are read
-    Escaped(Raw<'a>, OnceCell<Box<str>>),
-}
-
-impl<'a> Text<'a> {
+impl Text<'_> {
     /// The text itself.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Form::Plain(text) => text,
-            Form::Escaped(raw, text) => {
-                text.get_or_init(|| serde_json::from_str(raw.0).unwrap_or_default())
-            }
-        }
-    }
-
-    /// The text of the JSON value `raw`, decoded when it is first read; `None` where it is no
-    /// string, or one that may turn out to be no text.
-    pub(crate) fn plain(raw: &'a str) -> Option<Self> {
-        let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-        if !inner.contains('\\') {
-            return Some(Self::from(inner));
-        }
-        // Half of a surrogate pair is found by decoding only.
-        let sound = !inner.contains("\\u");
-        sound.then(|| Self(Form::Escaped(Raw(raw), OnceCell::new())))
-    }
-}
-
-impl<'a> Text<'a> {
-    /// Reads the text at `prefix` of the whole object.
-    ///
-    /// # Errors
-    /// A value that is no string.
-    pub(super) fn read(raw: &'a str, prefix: &str) -> Result<Self, DecodeError> {
-        Self::plain(raw).map_or_else(|| decode(raw, prefix), Ok)
+        &self.0
     }
 }
 
 impl Default for Text<'_> {
     fn default() -> Self {
         Self::from("")
-    }
-}
-
-impl PartialEq for Text<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Form::Escaped(one, _), Form::Escaped(other, _)) if one == other => true,
-            _ => self.as_str() == other.as_str(),
-        }
-    }
-}
-
-impl Eq for Text<'_> {}
-
-impl PartialOrd for Text<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Text<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
-
-impl Hash for Text<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
     }
 }
 
@@ -107,6 +42,12 @@ impl<'a> Raw<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&'de RawValue>::deserialize(deserializer).map(|raw| Self(raw.get()))
+    }
+}
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -132,7 +73,7 @@ impl fmt::Display for Text<'_> {
 
 impl<'a> From<&'a str> for Text<'a> {
     fn from(text: &'a str) -> Self {
-        Self(Form::Plain(Cow::Borrowed(text)))
+        Self(Cow::Borrowed(text))
     }
 }
 
@@ -152,7 +93,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
 
             fn visit_str<E: de::Error>(self, v: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Form::Plain(Cow::Owned(v.to_owned()))))
+                Ok(Text(Cow::Owned(v.to_owned())))
             }
 
             // Go reads null into a string as the empty string.
@@ -165,34 +106,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A JSON object whose values are strings: labels, annotations, `matchLabels`.
-#[derive(Clone, Debug, Default)]
-pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
+/// A JSON object whose values are strings: labels, annotations, `matchLabels`. If a key is
+/// repeated, its last value counts, as in Go's decoder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextMap<'a>(BTreeMap<Text<'a>, Text<'a>>);
 
 impl<'a> TextMap<'a> {
-    /// Reads the map at `prefix` of the whole object, which may have been walked before.
-    ///
-    /// # Errors
-    /// The value that is no string.
-    pub(super) fn read(
-        raw: &'a str,
-        members: Option<&Members<'a>>,
-        prefix: &str,
-    ) -> Result<Self, DecodeError> {
-        let plain = || {
-            let walked;
-            let members = if let Some(members) = members {
-                members
-            } else {
-                walked = Members::read(&mut Walk::new(raw), None)?;
-                &walked
-            };
-            let pair = |(key, value)| Some((Text::from(key), Text::plain(value)?));
-            members.iter().map(pair).collect::<Option<_>>().map(Self)
-        };
-        plain().map_or_else(|| decode(raw, prefix), Ok)
-    }
-
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.get_text(key).map(Text::as_str)
@@ -200,44 +119,24 @@ impl<'a> TextMap<'a> {
 
     /// The value of `key`, as it is borrowed.
     pub fn get_text(&self, key: &str) -> Option<&Text<'a>> {
-        // The last one wins where a key stands twice, as in Go's decoder.
-        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| v)
+        self.0.get(key)
     }
 
-    /// Whether no pair is there.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The keys in the order of the document.
+    /// The keys in alphabetical order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| &**key)
+        self.0.keys().map(Text::as_str)
     }
 
-    /// Bytes of all keys and values, or more where that would take decoding them.
-    pub fn len_at_most(&self) -> usize {
-        let len = |text: &Text<'_>| match &text.0 {
-            Form::Plain(text) => text.len(),
-            Form::Escaped(raw, _) => raw.0.len(),
-        };
-        self.0.iter().map(|(key, value)| key.len() + len(value)).sum()
-    }
-
-    /// The pairs in the order of the document.
+    /// The pairs in the alphabetical order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(k, v)| (&**k, &**v))
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
-
-impl PartialEq for TextMap<'_> {
-    /// The order of the pairs has no meaning.
-    fn eq(&self, other: &Self) -> bool {
-        let within = |a: &Self, b: &Self| a.keys().all(|key| a.get_text(key) == b.get_text(key));
-        self.0 == other.0 || within(self, other) && within(other, self)
-    }
-}
-
-impl Eq for TextMap<'_> {}
 
 impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -251,9 +150,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap<'de>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                let mut pairs = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    pairs.insert(key, value);
                 }
                 Ok(TextMap(pairs))
             }
@@ -265,6 +164,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
 
         deserializer.deserialize_any(MapVisitor)
     }
+}
+
+/// The value at the JSON pointer `field` of `document`, as text. Nothing else is decoded.
+///
+/// # Errors
+/// The place where the document is not JSON.
+pub fn value_at<'a>(document: &'a str, field: &Pointer) -> Result<Option<&'a str>, DecodeError> {
+    let mut value = document;
+    for token in field.tokens() {
+        let next = match value.as_bytes().first() {
+            Some(b'{') => decode::<BTreeMap<Text<'a>, Raw<'a>>>(value, "")?.remove(token.as_str()),
+            Some(b'[') => match token.parse::<usize>() {
+                Ok(index) => decode::<Vec<Raw<'a>>>(value, "")?.get(index).copied(),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        let Some(next) = next else { return Ok(None) };
+        value = next.get();
+    }
+    Ok(Some(value))
 }
 
 /// Reads `null` as the default value, as Go's decoder does.
@@ -314,28 +234,28 @@ pub fn decode<'a, T: Deserialize<'a>>(document: &'a str, prefix: &str) -> Result
                 (field, error.inner().to_string())
             }
         };
-        DecodeError { field, message: super::reason::of(&message).into_owned() }
+        DecodeError { field, message: super::serde_messages::plain(&message).into_owned() }
     })
 }
 
-/// A part of an object that is decoded when first asked for.
+/// A field that is decoded when it is first read.
 #[derive(Clone, Debug)]
-pub struct Part<'a, T> {
+pub struct LazyField<'a, T> {
     raw: Option<Raw<'a>>,
     at: &'static str,
     value: OnceCell<Result<T, DecodeError>>,
 }
 
-impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
-    /// A part that stands at the JSON pointer `at`.
+impl<'a, T: Deserialize<'a> + Default> LazyField<'a, T> {
+    /// The field at the JSON pointer `at`.
     pub const fn new(raw: Option<Raw<'a>>, at: &'static str) -> Self {
         Self { raw, at, value: OnceCell::new() }
     }
 
-    /// The decoded part; absent and `null` read as the default.
+    /// The decoded value. Absent and `null` read as the default.
     ///
     /// # Errors
-    /// The field of the part that has the wrong type.
+    /// The field that has the wrong type.
     pub fn get(&self) -> Result<&T, DecodeError> {
         self.value
             .get_or_init(|| match self.raw.map(Raw::get) {
@@ -346,15 +266,15 @@ impl<'a, T: Deserialize<'a> + Default> Part<'a, T> {
             .map_err(Clone::clone)
     }
 
-    /// The part as it stands in the document.
+    /// The JSON text of the field.
     pub fn raw(&self) -> Option<Raw<'a>> {
         self.raw
     }
 }
 
-impl<T> Part<'_, T> {
-    /// Whether both parts are the same bytes, and hence equal.
-    pub fn same_bytes<U>(&self, other: &Part<'_, U>) -> bool {
+impl<T> LazyField<'_, T> {
+    /// Whether both fields have the same bytes, and hence are equal.
+    pub fn same_bytes<U>(&self, other: &LazyField<'_, U>) -> bool {
         self.raw == other.raw
     }
 }

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use super::json::{DecodeError, Raw, Text, TextMap, decode, null_default};
-use super::outline::MetadataOutline;
 
 /// `metadata`, as far as rules and exemptions read it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,51 +40,7 @@ pub struct Metadata<'a> {
     pub managed_fields: Option<Raw<'a>>,
 }
 
-impl<'a> Metadata<'a> {
-    /// Reads the members of `/metadata`; what has the same bytes in `like` is taken from there.
-    ///
-    /// # Errors
-    /// The field that has the wrong type.
-    pub(super) fn from_outline(
-        outline: &MetadataOutline<'a>,
-        like: Option<(&MetadataOutline<'a>, &Self)>,
-    ) -> Result<Self, DecodeError> {
-        let mut metadata = Self::default();
-        let MetadataOutline { members, annotations, .. } = outline;
-        for (key, raw) in members.iter() {
-            let same = like.filter(|(like, _)| like.members.get(key) == Some(raw));
-            match key {
-                "name" => metadata.name = Text::read(raw, "/metadata/name")?,
-                "generateName" => {
-                    metadata.generate_name = Text::read(raw, "/metadata/generateName")?;
-                }
-                "namespace" => metadata.namespace = Text::read(raw, "/metadata/namespace")?,
-                "uid" => metadata.uid = Text::read(raw, "/metadata/uid")?,
-                "labels" => metadata.labels = TextMap::read(raw, None, "/metadata/labels")?,
-                "annotations" => {
-                    metadata.annotations = match same {
-                        Some((_, like)) => like.annotations.clone(),
-                        None => TextMap::read(raw, annotations.as_ref(), "/metadata/annotations")?,
-                    };
-                }
-                "ownerReferences" => {
-                    metadata.owner_references =
-                        decode::<Option<_>>(raw, "/metadata/ownerReferences")?.unwrap_or_default();
-                }
-                "finalizers" => {
-                    metadata.finalizers =
-                        decode::<Option<_>>(raw, "/metadata/finalizers")?.unwrap_or_default();
-                }
-                "deletionTimestamp" => {
-                    metadata.deletion_timestamp = decode(raw, "/metadata/deletionTimestamp")?;
-                }
-                "managedFields" => metadata.managed_fields = members.raw(key),
-                _ => {}
-            }
-        }
-        Ok(metadata)
-    }
-
+impl Metadata<'_> {
     /// The owner that controls this object, if any.
     pub fn controller(&self) -> Option<&OwnerReference<'_>> {
         self.owner_references.iter().find(|owner| owner.controller == Some(true))
@@ -123,6 +78,9 @@ pub struct OwnerReference<'a> {
     /// name of the owner
     #[serde(borrow)]
     pub name: Text<'a>,
+    /// UID of the owner
+    #[serde(borrow)]
+    pub uid: Text<'a>,
     /// whether the owner manages the object
     pub controller: Option<bool>,
 }

@@ -1,12 +1,12 @@
 //! StatefulSet.
 
+use crate::annotations::{self, RESIZE_MAX};
 use serde::Deserialize;
 
 use super::claim::Size;
-use super::json::{self, DecodeError, Part, Raw, Text, null_default};
+use super::json::{self, DecodeError, LazyField, Raw, Text, null_default};
 use super::selector::LabelSelector;
-use super::walk::Members;
-use super::{Claim, Metadata, Object, PodTemplate, Pointer};
+use super::{Claim, Metadata, Object, PodTemplate};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct StatefulSet<'a> {
     /// spec
     pub spec: StatefulSetSpec<'a>,
     /// status; empty where the document shows none
-    pub status: Part<'a, StatefulSetStatus<'a>>,
+    pub status: LazyField<'a, StatefulSetStatus<'a>>,
 }
 
 impl<'a> StatefulSet<'a> {
@@ -38,18 +38,17 @@ impl<'a> StatefulSet<'a> {
         like: Option<(&Object<'a>, &Self)>,
     ) -> Result<Self, DecodeError> {
         let same = like.filter(|(other, _)| other.spec == object.spec).map(|(_, set)| &set.spec);
-        let spec = match (same, &object.spec_members, object.spec) {
-            (Some(spec), ..) => spec.clone(),
-            (None, Some(members), _) => SpecFields::from_members(members)?.into(),
-            (None, None, Some(raw)) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?
+        let spec = match (same, object.spec) {
+            (Some(spec), _) => spec.clone(),
+            (None, Some(raw)) => json::decode::<Option<SpecFields<'a>>>(raw.get(), "/spec")?
                 .unwrap_or_default()
                 .into(),
-            (None, None, None) => SpecFields::default().into(),
+            (None, None) => SpecFields::default().into(),
         };
         Ok(Self {
             metadata: object.metadata.clone(),
             spec,
-            status: Part::new(object.status, "/status"),
+            status: LazyField::new(object.status, "/status"),
         })
     }
 
@@ -95,7 +94,7 @@ impl<'a> StatefulSet<'a> {
         match text.parse() {
             Ok(quantity) => Ok(Some(Size { text: text.clone(), quantity })),
             Err(error) => Err(DecodeError {
-                field: Pointer::from("/metadata/annotations").key(RESIZE_MAX),
+                field: annotations::pointer(RESIZE_MAX),
                 message: format!("{error}"),
             }),
         }
@@ -107,8 +106,6 @@ impl<'a> StatefulSet<'a> {
         start..start.saturating_add(self.spec.replicas().max(0))
     }
 }
-
-const RESIZE_MAX: &str = "stateward.dev/resize-max";
 
 /// `status` of a set, as far as a re-creation asks for it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -135,7 +132,7 @@ pub struct StatefulSetSpec<'a> {
     /// `None` means 1
     pub replicas: Option<i64>,
     /// which pods are the set's
-    pub selector: Part<'a, LabelSelector<'a>>,
+    pub selector: LazyField<'a, LabelSelector<'a>>,
     /// the governing Service; empty where there is none
     pub service_name: Text<'a>,
     /// `None` means `OrderedReady`
@@ -151,9 +148,9 @@ pub struct StatefulSetSpec<'a> {
     /// numbering
     pub ordinals: Option<Ordinals>,
     /// the pod template
-    pub template: Part<'a, PodTemplate<'a>>,
+    pub template: LazyField<'a, PodTemplate<'a>>,
     /// the claim templates
-    pub claim_templates: Part<'a, Vec<Claim<'a>>>,
+    pub claim_templates: LazyField<'a, Vec<Claim<'a>>>,
 }
 
 impl StatefulSetSpec<'_> {
@@ -196,42 +193,11 @@ struct SpecFields<'a> {
     volume_claim_templates: Option<Raw<'a>>,
 }
 
-impl<'a> SpecFields<'a> {
-    fn from_members(members: &Members<'a>) -> Result<Self, DecodeError> {
-        fn read<'a, T: Deserialize<'a>>(key: &str, raw: &'a str) -> Result<T, DecodeError> {
-            serde_json::from_str(raw).or_else(|_| json::decode(raw, &format!("/spec/{key}")))
-        }
-        let mut fields = Self::default();
-        for (key, raw) in members.iter() {
-            match key {
-                "replicas" => fields.replicas = read(key, raw)?,
-                "selector" => fields.selector = members.raw(key),
-                "serviceName" => fields.service_name = read(key, raw)?,
-                "podManagementPolicy" => fields.pod_management_policy = read(key, raw)?,
-                "updateStrategy" => {
-                    fields.update_strategy = read::<Option<_>>(key, raw)?.unwrap_or_default();
-                }
-                "persistentVolumeClaimRetentionPolicy" => {
-                    fields.persistent_volume_claim_retention_policy =
-                        read::<Option<_>>(key, raw)?.unwrap_or_default();
-                }
-                "revisionHistoryLimit" => fields.revision_history_limit = read(key, raw)?,
-                "minReadySeconds" => fields.min_ready_seconds = read(key, raw)?,
-                "ordinals" => fields.ordinals = read(key, raw)?,
-                "template" => fields.template = members.raw(key),
-                "volumeClaimTemplates" => fields.volume_claim_templates = members.raw(key),
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
-}
-
 impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {
     fn from(fields: SpecFields<'a>) -> Self {
         Self {
             replicas: fields.replicas,
-            selector: Part::new(fields.selector, "/spec/selector"),
+            selector: LazyField::new(fields.selector, "/spec/selector"),
             service_name: fields.service_name,
             pod_management_policy: fields.pod_management_policy,
             update_strategy: fields.update_strategy,
@@ -239,8 +205,11 @@ impl<'a> From<SpecFields<'a>> for StatefulSetSpec<'a> {
             revision_history_limit: fields.revision_history_limit,
             min_ready_seconds: fields.min_ready_seconds,
             ordinals: fields.ordinals,
-            template: Part::new(fields.template, "/spec/template"),
-            claim_templates: Part::new(fields.volume_claim_templates, "/spec/volumeClaimTemplates"),
+            template: LazyField::new(fields.template, "/spec/template"),
+            claim_templates: LazyField::new(
+                fields.volume_claim_templates,
+                "/spec/volumeClaimTemplates",
+            ),
         }
     }
 }

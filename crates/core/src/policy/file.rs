@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
-use crate::object::{DecodeError, Pointer, json, reason};
+use crate::object::{DecodeError, Pointer, json, serde_messages};
+use crate::rules::{owner_added, reserved_annotation};
 use crate::yaml::InputError;
 use crate::yaml::YamlDocument;
 
@@ -56,9 +57,13 @@ pub struct PolicyFile {
     /// The namespace that stateward runs in, which is never judged. Default: stateward.
     #[serde(default)]
     pub own_namespace: Option<String>,
-    /// Who may exempt an object with the annotation `stateward.dev/allow`. Default: everybody.
+    /// Who may add or change annotations that relax the policy, such as `stateward.dev/allow`.
+    /// Default: everybody.
     #[serde(default)]
-    pub allow: Option<Allow>,
+    pub allow: Option<reserved_annotation::Params>,
+    /// Who may edit objects that a controller owns without being judged.
+    #[serde(default)]
+    pub owners: Option<owner_added::Params>,
     /// Printed at the end of every denial.
     #[serde(default)]
     pub help: Option<Help>,
@@ -81,18 +86,6 @@ impl<'de> Deserialize<'de> for Version {
             other => Err(de::Error::custom(format!("this stateward reads version 1, not {other}"))),
         }
     }
-}
-
-/// Who may use the `allow` annotation.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Allow {
-    /// User names.
-    #[serde(default)]
-    pub users: Vec<String>,
-    /// Groups.
-    #[serde(default)]
-    pub groups: Vec<String>,
 }
 
 /// Where people get help.
@@ -204,7 +197,8 @@ pub(super) fn document(text: &str) -> Result<YamlDocument, PolicyError> {
 
 /// An error with the line and column of its field.
 pub(super) fn placed(document: &YamlDocument, error: &DecodeError) -> PolicyError {
-    let about_key = reason::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
+    let about_key =
+        serde_messages::is_about_key(&error.message) || error.message.starts_with(NO_RULE);
     let (line, column) =
         if about_key { document.locate_key(&error.field) } else { document.locate(&error.field) };
     PolicyError { line, column, message: said(error, about_key) }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Review, canary};
+use crate::annotations::{ALLOW_REASON, DISABLED_UNTIL};
 use crate::change::Change;
 use crate::decide::{Decision, Verdict};
 use crate::mutations::Patch;
@@ -322,9 +323,8 @@ impl Answer {
 
     /// The answer while everything is allowed until this time.
     pub(super) fn disabled(review: &Review<'_>, until: Timestamp) -> Self {
-        let what = format!(
-            "stateward is disabled until {until} and judged nothing (stateward.dev/disabled-until)"
-        );
+        let what =
+            format!("stateward is disabled until {until} and judged nothing ({DISABLED_UNTIL})");
         let mut audit = Map::new();
         audit.insert("disabled-until".to_owned(), Value::from(until.to_string()));
         let body = encode(Response {
@@ -406,7 +406,7 @@ fn audit_annotations(
     if !decision.allowed_rules.is_empty() {
         let reason = change
             .metadata()
-            .and_then(|metadata| metadata.annotations.get("stateward.dev/allow-reason"))
+            .and_then(|metadata| metadata.annotations.get(ALLOW_REASON))
             .unwrap_or_default();
         put("allowed", format!("{}: {reason}", decision.allowed_rules.join(",")));
     }

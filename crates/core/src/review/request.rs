@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, Request};
 use crate::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User};
-use crate::object::{DecodeError, Kind, Object, Outline, Raw, reason};
+use crate::object::{DecodeError, Kind, Object, Raw, serde_messages};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -66,8 +66,11 @@ impl MalformedReview {
             return Self::Bare;
         }
         let said = error.to_string();
-        let said =
-            if error.is_data() { reason::of(&said) } else { reason::of_syntax(&said).into() };
+        let said = if error.is_data() {
+            serde_messages::plain(&said)
+        } else {
+            serde_messages::syntax(&said).into()
+        };
         Self::Json(format!("{said} at line {} column {}", error.line(), error.column()))
     }
 }
@@ -76,8 +79,6 @@ impl MalformedReview {
 #[derive(Debug)]
 pub struct Review<'a> {
     request: Request<'a>,
-    /// both objects by their members, where they were plain enough to be walked
-    outlines: Pair<Outline<'a>>,
     /// `None` for CONNECT, which is allowed unseen
     operation: Option<Operation>,
     /// the kind of the object
@@ -91,8 +92,8 @@ impl<'a> Review<'a> {
     /// What makes the body no review that can be answered.
     pub fn decode(body: &'a [u8]) -> Result<Self, MalformedReview> {
         let text = std::str::from_utf8(body).map_err(|_| MalformedReview::Encoding)?;
-        let (envelope, outlines) =
-            Envelope::read(text).map_err(|error| MalformedReview::of(text, &error))?;
+        let envelope: Envelope<'a> =
+            serde_json::from_str(text).map_err(|error| MalformedReview::of(text, &error))?;
         if envelope.kind.is_empty() {
             return Err(MalformedReview::NoKind);
         }
@@ -137,7 +138,7 @@ impl<'a> Review<'a> {
                 _ => {}
             }
         }
-        Ok(Self { request, outlines, operation, kind })
+        Ok(Self { request, operation, kind })
     }
 
     /// The change that is reviewed.
@@ -161,6 +162,7 @@ impl<'a> Review<'a> {
             tool: Tool::recognise(&user.username, &request.options.field_manager),
             field_manager: request.options.field_manager.to_string(),
             propagation_policy: request.options.propagation_policy.as_deref().map(str::to_owned),
+            orphan_dependents: request.options.orphan_dependents,
             dry_run: request.dry_run,
             kubernetes,
             sub_resource: match &*request.sub_resource {
@@ -172,26 +174,14 @@ impl<'a> Review<'a> {
     }
 
     fn objects(&self, operation: Operation) -> Result<Pair<Object<'a>>, DecodeError> {
-        let outlines = &self.outlines;
-        let decode = |outline: Option<&Outline<'a>>, raw: Option<Raw<'a>>, like| match outline {
-            Some(outline) => Object::from_outline(outline, like).map(Some),
-            None => raw
-                .filter(|raw| raw.get() != "null")
-                .map(|raw| Object::decode(raw.get()))
-                .transpose(),
+        let decode = |raw: Option<Raw<'a>>| {
+            raw.filter(|raw| raw.get() != "null").map(|raw| Object::decode(raw.get())).transpose()
         };
-        let old = if operation == Operation::Create {
-            None
-        } else {
-            decode(outlines.old.as_ref(), self.request.old_object, None)?
-        };
-        let new = if operation == Operation::Delete {
-            None
-        } else {
-            let like = outlines.old.as_ref().zip(old.as_ref());
-            decode(outlines.new.as_ref(), self.request.object, like)?
-        };
-        Ok(Pair { old, new })
+        let (old, new) = (self.request.old_object, self.request.object);
+        Ok(Pair {
+            old: decode(old.filter(|_| operation != Operation::Create))?,
+            new: decode(new.filter(|_| operation != Operation::Delete))?,
+        })
     }
 
     /// The text of the new object, which a patch is about.

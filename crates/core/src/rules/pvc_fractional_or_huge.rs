@@ -5,15 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule, remedy, template};
+use crate::annotations::{self, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::claim::Size;
 use crate::object::immutable::arrow;
 use crate::object::quantity::ParseQuantityError;
 use crate::object::{Claim, DecodeError, Pointer, Quantity, StatefulSet, json};
-
-/// The annotation in which a growing template is requested from the resize controller.
-const RESIZE_REQUESTED: &str = "stateward.dev/resize-requested";
 
 /// Parameters of `pvc-fractional-or-huge`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -217,7 +215,7 @@ fn requested(
     if old.metadata.annotations.get(RESIZE_REQUESTED) == Some(text) {
         return Ok(());
     }
-    let field = Pointer::from("/metadata/annotations").key(RESIZE_REQUESTED);
+    let field = annotations::pointer(RESIZE_REQUESTED);
     let sizes: BTreeMap<String, String> = json::decode(text, field.as_str())?;
     let templates = template::by_name(old.claim_templates()?);
     for (template, size) in sizes {

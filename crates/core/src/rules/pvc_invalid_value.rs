@@ -1,8 +1,8 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::{self, Area, Fault};
 use crate::object::immutable::arrow;
+use crate::object::validate::{self, Area, ValidationError};
 
 declare_rule! {
     /// A claim holds a value that the API server refuses: no access mode, no size or one that is
@@ -31,33 +31,33 @@ impl Rule for PvcInvalidValue {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.written_claim() else { return Ok(()) };
-        let mut faults = fault::claim(new, old.is_none(), old.is_none())?;
+        let mut errors = validate::claim(new, old.is_none(), old.is_none())?;
         if let Some(old) = old {
-            let before = fault::claim(old, false, false)?;
-            faults.retain(|fault| !before.contains(fault) && may_change(fault));
+            let before = validate::claim(old, false, false)?;
+            errors.retain(|error| !before.contains(error) && may_change(error));
         }
-        for fault in faults {
+        for error in errors {
             let size = |claim: &crate::object::Claim<'_>| {
                 claim.spec.storage().map(|size| size.text.to_string())
             };
-            let is_size = fault.field.as_str() == "/spec/resources/requests/storage";
+            let is_size = error.field.as_str() == "/spec/resources/requests/storage";
             let before = old.filter(|_| is_size).and_then(size);
             let what = match &before {
                 Some(_) => format!(
                     "its size would be nothing, {}",
-                    arrow(before.as_deref(), fault.value.as_deref())
+                    arrow(before.as_deref(), error.value.as_deref())
                 ),
-                None => fault.what.clone(),
+                None => error.what.clone(),
             };
-            let finding = findings.add(fault.field.clone(), what);
+            let finding = findings.add(error.field.clone(), what);
             finding
-                .values(before.as_deref(), fault.value.as_deref())
+                .values(before.as_deref(), error.value.as_deref())
                 .why("Kubernetes refuses a claim with such a value.");
             if let Some(before) = before {
-                finding.remedy(vec![remedy::keep(change, &fault.field, &before)]);
+                finding.remedy(vec![remedy::keep(change, &error.field, &before)]);
             } else {
                 let place = remedy::manifest_place(change.circumstances.tool);
-                finding.step(format!("{place}, {}", fault.instead));
+                finding.step(format!("{place}, {}", error.instead));
             }
         }
         Ok(())
@@ -65,10 +65,10 @@ impl Rule for PvcInvalidValue {
 }
 
 /// Whether an UPDATE could change the field at all: pvc-immutable-edit speaks of the others.
-fn may_change(fault: &Fault) -> bool {
-    fault.area == Area::Metadata
+fn may_change(error: &ValidationError) -> bool {
+    error.area == Area::Metadata
         || matches!(
-            fault.field.as_str(),
+            error.field.as_str(),
             "/spec/resources/requests/storage"
                 | "/spec/storageClassName"
                 | "/spec/volumeAttributesClassName"

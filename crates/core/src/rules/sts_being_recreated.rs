@@ -50,8 +50,11 @@ impl Rule for StsBeingRecreated {
         if !record.is_some_and(|record| record.replaces(uid)) {
             return Ok(());
         }
-        if scaled && facts.terminating_sets.get(&change.namespace, uid).needed()?.is_none() {
-            return Ok(());
+        if scaled {
+            let set = facts.set(&change.namespace, &change.name).needed()?;
+            if !set.is_some_and(|set| set.terminating && set.uid == uid) {
+                return Ok(());
+            }
         }
         let (field, why, again) = match change.operation {
             Operation::Delete => (

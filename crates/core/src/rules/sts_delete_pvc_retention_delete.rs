@@ -1,4 +1,5 @@
 use super::{Findings, Judged, NoParams, Rule, Step, remedy};
+use crate::annotations::ALLOW;
 use crate::change::Change;
 use crate::facts::Facts;
 
@@ -98,9 +99,9 @@ fn steps(change: &Change<'_>) -> Vec<Step> {
             ),
         ),
         delete,
-        remedy::say(
-            "to lose the data on purpose, annotate the set first with stateward.dev/allow: \
-             sts-delete-pvc-retention-delete and allow-reason",
-        ),
+        remedy::say(format!(
+            "to lose the data on purpose, annotate the set first with {ALLOW}: \
+             sts-delete-pvc-retention-delete and allow-reason"
+        )),
     ]
 }

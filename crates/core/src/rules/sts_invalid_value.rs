@@ -1,8 +1,8 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::Area;
 use crate::object::immutable::DifferenceKind;
+use crate::object::validate::Area;
 
 declare_rule! {
     /// A set holds a value that the API server refuses: labels that its selector does not match,
@@ -31,34 +31,34 @@ impl Rule for StsInvalidValue {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let faults = change.faults()?.iter().cloned();
+        let errors = change.validation_errors()?.iter().cloned();
         let looks_at_pods = change.circumstances.kubernetes.minor >= super::POD_TEMPLATE_SINCE;
         let policy_differs = change
             .differences()?
             .iter()
             .any(|difference| difference.kind == DifferenceKind::PodManagementPolicy);
         let place = remedy::manifest_place(change.circumstances.tool);
-        for fault in faults {
-            let covered = match fault.area {
+        for error in errors {
+            let covered = match error.area {
                 // sts-recreate-strategy and sts-mount-unknown-volume
                 Area::Recreate | Area::Mount => true,
                 Area::Pod | Area::ClaimTemplate | Area::ServiceName => !looks_at_pods,
                 // sts-pod-management-policy
-                _ => policy_differs && fault.field.as_str() == "/spec/podManagementPolicy",
+                _ => policy_differs && error.field.as_str() == "/spec/podManagementPolicy",
             };
             if covered {
                 continue;
             }
             // Containers and volumes may have changed places.
-            let before = match fault.area {
+            let before = match error.area {
                 Area::Pod => None,
-                _ => change.old_value(&fault.field)?,
+                _ => change.old_value(&error.field)?,
             };
             findings
-                .add(fault.field, fault.what)
-                .values(before.as_deref(), fault.value.as_deref())
+                .add(error.field, error.what)
+                .values(before.as_deref(), error.value.as_deref())
                 .why("Kubernetes refuses a set with such a value.")
-                .step(format!("{place}, {}", fault.instead));
+                .step(format!("{place}, {}", error.instead));
         }
         Ok(())
     }

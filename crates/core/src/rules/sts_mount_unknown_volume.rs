@@ -1,7 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::Area;
+use crate::object::validate::Area;
 
 declare_rule! {
     /// A container mounts, or uses as a device, something that is neither a volume of the pod nor
@@ -28,19 +28,19 @@ impl Rule for StsMountUnknownVolume {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let faults = change.faults()?.iter().cloned();
+        let errors = change.validation_errors()?.iter().cloned();
         let refuses = change.circumstances.kubernetes.minor >= super::POD_TEMPLATE_SINCE;
         let place = remedy::manifest_place(change.circumstances.tool);
-        for fault in faults.filter(|fault| fault.area == Area::Mount) {
-            let finding = findings.add(fault.field, fault.what);
+        for error in errors.filter(|error| error.area == Area::Mount) {
+            let finding = findings.add(error.field, error.what);
             finding
-                .values(None, fault.value.as_deref())
+                .values(None, error.value.as_deref())
                 .why(if refuses {
                     "Kubernetes refuses the set: no pod could be created from it."
                 } else {
                     "This release of Kubernetes accepts the set, but no pod can be created from it."
                 })
-                .step(format!("{place}, {}", fault.instead));
+                .step(format!("{place}, {}", error.instead));
             if !refuses {
                 finding.unsure();
             }

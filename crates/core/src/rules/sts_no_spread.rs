@@ -1,4 +1,5 @@
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::annotations::ANTI_AFFINITY;
 use crate::change::Change;
 use crate::facts::Facts;
 
@@ -32,7 +33,7 @@ impl Rule for StsNoSpread {
         let replicas = written.set.spec.replicas();
         if replicas <= 1
             || written.pod.says_how_to_spread()
-            || written.set.metadata.annotations.get("stateward.dev/anti-affinity").is_some()
+            || written.set.metadata.annotations.get(ANTI_AFFINITY).is_some()
         {
             return Ok(());
         }
@@ -49,10 +50,9 @@ impl Rule for StsNoSpread {
                          labelSelector: {selector}}}]"
                     ),
                 ),
-                remedy::say(
-                    "or set the annotation stateward.dev/anti-affinity: preferred, and the webhook \
-                     spreads them",
-                ),
+                remedy::say(format!(
+                    "or set the annotation {ANTI_AFFINITY}: preferred, and the webhook spreads them"
+                )),
             ]);
         Ok(())
     }

@@ -1,7 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::fault::Area;
+use crate::object::validate::Area;
 
 declare_rule! {
     /// `spec.updateStrategy.type` is `Recreate`, which a Deployment knows and a StatefulSet does
@@ -33,15 +33,15 @@ impl Rule for StsRecreateStrategy {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.written_set() else { return Ok(()) };
-        let faults = change.faults()?.iter().cloned();
-        for fault in faults.filter(|fault| fault.area == Area::Recreate) {
+        let errors = change.validation_errors()?.iter().cloned();
+        for error in errors.filter(|error| error.area == Area::Recreate) {
             let before = old.map(|old| old.spec.update_strategy.kind());
             let refuses = change.circumstances.kubernetes.minor < RECREATE_SINCE;
             let what = match before {
                 Some(before) => format!("updateStrategy.type would change, {before} → Recreate"),
                 None => "updateStrategy.type would be Recreate".to_owned(),
             };
-            let finding = findings.add(fault.field, what);
+            let finding = findings.add(error.field, what);
             finding
                 .values(before, Some("Recreate"))
                 .why(if refuses {

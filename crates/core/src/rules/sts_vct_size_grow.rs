@@ -1,4 +1,5 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::annotations::RESIZE_MAX;
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::mutations::resize::limit;
@@ -58,7 +59,7 @@ impl Rule for StsVctSizeGrow {
                 let size = remedy::quoted(size);
                 let raise = remedy::run(
                     format!("or raise the limit to {size}, then make the edit again"),
-                    format!("{object} --overwrite stateward.dev/resize-max={size}"),
+                    format!("{object} --overwrite {RESIZE_MAX}={size}"),
                 );
                 let carrier = if limit.of_namespace { "The namespace's" } else { "Its" };
                 findings
@@ -66,7 +67,7 @@ impl Rule for StsVctSizeGrow {
                     .old_field(difference.old_field.clone())
                     .values(values.0, values.1)
                     .why(format!(
-                        "{carrier} annotation stateward.dev/resize-max sets that limit, since \
+                        "{carrier} annotation {RESIZE_MAX} sets that limit, since \
                          volumes never shrink again."
                     ))
                     .remedy(vec![

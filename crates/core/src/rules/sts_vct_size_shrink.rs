@@ -1,10 +1,8 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::annotations::RESIZE_ID;
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, arrow};
-
-/// Where the resize controller notes which resize re-created a set.
-const RESIZE_ID: &str = "stateward.dev/resize-id";
 
 declare_rule! {
     /// A claim template asks for less storage than before.

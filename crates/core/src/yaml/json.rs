@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::tree::{Builder, Content, Fault, MAX_DEPTH, Node, NodeId, Style, Tree};
 use super::view::View;
-use crate::object::reason::of_syntax;
+use crate::object::serde_messages::syntax;
 
 /// Reads every document of `source`, up to the first fault.
 pub(super) fn read(source: &str) -> (Tree, Option<Fault>) {
@@ -54,7 +54,7 @@ fn place(source: &str, error: &serde_json::Error) -> usize {
 }
 
 fn reason(error: &serde_json::Error) -> String {
-    format!("not valid JSON: {}", of_syntax(&error.to_string()))
+    format!("not valid JSON: {}", syntax(&error.to_string()))
 }
 
 /// The children of one JSON value, none of them read yet.

@@ -1,5 +1,6 @@
 //! The checks of a plan: the preflight checks, and before them those of the request.
 
+use stateward_core::annotations::RESIZE_PAUSED;
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::{Phase, Reason};
@@ -143,15 +144,14 @@ impl Rows<'_> {
 
     fn paused(&self, set: &Set) -> PlannedCheck {
         let (outcome, detail) = if set.paused {
-            let detail = "the set has the annotation stateward.dev/resize-paused";
+            let detail = format!("the set has the annotation {RESIZE_PAUSED}");
             (preflight::Outcome::Blocked(Reason::Paused), detail)
         } else if self.view.record.spec.paused {
-            (preflight::Outcome::Blocked(Reason::Paused), "the record says so")
+            (preflight::Outcome::Blocked(Reason::Paused), "the record says so".to_owned())
         } else {
-            (preflight::Outcome::Ok, "")
+            (preflight::Outcome::Ok, String::new())
         };
-        let check =
-            preflight::Check { name: "it is not paused", outcome, detail: detail.to_owned() };
+        let check = preflight::Check { name: "it is not paused", outcome, detail };
         self.row(Stage::Request, &check, None)
     }
 

@@ -8,8 +8,8 @@ use stateward_core::record::{ClaimState, Policy, Retention};
 
 use super::steps::ByHand;
 use super::{PlannedClaim, Question, changes_retention};
-use crate::body::UNFINISHED;
 use crate::observed::Set;
+use stateward_core::annotations::{RESIZE_REQUESTED, RESIZE_UNFINISHED};
 
 /// Ways out for one set.
 pub(super) struct ManualRecovery<'h> {
@@ -106,7 +106,7 @@ impl ManualRecovery<'_> {
                 json!({"whenDeleted": word(when_deleted), "whenScaled": word(when_scaled)});
         }
         // The next resize would take it for a set that nobody finished.
-        let annotations = json!({UNFINISHED: null});
+        let annotations = json!({RESIZE_UNFINISHED: null});
         let patch = json!({"metadata": {"annotations": annotations}, "spec": spec});
         vec![ByHand::run(
             "once the set owns every pod again, put back what was changed",
@@ -120,9 +120,7 @@ impl ManualRecovery<'_> {
         vec![
             ByHand::run(
                 "take the request off the set",
-                self.kubectl(&format!(
-                    "annotate statefulset {name} stateward.dev/resize-requested-"
-                )),
+                self.kubectl(&format!("annotate statefulset {name} {RESIZE_REQUESTED}-")),
             ),
             self.finalizer(),
         ]

@@ -8,7 +8,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Growth, PAUSED, RULE, Requests};
+use super::{Growth, RULE, Requests};
+use crate::annotations::RESIZE_PAUSED;
 use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
 use crate::mutations::patch::Objection;
@@ -308,13 +309,15 @@ impl GrowthCheck<'_, '_> {
             ));
             return;
         }
-        let paused = |set: &StatefulSet<'_>| set.metadata.annotations.get(PAUSED) == Some("true");
+        let paused =
+            |set: &StatefulSet<'_>| set.metadata.annotations.get(RESIZE_PAUSED) == Some("true");
         let new = self.change.written_set().map(|(_, new)| new);
         if self.record().is_some_and(|record| record.paused) {
             warnings
                 .push(format!("{object}: its resize is paused until {}", self.resize("resume")));
         } else if paused(self.old) || new.is_some_and(paused) {
-            warnings.push(format!("{object}: its resize is paused by its annotation {PAUSED}"));
+            warnings
+                .push(format!("{object}: its resize is paused by its annotation {RESIZE_PAUSED}"));
         }
         let unknown = [
             facts.claims.get("", "").map(drop),

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{kubectl, manifest_place, quoted, run, say};
+use crate::annotations::ANTI_AFFINITY;
 use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
-use crate::object::{DecodeError, Object, Pointer, StatefulSet, fault};
+use crate::object::{DecodeError, Object, Pointer, StatefulSet, validate};
 use crate::rules::Step;
 
 /// What a re-creation changes, and what it does to the pods.
@@ -43,14 +44,14 @@ impl Recreation {
         old: &StatefulSet<'_>,
     ) -> Result<Vec<Step>, DecodeError> {
         // A set that the server refuses to create again would be lost.
-        let faults = match change.updated_set() {
-            Some((_, new)) => fault::created(new)?,
+        let errors = match change.updated_set() {
+            Some((_, new)) => validate::created(new)?,
             None => Vec::new(),
         };
-        if let Some(fault) = faults.first() {
+        if let Some(error) = errors.first() {
             return Ok(vec![say(format!(
                 "do not re-create the set as it is: Kubernetes would refuse {}",
-                fault.field.dotted()
+                error.field.dotted()
             ))]);
         }
         let mut steps = Vec::from_iter(rollout_first(change, old)?);
@@ -62,9 +63,9 @@ impl Recreation {
         let name = quoted(&change.name);
         let file = quoted(&format!("{}-recreate.yaml", change.name));
         let annotate = if needs_no_injection(old)? {
-            " | kubectl annotate --local --overwrite -f - stateward.dev/anti-affinity=none -o yaml"
+            format!(" | kubectl annotate --local --overwrite -f - {ANTI_AFFINITY}=none -o yaml")
         } else {
-            ""
+            String::new()
         };
         // The server refuses to create an object that names a version.
         let mut patch = vec![json!({"op": "remove", "path": "/metadata/resourceVersion"})];
@@ -106,7 +107,7 @@ fn kept_elsewhere(
     let mut steps = Vec::new();
     if needs_no_injection(old)? {
         steps.push(say(format!(
-            "add the annotation stateward.dev/anti-affinity: none to the set {}, which keeps its \
+            "add the annotation {ANTI_AFFINITY}: none to the set {}, which keeps its \
              pods from restarting",
             manifest_place(tool)
         )));
@@ -160,7 +161,7 @@ fn has_other_changes(change: &Change<'_>) -> bool {
 /// Whether a set re-created from `old` would be given anti-affinity that its pods do not have.
 fn needs_no_injection(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
     Ok(!old.template()?.spec.says_how_to_spread()
-        && old.metadata.annotations.get("stateward.dev/anti-affinity") != Some("none"))
+        && old.metadata.annotations.get(ANTI_AFFINITY) != Some("none"))
 }
 
 /// A patch operation that fails unless the live set has template `name` at place `index`.

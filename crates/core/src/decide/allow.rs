@@ -1,0 +1,147 @@
+//! Which rules the `allow` annotation silences, and whose word that takes.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Stage;
+use crate::annotations::{self, ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL};
+use crate::change::{Change, Operation, User};
+use crate::mutations::Mutation;
+use crate::nearest;
+use crate::object::{Metadata, Object};
+use crate::policy::Policy;
+use crate::rules::{self, RULES};
+
+/// What the `allow` annotation of an object comes to.
+#[derive(Debug, Default)]
+pub(super) struct Allowances {
+    /// the rules that it silences
+    pub(super) rules: Vec<&'static str>,
+    /// why it, or a part of it, does not count
+    pub(super) faults: Vec<String>,
+}
+
+/// Who granted an exemption, written into the object by the mutating webhook. An annotation that got
+/// there in any other way has no such grant, and does not count if the policy names people.
+#[derive(Debug, Serialize)]
+struct Grant<'a> {
+    by: &'a str,
+    allow: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<&'a str>,
+}
+
+impl<'a> Grant<'a> {
+    /// What `user` grants by the annotations of `metadata`.
+    fn of(metadata: &'a Metadata<'_>, user: &'a str) -> Option<Self> {
+        let allow = metadata.annotations.get(ALLOW)?;
+        Some(Self { by: user, allow, until: metadata.annotations.get(ALLOW_UNTIL) })
+    }
+}
+
+/// Whether the annotations still are what somebody granted.
+fn is_granted(metadata: &Metadata<'_>) -> bool {
+    let Some(written) = metadata.annotations.get(ALLOW_GRANTED) else { return false };
+    // Compared as JSON, because a user's name may hold characters that JSON escapes.
+    let Ok(value) = serde_json::from_str::<Value>(written) else { return false };
+    let by = value["by"].as_str().unwrap_or_default();
+    let granted = Grant::of(metadata, by).and_then(|grant| serde_json::to_value(grant).ok());
+    !by.is_empty() && granted.as_ref() == Some(&value)
+}
+
+/// The rules that the `allow` annotation silences for this change: read from the new object on
+/// CREATE and UPDATE, from the old one on DELETE. It is in force with a reason, before
+/// `allow-until`, and, if the policy names people, by the grant of one of them.
+pub(super) fn allowances(
+    stage: Stage,
+    change: &Change<'_>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Allowances {
+    let mut allowances = Allowances::default();
+    let Some(metadata) = change.metadata() else { return allowances };
+    let annotation = |key| metadata.annotations.get(key);
+    let Some(list) = annotation(ALLOW) else { return allowances };
+    let mut fault = |text: String| allowances.faults.push(text);
+    if !policy.overrides {
+        fault("the policy lets nobody use it".to_owned());
+    }
+    if annotation(ALLOW_REASON).is_none_or(|reason| reason.trim().is_empty()) {
+        fault(format!("{ALLOW_REASON} is missing"));
+    }
+    if let Some(until) = annotation(ALLOW_UNTIL) {
+        match until.parse::<Timestamp>() {
+            Ok(time) if time > now => {}
+            Ok(_) => fault(format!("{ALLOW_UNTIL}: {until} has passed")),
+            // A time that cannot be read has passed.
+            Err(_) => fault(format!("{ALLOW_UNTIL} is no time such as 2030-01-31T12:00:00Z")),
+        }
+    }
+    let granted = !policy.reserves_annotations()
+        || is_named(&change.circumstances.user, policy)
+        || is_granted(metadata)
+        // Manifests carry no grant; one that stood there before was granted in the cluster.
+        || (stage == Stage::Check && stood_before(change));
+    if !granted {
+        fault("the policy reserves it, and nobody whom the policy names has granted it".to_owned());
+    }
+    let in_force = allowances.faults.is_empty();
+    for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+        match rules::by_id(id) {
+            Some(entry) if in_force => allowances.rules.push(entry.meta.id),
+            Some(_) => {}
+            None => {
+                let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+                let hint = nearest::hint(id, &known);
+                allowances.faults.push(format!("there is no rule \"{id}\"{hint}"));
+            }
+        }
+    }
+    allowances
+}
+
+/// Writes who grants an exemption, and removes a grant of which nothing is left.
+pub(super) fn grant(change: &Change<'_>, policy: &Policy, mutation: &mut Mutation) {
+    let Some(new) = &change.objects.new else { return };
+    let after = &new.metadata;
+    if !policy.reserves_annotations() || change.operation == Operation::Delete {
+        return;
+    }
+    if after.annotations.get(ALLOW).is_none() {
+        if after.annotations.get(ALLOW_GRANTED).is_some() {
+            mutation.remove(&annotations::pointer(ALLOW_GRANTED));
+        }
+        return;
+    }
+    let user = &change.circumstances.user;
+    let before = change.objects.old.as_ref().map(|old| exemption(&old.metadata));
+    if before == Some(exemption(after)) || !is_named(user, policy) {
+        return;
+    }
+    if let Some(grant) = Grant::of(after, &user.name).and_then(|g| serde_json::to_string(&g).ok()) {
+        mutation.annotate(change, ALLOW_GRANTED, &grant);
+        mutation.done.push("allow-granted");
+    }
+}
+
+fn stood_before(change: &Change<'_>) -> bool {
+    match change.operation {
+        Operation::Create => false,
+        Operation::Update => {
+            let values = |object: &Object<'_>| exemption(&object.metadata);
+            change.objects.old.as_ref().map(values) == change.objects.new.as_ref().map(values)
+        }
+        Operation::Delete => true,
+    }
+}
+
+/// The annotations by which somebody exempts an object.
+fn exemption(metadata: &Metadata<'_>) -> [Option<String>; 3] {
+    [ALLOW, ALLOW_REASON, ALLOW_UNTIL].map(|key| metadata.annotations.get(key).map(str::to_owned))
+}
+
+fn is_named(user: &User, policy: &Policy) -> bool {
+    policy.allow_users.contains(&user.name)
+        || user.groups.iter().any(|group| policy.allow_groups.contains(group))
+}

@@ -1,0 +1,190 @@
+//! What rules read of a StatefulSet besides the object under review.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::object::json::null_default;
+use crate::record::Policy;
+
+/// A StatefulSet, reduced to what rules read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetFact {
+    /// `metadata.uid`
+    pub uid: String,
+    /// it has a `deletionTimestamp`
+    pub terminating: bool,
+    /// the owner with `controller: true`
+    pub owner: Option<OwnerFact>,
+    /// `spec.replicas`; 1 if absent
+    pub replicas: i64,
+    /// `spec.ordinals.start`; 0 if absent
+    pub first_ordinal: i64,
+    /// what happens to claims when the set is deleted
+    pub when_deleted: Policy,
+    /// what happens to the claims of pods that a scale-down removes
+    pub when_scaled: Policy,
+    /// the names of the claim templates, in their order
+    pub template_names: Vec<String>,
+}
+
+/// An owner reference with `controller: true`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerFact {
+    /// with its group
+    pub api_version: String,
+    /// `kind`
+    pub kind: String,
+    /// `name`
+    pub name: String,
+    /// `uid`
+    pub uid: String,
+}
+
+/// The part of `spec` that a [`SetFact`] is made of.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SetSpec {
+    replicas: Option<i64>,
+    #[serde(deserialize_with = "null_default")]
+    ordinals: Ordinals,
+    #[serde(deserialize_with = "null_default")]
+    persistent_volume_claim_retention_policy: Retention,
+    #[serde(deserialize_with = "null_default")]
+    volume_claim_templates: Vec<Template>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Ordinals {
+    start: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Retention {
+    when_deleted: Option<String>,
+    when_scaled: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Template {
+    metadata: Named,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: String,
+}
+
+impl SetFact {
+    /// The fact that an object's metadata and `spec` make.
+    pub fn new(uid: String, terminating: bool, owner: Option<OwnerFact>, spec: &SetSpec) -> Self {
+        let retention = &spec.persistent_volume_claim_retention_policy;
+        let templates = spec.volume_claim_templates.iter();
+        Self {
+            uid,
+            terminating,
+            owner,
+            replicas: spec.replicas.unwrap_or(1),
+            first_ordinal: spec.ordinals.start.unwrap_or_default(),
+            when_deleted: policy(retention.when_deleted.as_deref()),
+            when_scaled: policy(retention.when_scaled.as_deref()),
+            template_names: templates.map(|template| template.metadata.name.clone()).collect(),
+        }
+    }
+
+    /// Reads a StatefulSet.
+    ///
+    /// # Errors
+    /// The field that is of the wrong type.
+    pub fn read(object: &Value) -> Result<Self, serde_json::Error> {
+        let metadata = Metadata::deserialize(&object["metadata"])?;
+        let owners = metadata.owner_references.into_iter();
+        let owner = owners.filter(|owner| owner.controller == Some(true)).map(|o| o.fact).next();
+        let spec = Option::<SetSpec>::deserialize(&object["spec"])?.unwrap_or_default();
+        Ok(Self::new(metadata.uid, metadata.deletion_timestamp.is_some(), owner, &spec))
+    }
+}
+
+/// The API server takes an absent policy for `Retain`.
+fn policy(text: Option<&str>) -> Policy {
+    if text == Some("Delete") { Policy::Delete } else { Policy::Retain }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    uid: String,
+    deletion_timestamp: Option<String>,
+    #[serde(deserialize_with = "null_default")]
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Owner {
+    controller: Option<bool>,
+    #[serde(flatten)]
+    fact: OwnerFact,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn absent_fields_have_the_defaults_of_the_api_server() {
+        let fact = SetFact::read(&json!({
+            "metadata": {"uid": "a1", "ownerReferences": [{"kind": "App", "uid": "o1"}]},
+            "spec": {"ordinals": null, "volumeClaimTemplates": null},
+        }));
+        let expected = SetFact {
+            uid: "a1".to_owned(),
+            terminating: false,
+            owner: None,
+            replicas: 1,
+            first_ordinal: 0,
+            when_deleted: Policy::Retain,
+            when_scaled: Policy::Retain,
+            template_names: Vec::new(),
+        };
+        assert_eq!(fact.unwrap(), expected);
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let owner = |kind: &str, controller: bool| json!({"apiVersion": "x.y/v1", "kind": kind, "name": "n", "uid": "o", "controller": controller});
+        let fact = SetFact::read(&json!({
+            "metadata": {
+                "uid": "a1",
+                "deletionTimestamp": "2030-01-01T00:00:00Z",
+                "ownerReferences": [owner("Note", false), owner("App", true)],
+            },
+            "spec": {
+                "replicas": 0,
+                "ordinals": {"start": 5},
+                "persistentVolumeClaimRetentionPolicy": {
+                    "whenDeleted": "Retain", "whenScaled": "Delete",
+                },
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"x": 1}}],
+            },
+        }))
+        .unwrap();
+        assert!(fact.terminating);
+        let owner = fact.owner.unwrap();
+        assert_eq!((owner.api_version.as_str(), owner.kind.as_str()), ("x.y/v1", "App"));
+        assert_eq!((fact.replicas, fact.first_ordinal), (0, 5));
+        assert_eq!((fact.when_deleted, fact.when_scaled), (Policy::Retain, Policy::Delete));
+        assert_eq!(fact.template_names, ["data"]);
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_an_error() {
+        assert!(SetFact::read(&json!({"metadata": {}, "spec": {"replicas": "3"}})).is_err());
+    }
+}

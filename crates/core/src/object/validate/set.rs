@@ -1,0 +1,233 @@
+//! Errors of a StatefulSet.
+
+use super::{
+    Area, ValidationError, annotations, claim_template, identity, labels, metadata, pod,
+    selector_terms, shown,
+};
+use crate::object::names::is_dns_label;
+use crate::object::{DecodeError, Pointer, StatefulSet};
+
+/// What is wrong with a new set.
+///
+/// # Errors
+/// The field that has the wrong type.
+pub fn created(set: &StatefulSet<'_>) -> Result<Vec<ValidationError>, DecodeError> {
+    let mut errors = Vec::new();
+    identity(&set.metadata, &mut errors);
+    name(set, &mut errors);
+    metadata(&set.metadata, &mut errors);
+    let service = &set.spec.service_name;
+    if !service.is_empty() && !is_dns_label(service) {
+        errors.push(ValidationError {
+            area: Area::ServiceName,
+            field: "/spec/serviceName".into(),
+            value: Some(service.to_string()),
+            what: format!("serviceName {} is no name of a Service", shown(service)),
+            instead: "set spec.serviceName to lower-case letters, digits and '-', without dots"
+                .to_owned(),
+        });
+    }
+    for (index, template) in set.claim_templates()?.iter().enumerate() {
+        claim_template(template, index, &mut errors)?;
+    }
+    spec(set, &mut errors)?;
+    Ok(errors)
+}
+
+/// What is wrong with `new` and was not wrong with `old` in the same way.
+///
+/// # Errors
+/// The field that has the wrong type.
+pub fn introduced(
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+) -> Result<Vec<ValidationError>, DecodeError> {
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    // What nobody touched introduces nothing.
+    if old.metadata.labels != new.metadata.labels
+        || old.metadata.annotations != new.metadata.annotations
+    {
+        metadata(&new.metadata, &mut after);
+    }
+    numbers(new, &mut after);
+    words(new, &mut after);
+    let touched = !old.spec.selector.same_bytes(&new.spec.selector)
+        || !old.spec.template.same_bytes(&new.spec.template)
+        || !old.spec.claim_templates.same_bytes(&new.spec.claim_templates);
+    if touched {
+        parts(new, &mut after)?;
+    }
+    // The common case: what is right now was not made wrong, whatever was there before.
+    if after.is_empty() {
+        return Ok(after);
+    }
+    spec(old, &mut before)?;
+    // The server leaves the pod template alone where the old spec is invalid already.
+    let skips_pod = !before.is_empty();
+    metadata(&old.metadata, &mut before);
+    let selector_differs = old.selector()? != new.selector()?;
+    after.retain(|error| {
+        let covered = match error.area {
+            Area::Mount | Area::Pod => skips_pod,
+            // A changed selector is refused as such.
+            Area::Selector => selector_differs,
+            _ => false,
+        };
+        !covered && !before.iter().any(|other| error.is(other))
+    });
+    Ok(after)
+}
+
+fn name(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
+    let name = &set.metadata.name;
+    if name.is_empty() || is_dns_label(name) {
+        return;
+    }
+    let what = if name.len() > 63 {
+        format!("its name has {} characters, more than 63", name.len())
+    } else {
+        format!("{} is no name of a set", shown(name))
+    };
+    errors.push(ValidationError {
+        area: Area::Name,
+        field: "/metadata/name".into(),
+        value: Some(name.to_string()),
+        what,
+        instead: "name it in lower-case letters, digits and '-', 52 characters at most".to_owned(),
+    });
+}
+
+/// `ValidateStatefulSetSpec` without what is looked at on CREATE only.
+fn spec(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(), DecodeError> {
+    numbers(set, errors);
+    words(set, errors);
+    parts(set, errors)
+}
+
+/// Errors of the selector and the pod template.
+fn parts(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(), DecodeError> {
+    let selector = set.selector()?;
+    let template = set.template()?;
+    let at = Pointer::from("/spec/selector");
+    if selector.is_empty() {
+        errors.push(ValidationError {
+            area: Area::Selector,
+            field: at,
+            value: None,
+            what: "its selector is empty".to_owned(),
+            instead: "set spec.selector.matchLabels to labels of spec.template.metadata.labels"
+                .to_owned(),
+        });
+    } else {
+        let sound = errors.len();
+        selector_terms(selector, &at, Area::Selector, "", errors);
+        // A selector that is wrong in itself matches nothing: once is enough.
+        if errors.len() == sound && !selector.matches(&template.metadata.labels) {
+            errors.push(ValidationError {
+                area: Area::Selector,
+                field: "/spec/template/metadata/labels".into(),
+                value: Some(
+                    template
+                        .metadata
+                        .labels
+                        .iter()
+                        .map(|(key, value)| format!("{key}={value}"))
+                        .collect::<Vec<_>>()
+                        .join(","),
+                ),
+                what: "the labels of its pod template do not match its selector".to_owned(),
+                instead: format!("set spec.template.metadata.labels so that they match {selector}"),
+            });
+        }
+    }
+    let at = Pointer::from("/spec/template/metadata");
+    labels(&template.metadata.labels, &at.clone().key("labels"), Area::Spec, errors);
+    annotations(&template.metadata.annotations, &at.key("annotations"), Area::Spec, errors);
+    pod::template(set, errors)
+}
+
+fn numbers(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
+    let spec = &set.spec;
+    let partition = spec.update_strategy.rolling_update.as_ref().and_then(|r| r.partition);
+    let rolling = spec.update_strategy.kind() == "RollingUpdate";
+    for (path, value, least) in [
+        ("/spec/replicas", spec.replicas, 0),
+        ("/spec/minReadySeconds", spec.min_ready_seconds, 0),
+        ("/spec/ordinals/start", spec.ordinals.as_ref().and_then(|o| o.start), 0),
+        (
+            "/spec/updateStrategy/rollingUpdate/partition",
+            partition,
+            // Beside another strategy the whole of it is refused.
+            if rolling { 0 } else { i64::from(i32::MIN) },
+        ),
+        // A negative limit is legal: it keeps every revision.
+        ("/spec/revisionHistoryLimit", spec.revision_history_limit, i64::from(i32::MIN)),
+    ] {
+        let Some(value) = value else { continue };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let name = if name == "start" { "ordinals.start" } else { name };
+        let (limit, instead) = if value < least {
+            (format!("less than {least}"), format!("{least} or more"))
+        } else if i32::try_from(value).is_err() {
+            ("which does not fit 32 bits".to_owned(), format!("at most {}", i32::MAX))
+        } else {
+            continue;
+        };
+        let field = Pointer::from(path);
+        errors.push(ValidationError {
+            area: Area::Spec,
+            value: Some(value.to_string()),
+            what: format!("{name} is {value}, {limit}"),
+            instead: format!("set {} to {instead}", field.dotted()),
+            field,
+        });
+    }
+}
+
+fn words(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
+    let spec = &set.spec;
+    let mut one_of = |area, path: &str, value: &str, allowed: &[&str]| {
+        if !allowed.contains(&value) {
+            let field = Pointer::from(path);
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let name = if name == "type" { "updateStrategy.type" } else { name };
+            let allowed = allowed.join(" or ");
+            errors.push(ValidationError {
+                area,
+                value: Some(value.to_owned()),
+                what: format!("{name} is {}, not {allowed}", shown(value)),
+                instead: format!("set {} to {allowed}", field.dotted()),
+                field,
+            });
+        }
+    };
+    one_of(
+        Area::Spec,
+        "/spec/podManagementPolicy",
+        spec.pod_management_policy(),
+        &["OrderedReady", "Parallel"],
+    );
+    let strategy = spec.update_strategy.kind();
+    one_of(
+        if strategy == "Recreate" { Area::Recreate } else { Area::Spec },
+        "/spec/updateStrategy/type",
+        strategy,
+        &["RollingUpdate", "OnDelete"],
+    );
+    let retention = &spec.retention;
+    for (path, value) in [
+        ("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted", retention.when_deleted()),
+        ("/spec/persistentVolumeClaimRetentionPolicy/whenScaled", retention.when_scaled()),
+    ] {
+        one_of(Area::Spec, path, value, &["Retain", "Delete"]);
+    }
+    if strategy == "OnDelete" && spec.update_strategy.rolling_update.is_some() {
+        errors.push(ValidationError {
+            area: Area::Spec,
+            field: "/spec/updateStrategy/rollingUpdate".into(),
+            value: None,
+            what: "rollingUpdate is given beside updateStrategy.type OnDelete".to_owned(),
+            instead: "leave spec.updateStrategy.rollingUpdate out".to_owned(),
+        });
+    }
+}

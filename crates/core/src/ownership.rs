@@ -1,0 +1,139 @@
+//! Whether a controller owns an object, and whether a request comes from it.
+//!
+//! A controller's ownerReference is written by whoever writes the object, so it proves nothing by
+//! itself. An owner is left alone only if the request looks as an operator's does: a service
+//! account edits an object that a custom resource owns before and after the edit. What a person or
+//! a GitOps tool does to an owned object is judged.
+
+use crate::annotations::OWNER_MANAGED;
+use crate::change::{Change, Pair, Subject, Tool};
+use crate::object::Metadata;
+use crate::object::metadata::OwnerReference;
+
+/// API groups of operators that keep data in StatefulSets and often run in the namespace of their
+/// objects, where a person with the role `edit` can use their service account, too.
+const OPERATOR_GROUPS: [&str; 25] = [
+    "acid.zalan.do",
+    "cassandra.datastax.com",
+    "clickhouse.altinity.com",
+    "crdb.cockroachlabs.com",
+    "databases.spotahome.com",
+    "elasticsearch.k8s.elastic.co",
+    "hazelcast.com",
+    "k8s.mariadb.com",
+    "kafka.banzaicloud.io",
+    "keycloak.org",
+    "minio.min.io",
+    "mongodbcommunity.mongodb.com",
+    "monitoring.coreos.com",
+    "mysql.oracle.com",
+    "nats.io",
+    "opensearch.opster.io",
+    "operator.victoriametrics.com",
+    "postgres-operator.crunchydata.com",
+    "psmdb.percona.com",
+    "pxc.percona.com",
+    "rabbitmq.com",
+    "redis.redis.opstreelabs.in",
+    "scylla.scylladb.com",
+    "vault.banzaicloud.com",
+    "zookeeper.pravega.io",
+];
+
+/// What a controller's ownerReference comes to for one change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// nobody owns the object before and after the change
+    None,
+    /// a controller owns it
+    Owned {
+        /// the annotation `owner-managed: allow` lets stateward judge and resize it
+        opted_in: bool,
+        /// the request comes from the owner's operator, as far as can be told
+        by_operator: bool,
+    },
+}
+
+impl Ownership {
+    /// Who owns the object of `change`. Both sides count, so that nobody gains anything by adding an
+    /// owner in the same edit. A Scale carries no owner references.
+    pub fn of(change: &Change<'_>, operators: &[String]) -> Self {
+        let owns = match &change.subject {
+            Subject::StatefulSet(_) => owner_of_set,
+            Subject::Claim(_) => owner_of_claim,
+            Subject::Scale(_) | Subject::Other => return Self::None,
+        };
+        let Pair { old, new } = &change.objects;
+        let mut sides = [old, new].into_iter().flatten().map(|object| &object.metadata).peekable();
+        if sides.peek().is_none() {
+            return Self::None;
+        }
+        let (mut opted_in, mut by_operator) = (false, true);
+        for metadata in sides {
+            let Some(owner) = owns(metadata) else { return Self::None };
+            opted_in |= metadata.annotations.get(OWNER_MANAGED) == Some("allow");
+            by_operator &= is_operator_of(change, owner, operators);
+        }
+        Self::Owned { opted_in, by_operator }
+    }
+}
+
+fn owner_of_set<'m>(metadata: &'m Metadata<'_>) -> Option<&'m OwnerReference<'m>> {
+    metadata.controller()
+}
+
+/// Claims of a set carry the set or a pod as owner under retention `Delete`: that is no operator.
+fn owner_of_claim<'m>(metadata: &'m Metadata<'_>) -> Option<&'m OwnerReference<'m>> {
+    metadata.controller().filter(|owner| !matches!(&*owner.kind, "StatefulSet" | "Pod"))
+}
+
+/// Whether `change` is requested by an operator that manages objects of `owner`.
+fn is_operator_of(change: &Change<'_>, owner: &OwnerReference<'_>, operators: &[String]) -> bool {
+    let user = &change.circumstances.user;
+    if operators.contains(&user.name) {
+        return true;
+    }
+    // What a GitOps tool writes is what somebody committed.
+    if change.circumstances.tool != Tool::Kubectl {
+        return false;
+    }
+    match user.service_account() {
+        Some((namespace, _)) if namespace == change.namespace => {
+            group(&owner.api_version).is_some_and(|group| OPERATOR_GROUPS.contains(&group))
+        }
+        Some(_) => is_custom_resource(&owner.api_version),
+        None => false,
+    }
+}
+
+/// Whether a request comes from a service account of another namespace: a person with rights in one
+/// namespace has no token of it.
+pub fn is_foreign_account(change: &Change<'_>, operators: &[String]) -> bool {
+    let user = &change.circumstances.user;
+    operators.contains(&user.name)
+        || (user.service_account().is_some_and(|(namespace, _)| namespace != change.namespace)
+            && change.circumstances.tool == Tool::Kubectl)
+}
+
+/// No kind of Kubernetes itself controls sets, or claims beside those of sets and pods.
+fn is_custom_resource(api_version: &str) -> bool {
+    group(api_version).is_some_and(|group| group.contains('.') && !group.ends_with(".k8s.io"))
+}
+
+fn group(api_version: &str) -> Option<&str> {
+    api_version.split_once('/').map(|(group, _)| group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_custom_resource;
+
+    #[test]
+    fn kinds_of_kubernetes_itself_are_no_custom_resources() {
+        assert!(is_custom_resource("monitoring.coreos.com/v1"));
+        assert!(is_custom_resource("elasticsearch.k8s.elastic.co/v1"));
+        for built_in in ["v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1"] {
+            assert!(!is_custom_resource(built_in), "{built_in}");
+        }
+    }
+}

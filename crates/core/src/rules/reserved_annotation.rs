@@ -1,0 +1,134 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Findings, Judged, Rule};
+use crate::annotations::{
+    self, ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, RESIZE,
+    RESIZE_MAX,
+};
+use crate::change::{Change, User};
+use crate::facts::Facts;
+use crate::object::{Kind, Metadata, Pointer, Quantity};
+
+declare_rule! {
+    /// Somebody adds or changes an annotation that relaxes the policy, and the policy reserves that
+    /// to other people.
+    ///
+    /// ## Why
+    /// Everybody who may edit an object may annotate it. If the policy names people under `allow`,
+    /// an exemption is theirs to grant: otherwise anybody could annotate first and delete data
+    /// afterwards.
+    ///
+    /// Reserved are `allow` with its reason, end and grant, `resize: ignore`, `anti-affinity: none`,
+    /// a larger `resize-max` or none, and the end of `owner-managed`. The rule judges every way on
+    /// which the API server takes annotations: CREATE, UPDATE, the subresource `status`, and claim
+    /// templates, from which new claims get theirs. Removing an exemption is free.
+    ///
+    /// When a person whom the policy names grants an exemption, the mutating webhook writes
+    /// `stateward.dev/allow-granted` beside it. Without a grant that fits, `allow` does not count,
+    /// however it got there. `check` does not know who will apply a manifest, so it warns.
+    ///
+    /// ## Way out
+    /// Ask one of the people whom the policy names under `allow` to annotate the object.
+    ReservedAnnotation {
+        id: "reserved-annotation",
+        title: "an annotation that relaxes the policy is added by somebody without the right",
+        group: Data,
+        action: Deny,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create, Update], Claim: [Create, Update]],
+        source: "docs/policy.md, allow",
+        judges_subresources: true,
+        params_from: Some("allow"),
+    }
+}
+
+/// Who may relax the policy by annotations; nobody named means everybody.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Params {
+    /// User names.
+    pub users: Vec<String>,
+    /// Groups.
+    pub groups: Vec<String>,
+}
+
+impl Params {
+    fn is_free(&self, user: &User) -> bool {
+        (self.users.is_empty() && self.groups.is_empty())
+            || self.users.contains(&user.name)
+            || user.groups.iter().any(|group| self.groups.contains(group))
+    }
+}
+
+impl Rule for ReservedAnnotation {
+    type Params = Params;
+
+    fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        let user = &change.circumstances.user;
+        let Some(new) = &change.objects.new else { return Ok(()) };
+        if params.is_free(user) {
+            return Ok(());
+        }
+        let nothing = Metadata::default();
+        let old = change.objects.old.as_ref().map_or(&nothing, |old| &old.metadata);
+        for key in relaxations(old, &new.metadata) {
+            report(&annotations::pointer(key), key, user, findings);
+        }
+        if change.kind == Kind::StatefulSet
+            && let Some((old, new)) = change.written_set()
+        {
+            let before = old.map(|old| old.claim_templates()).transpose()?;
+            for (index, template) in new.claim_templates()?.iter().enumerate() {
+                let known = before.and_then(|before| before.get(index)).map(|t| &t.metadata);
+                let at = Pointer::from("/spec/volumeClaimTemplates").index(index);
+                let at = at.key("metadata").key("annotations");
+                for key in relaxations(known.unwrap_or(&nothing), &template.metadata) {
+                    report(&at.clone().key(key), key, user, findings);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn report(field: &Pointer, key: &'static str, user: &User, findings: &mut Findings) {
+    let finding = findings
+        .add(field.clone(), format!("would set {key}, which the policy reserves"))
+        .why("The annotation relaxes the policy, and the policy names who may do that.")
+        .step("ask one of the people whom the policy names under allow to set the annotation")
+        .step(format!("or leave {key} out"));
+    // Nobody knows yet who will apply a manifest that is checked.
+    if user.name.is_empty() {
+        finding.unsure();
+    }
+}
+
+/// The annotations by whose change `new` is judged less strictly than `old`.
+fn relaxations(old: &Metadata<'_>, new: &Metadata<'_>) -> Vec<&'static str> {
+    let before = |key: &str| old.annotations.get(key);
+    let after = |key: &str| new.annotations.get(key);
+    let mut keys = Vec::new();
+    if after(ALLOW).is_some() {
+        let exempting = [ALLOW, ALLOW_REASON, ALLOW_UNTIL, ALLOW_GRANTED];
+        keys.extend(exempting.into_iter().find(|key| before(key) != after(key)));
+    } else if after(ALLOW_GRANTED).is_some() && before(ALLOW_GRANTED) != after(ALLOW_GRANTED) {
+        keys.push(ALLOW_GRANTED);
+    }
+    for (key, relaxed) in [(RESIZE, "ignore"), (ANTI_AFFINITY, "none")] {
+        if after(key) == Some(relaxed) && before(key) != Some(relaxed) {
+            keys.push(key);
+        }
+    }
+    if before(OWNER_MANAGED) == Some("allow") && after(OWNER_MANAGED) != Some("allow") {
+        keys.push(OWNER_MANAGED);
+    }
+    let size = |text: &str| text.trim().parse::<Quantity>().ok();
+    if let Some(limit) = before(RESIZE_MAX)
+        && after(RESIZE_MAX) != Some(limit)
+        && after(RESIZE_MAX).and_then(size).is_none_or(|max| size(limit).is_none_or(|l| max > l))
+    {
+        keys.push(RESIZE_MAX);
+    }
+    keys
+}
