@@ -265,3 +265,96 @@ async fn deleting_with_the_claims_has_a_way_out_that_keeps_them() {
         );
     }
 }
+
+/// The claims of a namespace by name and UID. None may be about to be deleted.
+async fn claims(testbed: &Testbed, namespace: &str) -> Vec<(String, String)> {
+    let list = testbed
+        .get(&format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims"))
+        .await
+        .unwrap()
+        .body;
+    let claims = list["items"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut found: Vec<_> = claims
+        .iter()
+        .map(|claim| {
+            let metadata = &claim["metadata"];
+            assert!(metadata["deletionTimestamp"].is_null(), "{} is deleted", metadata["name"]);
+            let owners = metadata["ownerReferences"].as_array();
+            let pod = owners.is_some_and(|owners| owners.iter().any(|o| o["kind"] == "Pod"));
+            assert!(!pod, "{} is deleted with its pod", metadata["name"]);
+            (text(&metadata["name"]), text(&metadata["uid"]))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn remedies_keep_every_claim_under_each_retention_policy() {
+    let testbed = cluster().await;
+    for when_deleted in ["Retain", "Delete"] {
+        for when_scaled in ["Retain", "Delete"] {
+            retained(testbed, when_deleted, when_scaled).await;
+        }
+    }
+}
+
+async fn retained(testbed: &Testbed, when_deleted: &str, when_scaled: &str) {
+    let policies = format!("whenDeleted {when_deleted}, whenScaled {when_scaled}");
+    let namespace = testbed.namespace("retention").await.unwrap();
+    let mut manifest = set("db", &namespace);
+    manifest["spec"]["persistentVolumeClaimRetentionPolicy"] =
+        json!({"whenDeleted": when_deleted, "whenScaled": when_scaled});
+    running(testbed, &manifest).await;
+    let before = claims(testbed, &namespace).await;
+    assert_eq!(before.len(), 2);
+
+    // Re-created by the commands of a denial.
+    manifest["spec"]["serviceName"] = json!("other");
+    let output = apply(testbed, &manifest, &[]).await;
+    assert_eq!(output.status, 1, "{policies}");
+    let folder = tempfile::tempdir().unwrap();
+    for command in output.stderr.lines().filter(|line| line.starts_with("     ")) {
+        shell(testbed, folder.path(), command.trim(), &policies).await;
+    }
+    let live = testbed
+        .wait_object(&path(&namespace, "db"), LONG, |live| {
+            live["spec"]["serviceName"] == "other"
+                && live["status"]["observedGeneration"] == live["metadata"]["generation"]
+                && live["status"]["readyReplicas"] == 2
+        })
+        .await
+        .unwrap();
+    let retention = &live["spec"]["persistentVolumeClaimRetentionPolicy"];
+    assert_eq!(retention["whenDeleted"], when_deleted, "{policies}: {}", output.stderr);
+    owned(testbed, &namespace, &live["metadata"]["uid"]).await;
+    assert_eq!(claims(testbed, &namespace).await, before, "{policies}: {}", output.stderr);
+
+    // Scaled down as the denial says: with Retain in the same edit.
+    manifest["spec"]["replicas"] = json!(1);
+    let output = apply(testbed, &manifest, &["--server-side", "--force-conflicts"]).await;
+    assert_eq!(output.status == 1, when_scaled == "Delete", "{policies}: {}", output.stderr);
+    if when_scaled == "Delete" {
+        assert!(output.stderr.contains("sts-scale-down-deletes-claims"), "{}", output.stderr);
+        assert!(output.stderr.contains("data-db-1"), "{}", output.stderr);
+        manifest["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] = json!("Retain");
+        apply(testbed, &manifest, &["--server-side", "--force-conflicts"]).await.ok().unwrap();
+    }
+    testbed
+        .wait_object(&path(&namespace, "db"), LONG, |live| {
+            live["status"]["observedGeneration"] == live["metadata"]["generation"]
+                && live["status"]["replicas"] == 1
+        })
+        .await
+        .unwrap();
+    let pod = format!("/api/v1/namespaces/{namespace}/pods/db-1");
+    testbed
+        .wait_for("db-1 to be gone", LONG, async || {
+            Ok((testbed.get(&pod).await?.status == 404).then_some(()))
+        })
+        .await
+        .unwrap();
+    assert_eq!(claims(testbed, &namespace).await, before, "{policies}: scaled down");
+}

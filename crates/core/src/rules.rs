@@ -14,11 +14,13 @@ mod template;
 
 /// Ownerships that are claimed.
 pub mod owner_added;
+mod pvc_delete;
 mod pvc_expand_class_disallows;
 mod pvc_expand_unbound;
 mod pvc_fractional_or_huge;
 mod pvc_immutable_edit;
 mod pvc_invalid_value;
+mod pvc_keep_removed;
 mod pvc_shrink;
 mod pvc_vac_unset;
 /// Annotations that relax the policy.
@@ -43,6 +45,7 @@ mod sts_recreate_strategy;
 mod sts_replica_jump;
 mod sts_retention_delete_create;
 mod sts_retention_to_delete;
+mod sts_scale_down_deletes_claims;
 mod sts_scale_to_zero;
 mod sts_selector;
 mod sts_service_name;
@@ -344,7 +347,10 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_delete_cascade::StsDeleteCascade>(),
     Entry::of::<sts_retention_to_delete::StsRetentionToDelete>(),
     Entry::of::<sts_retention_delete_create::StsRetentionDeleteCreate>(),
+    Entry::of::<pvc_delete::PvcDelete>(),
+    Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
+    Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
     Entry::of::<sts_replica_jump::StsReplicaJump>(),
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),

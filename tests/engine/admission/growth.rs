@@ -273,7 +273,7 @@ fn a_policy_that_rejects_says_nothing_of_controllers() {
     let asks = Asks { policy: "resize: reject\n", ..Asks::default() };
     let (old, new) = (set(), sized(&set(), "20Gi"));
     let said = ask(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(&new), &facts, &asks);
-    assert!(why(&said).starts_with("Kubernetes lets no edit change a claim template"));
+    assert!(why(&said).starts_with("Kubernetes rejects this edit"));
     facts.controller = ControllerState::Runs;
     assert!(
         !ask(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(&new), &facts, &asks).allowed

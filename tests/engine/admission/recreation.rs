@@ -228,7 +228,7 @@ fn a_set_that_is_being_re_created_is_left_alone() {
     assert!(!said.allowed && said.message.contains(says) && said.request().is_none());
     let asks = Asks::default();
     let said = ask(Stage::Webhook(WebhookKind::Validating), Some(&live), None, &facts, &asks);
-    assert!(!said.allowed && said.message.contains("take its pods along"), "{said:#?}");
+    assert!(!said.allowed && said.message.contains("would delete the pods"), "{said:#?}");
     // A Scale does not show that its set goes away: the watch does.
     let mut gone = facts.clone();
     gone.sets.insert("shop", "db", SetFact::read(&live).unwrap());

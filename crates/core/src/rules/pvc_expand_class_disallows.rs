@@ -7,13 +7,13 @@ declare_rule! {
     /// A bound claim grows, and its StorageClass does not allow that.
     ///
     /// ## Why
-    /// The API server refuses to expand a claim that has no class, or whose class is gone or
-    /// lacks `allowVolumeExpansion: true`. It does not say which of these it was.
+    /// The API server rejects the expansion of a claim if it has no class, if its class does not
+    /// exist, or if the class lacks `allowVolumeExpansion: true`. Its message does not say which.
     ///
     /// ## Way out
-    /// Where the driver can expand volumes, allow it in the class: it is the one field of a class
-    /// that may be edited, and it holds for existing claims at once. Where it cannot, copy the
-    /// data to a bigger claim.
+    /// If the driver can expand volumes, allow it in the class. This is the one field of a class that
+    /// can be edited, and it applies to existing claims at once. Otherwise copy the data to a larger
+    /// claim. The rule does not know whether the driver can expand volumes.
     PvcExpandClassDisallows {
         id: "pvc-expand-class-disallows",
         title: "a claim grows whose StorageClass allows no expansion",
@@ -48,13 +48,12 @@ impl Rule for PvcExpandClassDisallows {
         }
         let field = crate::object::Pointer::from("/spec/resources/requests/storage");
         let sizes = arrow(Some(&before.text), Some(&after.text));
-        let copy =
-            "or create a bigger claim of a class that allows expansion, and copy the data over";
+        let copy = "or create a larger claim of a class that allows expansion, and copy the data";
         if none {
             findings
                 .add(field.clone(), format!("would grow, {sizes}, but has no StorageClass"))
                 .values(Some(&before.text), Some(&after.text))
-                .why("Only volumes that a StorageClass has provisioned can be expanded.")
+                .why("Only a volume that a StorageClass provisioned can grow.")
                 .remedy(vec![remedy::keep(change, &field, &before.text), remedy::say(copy)]);
             return Ok(());
         }
@@ -65,8 +64,7 @@ impl Rule for PvcExpandClassDisallows {
             .add(field.clone(), format!("would grow, {sizes}, which class {class} forbids"))
             .values(Some(&before.text), Some(&after.text))
             .why(format!(
-                "StorageClass {class} lacks allowVolumeExpansion: true, without which no claim of \
-                 it is expanded."
+                "StorageClass {class} lacks allowVolumeExpansion: true, so none of its claims can grow."
             ))
             .remedy(vec![
                 remedy::keep(change, &field, &before.text),

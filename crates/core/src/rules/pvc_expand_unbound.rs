@@ -7,12 +7,12 @@ declare_rule! {
     /// The size of a claim changes while the claim is not bound to a volume.
     ///
     /// ## Why
-    /// The request of a claim may only change once it is `Bound`; before that the API server
-    /// calls every edit of it forbidden, bigger or smaller.
+    /// The size of a claim can change only while the claim is `Bound`. Before that, the API server
+    /// rejects larger and smaller sizes alike.
     ///
     /// ## Way out
-    /// Wait until the claim is bound, or delete it and create it with the new size: without a
-    /// volume it holds no data.
+    /// Wait until the claim is bound, or delete it and create it with the new size. It holds no data
+    /// while it has no volume.
     PvcExpandUnbound {
         id: "pvc-expand-unbound",
         title: "an unbound claim changes its size",
@@ -51,7 +51,7 @@ impl Rule for PvcExpandUnbound {
         let field = crate::object::Pointer::from("/spec/resources/requests/storage");
         let verb = if after.quantity > before.quantity { "grow" } else { "shrink" };
         let mut steps = vec![remedy::run(
-            "see why it is not bound (a claim may also wait for its first pod)",
+            "see why it is not bound (it may be waiting for its first pod)",
             format!("{kubectl} describe pvc {name}"),
         )];
         if phase == "Lost" {
@@ -70,7 +70,7 @@ impl Rule for PvcExpandUnbound {
                 steps.pop();
             }
             steps.push(remedy::say(format!(
-                "or delete it and create it anew with {after}: without a volume it holds no data"
+                "or delete it and create it again with {after}: it has no volume, so it holds no data"
             )));
         }
         findings
@@ -82,7 +82,7 @@ impl Rule for PvcExpandUnbound {
                 ),
             )
             .values(Some(&before.text), Some(&after.text))
-            .why("Kubernetes lets the size of a claim change only once it is bound to a volume.")
+            .why("Kubernetes rejects a new size until the claim is bound to a volume.")
             .remedy(steps);
         Ok(())
     }

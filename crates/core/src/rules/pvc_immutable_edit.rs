@@ -68,7 +68,7 @@ impl Rule for PvcImmutableEdit {
                     ),
                 )
                 .values(Some(&before), Some(&after))
-                .why("The annotation names the class of a volume that exists already.")
+                .why("The annotation names the class of a volume that already exists.")
                 .step(keep);
         }
         unjudged
@@ -140,9 +140,9 @@ fn add(change: &Change<'_>, difference: &SpecDifference, findings: &mut Findings
         .old_field(difference.old_field.clone())
         .values(before, after)
         .why(if unbound {
-            "Kubernetes lets the attributes class of a claim change only once it is bound."
+            "Kubernetes rejects a new attributes class until the claim is bound."
         } else {
-            "It describes a volume that exists already, and Kubernetes lets no edit change it."
+            "It describes a volume that already exists, and Kubernetes rejects this edit."
         })
         .remedy(vec![remedy::keep_old(change, difference)]);
     if unbound {
@@ -150,6 +150,6 @@ fn add(change: &Change<'_>, difference: &SpecDifference, findings: &mut Findings
             format!("{} describe pvc {}", remedy::kubectl(change), remedy::quoted(&change.name));
         finding.command("or wait until it is bound; see what it waits for", command);
     } else {
-        finding.step("for another kind of volume create a second claim and copy the data over");
+        finding.step("for another kind of volume, create a second claim and copy the data");
     }
 }

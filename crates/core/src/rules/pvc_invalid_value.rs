@@ -5,19 +5,18 @@ use crate::object::immutable::arrow;
 use crate::object::validate::{self, Area, ValidationError};
 
 declare_rule! {
-    /// A claim holds a value that the API server refuses: no access mode, no size or one that is
-    /// not above zero, an unknown mode, a class that no class can be called, data sources that
-    /// disagree.
+    /// A claim has a value that the API server rejects: no access mode, no size, a size of zero or
+    /// less, an unknown mode, a class name that is invalid, data sources that contradict each other.
     ///
     /// ## Why
-    /// The server refuses the claim as a whole. On an UPDATE only a value that the edit brings is
-    /// named.
+    /// The API server rejects the whole claim. On UPDATE the rule names only values that the edit
+    /// brings in.
     ///
     /// ## Way out
-    /// Write a value that is accepted.
+    /// Use a value that the API server accepts.
     PvcInvalidValue {
         id: "pvc-invalid-value",
-        title: "a claim holds a value that Kubernetes refuses",
+        title: "a claim has a value that Kubernetes rejects",
         group: Refusal,
         action: Deny,
         since: "0.1.0",
@@ -52,7 +51,7 @@ impl Rule for PvcInvalidValue {
             let finding = findings.add(error.field.clone(), what);
             finding
                 .values(before.as_deref(), error.value.as_deref())
-                .why("Kubernetes refuses a claim with such a value.");
+                .why("Kubernetes rejects a claim with this value.");
             if let Some(before) = before {
                 finding.remedy(vec![remedy::keep(change, &error.field, &before)]);
             } else {

@@ -5,17 +5,16 @@ use crate::object::Pointer;
 use crate::object::immutable::arrow;
 
 declare_rule! {
-    /// A claim asks for less than its volume already has.
+    /// A claim requests less storage than its volume has.
     ///
     /// ## Why
-    /// Volumes cannot shrink. Since 1.32 the API server lets a request be lowered, but only to
-    /// above `status.capacity`: that takes back an expansion that did not come about. Older
-    /// releases let no request be lowered. A manifest in Git does not show the status: a smaller
-    /// request is a warning there.
+    /// Volumes cannot shrink. Since 1.32 the API server accepts a smaller request, but only above
+    /// `status.capacity`: this takes back an expansion that failed. Older releases reject every
+    /// smaller request. A manifest in Git has no status, so the rule only warns there.
     ///
     /// ## Way out
-    /// Keep the size, or lower it to something above the volume's capacity. For a smaller volume
-    /// create another claim and copy the data over.
+    /// Keep the size, or set one above the capacity of the volume. If you need a smaller volume,
+    /// create another claim and copy the data.
     PvcShrink {
         id: "pvc-shrink",
         title: "a claim shrinks to or below the size of its volume",
@@ -60,16 +59,15 @@ impl Rule for PvcShrink {
         let finding = findings.add(field.clone(), what);
         finding
             .values(Some(&before.text), Some(&after.text))
-            .why("Volumes cannot shrink; a request may at most go back to above what its volume has.")
+            .why("Volumes cannot shrink. A smaller request has to stay above the capacity of the volume.")
             .remedy(vec![remedy::keep(change, &field, &before.text)]);
         if let Some(capacity) = volume.filter(|_| recovers) {
             finding.step(format!(
-                "or, to take an expansion back that has not come about, set a size above {capacity}"
+                "or, to take back an expansion that failed, set a size above {capacity}"
             ));
         }
         finding.step(
-            "there is no safe way to shrink a volume; for a smaller one create another claim and \
-             copy the data over",
+            "no volume can shrink safely: for a smaller one, create another claim and copy the data",
         );
         Ok(())
     }
@@ -87,11 +85,11 @@ fn unsure(
     findings
         .add(field.clone(), format!("would shrink, {sizes}; refused once the claim is bound"))
         .values(Some(before), Some(after))
-        .why("Volumes cannot shrink; whether there is one already, a manifest does not show.")
+        .why("Volumes cannot shrink, and a manifest does not show whether the claim has one.")
         .remedy(vec![
             remedy::keep(change, field, before),
             remedy::run(
-                "or fetch the live claim, and name it to stateward check by --old live.yaml",
+                "or fetch the live claim, and pass it to stateward check with --old live.yaml",
                 format!(
                     "{} get pvc {} -o yaml > live.yaml",
                     remedy::kubectl(change),

@@ -4,17 +4,17 @@ use crate::facts::Facts;
 use crate::object::immutable::arrow;
 
 declare_rule! {
-    /// `volumeAttributesClassName` of a claim is taken away while a class is in force.
+    /// `volumeAttributesClassName` of a claim is removed while a class is applied.
     ///
     /// ## Why
-    /// A volume always has the attributes of some class once one was applied. The API server lets
-    /// the field move to another class, and not to none.
+    /// Once a class was applied, the volume always has the attributes of some class. The API server
+    /// accepts another class, but not an empty field.
     ///
     /// ## Way out
-    /// Keep the class, or name the one whose attributes the volume is to have.
+    /// Keep the class, or set the class whose attributes you want.
     PvcVacUnset {
         id: "pvc-vac-unset",
-        title: "a claim's attributes class is taken away",
+        title: "the attributes class of a claim is removed",
         group: Refusal,
         action: Deny,
         since: "0.1.0",
@@ -48,12 +48,11 @@ impl Rule for PvcVacUnset {
             )
             .values(before, after)
             .why(format!(
-                "The volume has the attributes of class {current}, and Kubernetes lets the field \
-                 move to another class but not to none."
+                "The volume has the attributes of class {current}, and Kubernetes accepts another class but not an empty field."
             ))
             .remedy(vec![
                 remedy::keep(change, &field, kept),
-                remedy::say("or name the class whose attributes the volume is to have"),
+                remedy::say("or set the class whose attributes you want"),
             ]);
         Ok(())
     }

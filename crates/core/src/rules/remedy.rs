@@ -5,8 +5,12 @@
 //! anti-affinity, the new set asks for none, so that nothing is injected when it is created.
 
 mod recreate;
+mod retention;
 
 pub use self::recreate::{Recreation, recreate, take_over, test_template, transplant};
+pub use self::retention::{
+    ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, numbered, policy, scaled_claims,
+};
 use super::Step;
 use crate::change::{Change, Operation, Tool};
 use crate::object::immutable::SpecDifference;
@@ -113,19 +117,32 @@ pub fn grow_claims(
     template: &str,
     size: &str,
 ) -> Vec<Step> {
+    let patch = format!("{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}");
+    let text = "raise {claims}; the class has to allow expansion, no pod restarts";
+    patch_claims(change, old, template, text, &patch)
+}
+
+/// Merges `spec` into the spec of each claim of template `template`; nothing if the set has no pods.
+/// `text` says so, with `{claims}` for the claims.
+pub fn patch_claims(
+    change: &Change<'_>,
+    old: &StatefulSet<'_>,
+    template: &str,
+    text: &str,
+    spec: &str,
+) -> Vec<Step> {
     let Some(ordinals) = ordinals(old) else { return Vec::new() };
-    let count = old.ordinals().count();
+    let claims = match old.ordinals().count() {
+        1 => "the existing claim".to_owned(),
+        count => format!("the {count} claims"),
+    };
     let patch = format!(
-        "{} patch pvc {}-$i --type merge -p \
-         '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
+        "{} patch pvc {}-$i --type merge -p {}",
         kubectl(change),
         quoted(&format!("{template}-{}", change.name)),
+        quoted(&format!("{{\"spec\":{spec}}}")),
     );
-    let claims = if count == 1 { "existing claim".to_owned() } else { format!("{count} claims") };
-    vec![run(
-        format!("raise the {claims}; the class has to allow expansion, no pod restarts"),
-        format!("for i in {ordinals}; do {patch}; done"),
-    )]
+    vec![run(text.replace("{claims}", &claims), format!("for i in {ordinals}; do {patch}; done"))]
 }
 
 /// The ordinals of the pods as a shell's `for` takes them.

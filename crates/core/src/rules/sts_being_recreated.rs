@@ -4,18 +4,18 @@ use crate::facts::Facts;
 use crate::object::Kind;
 
 declare_rule! {
-    /// A set is changed, scaled or deleted in the moment in which a resize re-creates it.
+    /// A set is changed, scaled or deleted while a resize re-creates it.
     ///
     /// ## Why
-    /// To give a set larger claim templates it is deleted without its pods and created again at
-    /// once. In between it still stands there, going away. The API server accepts edits of it, and
-    /// they vanish with it. A second delete is worse: it makes the pods go as well.
+    /// To enlarge the claim templates of a set, a resize deletes it without its pods and creates it
+    /// again at once. In between, the terminating set still exists. The API server accepts edits of
+    /// it, and they are lost. A second delete is worse: it deletes the pods, too.
     ///
-    /// The garbage collector and the other controllers of the control plane are never refused, and
-    /// nor is an edit that leaves the spec alone. Where no cluster is known, nothing is refused.
+    /// The rule never denies requests of the control plane's own controllers, or edits that leave the
+    /// spec alone. Without a cluster it judges nothing.
     ///
     /// ## Way out
-    /// Make the edit again: the set is back within seconds, and takes it.
+    /// Make the edit again in a few seconds, when the set exists again.
     StsBeingRecreated {
         id: "sts-being-recreated",
         title: "a StatefulSet is changed while a resize re-creates it",
@@ -59,8 +59,7 @@ impl Rule for StsBeingRecreated {
         let (field, why, again) = match change.operation {
             Operation::Delete => (
                 "/metadata/deletionTimestamp",
-                "It goes away without its pods and comes back at once; another delete would take \
-                 its pods along.",
+                "A resize deletes it without its pods and creates it again at once. Another delete would delete the pods.",
                 "delete it",
             ),
             _ if scaled => ("/spec/replicas", EDIT, "scale it"),
@@ -69,9 +68,9 @@ impl Rule for StsBeingRecreated {
         findings
             .add(field, "is being re-created, try again in a few seconds")
             .why(why)
-            .step(format!("{again} again in a few seconds, when the set is back"))
+            .step(format!("{again} again in a few seconds, when the set exists again"))
             .command(
-                "if it does not come back, see why",
+                "if it is not created again, see why",
                 format!(
                     "stateward resize status {} -n {}",
                     remedy::quoted(&format!("sts/{}", change.name)),

@@ -32,7 +32,7 @@ declare_rule! {
     /// - the container is removed, or renamed without its mount;
     /// - the mount becomes read-only (a warning).
     ///
-    /// Where the name of a variable or an argument does not say that it is about data, the rule
+    /// If the name of a variable or an argument does not say that it is about data, the rule
     /// warns. It says nothing as long as the process finds the same folder: if the mount and the
     /// variable move together, if the paths are only spelled differently, or if a removed side car
     /// mounted read-only or what another container keeps.
@@ -240,11 +240,11 @@ fn folder(place: &Place<'_>) -> String {
 fn why(loss: &Loss<'_, '_>, at: &str) -> String {
     match &loss.what {
         What::Hidden(mount) => format!(
-            "The process would find other files at /{} than those in the claim, and may start anew.",
+            "The process would find other files at /{} than those in the claim, and may start empty.",
             mount.path
         ),
         What::Named { old, .. } if loss.stays => format!(
-            "If the process keeps its data at {}, it would not find it and may start anew in \
+            "If the process keeps its data at {}, it would not find it and may start empty in \
              another folder.",
             old.text
         ),
@@ -255,11 +255,11 @@ fn why(loss: &Loss<'_, '_>, at: &str) -> String {
         ),
         What::ReadOnly(_) => "The process could no longer write its data.".to_owned(),
         _ if loss.stays => format!(
-            "The process would not find its data at {at} and may start anew, beside the data that \
+            "The process would not find its data at {at} and may start empty, beside the data that \
              exists."
         ),
         _ => format!(
-            "The process would not find its data at {at} and may start anew; what it writes there \
+            "The process would not find its data at {at} and may start empty; what it writes there \
              is lost with the pod."
         ),
     }

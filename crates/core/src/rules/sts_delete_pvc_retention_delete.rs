@@ -4,20 +4,20 @@ use crate::change::Change;
 use crate::facts::Facts;
 
 declare_rule! {
-    /// A set whose `persistentVolumeClaimRetentionPolicy.whenDeleted` is `Delete` is deleted, and
-    /// not as an orphan delete.
+    /// A set whose `persistentVolumeClaimRetentionPolicy.whenDeleted` is `Delete` is deleted, and not
+    /// with `--cascade=orphan`.
     ///
     /// ## Why
-    /// The claims carry an owner reference to the set. The garbage collector deletes them after
-    /// it, and where the reclaim policy of a volume is `Delete`, its disk too. Nothing brings the
-    /// data back but a backup.
+    /// The claims have an owner reference to the set, so the garbage collector deletes them after it.
+    /// If the reclaim policy of a volume is `Delete`, its disk is deleted, too. Only a backup brings
+    /// the data back.
     ///
     /// ## Way out
-    /// Set the policy to `Retain`, wait until the controller has seen it and no claim refers to
-    /// the set any more, then delete. Claims of pods that were scaled away keep their reference,
-    /// since the controller looks at claims of existing pods only: take it off by hand. An orphan
-    /// delete keeps claims and pods. Where the data is meant to go, say so with the `allow`
-    /// annotation on the set.
+    /// Set the policy to `Retain`, wait until the controller has seen it and no claim refers to the
+    /// set, then delete it. Claims of pods that were scaled down keep their reference, because the
+    /// controller only looks at claims of existing pods. Remove it by hand. With `--cascade=orphan`,
+    /// claims and pods stay. If the data may be deleted, say so with the `allow` annotation on the
+    /// set.
     StsDeletePvcRetentionDelete {
         id: "sts-delete-pvc-retention-delete",
         title: "a StatefulSet is deleted together with its claims",
@@ -47,8 +47,7 @@ impl Rule for StsDeletePvcRetentionDelete {
             )
             .values(Some("Delete"), None)
             .why(format!(
-                "The garbage collector would remove every claim of the set, such as {example}, and \
-                 the data in it."
+                "The garbage collector would delete every claim of the set, such as {example}, with its data."
             ))
             .remedy(steps(change));
         Ok(())
@@ -91,7 +90,7 @@ fn steps(change: &Change<'_>) -> Vec<Step> {
             ),
         ),
         remedy::run(
-            "free the claims that still belong to the set, such as those of pods scaled away",
+            "free the claims that still belong to the set, such as those of removed pods",
             format!(
                 "for c in $({kubectl} get pvc -o go-template='{{{{range .items}}}}{{{{$c := \
                  .metadata.name}}}}{{{{range .metadata.ownerReferences}}}}{{{{if and (eq .kind \"StatefulSet\") (eq .name \"{name}\")}}}}{{{{$c}}}} {{{{end}}}}{{{{end}}}}{{{{end}}}}'); do {kubectl} patch \
@@ -100,7 +99,7 @@ fn steps(change: &Change<'_>) -> Vec<Step> {
         ),
         delete,
         remedy::say(format!(
-            "to lose the data on purpose, annotate the set first with {ALLOW}: \
+            "to delete the data on purpose, annotate the set first with {ALLOW}: \
              sts-delete-pvc-retention-delete and allow-reason"
         )),
     ]

@@ -10,13 +10,13 @@ declare_rule! {
     /// `1`, `POSTGRES_HOST_AUTH_METHOD` with `trust`.
     ///
     /// ## Why
-    /// Whoever reaches the port, from any pod of the cluster where no network policy holds them
-    /// off, reads and deletes everything. The setting takes hold when the data folder is made and
-    /// stays in it.
+    /// Any pod that can reach the port can read and delete everything, unless a network policy stops
+    /// it. The setting is applied when the data folder is created, and stays.
     ///
     /// ## Way out
-    /// Put a password into a Secret and name that in the environment. A database that already has
-    /// its data folder keeps the old setting: change it there as well.
+    /// Put a password into a Secret and refer to it in the environment. A database that already has
+    /// its data folder keeps the old setting, so change it there, too. The rule does not see
+    /// variables from `envFrom`.
     StsEmptyPassword {
         id: "sts-empty-password",
         title: "a database lets clients in without a password",
@@ -81,7 +81,7 @@ impl Rule for StsEmptyPassword {
                         format!("{}={value} lets clients in with no password", door.variable),
                     )
                     .values(None, Some(value))
-                    .why("Whoever reaches the port can read and delete everything.")
+                    .why("Everyone who can reach the port can read and delete everything.")
                     .remedy(steps(change, door));
             }
         }

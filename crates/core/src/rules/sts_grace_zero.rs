@@ -7,12 +7,12 @@ declare_rule! {
     /// `terminationGracePeriodSeconds` is 0.
     ///
     /// ## Why
-    /// The pod's processes are killed with no chance to write out what they hold, and the pod's
-    /// record is removed without waiting for the node: for a while, two pods of one name may use
-    /// the same volume.
+    /// The processes of the pod are killed before they can write their data. The pod is removed
+    /// without waiting for its node, so for a while two pods of the same name may use the same
+    /// volume.
     ///
     /// ## Way out
-    /// Give the database the time that it needs to stop; 30 seconds is Kubernetes' default.
+    /// Give the database the time that it needs to stop. The default of Kubernetes is 30 seconds.
     StsGraceZero {
         id: "sts-grace-zero",
         title: "pods are killed without time to stop",
@@ -48,8 +48,7 @@ impl Rule for StsGraceZero {
             )
             .values(before.as_deref(), Some("0"))
             .why(
-                "Databases are killed before they can write out their memory, and a new pod may \
-                 start while the old one still writes.",
+                "The database is killed before it can write its data, and a new pod may start while the old one still runs.",
             )
             .remedy(vec![remedy::amend_template(
                 change,

@@ -8,12 +8,12 @@ declare_rule! {
     /// A container mounts a `hostPath` volume and may write to it.
     ///
     /// ## Why
-    /// The files lie on one node. A pod that is scheduled to another node starts without them, and
-    /// comes upon whatever an earlier pod left there; a node that is replaced takes them with it.
+    /// The files are on one node. A pod that moves to another node starts without them and may find
+    /// files of an earlier pod. If the node is replaced, they are lost.
     ///
     /// ## Way out
-    /// Use a claim template; for disks of the node, the class of a local volume provisioner, which
-    /// ties the pod to its node. Mount what is only read with `readOnly: true`.
+    /// Use a claim template. For disks of the node, use the class of a local volume provisioner,
+    /// which ties the pod to its node. Mount with `readOnly: true` what is only read.
     StsHostpathData {
         id: "sts-hostpath-data",
         title: "a container writes to a folder of its node",
@@ -54,16 +54,15 @@ impl Rule for StsHostpathData {
                 )
                 .values(None, Some(path))
                 .why(
-                    "A pod that moves to another node starts without these files, and a node that \
-                     is replaced takes them along.",
+                    "A pod that moves to another node starts without these files, and they are lost if the node is replaced.",
                 )
                 .remedy(vec![
                     remedy::amend_template(
                         change,
-                        &format!("mount {name} with readOnly: true where files are only read"),
+                        &format!("mount {name} with readOnly: true if files are only read"),
                     ),
                     remedy::say(
-                        "where they are data, use a claim template, which only a new set can get",
+                        "if they are data, use a claim template, which only a new set can get",
                     ),
                 ]);
         }

@@ -7,12 +7,13 @@ declare_rule! {
     /// A container's image has no tag, or the tag `latest`, and no digest.
     ///
     /// ## Why
-    /// What such a name stands for changes. A pod that restarts on another node may bring a newer
-    /// major version, which cannot read the data files of the older one, or converts them so that
-    /// there is no way back. Its peers still run the older version then.
+    /// Such a name can mean another image tomorrow. A pod that restarts on another node may run a
+    /// newer major version. That version may not read the existing data, or may convert it for good,
+    /// while the other members still run the older version.
     ///
     /// ## Way out
-    /// Name a full version, or a digest.
+    /// Use a full version or a digest. The rule does not know which tags of a registry move, such as
+    /// `17`.
     StsImageLatest {
         id: "sts-image-latest",
         title: "an image has no fixed version",
@@ -47,12 +48,11 @@ impl Rule for StsImageLatest {
                 )
                 .values(None, Some(image))
                 .why(
-                    "A pod that restarts may bring a newer major version, which cannot read the \
-                     data of the older one.",
+                    "A pod that restarts may run a newer major version, which may not read the existing data.",
                 )
                 .remedy(vec![remedy::amend_template(
                     change,
-                    &format!("name a full version, image: {repository}:<version>"),
+                    &format!("use a full version, image: {repository}:<version>"),
                 )]);
         }
         Ok(())

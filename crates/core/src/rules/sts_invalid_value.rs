@@ -5,20 +5,20 @@ use crate::object::immutable::DifferenceKind;
 use crate::object::validate::Area;
 
 declare_rule! {
-    /// A set holds a value that the API server refuses: labels that its selector does not match,
-    /// negative replicas, an unknown policy, a claim template without a size, a container without
-    /// an image.
+    /// A set has a value that the API server rejects: labels that its selector does not match,
+    /// negative replicas, an unknown policy, a claim template without a size, a container without an
+    /// image.
     ///
     /// ## Why
-    /// The server refuses the set as a whole. On an UPDATE only a value that the edit brings is
-    /// named. Of the pod template the names, images, ports, mounts and devices are looked at; its
-    /// probes, affinities, resources and security contexts are not.
+    /// The API server rejects the whole set. On UPDATE the rule names only values that the edit
+    /// brings in. In the pod template it checks names, images, ports, mounts and devices. It does not
+    /// check probes, affinity, resources and security contexts.
     ///
     /// ## Way out
-    /// Write a value that is accepted.
+    /// Use a value that the API server accepts.
     StsInvalidValue {
         id: "sts-invalid-value",
-        title: "a StatefulSet holds a value that Kubernetes refuses",
+        title: "a StatefulSet has a value that Kubernetes rejects",
         group: Refusal,
         action: Deny,
         since: "0.1.0",
@@ -57,7 +57,7 @@ impl Rule for StsInvalidValue {
             findings
                 .add(error.field, error.what)
                 .values(before.as_deref(), error.value.as_deref())
-                .why("Kubernetes refuses a set with such a value.")
+                .why("Kubernetes rejects a set with this value.")
                 .step(format!("{place}, {}", error.instead));
         }
         Ok(())

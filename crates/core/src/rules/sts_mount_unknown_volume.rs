@@ -4,15 +4,15 @@ use crate::facts::Facts;
 use crate::object::validate::Area;
 
 declare_rule! {
-    /// A container mounts, or uses as a device, something that is neither a volume of the pod nor
-    /// a claim template.
+    /// A container mounts, or uses as a device, something that is neither a volume of the pod nor a
+    /// claim template.
     ///
     /// ## Why
-    /// Kubernetes refuses such a set since 1.34. Older releases accept it, and then no pod can be
-    /// created from it: a set that is edited so loses the pods that restart.
+    /// Kubernetes rejects such a set since 1.34. Older releases accept it, and then cannot create a
+    /// pod from it, so a set loses every pod that restarts.
     ///
     /// ## Way out
-    /// Name a volume or a claim template that is there.
+    /// Use the name of an existing volume or claim template.
     StsMountUnknownVolume {
         id: "sts-mount-unknown-volume",
         title: "a mount names no volume and no claim template",
@@ -36,7 +36,7 @@ impl Rule for StsMountUnknownVolume {
             finding
                 .values(None, error.value.as_deref())
                 .why(if refuses {
-                    "Kubernetes refuses the set: no pod could be created from it."
+                    "Kubernetes rejects the set, because no pod could be created from it."
                 } else {
                     "This release of Kubernetes accepts the set, but no pod can be created from it."
                 })

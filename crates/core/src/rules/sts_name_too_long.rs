@@ -7,13 +7,13 @@ declare_rule! {
     /// The name of a new set has more than 52 characters.
     ///
     /// ## Why
-    /// The API server takes names of up to 63. But the controller labels each pod with
-    /// `controller-revision-hash: <name>-<hash>`, where the hash has eight to ten characters, and a
-    /// label holds 63. Above 54 no pod is ever created; with 53 or 54 that depends on the hash, so
-    /// an edit of the template can stop what worked. The set only shows `FailedCreate` events.
+    /// The API server accepts names of up to 63 characters. But the controller labels each pod with
+    /// `controller-revision-hash: <name>-<hash>`. The hash has eight to ten characters, and a label
+    /// holds 63. With more than 54 no pod is ever created. With 53 or 54 it depends on the hash, so
+    /// an edit of the template can break a working set. The set only shows `FailedCreate` events.
     ///
     /// ## Way out
-    /// Take a shorter name before there is data: a set cannot be renamed.
+    /// Choose a shorter name before there is data, because a set cannot be renamed.
     StsNameTooLong {
         id: "sts-name-too-long",
         title: "the name of a StatefulSet is too long for the labels of its pods",
@@ -54,8 +54,7 @@ impl Rule for StsNameTooLong {
             )
             .values(None, Some(value))
             .why(format!(
-                "With {length} characters the pods' label controller-revision-hash can pass 63, and then \
-                 no pod is created."
+                "With {length} characters, the label controller-revision-hash of the pods can exceed 63 characters. Then no pod is created."
             ))
             .remedy(vec![remedy::amend(
                 change,

@@ -4,15 +4,16 @@ use crate::facts::Facts;
 use crate::object::pod::PodSpec;
 
 declare_rule! {
-    /// A container has no readiness probe. Init containers, side cars among them, do not count.
+    /// A container has no readiness probe. Init containers and side cars among them do not count.
     ///
     /// ## Why
-    /// A pod whose containers merely run counts as ready. A rolling update then restarts the next
-    /// member before the last one has caught up, and Services send clients to members that
+    /// Without a probe a pod is ready as soon as its containers run. A rolling update then restarts
+    /// the next member before this one has caught up, and Services send clients to members that
     /// cannot answer.
     ///
     /// ## Way out
-    /// Add a probe that asks the database itself, such as `pg_isready` or `redis-cli ping`.
+    /// Add a probe that asks the database itself, such as `pg_isready` or `redis-cli ping`. The rule
+    /// does not check what an existing probe asks.
     StsNoReadiness {
         id: "sts-no-readiness",
         title: "a container has no readiness probe",
@@ -43,8 +44,7 @@ impl Rule for StsNoReadiness {
                     format!("no readiness probe in container {name}"),
                 )
                 .why(
-                    "A rolling update restarts the next pod as soon as this container runs, \
-                     whether or not it has caught up.",
+                    "A rolling update restarts the next pod as soon as this container runs, even if it has not caught up.",
                 )
                 .remedy(vec![remedy::amend_template(
                     change,

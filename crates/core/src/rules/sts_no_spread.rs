@@ -7,13 +7,13 @@ declare_rule! {
     /// A new set of several replicas has neither pod anti-affinity nor topology spread constraints.
     ///
     /// ## Why
-    /// The scheduler's own defaults spread only by a little, and not at all when one node has most
-    /// of the free space: all members may share a node, and go down with it.
+    /// The default of the scheduler spreads pods only a little. If one node has most of the free
+    /// space, all members may run on it and fail with it.
     ///
     /// ## Way out
-    /// Spread them over nodes, and over zones where there are several. Where the webhook runs, it
-    /// adds preferred anti-affinity to a new set by itself; the annotation
-    /// `stateward.dev/anti-affinity` chooses or refuses that, and silences this rule.
+    /// Spread the pods over nodes, and over zones if there are several. The webhook adds preferred
+    /// anti-affinity to a new set by itself. The annotation `stateward.dev/anti-affinity` chooses or
+    /// refuses that, and silences this rule.
     StsNoSpread {
         id: "sts-no-spread",
         title: "nothing keeps the pods of a new StatefulSet on different nodes",
@@ -40,7 +40,7 @@ impl Rule for StsNoSpread {
         let selector = written.set.spec.selector.raw().map_or("{}", |raw| raw.get());
         findings
             .add("/spec/template/spec", format!("all {replicas} pods may be scheduled to one node"))
-            .why("When that node fails or is drained, every member goes at once.")
+            .why("If that node fails or is drained, every member stops at once.")
             .remedy(vec![
                 remedy::amend(
                     change,

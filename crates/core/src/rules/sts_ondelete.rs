@@ -4,19 +4,19 @@ use crate::facts::Facts;
 use crate::object::Pointer;
 
 declare_rule! {
-    /// `spec.updateStrategy.type` turns to `OnDelete`.
+    /// `spec.updateStrategy.type` changes to `OnDelete`.
     ///
     /// ## Why
-    /// A new pod template then reaches no pod by itself: fixes and new certificates lie in the set
-    /// until each pod is deleted by hand, and a pod that fails comes back with the newer template
-    /// while its peers run the older one.
+    /// New pod templates then reach no pod by themselves. Fixes and new certificates wait until
+    /// somebody deletes each pod. A pod that fails restarts with the newer template while the others
+    /// still run the older one.
     ///
     /// ## Way out
-    /// Keep `RollingUpdate`; its `partition` holds pods back where that is wanted. Operators that
+    /// Keep `RollingUpdate`, and hold pods back with its `partition` if you need to. Operators that
     /// restart members themselves use `OnDelete` on purpose: allow it for their sets.
     StsOndelete {
         id: "sts-ondelete",
-        title: "the update strategy turns to OnDelete",
+        title: "the update strategy changes to OnDelete",
         group: Data,
         action: Warn,
         since: "0.1.0",
@@ -43,8 +43,7 @@ impl Rule for StsOndelete {
             )
             .values(Some(before), Some(after))
             .why(
-                "An edit of the template would reach a pod only once that pod is deleted by hand, \
-                 so pods drift apart.",
+                "A new template would reach a pod only when somebody deletes that pod, so pods would differ.",
             )
             .remedy(vec![
                 keep,

@@ -9,17 +9,18 @@ declare_rule! {
     /// `spec.ordinals.start` changes.
     ///
     /// ## Why
-    /// A pod's ordinal names its claims. With another start the controller deletes the pods whose
-    /// ordinals fall out of the range and starts others, which use other claims: the data stays
-    /// behind. Under `whenScaled: Delete` the claims left behind are deleted.
+    /// The ordinal of a pod names its claims. With another start, the controller deletes the pods
+    /// outside of the new range and starts others with other claims, so the data stays behind. Under
+    /// `whenScaled: Delete` it deletes the claims of the removed pods. The rule warns if no pod is
+    /// removed.
     ///
     /// ## Way out
-    /// Keep the start. To number pods otherwise, create a second set with its own start and let
-    /// the database copy its data over. In a planned migration between two sets or clusters
-    /// (KEP-3335) allow it with the annotation.
+    /// Keep the start. If pods need other numbers, create a second set with its own start and let the
+    /// database copy its data. In a planned migration between two sets or clusters (KEP-3335), allow
+    /// it with the annotation.
     StsOrdinalsStart {
         id: "sts-ordinals-start",
-        title: "the pods of a StatefulSet are numbered from another ordinal on",
+        title: "the pods of a StatefulSet get other ordinals",
         group: Data,
         action: Deny,
         since: "0.1.0",
@@ -31,19 +32,25 @@ declare_rule! {
 impl Rule for StsOrdinalsStart {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
         let (before, after) = (old.spec.ordinals_start(), new.spec.ordinals_start());
         if before == after {
             return Ok(());
         }
-        let leaving = pods(&change.name, &old.ordinals(), &new.ordinals());
-        let coming = pods(&change.name, &new.ordinals(), &old.ordinals());
-        let fate = if new.spec.retention.when_scaled() == "Delete" {
-            "the claims left behind would be deleted too"
-        } else {
-            "the claims left behind stay unused"
+        let words = |ranges: &[Range<i64>]| -> Option<String> {
+            let words: Vec<String> =
+                ranges.iter().map(|range| remedy::numbered(&change.name, range)).collect();
+            (!words.is_empty()).then(|| words.join(" and "))
         };
+        let leaving = words(&remedy::leaving(&old.ordinals(), &new.ordinals()));
+        let coming = words(&remedy::leaving(&new.ordinals(), &old.ordinals()));
+        let fate = match remedy::scaled_claims(change, facts)? {
+            remedy::ScaledClaims::Deleted => "the claims left behind would be deleted too",
+            _ => "the claims left behind stay unused",
+        };
+        // No pod is renumbered.
+        let idle = leaving.is_none();
         let why = match (leaving, coming) {
             (Some(leaving), Some(coming)) => {
                 format!(
@@ -57,49 +64,20 @@ impl Rule for StsOrdinalsStart {
         };
         let pointer = Pointer::from("/spec/ordinals/start");
         let keep = remedy::keep(change, &pointer, &before.to_string());
-        findings
-            .add(pointer, format!("pods would be numbered anew, ordinals.start {before} → {after}"))
-            .values(Some(&before.to_string()), Some(&after.to_string()))
-            .why(why)
-            .remedy(vec![
-                keep,
-                remedy::say(format!(
-                    "for pods numbered from {after} on, create a second set and let the database \
+        let finding = findings.add(
+            pointer,
+            format!("pods would get other ordinals, ordinals.start {before} → {after}"),
+        );
+        finding.values(Some(&before.to_string()), Some(&after.to_string())).why(why).remedy(vec![
+            keep,
+            remedy::say(format!(
+                "for pods numbered from {after} on, create a second set and let the database \
                      copy its data"
-                )),
-            ]);
+            )),
+        ]);
+        if idle {
+            finding.unsure();
+        }
         Ok(())
-    }
-}
-
-/// The pods of `name` with ordinals in `range` but not in `other`, in words.
-fn pods(name: &str, range: &Range<i64>, other: &Range<i64>) -> Option<String> {
-    let below = range.start..range.end.min(other.start.max(range.start));
-    let above = range.start.max(other.end.min(range.end)).max(below.end)..range.end;
-    let words: Vec<String> = [below, above]
-        .iter()
-        .filter(|piece| !piece.is_empty())
-        .map(|piece| match piece.end - piece.start {
-            1 => format!("{name}-{}", piece.start),
-            _ => format!("{name}-{} to {name}-{}", piece.start, piece.end - 1),
-        })
-        .collect();
-    (!words.is_empty()).then(|| words.join(" and "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pods;
-
-    #[test]
-    fn ordinals_that_leave_are_named() {
-        assert_eq!(pods("db", &(0..3), &(5..8)).as_deref(), Some("db-0 to db-2"));
-        assert_eq!(pods("db", &(5..8), &(0..3)).as_deref(), Some("db-5 to db-7"));
-        assert_eq!(pods("db", &(0..3), &(1..4)).as_deref(), Some("db-0"));
-        assert_eq!(pods("db", &(1..4), &(0..3)).as_deref(), Some("db-3"));
-        assert_eq!(pods("db", &(0..5), &(1..3)).as_deref(), Some("db-0 and db-3 to db-4"));
-        assert_eq!(pods("db", &(1..3), &(0..5)), None);
-        assert_eq!(pods("db", &(0..3), &(5..5)).as_deref(), Some("db-0 to db-2"));
-        assert_eq!(pods("db", &(0..0), &(5..8)), None);
     }
 }

@@ -4,15 +4,15 @@ use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, arrow};
 
 declare_rule! {
-    /// `spec.podManagementPolicy` changes, which the API server lets no UPDATE do.
+    /// `spec.podManagementPolicy` changes. The API server rejects this edit.
     ///
     /// ## Why
-    /// The policy says whether pods start and stop in order or all at once. It touches no running
-    /// pod, yet the set has to be re-created for it.
+    /// The policy decides whether pods start and stop in order or all at once. A change affects no
+    /// running pod, but needs the set to be re-created.
     ///
     /// ## Way out
-    /// Re-create the set around its running pods. `Parallel` starts all pods of a database at
-    /// once: see that its bootstrap can stand that.
+    /// Re-create the set around its running pods. `Parallel` starts all pods of a database at once.
+    /// Check first that the database can bootstrap this way.
     StsPodManagementPolicy {
         id: "sts-pod-management-policy",
         title: "the pod management policy of a StatefulSet changes",
@@ -44,10 +44,7 @@ impl Rule for StsPodManagementPolicy {
                     format!("podManagementPolicy would change, {}", arrow(before, after)),
                 )
                 .values(before, after)
-                .why(
-                    "Kubernetes lets no edit change how pods start and stop: the set has to be \
-                     re-created.",
-                )
+                .why("Kubernetes rejects this edit. Only a re-created set can have another policy.")
                 .remedy(steps);
         }
         Ok(())

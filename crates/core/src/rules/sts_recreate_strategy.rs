@@ -4,16 +4,15 @@ use crate::facts::Facts;
 use crate::object::validate::Area;
 
 declare_rule! {
-    /// `spec.updateStrategy.type` is `Recreate`, which a Deployment knows and a StatefulSet does
-    /// not.
+    /// `spec.updateStrategy.type` is `Recreate`, a strategy of Deployments.
     ///
     /// ## Why
-    /// Kubernetes up to 1.36 refuses it. In 1.37 it exists behind a gate that is off by default
-    /// (KEP-3541), and it stops every pod of the set at once.
+    /// Kubernetes up to 1.36 rejects it. In 1.37 it exists behind a feature gate that is off by
+    /// default (KEP-3541). It stops every pod of the set at once.
     ///
     /// ## Way out
-    /// `RollingUpdate` replaces pods one at a time; with `OnDelete` a person decides when each one
-    /// goes.
+    /// Use `RollingUpdate`, which replaces one pod at a time, or `OnDelete`, which replaces a pod
+    /// when somebody deletes it.
     StsRecreateStrategy {
         id: "sts-recreate-strategy",
         title: "a StatefulSet asks for the update strategy Recreate",
@@ -45,11 +44,9 @@ impl Rule for StsRecreateStrategy {
             finding
                 .values(before, Some("Recreate"))
                 .why(if refuses {
-                    "Only Deployments know it: Kubernetes refuses it for a StatefulSet, where it \
-                     would stop all pods at once."
+                    "Kubernetes rejects this strategy for a StatefulSet. It would stop all pods at once."
                 } else {
-                    "It stops all pods at once, and Kubernetes knows it only where a feature gate \
-                     is on."
+                    "It stops all pods at once, and Kubernetes accepts it only if a feature gate is on."
                 })
                 .step(format!(
                     "set spec.updateStrategy.type to RollingUpdate {}: pods are replaced one at a \

@@ -9,14 +9,13 @@ declare_rule! {
     /// A set is scaled by many replicas in one step, up or down, by an edit or through its scale.
     ///
     /// ## Why
-    /// New members copy the data they need from the old ones, all at the same time under
-    /// `podManagementPolicy: Parallel`; members that leave in a row may take a quorum, or data
-    /// that was not copied yet, with them. A slip of the finger (30 for 3) also leaves claims
-    /// behind that nobody ordered.
+    /// New members copy their data from the existing ones, all at the same time under
+    /// `podManagementPolicy: Parallel`. Members that are removed in a row may break a quorum, or take
+    /// data that was not copied yet. A typo (30 for 3) also creates claims that nobody needs.
     ///
     /// ## Way out
     /// Scale by a few replicas at a time and wait until the members have joined or left.
-    /// Scaling to zero is the business of `sts-scale-to-zero`.
+    /// `sts-scale-to-zero` judges scaling to zero.
     StsReplicaJump {
         id: "sts-replica-jump",
         title: "a StatefulSet is scaled by many replicas at once",
@@ -49,7 +48,7 @@ impl Rule for StsReplicaJump {
     fn check(
         params: &ReplicaJumpParams,
         change: &Change<'_>,
-        _: &Facts,
+        facts: &Facts,
         findings: &mut Findings,
     ) -> Judged {
         let Some((old, new)) = change.scaled() else { return Ok(()) };
@@ -60,17 +59,37 @@ impl Rule for StsReplicaJump {
             return Ok(());
         }
         let next = old + most * step.signum();
-        let (kubectl, name) = (remedy::kubectl(change), &change.name);
+        let (kubectl, name) = (remedy::kubectl(change), remedy::quoted(&change.name));
         let finding = findings.add(
             "/spec/replicas",
             format!("would be scaled by {} replicas at once, {old} → {new}", step.abs()),
         );
-        finding.values(Some(&old.to_string()), Some(&new.to_string())).why(if step > 0 {
-            "Every new member copies its data from the old ones, and each gets claims that stay \
-             when it is scaled away again."
-        } else {
-            "Members that leave in a row can take a quorum, or data not yet copied, with them."
+        let claims = remedy::scaled_claims(change, facts)?;
+        finding.values(Some(&old.to_string()), Some(&new.to_string())).why(match claims {
+            remedy::ScaledClaims::Kept if step > 0 => {
+                "Every new member copies its data from the old ones, and each gets claims that stay \
+                 when it is scaled away again."
+            }
+            _ if step > 0 => "Every new member copies its data from the old ones.",
+            _ => {
+                "Members that leave in a row can take a quorum, or data not yet copied, with them."
+            }
         });
+        if step < 0 && claims == remedy::ScaledClaims::Deleted {
+            finding.step(format!(
+                "first set persistentVolumeClaimRetentionPolicy.whenScaled: Retain {}, or each \
+                 step deletes the claims of the pods that it removes",
+                remedy::manifest_place(change.circumstances.tool)
+            ));
+        } else if step < 0 && claims == remedy::ScaledClaims::Unknown {
+            finding.command(
+                "see what becomes of the claims: Delete means that each step deletes claims",
+                format!(
+                    "{kubectl} get statefulset {name} -o jsonpath=\
+                     '{{.spec.persistentVolumeClaimRetentionPolicy.whenScaled}}'"
+                ),
+            );
+        }
         if change.circumstances.tool.keeper().is_some() {
             let place = remedy::manifest_place(change.circumstances.tool);
             finding.step(format!("set replicas: {next} {place} first"));

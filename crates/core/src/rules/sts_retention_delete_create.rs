@@ -5,19 +5,18 @@ use crate::object::Pointer;
 
 declare_rule! {
     /// A set is created with `persistentVolumeClaimRetentionPolicy` `Delete`, for `whenDeleted` or
-    /// for `whenScaled`.
+    /// `whenScaled`.
     ///
     /// ## Why
-    /// A deleted set, or a pod that is scaled away, takes its claims and their data along. For
-    /// caches and test systems that is wanted, for a database it is one mistake away from a
-    /// restore.
+    /// Claims and their data are deleted with the set, or with the pods that a scale-down removes.
+    /// That is right for caches and test systems. For a database, one mistake then needs a restore.
     ///
     /// ## Way out
-    /// Leave the policy at `Retain`, the default. Where the data may go, say so with the `allow`
+    /// Leave the policy at `Retain`, the default. If the data may be deleted, say so with the `allow`
     /// annotation.
     StsRetentionDeleteCreate {
         id: "sts-retention-delete-create",
-        title: "a new StatefulSet binds its claims to its own life or that of its pods",
+        title: "the claims of a new StatefulSet would be deleted with it or its pods",
         group: Data,
         action: Warn,
         since: "0.1.0",
@@ -37,13 +36,13 @@ impl Rule for StsRetentionDeleteCreate {
                 "whenDeleted",
                 retention.when_deleted(),
                 "its claims would be deleted with it",
-                "Whoever deletes the set deletes the data too.",
+                "Everyone who deletes the set deletes the data, too.",
             ),
             (
                 "whenScaled",
                 retention.when_scaled(),
                 "a scale-down would delete claims",
-                "A pod that is scaled away takes its claim along, and comes back empty.",
+                "A scale-down deletes the claim of each pod that it removes.",
             ),
         ] {
             if value != "Delete" || set.claim_templates()?.is_empty() {

@@ -4,20 +4,20 @@ use crate::facts::Facts;
 use crate::object::Pointer;
 
 declare_rule! {
-    /// `persistentVolumeClaimRetentionPolicy` turns from `Retain` to `Delete`, for `whenDeleted`
-    /// or for `whenScaled`.
+    /// `persistentVolumeClaimRetentionPolicy` changes from `Retain` to `Delete`, for `whenDeleted` or
+    /// `whenScaled`. The rule warns if the set has no pods.
     ///
     /// ## Why
-    /// The controller gives the claims that already exist an owner reference. From then on a
-    /// deleted set, or a pod that is scaled away, takes its claims and their data along. An
-    /// orphan delete within the first moments after the edit can lose claims too.
+    /// The controller gives the existing claims an owner reference. From then on, claims and their
+    /// data are deleted with the set, or with the pods that a scale-down removes. Even an orphan
+    /// delete right after the edit can delete claims.
     ///
     /// ## Way out
-    /// Keep `Retain` and delete claims one at a time when their data is no longer needed. For
-    /// sets whose data may always go, say so with the `allow` annotation.
+    /// Keep `Retain` and delete claims one at a time when their data is no longer needed. If the data
+    /// of a set may always be deleted, say so with the `allow` annotation.
     StsRetentionToDelete {
         id: "sts-retention-to-delete",
-        title: "existing claims become bound to the life of the StatefulSet or its pods",
+        title: "existing claims would be deleted with the StatefulSet or its pods",
         group: Data,
         action: Deny,
         since: "0.1.0",
@@ -32,15 +32,14 @@ impl Rule for StsRetentionToDelete {
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
         let (before, after) = (&old.spec.retention, &new.spec.retention);
-        let last = old.ordinals().end - 1;
+        let last = old.ordinals().end.saturating_sub(1);
         for (field, before, after, what, why) in [
             (
                 "whenDeleted",
                 before.when_deleted(),
                 after.when_deleted(),
                 "claims would be deleted with the set",
-                "The claims that exist would become the set's own: whoever deletes the set later \
-                 deletes the data too."
+                "The set would own its existing claims: everyone who deletes the set later deletes the data, too."
                     .to_owned(),
             ),
             (
@@ -49,8 +48,7 @@ impl Rule for StsRetentionToDelete {
                 after.when_scaled(),
                 "a scale-down would delete claims",
                 format!(
-                    "A pod that is scaled away, {}-{} first, would take its claim along, and come \
-                     back empty.",
+                    "A scale-down would delete the claim of each pod that it removes, {}-{} first.",
                     change.name,
                     last.max(0)
                 ),
@@ -61,14 +59,15 @@ impl Rule for StsRetentionToDelete {
             }
             let pointer = Pointer::from("/spec/persistentVolumeClaimRetentionPolicy").key(field);
             let keep = remedy::keep(change, &pointer, "Retain");
-            findings
-                .add(pointer, format!("{what}, {field} {before} → {after}"))
-                .values(Some(before), Some(after))
-                .why(why)
-                .remedy(vec![
-                    keep,
-                    remedy::say("delete claims one by one when nothing needs their data any more"),
-                ]);
+            let finding = findings.add(pointer, format!("{what}, {field} {before} → {after}"));
+            finding.values(Some(before), Some(after)).why(why).remedy(vec![
+                keep,
+                remedy::say("delete claims one at a time when their data is no longer needed"),
+            ]);
+            // The controller binds the claims of pods that exist, and there are none.
+            if old.spec.replicas() == 0 && new.spec.replicas() == 0 {
+                finding.unsure();
+            }
         }
         Ok(())
     }

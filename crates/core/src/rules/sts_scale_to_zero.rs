@@ -6,12 +6,12 @@ declare_rule! {
     /// A set is scaled to zero, by an edit or through its scale.
     ///
     /// ## Why
-    /// Every pod stops: the database is gone for its clients until it is scaled up again.
-    /// Claims stay, unless `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`.
+    /// Every pod stops, and clients lose the database until it is scaled up again. The claims stay
+    /// unless `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`: then
+    /// `sts-scale-down-deletes-claims` denies it.
     ///
     /// ## Way out
-    /// Scale to the number that is wanted. Where the outage is meant, say so with the `allow`
-    /// annotation.
+    /// Scale to the number that you want. If you want the outage, say so with the `allow` annotation.
     StsScaleToZero {
         id: "sts-scale-to-zero",
         title: "a StatefulSet is scaled to zero",
@@ -26,23 +26,40 @@ declare_rule! {
 impl Rule for StsScaleToZero {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.scaled() else { return Ok(()) };
         if new != 0 || old <= 0 {
             return Ok(());
         }
-        findings
-            .add("/spec/replicas", format!("would be scaled to zero, {old} → 0"))
+        let finding = findings.add("/spec/replicas", format!("would be scaled to zero, {old} → 0"));
+        finding
             .values(Some(&old.to_string()), Some("0"))
-            .why("Every pod stops, so clients lose the service until it is scaled up again.")
-            .command(
-                "to undo it",
-                format!(
-                    "{} scale statefulset {} --replicas={old}",
-                    remedy::kubectl(change),
-                    change.name
-                ),
-            );
+            .why("Every pod stops, so clients lose the service until it is scaled up again.");
+        let (kubectl, name) = (remedy::kubectl(change), remedy::quoted(&change.name));
+        let undo = format!("{kubectl} scale statefulset {name} --replicas={old}");
+        match remedy::scaled_claims(change, facts)? {
+            remedy::ScaledClaims::Kept => {
+                finding.command("to undo it", undo);
+            }
+            // Scaled up again, the pods would start with empty volumes.
+            remedy::ScaledClaims::Deleted => {
+                finding.step(
+                    "set whenScaled: Retain first: while it is Delete, the claims are deleted and \
+                     this cannot be undone",
+                );
+            }
+            remedy::ScaledClaims::Unknown => {
+                finding
+                    .command(
+                        "see what becomes of the claims: Delete means that they are deleted",
+                        format!(
+                            "{kubectl} get statefulset {name} -o jsonpath=\
+                             '{{.spec.persistentVolumeClaimRetentionPolicy.whenScaled}}'"
+                        ),
+                    )
+                    .command("if it is Retain or nothing, undo it by", undo);
+            }
+        }
         Ok(())
     }
 }

@@ -1,19 +1,23 @@
+use serde_json::json;
+
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::immutable::{DifferenceKind, arrow};
+use crate::object::Pointer;
+use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 
 declare_rule! {
-    /// `spec.selector` changes, which the API server lets no UPDATE do.
+    /// `spec.selector` changes. The API server rejects this edit.
     ///
     /// ## Why
-    /// The selector says which pods are the set's. A set that is re-created with one that its
-    /// running pods do not match leaves them to nobody, and cannot start its own, since the names
-    /// are taken.
+    /// A set owns the pods that its selector matches. If it is re-created with a selector that its
+    /// running pods do not match, nobody owns them, and the set cannot start its own pods because the
+    /// names are taken.
     ///
     /// ## Way out
-    /// Keep the selector. A new one is safe once the running pods carry its labels: add those to
-    /// the pod template, let that roll out, then re-create the set.
+    /// Keep the selector. If only labels are added, add them to the pod template first, let that roll
+    /// out, then re-create the set. If a label changes its value, such as a chart version, leave that
+    /// label out of the selector: the running pods match what is left.
     StsSelector {
         id: "sts-selector",
         title: "the selector of a StatefulSet changes",
@@ -30,21 +34,31 @@ impl Rule for StsSelector {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
-        if change.differences()?.iter().all(|found| found.kind != DifferenceKind::Selector) {
-            return Ok(());
-        }
+        let differences: Vec<&SpecDifference> = change
+            .differences()?
+            .iter()
+            .filter(|difference| difference.kind == DifferenceKind::Selector)
+            .collect();
+        let Some(first) = differences.first() else { return Ok(()) };
         let (before, after) = (old.selector()?, new.selector()?);
-        let (old_text, new_text) = (before.to_string(), after.to_string());
         let place = remedy::manifest_place(change.circumstances.tool);
-        let mut steps = vec![remedy::say(format!("keep spec.selector {place}: {old_text}"))];
+        let mut steps = vec![keep(change, first)];
+        // A label has one value, so no pod can match both selectors.
+        let clashing: Vec<&str> = before
+            .match_labels
+            .iter()
+            .filter(|(key, value)| after.match_labels.get(key).is_some_and(|new| new != *value))
+            .map(|(key, _)| key)
+            .collect();
+        let rest = before.match_labels.iter().count() - clashing.len();
         if after.matches(&old.template()?.metadata.labels) {
             let at = "/spec/selector";
             let operations = remedy::transplant(change, &at.into(), &at.into())?;
             steps.extend(remedy::otherwise(
-                "or, as the running pods match the new one too, ",
+                "or, because the running pods match the new one, too, ",
                 remedy::recreate(change, old, Vec::from_iter(operations))?,
             ));
-        } else {
+        } else if clashing.is_empty() {
             steps.push(remedy::say(format!(
                 "or first add labels to spec.template.metadata.labels {place} until they match \
                  both selectors"
@@ -52,18 +66,67 @@ impl Rule for StsSelector {
             steps.push(remedy::say(
                 "that restarts the pods one at a time; then make this edit again",
             ));
+        } else if rest > 0 {
+            let keys = clashing.join(" and ");
+            let operations = clashing
+                .iter()
+                .map(|key| {
+                    let path = Pointer::from("/spec/selector/matchLabels").key(key);
+                    json!({"op": "remove", "path": path.as_str()})
+                })
+                .collect();
+            steps.push(remedy::say(format!(
+                "or leave {keys} out of the selector {place}: the running pods match what is left"
+            )));
+            steps.extend(remedy::otherwise("then ", remedy::recreate(change, old, operations)?));
+        } else {
+            steps.push(remedy::say(
+                "or create a second set with the new selector and let the database copy its data: \
+                 no pod can match both",
+            ));
         }
+        let key = first
+            .field
+            .tokens()
+            .nth(3)
+            .filter(|_| first.field.as_str().starts_with("/spec/selector/matchLabels/"));
+        let more = match differences.len() {
+            1 => String::new(),
+            count => format!(", and {} more", count - 1),
+        };
+        let (old_text, new_text) = (first.old.clone(), first.new.clone());
+        let arrow = arrow(old_text.as_deref(), new_text.as_deref());
+        let what = match key {
+            // Without its prefix: the whole key stands in the field.
+            Some(key) => {
+                let key = key.rsplit('/').next().unwrap_or_default();
+                format!("selector would change, label {key} {arrow}{more}")
+            }
+            None => format!("selector would change, {arrow}{more}"),
+        };
         findings
-            .add(
-                "/spec/selector",
-                format!("selector would change, {}", arrow(Some(&old_text), Some(&new_text))),
-            )
-            .values(Some(&old_text), Some(&new_text))
+            .add(first.field.clone(), what)
+            .old_field(first.old_field.clone())
+            .values(old_text.as_deref(), new_text.as_deref())
             .why(
-                "A set owns the pods that its selector matches, and Kubernetes lets no edit change \
-                 it.",
+                "A set owns the pods that its selector matches, and Kubernetes rejects every change of it.",
             )
             .remedy(steps);
         Ok(())
+    }
+}
+
+/// Takes the difference back, in the words of the label that it is about.
+fn keep(change: &Change<'_>, difference: &SpecDifference) -> super::Step {
+    let place = remedy::manifest_place(change.circumstances.tool);
+    let label = difference.field.tokens().nth(3);
+    match (label, &difference.old) {
+        (Some(key), Some(value)) if difference.field.as_str().contains("/matchLabels/") => {
+            remedy::say(format!("keep {key}: {value} in spec.selector.matchLabels {place}"))
+        }
+        (Some(key), None) if difference.field.as_str().contains("/matchLabels/") => {
+            remedy::say(format!("leave {key} out of spec.selector.matchLabels {place}"))
+        }
+        _ => remedy::keep_old(change, difference),
     }
 }

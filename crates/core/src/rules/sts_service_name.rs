@@ -4,16 +4,16 @@ use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, arrow};
 
 declare_rule! {
-    /// `spec.serviceName` names the Service that gives each pod its DNS name. The API server lets
-    /// no UPDATE change it, and its message does not say which field it means.
+    /// `spec.serviceName` names the Service that gives each pod its DNS name. The API server rejects
+    /// a change, and its message does not name the field.
     ///
     /// ## Why
-    /// Clients and peers find `<pod>.<service>.<namespace>.svc`; under another Service the old
-    /// names stop to resolve as pods restart.
+    /// Clients and members find `<pod>.<service>.<namespace>.svc`. Under another Service, the old
+    /// names no longer resolve once the pods restart.
     ///
     /// ## Way out
-    /// Keep the name, or re-create the set around its running pods. They carry on and take the
-    /// new name at their next restart, so create the new Service first.
+    /// Keep the name, or re-create the set around its running pods. They keep running and use the new
+    /// name after their next restart, so create the new Service first.
     StsServiceName {
         id: "sts-service-name",
         title: "the governing Service of a StatefulSet changes",
@@ -43,14 +43,14 @@ impl Rule for StsServiceName {
                 Some(_) => "or, once the new Service is there, ",
             };
             steps.extend(remedy::otherwise(lead, remedy::recreate(change, old, operations)?));
-            steps.push(remedy::say("each pod takes its new DNS name when it next restarts"));
+            steps.push(remedy::say("each pod gets its new DNS name at its next restart"));
             findings
                 .add(
                     difference.field.clone(),
                     format!("serviceName would change, {}", arrow(before, after)),
                 )
                 .values(before, after)
-                .why("The DNS names of the pods hang on it, and Kubernetes lets no edit change it.")
+                .why("The DNS names of the pods depend on it, and Kubernetes rejects this edit.")
                 .remedy(steps);
         }
         Ok(())

@@ -1,28 +1,31 @@
+use std::collections::BTreeSet;
+
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
-use crate::facts::{Fact, Facts};
-use crate::object::Pointer;
+use crate::facts::{ClaimFact, Fact, Facts};
+use crate::object::{DecodeError, Pointer, StatefulSet};
 
 declare_rule! {
-    /// A set of several replicas mounts one claim, by `volumes[].persistentVolumeClaim`, into all
-    /// of its pods, and the claim is not made for that.
+    /// A set of several replicas mounts one claim in all of its pods, by
+    /// `volumes[].persistentVolumeClaim`, and the access modes of the claim do not allow that. On
+    /// UPDATE the rule judges an edit that adds the claim or a second replica.
     ///
     /// ## Why
-    /// A `ReadWriteOnce` volume is attached to one node: pods elsewhere hang in
-    /// `ContainerCreating`, pods on the same node write into the same files. With
-    /// `ReadWriteOncePod` the second pod is never scheduled. Where the claim is not among the
-    /// inputs, its access modes are not known, and the rule only warns.
+    /// A `ReadWriteOnce` volume is attached to one node. Pods on other nodes hang in
+    /// `ContainerCreating`, and pods on the same node write to the same files. With
+    /// `ReadWriteOncePod` the second pod is never scheduled. If the claim is not among the inputs,
+    /// its access modes are unknown, and the rule only warns.
     ///
     /// ## Way out
-    /// Use a claim template, which gives each pod a claim of its own. A claim that is meant to be
-    /// shared needs `ReadWriteMany` or `ReadOnlyMany`.
+    /// Use a claim template, which gives each pod its own claim. A claim that pods should share needs
+    /// `ReadWriteMany` or `ReadOnlyMany`.
     StsSharedPvc {
         id: "sts-shared-pvc",
         title: "several pods share one claim that only one node can use",
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Create]],
+        judges: [StatefulSet: [Create, Update]],
         source: "kubernetes.io/docs/concepts/storage/persistent-volumes#access-modes",
     }
 }
@@ -31,15 +34,22 @@ impl Rule for StsSharedPvc {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
-        let Some(written) = template::written(change)? else { return Ok(()) };
-        let replicas = written.set.spec.replicas();
-        if replicas <= 1 {
+        let Some((old, set)) = change.written_set() else { return Ok(()) };
+        let replicas = set.spec.replicas();
+        let same = old.is_some_and(|old| old.spec.template.same_bytes(&set.spec.template));
+        if replicas <= 1 || same && old.is_some_and(|old| old.spec.replicas() > 1) {
             return Ok(());
         }
-        for (index, volume) in written.pod.volumes.iter().enumerate() {
+        let templates = template::by_name(set.claim_templates()?);
+        let before = match old {
+            Some(old) => shared(old)?,
+            None => BTreeSet::new(),
+        };
+        for (index, volume) in set.template()?.spec.volumes.iter().enumerate() {
             let Some(source) = &volume.persistent_volume_claim else { continue };
-            // Where a claim template has the volume's name, it takes its place.
-            if written.set.claim_template(&volume.name)?.is_some() {
+            // A claim template takes the place of a volume of its name.
+            let name = source.claim_name.as_str();
+            if templates.contains_key(volume.name.as_str()) || before.contains(name) {
                 continue;
             }
             let claim = source.claim_name.as_str();
@@ -51,7 +61,7 @@ impl Rule for StsSharedPvc {
                 change,
                 "use spec.volumeClaimTemplates, which give each pod a claim of its own",
             );
-            match facts.claim(&change.namespace, claim) {
+            match known(facts, &change.namespace, claim) {
                 Fact::Known(known) if is_shared(&known.access_modes) => {}
                 Fact::Known(known) => {
                     let modes = known.access_modes.join(", ");
@@ -59,10 +69,9 @@ impl Rule for StsSharedPvc {
                         .add(field, format!("{replicas} pods would share claim {claim} ({modes})"))
                         .values(None, Some(claim))
                         .why(if known.access_modes.iter().any(|mode| mode == "ReadWriteOncePod") {
-                            "Only one pod may use it: the others are never scheduled."
+                            "Only one pod can use it, and the others are never scheduled."
                         } else {
-                            "Its volume goes to one node: pods elsewhere never start, and pods \
-                             that share it write into the same files."
+                            "Its volume is attached to one node: pods elsewhere never start, and pods that share it write to the same files."
                         })
                         .remedy(vec![
                             own,
@@ -77,13 +86,12 @@ impl Rule for StsSharedPvc {
                         .add(field, format!("{replicas} pods would share claim {claim}, access modes unknown"))
                         .values(None, Some(claim))
                         .why(format!(
-                            "Only ReadWriteMany or ReadOnlyMany serves pods on several nodes; to be \
-                             sure, the rule needs {needs}."
+                            "Only ReadWriteMany or ReadOnlyMany works for several nodes; to be sure, the rule needs {needs}."
                         ))
                         .unsure()
                         .remedy(vec![
                             remedy::run(
-                                "see whether the claim is made for it",
+                                "see the access modes of the claim",
                                 format!(
                                     "{} get pvc {claim} -o jsonpath='{{.spec.accessModes}}'",
                                     remedy::kubectl(change)
@@ -95,6 +103,24 @@ impl Rule for StsSharedPvc {
             }
         }
         Ok(())
+    }
+}
+
+/// The claims that several pods of the set share already.
+fn shared<'c>(set: &'c StatefulSet<'_>) -> Result<BTreeSet<&'c str>, DecodeError> {
+    if set.spec.replicas() <= 1 {
+        return Ok(BTreeSet::new());
+    }
+    let volumes = set.template()?.spec.volumes.iter();
+    let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    Ok(claims.map(|source| source.claim_name.as_str()).collect())
+}
+
+/// The claim, also if its manifest leaves the namespace to the command that applies it.
+fn known<'f>(facts: &'f Facts, namespace: &str, claim: &str) -> Fact<&'f ClaimFact> {
+    match (facts.claim(namespace, claim), facts.claim("", claim)) {
+        (Fact::Unknown(_), Fact::Known(found)) => Fact::Known(found),
+        (found, _) => found,
     }
 }
 

@@ -5,12 +5,13 @@ use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 use crate::object::{Pointer, StatefulSet};
 
 declare_rule! {
-    /// Any other field changes that the API server lets no UPDATE change, the order of the claim
-    /// templates included. Its message says which fields may change and never which one did.
+    /// Any other field changes that the API server does not let an UPDATE change, including the order
+    /// of the claim templates. Its message lists the fields that may change, and never names the one
+    /// that did.
     ///
     /// ## Why
-    /// Claim templates are compared as a whole: limits, selectors, data sources, attributes
-    /// classes, even their status. Older releases freeze more of the set: `revisionHistoryLimit`
+    /// The API server compares claim templates as a whole: limits, selectors, data sources,
+    /// attributes classes, even their status. Older releases reject more: `revisionHistoryLimit`
     /// before 1.34, `ordinals` before 1.26, `persistentVolumeClaimRetentionPolicy` before 1.23,
     /// `minReadySeconds` before 1.22.
     ///
@@ -18,7 +19,7 @@ declare_rule! {
     /// Keep the field, or re-create the set around its running pods.
     StsSpecImmutable {
         id: "sts-spec-immutable",
-        title: "another field of a StatefulSet changes that must not",
+        title: "another field of a StatefulSet changes that cannot change",
         group: Refusal,
         action: Deny,
         since: "0.1.0",
@@ -59,16 +60,39 @@ impl Rule for StsSpecImmutable {
                 ))];
             } else {
                 let operations = remedy::take_over(change, difference)?;
-                steps.extend(remedy::otherwise("or ", remedy::recreate(change, old, operations)?));
+                let field = difference.field.as_str();
+                let class = difference.new.as_deref();
+                let lead = match (&difference.template, class) {
+                    // The one field of an existing claim that may change beside its size.
+                    (Some(template), Some(class))
+                        if field.ends_with("/spec/volumeAttributesClassName") =>
+                    {
+                        let patch = format!("{{\"volumeAttributesClassName\":\"{class}\"}}");
+                        steps.extend(remedy::otherwise(
+                            "or ",
+                            remedy::patch_claims(
+                                change,
+                                old,
+                                template,
+                                "give {claims} the class; the driver has to support it, no pod restarts",
+                                &patch,
+                            ),
+                        ));
+                        "then, for the claims of later pods, "
+                    }
+                    (Some(_), _) => "or, for the claims of later pods only, ",
+                    (None, _) => "or ",
+                };
+                steps.extend(remedy::otherwise(lead, remedy::recreate(change, old, operations)?));
             }
             findings
                 .add(difference.field.clone(), format!("{what}, {}", arrow(values.0, values.1)))
                 .old_field(difference.old_field.clone())
                 .values(values.0, values.1)
                 .why(if reordered {
-                    "Kubernetes compares claim templates by their places and lets none change."
+                    "Kubernetes compares claim templates by their order and rejects every change."
                 } else {
-                    "Kubernetes lets no edit change this field, and its own message does not name it."
+                    "Kubernetes rejects a change of this field, and its own message does not name it."
                 })
                 .remedy(steps);
         }

@@ -4,15 +4,14 @@ use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, arrow};
 
 declare_rule! {
-    /// The access modes of a claim template change, which the API server lets no UPDATE do.
+    /// The access modes of a claim template change. The API server rejects this edit.
     ///
     /// ## Why
-    /// Existing claims keep the modes that they were made with. A re-created set would hold
-    /// claims of both kinds.
+    /// Existing claims keep their modes. If the set is re-created, its claims have different modes.
     ///
     /// ## Way out
-    /// Keep the modes. To use others for later pods only, re-create the set around its running
-    /// pods; to change them for the data that is there, copy it to a second set.
+    /// Keep the modes. To use other modes for later pods only, re-create the set around its running
+    /// pods. To use them for existing data, copy it to a second set.
     StsVctAccessModes {
         id: "sts-vct-access-modes",
         title: "the access modes of a claim template change",
@@ -52,10 +51,7 @@ impl Rule for StsVctAccessModes {
                 )
                 .old_field(difference.old_field.clone())
                 .values(values.0, values.1)
-                .why(
-                    "Existing claims keep the modes they were made with: the set would hold claims \
-                     of both kinds.",
-                )
+                .why("Existing claims keep their modes, so the claims of the set would differ.")
                 .remedy(steps);
         }
         Ok(())

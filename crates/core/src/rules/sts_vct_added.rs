@@ -1,19 +1,23 @@
+use std::collections::BTreeSet;
+
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::DifferenceKind;
+use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
-    /// A claim template is added, which the API server lets no UPDATE do.
+    /// A claim template is added. The API server rejects this edit.
     ///
     /// ## Why
-    /// A running pod cannot take on another volume. A set that is re-created with one more
-    /// template adopts its pods, makes the new claims, and then fails to update the pods, again
-    /// and again, until each has been replaced.
+    /// A running pod cannot get another volume. If the set is re-created with one more template, it
+    /// adopts its pods, creates the new claims, and then fails to update the pods until each one has
+    /// been replaced.
     ///
     /// ## Way out
-    /// Re-create the set around its pods, then delete the pods one at a time, from the first
-    /// ordinal on. Every pod restarts once.
+    /// Re-create the set around its pods, then delete the pods one at a time, starting with the first
+    /// ordinal. Every pod restarts once. If the new template replaces another volume, such as an
+    /// `emptyDir`, copy its data first: it is deleted with each pod.
     StsVctAdded {
         id: "sts-vct-added",
         title: "a claim template is added",
@@ -53,21 +57,45 @@ impl Rule for StsVctAdded {
         ))];
         let recreation = remedy::Recreation {
             operations,
-            pods: Some("its pods are adopted, and run on without the new volume"),
+            pods: Some("its pods are adopted, and keep running without the new volume"),
             complete: true,
         };
-        steps.extend(remedy::otherwise("or ", recreation.steps(change, old)?));
-        steps.extend(remedy::replace_pods(change, old));
+        let recreation = recreation.steps(change, old)?;
+        let possible = !recreation.first().is_some_and(|step| step.text.starts_with("do not "));
+        steps.extend(remedy::otherwise("or ", recreation));
+        if possible {
+            steps.extend(replaced(old, &names)?.map(remedy::say));
+            steps.extend(remedy::replace_pods(change, old));
+        }
         let what = format!("{noun} {list} would be added");
         findings
             .add(first.field.clone(), what)
             .old_field(first.old_field.clone())
             .values(None, Some(&list))
             .why(
-                "A running pod cannot take on a volume: the set has to be re-created, and every \
-                 pod restarted.",
+                "A running pod cannot get another volume. The set has to be re-created, and every pod restarted.",
             )
             .remedy(steps);
         Ok(())
     }
+}
+
+/// What the pods keep today in a volume that a new claim template takes the place of.
+fn replaced(old: &StatefulSet<'_>, added: &[&str]) -> Result<Option<String>, DecodeError> {
+    let added: BTreeSet<&str> = added.iter().copied().collect();
+    let volumes = old.template()?.spec.volumes.iter();
+    let volume = volumes
+        .filter(|volume| added.contains(volume.name.as_str()))
+        .find(|volume| volume.config_map.is_none() && volume.secret.is_none());
+    Ok(volume.map(|volume| {
+        let name = &volume.name;
+        if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
+            format!(
+                "first copy what the pods hold in volume {name}, or let the members synchronise: it \
+                 is deleted with each pod"
+            )
+        } else {
+            format!("first copy the data of volume {name}: the new pods do not mount it any more")
+        }
+    }))
 }

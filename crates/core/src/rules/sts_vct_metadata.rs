@@ -5,17 +5,17 @@ use crate::object::Pointer;
 use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 
 declare_rule! {
-    /// Labels, annotations or other metadata of a claim template change, which the API server
-    /// lets no UPDATE do.
+    /// Labels, annotations or other metadata of a claim template change. The API server rejects this
+    /// edit.
     ///
     /// ## Why
-    /// The commonest refusal of all: a chart puts its version into the labels of its claim
-    /// templates, and every upgrade of it fails from then on. Existing claims would not get the
-    /// new labels anyway.
+    /// This is the most common rejection: a chart puts its version into the labels of its claim
+    /// templates, and every upgrade fails from then on. Existing claims would not get the new labels
+    /// anyway.
     ///
     /// ## Way out
-    /// Keep the metadata as it was, or have the policy restore it on the way in. For new claims
-    /// with new labels, re-create the set around its running pods.
+    /// Keep the metadata, or let the policy restore it (`claim-template-metadata: restore`). If new
+    /// claims need new labels, re-create the set around its running pods.
     StsVctMetadata {
         id: "sts-vct-metadata",
         title: "the metadata of a claim template changes",
@@ -86,10 +86,7 @@ impl Rule for StsVctMetadata {
                 )
                 .old_field(first.old_field.clone())
                 .values(values.0, values.1)
-                .why(
-                    "Kubernetes lets no edit change the labels and annotations of a claim template \
-                     either.",
-                )
+                .why("Kubernetes rejects every change of a claim template, even of its metadata.")
                 .remedy(steps);
         }
         Ok(())

@@ -5,15 +5,15 @@ use crate::object::immutable::DifferenceKind;
 use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
-    /// A claim template is removed, which the API server lets no UPDATE do.
+    /// A claim template is removed. The API server rejects this edit.
     ///
     /// ## Why
-    /// The claims that were made from it stay behind with their data, and the next pod starts
-    /// without them: a database that finds its folder empty starts from nothing.
+    /// The claims of the template stay behind with their data. The next pod starts without them, and
+    /// a database that finds an empty folder may start empty.
     ///
     /// ## Way out
-    /// Keep the template. Where its data is no longer needed, re-create the set without it; the
-    /// claims stay until somebody deletes them.
+    /// Keep the template. If its data is no longer needed, re-create the set without it. The claims
+    /// stay until somebody deletes them.
     StsVctRemoved {
         id: "sts-vct-removed",
         title: "a claim template is removed",
@@ -43,12 +43,11 @@ impl Rule for StsVctRemoved {
         let mut steps = vec![remedy::say(format!("keep {noun} {list} {place}"))];
         if mounts(new, &names)? {
             steps.push(remedy::say(format!(
-                "the pod template still mounts {list}, so that a set without it could not be \
-                 created either: take those mounts out first"
+                "the pod template still mounts {list}, so a set without it could not be created: remove those mounts first"
             )));
         } else {
             let mut operations = Vec::new();
-            // Where the live pods mount it the template has to change as well.
+            // If the live pods mount it, the template has to change as well.
             let mounted = mounts(old, &names)?;
             for (field, wanted) in
                 [("/spec/volumeClaimTemplates", true), ("/spec/template", mounted)]
@@ -64,7 +63,7 @@ impl Rule for StsVctRemoved {
                 ),
                 complete: mounted,
             };
-            let lead = "or, where its data is no longer needed, ";
+            let lead = "or, if its data is no longer needed, ";
             steps.extend(remedy::otherwise(lead, recreation.steps(change, old)?));
             steps.push(remedy::say(format!("the claims of {list} stay until you delete them")));
         }
@@ -74,8 +73,7 @@ impl Rule for StsVctRemoved {
             .old_field(first.old_field.clone())
             .values(Some(&list), None)
             .why(
-                "Its claims would stay behind with their data, and the next pod would start \
-                 without them.",
+                "Its claims would stay behind with their data, and the next pod would start without them.",
             )
             .remedy(steps);
         Ok(())

@@ -1,27 +1,26 @@
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, Step, remedy};
 use crate::annotations::RESIZE_MAX;
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::mutations::resize::limit;
-use crate::object::immutable::{DifferenceKind, arrow};
+use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 
 declare_rule! {
-    /// A claim template asks for more storage than before, which the API server lets no UPDATE
-    /// change.
+    /// A claim template requests more storage than before. The API server rejects this edit.
     ///
     /// ## Why
-    /// The size in the template only counts for claims that are yet to be made. To grow a set,
-    /// each claim is raised, and then the set is re-created around its running pods with the
-    /// bigger template, so that later pods get the same size as the others.
+    /// The size in the template applies only to claims that do not exist yet. To grow a set, raise
+    /// each claim, then re-create the set around its running pods with the larger template. Later
+    /// pods then get the same size as the others.
     ///
-    /// The annotation `stateward.dev/resize-max` on the live set is the largest size that an edit
-    /// may ask for; beyond it nothing is carried out. One on the namespace wins.
+    /// The annotation `stateward.dev/resize-max` of the live set limits the size that an edit may
+    /// request. The same annotation on the namespace takes precedence.
     ///
     /// ## Way out
-    /// With `resize: orchestrate` in the policy stateward does all of it and lets the edit pass,
-    /// as long as a controller is known to run and what is known of the claims lets them grow.
-    /// By hand: raise the claims, then re-create the set. The StorageClass has to allow expansion;
-    /// no pod restarts where the driver expands file systems in use.
+    /// With `resize: orchestrate` in the policy, stateward does all of this and accepts the edit, as
+    /// long as a healthy controller is running and the claims can grow. By hand: raise the claims,
+    /// then re-create the set. The StorageClass has to allow expansion. No pod restarts if the driver
+    /// expands file systems in use.
     StsVctSizeGrow {
         id: "sts-vct-size-grow",
         title: "a claim template grows",
@@ -67,8 +66,8 @@ impl Rule for StsVctSizeGrow {
                     .old_field(difference.old_field.clone())
                     .values(values.0, values.1)
                     .why(format!(
-                        "{carrier} annotation {RESIZE_MAX} sets that limit, since \
-                         volumes never shrink again."
+                        "{carrier} annotation {RESIZE_MAX} sets this limit, because volumes \
+                         cannot shrink."
                     ))
                     .remedy(vec![
                         remedy::say(format!(
@@ -81,18 +80,56 @@ impl Rule for StsVctSizeGrow {
                 continue;
             }
             let operations = remedy::take_over(change, difference)?;
-            let mut steps = remedy::grow_claims(change, old, template, size);
-            steps.extend(remedy::recreate(change, old, operations)?);
+            let class = difference.template_index().and_then(|index| {
+                old.claim_templates().ok()?.get(index).map(|claim| claim.class().to_owned())
+            });
+            let rigid = class.filter(|class| {
+                matches!(facts.class(class), Fact::Known(fact) if !fact.allow_volume_expansion)
+            });
+            let recreation = remedy::recreate(change, old, operations)?;
+            let (why, steps) = if let Some(class) = rigid {
+                let why = format!(
+                    "Kubernetes rejects this edit, and StorageClass {class} does not allow its \
+                     claims to grow."
+                );
+                (why, rigid_steps(change, difference, &class, recreation))
+            } else {
+                let mut steps = remedy::grow_claims(change, old, template, size);
+                steps.extend(recreation);
+                let why = "Kubernetes rejects this edit. Raise the claims, then re-create the set.";
+                (why.to_owned(), steps)
+            };
             findings
                 .add(difference.field.clone(), what)
                 .old_field(difference.old_field.clone())
                 .values(values.0, values.1)
-                .why(
-                    "Kubernetes lets no edit change a claim template: raise the claims, then \
-                     re-create the set.",
-                )
+                .why(why)
                 .remedy(steps);
         }
         Ok(())
     }
+}
+
+/// The ways out if the class of the claims is known to allow no expansion.
+fn rigid_steps(
+    change: &Change<'_>,
+    difference: &SpecDifference,
+    class: &str,
+    recreation: Vec<Step>,
+) -> Vec<Step> {
+    let mut steps = vec![
+        remedy::keep_old(change, difference),
+        remedy::run(
+            format!(
+                "or, if the driver of class {class} can expand volumes, allow it, then make the edit \
+                 again"
+            ),
+            format!(
+                "kubectl patch storageclass {} --type merge -p '{{\"allowVolumeExpansion\":true}}'",
+                remedy::quoted(class)
+            ),
+        ),
+    ];
+    steps.extend(remedy::otherwise("or, for the claims of later pods only, ", recreation));
+    steps
 }

@@ -8,15 +8,15 @@ declare_rule! {
     /// A claim template asks for less storage than before.
     ///
     /// ## Why
-    /// Claims cannot shrink. Even a re-created set would leave its existing volumes as they are
-    /// and only make later ones smaller, which then differ from their siblings.
+    /// Claims cannot shrink. Even if the set is re-created, its existing volumes stay as they are.
+    /// Only later ones would be smaller, and the members of the set would differ.
     ///
-    /// The usual cause is an old manifest: the set was resized in the cluster, and Git or the
-    /// chart's values still hold the size from before.
+    /// The usual cause is an old manifest: the set was resized in the cluster, and Git or the chart's
+    /// values still hold the old size.
     ///
     /// ## Way out
-    /// Keep the size, and raise it where the manifest is kept. Where smaller volumes are really
-    /// wanted, create a second set with them and let the database copy its data over.
+    /// Keep the size, and raise it in the place that holds the manifest. If you need smaller volumes,
+    /// create a second set and let the database copy its data.
     StsVctSizeShrink {
         id: "sts-vct-size-shrink",
         title: "a claim template shrinks",
@@ -56,8 +56,7 @@ impl Rule for StsVctSizeShrink {
             if resized {
                 finding
                     .why(format!(
-                        "The set was resized to {size} in the cluster, which this manifest does \
-                         not know yet, and claims cannot shrink."
+                        "The set was resized to {size} in the cluster, and this manifest still has the old size. Claims cannot shrink."
                     ))
                     .step(format!("raise {field} to {size} {place}, then apply it again"));
             } else {
@@ -72,8 +71,7 @@ impl Rule for StsVctSizeShrink {
                     .remedy(vec![remedy::keep(change, &difference.field, size)]);
             }
             finding.step(
-                "there is no safe way to shrink a volume; for smaller ones create a second set \
-                 and copy the data over",
+                "no volume can shrink safely: for smaller ones, create a second set and copy the data",
             );
         }
         Ok(())

@@ -4,16 +4,16 @@ use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, arrow};
 
 declare_rule! {
-    /// The StorageClass of a claim template changes, which the API server lets no UPDATE do.
+    /// The StorageClass of a claim template changes. The API server rejects this edit.
     ///
     /// ## Why
-    /// A claim keeps its class for life. A re-created set would leave its existing volumes where
-    /// they are; only the claims of later pods would come from the new class.
+    /// A claim keeps its class for life. If the set is re-created, its existing volumes stay as they
+    /// are. Only the claims of later pods would use the new class.
     ///
     /// ## Way out
-    /// Keep the class. To move the data, create a second set with the new class and let the
-    /// database copy its data over. To use the new class for later pods only, re-create the set
-    /// around its running pods.
+    /// Keep the class. To move the data, create a second set with the new class and let the database
+    /// copy its data. To use the new class for later pods only, re-create the set around its running
+    /// pods.
     StsVctStorageClass {
         id: "sts-vct-storage-class",
         title: "the StorageClass of a claim template changes",
@@ -46,7 +46,7 @@ impl Rule for StsVctStorageClass {
             let mut steps = vec![
                 remedy::keep_old(change, difference),
                 remedy::say(format!(
-                    "to move the data, create a second set with {class} and copy it over"
+                    "to move the data, create a second set with {class} and copy the data"
                 )),
             ];
             steps.extend(remedy::otherwise(
@@ -64,8 +64,7 @@ impl Rule for StsVctStorageClass {
                 .old_field(difference.old_field.clone())
                 .values(values.0, values.1)
                 .why(
-                    "A claim keeps its class for life: only the volumes of later pods would be of \
-                     the new one.",
+                    "A claim keeps its class for life. Only the volumes of later pods would use the new class.",
                 )
                 .remedy(steps);
         }

@@ -8,11 +8,11 @@ declare_rule! {
     /// A claim template is mounted by no container.
     ///
     /// ## Why
-    /// Each pod gets a volume that nothing writes to. Mostly the name in `volumeMounts` is meant
-    /// to be another, and the database writes into its container, where a restart loses the data.
+    /// Each pod gets a volume that nothing writes to. Usually the name in `volumeMounts` is a typo:
+    /// the database writes to its container, and a restart loses the data.
     ///
     /// ## Way out
-    /// Mount the template where the database keeps its data, or leave it out of a new set.
+    /// Mount the template at the data folder of the database, or leave it out of a new set.
     StsVctUnmounted {
         id: "sts-vct-unmounted",
         title: "a claim template is mounted by no container",
@@ -52,8 +52,7 @@ impl Rule for StsVctUnmounted {
                 )
                 .values(None, Some(name))
                 .why(
-                    "Each pod would get a volume that nothing writes to, and what the containers \
-                     write goes with them.",
+                    "Each pod would get a volume that nothing writes to, and what its containers write is lost with them.",
                 )
                 .remedy(steps);
         }

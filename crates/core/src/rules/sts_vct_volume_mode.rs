@@ -4,16 +4,15 @@ use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, arrow};
 
 declare_rule! {
-    /// A claim template changes between `Filesystem` and `Block`, which the API server lets no
-    /// UPDATE do.
+    /// A claim template changes between `Filesystem` and `Block`. The API server rejects this edit.
     ///
     /// ## Why
-    /// Existing volumes keep their mode. What one mode has written the other cannot read, and a
+    /// Existing volumes keep their mode. Data written in one mode cannot be read in the other, and a
     /// pod template fits only one of them.
     ///
     /// ## Way out
-    /// Keep the mode. For the other one create a second set and let the database copy its data
-    /// over.
+    /// Keep the mode. If you need the other one, create a second set and let the database copy its
+    /// data.
     StsVctVolumeMode {
         id: "sts-vct-volume-mode",
         title: "the volume mode of a claim template changes",
@@ -47,14 +46,12 @@ impl Rule for StsVctVolumeMode {
                 .old_field(difference.old_field.clone())
                 .values(before, after)
                 .why(
-                    "Existing volumes keep their mode, and what was written in one cannot be read \
-                     in the other.",
+                    "Existing volumes keep their mode, and data written in one mode cannot be read in the other.",
                 )
                 .remedy(vec![
                     remedy::keep_old(change, difference),
                     remedy::say(format!(
-                        "there is no safe way to change it in place; for {} volumes create a \
-                         second set and copy the data over",
+                        "it cannot change in place: for {} volumes, create a second set and copy the data",
                         after.unwrap_or_default()
                     )),
                 ]);

@@ -7,14 +7,14 @@ declare_rule! {
     /// An entry of `volumes` has the name of a claim template.
     ///
     /// ## Why
-    /// The controller puts the claim in its place: the volume that is written down, a Secret say,
-    /// is in no pod. The API server accepts it without a word.
+    /// The controller replaces the volume by the claim, so no pod gets the volume, such as a Secret.
+    /// The API server accepts it without a warning.
     ///
     /// ## Way out
-    /// Give the volume a name of its own and mount it by that, or leave it out.
+    /// Rename the volume and its mounts, or remove it.
     StsVolumeShadowed {
         id: "sts-volume-shadowed",
-        title: "a volume has the name of a claim template, which takes its place",
+        title: "a claim template replaces a volume of the same name",
         group: Data,
         action: Warn,
         since: "0.1.0",
@@ -43,10 +43,10 @@ impl Rule for StsVolumeShadowed {
             findings
                 .add(
                     Pointer::from("/spec/template/spec/volumes").index(index).key("name"),
-                    format!("a claim template would take the place of volume {name}"),
+                    format!("a claim template would replace volume {name}"),
                 )
                 .values(None, Some(name))
-                .why("The pods would mount the claim wherever the manifest means this volume.")
+                .why("The pods would mount the claim instead of this volume.")
                 .remedy(vec![remedy::amend_template(
                     change,
                     &format!("rename volume {name} and its mounts, or leave it out"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{kubectl, manifest_place, quoted, run, say};
+use super::{keep_deleted_claims, kubectl, manifest_place, quoted, run, say};
 use crate::annotations::ANTI_AFFINITY;
 use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
@@ -50,7 +50,7 @@ impl Recreation {
         };
         if let Some(error) = errors.first() {
             return Ok(vec![say(format!(
-                "do not re-create the set as it is: Kubernetes would refuse {}",
+                "do not re-create the set as it is: Kubernetes would reject {}",
                 error.field.dotted()
             ))]);
         }
@@ -78,10 +78,13 @@ impl Recreation {
                  | kubectl patch --local -f - --type json -p '{patch}' -o yaml > {file}"
             ),
         ));
+        if deletes_claims(old)? {
+            steps.push(keep_deleted_claims(change));
+        }
         // One command, which reads the file before it deletes anything.
         let pods = self.pods.unwrap_or("its pods are adopted, none restarts");
         steps.push(run(
-            format!("delete the set without its pods and create it anew; {pods}"),
+            format!("delete the set without its pods and create it again; {pods}"),
             format!("kubectl replace --force --cascade=orphan -f {file}"),
         ));
         let more = !self.complete && has_other_changes(change);
@@ -112,13 +115,16 @@ fn kept_elsewhere(
             manifest_place(tool)
         )));
     }
+    if deletes_claims(old)? {
+        steps.push(keep_deleted_claims(change));
+    }
     steps.push(run(
         "delete the set without its pods",
         format!("{} delete statefulset {} --cascade=orphan", kubectl(change), quoted(&change.name)),
     ));
     let again = match tool {
-        Tool::Helm => "run the upgrade again, which creates the set anew",
-        _ => "sync again, which creates the set anew from Git",
+        Tool::Helm => "run the upgrade again, which creates the set",
+        _ => "sync again, which creates the set from Git",
     };
     let template_differs = change
         .updated_set()
@@ -132,6 +138,12 @@ fn kept_elsewhere(
     Ok(steps)
 }
 
+/// Whether the claims are deleted with the set. If the controller binds one to it in the moment of
+/// an orphan delete, that claim is deleted as well.
+fn deletes_claims(old: &StatefulSet<'_>) -> Result<bool, DecodeError> {
+    Ok(old.spec.retention.when_deleted() == "Delete" && !old.claim_templates()?.is_empty())
+}
+
 /// A set that is re-created forgets which pods were to stay on the old template.
 fn rollout_first(change: &Change<'_>, old: &StatefulSet<'_>) -> Result<Option<Step>, DecodeError> {
     let strategy = &old.spec.update_strategy;
@@ -141,7 +153,7 @@ fn rollout_first(change: &Change<'_>, old: &StatefulSet<'_>) -> Result<Option<St
     let partition = strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition);
     Ok(Some(match partition.filter(|partition| *partition > 0) {
         Some(partition) => say(format!(
-            "finish the rollout first (partition {partition} holds pods back): a new set forgets it"
+            "finish the rollout first (partition {partition} holds pods back): a re-created set forgets it"
         )),
         None => run(
             "wait until the running rollout is done",

@@ -106,7 +106,7 @@ pub(super) fn losses<'p, 'a>(before: &'p Pod<'p, 'a>, after: &'p Pod<'p, 'a>) ->
     for (old, _) in before.containers.iter().zip(&successors).filter(|(_, s)| s.is_none()) {
         for mount in written(&old.view).map(|index| &old.view.mounts[index]) {
             let keepers = kept.get(&mount.place.source);
-            // Nobody comes who could start anew, and somebody still has the claim.
+            // Nobody comes who could start empty, and somebody still has the claim.
             if keepers.is_some() && !strangers {
                 continue;
             }

@@ -25,7 +25,7 @@ pub(super) enum Meaning {
     Data,
     /// it may
     Unclear,
-    /// logs, caches and the like, which are made anew
+    /// logs, caches and the like, which are created again
     Scratch,
 }
 
