@@ -75,8 +75,8 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "core",
-        &["facts", "mutations", "policy", "rules"],
-        "facts read the key of an annotation that a mutation writes, mutations use remedies of rules",
+        &["mutations", "policy", "rules"],
+        "a policy lists all rules, mutations use remedies of rules, and a rule asks a mutation",
     ),
     ("core", &["policy::file", "policy::settings"], "one error type for both"),
     ("core", &["yaml::tree", "yaml::view"], "a view reads a tree that keeps views"),

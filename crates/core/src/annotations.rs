@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::object::Pointer;
-
 /// Who writes an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
@@ -89,11 +87,6 @@ annotations! {
         "`evict`: the controller evicts pods whose file system can grow only after a restart, one at a time. `never` is the default.";
     RESIZE_UNFINISHED = "resize-unfinished", on "StatefulSet", by Controller,
         "The resize that re-created this set and has not yet restored its partition and retention policy.";
-}
-
-/// The JSON pointer to the annotation `key` of an object.
-pub fn pointer(key: &str) -> Pointer {
-    Pointer::from("/metadata/annotations").key(key)
 }
 
 /// All annotations as a Markdown table.

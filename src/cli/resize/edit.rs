@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use hyper::Method;
 use serde_json::Value;
-use stateward_core::annotations::{self, RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED};
+use stateward_core::annotations::{RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED};
+use stateward_core::object::Pointer;
 use stateward_core::record::snapshot;
 use stateward_core::record::{Phase, Reason, Record, Spec};
 use stateward_core::yaml::printable;
@@ -164,7 +165,7 @@ pub(super) async fn resume(args: &Args) -> anyhow::Result<Outcome> {
     };
     session.ask(|stored| edited(&session, stored, change)).await?;
     let set = session.cluster.get(&session.key.set()).await?;
-    let paused = annotations::pointer(RESIZE_PAUSED);
+    let paused = Pointer::annotation(RESIZE_PAUSED);
     if set.is_some_and(|set| set.pointer(paused.as_str()).is_some_and(|value| value == "true")) {
         let (namespace, name) = (&session.key.namespace, &session.key.name);
         print(&format!(

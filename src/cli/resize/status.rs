@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::ColorChoice;
-use stateward_core::annotations::{self, RESIZE_REQUESTED};
+use stateward_core::annotations::RESIZE_REQUESTED;
+use stateward_core::object::Pointer;
 use stateward_core::record::{Phase, Reason, Record, State};
 use stateward_core::yaml::printable;
 use stateward_resize::advice;
@@ -67,7 +68,7 @@ async fn all(args: &Args) -> anyhow::Result<Outcome> {
 impl Session {
     async fn no_record(&self) -> anyhow::Result<Outcome> {
         let set = self.set().await?;
-        let requested = annotations::pointer(RESIZE_REQUESTED);
+        let requested = Pointer::annotation(RESIZE_REQUESTED);
         match set.pointer(requested.as_str()).and_then(|value| value.as_str()) {
             Some(sizes) => {
                 print(&format!(

@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Stage;
-use crate::annotations::{self, ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL};
+use crate::annotations::{ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL};
 use crate::change::{Change, Operation, User};
 use crate::mutations::Mutation;
 use crate::nearest;
-use crate::object::{Metadata, Object};
+use crate::object::{Metadata, Object, Pointer};
 use crate::policy::Policy;
 use crate::rules::{self, RULES};
 
@@ -110,7 +110,7 @@ pub(super) fn grant(change: &Change<'_>, policy: &Policy, mutation: &mut Mutatio
     }
     if after.annotations.get(ALLOW).is_none() {
         if after.annotations.get(ALLOW_GRANTED).is_some() {
-            mutation.remove(&annotations::pointer(ALLOW_GRANTED));
+            mutation.remove(&Pointer::annotation(ALLOW_GRANTED));
         }
         return;
     }

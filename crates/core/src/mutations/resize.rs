@@ -20,7 +20,7 @@ use serde_json::Value;
 use self::growth_check::GrowthCheck;
 pub use self::limit::{Limit, limit};
 use super::Mutation;
-use crate::annotations::{self, RESIZE, RESIZE_REQUESTED};
+use crate::annotations::{RESIZE, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, SpecDifference};
@@ -86,7 +86,7 @@ pub fn mutate(
         }
     }
     drop_ended(change, old, new, &mut requests, mutation)?;
-    let key = annotations::pointer(RESIZE_REQUESTED);
+    let key = Pointer::annotation(RESIZE_REQUESTED);
     if requests.is_empty() {
         if requested.is_some() {
             mutation.remove(&key);

@@ -10,6 +10,11 @@ use serde::Serialize;
 pub struct Pointer(String);
 
 impl Pointer {
+    /// The annotation `key` of an object.
+    pub fn annotation(key: &str) -> Self {
+        Self::from("/metadata/annotations").key(key)
+    }
+
     /// The pointer's text.
     pub fn as_str(&self) -> &str {
         &self.0

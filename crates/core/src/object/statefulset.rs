@@ -1,12 +1,12 @@
 //! StatefulSet.
 
-use crate::annotations::{self, RESIZE_MAX};
+use crate::annotations::RESIZE_MAX;
 use serde::Deserialize;
 
 use super::claim::Size;
 use super::json::{self, DecodeError, LazyField, Raw, Text, null_default};
 use super::selector::LabelSelector;
-use super::{Claim, Metadata, Object, PodTemplate};
+use super::{Claim, Metadata, Object, PodTemplate, Pointer};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ impl<'a> StatefulSet<'a> {
         match text.parse() {
             Ok(quantity) => Ok(Some(Size { text: text.clone(), quantity })),
             Err(error) => Err(DecodeError {
-                field: annotations::pointer(RESIZE_MAX),
+                field: Pointer::annotation(RESIZE_MAX),
                 message: format!("{error}"),
             }),
         }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule, remedy, template};
-use crate::annotations::{self, RESIZE_REQUESTED};
+use crate::annotations::RESIZE_REQUESTED;
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::claim::Size;
@@ -215,7 +215,7 @@ fn requested(
     if old.metadata.annotations.get(RESIZE_REQUESTED) == Some(text) {
         return Ok(());
     }
-    let field = annotations::pointer(RESIZE_REQUESTED);
+    let field = Pointer::annotation(RESIZE_REQUESTED);
     let sizes: BTreeMap<String, String> = json::decode(text, field.as_str())?;
     let templates = template::by_name(old.claim_templates()?);
     for (template, size) in sizes {

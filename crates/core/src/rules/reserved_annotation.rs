@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule};
 use crate::annotations::{
-    self, ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, RESIZE,
+    ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, RESIZE,
     RESIZE_MAX,
 };
 use crate::change::{Change, User};
@@ -73,7 +73,7 @@ impl Rule for ReservedAnnotation {
         let nothing = Metadata::default();
         let old = change.objects.old.as_ref().map_or(&nothing, |old| &old.metadata);
         for key in relaxations(old, &new.metadata) {
-            report(&annotations::pointer(key), key, user, findings);
+            report(&Pointer::annotation(key), key, user, findings);
         }
         if change.kind == Kind::StatefulSet
             && let Some((old, new)) = change.written_set()
