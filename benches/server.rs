@@ -24,10 +24,12 @@ use stateward::certificates::{ServingCertificate, dev};
 use stateward::health::Health;
 use stateward::http_server::Shutdown;
 use stateward::telemetry::Metrics;
-use stateward::webhook::{BadReview, Config, Defaults, Failure, ReviewHandler, Reviewer, Server};
+use stateward::webhook::{
+    BadReview, Cancelled, Config, Defaults, ReviewHandler, ReviewRequest, Reviewer, Server,
+};
 use stateward_core::change::KubernetesVersion;
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::review::{Answer, Outcome, WebhookKind};
+use stateward_core::review::{Answer, NoVerdict, Outcome, WebhookKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -42,7 +44,7 @@ const ROUND: Duration = Duration::from_millis(700);
 struct Fixed(Vec<u8>);
 
 impl Reviewer for Fixed {
-    fn review(&self, _: WebhookKind, _: &[u8]) -> Result<Answer, BadReview> {
+    fn review(&self, _: &ReviewRequest<'_>) -> Result<Answer, BadReview> {
         Ok(Answer {
             body: self.0.clone(),
             allowed: true,
@@ -56,8 +58,13 @@ impl Reviewer for Fixed {
         })
     }
 
-    fn failed(&self, _: WebhookKind, _: &[u8], failure: Failure) -> Result<Answer, BadReview> {
-        Err(BadReview(failure.describe().to_owned()))
+    fn without_verdict(
+        &self,
+        _: WebhookKind,
+        _: &[u8],
+        reason: NoVerdict,
+    ) -> Result<Answer, BadReview> {
+        Err(BadReview(reason.describe().to_owned()))
     }
 }
 
@@ -80,7 +87,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for ((title, body), count) in cases {
         println!("\n{title}: {} bytes, {count} connections", body.len());
         for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
-            let answer = judge.review(webhook, body).map_err(|error| error.to_string())?;
+            let answer = judge
+                .review(&ReviewRequest {
+                    webhook,
+                    body,
+                    authenticated: false,
+                    cancelled: &Cancelled::default(),
+                })
+                .map_err(|error| error.to_string())?;
             let fixed: Arc<dyn Reviewer> = Arc::new(Fixed(answer.body));
             let mut sides = Vec::new();
             for reviewer in [fixed, Arc::clone(&judge)] {

@@ -4,6 +4,7 @@
 
 mod body;
 mod config;
+mod memory;
 mod readiness;
 mod review_handler;
 mod reviewer;
@@ -13,6 +14,6 @@ mod tls;
 
 pub use self::config::Config;
 pub use self::review_handler::{Defaults, LoadPolicyError, ReviewHandler, load_policy};
-pub use self::reviewer::{BadReview, Failure, Reviewer};
+pub use self::reviewer::{BadReview, Cancelled, ReviewRequest, Reviewer};
 pub use self::server::{Server, ServerError};
 pub use self::tls::TlsError;

@@ -111,7 +111,7 @@ pub struct Args {
     #[arg(long, help_heading = "Limits", value_name = "DURATION", default_value = "15s", value_parser = duration)]
     pub drain_timeout: Duration,
     /// Maximum number of open connections; more are answered with 503
-    #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 4096)]
+    #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 1024)]
     pub max_connections: usize,
     /// Maximum number of concurrent reviews; more are answered with 503
     #[arg(long, help_heading = "Limits", value_name = "COUNT", default_value_t = 256)]

@@ -1,8 +1,12 @@
 //! The plain port of the webhook and of the controller: `/livez`, `/readyz` and `/metrics`.
+//!
+//! Any pod may connect to it, and a probe that fails restarts the process. So a new connection is
+//! always accepted: above a limit it takes the place of an older one.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +17,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::connection::{accept, serve_connection};
@@ -20,11 +25,14 @@ use super::shutdown::Shutdown;
 use super::timed_stream::{ConnectionState, Limits};
 use crate::telemetry::metrics;
 
-/// Open connections; probes and scrapes need fewer.
+/// The most open connections; probes and scrapes need fewer.
 const CONNECTIONS: usize = 64;
+/// The most open connections of one address.
+const CONNECTIONS_OF_PEER: usize = 16;
+/// A probe takes a new connection each time, and Prometheus reconnects.
 const LIMITS: Limits = Limits {
     header: Duration::from_secs(5),
-    idle: Duration::from_secs(150),
+    idle: Duration::from_secs(10),
     write: Duration::from_secs(10),
 };
 
@@ -76,18 +84,46 @@ impl HealthPort {
     /// Serves `pages` until `end` drains.
     pub async fn serve(self, pages: impl Pages, end: Shutdown) {
         let router = router(pages);
-        accept(self.listener, &end, Duration::ZERO, |stream, _, open| {
-            if open.len() >= CONNECTIONS {
-                return;
+        let mut open: Vec<Open> = Vec::new();
+        accept(self.listener, &end, Duration::ZERO, |stream, peer, tasks| {
+            open.retain(|one| !one.task.is_finished());
+            if let Some(victim) = victim(&open, peer.ip()) {
+                open.remove(victim).task.abort();
             }
-            let (router, end) = (router.clone(), end.clone());
-            open.spawn(async move {
-                let state = Arc::new(ConnectionState::new());
-                serve_connection(stream, LIMITS, state, &end, &router).await;
+            let state = Arc::new(ConnectionState::new());
+            let (router, end, of_task) = (router.clone(), end.clone(), Arc::clone(&state));
+            let task = tasks.spawn(async move {
+                serve_connection(stream, LIMITS, of_task, &end, &router).await;
             });
+            open.push(Open { peer: peer.ip(), state, task });
         })
         .await;
     }
+}
+
+/// An open connection.
+struct Open {
+    peer: IpAddr,
+    state: Arc<ConnectionState>,
+    task: AbortHandle,
+}
+
+/// The place in `open`, the oldest first, of the connection to close for a new one of `peer`: an idle
+/// one if there is one, of the address that has the most.
+fn victim(open: &[Open], peer: IpAddr) -> Option<usize> {
+    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+    for one in open {
+        *counts.entry(one.peer).or_default() += 1;
+    }
+    let crowded = if counts.get(&peer).is_some_and(|count| *count >= CONNECTIONS_OF_PEER) {
+        peer
+    } else if open.len() >= CONNECTIONS {
+        counts.into_iter().max_by_key(|(_, count)| *count)?.0
+    } else {
+        return None;
+    };
+    let idle = open.iter().position(|one| one.peer == crowded && !one.state.is_serving());
+    idle.or_else(|| open.iter().position(|one| one.peer == crowded))
 }
 
 fn router<P: Pages>(pages: P) -> Router {

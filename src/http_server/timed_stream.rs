@@ -71,6 +71,11 @@ impl ConnectionState {
         self.phase.store(IDLE, Ordering::Relaxed);
     }
 
+    /// Whether a request is being answered.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == REQUEST
+    }
+
     /// The answer leaves a part of the request unread.
     pub(crate) fn leave_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);

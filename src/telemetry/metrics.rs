@@ -1,4 +1,4 @@
-//! What is counted, in the `OpenMetrics` text format.
+//! The metrics of the webhook, in the `OpenMetrics` text format.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use stateward_core::review::NoVerdict;
 
 use super::optional_gauge::OptionalGauge;
 
@@ -18,15 +19,15 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Labels with fixed names. Values are `&'static str`, so that nothing from a request becomes one.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
-/// From 100 µs, which a review should not reach, to the 10 s after which the API server gives up.
+/// From 100 µs, which a review should not reach, to 10 s, the API server's default timeout.
 const DURATION_BUCKETS: [f64; 14] =
     [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-/// From 10 µs, within which an ordinary review is decoded and decided about.
+/// From 10 µs; an ordinary review takes less to decode and to decide about.
 const PHASE_BUCKETS: [f64; 11] =
     [0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005, 0.01, 0.1, 1.0];
 
-/// Everything that is counted.
+/// All metrics of the webhook.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -38,6 +39,7 @@ pub struct Metrics {
     shed: Family<Labels<1>, Counter>,
     panics: Counter,
     deadline_misses: Counter,
+    without_verdict: Family<Labels<1>, Counter>,
     bad_requests: Family<Labels<1>, Counter>,
     connections: Gauge,
     connections_closed: Family<Labels<1>, Counter>,
@@ -74,6 +76,7 @@ impl Metrics {
             shed: Family::default(),
             panics: Counter::default(),
             deadline_misses: Counter::default(),
+            without_verdict: Family::default(),
             bad_requests: Family::default(),
             connections: Gauge::default(),
             connections_closed: Family::default(),
@@ -101,13 +104,16 @@ impl Metrics {
         metrics.register_cluster(&mut registry);
         registry.register(
             "build",
-            "The version that runs",
+            "The running version",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         metrics.registry = registry;
-        // A counter that stays absent until its first event hides the change from 0 to 1.
+        // If a counter is absent until its first event, Prometheus cannot see its change from 0 to 1.
         for reason in ["connections", "reviews", "memory"] {
             drop(metrics.shed.get_or_create(&[("reason", reason)]));
+        }
+        for reason in NoVerdict::ALL {
+            drop(metrics.without_verdict.get_or_create(&[("reason", reason.name())]));
         }
         for result in ["ok", "failed"] {
             drop(metrics.certificate_reloads.get_or_create(&[("result", result)]));
@@ -128,7 +134,7 @@ impl Metrics {
         );
         registry.register(
             "review_phase_duration_seconds",
-            "Time that decoding a review took, and deciding about it",
+            "Time to decode a review, and to decide about it",
             self.phases.clone(),
         );
         registry.register(
@@ -138,7 +144,7 @@ impl Metrics {
         );
         registry.register(
             "shed",
-            "Requests and connections turned away because a cap was reached",
+            "Requests and connections rejected because a limit was reached",
             self.shed.clone(),
         );
         registry.register("review_panics", "Reviews that panicked", self.panics.clone());
@@ -148,8 +154,13 @@ impl Metrics {
             self.deadline_misses.clone(),
         );
         registry.register(
+            "reviews_without_verdict",
+            "Reviews that could not be judged, by reason",
+            self.without_verdict.clone(),
+        );
+        registry.register(
             "bad_requests",
-            "Requests that were no review that can be judged",
+            "Requests that are no valid review, by reason",
             self.bad_requests.clone(),
         );
     }
@@ -158,12 +169,12 @@ impl Metrics {
         registry.register("connections", "Open webhook connections", self.connections.clone());
         registry.register(
             "connections_closed",
-            "Webhook connections that ended, by the reason",
+            "Webhook connections that ended, by reason",
             self.connections_closed.clone(),
         );
         registry.register(
             "tls_handshake_failures",
-            "Connections that ended before TLS was agreed",
+            "Failed TLS handshakes, by reason",
             self.handshake_failures.clone(),
         );
         registry.register(
@@ -173,7 +184,7 @@ impl Metrics {
         );
         registry.register(
             "certificate_reloads",
-            "Changes of the certificate files that were taken or refused",
+            "Reloads of changed certificate files, by result",
             self.certificate_reloads.clone(),
         );
     }
@@ -181,17 +192,17 @@ impl Metrics {
     fn register_policy(&self, registry: &mut Registry) {
         registry.register(
             "policy_reloads",
-            "Changes of the policy file that were taken or refused",
+            "Reloads of a changed policy file, by result",
             self.policy_reloads.clone(),
         );
         registry.register(
             "policy_invalid",
-            "Whether the policy file cannot be used, so that the last one that could is in force",
+            "1 if the policy file is invalid and the last valid policy is in force",
             self.policy_invalid.clone(),
         );
         registry.register(
             "audit_mode",
-            "Whether the policy in force says mode: audit, which denies nothing",
+            "1 if the policy says mode: audit, which denies nothing",
             self.audit_mode.clone(),
         );
     }
@@ -199,48 +210,48 @@ impl Metrics {
     fn register_cluster(&self, registry: &mut Registry) {
         registry.register(
             "authority_expiry_timestamp_seconds",
-            "When the authority in the cluster expires; 0 where certificates come from elsewhere",
+            "When the authority in the cluster expires; 0 if certificates come from elsewhere",
             self.authority_expiry.clone(),
         );
         registry.register(
             "ca_bundle_edits",
-            "Times that the caBundle of a webhook configuration was put right",
+            "Corrections of the caBundle of a webhook configuration",
             self.bundle_edits.clone(),
         );
         registry.register(
             "ca_bundle_trusted",
-            "Whether both webhook configurations trust the certificate made in the cluster; 0 where it \
-             comes from elsewhere",
+            "1 if both webhook configurations trust the certificate made in the cluster; 0 if it comes \
+             from elsewhere",
             self.bundle_trusted.clone(),
         );
         registry.register(
             "certificate_trust_checks",
-            "Looks at the authority and both webhook configurations",
+            "Checks of the authority and both webhook configurations, by result",
             self.trust_checks.clone(),
         );
         registry.register(
             "disabled",
-            "Whether everything is allowed because the own namespace is annotated so",
+            "1 if an annotation on stateward's namespace makes it allow everything",
             self.disabled.clone(),
         );
         registry.register(
             "namespace_reads",
-            "Looks at the annotations of the own namespace",
+            "Reads of the annotations of stateward's namespace, by result",
             self.namespace_reads.clone(),
         );
         registry.register(
             "canaries",
-            "Canaries sent through the API server: refused as they should be, or why not",
+            "Canaries sent through the API server: refused, or the likely cause why not",
             self.canaries.clone(),
         );
         registry.register(
             "events",
-            "Events about denials: written, left out because there were many, or failed",
+            "Events about denials: sent, skipped because there were many, or failed",
             self.events.clone(),
         );
         registry.register(
             "enforcing",
-            "Whether both webhooks refused the last canary; absent where none was sent yet",
+            "1 if both webhooks refused the last canary; absent before the first",
             self.enforcing.clone(),
         );
         registry.register(
@@ -250,7 +261,7 @@ impl Metrics {
         );
     }
 
-    /// For metrics of others, before the server starts.
+    /// The registry, to add metrics before the server starts.
     pub fn registry_mut(&mut self) -> &mut Registry {
         &mut self.registry
     }
@@ -293,7 +304,7 @@ impl Metrics {
         &self.in_flight
     }
 
-    /// A cap was reached: `connections`, `reviews` or `memory`.
+    /// A limit was reached: `connections`, `reviews` or `memory`.
     pub fn shed(&self, reason: &'static str) {
         self.shed.get_or_create(&[("reason", reason)]).inc();
     }
@@ -306,6 +317,11 @@ impl Metrics {
     /// A review missed its deadline.
     pub fn missed_deadline(&self) {
         self.deadline_misses.inc();
+    }
+
+    /// A review could not be judged; `reason` is the name of a [`NoVerdict`].
+    pub fn without_verdict(&self, reason: &'static str) {
+        self.without_verdict.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A request was no review that can be judged.
@@ -323,7 +339,7 @@ impl Metrics {
         self.connections_closed.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// TLS was not agreed.
+    /// A TLS handshake failed.
     pub fn handshake_failed(&self, reason: &'static str) {
         self.handshake_failures.get_or_create(&[("reason", reason)]).inc();
     }
@@ -333,7 +349,7 @@ impl Metrics {
         self.certificate_expiry.set(timestamp);
     }
 
-    /// Changed certificate files were taken, or refused.
+    /// Changed certificate files were loaded, or are invalid.
     pub fn certificate_reloaded(&self, taken: bool) {
         self.certificate_reloads.get_or_create(&[("result", result(taken))]).inc();
     }
@@ -343,7 +359,7 @@ impl Metrics {
         self.authority_expiry.set(timestamp);
     }
 
-    /// The `caBundle` of a webhook configuration was put right.
+    /// stateward corrected the `caBundle` of a webhook configuration.
     pub fn bundle_edited(&self, kind: &'static str) {
         self.bundle_edits.get_or_create(&[("kind", kind)]).inc();
     }
@@ -353,7 +369,7 @@ impl Metrics {
         self.bundle_trusted.set(i64::from(trusted));
     }
 
-    /// Authority and configurations were looked at, with or without success.
+    /// The authority and the webhook configurations were checked, or could not be.
     pub fn trust_checked(&self, done: bool) {
         self.trust_checks.get_or_create(&[("result", result(done))]).inc();
     }
@@ -363,7 +379,7 @@ impl Metrics {
         self.audit_mode.set(i64::from(audit));
     }
 
-    /// A changed policy file was taken, or refused.
+    /// A changed policy file was loaded, or is invalid.
     pub fn policy_reloaded(&self, taken: bool) {
         self.policy_invalid.set(i64::from(!taken));
         self.policy_reloads.get_or_create(&[("result", result(taken))]).inc();
@@ -374,7 +390,7 @@ impl Metrics {
         self.disabled.set(i64::from(disabled));
     }
 
-    /// The own namespace was looked at, with or without success.
+    /// stateward's namespace was read, or could not be.
     pub fn namespace_read(&self, done: bool) {
         self.namespace_reads.get_or_create(&[("result", result(done))]).inc();
     }
@@ -398,7 +414,7 @@ impl Metrics {
     /// All of them as text, of type [`CONTENT_TYPE`].
     ///
     /// # Errors
-    /// A metric that cannot be written, which is a fault of its type.
+    /// A metric cannot be encoded, which is a bug in its type.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut page = String::with_capacity(16 * 1024);
         text::encode(&mut page, &self.registry)?;

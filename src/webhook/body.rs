@@ -1,125 +1,121 @@
-//! Reading a body within limits of time and memory. A body limit of tower-http knows only one body,
-//! and not what all of them hold together.
+//! Reading a body within limits of time and memory. tower-http limits only single bodies, and its limit
+//! answers 413, with which the API server lets a request through under `failurePolicy: Ignore`.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use hyper::body::Bytes;
-use tokio::time::timeout;
+use stateward_core::review::NoVerdict;
+use tokio::time::{Instant, timeout};
 
-/// The size of a body that is not counted, so that ordinary reviews pass while large ones are shed.
-const UNCOUNTED: usize = 64 * 1024;
+use super::memory::{Held, Memory, NoMemory, Size};
 
-/// The reason that a body was not read to its end.
+/// The beginning of a body that is kept if the rest is not. The API server writes the objects last,
+/// so it says who asks for what.
+const BEGINNING: usize = 64 * 1024;
+/// The size up to which the rest of a body is read and dropped, so that the client reads the answer.
+const DROPPED: usize = 128 * 1024 * 1024;
+
+/// Limits of a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) size: usize,
+    pub(super) time: Duration,
+    /// when the review must be answered
+    pub(super) deadline: Instant,
+}
+
+/// A body that was read.
+#[derive(Debug)]
+pub(super) enum Received {
+    Whole {
+        bytes: Bytes,
+        size: Size,
+        held: Held,
+    },
+    /// only the beginning was kept
+    Beginning {
+        bytes: Bytes,
+        reason: NoVerdict,
+        /// the client may still be sending
+        unread: bool,
+    },
+}
+
+/// The reason that a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// it is larger than allowed
-    TooLarge,
     /// it took too long
     Slow,
-    /// all bodies together hold too much memory
-    NoMemory,
     /// the client ended it early, or its encoding is invalid
     Aborted,
 }
 
-/// The memory that all bodies may hold together.
-#[derive(Debug)]
-pub(super) struct Memory {
-    left: AtomicUsize,
+/// Reads a body, of which it keeps only the beginning if that is larger than allowed or if there is
+/// no memory for it. So an endless body holds no more than a small one.
+pub(super) async fn read(body: Body, limits: Limits, memory: &Memory) -> Result<Received, Unread> {
+    timeout(limits.time, receive(body, limits, memory)).await.unwrap_or(Err(Unread::Slow))
 }
 
-/// The memory that one body holds until this is dropped.
-#[derive(Debug)]
-pub(super) struct Held<'a> {
-    memory: &'a Memory,
-    bytes: usize,
-}
-
-impl Memory {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self { left: AtomicUsize::new(bytes) }
-    }
-}
-
-impl Held<'_> {
-    /// Holds memory for a body of `size` bytes; `false` if too little is left.
-    fn grow(&mut self, size: usize) -> bool {
-        let more = size.saturating_sub(UNCOUNTED).saturating_sub(self.bytes);
-        if more == 0 {
-            return true;
-        }
-        let taken = self
-            .memory
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
-        if taken.is_ok() {
-            self.bytes += more;
-        }
-        taken.is_ok()
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.memory.left.fetch_add(self.bytes, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Reads the whole body. A body that announces a size above `max` fails unread; any other fails as
-/// soon as it is above `max`, so that an endless body holds no more than a large one.
-pub(super) async fn read(
-    body: Body,
-    max: usize,
-    memory: &Memory,
-    limit: Duration,
-) -> Result<(Bytes, Held<'_>), Unread> {
-    let announced = body.size_hint().lower();
-    if announced > max as u64 {
-        return Err(Unread::TooLarge);
-    }
-    let mut held = Held { memory, bytes: 0 };
-    let bytes = timeout(limit, collect(body, announced as usize, max, &mut held))
-        .await
-        .unwrap_or(Err(Unread::Slow))?;
-    Ok((bytes, held))
-}
-
-async fn collect(
-    mut body: Body,
-    announced: usize,
-    max: usize,
-    held: &mut Held<'_>,
-) -> Result<Bytes, Unread> {
-    let Some(first) = chunk(&mut body).await? else { return Ok(Bytes::new()) };
-    if body.is_end_stream() && first.len() <= max {
-        return Ok(first);
-    }
-    // The announced size may be a lie, so it reserves only what is uncounted.
-    let mut whole = Vec::with_capacity(announced.clamp(first.len(), UNCOUNTED.max(first.len())));
-    let mut next = Some(first);
+async fn receive(mut body: Body, limits: Limits, memory: &Memory) -> Result<Received, Unread> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let (mut held, mut size) = (memory.hold(), Size::default());
+    let mut whole = Vec::new();
+    let mut next = chunk(&mut body).await?;
     while let Some(bytes) = next {
-        let size = whole.len() + bytes.len();
-        if size > max {
-            return Err(Unread::TooLarge);
+        size.add(&bytes);
+        let length = whole.len() + bytes.len();
+        let room = if length > limits.size || announced > limits.size {
+            Err(NoMemory::TooLarge)
+        } else {
+            held.grow_to(size, limits.deadline).await
+        };
+        if let Err(reason) = room {
+            whole.extend_from_slice(&bytes);
+            whole.truncate(BEGINNING);
+            // The memory of the rest is for others.
+            drop(held);
+            return drop_rest(body, whole, length, reason).await;
         }
-        // Growing the vector doubles it.
-        if size > whole.capacity() && !held.grow((2 * whole.capacity()).max(size).min(max)) {
-            return Err(Unread::NoMemory);
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(Received::Whole { bytes, size, held });
         }
-        if size > whole.capacity() {
-            let capacity = (2 * whole.capacity()).max(size).min(max);
+        if length > whole.capacity() {
+            // Memory that is reserved but not written is not resident, so a lie costs nothing.
+            let capacity = announced.max(2 * whole.capacity()).clamp(length, limits.size);
             whole.reserve_exact(capacity - whole.len());
         }
         whole.extend_from_slice(&bytes);
         next = chunk(&mut body).await?;
     }
-    Ok(whole.into())
+    Ok(Received::Whole { bytes: whole.into(), size, held })
+}
+
+/// Reads the rest of a body that is too large. One that waited for memory is late, and is answered at
+/// once.
+async fn drop_rest(
+    mut body: Body,
+    mut beginning: Vec<u8>,
+    mut size: usize,
+    reason: NoMemory,
+) -> Result<Received, Unread> {
+    beginning.shrink_to_fit();
+    let (reason, mut unread) = match reason {
+        NoMemory::TooLarge => (NoVerdict::TooLarge, false),
+        NoMemory::Taken => (NoVerdict::NoMemory, true),
+    };
+    while !unread {
+        let Some(bytes) = chunk(&mut body).await? else { break };
+        if beginning.len() < BEGINNING {
+            let missing = (BEGINNING - beginning.len()).min(bytes.len());
+            beginning.extend_from_slice(&bytes[..missing]);
+        }
+        size = size.saturating_add(bytes.len());
+        unread = size > DROPPED;
+    }
+    Ok(Received::Beginning { bytes: beginning.into(), reason, unread })
 }
 
 /// The next piece of data, without trailers.

@@ -7,23 +7,25 @@ use std::time::Duration;
 /// Every limit and interval of the server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// where reviews are received; port 0 takes a free one. Default: `127.0.0.1:9443`
+    /// address of `/mutate` and `/validate`; port 0 takes a free one. Default: `127.0.0.1:9443`
     pub listen: SocketAddr,
-    /// where `/livez`, `/readyz` and `/metrics` are, without TLS. Default: `127.0.0.1:9080`
+    /// address of `/livez`, `/readyz` and `/metrics`, without TLS. Default: `127.0.0.1:9080`
     pub health_listen: SocketAddr,
-    /// the authority of those who may send reviews, in PEM form; the file is read again when it
-    /// changes. Default: none, and everybody may. The health port is not concerned
+    /// the authority that signs the certificates of clients, in PEM form; reloaded when the file
+    /// changes. It does not affect the health port. Default: none, and clients need no certificate
     pub client_authority: Option<PathBuf>,
-    /// names of clients, one of which a certificate has to bear as its common name or a DNS name.
-    /// Default: none, and any will do
+    /// the names that a client's certificate may have, as its common name or a DNS name. Default:
+    /// none, and any name is allowed
     pub client_names: Vec<String>,
-    /// largest body. Default: 7 MiB, which holds an old and a new object of the largest size that
-    /// the API server takes, 3 MiB each, and what surrounds them
+    /// largest body that is judged. Default: 36 MiB. The API server reads 3 MiB from a client and as
+    /// much from its store, and writes one byte of them (`<`) in up to six (`\u003c`)
     pub max_body: usize,
-    /// bodies may occupy this much together. Default: 256 MiB; the first 64 KiB of each are not
-    /// counted
-    pub max_body_memory: usize,
-    /// open connections. Default: 4,096
+    /// memory that all reviews may hold together, estimated from their bodies. Default: 128 MiB; the
+    /// first 128 KiB of each review are not counted
+    pub max_memory: usize,
+    /// large reviews that are judged at a time. Default: 2
+    pub max_large_reviews: usize,
+    /// open connections. Default: 1,024
     pub max_connections: usize,
     /// reviews that are judged at a time. Default: 256
     pub max_reviews: usize,
@@ -35,19 +37,19 @@ pub struct Config {
     pub body_timeout: Duration,
     /// how long a client may take to receive what was sent. Default: 10 s
     pub write_timeout: Duration,
-    /// how long a connection may stay unused. Default: 150 s; the API server gives up an unused
-    /// connection after 90 s, and whoever closes first should be the one that knows about it
+    /// how long a connection may stay idle. Default: 150 s; the API server closes an idle connection
+    /// after 90 s, and it should be the one that closes, since a request may be under way
     pub idle_timeout: Duration,
-    /// how long a review may take, where the API server does not ask for less by `?timeout=`.
-    /// Default: 10 s, the API server's own default
+    /// how long a review may take, unless `?timeout=` asks for less. Default: 10 s, the API server's
+    /// own default
     pub review_timeout: Duration,
-    /// bodies above this size are judged on a thread of their own, for they may take long.
-    /// Default: 256 KiB
+    /// bodies above this size are large: they may take long, so a thread of its own judges each, and
+    /// they are denied if they miss their deadline. Default: 256 KiB
     pub offload_above: usize,
-    /// how often the certificate files are looked at. Default: 10 s
+    /// how often changed certificate files are looked for. Default: 10 s
     pub certificate_poll: Duration,
-    /// how long the server goes on after it was told to stop, so that endpoints are updated and
-    /// clients move. Default: 10 s
+    /// how long the server still serves after a signal to stop, so that endpoints are updated and
+    /// clients move to other replicas. Default: 10 s
     pub grace_period: Duration,
     /// how long reviews in flight may take after the grace period. Default: 15 s
     pub drain_timeout: Duration,
@@ -60,9 +62,10 @@ impl Default for Config {
             health_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9080)),
             client_authority: None,
             client_names: Vec::new(),
-            max_body: 7 * 1024 * 1024,
-            max_body_memory: 256 * 1024 * 1024,
-            max_connections: 4096,
+            max_body: 36 * 1024 * 1024,
+            max_memory: 128 * 1024 * 1024,
+            max_large_reviews: 2,
+            max_connections: 1024,
             max_reviews: 256,
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),

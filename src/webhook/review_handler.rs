@@ -1,5 +1,6 @@
 //! Judges reviews with the pure core, the policy in force and facts about the cluster.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -10,9 +11,9 @@ use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
-use stateward_core::review::{self, Answer, MalformedReview, WebhookKind};
+use stateward_core::review::{self, Answer, MalformedReview, NoVerdict, WebhookKind};
 
-use super::{BadReview, Failure, Reviewer};
+use super::{BadReview, ReviewRequest, Reviewer};
 use crate::cluster::Events;
 use crate::cluster::facts::ClusterFacts;
 use crate::health::{BreakGlass, Health};
@@ -205,31 +206,46 @@ fn parse(file: &Path, read: std::io::Result<String>) -> Result<Policy, LoadPolic
 }
 
 impl Reviewer for ReviewHandler {
-    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview> {
+    fn review(&self, request: &ReviewRequest<'_>) -> Result<Answer, BadReview> {
+        let ReviewRequest { webhook, body, authenticated, cancelled } = *request;
         if let Some(until) = self.break_glass.until() {
             return review::disabled(body, until).map_err(BadReview::from);
         }
         let policy = self.policy.load();
-        let cluster = self.cluster.get().map(ClusterFacts::load);
-        let context = EvaluationContext {
-            policy: &policy,
-            facts: cluster.as_deref().unwrap_or(&self.facts),
-            now: Timestamp::now(),
-        };
         let kubernetes = **self.kubernetes.load();
         let decoded = self.phase("decode", || review::Decoded::read(body, kubernetes))?;
+        if cancelled.get() {
+            return Err(BadReview("the review was answered already".to_owned()));
+        }
+        let cluster = self.cluster.get().map(ClusterFacts::load);
+        let all = cluster.as_deref().unwrap_or(&self.facts);
+        let is_api_server = cluster.is_none() || authenticated || decoded.names_object(all);
+        let facts = if is_api_server {
+            Cow::Borrowed(all)
+        } else {
+            Cow::Owned(decoded.facts_for_unknown_caller(all))
+        };
+        let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
         let answer = self.phase("decide", || decoded.answer(webhook, &context));
-        if let Some(events) = self.events.get() {
+        if let Some(events) = self.events.get()
+            && is_api_server
+        {
             events.denied(&answer.denials);
         }
         Ok(answer)
     }
 
-    fn failed(&self, _: WebhookKind, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
-        if let Some(until) = self.break_glass.until() {
-            return review::disabled(body, until).map_err(BadReview::from);
-        }
-        review::failed(body, failure.describe(), &self.policy.load()).map_err(BadReview::from)
+    fn without_verdict(
+        &self,
+        _: WebhookKind,
+        beginning: &[u8],
+        reason: NoVerdict,
+    ) -> Result<Answer, BadReview> {
+        let answer = match self.break_glass.until() {
+            Some(until) => review::disabled(beginning, until),
+            None => review::without_verdict(beginning, reason, &self.policy.load()),
+        };
+        answer.map_err(BadReview::from)
     }
 }
 

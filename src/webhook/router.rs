@@ -6,14 +6,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use axum::{BoxError, Extension, Router};
 use hyper::body::Bytes;
-use stateward_core::review::{self, WebhookKind};
+use stateward_core::review::{self, NoVerdict, WebhookKind};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
@@ -21,8 +22,9 @@ use tower::load_shed::LoadShedLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Config;
-use super::body::{self, Memory, Unread};
-use super::reviewer::{BadReview, Failure, Reviewer};
+use super::body::{self, Limits, Received, Unread};
+use super::memory::{Held, Memory, Size};
+use super::reviewer::{BadReview, Cancelled, ReviewRequest, Reviewer};
 use crate::http_server::{ConnectionState, Shutdown, Stage};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{self, ErrorType};
@@ -34,6 +36,8 @@ pub(super) struct Webhook {
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Shutdown,
     memory: Memory,
+    /// for large reviews, so that they leave threads and slots to others
+    large: Arc<Semaphore>,
 }
 
 impl Webhook {
@@ -43,8 +47,9 @@ impl Webhook {
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Arc<Self> {
-        let memory = Memory::new(config.max_body_memory);
-        Arc::new(Self { config, reviewer, metrics, shutdown, memory })
+        let memory = Memory::new(config.max_memory);
+        let large = Arc::new(Semaphore::new(config.max_large_reviews));
+        Arc::new(Self { config, reviewer, metrics, shutdown, memory, large })
     }
 }
 
@@ -109,13 +114,13 @@ struct Refusal {
     unread: bool,
 }
 
-/// The part of a refusal that concerns the connection and the metrics, as an extension of the
-/// response.
+/// The reason of a refusal, as an extension of its response.
 #[derive(Clone, Copy, Debug)]
-struct Refused {
-    reason: &'static str,
-    unread: bool,
-}
+struct Refused(&'static str);
+
+/// Marks a response whose client may still be sending the body.
+#[derive(Clone, Copy, Debug)]
+struct LeftUnread;
 
 impl Refusal {
     fn unread(self) -> Self {
@@ -129,7 +134,10 @@ impl IntoResponse for Refusal {
         let line = format!("{}\n", text.replace(['\n', '\r'], " "));
         let mut response = (status, line).into_response();
         response.extensions_mut().insert(ErrorType(reason));
-        response.extensions_mut().insert(Refused { reason, unread });
+        response.extensions_mut().insert(Refused(reason));
+        if unread {
+            response.extensions_mut().insert(LeftUnread);
+        }
         response
     }
 }
@@ -154,7 +162,7 @@ async fn finish(
     let mut response = next.run(request).await;
     let status = response.status();
     let refused = response.extensions().get::<Refused>().copied();
-    if let Some(Refused { reason, .. }) = refused
+    if let Some(Refused(reason)) = refused
         && status != StatusCode::SERVICE_UNAVAILABLE
     {
         webhook.metrics.bad_request(reason);
@@ -166,7 +174,7 @@ async fn finish(
             tracing::debug!(status, reason, "refused a request");
         }
     }
-    let unread = refused.is_some_and(|refused| refused.unread);
+    let unread = response.extensions().get::<LeftUnread>().is_some();
     if unread {
         connection.leave_unread();
     }
@@ -193,23 +201,52 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// The deadline of a review, as an extension of its request.
-#[derive(Clone, Copy, Debug)]
-struct Deadline(Instant);
+/// What a review may take, as an extension of its request.
+#[derive(Clone, Debug)]
+struct Admitted {
+    start: Instant,
+    deadline: Instant,
+    size: Size,
+    /// held until the work on the review ends, which may be after its answer
+    memory: Arc<Held>,
+}
 
-/// Reads the body into memory, which it holds until the review is answered.
+/// Reads the body into memory. A body that cannot be judged is answered from its beginning, since the
+/// API server lets a request through after a failed call under `failurePolicy: Ignore`.
 async fn read_body(
     State(webhook): State<Arc<Webhook>>,
+    Extension(kind): Extension<WebhookKind>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
     let Config { max_body, body_timeout, review_timeout, .. } = webhook.config;
-    let deadline = Instant::now() + time_for(request.uri().query(), review_timeout);
+    let start = Instant::now();
+    let deadline = start + time_for(request.uri().query(), review_timeout);
+    if expects_to_be_refused(request.headers(), max_body) {
+        return Err(too_large(max_body).unread());
+    }
     let (mut parts, body) = request.into_parts();
-    let read = body::read(body, max_body, &webhook.memory, body_timeout).await;
-    let (bytes, _memory) = read.map_err(|unread| webhook.unread(unread).unread())?;
-    parts.extensions.insert(Deadline(deadline));
+    let limits = Limits { size: max_body, time: body_timeout, deadline };
+    let received = body::read(body, limits, &webhook.memory).await;
+    let (bytes, size, held) = match received.map_err(|unread| webhook.unread(unread))? {
+        Received::Whole { bytes, size, held } => (bytes, size, held),
+        Received::Beginning { bytes, reason, unread } => {
+            return webhook.without_verdict(kind, start, bytes, reason, unread).await;
+        }
+    };
+    parts.extensions.insert(Admitted { start, deadline, size, memory: Arc::new(held) });
     Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await)
+}
+
+/// A client that sends the body only if it is wanted is no API server.
+fn expects_to_be_refused(headers: &HeaderMap, max_body: usize) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    headers.contains_key(EXPECT) && length.is_some_and(|length: usize| length > max_body)
+}
+
+fn too_large(max_body: usize) -> Refusal {
+    let text = format!("a body may have at most {max_body} bytes");
+    Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, reason: "too-large", text, unread: false }
 }
 
 /// Less than the API server waits, so that the answer arrives in time.
@@ -232,31 +269,23 @@ fn seconds(text: &str) -> Option<Duration> {
 async fn review(
     State(webhook): State<Arc<Webhook>>,
     Extension(kind): Extension<WebhookKind>,
-    Extension(Deadline(deadline)): Extension<Deadline>,
+    Extension(admitted): Extension<Admitted>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let start = Instant::now();
-    let judged = webhook.judge(kind, body, deadline).await;
-    let answer = judged.map_err(|BadReview(text)| Refusal {
-        status: StatusCode::BAD_REQUEST,
-        reason: "review",
-        text,
-        unread: false,
-    })?;
-    traces::record(&answer);
-    webhook.report(kind, &answer);
-    webhook.metrics.took(kind.endpoint(), start.elapsed());
-    Ok(([(CONTENT_TYPE, "application/json")], answer.body).into_response())
+    let start = admitted.start;
+    match webhook.judge(kind, body.clone(), admitted).await {
+        Ok(judged) => Ok(webhook.respond(kind, start, judged.map_err(bad_review)?)),
+        Err(reason) => webhook.without_verdict(kind, start, body, reason, false).await,
+    }
+}
+
+fn bad_review(BadReview(text): BadReview) -> Refusal {
+    Refusal { status: StatusCode::BAD_REQUEST, reason: "review", text, unread: false }
 }
 
 impl Webhook {
     fn unread(&self, unread: Unread) -> Refusal {
         let (status, reason, text) = match unread {
-            Unread::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                format!("a body may have at most {} bytes", self.config.max_body),
-            ),
             Unread::Slow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "slow-body",
@@ -264,10 +293,6 @@ impl Webhook {
             ),
             Unread::Aborted => {
                 (StatusCode::BAD_REQUEST, "aborted-body", "the body ended early".to_owned())
-            }
-            Unread::NoMemory => {
-                self.metrics.shed("memory");
-                return shed("too many large bodies at a time, try again later");
             }
         };
         refuse(status, reason, text)
@@ -277,41 +302,97 @@ impl Webhook {
     /// one can answer on time whatever the review does.
     async fn judge(
         &self,
-        kind: WebhookKind,
+        webhook: WebhookKind,
         body: Bytes,
-        deadline: Instant,
-    ) -> Result<review::Answer, BadReview> {
+        Admitted { deadline, size, memory, .. }: Admitted,
+    ) -> Result<Result<review::Answer, BadReview>, NoVerdict> {
+        let late = if size.is_unusual(self.config.offload_above) {
+            NoVerdict::LargeDeadlineMissed
+        } else {
+            NoVerdict::DeadlineMissed
+        };
+        let large = body.len() > self.config.offload_above;
+        let authenticated = self.config.client_authority.is_some();
+        let cancelled = Arc::new(Cancelled::default());
         let review = {
             let (reviewer, metrics) = (Arc::clone(&self.reviewer), Arc::clone(&self.metrics));
-            let (body, span) = (body.clone(), tracing::Span::current());
+            let (cancelled, span) = (Arc::clone(&cancelled), tracing::Span::current());
             move || {
-                let _counted = InFlight::new(&metrics);
-                span.in_scope(|| reviewer.review(kind, &body))
+                let (_counted, _memory) = (InFlight::new(&metrics), memory);
+                let request =
+                    ReviewRequest { webhook, body: &body, authenticated, cancelled: &cancelled };
+                span.in_scope(|| reviewer.review(&request))
             }
         };
         // The task of a small review runs on this very thread once this one waits; a thread of its
         // own would cost more than the review.
-        let task = if body.len() > self.config.offload_above {
-            tokio::task::spawn_blocking(review)
+        let task = if large {
+            let permit = timeout_at(deadline, Arc::clone(&self.large).acquire_owned()).await;
+            // The semaphore is never closed.
+            let Ok(Ok(permit)) = permit else { return Err(self.late(late)) };
+            tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                review()
+            })
         } else {
             tokio::spawn(async move { review() })
         };
-        let failure = match timeout_at(deadline, task).await {
-            Ok(Ok(reviewed)) => return reviewed,
+        match timeout_at(deadline, task).await {
+            Ok(Ok(judged)) => Ok(judged),
             Ok(Err(_)) => {
                 self.metrics.panicked();
-                Failure::Panicked
+                Err(NoVerdict::Panicked)
             }
             Err(_) => {
-                self.metrics.missed_deadline();
-                Failure::DeadlineMissed
+                cancelled.set();
+                Err(self.late(late))
             }
-        };
-        tracing::error!(endpoint = kind.endpoint(), "{}", failure.describe());
+        }
+    }
+
+    fn late(&self, reason: NoVerdict) -> NoVerdict {
+        self.metrics.missed_deadline();
+        reason
+    }
+
+    /// Answers a review without a verdict, of which `beginning` is the whole or the first part.
+    async fn without_verdict(
+        &self,
+        webhook: WebhookKind,
+        start: Instant,
+        beginning: Bytes,
+        reason: NoVerdict,
+        unread: bool,
+    ) -> Result<Response, Refusal> {
+        self.metrics.without_verdict(reason.name());
+        tracing::error!(endpoint = webhook.endpoint(), "{}", reason.describe());
         let reviewer = Arc::clone(&self.reviewer);
-        tokio::task::spawn_blocking(move || reviewer.failed(kind, &body, failure))
-            .await
-            .unwrap_or_else(|_| Err(BadReview(failure.describe().to_owned())))
+        let answer = tokio::task::spawn_blocking(move || {
+            reviewer.without_verdict(webhook, &beginning, reason)
+        });
+        let answer = answer.await.unwrap_or_else(|_| Err(BadReview(reason.describe().to_owned())));
+        let mut response = match answer {
+            Ok(answer) => self.respond(webhook, start, answer),
+            Err(_) if reason == NoVerdict::TooLarge => {
+                too_large(self.config.max_body).into_response()
+            }
+            Err(_) if reason == NoVerdict::NoMemory => {
+                self.metrics.shed("memory");
+                shed("too many large bodies at a time, try again later").into_response()
+            }
+            Err(error) => bad_review(error).into_response(),
+        };
+        if unread {
+            response.extensions_mut().insert(LeftUnread);
+        }
+        Ok(response)
+    }
+
+    fn respond(&self, webhook: WebhookKind, start: Instant, answer: review::Answer) -> Response {
+        traces::record(&answer);
+        self.report(webhook, &answer);
+        self.metrics.took(webhook.endpoint(), start.elapsed());
+        ([(CONTENT_TYPE, "application/json")], answer.body).into_response()
     }
 
     fn report(&self, kind: WebhookKind, answer: &review::Answer) {

@@ -1,4 +1,4 @@
-//! TLS as the API server speaks it.
+//! TLS for the API server's client.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,31 +14,31 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::{self, ServingCertificate};
 
-/// Why TLS cannot be set up.
+/// The reason that TLS cannot be set up.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// the settings do not go together
+    /// rustls rejects the settings
     #[error("cannot set up TLS")]
     Settings(#[from] rustls::Error),
     /// the authority of clients cannot be read
     #[error("cannot read the authority of clients, {}", .path.display())]
     Read {
-        /// as configured
+        /// the configured file
         path: PathBuf,
-        /// why
+        /// the reason
         source: std::io::Error,
     },
-    /// the authority of clients is none
+    /// the file holds no usable authority
     #[error("the authority of clients, {}, cannot be used: {reason}", .path.display())]
     Authority {
-        /// as configured
+        /// the configured file
         path: PathBuf,
-        /// why
+        /// the reason
         reason: String,
     },
 }
 
-/// What connections are accepted with; it follows the file of the authority of clients.
+/// The TLS settings of new connections, which follow the file with the authority of clients.
 #[derive(Debug)]
 pub(super) struct Tls {
     certificate: Arc<ServingCertificate>,
@@ -49,12 +49,12 @@ pub(super) struct Tls {
 #[derive(Debug)]
 struct Current {
     config: Arc<ServerConfig>,
-    /// what the authority of clients was read as
+    /// the content of the file with the authority of clients
     authority: Vec<u8>,
 }
 
 impl Tls {
-    /// With `clients`, only those are let in whose certificate this authority has signed.
+    /// With `clients`, a client must show a certificate that this authority has signed.
     pub(super) fn new(
         certificate: Arc<ServingCertificate>,
         clients: Option<PathBuf>,
@@ -69,8 +69,8 @@ impl Tls {
         TlsAcceptor::from(Arc::clone(&self.current.load().config))
     }
 
-    /// Reads the authority of clients again; says whether another one was taken. One that cannot be
-    /// used leaves the old one in force.
+    /// Reads the authority of clients again; `true` if it has changed. An unusable file leaves the old
+    /// authority in force.
     pub(super) fn reload(&self) -> Result<bool, TlsError> {
         let Some(path) = &self.clients else { return Ok(false) };
         let authority = read(path)?;
@@ -87,7 +87,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
-/// TLS 1.2 and 1.3 with HTTP/1.1, which is all that the API server speaks to webhooks.
+/// TLS 1.2 and 1.3 with HTTP/1.1, the only protocol that the API server uses for webhooks.
 fn config(
     certificate: Arc<ServingCertificate>,
     clients: Option<&Path>,
@@ -113,15 +113,15 @@ fn config(
     };
     let mut config = builder.with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Sessions are not resumed: the API server does not, and so each connection sees the
-    // certificate of today.
+    // The API server does not resume sessions, and without them each connection sees the current
+    // certificate.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
 }
 
-/// Whether the certificate of a client has one of these names, as its common name or a DNS name.
-/// Any will do where no name is asked for.
+/// Whether the certificate of a client has one of these names, as its common name or a DNS name. An
+/// empty list allows any name.
 pub(super) fn is_named(chain: Option<&[CertificateDer<'_>]>, names: &[String]) -> bool {
     if names.is_empty() {
         return true;

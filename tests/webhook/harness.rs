@@ -18,8 +18,8 @@ use stateward::certificates::{self, ServingCertificate, dev};
 use stateward::health::Health;
 use stateward::http_server::Shutdown;
 use stateward::telemetry::Metrics;
-use stateward::webhook::{BadReview, Config, Failure, Reviewer, Server, ServerError};
-use stateward_core::review::{Answer, Denial, Outcome, RuleOutcome, WebhookKind};
+use stateward::webhook::{BadReview, Config, ReviewRequest, Reviewer, Server, ServerError};
+use stateward_core::review::{Answer, Denial, NoVerdict, Outcome, RuleOutcome, WebhookKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -92,7 +92,8 @@ fn reviewed(body: String, outcome: Outcome) -> Answer {
 }
 
 impl Reviewer for Tester {
-    fn review(&self, webhook: WebhookKind, body: &[u8]) -> Result<Answer, BadReview> {
+    fn review(&self, request: &ReviewRequest<'_>) -> Result<Answer, BadReview> {
+        let ReviewRequest { webhook, body, .. } = *request;
         let word = body.split(|byte| *byte == b' ').next().unwrap_or_default();
         match word {
             b"panic" => panic!("as asked"),
@@ -121,9 +122,17 @@ impl Reviewer for Tester {
         Ok(reviewed(format!("{} {}", webhook.endpoint(), body.len()), Outcome::Allowed))
     }
 
-    fn failed(&self, _: WebhookKind, body: &[u8], failure: Failure) -> Result<Answer, BadReview> {
-        assert!(!body.ends_with(b"twice"), "as asked");
-        Ok(reviewed(format!("failed: {}", failure.describe()), Outcome::Error))
+    fn without_verdict(
+        &self,
+        _: WebhookKind,
+        beginning: &[u8],
+        reason: NoVerdict,
+    ) -> Result<Answer, BadReview> {
+        assert!(!beginning.ends_with(b"twice"), "as asked");
+        if beginning.starts_with(b"nobody") {
+            return Err(BadReview("no uid".to_owned()));
+        }
+        Ok(reviewed(format!("failed: {}", reason.describe()), Outcome::Error))
     }
 }
 

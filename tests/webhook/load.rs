@@ -17,7 +17,11 @@ async fn judged(server: &Running, reviews: f64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_open_connections_keep_nobody_out() {
-    let server = start(|config| config.handshake_timeout = Duration::from_secs(4)).await;
+    let server = start(|config| {
+        config.handshake_timeout = Duration::from_secs(4);
+        config.max_connections = 4096;
+    })
+    .await;
     let mut half_open = Vec::new();
     for _ in 0..2000 {
         half_open.push(TcpStream::connect(server.address).await.unwrap());
@@ -109,17 +113,64 @@ async fn connections_beyond_the_cap_are_shed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_beyond_the_memory_are_shed_and_small_ones_are_not() {
-    let server = start(|config| config.max_body_memory = 1 << 20).await;
+async fn large_reviews_wait_for_memory_and_are_denied_when_late() {
+    let server = start(|config| config.max_memory = 1 << 20).await;
+    // One that needs more than there is need not wait.
     let reply = server.post("/validate", vec![b'x'; 4 << 20]).await;
-    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(reply.text, "too many large bodies at a time, try again later\n");
-    assert_eq!(server.post("/validate", vec![b'x'; 60_000]).await.status, StatusCode::OK);
-    // What was held is given back, also by those that were refused.
+    assert_eq!(reply.text, "failed: the review is too large to judge");
+
+    let mut holding = server.connect().await;
+    let holds = "wait ".to_owned() + &" ".repeat(400_000);
+    let held = tokio::spawn(async move { post(&mut holding, "/validate", holds).await });
+    judged(&server, 1.0).await;
+    let reply = server.post("/validate?timeout=1s", vec![b'x'; 400_000]).await;
+    assert_eq!(reply.text, "failed: too many large reviews are being judged");
+    assert_eq!(server.post("/validate", vec![b'x'; 60_000]).await.text, "validate 60000");
+    let mut waiting = server.connect().await;
+    let waits =
+        tokio::spawn(
+            async move { post(&mut waiting, "/validate", vec![b'x'; 400_000]).await.text },
+        );
+    server.reviewer.gate.open();
+    assert_eq!(waits.await.unwrap(), "validate 400000");
+    assert_eq!(held.await.unwrap().status, StatusCode::OK);
+
+    // What was held is given back, also by those that were not judged.
     for _ in 0..5 {
-        assert_eq!(server.post("/validate", vec![b'x'; 800_000]).await.status, StatusCode::OK);
+        assert_eq!(server.post("/validate", vec![b'x'; 500_000]).await.text, "validate 500000");
     }
-    assert!((server.metric("stateward_shed_total{reason=\"memory\"}").await - 1.0).abs() < 0.5);
+    let count = async |reason: &str| {
+        let name = format!("stateward_reviews_without_verdict_total{{reason=\"{reason}\"}}");
+        server.metric(&name).await
+    };
+    assert!((count("too-large").await - 1.0).abs() < 0.5);
+    assert!((count("memory").await - 1.0).abs() < 0.5);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn late_large_reviews_leave_slots_and_threads_to_others() {
+    let server = start(|config| {
+        config.max_reviews = 2;
+        config.max_large_reviews = 2;
+        config.offload_above = 1000;
+    })
+    .await;
+    let large = "wait ".to_owned() + &" ".repeat(2000);
+    // The third and the fourth find that the first two still run, and miss their deadline as well.
+    for _ in 0..4 {
+        let reply = server.post("/validate?timeout=1s", large.clone()).await;
+        assert_eq!(
+            reply.text,
+            "failed: the review missed its deadline and is larger than that of a real workload"
+        );
+        assert_eq!(server.post("/validate", "{}").await.text, "validate 2");
+    }
+    assert!((server.metric(IN_FLIGHT).await - 2.0).abs() < 0.5);
+    let late = "stateward_reviews_without_verdict_total{reason=\"large-deadline\"}";
+    assert!((server.metric(late).await - 4.0).abs() < 0.5);
+    server.reviewer.gate.open();
+    judged(&server, 0.0).await;
     server.stop().await;
 }
 
@@ -146,12 +197,13 @@ async fn a_panic_is_answered_and_costs_not_even_the_connection() {
 async fn a_missed_deadline_is_answered_while_the_review_goes_on() {
     let server = start(|config| config.offload_above = 1000).await;
     let mut connection = server.connect().await;
-    for body in ["wait".to_owned(), "wait ".to_owned() + &" ".repeat(2000)] {
+    for (body, size) in [("wait".to_owned(), ""), ("wait ".to_owned() + &" ".repeat(2000), "large")]
+    {
         let reply = post(&mut connection, "/validate?a=b&timeout=1s", body).await;
-        assert_eq!(reply.text, "failed: the review missed its deadline");
+        assert!(reply.text.starts_with("failed: the review missed its deadline"), "{}", reply.text);
+        assert!(reply.text.contains(size), "{}", reply.text);
         assert_eq!(post(&mut connection, "/validate", "{}").await.text, "validate 2");
     }
-    // They keep their slots, so that such reviews cannot pile up without end.
     assert!((server.metric(IN_FLIGHT).await - 2.0).abs() < 0.5);
     assert!((server.metric("stateward_review_deadline_misses_total ").await - 2.0).abs() < 0.5);
     server.reviewer.gate.open();

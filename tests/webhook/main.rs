@@ -9,7 +9,9 @@
 
 mod clients;
 mod harness;
+mod health_port;
 mod input;
+mod large;
 mod life;
 mod load;
 mod soak;

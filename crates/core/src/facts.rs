@@ -4,6 +4,7 @@
 //! Facts come from manifests, or from a cluster that the shell watches. Cloning them copies a few
 //! pointers, so a review looks at one state of the cluster for as long as it takes.
 
+mod disclosure;
 mod files;
 mod objects;
 mod record;
@@ -38,6 +39,8 @@ impl<T> Fact<T> {
 /// What is read of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimFact {
+    /// `metadata.uid`; empty if it comes from a manifest
+    pub uid: String,
     /// `spec.accessModes`
     pub access_modes: Vec<String>,
     /// its class, empty for none; the annotation that named it before the field was there wins

@@ -7,14 +7,19 @@
 mod answer;
 pub mod canary;
 mod envelope;
+mod head;
+mod no_verdict;
 mod request;
 
 use jiff::Timestamp;
 
 pub use self::answer::{Answer, Denial, Outcome, RuleOutcome};
+pub use self::head::Head;
+pub use self::no_verdict::NoVerdict;
 pub use self::request::{MalformedReview, Review};
-use crate::change::{Change, KubernetesVersion};
+use crate::change::{Change, KubernetesVersion, Operation};
 use crate::decide::{EvaluationContext, Stage, decide};
+use crate::facts::Facts;
 use crate::object::DecodeError;
 use crate::policy::Policy;
 pub use crate::webhook_kind::WebhookKind;
@@ -50,6 +55,23 @@ impl<'a> Decoded<'a> {
         Ok(Self { review, change })
     }
 
+    /// Whether the review names an object of the cluster by its UID, as the API server does.
+    pub fn names_object(&self, facts: &Facts) -> bool {
+        let Ok(change) = &self.change else { return false };
+        let old = change.objects.old.as_ref();
+        old.is_some_and(|old| {
+            facts.has(change.kind, &change.namespace, &change.name, &old.metadata.uid)
+        })
+    }
+
+    /// The facts for a caller who is not authenticated and names no object.
+    pub fn facts_for_unknown_caller(&self, facts: &Facts) -> Facts {
+        match &self.change {
+            Ok(change) if change.operation == Operation::Create => facts.for_unknown_creator(),
+            _ => facts.for_unknown_caller(),
+        }
+    }
+
     /// Decides about it, and writes the answer.
     pub fn answer(self, webhook: WebhookKind, context: &EvaluationContext<'_>) -> Answer {
         let (review, policy) = (self.review, context.policy);
@@ -69,18 +91,24 @@ impl<'a> Decoded<'a> {
     }
 }
 
-/// The answer where judging panicked or took too long: what the policy's `on-error` says.
+/// The answer to a review without a verdict, of which the beginning suffices.
 ///
 /// # Errors
-/// What makes the body no review.
-pub fn failed(body: &[u8], why: &str, policy: &Policy) -> Result<Answer, MalformedReview> {
-    Ok(Answer::failed(&Review::decode(body)?, why, policy))
+/// The beginning holds no uid to answer with.
+pub fn without_verdict(
+    beginning: &[u8],
+    reason: NoVerdict,
+    policy: &Policy,
+) -> Result<Answer, MalformedReview> {
+    let head = Head::read(beginning).ok_or(MalformedReview::NoUid)?;
+    Ok(reason.answer(&head, policy))
 }
 
-/// The answer while somebody has disabled stateward: allowed unjudged, with one warning.
+/// The answer while somebody has disabled stateward: allowed unjudged, with one warning. The
+/// beginning of a review suffices.
 ///
 /// # Errors
-/// What makes the body no review.
-pub fn disabled(body: &[u8], until: Timestamp) -> Result<Answer, MalformedReview> {
-    Ok(Answer::disabled(&Review::decode(body)?, until))
+/// The beginning holds no uid to answer with.
+pub fn disabled(beginning: &[u8], until: Timestamp) -> Result<Answer, MalformedReview> {
+    Ok(Answer::disabled(&Head::read(beginning).ok_or(MalformedReview::NoUid)?, until))
 }

@@ -47,6 +47,7 @@ pub(super) fn claim(claim: &PersistentVolumeClaim) -> Reduced<ClaimFact> {
     let spec = claim.spec.as_ref();
     let requests = spec.and_then(|s| s.resources.as_ref()).and_then(|r| r.requests.as_ref());
     let fact = ClaimFact {
+        uid: claim.uid().unwrap_or_default(),
         access_modes: spec.and_then(|spec| spec.access_modes.clone()).unwrap_or_default(),
         class: beta
             .or_else(|| spec.and_then(|spec| spec.storage_class_name.clone()))

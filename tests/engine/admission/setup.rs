@@ -84,6 +84,7 @@ pub(crate) fn facts() -> Facts {
 
 pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, size: &str) {
     let claim = ClaimFact {
+        uid: format!("uid-of-{name}"),
         access_modes: vec!["ReadWriteOnce".to_owned()],
         class: class.to_owned(),
         volume: volume.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,6 +23,8 @@ pub(crate) enum Attack {
     Storm,
     /// sends more than a body may have, announced and not
     Oversize,
+    /// sends reviews of lists that take much more memory decoded than as text
+    Lists,
     /// sends what is no review
     Malformed,
     /// asks and does not take the answer
@@ -48,6 +50,7 @@ impl Outcomes {
             }
             Attack::Storm => met(&"left"),
             Attack::Oversize => met(&"413"),
+            Attack::Lists => met(&"200"),
             Attack::Malformed => ["200", "400", "404", "405", "415"].iter().all(met),
         }
     }
@@ -62,12 +65,13 @@ impl fmt::Display for Outcomes {
 }
 
 impl Attack {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::HalfOpen,
         Self::SlowHead,
         Self::SlowBody,
         Self::Storm,
         Self::Oversize,
+        Self::Lists,
         Self::Malformed,
         Self::Deaf,
     ];
@@ -79,6 +83,7 @@ impl Attack {
             Self::SlowBody => "slow bodies",
             Self::Storm => "connection storm",
             Self::Oversize => "oversize bodies",
+            Self::Lists => "lists that decode large",
             Self::Malformed => "malformed input",
             Self::Deaf => "answers not taken",
         }
@@ -92,7 +97,11 @@ impl Attack {
             Self::SlowHead | Self::SlowBody => size / 4,
             // Each of them asks until nothing more fits between it and the server.
             Self::Deaf => size / 40,
-            Self::Storm | Self::Oversize | Self::Malformed => 4,
+            Self::Storm | Self::Malformed => 4,
+            // One announces its length, the other does not.
+            Self::Oversize => 2,
+            // As many as took 1.3 GiB.
+            Self::Lists => 8,
         };
         let end = Instant::now() + time;
         let mut tasks = JoinSet::new();
@@ -130,6 +139,18 @@ impl Attack {
             Self::Oversize => {
                 while Instant::now() < end {
                     met.push(said(oversize(server, client.is_multiple_of(2)).await));
+                    // To encrypt 36 MiB costs this process as much as the server.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+            Self::Lists => {
+                let body = LISTS[client % 4].get_or_init(|| lists(client));
+                let start = head(&format!("content-length: {}\r\n", body.len()));
+                loop {
+                    met.push(said(raw(server, &start, body).await));
+                    if Instant::now() >= end {
+                        break;
+                    }
                 }
             }
             Self::Malformed => {
@@ -193,21 +214,28 @@ async fn deaf(server: &Server, end: Instant) -> Outcome<String> {
     }
 }
 
-/// A body beyond 7 MiB, with its length announced or in chunks.
+/// Made once, since that costs this process as much as it costs the server.
+static OVERSIZE: OnceLock<Vec<u8>> = OnceLock::new();
+static LISTS: [OnceLock<Vec<u8>>; 4] = [const { OnceLock::new() }; 4];
+
+/// A body beyond 36 MiB, with its length announced or in chunks.
 async fn oversize(server: &Server, announced: bool) -> Outcome<String> {
     let mut stream = server.tls().await?;
     if announced {
-        stream.write_all(&head("content-length: 7340033\r\n")).await?;
+        let length = 36 * 1024 * 1024 + 1;
+        stream.write_all(&head(&format!("content-length: {length}\r\n"))).await?;
+        stream.write_all(OVERSIZE.get_or_init(|| vec![b'x'; length])).await?;
         stream.flush().await?;
     } else {
         stream.write_all(&head("transfer-encoding: chunked\r\n")).await?;
         let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-        for _ in 0..116 {
+        for _ in 0..580 {
             // It may have said why before everything was sent.
             if stream.write_all(chunk.as_bytes()).await.is_err() {
                 break;
             }
         }
+        stream.write_all(b"0\r\n\r\n").await?;
     }
     status(&mut stream).await
 }
@@ -225,6 +253,38 @@ async fn status(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Outcome<Str
     let mut answer = [0; 12];
     tokio::time::timeout(Duration::from_secs(30), stream.read_exact(&mut answer)).await??;
     Ok(String::from_utf8_lossy(&answer[9..]).into_owned())
+}
+
+/// A review of 5 MiB whose lists have hundreds of thousands of items, each client with another list.
+fn lists(client: usize) -> Vec<u8> {
+    let (list, item) = [
+        ("volumeClaimTemplates", r#"{"metadata":{"name":"data"},"spec":{"resources":{}}}"#),
+        ("volumeClaimTemplates", "{}"),
+        ("template", r#"{"name":"a","mountPath":"/a"}"#),
+        ("unknown", "[]"),
+    ][client % 4];
+    let set = |more: &str| {
+        let items = vec![item; 5 * 512 * 1024 / (item.len() + 1)].join(",");
+        let value = match list {
+            "template" => format!(
+                r#"{{"spec":{{"containers":[{{"name":"c","image":"i{more}","volumeMounts":[{items}]}}]}}}}"#
+            ),
+            _ => format!("[{items}]"),
+        };
+        format!(
+            r#"{{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{{"name":"db",
+            "labels":{{"a":"b{more}"}}}},"spec":{{"replicas":0,"{list}":{value}}}}}"#
+        )
+    };
+    format!(
+        r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"1",
+        "kind":{{"group":"apps","version":"v1","kind":"StatefulSet"}},
+        "resource":{{"group":"apps","version":"v1","resource":"statefulsets"}},
+        "operation":"UPDATE","userInfo":{{"username":"u"}},"object":{},"oldObject":{}}}}}"#,
+        set("2"),
+        set("1")
+    )
+    .into_bytes()
 }
 
 /// Heads and bodies that are no good reviews, each in its own way.

@@ -28,11 +28,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `serve --dev` with limits short enough to be met.
     pub(crate) fn start(binary: &str) -> Self {
+        Self::start_with(binary, &[])
+    }
+
+    /// `serve --dev` with further arguments.
+    pub(crate) fn start_with(binary: &str, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(binary)
             .args(["serve", "--dev", "--listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"])
+            .args(more)
             .args(["--log-level=error", "--certs-dir"])
             .arg(folder.path())
             .stdout(Stdio::piped())
@@ -68,8 +73,17 @@ impl Server {
 
     /// What it holds in memory, in KiB.
     pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it ever held in memory, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
@@ -100,7 +114,15 @@ fn connector(authority: &Path) -> TlsConnector {
 
 /// Status and body of the answer to a review.
 pub(crate) async fn post(connection: &mut Connection, review: Vec<u8>) -> Outcome<(u16, String)> {
-    let request = Request::post("/mutate")
+    post_to(connection, "/mutate", review).await
+}
+
+pub(crate) async fn post_to(
+    connection: &mut Connection,
+    path: &str,
+    review: Vec<u8>,
+) -> Outcome<(u16, String)> {
+    let request = Request::post(path)
         .header("host", "localhost")
         .header("content-type", "application/json")
         .body(Full::from(review))?;

@@ -47,6 +47,7 @@ struct Class {
 fn claim(json: &str) -> Result<ClaimFact, DecodeError> {
     let claim = Claim::decode(&Object::decode(json)?)?;
     Ok(ClaimFact {
+        uid: String::new(),
         access_modes: claim.spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
         class: claim.class().to_owned(),
         volume: claim.spec.volume_name.to_string(),

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Review, canary};
+use super::{Head, Review, canary};
 use crate::annotations::{ALLOW_REASON, DISABLED_UNTIL};
-use crate::change::Change;
+use crate::change::{Change, Operation};
 use crate::decide::{Decision, Verdict};
 use crate::mutations::Patch;
 use crate::object::{DecodeError, Kind};
@@ -322,13 +322,13 @@ impl Answer {
     }
 
     /// The answer while everything is allowed until this time.
-    pub(super) fn disabled(review: &Review<'_>, until: Timestamp) -> Self {
+    pub(super) fn disabled(head: &Head, until: Timestamp) -> Self {
         let what =
             format!("stateward is disabled until {until} and judged nothing ({DISABLED_UNTIL})");
         let mut audit = Map::new();
         audit.insert("disabled-until".to_owned(), Value::from(until.to_string()));
         let body = encode(Response {
-            uid: review.uid(),
+            uid: &head.uid,
             allowed: true,
             status: None,
             patch_type: None,
@@ -336,7 +336,46 @@ impl Answer {
             warnings: vec![crate::rules::finding::one_line(&what)],
             audit_annotations: audit,
         });
-        Self::unjudged(review, body, true, Outcome::Disabled)
+        Self::of_head(head, body, true, Outcome::Disabled)
+    }
+
+    /// The answer without a verdict: `denial` denies the request, otherwise `what` is a warning.
+    pub(super) fn without_verdict(
+        head: &Head,
+        why: &str,
+        what: &str,
+        denial: Option<&str>,
+    ) -> Self {
+        let status =
+            denial.map(|message| Status { code: 403, reason: "Forbidden", message, details: None });
+        let mut audit = Map::new();
+        audit.insert("error".to_owned(), Value::from(why));
+        let allowed = denial.is_none();
+        let body = encode(Response {
+            uid: &head.uid,
+            allowed,
+            status,
+            patch_type: None,
+            patch: None,
+            warnings: vec![crate::rules::finding::one_line(what)],
+            audit_annotations: audit,
+        });
+        let error = format!("{what}, asked by {}", head.user());
+        Self { error: Some(error), ..Self::of_head(head, body, allowed, Outcome::Error) }
+    }
+
+    fn of_head(head: &Head, body: Vec<u8>, allowed: bool, outcome: Outcome) -> Self {
+        Self {
+            body,
+            allowed,
+            operation: head.operation.map_or("CONNECT", Operation::name),
+            kind: kind(head.kind),
+            outcome,
+            denials: Vec::new(),
+            audited: Vec::new(),
+            verdicts: Vec::new(),
+            error: None,
+        }
     }
 
     fn unjudged(review: &Review<'_>, body: Vec<u8>, allowed: bool, outcome: Outcome) -> Self {

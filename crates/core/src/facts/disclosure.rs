@@ -1,0 +1,52 @@
+//! The facts that a caller who is not authenticated may learn from the answer to a review.
+//!
+//! Whoever reaches the webhook's port can send a review about any object. The API server always sends
+//! the stored object, whose UID is random, so a caller who names it either is the API server or may
+//! read the object.
+
+use super::{Fact, Facts, Objects};
+use crate::object::Kind;
+
+const WITHHELD: &str = "a caller that shows that it is the API server";
+
+impl Facts {
+    /// Whether the cluster has an object of this kind, namespace, name and UID.
+    pub fn has(&self, kind: Kind, namespace: &str, name: &str, uid: &str) -> bool {
+        if uid.is_empty() {
+            return false;
+        }
+        match kind {
+            // The UID of a Scale is that of its set.
+            Kind::StatefulSet | Kind::Scale => {
+                matches!(self.set(namespace, name), Fact::Known(Some(set)) if set.uid == uid)
+            }
+            Kind::Claim => {
+                matches!(self.claim(namespace, name), Fact::Known(claim) if claim.uid == uid)
+            }
+            Kind::Other => false,
+        }
+    }
+
+    /// The facts for a caller who claims to create an object, which has no UID yet. Rules about
+    /// creation must know what is there already, but not how much of a quota is left.
+    #[must_use]
+    pub fn for_unknown_creator(&self) -> Self {
+        Self { quotas: Objects::unknown(WITHHELD), ..self.clone() }
+    }
+
+    /// The facts for any other caller who names no object of the cluster: none about objects.
+    #[must_use]
+    pub fn for_unknown_caller(&self) -> Self {
+        Self {
+            claims: Objects::unknown(WITHHELD),
+            classes: Objects::unknown(WITHHELD),
+            namespaces: Objects::unknown(WITHHELD),
+            quotas: Objects::unknown(WITHHELD),
+            records: Objects::unknown(WITHHELD),
+            fixed_volumes: Objects::unknown(WITHHELD),
+            sets: Objects::unknown(WITHHELD),
+            controller: self.controller.clone(),
+            own_user: self.own_user.clone(),
+        }
+    }
+}
