@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use stateward::cli::input::load;
+use stateward::cli::input::{Exclude, load};
 use stateward_check::judge::check;
 use stateward_check::pair::pair;
 use stateward_check::select::Selection;
@@ -69,7 +69,7 @@ fn size(folder: &Path) -> std::io::Result<u64> {
 fn in_process(old: &Path, new: &Path, bytes: u64) -> Result<(), Box<dyn std::error::Error>> {
     let policy = Policy::default();
     let read = |folder: &Path| {
-        let files = load(&[PathBuf::from(folder)], &mut std::io::empty());
+        let files = load(&[PathBuf::from(folder)], &Exclude::default(), &mut std::io::empty());
         let mut all = Selection::default();
         let one = NonZero::<usize>::MIN;
         files.read(one, Selection::from).into_iter().for_each(|part| all.append(part));

@@ -3,18 +3,21 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
 use stateward_check::judge::check_with;
 use stateward_check::pair::{Paired, pair};
-use stateward_check::report::{Options, Output};
+use stateward_check::report::{Notice, Options, Output};
 use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
+use stateward_core::yaml::InputError;
 
-use super::input::{Files, load, load_revision, render, render_revision};
+use super::input::exclude::IGNORE_FILE;
+use super::input::git::{self, Base};
+use super::input::{Exclude, Files, load, load_revision, render, render_revision};
 use super::{Outcome, output, parallel};
 
 /// Arguments of `stateward check`.
@@ -22,50 +25,56 @@ use super::{Outcome, output, parallel};
 #[command(after_help = "Example:\n  \
     stateward check --old-ref origin/main --format text --format sarif=out.sarif deploy/\n\n\
     Exit codes:\n  \
-    0  nothing denied; warnings do not count, but with --fail-on warn\n  \
-    1  something denied\n  \
-    2  could not run, or not read a manifest")]
+    0  nothing was denied (warnings count only with --fail-on warn)\n  \
+    1  a change was denied\n  \
+    2  the command failed, or could not read its input")]
 pub struct Args {
     /// Files or folders with manifests; "-" is standard input
     #[arg(value_name = "PATH", required_unless_present = "render")]
     pub paths: Vec<PathBuf>,
 
-    /// File or folder with the manifests as they were, "-" is standard input; repeatable
+    /// File or folder with the old manifests; "-" is standard input; repeatable
     #[arg(long, value_name = "PATH", conflicts_with = "old_ref")]
     pub old: Vec<PathBuf>,
 
-    /// Git revision with the manifests as they were: reads the same paths from it
+    /// Compare with the same paths of the commit at which HEAD left this git revision. "A...B"
+    /// names the commit at which A and B parted, and "A.." the revision A itself
     #[arg(long, value_name = "REF")]
     pub old_ref: Option<String>,
 
-    /// Judge what this command prints, run in a checkout of each revision,
-    /// such as 'helm template db charts/db -f values.yaml'
+    /// Leave out files that match this pattern, written as in .gitignore; repeatable. The file
+    /// .statewardignore, here or in a folder above, holds patterns for every run
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+
+    /// Judge what this command prints, such as 'helm template db charts/db -f values.yaml'; with
+    /// --old-ref it also runs in a checkout of that revision
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["paths", "old"])]
     pub render: Option<String>,
 
-    /// Judge an object that is only in the old version as a DELETE
+    /// Judge an object that is only in the old version as a DELETE; always so with --render
     #[arg(long)]
     pub deletions: bool,
 
-    /// The policy [default: stateward.yaml in this folder or one above it; with --old-ref, the
-    /// one of that revision]
+    /// Policy file [default: the nearest stateward.yaml in this folder or above; with --old-ref,
+    /// as that revision has it]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
-    /// The version that decides what the API server would refuse
+    /// The version of the API server that the manifests are meant for
     #[arg(long, value_name = "VERSION", default_value = "1.36")]
     pub kubernetes_version: KubernetesVersion,
 
-    /// What makes the exit code 1
+    /// The least bad outcome that makes the exit code 1
     #[arg(long, value_name = "OUTCOME", default_value = "deny")]
     pub fail_on: FailOn,
 
-    /// Format, and the file it goes to: text, json, sarif, junit, github, markdown; repeatable
+    /// Output format, and the file to write it to: text, json, sarif, junit, github, markdown; repeatable
     /// [default: text]
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub format: Vec<Output>,
 
-    /// Whether text is coloured; NO_COLOR is honoured
+    /// When to colour text; NO_COLOR turns colours off
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
@@ -73,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER")]
     pub jobs: Option<NonZero<usize>>,
 
-    /// Say what was judged, and what was not
+    /// List what was judged and what was not
     #[arg(short, long)]
     pub verbose: bool,
 }
@@ -88,19 +97,6 @@ pub enum FailOn {
     Deny,
 }
 
-impl Args {
-    /// What the formats are told.
-    pub fn options(&self) -> Options {
-        Options {
-            verbose: self.verbose,
-            color: output::color(self.color),
-            warnings_fail: self.fail_on == FailOn::Warn,
-            link_base: output::link_base(|name| std::env::var(name).ok()),
-            checkout: output::checkout(self.old_ref.clone()),
-        }
-    }
-}
-
 /// Judges.
 ///
 /// # Errors
@@ -111,15 +107,31 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     if args.paths.iter().any(|path| path == stdin) && args.old.iter().any(|path| path == stdin) {
         bail!("the old and the new manifests cannot both come from standard input");
     }
-    let policy = match (&args.policy, &args.old_ref) {
-        (None, Some(revision)) => super::policy::find_in_revision(revision)?,
+    let folder = std::env::current_dir().context("cannot tell the working folder")?;
+    let base = args.old_ref.as_deref().map(|asked| git::base(&folder, asked)).transpose()?;
+    let policy = match (&args.policy, &base) {
+        (None, Some(base)) => super::policy::find_in_revision(&base.tip)?,
         (named, _) => super::policy::find(named.as_deref())?,
     };
     let threads = args.jobs.unwrap_or_else(parallel::cores);
-    let new = select(args.new_files()?, threads);
+    let inputs = Inputs { args, folder, base };
+    let new = select(inputs.new_files()?, threads);
     let (facts, unreadable) = Facts::from_documents(new.documents.iter().chain(&new.classes));
-    let mut paired = match args.old_files()? {
-        Some(old) => pair(select(old, threads), new, args.deletions),
+    // What a command renders is whole: an object that is missing from it is deleted.
+    let deletions = args.deletions || args.render.is_some();
+    let mut paired = match inputs.old_files()? {
+        Some(mut old) => {
+            let notices = std::mem::take(&mut old.notices);
+            let mut old = select(old, threads);
+            // A file without any place in it is missing: that is no fault which the change mends.
+            let missing = |error: &InputError| inputs.base.is_none() && error.line == 0;
+            let (missing, errors) = old.errors.into_iter().partition(missing);
+            old.errors = errors;
+            let mut paired = pair(old, new, deletions);
+            paired.errors.extend::<Vec<InputError>>(missing);
+            paired.notices.extend(notices);
+            paired
+        }
         None => Paired::created(new),
     };
     paired.errors.extend(unreadable);
@@ -127,48 +139,120 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let report = check_with(paired, args.kubernetes_version, &context, |pairings, judge| {
         parallel::map(pairings, threads, judge)
     });
-    let options = args.options();
+    let options = inputs.options();
     if args.verbose {
         super::print_error(&format!("policy: {}\n", policy.source));
+        if let Some(note) = inputs.base.as_ref().and_then(|base| base.note.as_ref()) {
+            super::print_error(&format!("note: {note}\n"));
+        }
     }
     output::write(&outputs, &report, &options)?;
     Ok(Outcome::of(&report, args.fail_on))
 }
 
-impl Args {
-    fn new_files(&self) -> anyhow::Result<Files> {
-        let folder = std::env::current_dir()?;
-        if let Some(command) = &self.render {
-            return Ok(render(command, &folder)?);
+/// Where the old and the new manifests come from.
+struct Inputs<'a> {
+    args: &'a Args,
+    /// the working folder
+    folder: PathBuf,
+    /// the revision of `--old-ref`
+    base: Option<Base>,
+}
+
+impl Inputs<'_> {
+    fn options(&self) -> Options {
+        let revision = self.base.as_ref().map(|base| base.revision.clone());
+        Options {
+            verbose: self.args.verbose,
+            color: output::color(self.args.color),
+            warnings_fail: self.args.fail_on == FailOn::Warn,
+            link_base: output::link_base(|name| std::env::var(name).ok()),
+            checkout: output::checkout(revision),
         }
-        let there = |path: &&PathBuf| !self.was_removed(&folder, path);
-        let paths: Vec<PathBuf> = self.paths.iter().filter(there).cloned().collect();
-        Ok(load(&paths, &mut std::io::stdin()))
     }
 
-    /// Whether the old revision has manifests at a path that the work tree does not have: then
-    /// they are gone, and the path is no slip of the pen.
-    fn was_removed(&self, folder: &Path, path: &Path) -> bool {
-        let Some(revision) = &self.old_ref else { return false };
-        path != Path::new("-")
-            && !path.exists()
-            && load_revision(folder, revision, &[path.to_owned()]).is_ok_and(|old| !old.is_empty())
+    fn new_files(&self) -> anyhow::Result<Files> {
+        if let Some(command) = &self.args.render {
+            return Ok(render(command, &self.folder)?);
+        }
+        let there = |path: &&PathBuf| !self.was_removed(path);
+        let paths: Vec<PathBuf> = self.args.paths.iter().filter(there).cloned().collect();
+        let mut exclude = self.exclude()?;
+        if self.base.is_some() {
+            exclude.add_files(&self.folder, &git::ignored(&self.folder, &self.in_repository())?);
+        }
+        Ok(load(&paths, &exclude, &mut std::io::stdin()))
+    }
+
+    /// Whether the old revision has manifests at a path that the work tree does not have. They were
+    /// deleted then, and the path is no typo.
+    fn was_removed(&self, path: &Path) -> bool {
+        let Some(base) = &self.base else { return false };
+        let old =
+            || load_revision(&self.folder, &base.revision, &[path.to_owned()], &Exclude::default());
+        path != Path::new("-") && !path.exists() && old().is_ok_and(|old| !old.is_empty())
     }
 
     fn old_files(&self) -> anyhow::Result<Option<Files>> {
-        let folder = std::env::current_dir()?;
-        Ok(match (&self.old_ref, &self.render) {
-            (Some(revision), Some(command)) => Some(render_revision(command, &folder, revision)?),
-            (Some(revision), None) => Some(load_revision(&folder, revision, &self.paths)?),
-            (None, _) if !self.old.is_empty() => Some(load(&self.old, &mut std::io::stdin())),
+        let Self { args, folder, base } = self;
+        Ok(match (base, &args.render) {
+            (Some(base), Some(command)) => Some(render_revision(command, folder, &base.revision)?),
+            (Some(base), None) => {
+                let mut exclude = self.exclude()?;
+                // The work tree lacks these on purpose; they are not deleted.
+                let sparse = git::sparse(folder, &self.in_repository())?;
+                exclude.add_files(folder, &sparse);
+                let mut old = load_revision(folder, &base.revision, &args.paths, &exclude)?;
+                if !sparse.is_empty() {
+                    let message = "outside of the sparse checkout, and so not compared".to_owned();
+                    old.notices.push(Notice::left_out(".", sparse.len(), message));
+                }
+                Some(old)
+            }
+            (None, _) if !args.old.is_empty() => {
+                Some(load(&args.old, &self.exclude()?, &mut std::io::stdin()))
+            }
             (None, _) => None,
         })
+    }
+
+    /// The paths that git knows.
+    fn in_repository(&self) -> Vec<PathBuf> {
+        self.args.paths.iter().filter(|path| *path != Path::new("-")).cloned().collect()
+    }
+
+    /// What `--exclude` and the ignore file leave out. As with the policy, the ignore file is that
+    /// of the old revision, so that a change cannot hide from its own check.
+    fn exclude(&self) -> anyhow::Result<Exclude> {
+        let mut exclude = Exclude::default();
+        let file = if let Some(base) = &self.base {
+            self.ignore_file_of(&base.tip)?
+        } else {
+            self.folder.ancestors().find_map(|folder| {
+                let text = std::fs::read_to_string(folder.join(IGNORE_FILE)).ok()?;
+                Some((folder.to_owned(), text))
+            })
+        };
+        if let Some((folder, text)) = file {
+            exclude.add(&folder, IGNORE_FILE, &text)?;
+        }
+        exclude.add(&self.folder, "--exclude", &self.args.exclude.join("\n"))?;
+        Ok(exclude)
+    }
+
+    fn ignore_file_of(&self, revision: &str) -> anyhow::Result<Option<(PathBuf, String)>> {
+        let file = git::nearest_file(&self.folder, revision, IGNORE_FILE)?;
+        let root = output::checkout(None).map(|checkout| checkout.root).unwrap_or_default();
+        Ok(file.map(|(path, text)| {
+            (root.join(Path::new(&path).parent().unwrap_or(Path::new(""))), text)
+        }))
     }
 }
 
 /// Reads files and keeps what is judged.
-fn select(files: Files, threads: NonZero<usize>) -> Selection {
-    let mut all = Selection::default();
+fn select(mut files: Files, threads: NonZero<usize>) -> Selection {
+    let notices = std::mem::take(&mut files.notices);
+    let mut all = Selection { notices, ..Selection::default() };
     files.read(threads, Selection::from).into_iter().for_each(|part| all.append(part));
     all
 }

@@ -1,14 +1,19 @@
 //! Files, folders, standard input, git revisions and rendered output → manifests.
 
+pub mod exclude;
 pub mod git;
 pub mod render;
 
+use std::collections::HashSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use stateward_check::layout::{Layout, is_kustomization};
+use stateward_check::report::Notice;
 use stateward_core::yaml::{File, InputError, Inputs, Part, split};
 use walkdir::WalkDir;
 
+pub use self::exclude::Exclude;
 pub use self::git::{GitError, load_revision};
 pub use self::render::{RenderError, render, render_revision};
 use super::parallel;
@@ -16,21 +21,23 @@ use super::parallel;
 /// Files that are yet to be read, and what could not be found.
 #[derive(Debug, Default)]
 pub struct Files {
-    files: Vec<Source>,
+    sources: Vec<Source>,
     errors: Vec<InputError>,
+    /// what was left out
+    pub notices: Vec<Notice>,
 }
 
 /// Where the bytes of a file come from.
 #[derive(Debug)]
 enum Source {
-    Disk { name: String, path: PathBuf },
+    Disk { name: String, path: PathBuf, named: bool },
     Memory(File),
 }
 
 impl Files {
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.sources.is_empty()
     }
 
     /// Reads every file by up to `threads` threads, in the order in which they were named. `keep`
@@ -41,25 +48,36 @@ impl Files {
         keep: impl Fn(Inputs) -> T + Sync,
     ) -> Vec<T> {
         let failed = |error| keep(Inputs { errors: vec![error], ..Inputs::default() });
-        let read = parallel::map(self.files, threads, |file| {
-            let file = match file {
-                Source::Memory(file) => Ok(file),
-                Source::Disk { name, path } => match std::fs::read(&path) {
-                    Ok(bytes) => Ok(File { name, bytes }),
-                    Err(error) => Err(unreadable(&name, &error)),
+        // A walk may meet any sort of file. What is named was meant to be read.
+        let keep = |mut inputs: Inputs, named: bool| {
+            if named {
+                inputs.errors.append(&mut inputs.harmless);
+            }
+            keep(inputs)
+        };
+        let read = parallel::map(self.sources, threads, |file| {
+            let (file, named) = match file {
+                Source::Memory(file) => (file, true),
+                Source::Disk { name, path, named } => match std::fs::read(&path) {
+                    Ok(bytes) => (File { name, bytes }, named),
+                    Err(error) => return vec![Read::Done(failed(unreadable(&name, &error)))],
                 },
             };
-            let large = file.as_ref().is_ok_and(|file| file.bytes.len() > LARGE);
-            match file.and_then(split) {
-                Ok(parts) if large => parts.into_iter().map(Read::Later).collect(),
-                Ok(parts) => parts.iter().map(|part| Read::Done(keep(part.read()))).collect(),
-                Err(error) => vec![Read::Done(failed(error))],
+            let large = file.bytes.len() > LARGE;
+            match split(file) {
+                Ok(parts) if large => {
+                    parts.into_iter().map(|part| Read::Later(part, named)).collect()
+                }
+                Ok(parts) => {
+                    parts.iter().map(|part| Read::Done(keep(part.read(), named))).collect()
+                }
+                Err(unread) => vec![Read::Done(keep(unread, named))],
             }
         });
         let read = read.into_iter().flatten().collect();
         let mut kept = parallel::map(read, threads, |part| match part {
             Read::Done(kept) => kept,
-            Read::Later(part) => keep(part.read()),
+            Read::Later(part, named) => keep(part.read(), named),
         });
         kept.extend(self.errors.into_iter().map(failed));
         kept
@@ -72,41 +90,77 @@ const LARGE: usize = 256 * 1024;
 /// A part of a file that was read, or that a thread has yet to read.
 enum Read<T> {
     Done(T),
-    Later(Part),
+    /// a part, and whether its file was named
+    Later(Part, bool),
 }
 
 /// Finds files, walks folders and, for the path `-`, reads `stdin`.
 ///
-/// A folder is walked in order of names; hidden files and what is neither `.yaml`, `.yml` nor
-/// `.json` are left out. A file that is named is read whatever it is called.
-pub fn load(paths: &[PathBuf], stdin: &mut dyn std::io::Read) -> Files {
+/// A folder is walked in order of names; hidden files, what is neither `.yaml`, `.yml` nor `.json`,
+/// what `exclude` names and what is only a part of a chart or a kustomization are left out. A file
+/// that is named is read whatever it is called.
+pub fn load(paths: &[PathBuf], exclude: &Exclude, stdin: &mut dyn std::io::Read) -> Files {
+    let here = std::env::current_dir().unwrap_or_default();
     let mut found = Files::default();
-    let mut seen = Vec::new();
+    let mut named = HashSet::new();
+    let mut walked = Vec::new();
     for path in paths {
-        if seen.contains(&path) {
-            continue;
-        }
-        seen.push(path);
         if path.as_os_str() == "-" {
+            if !named.insert(PathBuf::from("-")) {
+                continue;
+            }
             let mut bytes = Vec::new();
             match stdin.read_to_end(&mut bytes) {
-                Ok(_) => found.files.push(Source::Memory(File { name: "-".to_owned(), bytes })),
+                Ok(_) => found.sources.push(Source::Memory(File { name: "-".to_owned(), bytes })),
                 Err(error) => found.errors.push(unreadable("-", &error)),
             }
         } else if path.is_dir() {
-            walk(path, &mut found);
-        } else {
-            found.files.push(on_disk(path));
+            walk(path, &mut walked, &mut found.errors);
+        } else if named.insert(exclude::normal(&here.join(path))) {
+            found.sources.push(on_disk(path));
         }
     }
+    // A file that is named twice, or is in a folder that is named too, is read once.
+    walked.retain(|file| named.insert(exclude::normal(&here.join(&file.path))));
+    walked.retain(|file| !exclude.excludes(&here, &file.name));
+    found.notices = leave_out(&mut walked, |file| std::fs::read_to_string(&file.path).ok());
+    let walked = walked.into_iter().map(|file| {
+        let Walked { name, path } = file;
+        Source::Disk { name, path, named: false }
+    });
+    found.sources.extend(walked);
     found
 }
 
-fn on_disk(path: &Path) -> Source {
-    Source::Disk { name: shown(path), path: path.to_owned() }
+/// A file that a walk has found.
+struct Walked {
+    name: String,
+    path: PathBuf,
 }
 
-fn walk(folder: &Path, found: &mut Files) {
+impl AsRef<str> for Walked {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Leaves out what is only a part of a chart or a kustomization.
+fn leave_out<T: AsRef<str>>(
+    files: &mut Vec<T>,
+    read: impl Fn(&T) -> Option<String>,
+) -> Vec<Notice> {
+    let kustomizations = files.iter().filter(|file| is_kustomization(file.as_ref()));
+    let kustomizations: Vec<(String, String)> =
+        kustomizations.filter_map(|file| Some((file.as_ref().to_owned(), read(file)?))).collect();
+    let layout = Layout::new(files.iter().map(AsRef::as_ref), &kustomizations);
+    layout.leave_out(files, |file| file.as_ref())
+}
+
+fn on_disk(path: &Path) -> Source {
+    Source::Disk { name: shown(path), path: path.to_owned(), named: true }
+}
+
+fn walk(folder: &Path, found: &mut Vec<Walked>, errors: &mut Vec<InputError>) {
     let visible = |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || !is_hidden(&entry.file_name().to_string_lossy())
     };
@@ -116,7 +170,7 @@ fn walk(folder: &Path, found: &mut Files) {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
                 if is_manifest(&entry.file_name().to_string_lossy()) {
-                    found.files.push(on_disk(entry.path()));
+                    found.push(Walked { name: shown(entry.path()), path: entry.path().to_owned() });
                 }
             }
             // What a loop leads back to is being walked already.
@@ -129,7 +183,7 @@ fn walk(folder: &Path, found: &mut Files) {
                     continue;
                 }
                 let name = shown(path);
-                found.errors.push(match error.io_error() {
+                errors.push(match error.io_error() {
                     Some(error) => unreadable(&name, error),
                     None => {
                         InputError { file: name, line: 0, column: 0, message: error.to_string() }
@@ -145,7 +199,7 @@ fn is_hidden(name: &str) -> bool {
 }
 
 fn is_manifest(name: &str) -> bool {
-    matches!(ending(name), "yaml" | "yml" | "json")
+    matches!(ending(name), "yaml" | "yml" | "json") || is_kustomization(name)
 }
 
 fn ending(name: &str) -> &str {

@@ -113,7 +113,8 @@ pub fn find(named: Option<&Path>) -> anyhow::Result<Policy> {
 /// No git repository, no such revision, or a file that is no policy.
 pub fn find_in_revision(revision: &str) -> anyhow::Result<Policy> {
     let folder = std::env::current_dir().context("cannot tell the working folder")?;
-    let old = git::nearest_file(&folder, revision, FILE)?;
+    let old = git::nearest_file(&folder, revision, FILE)?
+        .map(|(path, text)| (format!("{revision}:{path}"), text));
     let here = nearest()?.and_then(|file| std::fs::read_to_string(file).ok());
     if here.is_some() && here.as_ref() != old.as_ref().map(|(_, text)| text) {
         let counts = match &old {

@@ -63,8 +63,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let log = read(&args.files, Timestamp::now() - args.since)?;
     let Some((first, last)) = log.span else {
         bail!(
-            "no log line of stateward in the last {}: it reads JSON lines, as \
-             `serve --log-format json` writes them ({} lines were something else)",
+            "found no log line of stateward from the last {}: the log must be in JSON, as \
+             `serve --log-format json` writes it ({} lines were something else)",
             asked(args.since),
             log.foreign
         );
@@ -80,7 +80,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         log.denials.len() - audited
     );
     if log.foreign > 0 {
-        let _ = writeln!(text, "{} lines were no log of stateward's and left out", log.foreign);
+        let _ =
+            writeln!(text, "{} lines are not from stateward's log and were skipped", log.foreign);
     }
     for (title, audited) in [("would deny", true), ("denied", false)] {
         let of: Vec<&Denial> =
@@ -92,8 +93,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     if audited > 0 {
         let _ = write!(
             text,
-            "\nThe policy to enforce next: every rule but where it would have denied. Talk to those \
-             above, then shorten it.\n\n{policy}"
+            "\nThe policy to enforce next. It enforces every rule except where it would have denied \
+             something. Talk to the users above, then shorten it.\n\n{policy}"
         );
     }
     super::print(&text)?;

@@ -3,5 +3,7 @@
 
 mod input;
 mod outcome;
+mod pairing;
+mod repository;
 mod revision;
 mod verdict;

@@ -168,7 +168,7 @@ fn a_log_without_our_lines_is_no_report() {
     let output = stateward(&["report", log.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("no log line of stateward in the last"), "{error}");
+    assert!(error.contains("found no log line of stateward from the last"), "{error}");
     assert!(error.contains("(1 lines were something else)"), "{error}");
 }
 

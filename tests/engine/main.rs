@@ -11,6 +11,7 @@ mod admission;
 mod damaged_reviews;
 mod data_mounts;
 mod fuzz;
+mod growth;
 mod manifest;
 mod policy;
 mod quantity_table;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use stateward::cli::input::{self, Files, GitError, RenderError};
+use stateward::cli::input::{self, Exclude, Files, GitError, RenderError};
 use stateward_check::pair::pair;
 use stateward_check::select::Selection;
 use stateward_core::object::{Object, Pointer};
@@ -22,11 +22,11 @@ fn whole(files: Files) -> Inputs {
 }
 
 fn load(paths: &[PathBuf], stdin: &mut dyn std::io::Read) -> Inputs {
-    whole(input::load(paths, stdin))
+    whole(input::load(paths, &Exclude::default(), stdin))
 }
 
 fn load_revision(folder: &Path, revision: &str, paths: &[PathBuf]) -> Result<Inputs, GitError> {
-    input::load_revision(folder, revision, paths).map(whole)
+    input::load_revision(folder, revision, paths, &Exclude::default()).map(whole)
 }
 
 fn render(command: &str, folder: &Path) -> Result<Inputs, RenderError> {
@@ -49,12 +49,12 @@ fn names(inputs: &Inputs) -> Vec<&str> {
     inputs.documents.iter().map(|document| document.name.as_str()).collect()
 }
 
-/// `file:line:column: message` of each error.
+/// `file:line:column: message` of each error and warning.
 fn errors(inputs: &Inputs) -> Vec<String> {
     let shown = |e: &stateward_core::yaml::InputError| {
         format!("{}:{}:{}: {}", e.file, e.line, e.column, e.message)
     };
-    inputs.errors.iter().map(shown).collect()
+    inputs.errors.iter().chain(&inputs.harmless).chain(&inputs.warnings).map(shown).collect()
 }
 
 fn set(name: &str) -> String {
@@ -309,16 +309,17 @@ fn one_bad_document_hides_no_other() {
         set("four")
     );
     let inputs = read(&text);
-    assert_eq!(names(&inputs), ["one", "two", "four"]);
+    assert_eq!(names(&inputs), ["one", "two", "again", "four"]);
     assert_eq!(
         errors(&inputs),
         [
             "-:6:5: not valid YAML: mapping values are not allowed in this context",
             "-:14:1: a tab in the indentation: YAML takes spaces only",
-            "-:20:3: the key \"name\" stands here a second time",
+            "-:20:3: the key \"name\" replaces the one of line 19, column 3; kubectl applies only \
+             this one",
         ]
     );
-    assert_eq!(at(&inputs.documents[2], "/metadata/name"), (25, 9, "four".to_owned()));
+    assert_eq!(at(&inputs.documents[3], "/metadata/name"), (25, 9, "four".to_owned()));
 }
 
 #[test]
@@ -425,13 +426,14 @@ fn bad_json_is_said_at_its_place() {
     ]);
     let inputs = load(&[folder.path().to_owned()], &mut std::io::empty());
     let kinds: Vec<_> = inputs.documents.iter().map(|document| &document.kind).collect();
-    assert_eq!(kinds, ["X", "Y"]);
+    assert_eq!(kinds, ["Y", "X", "Y"]);
     let errors = errors(&inputs).join("\n").replace(&format!("{}/", folder.path().display()), "");
     assert_eq!(
         errors,
         "a.json:3:8: not valid JSON: no JSON value stands here\n\
-         b.json:2:1: the key \"kind\" stands here a second time\n\
-         d.json:1:7: not valid JSON: unexpected end of hex escape"
+         d.json:1:7: not valid JSON: unexpected end of hex escape\n\
+         b.json:2:1: the key \"kind\" replaces the one of line 1, column 22; kubectl applies only \
+         this one"
     );
 }
 
@@ -751,11 +753,14 @@ fn objects_pair_by_kind_namespace_and_name() {
 }
 
 #[test]
-fn an_object_that_stands_twice_is_said_with_both_places() {
+fn an_object_that_is_defined_twice_is_an_error_unless_both_say_the_same() {
     let one = manifest("apps/v1", "x", "a");
     let (shown, errors) = pairs(&read(&one), &read(&[one.clone(), one.clone()].concat()), false);
+    assert_eq!((shown, errors), (pairs_of(&[("-:2", "-:2")]), vec![]));
+    let two = format!("{one}spec: {{replicas: 2}}\n");
+    let (shown, errors) = pairs(&read(&one), &read(&[one.clone(), two].concat()), false);
     assert_eq!(shown, pairs_of(&[("-:2", "-:2")]));
-    assert_eq!(errors, ["-:6:1: StatefulSet x/a stands here and at -:2:1; which one counts?"]);
+    assert_eq!(errors, ["-:6:1: StatefulSet x/a is also defined at -:2:1; which one counts?"]);
 }
 
 #[test]
@@ -774,18 +779,23 @@ fn overlays_pair_by_the_names_of_their_files() {
     let expected = [
         ("dev/a.yaml:2", "dev/a.yaml:2"),
         ("prod/a.yaml:2", "prod/a.yaml:2"),
-        // Whichever of the two it copies.
-        ("dev/a.yaml:2", "test/a.yaml:2"),
-        ("prod/a.yaml:2", "test/a.yaml:2"),
+        // A copy for another cluster.
+        ("-", "test/a.yaml:2"),
     ];
     assert_eq!(pairs(&load(&before), &load(&after), true), (pairs_of(&expected), vec![]));
-    // Where names do not tell, any choice would be a guess.
     let moved = folder(&[("old.yaml", &one)]);
+    // Of two that say the same, either may be taken.
+    let expected = [("old.yaml:2", "dev/a.yaml:2"), ("old.yaml:2", "prod/a.yaml:2")];
+    assert_eq!(pairs(&load(&moved), &load(&before), true), (pairs_of(&expected), vec![]));
+    // If neither names nor contents tell, any choice would be a guess.
+    let two = format!("{one}spec: {{replicas: 2}}\n");
+    let before = folder(&[("prod/a.yaml", &one), ("dev/a.yaml", &two)]);
+    let moved = folder(&[("old.yaml", &format!("{one}spec: {{replicas: 3}}\n"))]);
     let (shown, errors) = pairs(&load(&moved), &load(&before), true);
     assert_eq!(shown, pairs_of(&[]));
     assert_eq!(
         errors,
-        ["prod/a.yaml:2:1: StatefulSet x/a stands here and at dev/a.yaml:2:1; which one counts?"]
+        ["prod/a.yaml:2:1: StatefulSet x/a is also defined at dev/a.yaml:2:1; which one counts?"]
     );
 }
 

@@ -12,7 +12,9 @@ use stateward_core::policy::{Policy, Resize};
 use stateward_core::rules::{Action, Group, Step};
 use stateward_core::yaml::{Document, InputError};
 
+use crate::live;
 use crate::pair::{Paired, Pairing};
+use crate::renamed::{self, Renamed};
 use crate::report::{
     Cause, CheckReport, Excerpt, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
     ReportedFinding, UnjudgedObject,
@@ -25,29 +27,35 @@ pub fn check(
     kubernetes: KubernetesVersion,
     context: &EvaluationContext<'_>,
 ) -> CheckReport {
-    let map = |pairings: Vec<Pairing>, judge: &(dyn Fn(Pairing) -> Judgement + Sync)| {
-        pairings.into_iter().map(judge).collect()
+    let map = |tasks: Vec<Task>, judge: &(dyn Fn(Task) -> Judgement + Sync)| {
+        tasks.into_iter().map(judge).collect()
     };
     check_with(paired, kubernetes, context, map)
 }
 
-/// The same by way of `map`, which applies a function to each pair and keeps their order. A caller
+/// The same by way of `map`, which applies a function to each task and keeps their order. A caller
 /// that has threads uses them there.
 pub fn check_with(
     paired: Paired,
     kubernetes: KubernetesVersion,
     context: &EvaluationContext<'_>,
-    map: impl FnOnce(Vec<Pairing>, &(dyn Fn(Pairing) -> Judgement + Sync)) -> Vec<Judgement>,
+    map: impl FnOnce(Vec<Task>, &(dyn Fn(Task) -> Judgement + Sync)) -> Vec<Judgement>,
 ) -> CheckReport {
+    let mut renamed = renamed::find(&paired.pairings, &paired.removed).into_iter().peekable();
     let removed = paired.removed.iter().map(UnjudgedObject::from).collect();
     let mut all = Judgement { errors: paired.errors, ..Judgement::default() };
-    for judgement in map(paired.pairings, &|pairing| judge(&pairing, kubernetes, context)) {
+    let tasks = paired.pairings.into_iter().enumerate().map(|(index, pairing)| {
+        let renamed = renamed.next_if(|(at, _)| *at == index).map(|(_, renamed)| renamed);
+        Task { pairing, renamed }
+    });
+    for judgement in map(tasks.collect(), &|task| task.judge(kubernetes, context)) {
         all.append(judgement);
     }
     let mut ignored = paired.ignored;
     ignored.append(&mut all.ignored);
     CheckReport::new(all.judged, paired.skipped, all.findings, all.not_judged, all.errors)
         .with_unjudged(removed, ignored)
+        .with_notices(paired.notices)
 }
 
 fn kind(document: &Document) -> Kind {
@@ -89,6 +97,53 @@ fn not_served(document: &Document) -> Option<InputError> {
         column: place.column,
         message,
     })
+}
+
+/// A pair that is yet to be judged.
+#[derive(Debug)]
+pub struct Task {
+    pairing: Pairing,
+    renamed: Option<Renamed>,
+}
+
+impl Task {
+    fn judge(
+        mut self,
+        kubernetes: KubernetesVersion,
+        context: &EvaluationContext<'_>,
+    ) -> Judgement {
+        if let Pairing { old: Some(old), new: Some(new) } = &mut self.pairing
+            && let Some(applied) = live::applied(&old.json, &new.json)
+        {
+            new.json = applied;
+        }
+        let mut judgement = judge(&self.pairing, kubernetes, context);
+        if let (Some(renamed), Some(new)) = (self.renamed, &self.pairing.new) {
+            judgement.findings.push(renamed_finding(renamed, new));
+        }
+        judgement
+    }
+}
+
+fn renamed_finding(renamed: Renamed, new: &Document) -> ReportedFinding {
+    let field = Pointer::default().key("metadata").key("name");
+    let object = ObjectRef::from(new);
+    ReportedFinding {
+        rule: renamed::RULE.to_owned(),
+        outcome: Outcome::Warn,
+        operation: Operation::Create.name(),
+        field: field.to_string(),
+        old: None,
+        new: Some(Side::new(new).place(&field, None)),
+        message: format!("{object}: {}", renamed.what),
+        causes: vec![Cause { field: field.dotted(), message: renamed.what }],
+        object,
+        why: renamed.why,
+        remedy: renamed.remedy,
+        refused_by: None,
+        help: None,
+        how_to_allow: None,
+    }
 }
 
 /// What came out of judging a pair.
@@ -148,7 +203,7 @@ fn judge<'a>(
     let change = match pair.change(kind, kubernetes) {
         Ok(change) => change,
         Err(error) => {
-            judgement.findings.push(pair.malformed(&error, "so nothing else was judged"));
+            pair.undecodable(&error, "so nothing else was judged", &mut judgement);
             return judgement;
         }
     };
@@ -302,9 +357,33 @@ impl<'a> JudgedPair<'a> {
             });
         }
         for error in &decision.malformed {
-            let rest = "so the rules that need it judged nothing";
-            judgement.findings.push(self.malformed(error, rest));
+            self.undecodable(error, "so the rules that need it judged nothing", judgement);
         }
+    }
+
+    fn undecodable(&self, error: &DecodeError, unjudged: &str, judgement: &mut Judgement) {
+        if let Some(missing) = self.unsubstituted(error) {
+            judgement.not_judged.push(missing);
+        } else {
+            judgement.findings.push(self.malformed(error, unjudged));
+        }
+    }
+
+    /// What is not judged because a field holds a variable that Flux or envsubst has yet to
+    /// replace.
+    fn unsubstituted(&self, error: &DecodeError) -> Option<NotJudged> {
+        let sides = [&self.new, &self.old].into_iter().flatten();
+        let mut texts = sides.filter_map(|side| side.value(&error.field)?.as_str());
+        let text = texts.find(|text| text.contains("${"))?.to_owned();
+        Some(NotJudged {
+            rule: "malformed".to_owned(),
+            object: ObjectRef::from(self.document),
+            needs: format!(
+                "the value of {text} in {}: judge what it becomes, with --render 'kustomize build \
+                 FOLDER | flux envsubst'",
+                error.field.dotted()
+            ),
+        })
     }
 
     /// A field of the wrong type: the API server refuses to decode it.

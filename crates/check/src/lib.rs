@@ -5,6 +5,9 @@
 //! Files, git, threads and the terminal are left to the caller, so the crate builds for wasm32.
 
 pub mod judge;
+pub mod layout;
+mod live;
 pub mod pair;
+mod renamed;
 pub mod report;
 pub mod select;

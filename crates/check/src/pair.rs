@@ -1,10 +1,11 @@
 //! Old and new state of the same object.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use stateward_core::yaml::{Document, InputError};
 
-use crate::report::UnjudgedObject;
+use crate::report::{Notice, UnjudgedObject};
 use crate::select::Selection;
 
 /// An object before and after.
@@ -23,8 +24,10 @@ pub struct Paired {
     pub pairings: Vec<Pairing>,
     /// what only the old input has, where deletions do not count
     pub removed: Vec<Document>,
-    /// the errors of both inputs, and objects that stand twice
+    /// the errors of the new input, and objects whose old state could be either of two
     pub errors: Vec<InputError>,
+    /// what else is worth knowing about both inputs
+    pub notices: Vec<Notice>,
     /// objects of the new input of kinds that no rule judges
     pub ignored: Vec<UnjudgedObject>,
     /// documents of the new input that are no Kubernetes objects
@@ -39,6 +42,7 @@ impl Paired {
             pairings: new.documents.into_iter().map(created).collect(),
             removed: Vec::new(),
             errors: new.errors,
+            notices: new.notices,
             ignored: new.ignored,
             skipped: new.skipped,
         }
@@ -76,13 +80,35 @@ fn pairing_key(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<K
     only.filter(|old| own.3.is_empty() || (old.3.is_empty() && alone())).unwrap_or(own).clone()
 }
 
-/// Pairs by group, kind, namespace and name. Where several files hold the same object, as bases
-/// and overlays do, files pair that are named alike; a copy that is left over is a change of what
-/// it copies, too. What only `old` has is judged only if `deletions` count.
+/// Pairs by group, kind, namespace and name. If several files hold the same object, as bases and
+/// overlays do, files pair that are named alike. What only `old` has is judged only if `deletions`
+/// count.
 pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
     let mut paired = Paired { skipped: new.skipped, ignored: new.ignored, ..Paired::default() };
-    paired.errors.extend(old.errors);
-    paired.errors.extend(new.errors);
+    // What cannot be read in the old manifests does not block the change that mends it, nor one
+    // that has nothing to do with it.
+    let known: HashSet<(&str, &str)> = old.errors.iter().map(fault).collect();
+    for error in new.errors {
+        if known.contains(&fault(&error)) {
+            paired.notices.push(Notice::warning(error));
+        } else {
+            paired.errors.push(error);
+        }
+    }
+    let left: HashSet<(&str, &str)> =
+        paired.notices.iter().map(|notice| fault(&notice.input)).collect();
+    let mended = old.errors.iter().filter(|error| !left.contains(&fault(error)));
+    let mended: Vec<Notice> = mended
+        .map(|error| {
+            let message = format!(
+                "the old manifest could not be read, so what it holds now is judged as new: {}",
+                error.message
+            );
+            Notice::warning(InputError { message, ..error.clone() })
+        })
+        .collect();
+    paired.notices.extend(mended);
+    paired.notices.extend(new.notices);
     let mut olds: BTreeMap<Key, Vec<Document>> = BTreeMap::new();
     let mut order = Vec::new();
     for document in old.documents {
@@ -129,75 +155,148 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
     paired
 }
 
-/// Pairs one object that stands several times. An object that stands twice in one file, or whose
-/// partner could be either of two, is an error: any choice would be a guess.
+/// Pairs one object that stands several times: with the one whose file is named most alike. What is
+/// left over of the new ones is a copy: of the same object if both are applied together, and else
+/// a new object, such as one for another cluster.
 fn pair_several(
     olds: &mut Vec<Document>,
     mut news: Vec<(usize, Document)>,
     pairings: &mut Vec<(usize, Pairing)>,
     errors: &mut Vec<InputError>,
 ) {
-    let mut new_documents: Vec<Document> =
-        news.iter().map(|(_, document)| document.clone()).collect();
-    drop_duplicates(&mut new_documents, errors);
-    drop_duplicates(olds, errors);
-    news.retain(|(_, document)| new_documents.iter().any(|kept| kept.is_at_place_of(document)));
+    drop_duplicates(olds, |document| document, errors);
+    drop_duplicates(&mut news, |(_, document)| document, errors);
     let all_olds = olds.clone();
-    while !olds.is_empty() && !news.is_empty() {
-        let mut best: Vec<(usize, usize, usize)> = Vec::new();
-        for (o, old) in olds.iter().enumerate() {
-            for (n, (_, new)) in news.iter().enumerate() {
-                let score = shared_suffix_len(&old.file, &new.file);
-                if best.first().is_none_or(|(top, ..)| score > *top) {
-                    best.clear();
-                }
-                if best.first().is_none_or(|(top, ..)| score == *top) {
-                    best.push((score, o, n));
-                }
-            }
+    let deepest = olds.iter().map(|old| path(&old.file).split('/').count()).max().unwrap_or(0);
+    for parts in (0..=deepest).rev() {
+        // Files with more parts in common were paired before, so these have just so many.
+        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+        for old in olds.drain(..) {
+            groups.entry(ending(&old, parts)).or_default().olds.push(old);
         }
-        let (_, old, new) = best[0];
-        let ambiguous = best[1..].iter().find(|(_, o, n)| *o == old || *n == new);
-        if let Some((_, other_old, other_new)) = ambiguous {
-            let (first, second) = if *other_new == new {
-                (&olds[old], &olds[*other_old])
-            } else {
-                (&news[new].1, &news[*other_new].1)
-            };
-            errors.push(duplicate_error(first, second));
-            olds.clear();
-            return;
+        for (at, new) in news.drain(..) {
+            groups.entry(ending(&new, parts)).or_default().news.push((at, new));
         }
-        let (at, new) = news.remove(new);
-        pairings.push((at, Pairing { old: Some(olds.remove(old)), new: Some(new) }));
+        for mut group in groups.into_values() {
+            group.pair(pairings, errors);
+            olds.append(&mut group.olds);
+            news.append(&mut group.news);
+        }
     }
     for (at, new) in news {
-        pairings.extend(copied(&all_olds, &new).into_iter().map(|pairing| (at, pairing)));
+        let old = all_olds.iter().find(|old| are_applied_together(&old.file, &new.file)).cloned();
+        pairings.push((at, Pairing { old, new: Some(new) }));
     }
 }
 
-/// A copy of an object whose old state pairs with another document: whoever applies the copy
-/// changes the same object. Where several old documents are equally near, each counts.
-fn copied(olds: &[Document], new: &Document) -> Vec<Pairing> {
-    let Some(nearest) = olds.iter().map(|old| shared_suffix_len(&old.file, &new.file)).max() else {
-        return vec![Pairing { old: None, new: Some(new.clone()) }];
+/// Whether one file is in the folder of the other or below it: whoever applies that folder applies
+/// both.
+fn are_applied_together(one: &str, two: &str) -> bool {
+    let folder = |file| path(file).rsplit_once('/').map_or("", |(folder, _)| folder);
+    let (one, two) = (folder(one), folder(two));
+    let holds = |outer: &str, inner: &str| {
+        outer.is_empty()
+            || inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    olds.iter()
-        .filter(|old| shared_suffix_len(&old.file, &new.file) == nearest)
-        .map(|old| Pairing { old: Some(old.clone()), new: Some(new.clone()) })
-        .collect()
+    holds(one, two) || holds(two, one)
 }
 
-/// Reports and removes what stands in the same file once more.
-fn drop_duplicates(documents: &mut Vec<Document>, errors: &mut Vec<InputError>) {
-    let mut kept: Vec<Document> = Vec::new();
-    for document in documents.drain(..) {
-        match kept.iter().find(|first| first.file == document.file) {
-            Some(first) => errors.push(duplicate_error(first, &document)),
-            None => kept.push(document),
+/// The last `parts` parts of a document's path; the whole path if it has fewer, which no other
+/// path of so many parts is.
+fn ending(document: &Document, parts: usize) -> String {
+    let path: Vec<&str> = path(&document.file).split('/').collect();
+    match path.len().checked_sub(parts) {
+        Some(start) => path[start..].join("/"),
+        None => format!("{}/", path.join("/")),
+    }
+}
+
+/// More possible pairs than this are not compared.
+const COMPARED: usize = 10_000;
+
+/// Documents of one object whose files have the same last parts in their names.
+#[derive(Default)]
+struct Group {
+    olds: Vec<Document>,
+    news: Vec<(usize, Document)>,
+}
+
+impl Group {
+    /// Pairs as far as names or contents tell. An object whose old state could be either of two is
+    /// an error: any choice would be a guess.
+    fn pair(&mut self, pairings: &mut Vec<(usize, Pairing)>, errors: &mut Vec<InputError>) {
+        let Self { olds, news } = self;
+        while !olds.is_empty() && !news.is_empty() {
+            let doubt = if olds.len().saturating_mul(news.len()) > COMPARED {
+                duplicate_error(&news[0].1, &news[news.len() - 1].1)
+            } else {
+                match best_pair(olds, news) {
+                    Ok((old, new)) => {
+                        let (at, new) = news.remove(new);
+                        let old = Some(olds.remove(old));
+                        pairings.push((at, Pairing { old, new: Some(new) }));
+                        continue;
+                    }
+                    Err((first, second)) => duplicate_error(first, second),
+                }
+            };
+            errors.push(doubt);
+            olds.clear();
+            news.clear();
         }
     }
-    *documents = kept;
+}
+
+/// The old and the new document that are most alike, or two that are equally so.
+fn best_pair<'d>(
+    olds: &'d [Document],
+    news: &'d [(usize, Document)],
+) -> Result<(usize, usize), (&'d Document, &'d Document)> {
+    let pairs = olds.iter().enumerate().flat_map(|(o, old)| {
+        news.iter().enumerate().map(move |(n, (_, new))| (likeness(old, new), o, n))
+    });
+    let mut best: Vec<((usize, bool), usize, usize)> = Vec::new();
+    for pair in pairs {
+        if best.first().is_none_or(|(top, ..)| pair.0 > *top) {
+            best.clear();
+        }
+        if best.first().is_none_or(|(top, ..)| pair.0 == *top) {
+            best.push(pair);
+        }
+    }
+    let (_, old, new) = best[0];
+    for (_, o, n) in &best[1..] {
+        // Of two that say the same, either may be taken.
+        if *n == new && olds[*o].json != olds[old].json {
+            return Err((&olds[old], &olds[*o]));
+        }
+        if *o == old && news[*n].1.json != news[new].1.json {
+            return Err((&news[new].1, &news[*n].1));
+        }
+    }
+    Ok((old, new))
+}
+
+/// Removes what stands in the same file once more, and reports it unless both say the same.
+fn drop_duplicates<T>(
+    documents: &mut Vec<T>,
+    document: impl Fn(&T) -> &Document,
+    errors: &mut Vec<InputError>,
+) {
+    let mut kept: HashMap<Arc<str>, Document> = HashMap::new();
+    documents.retain(|one| {
+        let one = document(one);
+        let first = kept.entry(Arc::clone(&one.file)).or_insert_with(|| one.clone());
+        if first.is_at_place_of(one) {
+            return true;
+        }
+        if first.json != one.json {
+            errors.push(duplicate_error(first, one));
+        }
+        false
+    });
 }
 
 fn duplicate_error(first: &Document, second: &Document) -> InputError {
@@ -209,14 +308,29 @@ fn duplicate_error(first: &Document, second: &Document) -> InputError {
         line: two.line,
         column: two.column,
         message: format!(
-            "{} {namespace}{} stands here and at {}:{}:{}; which one counts?",
+            "{} {namespace}{} is also defined at {}:{}:{}; which one counts?",
             second.kind, second.name, first.file, one.line, one.column
         ),
     }
 }
 
-/// How many last parts of their paths two files share, a revision not counted.
-fn shared_suffix_len(old: &str, new: &str) -> usize {
-    let parts = |path: &str| path.split(['/', ':']).rev().map(str::to_owned).collect::<Vec<_>>();
-    parts(old).iter().zip(parts(new)).take_while(|(old, new)| **old == *new).count()
+/// The path of a file without the revision that stands before it.
+fn path(file: &str) -> &str {
+    file.split_once(':').map_or(file, |(_, path)| path)
+}
+
+/// How much alike two documents are whose files have the same last parts in their names: how much
+/// of the folder before these begins alike, and whether they say the same.
+fn likeness(old: &Document, new: &Document) -> (usize, bool) {
+    let (one, two) = (path(&old.file).rsplit('/'), path(&new.file).rsplit('/'));
+    let differing = one.zip(two).find(|(one, two)| one != two);
+    let begin = differing.map_or(0, |(one, two)| {
+        one.bytes().zip(two.bytes()).take_while(|(one, two)| one == two).count()
+    });
+    (begin, old.json == new.json)
+}
+
+/// What makes two errors the same one in the old and the new manifests.
+fn fault(error: &InputError) -> (&str, &str) {
+    (path(&error.file), &error.message)
 }

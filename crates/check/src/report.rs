@@ -15,7 +15,7 @@ pub mod text;
 use std::fmt;
 
 use serde::Serialize;
-use stateward_core::rules::Step;
+use stateward_core::rules::{self, Step};
 use stateward_core::yaml::{InputError, printable};
 
 pub use self::checkout::Checkout;
@@ -45,6 +45,44 @@ pub struct CheckReport {
     pub removed: Vec<UnjudgedObject>,
     /// objects of kinds that no rule judges
     pub ignored: Vec<UnjudgedObject>,
+    /// what else is worth knowing about the inputs
+    pub notices: Vec<Notice>,
+}
+
+/// Something about an input that changes no verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct Notice {
+    /// how much it matters
+    pub level: NoticeLevel,
+    /// its place
+    #[serde(flatten)]
+    pub input: InputError,
+    /// how many files were left out
+    #[serde(skip)]
+    pub left_out: usize,
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoticeLevel {
+    /// something that somebody should mend
+    Warning,
+    /// something that is as it should be
+    Note,
+}
+
+impl Notice {
+    /// Something that somebody should mend.
+    pub const fn warning(input: InputError) -> Self {
+        Self { level: NoticeLevel::Warning, input, left_out: 0 }
+    }
+
+    /// Says that files were left out.
+    pub fn left_out(place: &str, files: usize, message: String) -> Self {
+        let input = InputError { file: place.to_owned(), line: 0, column: 0, message };
+        Self { level: NoticeLevel::Note, input, left_out: files }
+    }
 }
 
 impl CheckReport {
@@ -68,9 +106,33 @@ impl CheckReport {
             error: of(Outcome::Error) + errors.len(),
             not_judged: not_judged.len(),
             removed: 0,
+            left_out: 0,
         };
-        let (removed, ignored) = (Vec::new(), Vec::new());
-        Self { version: 1, findings, not_judged, errors, summary, judged, removed, ignored }
+        let (removed, ignored, notices) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            version: 1,
+            findings,
+            not_judged,
+            errors,
+            summary,
+            judged,
+            removed,
+            ignored,
+            notices,
+        }
+    }
+
+    /// The report with what else is worth knowing about the inputs.
+    #[must_use]
+    pub fn with_notices(mut self, mut notices: Vec<Notice>) -> Self {
+        let key = |notice: &Notice| {
+            let InputError { file, line, column, .. } = &notice.input;
+            (file.clone(), *line, *column)
+        };
+        notices.sort_by_cached_key(key);
+        self.summary.left_out = notices.iter().map(|notice| notice.left_out).sum();
+        self.notices = notices;
+        self
     }
 
     /// The report with what was not looked at.
@@ -88,7 +150,10 @@ impl CheckReport {
 
     /// Whether something was left out that may matter: nothing then says that all is well.
     const fn is_partial(&self) -> bool {
-        !self.not_judged.is_empty() || !self.removed.is_empty() || self.summary.objects == 0
+        !self.not_judged.is_empty()
+            || !self.removed.is_empty()
+            || self.summary.left_out > 0
+            || self.summary.objects == 0
     }
 
     /// Whether everything could be read and nothing was found.
@@ -265,7 +330,7 @@ impl ReportedFinding {
 
     /// How to read on; nothing where no rule speaks.
     fn more(&self) -> Option<String> {
-        (self.outcome != Outcome::Error && !self.rule.is_empty())
+        (self.outcome != Outcome::Error && rules::by_id(&self.rule).is_some())
             .then(|| format!("{rule} · stateward explain {rule}", rule = self.rule))
     }
 
@@ -362,7 +427,12 @@ pub struct NotJudged {
 impl NotJudged {
     /// What was not judged and why, in one line.
     fn notice(&self) -> String {
-        format!("{}: {} needs {}", self.object, self.rule, self.needs)
+        let Self { object, rule, needs } = self;
+        if rules::by_id(rule).is_some() {
+            format!("{object}: {rule} needs {needs}")
+        } else {
+            format!("{object}: needs {needs}")
+        }
     }
 }
 
@@ -398,6 +468,8 @@ pub struct Summary {
     pub not_judged: usize,
     /// objects that are removed and not judged
     pub removed: usize,
+    /// files that are parts of a chart or a kustomization, and no manifests by themselves
+    pub left_out: usize,
 }
 
 impl fmt::Display for Summary {
@@ -433,11 +505,14 @@ impl fmt::Display for Summary {
         if self.removed > 0 {
             write!(f, "; {} removed, not judged without --deletions", self.removed)?;
         }
+        if self.left_out > 0 {
+            write!(f, "; {} left out", count(self.left_out, "file"))?;
+        }
         Ok(())
     }
 }
 
 /// A number with its noun.
-fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -4,7 +4,7 @@ use stateward_core::change::label;
 use stateward_core::object::Kind;
 use stateward_core::yaml::{Document, InputError, Inputs};
 
-use crate::report::{ObjectRef, UnjudgedObject};
+use crate::report::{Notice, ObjectRef, UnjudgedObject};
 
 /// The kinds that are judged, with the version in which clusters serve them.
 pub(crate) const SERVED: [(&str, &str); 2] =
@@ -22,6 +22,8 @@ pub struct Selection {
     pub ignored: Vec<UnjudgedObject>,
     /// inputs that could not be read
     pub errors: Vec<InputError>,
+    /// what else is worth knowing about the inputs
+    pub notices: Vec<Notice>,
     /// documents that are no Kubernetes objects
     pub skipped: usize,
 }
@@ -33,14 +35,24 @@ impl Selection {
         self.classes.append(&mut other.classes);
         self.ignored.append(&mut other.ignored);
         self.errors.append(&mut other.errors);
+        self.notices.append(&mut other.notices);
         self.skipped += other.skipped;
     }
 }
 
 impl From<Inputs> for Selection {
     fn from(inputs: Inputs) -> Self {
-        let mut selection =
-            Self { errors: inputs.errors, skipped: inputs.skipped, ..Self::default() };
+        let mut selection = Self {
+            errors: inputs.errors,
+            notices: inputs
+                .harmless
+                .into_iter()
+                .chain(inputs.warnings)
+                .map(Notice::warning)
+                .collect(),
+            skipped: inputs.skipped,
+            ..Self::default()
+        };
         for document in inputs.documents {
             if is_judged(&document) {
                 selection.documents.push(document);

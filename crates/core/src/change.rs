@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 
-use crate::object::compare::plain;
-use crate::object::immutable::{self, SpecDifference};
+use crate::object::compare::shown;
+use crate::object::immutable::{self, Differences, SpecDifference};
 use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
@@ -209,8 +209,9 @@ pub struct Change<'a> {
     pub subject: Subject<'a>,
     /// who, how, when
     pub circumstances: Circumstances,
-    differences: OnceCell<Result<Vec<SpecDifference>, DecodeError>>,
+    differences: OnceCell<Result<Differences, DecodeError>>,
     validation_errors: OnceCell<Result<Vec<ValidationError>, DecodeError>>,
+    creation_error: OnceCell<Result<Option<Pointer>, DecodeError>>,
 }
 
 impl<'a> Change<'a> {
@@ -256,6 +257,7 @@ impl<'a> Change<'a> {
             circumstances,
             differences: OnceCell::new(),
             validation_errors: OnceCell::new(),
+            creation_error: OnceCell::new(),
         })
     }
 
@@ -345,39 +347,55 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// What differs between old and new where the API server lets nothing differ: outside the
-    /// mutable fields of a set, anywhere in the spec of a claim. Computed once.
+    /// What differs between old and new although the API server lets it change in no UPDATE: outside
+    /// the mutable fields of a set, anywhere in the spec of a claim. At most 64 of each kind, computed
+    /// once.
     ///
     /// # Errors
     /// The field that has the wrong type.
     pub fn differences(&self) -> Result<&[SpecDifference], DecodeError> {
+        Ok(&self.all_differences()?.list)
+    }
+
+    /// Whether [`Self::differences`] leaves some out. Nobody edits that many fields at once; no
+    /// mutation can repair such an edit.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn has_more_differences(&self) -> Result<bool, DecodeError> {
+        Ok(self.all_differences()?.truncated)
+    }
+
+    fn all_differences(&self) -> Result<&Differences, DecodeError> {
         self.differences
             .get_or_init(|| match &self.subject {
                 Subject::StatefulSet(pair) => match pair.both() {
                     Some((old, new)) => immutable::statefulset(old, new),
-                    None => Ok(Vec::new()),
+                    None => Ok(Differences::default()),
                 },
                 Subject::Claim(_) => match self.objects.both() {
                     Some((old, new)) => immutable::claim(old, new),
-                    None => Ok(Vec::new()),
+                    None => Ok(Differences::default()),
                 },
-                _ => Ok(Vec::new()),
+                _ => Ok(Differences::default()),
             })
-            .as_deref()
+            .as_ref()
             .map_err(Clone::clone)
     }
 
-    /// What the old object has at `field`, as people read it.
+    /// The value of the old object at `field`, as people read it.
     ///
     /// # Errors
-    /// The place where the old document is no JSON.
+    /// The place where the old document is not JSON.
     pub fn old_value(&self, field: &Pointer) -> Result<Option<String>, DecodeError> {
-        let Some(spec) = self.objects.old.as_ref().and_then(|old| old.spec) else {
-            return Ok(None);
-        };
-        let Some(below) = field.as_str().strip_prefix("/spec") else { return Ok(None) };
-        let spec: serde_json::Value = crate::object::json::decode(spec.get(), "/spec")?;
-        Ok(spec.pointer(below).map(plain))
+        Ok(self
+            .objects
+            .old
+            .as_ref()
+            .map(|old| old.value_at(field))
+            .transpose()?
+            .flatten()
+            .map(shown))
     }
 
     /// The values of a set that the API server would refuse: on CREATE all, on UPDATE those that
@@ -393,6 +411,22 @@ impl<'a> Change<'a> {
                 None => Ok(Vec::new()),
             })
             .as_deref()
+            .map_err(Clone::clone)
+    }
+
+    /// The first field for which the API server would refuse to create the new set of an UPDATE.
+    /// Computed once.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn creation_error(&self) -> Result<Option<&Pointer>, DecodeError> {
+        self.creation_error
+            .get_or_init(|| {
+                let Some((_, new)) = self.updated_set() else { return Ok(None) };
+                Ok(validate::created(new)?.into_iter().next().map(|error| error.field))
+            })
+            .as_ref()
+            .map(Option::as_ref)
             .map_err(Clone::clone)
     }
 

@@ -100,4 +100,15 @@ impl<'a> Object<'a> {
     pub fn decode(document: &'a str) -> Result<Self, DecodeError> {
         json::decode(document, "")
     }
+
+    /// The JSON text at `field`, which is below `/spec`.
+    ///
+    /// # Errors
+    /// The place where the document is not JSON.
+    pub fn value_at(&self, field: &Pointer) -> Result<Option<Raw<'a>>, DecodeError> {
+        match (self.spec, field.as_str().strip_prefix("/spec")) {
+            (Some(spec), Some(below)) => json::value_at(spec, &below.into()),
+            _ => Ok(None),
+        }
+    }
 }

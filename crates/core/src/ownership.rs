@@ -3,7 +3,7 @@
 //! A controller's ownerReference is written by whoever writes the object, so it proves nothing by
 //! itself. An owner is left alone only if the request looks as an operator's does: a service
 //! account edits an object that a custom resource owns before and after the edit. What a person or
-//! a GitOps tool does to an owned object is judged.
+//! a `GitOps` tool does to an owned object is judged.
 
 use crate::annotations::OWNER_MANAGED;
 use crate::change::{Change, Pair, Subject, Tool};

@@ -34,6 +34,10 @@ pub struct Inputs {
     pub documents: Vec<Document>,
     /// what could not be read
     pub errors: Vec<InputError>,
+    /// what could not be read in a text that does not name a judged kind
+    pub harmless: Vec<InputError>,
+    /// what is wrong and changes no verdict
+    pub warnings: Vec<InputError>,
     /// documents that are no Kubernetes objects
     pub skipped: usize,
 }
@@ -76,8 +80,17 @@ impl Inputs {
         for file in files {
             match split(file) {
                 Ok(parts) => parts.iter().for_each(|part| self.append(part.read())),
-                Err(error) => self.errors.push(error),
+                Err(unread) => self.append(unread),
             }
+        }
+    }
+
+    /// Notes what could not be read; `relevant` if it may hide an object that is judged.
+    fn fault(&mut self, error: InputError, relevant: bool) {
+        if relevant {
+            self.errors.push(error);
+        } else {
+            self.harmless.push(error);
         }
     }
 
@@ -85,6 +98,8 @@ impl Inputs {
     pub fn append(&mut self, mut other: Self) {
         self.documents.append(&mut other.documents);
         self.errors.append(&mut other.errors);
+        self.harmless.append(&mut other.harmless);
+        self.warnings.append(&mut other.warnings);
         self.skipped += other.skipped;
     }
 }
@@ -105,11 +120,31 @@ impl Part {
 ///
 /// # Errors
 /// The file is not UTF-8.
-pub fn split(file: File) -> Result<Vec<Part>, InputError> {
+pub fn split(file: File) -> Result<Vec<Part>, Inputs> {
+    let relevant = names_a_judged_kind(&file.bytes);
     match text(file.bytes) {
         Ok(text) => Ok(split_text(&file.name, text)),
-        Err((line, column, message)) => Err(InputError { file: file.name, line, column, message }),
+        Err((line, column, message)) => {
+            let mut inputs = Inputs::default();
+            inputs.fault(InputError { file: file.name, line, column, message }, relevant);
+            Err(inputs)
+        }
     }
+}
+
+/// Whether a text may hold an object that is judged: it has the name of a judged kind somewhere,
+/// in any case, or is UTF-16.
+fn names_a_judged_kind(text: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [b"statefulset", b"persistentvolumeclaim", b"storageclass"];
+    text.starts_with(&[0xff, 0xfe])
+        || text.starts_with(&[0xfe, 0xff])
+        || text.iter().enumerate().any(|(at, byte)| {
+            matches!(byte, b's' | b'S' | b'p' | b'P')
+                && NAMES.iter().any(|name| {
+                    text.get(at..at + name.len())
+                        .is_some_and(|part| part.eq_ignore_ascii_case(name))
+                })
+        })
 }
 
 /// The text of a file, or line, column and what is wrong.

@@ -8,9 +8,11 @@ use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use stateward_check::layout::is_kustomization;
+use stateward_check::report::Notice;
 use stateward_core::yaml::{File, InputError};
 
-use super::{Files, Source, is_hidden, is_manifest};
+use super::{Exclude, Files, Source, is_hidden, is_manifest};
 
 /// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -40,28 +42,142 @@ pub enum GitError {
     },
 }
 
-/// Reads files and folders as they are in `revision`. Relative paths start at `folder`, which may
-/// be any folder of the repository. A path that the revision does not have is empty.
+/// The revision with which a change is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// its name
+    pub revision: String,
+    /// the revision from which the policy comes: a branch must not choose it by being old
+    pub tip: String,
+    /// how it was found, if it is not simply what was named
+    pub note: Option<String>,
+}
+
+/// The revision that `asked` stands for: the commit at which HEAD and `asked` parted, so that a
+/// branch which is behind is not held responsible for what others changed meanwhile. `A...B` is
+/// where these two parted, and `A..` is A itself.
+///
+/// # Errors
+/// The folder is in no repository, or a revision does not exist.
+pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
+    let or_head = |name: &str| if name.is_empty() { "HEAD".to_owned() } else { name.to_owned() };
+    let (tip, other) = match (asked.split_once("..."), asked.split_once("..")) {
+        (Some((one, two)), _) => (or_head(one), or_head(two)),
+        (None, Some((one, _))) => {
+            let tip = or_head(one);
+            Repository::open(folder, &tip)?;
+            return Ok(Base { revision: tip.clone(), tip, note: None });
+        }
+        (None, None) => (asked.to_owned(), "HEAD".to_owned()),
+    };
+    let one = Repository::open(folder, &tip)?.commit;
+    let two = match Repository::open(folder, &other) {
+        Ok(repository) => repository.commit,
+        // A repository whose first commit is yet to be made.
+        Err(GitError::NoRevision(_)) if other == "HEAD" => one.clone(),
+        Err(error) => return Err(error),
+    };
+    let (revision, note) = match text(&["merge-base", &one, &two], folder) {
+        Ok(parted) if parted == one => (tip.clone(), None),
+        Ok(parted) => {
+            let short = text(&["rev-parse", "--short", &parted], folder)?;
+            let note = format!("{other} and {tip} parted at {short}, which is the old state");
+            (short, Some(note))
+        }
+        Err(GitError::Failed { .. }) => {
+            let note = format!(
+                "this clone holds no common ancestor of {other} and {tip}, so {tip} itself is the \
+                 old state; a deeper clone may hold one"
+            );
+            (tip.clone(), Some(note))
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Base { revision, tip, note })
+}
+
+/// Reads files and folders as they are in `revision`, leaving out what [`super::load`] leaves out.
+/// Relative paths start at `folder`, which may be any folder of the repository. A path that the
+/// revision does not have is empty.
 ///
 /// # Errors
 /// The folder is in no repository, the revision does not exist, a path leads outside.
-pub fn load_revision(folder: &Path, revision: &str, paths: &[PathBuf]) -> Result<Files, GitError> {
+pub fn load_revision(
+    folder: &Path,
+    revision: &str,
+    paths: &[PathBuf],
+    exclude: &Exclude,
+) -> Result<Files, GitError> {
     let repository = Repository::open(folder, revision)?;
-    let mut errors = Vec::new();
+    let mut found = Files::default();
     let mut blobs = Vec::new();
     for path in paths {
         let (name, full) = repository.place(path)?;
-        let mut walk = Walk { repository: &repository, blobs: &mut blobs, errors: &mut errors };
+        let mut walk = Walk { repository: &repository, blobs: &mut blobs, found: &mut found };
         walk.path(&name, &full, true, &mut HashSet::new())?;
     }
-    let mut seen = HashSet::new();
-    blobs.retain(|blob: &Blob| seen.insert(blob.name.clone()));
-    let files = repository.read(blobs)?.into_iter().map(Source::Memory).collect();
-    Ok(Files { files, errors })
+    let mut seen: HashSet<PathBuf> = HashSet::new();
+    let own_path = |blob: &Blob| super::exclude::normal(&folder.join(&blob.name));
+    let (named, mut walked): (Vec<Blob>, Vec<Blob>) =
+        blobs.into_iter().partition(|blob| blob.named);
+    let mut blobs = named;
+    blobs.retain(|blob| seen.insert(own_path(blob)));
+    walked.retain(|blob| seen.insert(own_path(blob)) && !exclude.excludes(folder, &blob.name));
+    let kustomizations: Vec<Blob> =
+        walked.iter().filter(|blob| is_kustomization(&blob.name)).cloned().collect();
+    let texts: HashMap<String, String> = kustomizations
+        .iter()
+        .map(|blob| blob.name.clone())
+        .zip(repository.read(&kustomizations)?)
+        .map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned()))
+        .collect();
+    // The notices about the new files say it already.
+    super::leave_out(&mut walked, |blob| texts.get(&blob.name).cloned());
+    blobs.append(&mut walked);
+    let contents = repository.read(&blobs)?;
+    for (blob, bytes) in blobs.into_iter().zip(contents) {
+        let name = format!("{revision}:{}", blob.name);
+        let bytes = match repository.unfiltered(&blob, bytes) {
+            Ok(bytes) => bytes,
+            Err(message) => {
+                found.errors.push(InputError { file: name, line: 0, column: 0, message });
+                continue;
+            }
+        };
+        found.sources.push(Source::Memory(File { name, bytes }));
+    }
+    Ok(found)
 }
 
-/// The file `name` in `folder` or the nearest folder above it, as `revision` holds it: its name
-/// with the revision, and its text.
+/// Files of the work tree below `paths` that git ignores: they are in no revision. Each is named as
+/// a walk from `folder` names it; a folder has a slash at its end.
+///
+/// # Errors
+/// The folder is in no repository.
+pub fn ignored(folder: &Path, paths: &[PathBuf]) -> Result<Vec<String>, GitError> {
+    listed(folder, &["--others", "--ignored", "--exclude-standard", "--directory"], paths)
+}
+
+/// Files below `paths` that a sparse checkout leaves out of the work tree.
+///
+/// # Errors
+/// The folder is in no repository.
+pub fn sparse(folder: &Path, paths: &[PathBuf]) -> Result<Vec<String>, GitError> {
+    let files = listed(folder, &["-t"], paths)?;
+    Ok(files.iter().filter_map(|file| Some(file.strip_prefix("S ")?.to_owned())).collect())
+}
+
+fn listed(folder: &Path, options: &[&str], paths: &[PathBuf]) -> Result<Vec<String>, GitError> {
+    let mut command = git(folder);
+    command.env("GIT_LITERAL_PATHSPECS", "1");
+    command.args(["ls-files", "-z"]).args(options).arg("--").args(paths);
+    let listing = succeed("ls-files", command.stdin(Stdio::null()).output())?;
+    let listing = String::from_utf8_lossy(&listing).into_owned();
+    Ok(listing.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
+}
+
+/// The file `name` in `folder` or the nearest folder above it, as `revision` holds it: its path in
+/// the repository, and its text.
 ///
 /// # Errors
 /// The folder is in no repository, or the revision does not exist.
@@ -74,10 +190,10 @@ pub fn nearest_file(
     for above in Path::new(&repository.prefix).ancestors() {
         let full = above.join(name).to_string_lossy().into_owned();
         if let Entry::File(id) = repository.look_up(&full)? {
-            let mut files = repository.read(vec![Blob { name: full, id }])?;
-            return Ok(files
-                .pop()
-                .map(|file| (file.name, String::from_utf8_lossy(&file.bytes).into_owned())));
+            let blob = Blob { name: full.clone(), id, named: true };
+            let mut files = repository.read(&[blob])?;
+            let text = files.pop().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            return Ok(text.map(|text| (full, text)));
         }
     }
     Ok(None)
@@ -100,9 +216,18 @@ enum Entry {
     Absent,
 }
 
+#[derive(Clone)]
 struct Blob {
     name: String,
     id: String,
+    /// named on the command line, and not found by a walk
+    named: bool,
+}
+
+impl AsRef<str> for Blob {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Repository {
@@ -202,29 +327,47 @@ impl Repository {
         Ok(listing.split('\0').filter_map(entry).collect())
     }
 
-    fn read(&self, blobs: Vec<Blob>) -> Result<Vec<File>, GitError> {
+    /// The bytes of each blob.
+    fn read(&self, blobs: &[Blob]) -> Result<Vec<Vec<u8>>, GitError> {
         if blobs.is_empty() {
             return Ok(Vec::new());
         }
         let mut request = String::new();
-        for blob in &blobs {
+        for blob in blobs {
             request.push_str(&blob.id);
             request.push('\n');
         }
         let answer =
             feed(&["cat-file", "--batch", "--buffer"], &self.folder, request.into_bytes())?;
         let mut rest = answer.as_slice();
-        let mut files = Vec::with_capacity(blobs.len());
+        let mut contents = Vec::with_capacity(blobs.len());
         for blob in blobs {
             let Some((bytes, after)) = object(rest) else {
                 let message = format!("it did not answer with {}", blob.id);
                 return Err(GitError::Failed { command: "cat-file".to_owned(), message });
             };
             rest = after;
-            let name = format!("{}:{}", self.revision, blob.name);
-            files.push(File { name, bytes: bytes.to_vec() });
+            contents.push(bytes.to_vec());
         }
-        Ok(files)
+        Ok(contents)
+    }
+
+    /// What the work tree would hold of a blob that git keeps in another form: a pointer of Git LFS,
+    /// or one that git-crypt has encrypted.
+    fn unfiltered(&self, blob: &Blob, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+        let tool = if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+            "Git LFS"
+        } else if bytes.starts_with(b"\0GITCRYPT\0") {
+            "git-crypt"
+        } else {
+            return Ok(bytes);
+        };
+        let full = simple(&Path::new(&self.prefix).join(&blob.name)).unwrap_or_default();
+        let object = format!("{}:{full}", self.commit);
+        match run(&["cat-file", "--filters", &object], &self.folder) {
+            Ok(filtered) if filtered != bytes => Ok(filtered),
+            _ => Err(format!("{tool} keeps this file, and did not give it out for this revision")),
+        }
     }
 }
 
@@ -240,7 +383,7 @@ fn object(answer: &[u8]) -> Option<(&[u8], &[u8])> {
 struct Walk<'a> {
     repository: &'a Repository,
     blobs: &'a mut Vec<Blob>,
-    errors: &'a mut Vec<InputError>,
+    found: &'a mut Files,
 }
 
 impl Walk<'_> {
@@ -253,13 +396,15 @@ impl Walk<'_> {
     ) -> Result<(), GitError> {
         let wanted = named || is_manifest(name);
         match self.repository.look_up(full)? {
-            Entry::File(id) if wanted => self.blobs.push(Blob { name: name.to_owned(), id }),
+            Entry::File(id) if wanted => {
+                self.blobs.push(Blob { name: name.to_owned(), id, named });
+            }
             // A link back to a folder that is being walked adds nothing.
             Entry::Folder(id) if within.insert(id.clone()) => {
                 self.tree(name, full, &id, within)?;
                 within.remove(&id);
             }
-            Entry::DeadLink if wanted => self.errors.push(InputError {
+            Entry::DeadLink if wanted => self.found.errors.push(InputError {
                 file: format!("{}:{name}", self.repository.revision),
                 line: 0,
                 column: 0,
@@ -298,9 +443,21 @@ impl Walk<'_> {
                     self.path(&join(name), &join(full), false, &mut within)?;
                 }
                 "100644" | "100755" if is_manifest(&below) => {
-                    self.blobs.push(Blob { name: join(name), id });
+                    self.blobs.push(Blob { name: join(name), id, named: false });
                 }
-                // Other files, and submodules, whose files are another repository's.
+                // A submodule: its files are another repository's.
+                "160000" => {
+                    let input = InputError {
+                        file: format!("{}:{}", self.repository.revision, join(name)),
+                        line: 0,
+                        column: 0,
+                        message:
+                            "the old files of this submodule are not read, so its objects are \
+                                  judged as new"
+                                .to_owned(),
+                    };
+                    self.found.notices.push(Notice::warning(input));
+                }
                 _ => {}
             }
         }

@@ -101,5 +101,5 @@ fn rendered(command: &str, folder: &Path, revision: Option<&str>) -> Result<File
         None => RENDERED.to_owned(),
     };
     let file = Source::Memory(File { name, bytes: output.stdout });
-    Ok(Files { files: vec![file], errors: Vec::new() })
+    Ok(Files { sources: vec![file], ..Files::default() })
 }

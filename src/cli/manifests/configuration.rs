@@ -9,7 +9,7 @@ use stateward_core::decide::{CONTROL_PLANE, OWN_MANAGER};
 
 use super::{FailurePolicy, Requirement, Service};
 
-/// False if an operator edits what it owns: a service account of another namespace that is no GitOps
+/// False if an operator edits what it owns: a service account of another namespace that is no `GitOps`
 /// tool writes an object that a controller owns before and after. Whoever else writes an owner into
 /// an object gains nothing by it. On DELETE `object` is null, on CREATE `oldObject` is. A Scale names
 /// no owner and is always judged.

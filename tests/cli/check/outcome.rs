@@ -29,7 +29,7 @@ fn the_exit_code_says_the_worst() {
         ("old.yaml", SET),
         ("warn.yaml", &replicas(0)),
         ("deny.yaml", &size("5Gi")),
-        ("error.yaml", "a: [\n"),
+        ("error.yaml", "kind: [StatefulSet\n"),
     ]);
     let code = |arguments: &[&str]| {
         folder.check(&[&["--old", "old.yaml"], arguments].concat()).code.unwrap()
@@ -116,15 +116,17 @@ fn the_json_has_the_fields_that_were_promised() {
     let folder = Folder::new(&[
         ("old.yaml", &format!("{SET}---\n{CLAIM}")),
         ("new.yaml", &format!("{}---\n{}", size("5Gi"), CLAIM.replacen("10Gi", "20Gi", 1))),
-        ("bad.yaml", "a: [\n"),
+        ("bad.yaml", "kind: [StatefulSet\n"),
+        ("odd.yaml", "a: 1\na: 2\n"),
         ("values.yaml", "a: 1\n"),
     ]);
-    let ran = folder.judged(2, &["--old", "old.yaml", "new.yaml", "bad.yaml", "values.yaml"]);
+    let ran =
+        folder.judged(2, &["--old", "old.yaml", "new.yaml", "bad.yaml", "odd.yaml", "values.yaml"]);
     let json = ran.json();
     holds(
         &json,
         &["version", "findings", "notJudged", "errors", "summary"],
-        &["judged", "removed", "ignored"],
+        &["judged", "removed", "ignored", "notices"],
     );
     assert_eq!(json["version"], 1);
     let finding = &json["findings"][0];
@@ -162,10 +164,15 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(unjudged, &["rule", "object", "needs"], &[]);
     holds(&unjudged["object"], &object, &[]);
     holds(&json["errors"][0], &["file", "line", "column", "message"], &[]);
+    holds(&json["notices"][0], &["level", "file", "line", "column", "message"], &[]);
     let summary = &json["summary"];
-    holds(summary, &["objects", "skipped", "deny", "warn", "error", "notJudged"], &["removed"]);
+    holds(
+        summary,
+        &["objects", "skipped", "deny", "warn", "error", "notJudged"],
+        &["removed", "leftOut"],
+    );
     let counts = ["objects", "skipped", "deny", "warn", "error", "notJudged"];
-    assert_eq!(counts.map(|key| summary[key].as_u64().unwrap()), [2, 1, 1, 0, 1, 1]);
+    assert_eq!(counts.map(|key| summary[key].as_u64().unwrap()), [2, 2, 1, 0, 1, 1]);
     let created = folder.judged(0, &["old.yaml"]).json();
     assert_eq!(created["findings"], Value::Array(Vec::new()));
 }
@@ -241,7 +248,7 @@ fn the_report_is_the_same_whatever_the_number_of_threads() {
         let new = if number % 7 == 0 { set.replace("10Gi", "5Gi") } else { set.clone() };
         folder.write(&format!("old/{number:03}.yaml"), &set);
         folder.write(&format!("new/{number:03}.yaml"), &new);
-        let broken = if number % 50 == 0 { "a: [\n" } else { "" };
+        let broken = if number % 50 == 0 { "a: [StatefulSet\n" } else { "" };
         let _ = write!(large, "---\n{}{broken}", new.replace("name: db-", "name: large-"));
     }
     assert!(large.len() > 256 * 1024, "a large file is read in parts: {}", large.len());

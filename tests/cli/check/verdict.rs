@@ -154,12 +154,13 @@ fn a_claim_that_grows_is_judged_by_its_class_where_that_is_among_the_inputs() {
 }
 
 #[test]
-fn of_a_set_that_a_controller_owns_only_what_kubernetes_refuses_is_said() {
+fn a_manifest_that_names_an_owner_is_judged_like_any_other() {
     let owner = "  ownerReferences:\n    - {apiVersion: db.example/v1, kind: Database, name: db, uid: u, \
                  controller: true}\n";
     let with_owner = |set: &str| set.replacen("spec:\n", &format!("{owner}spec:\n"), 1);
     let deny = "rules: {sts-scale-to-zero: deny}\nresize: orchestrate\n";
-    assert_eq!(edit(deny, &with_owner(SET), &with_owner(&replicas(0)), 0).verdicts(), [""; 0]);
+    let zero = edit(deny, &with_owner(SET), &with_owner(&replicas(0)), 1);
+    assert_eq!(zero.verdicts(), ["sts-scale-to-zero deny policy"]);
     // The operator relies on being refused: growth is not carried out either.
     let grown = edit(deny, &with_owner(SET), &with_owner(&size("20Gi")), 1);
     assert_eq!(grown.verdicts(), ["sts-vct-size-grow deny kubernetes"]);

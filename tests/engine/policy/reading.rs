@@ -111,7 +111,7 @@ fn what_is_wrong_is_named_at_its_place() {
              StatefulSet, PersistentVolumeClaim, Scale",
         ),
         ("version: 1\n\tmode: audit\n", "2:1: a tab in the indentation: YAML takes spaces only"),
-        ("version: 1\nversion: 1\n", "2:1: the key \"version\" stands here a second time"),
+        ("version: 1\nversion: 1\n", "2:1: duplicate key \"version\""),
         (
             "version: 1\n---\nversion: 1\n",
             "3:1: a second document begins here; write all of it in one",

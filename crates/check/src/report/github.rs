@@ -1,6 +1,6 @@
 //! GitHub's workflow commands: a line each, shown beside the lines of a pull request.
 
-use super::{CheckReport, Options, Outcome, Place, printable};
+use super::{CheckReport, NoticeLevel, Options, Outcome, Place, printable};
 
 /// The report as workflow commands; empty where everything was judged and nothing found.
 pub fn render(report: &CheckReport, options: &Options) -> String {
@@ -19,6 +19,10 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
         let mut properties = place(&Place::from(error), options);
         properties.push(("title", "error".to_owned()));
         text.push_str(&line("error", &properties, &error.message));
+    }
+    for notice in report.notices.iter().filter(|notice| notice.level == NoticeLevel::Warning) {
+        let properties = place(&Place::from(&notice.input), options);
+        text.push_str(&line("warning", &properties, &notice.input.message));
     }
     for not in &report.not_judged {
         let properties = [("title", format!("not judged: {}", not.rule))];

@@ -21,9 +21,13 @@
 //!   }],
 //!   "notJudged": [{"rule": "…", "object": {…}, "needs": "…"}],
 //!   "errors": [{"file": "…", "line": 1, "column": 1, "message": "…"}],
-//!   "summary": {"objects": 0, "skipped": 0, "deny": 0, "warn": 0, "error": 0, "notJudged": 0},
+//!   "summary": {"objects": 0, "skipped": 0, "deny": 0, "warn": 0, "error": 0, "notJudged": 0,
+//!     "removed": 0, "leftOut": 0},
 //!   "judged": [{"operation": "…", "object": {…}, "file": "…", "line": 1,
-//!     "exemption": "… | null", "allowed": ["…"]}]
+//!     "exemption": "… | null", "allowed": ["…"]}],
+//!   "removed": [{"object": {…}, "file": "…", "line": 1}],
+//!   "ignored": [{"object": {…}, "file": "…", "line": 1}],
+//!   "notices": [{"level": "warning | note", "file": "…", "line": 1, "column": 1, "message": "…"}]
 //! }
 //! ```
 //!

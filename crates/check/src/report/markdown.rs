@@ -20,6 +20,8 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     }
     folded("not judged", report.not_judged.iter().map(NotJudged::notice), &mut text);
     folded("removed", report.removed.iter().map(UnjudgedObject::removal_notice), &mut text);
+    let notices = report.notices.iter().map(|notice| notice.input.to_string());
+    folded("notes on the inputs", notices, &mut text);
     text
 }
 

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stateward_core::rules::{self, Action, Meta};
 
-use super::{CheckReport, InputError, Options, Outcome, Place, RenderError, ReportedFinding};
+use super::{
+    CheckReport, InputError, NoticeLevel, Options, Outcome, Place, RenderError, ReportedFinding,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -144,6 +146,13 @@ struct Region {
 pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderError> {
     let mut notifications: Vec<Notification> =
         report.errors.iter().map(|error| unreadable(error, options)).collect();
+    notifications.extend(report.notices.iter().map(|notice| Notification {
+        level: match notice.level {
+            NoticeLevel::Warning => "warning",
+            NoticeLevel::Note => "note",
+        },
+        ..unreadable(&notice.input, options)
+    }));
     notifications.extend(report.not_judged.iter().map(|not| Notification {
         level: "note",
         message: text(format!("{} was not judged: needs {}", not.object, not.needs)),

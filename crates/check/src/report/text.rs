@@ -7,7 +7,10 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use stateward_core::annotations::ALLOW;
 
-use super::{CheckReport, InputError, Options, Outcome, Place, ReportedFinding, printable};
+use super::{
+    CheckReport, InputError, Notice, NoticeLevel, Options, Outcome, Place, ReportedFinding,
+    printable,
+};
 
 /// How many rules without a verdict are named without being asked for.
 const NOT_JUDGED: usize = 10;
@@ -30,7 +33,13 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     for error in &report.errors {
         text.push_str(&self::error(error, options.color));
     }
-    if !report.errors.is_empty() {
+    let warnings = report.notices.iter().filter(|notice| notice.level == NoticeLevel::Warning);
+    let warnings: Vec<&Notice> = warnings.collect();
+    for warning in &warnings {
+        text.push_str(&printable(&format!("warning: {}", warning.input)));
+        text.push('\n');
+    }
+    if !report.errors.is_empty() || !warnings.is_empty() {
         text.push('\n');
     }
     let mut line = |line: String| {
@@ -57,6 +66,9 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
             }
             line(said);
         }
+        for notice in report.notices.iter().filter(|notice| notice.level == NoticeLevel::Note) {
+            line(format!("note: {}", notice.input));
+        }
         for removed in &report.removed {
             line(removed.removal_notice());
         }
@@ -73,7 +85,8 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
         line(format!("not judged: {more} more, which --verbose lists"));
     }
     // Silence means clean. What was not judged is not known to be clean, nor is nothing at all.
-    if !report.is_clean() || report.is_partial() || options.verbose {
+    let silent = report.is_clean() && !report.is_partial() && warnings.is_empty();
+    if !silent || options.verbose {
         text.push_str(&report.summary.to_string());
         text.push('\n');
     }

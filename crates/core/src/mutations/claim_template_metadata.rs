@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Mutation;
 use crate::change::Change;
 use crate::object::immutable::DifferenceKind;
-use crate::object::{DecodeError, Pointer};
+use crate::object::{DecodeError, Pointer, json};
 use crate::policy::{ClaimTemplateMetadata, Policy};
 
 /// The rule that refuses what this mutation restores.
@@ -34,26 +34,21 @@ pub fn mutate(
         .filter_map(|difference| difference.template.as_deref())
         .collect();
     names.dedup();
-    if names.is_empty() {
+    if names.is_empty() || change.has_more_differences()? {
         return Ok(());
     }
     let at = Pointer::from("/spec/volumeClaimTemplates");
-    let templates: Vec<Value> = old
-        .spec
-        .claim_templates
-        .raw()
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default();
     for name in names {
         let (Some((old_index, _)), Some((new_index, _))) =
             (old.claim_template(name)?, new.claim_template(name)?)
         else {
             continue;
         };
-        let Some(metadata) = templates.get(old_index).and_then(|t| t.get("metadata")) else {
-            continue;
-        };
-        mutation.add(&at.clone().index(new_index).key("metadata"), metadata.clone());
+        let metadata = |index| at.clone().index(index).key("metadata");
+        let Some(before) = change.objects.old.as_ref() else { continue };
+        let Some(before) = before.value_at(&metadata(old_index))? else { continue };
+        let before: Value = json::decode(before.get(), metadata(old_index).as_str())?;
+        mutation.add(&metadata(new_index), before);
         mutation.warnings.push(format!(
             "{}: labels and annotations of claim template {name} were put back",
             change.object_name()

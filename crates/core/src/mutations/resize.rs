@@ -81,7 +81,7 @@ pub fn mutate(
     if mode(change, policy) == Resize::Orchestrate {
         keep_sizes(change, old, mutation)?;
         let growing = growing(change, old, new)?;
-        if !growing.is_empty() {
+        if !growing.is_empty() && !change.has_more_differences()? {
             request(change, old, &growing, &mut requests, facts, mutation)?;
         }
     }

@@ -2,11 +2,17 @@
 //!
 //! Source: `ValidateStatefulSetUpdate` and `ValidatePersistentVolumeClaimUpdate` of Kubernetes 1.36.
 
-use serde_json::Value;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
-use super::compare::{CLAIM_SPEC, CLAIM_STATUS, LABEL_SELECTOR, OBJECT_META, differences};
+use serde::Deserialize;
+
+use super::compare::{
+    CLAIM_SPEC, CLAIM_SPEC_FIELDS, CLAIM_STATUS, LABEL_SELECTOR, MOST, Members, OBJECT_META,
+    differences, elements, member_differences, members,
+};
 use super::json::decode;
-use super::{DecodeError, Object, Pointer, Quantity, Raw, StatefulSet};
+use super::{Claim, DecodeError, Object, Pointer, Quantity, Raw, StatefulSet, Text};
 
 /// What kind of difference it is; each kind belongs to one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +76,28 @@ impl SpecDifference {
     }
 }
 
+/// What differs between two objects outside the fields that may change.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// at most [`MOST`] of each kind
+    pub list: Vec<SpecDifference>,
+    /// whether there are more
+    pub truncated: bool,
+    count: BTreeMap<DifferenceKind, usize>,
+}
+
+impl Differences {
+    fn push(&mut self, difference: SpecDifference) {
+        let count = self.count.entry(difference.kind).or_default();
+        if *count == MOST {
+            self.truncated = true;
+        } else {
+            *count += 1;
+            self.list.push(difference);
+        }
+    }
+}
+
 /// The differences between two sets outside the fields that may change.
 ///
 /// # Errors
@@ -77,8 +105,8 @@ impl SpecDifference {
 pub fn statefulset(
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
-) -> Result<Vec<SpecDifference>, DecodeError> {
-    let mut found = Vec::new();
+) -> Result<Differences, DecodeError> {
+    let mut found = Differences::default();
     let mut simple = |kind, field: &str, old: &str, new: &str| {
         if old != new {
             found.push(SpecDifference {
@@ -103,121 +131,158 @@ pub fn statefulset(
         old.spec.pod_management_policy(),
         new.spec.pod_management_policy(),
     );
-    if !old.spec.selector.same_bytes(&new.spec.selector) {
-        let at = "/spec/selector";
-        let (old_value, new_value) =
-            (value(old.spec.selector.raw(), at)?, value(new.spec.selector.raw(), at)?);
-        for field in
-            differences(old_value.as_ref(), new_value.as_ref(), &LABEL_SELECTOR, &at.into())
-        {
-            found.push(SpecDifference {
-                kind: DifferenceKind::Selector,
-                template: None,
-                old_field: field.field.clone(),
-                field: field.field,
-                old: field.old,
-                new: field.new,
-            });
-        }
+    let (old_selector, new_selector) = (old.spec.selector.raw(), new.spec.selector.raw());
+    for field in differences(old_selector, new_selector, &LABEL_SELECTOR, &"/spec/selector".into())?
+    {
+        found.push(SpecDifference {
+            kind: DifferenceKind::Selector,
+            template: None,
+            old_field: field.field.clone(),
+            field: field.field,
+            old: field.old,
+            new: field.new,
+        });
     }
     if !old.spec.claim_templates.same_bytes(&new.spec.claim_templates) {
-        // Decoding first names a wrong type instead of calling it a difference.
-        old.claim_templates()?;
-        new.claim_templates()?;
         claim_templates(old, new, &mut found)?;
     }
     Ok(found)
 }
 
+/// A claim template as text, with its name.
+struct Template<'a> {
+    name: Text<'a>,
+    raw: Raw<'a>,
+}
+
+fn templates<'a>(set: &StatefulSet<'a>, at: &Pointer) -> Result<Vec<Template<'a>>, DecodeError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        metadata: Option<Name<'a>>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Name<'a> {
+        #[serde(borrow)]
+        name: Text<'a>,
+    }
+    if let Some(raw) = set.spec.claim_templates.raw().filter(|raw| !raw.get().starts_with('[')) {
+        // The wrong type is named instead of called a difference.
+        decode::<Option<Vec<Raw<'_>>>>(raw.get(), at.as_str())?;
+    }
+    let list = elements(set.spec.claim_templates.raw(), at)?.into_iter().enumerate();
+    list.map(|(index, raw)| {
+        let at = || at.clone().index(index);
+        let head: Head<'_> = serde_json::from_str(raw.get())
+            .or_else(|_| decode::<Head<'_>>(raw.get(), at().as_str()))?;
+        Ok(Template { name: head.metadata.unwrap_or_default().name, raw })
+    })
+    .collect()
+}
+
+/// The places of `templates`, ordered by name; those of one name by place.
+fn by_name(templates: &[Template<'_>]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..templates.len()).collect();
+    places.sort_by(|a, b| templates[*a].name.cmp(&templates[*b].name));
+    places
+}
+
+/// For each new template the place of the old one with its name. The name alone does not tell
+/// templates of one name apart: the second pairs with the second.
+fn partners(olds: &[Template<'_>], news: &[Template<'_>]) -> Vec<Option<usize>> {
+    let (old_places, new_places) = (by_name(olds), by_name(news));
+    let mut partners = vec![None; news.len()];
+    let (mut o, mut n) = (0, 0);
+    while let (Some(old), Some(new)) = (old_places.get(o), new_places.get(n)) {
+        match olds[*old].name.cmp(&news[*new].name) {
+            Ordering::Less => o += 1,
+            Ordering::Greater => n += 1,
+            Ordering::Equal => {
+                partners[*new] = Some(*old);
+                (o, n) = (o + 1, n + 1);
+            }
+        }
+    }
+    partners
+}
+
 fn claim_templates(
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
-    found: &mut Vec<SpecDifference>,
+    found: &mut Differences,
 ) -> Result<(), DecodeError> {
     let at = Pointer::from("/spec/volumeClaimTemplates");
-    let list = |set: &StatefulSet<'_>| -> Result<Vec<Value>, DecodeError> {
-        Ok(match value(set.spec.claim_templates.raw(), at.as_str())? {
-            Some(Value::Array(list)) => list,
-            _ => Vec::new(),
-        })
+    let (olds, news) = (templates(old, &at)?, templates(new, &at)?);
+    let partners = partners(&olds, &news);
+    let mut kept = vec![false; olds.len()];
+    for old in partners.iter().flatten() {
+        kept[*old] = true;
+    }
+    let same_names = olds.len() == news.len() && kept.iter().all(|kept| *kept);
+    let names = |templates: &[Template<'_>]| {
+        templates.iter().map(|template| template.name.as_str()).collect::<Vec<_>>().join(", ")
     };
-    let (olds, news) = (list(old)?, list(new)?);
-    let (old_names, new_names) = (names(&olds), names(&news));
-    let same_names = {
-        let sorted = |names: &[&str]| {
-            let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            names.sort_unstable();
-            names
-        };
-        sorted(&old_names) == sorted(&new_names)
-    };
-    if same_names && old_names != new_names {
+    if same_names && olds.iter().zip(&news).any(|(old, new)| old.name != new.name) {
         found.push(SpecDifference {
             kind: DifferenceKind::Other,
             template: None,
             field: at.clone(),
             old_field: at.clone(),
-            old: Some(old_names.join(", ")),
-            new: Some(new_names.join(", ")),
+            old: Some(names(&olds)),
+            new: Some(names(&news)),
         });
     }
-    // Templates of one name cannot be told apart by it: the second pairs with the second.
-    let nth = |names: &[&str], index: usize| {
-        names[..index].iter().filter(|name| **name == names[index]).count()
-    };
-    for (index, template) in news.iter().enumerate() {
-        let name = new_names[index];
-        let partner = old_names
-            .iter()
-            .enumerate()
-            .filter(|(_, old)| **old == name)
-            .nth(nth(&new_names, index))
-            .map(|(old_index, _)| old_index);
-        let field = at.clone().index(index);
-        match partner.and_then(|old_index| Some((old_index, olds.get(old_index)?))) {
-            Some((old_index, old_template)) => {
+    for (index, (template, partner)) in news.iter().zip(partners).enumerate() {
+        let field = || at.clone().index(index);
+        match partner {
+            Some(old_index) if olds[old_index].raw == template.raw => {}
+            Some(old_index) => {
                 let old_at = at.clone().index(old_index);
-                claim_template(name, old_template, template, &old_at, &field, found);
+                claim_template(&olds[old_index], template, &old_at, &field(), found)?;
             }
             None => found.push(SpecDifference {
                 kind: DifferenceKind::TemplateAdded,
-                template: Some(name.to_owned()),
-                field,
+                template: Some(template.name.to_string()),
+                field: field(),
                 old_field: at.clone(),
                 old: None,
-                new: Some(name.to_owned()),
+                new: Some(template.name.to_string()),
             }),
         }
     }
-    for (index, name) in old_names.iter().enumerate() {
-        let kept = new_names.iter().filter(|new| *new == name).count();
-        if nth(&old_names, index) >= kept {
-            found.push(SpecDifference {
-                kind: DifferenceKind::TemplateRemoved,
-                template: Some((*name).to_owned()),
-                field: at.clone(),
-                old_field: at.clone().index(index),
-                old: Some((*name).to_owned()),
-                new: None,
-            });
-        }
+    for (index, template) in olds.iter().enumerate().filter(|(index, _)| !kept[*index]) {
+        found.push(SpecDifference {
+            kind: DifferenceKind::TemplateRemoved,
+            template: Some(template.name.to_string()),
+            field: at.clone(),
+            old_field: at.clone().index(index),
+            old: Some(template.name.to_string()),
+            new: None,
+        });
     }
     Ok(())
 }
 
 fn claim_template(
-    name: &str,
-    old: &Value,
-    new: &Value,
+    old: &Template<'_>,
+    new: &Template<'_>,
     old_at: &Pointer,
     new_at: &Pointer,
-    found: &mut Vec<SpecDifference>,
-) {
+    found: &mut Differences,
+) -> Result<(), DecodeError> {
+    // The wrong type is named instead of called a difference.
+    decode::<Claim<'_>>(old.raw.get(), old_at.as_str())?;
+    decode::<Claim<'_>>(new.raw.get(), new_at.as_str())?;
+    let new_name = new.name.to_string();
+    let (olds, news) = (members(Some(old.raw), old_at)?, members(Some(new.raw), new_at)?);
     for (part, shape) in
         [("metadata", &OBJECT_META), ("spec", &CLAIM_SPEC), ("status", &CLAIM_STATUS)]
     {
         let below = Pointer::default().key(part);
-        for difference in differences(old.get(part), new.get(part), shape, &below) {
+        let (old, new) = (olds.get(part).copied(), news.get(part).copied());
+        for difference in differences(old, new, shape, &below)? {
             let path = difference.field.as_str();
             let kind = match path {
                 "/spec/resources/requests/storage" => DifferenceKind::TemplateStorage,
@@ -229,7 +294,7 @@ fn claim_template(
             };
             found.push(SpecDifference {
                 kind,
-                template: Some(name.to_owned()),
+                template: Some(new_name.clone()),
                 field: Pointer::from(format!("{new_at}{path}")),
                 old_field: Pointer::from(format!("{old_at}{path}")),
                 old: difference.old,
@@ -237,89 +302,84 @@ fn claim_template(
             });
         }
     }
+    Ok(())
 }
 
 /// The differences between the specs of two claims, whatever the server says to each.
 ///
 /// Data sources are compared as the server stores them (`EnforceDataSourceBackwardsCompatibility`
-/// and `NormalizeDataSources`): one that stands in only one of `dataSource` and `dataSourceRef`
-/// stands in both, and one that a claim without a source could not have had is dropped.
+/// and `NormalizeDataSources`): if only one of `dataSource` and `dataSourceRef` is set, it is copied
+/// to the other, and one that a claim without a source could not have had is dropped.
 ///
 /// # Errors
 /// The field that has the wrong type.
-pub fn claim(old: &Object<'_>, new: &Object<'_>) -> Result<Vec<SpecDifference>, DecodeError> {
+pub fn claim(old: &Object<'_>, new: &Object<'_>) -> Result<Differences, DecodeError> {
+    let mut found = Differences::default();
     if old.spec == new.spec {
-        return Ok(Vec::new());
+        return Ok(found);
     }
-    let spec = |object: &Object<'_>| value(object.spec, "/spec");
-    let (mut old, mut new) = (spec(old)?, spec(new)?);
-    let has = |spec: &Option<Value>, key: &str| source(spec.as_ref(), key).is_some();
-    let (old_source, old_reference) = (has(&old, "dataSource"), has(&old, "dataSourceRef"));
-    if let Some(Value::Object(fields)) = &mut new {
-        let drop_reference = !old_reference
-            && fields.get("dataSourceRef").is_some_and(|source| !namespace(source).is_empty());
-        if drop_reference {
-            fields.remove("dataSourceRef");
-        }
-        let reference = fields.get("dataSourceRef").is_some_and(|source| !source.is_null());
-        if !old_source && !old_reference && !reference {
-            let known = fields.get("dataSource").is_some_and(|source| {
-                let text = |key: &str| source.get(key).and_then(Value::as_str).unwrap_or_default();
-                matches!(
-                    (text("kind"), text("apiGroup")),
-                    ("PersistentVolumeClaim", "") | ("VolumeSnapshot", "snapshot.storage.k8s.io")
-                )
-            });
-            if !known {
-                fields.remove("dataSource");
-            }
+    let at = Pointer::from("/spec");
+    let (mut old, mut new) = (members(old.spec, &at)?, members(new.spec, &at)?);
+    let (old_source, old_reference) =
+        (source(&old, "dataSource").is_some(), source(&old, "dataSourceRef").is_some());
+    if let Some(reference) = source(&new, "dataSourceRef")
+        && !old_reference
+        && !text(reference, "namespace")?.is_empty()
+    {
+        new.remove("dataSourceRef");
+    }
+    if !old_source && !old_reference && source(&new, "dataSourceRef").is_none() {
+        let known = match source(&new, "dataSource") {
+            Some(source) => matches!(
+                (text(source, "kind")?.as_str(), text(source, "apiGroup")?.as_str()),
+                ("PersistentVolumeClaim", "") | ("VolumeSnapshot", "snapshot.storage.k8s.io")
+            ),
+            None => false,
+        };
+        if !known {
+            new.remove("dataSource");
         }
     }
-    normalise_sources(&mut old);
-    normalise_sources(&mut new);
-    Ok(differences(old.as_ref(), new.as_ref(), &CLAIM_SPEC, &"/spec".into())
-        .into_iter()
-        .map(|difference| SpecDifference {
+    normalise_sources(&mut old)?;
+    normalise_sources(&mut new)?;
+    for difference in member_differences(&old, &new, CLAIM_SPEC_FIELDS, &at)? {
+        found.push(SpecDifference {
             kind: DifferenceKind::Other,
             template: None,
             old_field: difference.field.clone(),
             field: difference.field,
             old: difference.old,
             new: difference.new,
-        })
-        .collect())
+        });
+    }
+    Ok(found)
 }
 
-fn source<'v>(spec: Option<&'v Value>, key: &str) -> Option<&'v Value> {
-    spec?.get(key).filter(|source| !source.is_null())
+fn source<'a>(spec: &Members<'a>, key: &str) -> Option<Raw<'a>> {
+    spec.get(key).copied().filter(|source| source.get() != "null")
 }
 
-fn namespace(source: &Value) -> &str {
-    source.get("namespace").and_then(Value::as_str).unwrap_or_default()
+/// A text of a data source; empty if it has none.
+fn text<'a>(source: Raw<'a>, key: &str) -> Result<Text<'a>, DecodeError> {
+    let at = Pointer::from("/spec/dataSource");
+    Ok(members(Some(source), &at)?
+        .get(key)
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default())
 }
 
-fn normalise_sources(spec: &mut Option<Value>) {
+fn normalise_sources(spec: &mut Members<'_>) -> Result<(), DecodeError> {
     for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
-        let alone = source(spec.as_ref(), to).is_none();
-        let copy =
-            source(spec.as_ref(), from).filter(|source| alone && namespace(source).is_empty());
-        if let (Some(copy), Some(Value::Object(fields))) = (copy.cloned(), spec.as_mut()) {
-            fields.insert(to.to_owned(), copy);
+        if source(spec, to).is_some() {
+            continue;
+        }
+        if let Some(copy) = source(spec, from)
+            && text(copy, "namespace")?.is_empty()
+        {
+            spec.insert(to.into(), copy);
         }
     }
-}
-
-fn names(templates: &[Value]) -> Vec<&str> {
-    templates
-        .iter()
-        .map(|template| {
-            template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
-        })
-        .collect()
-}
-
-fn value(raw: Option<Raw<'_>>, at: &str) -> Result<Option<Value>, DecodeError> {
-    raw.map(|raw| decode(raw.get(), at)).transpose()
+    Ok(())
 }
 
 /// The longest value that [`arrow`] shows in full.
@@ -382,6 +442,7 @@ mod tests {
         let set = |document| StatefulSet::decode(&Object::decode(document).unwrap()).unwrap();
         statefulset(&set(&old), &set(&new))
             .unwrap()
+            .list
             .into_iter()
             .map(|found| (found.kind, found.old_field.to_string(), found.field.to_string()))
             .collect()

@@ -170,8 +170,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
 ///
 /// # Errors
 /// The place where the document is not JSON.
-pub fn value_at<'a>(document: &'a str, field: &Pointer) -> Result<Option<&'a str>, DecodeError> {
-    let mut value = document;
+pub fn value_at<'a>(document: Raw<'a>, field: &Pointer) -> Result<Option<Raw<'a>>, DecodeError> {
+    let mut value = document.get();
     for token in field.tokens() {
         let next = match value.as_bytes().first() {
             Some(b'{') => decode::<BTreeMap<Text<'a>, Raw<'a>>>(value, "")?.remove(token.as_str()),
@@ -184,7 +184,7 @@ pub fn value_at<'a>(document: &'a str, field: &Pointer) -> Result<Option<&'a str
         let Some(next) = next else { return Ok(None) };
         value = next.get();
     }
-    Ok(Some(value))
+    Ok(Some(Raw(value)))
 }
 
 /// Reads `null` as the default value, as Go's decoder does.

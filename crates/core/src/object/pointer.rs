@@ -40,6 +40,11 @@ impl Pointer {
         self
     }
 
+    /// The pointer to the parent; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        self.0.rsplit_once('/').map(|(parent, _)| Self::from(parent))
+    }
+
     /// The unescaped tokens, from the root on.
     pub fn tokens(&self) -> impl Iterator<Item = String> {
         self.0.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"))

@@ -3,12 +3,16 @@
 //! Source: `ValidateStatefulSetSpec`, `ValidatePersistentVolumeClaimSpec` and what they call, of
 //! Kubernetes 1.36. `validate::pod` lists the fields of the pod template that are checked.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 mod claim;
 mod pod;
 mod selector;
 mod set;
 
-pub use self::claim::{claim, claim_template};
+use self::claim::claim_template;
+pub use self::claim::{claim, introduced_in_claim};
 use self::selector::selector_terms;
 pub use self::set::{created, introduced};
 use super::names::{is_dns_label, is_label_value, is_qualified_name};
@@ -53,10 +57,52 @@ pub struct ValidationError {
     pub instead: String,
 }
 
-impl ValidationError {
-    /// Whether `other` is the same error at the same place.
-    fn is(&self, other: &Self) -> bool {
-        self.field == other.field && self.value == other.value && self.what == other.what
+/// The most errors that are kept: nobody corrects more at once, and an object that is wrong
+/// everywhere must not cost more memory than one that is wrong somewhere.
+const MOST: usize = 64;
+
+/// Collects the first errors that count.
+#[derive(Debug, Default)]
+struct Errors {
+    list: Vec<ValidationError>,
+    /// how many were found, those that do not count included
+    count: usize,
+    /// what comes before every `what`
+    prefix: String,
+    /// errors of the old object, which do not count
+    known: BTreeSet<u64>,
+    /// whether errors are only added to `known`
+    learns: bool,
+    /// areas whose errors do not count
+    ignored: Vec<Area>,
+}
+
+impl Errors {
+    /// Learns the errors of an old object.
+    fn of_old() -> Self {
+        Self { learns: true, ..Self::default() }
+    }
+
+    /// Collects the errors that `old` does not have, outside the `ignored` areas.
+    fn besides(old: Self, ignored: Vec<Area>) -> Self {
+        Self { known: old.known, ignored, ..Self::default() }
+    }
+
+    fn push(&mut self, mut error: ValidationError) {
+        self.count += 1;
+        error.what.insert_str(0, &self.prefix);
+        // An old object may have any number of errors: a number stands for each.
+        let mut hasher = DefaultHasher::new();
+        (&error.field, &error.value, &error.what).hash(&mut hasher);
+        let fingerprint = hasher.finish();
+        if self.learns {
+            self.known.insert(fingerprint);
+        } else if self.list.len() < MOST
+            && !self.ignored.contains(&error.area)
+            && !self.known.contains(&fingerprint)
+        {
+            self.list.push(error);
+        }
     }
 }
 
@@ -78,7 +124,7 @@ const ANNOTATION_BYTES: usize = 256 << 10;
 
 /// Errors of a new object's name, apart from its form, and of its namespace. They are the same for
 /// every kind. An absent namespace comes from the request.
-fn identity(metadata: &Metadata<'_>, errors: &mut Vec<ValidationError>) {
+fn identity(metadata: &Metadata<'_>, errors: &mut Errors) {
     if metadata.name.is_empty() && metadata.generate_name.is_empty() {
         errors.push(ValidationError {
             area: Area::Name,
@@ -101,12 +147,12 @@ fn identity(metadata: &Metadata<'_>, errors: &mut Vec<ValidationError>) {
     }
 }
 
-fn metadata(metadata: &Metadata<'_>, errors: &mut Vec<ValidationError>) {
+fn metadata(metadata: &Metadata<'_>, errors: &mut Errors) {
     labels(&metadata.labels, &"/metadata/labels".into(), Area::Metadata, errors);
     annotations(&metadata.annotations, &"/metadata/annotations".into(), Area::Metadata, errors);
 }
 
-fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, errors: &mut Vec<ValidationError>) {
+fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, errors: &mut Errors) {
     for (key, value) in map.iter() {
         let field = || at.clone().key(key);
         if !is_qualified_name(key) {
@@ -132,7 +178,7 @@ fn labels(map: &TextMap<'_>, at: &Pointer, area: Area, errors: &mut Vec<Validati
     }
 }
 
-fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, errors: &mut Vec<ValidationError>) {
+fn annotations(map: &TextMap<'_>, at: &Pointer, area: Area, errors: &mut Errors) {
     for key in map.keys() {
         // Unlike a label key, an annotation key may have capitals in its prefix.
         if !is_qualified_name(&key.to_lowercase()) {

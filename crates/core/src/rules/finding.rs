@@ -132,17 +132,27 @@ pub fn one_line(text: &str) -> String {
 pub struct Findings {
     rule: &'static str,
     list: Vec<Finding>,
+    omitted: usize,
 }
+
+/// The most findings that a rule reports in full. Nobody reads more at once, and an object that
+/// breaks a rule in every field must not cost more than one that breaks it in some.
+const MOST: usize = 64;
 
 impl Findings {
     /// An empty collector for `rule`.
     pub const fn new(rule: &'static str) -> Self {
-        Self { rule, list: Vec::new() }
+        Self { rule, list: Vec::new(), omitted: 0 }
     }
 
     /// A finding about `field`; `what` continues a sentence that begins with the object's name.
     pub fn add(&mut self, field: impl Into<Pointer>, what: impl Into<String>) -> &mut Finding {
         let field = field.into();
+        // Those beyond the limit take the same place, one after the other.
+        if self.list.len() > MOST {
+            self.list.pop();
+            self.omitted += 1;
+        }
         self.list.push(Finding {
             rule: self.rule,
             old_field: field.clone(),
@@ -159,7 +169,12 @@ impl Findings {
     }
 
     /// What was found, in the order in which it was added.
-    pub fn into_vec(self) -> Vec<Finding> {
+    pub fn into_vec(mut self) -> Vec<Finding> {
+        if let Some(last) = self.list.last_mut()
+            && self.omitted > 0
+        {
+            last.what = format!("{}, and {} more like it", last.what, self.omitted);
+        }
         self.list
     }
 }

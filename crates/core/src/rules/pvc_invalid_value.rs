@@ -30,11 +30,14 @@ impl Rule for PvcInvalidValue {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.written_claim() else { return Ok(()) };
-        let mut errors = validate::claim(new, old.is_none(), old.is_none())?;
-        if let Some(old) = old {
-            let before = validate::claim(old, false, false)?;
-            errors.retain(|error| !before.contains(error) && may_change(error));
-        }
+        let errors = match old {
+            Some(old) => {
+                let mut errors = validate::introduced_in_claim(old, new)?;
+                errors.retain(may_change);
+                errors
+            }
+            None => validate::claim(new)?,
+        };
         for error in errors {
             let size = |claim: &crate::object::Claim<'_>| {
                 claim.spec.storage().map(|size| size.text.to_string())

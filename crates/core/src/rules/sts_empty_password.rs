@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
+
 use super::{Findings, Judged, NoParams, Rule, Step, remedy, template};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
-use crate::object::pod::{Container, PodSpec};
+use crate::object::pod::Container;
 
 declare_rule! {
     /// A container's environment lets clients in without a password:
@@ -64,15 +66,15 @@ impl Rule for StsEmptyPassword {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
+        let old = written.old.iter().flat_map(|(_, pod)| pod.all_containers());
+        let open_before: BTreeSet<(&str, &str)> = old
+            .flat_map(|(_, _, old)| {
+                open_doors(old).map(|(_, door, _)| (old.name.as_str(), door.variable))
+            })
+            .collect();
         for (list, index, container) in written.pod.all_containers() {
             for (position, door, value) in open_doors(container) {
-                let was_open = |pod: &PodSpec<'_>| {
-                    pod.all_containers().any(|(_, _, old)| {
-                        old.name == container.name
-                            && open_doors(old).any(|(_, d, _)| d.variable == door.variable)
-                    })
-                };
-                if !written.introduces(|_, pod| was_open(pod)) {
+                if open_before.contains(&(container.name.as_str(), door.variable)) {
                     continue;
                 }
                 findings

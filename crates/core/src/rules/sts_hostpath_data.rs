@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
@@ -30,17 +32,19 @@ impl Rule for StsHostpathData {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
+        let writers = writers(written.pod);
+        let mut written_before = BTreeSet::new();
+        if let Some((_, pod)) = written.old {
+            let writers = self::writers(pod);
+            let volumes = pod.volumes.iter().filter(|old| writers.contains_key(old.name.as_str()));
+            let folders = volumes.filter_map(|old| old.host_path.as_ref());
+            written_before.extend(folders.map(|folder| folder.path.as_str()));
+        }
         for (index, volume) in written.pod.volumes.iter().enumerate() {
             let Some(folder) = &volume.host_path else { continue };
             let path = folder.path.as_str();
-            let Some(container) = writer(written.pod, &volume.name) else { continue };
-            let was_written = |pod: &PodSpec<'_>| {
-                pod.volumes.iter().any(|old| {
-                    old.host_path.as_ref().is_some_and(|folder| &*folder.path == path)
-                        && writer(pod, &old.name).is_some()
-                })
-            };
-            if !written.introduces(|_, pod| was_written(pod)) {
+            let Some(container) = writers.get(volume.name.as_str()) else { continue };
+            if written_before.contains(path) {
                 continue;
             }
             let name = &volume.name;
@@ -70,14 +74,13 @@ impl Rule for StsHostpathData {
     }
 }
 
-/// The first container that may write to `volume`.
-fn writer<'c>(pod: &'c PodSpec<'_>, volume: &str) -> Option<&'c str> {
-    pod.all_containers()
-        .find(|(_, _, container)| {
-            container
-                .volume_mounts
-                .iter()
-                .any(|mount| &*mount.name == volume && mount.read_only != Some(true))
-        })
-        .map(|(_, _, container)| container.name.as_str())
+/// The first container that may write to each volume.
+fn writers<'c>(pod: &'c PodSpec<'_>) -> BTreeMap<&'c str, &'c str> {
+    let mut writers = BTreeMap::new();
+    for (_, _, container) in pod.all_containers() {
+        for mount in container.volume_mounts.iter().filter(|mount| mount.read_only != Some(true)) {
+            writers.entry(mount.name.as_str()).or_insert(container.name.as_str());
+        }
+    }
+    writers
 }

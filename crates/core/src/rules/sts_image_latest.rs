@@ -1,7 +1,8 @@
+use std::collections::BTreeSet;
+
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::pod::PodSpec;
 
 declare_rule! {
     /// A container's image has no tag, or the tag `latest`, and no digest.
@@ -30,14 +31,15 @@ impl Rule for StsImageLatest {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
+        let floating = || {
+            let old = written.old.iter().flat_map(|(_, pod)| pod.all_containers());
+            old.map(|(_, _, old)| old).filter(|old| floats(&old.image))
+        };
+        let names: BTreeSet<&str> = floating().map(|old| old.name.as_str()).collect();
+        let images: BTreeSet<&str> = floating().map(|old| old.image.as_str()).collect();
         for (list, index, container) in written.pod.all_containers() {
             let (name, image) = (&container.name, &container.image);
-            let had = |pod: &PodSpec<'_>| {
-                pod.all_containers().any(|(_, _, old)| {
-                    floats(&old.image) && (old.name == *name || old.image == *image)
-                })
-            };
-            if !floats(image) || !written.introduces(|_, pod| had(pod)) {
+            if !floats(image) || names.contains(name.as_str()) || images.contains(image.as_str()) {
                 continue;
             }
             let repository = image.strip_suffix(":latest").unwrap_or(image);

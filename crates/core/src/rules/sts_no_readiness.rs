@@ -1,7 +1,8 @@
+use std::collections::BTreeSet;
+
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::pod::PodSpec;
 
 declare_rule! {
     /// A container has no readiness probe. Init containers and side cars among them do not count.
@@ -30,12 +31,12 @@ impl Rule for StsNoReadiness {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
+        let old = written.old.iter().flat_map(|(_, pod)| &pod.containers);
+        let without: BTreeSet<&str> =
+            old.filter(|old| old.readiness_probe.is_none()).map(|old| old.name.as_str()).collect();
         for (index, container) in written.pod.containers.iter().enumerate() {
-            let name = &container.name;
-            let had_none = |pod: &PodSpec<'_>| {
-                pod.containers.iter().any(|old| old.name == *name && old.readiness_probe.is_none())
-            };
-            if container.readiness_probe.is_some() || !written.introduces(|_, pod| had_none(pod)) {
+            let name = container.name.as_str();
+            if container.readiness_probe.is_some() || without.contains(name) {
                 continue;
             }
             findings

@@ -1,4 +1,6 @@
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use std::collections::BTreeSet;
+
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::DifferenceKind;
@@ -83,10 +85,7 @@ impl Rule for StsVctRemoved {
 /// Whether a container uses one of the claim templates called `names`.
 fn mounts(set: &StatefulSet<'_>, names: &[&str]) -> Result<bool, DecodeError> {
     let spec = &set.template()?.spec;
-    let own = |name: &str| spec.volumes.iter().any(|volume| volume.name.as_str() == name);
-    let uses = |name: &str| names.contains(&name) && !own(name);
-    Ok(spec.all_containers().any(|(_, _, container)| {
-        container.volume_mounts.iter().any(|mount| uses(&mount.name))
-            || container.volume_devices.iter().any(|device| uses(&device.name))
-    }))
+    let own: BTreeSet<&str> = spec.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let used = template::used_volumes(spec);
+    Ok(names.iter().any(|name| used.contains(name) && !own.contains(name)))
 }

@@ -2,7 +2,6 @@ use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
 use crate::object::Pointer;
-use crate::object::pod::PodSpec;
 
 declare_rule! {
     /// A claim template is mounted by no container.
@@ -29,10 +28,12 @@ impl Rule for StsVctUnmounted {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
+        let used = template::used_volumes(written.pod);
+        let used_before = written.old.map(|(_, pod)| template::used_volumes(pod));
         for (index, claim) in written.set.claim_templates()?.iter().enumerate() {
             let name = claim.metadata.name.as_str();
-            if is_mounted(written.pod, name) || !written.introduces(|_, pod| !is_mounted(pod, name))
-            {
+            let was_unused = used_before.as_ref().is_some_and(|used| !used.contains(name));
+            if used.contains(name) || was_unused {
                 continue;
             }
             let mut steps = vec![remedy::amend_template(
@@ -58,11 +59,4 @@ impl Rule for StsVctUnmounted {
         }
         Ok(())
     }
-}
-
-fn is_mounted(pod: &PodSpec<'_>, name: &str) -> bool {
-    pod.all_containers().any(|(_, _, container)| {
-        container.volume_mounts.iter().any(|mount| &*mount.name == name)
-            || container.volume_devices.iter().any(|device| &*device.name == name)
-    })
 }

@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
+
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::{Pointer, StatefulSet};
+use crate::object::Pointer;
 
 declare_rule! {
     /// An entry of `volumes` has the name of a claim template.
@@ -28,16 +30,16 @@ impl Rule for StsVolumeShadowed {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
+        let templates = template::by_name(written.set.claim_templates()?);
+        let mut before = BTreeSet::new();
+        if let Some((set, pod)) = written.old {
+            let templates = template::by_name(set.claim_templates()?);
+            let names = pod.volumes.iter().map(|volume| volume.name.as_str());
+            before.extend(names.filter(|name| templates.contains_key(name)));
+        }
         for (index, volume) in written.pod.volumes.iter().enumerate() {
             let name = volume.name.as_str();
-            let shadowed = |set: &StatefulSet<'_>| set.claim_template(name).map(|t| t.is_some());
-            if !shadowed(written.set)? {
-                continue;
-            }
-            if let Some((set, pod)) = written.old
-                && shadowed(set)?
-                && pod.volumes.iter().any(|volume| &*volume.name == name)
-            {
+            if !templates.contains_key(name) || before.contains(name) {
                 continue;
             }
             findings

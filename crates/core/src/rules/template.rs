@@ -1,6 +1,6 @@
 //! What rules about the pod template share: when there is something to judge, and what is new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::Change;
 use crate::object::pod::PodSpec;
@@ -54,6 +54,16 @@ pub(super) fn by_name<'c, 'a>(
 ) -> BTreeMap<&'c str, (usize, &'c Claim<'a>)> {
     let places = templates.iter().enumerate().rev();
     places.map(|(index, claim)| (claim.metadata.name.as_str(), (index, claim))).collect()
+}
+
+/// The names of all volumes that a container mounts or uses as a device.
+pub(super) fn used_volumes<'c>(pod: &'c PodSpec<'_>) -> BTreeSet<&'c str> {
+    let mut used = BTreeSet::new();
+    for (_, _, container) in pod.all_containers() {
+        used.extend(container.volume_mounts.iter().map(|mount| mount.name.as_str()));
+        used.extend(container.volume_devices.iter().map(|device| device.name.as_str()));
+    }
+    used
 }
 
 /// Where the container `index` of `list` (`containers` or `initContainers`) stands.

@@ -3,11 +3,14 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::tree::{Content, Fault, NodeId, Tree};
+use super::tree::{Content, Fault, NodeId, Repeated, Tree};
 use super::view::View;
 use super::{events, json, locate, template};
 use crate::object::Pointer;
 use crate::yaml::{InputError, Inputs};
+
+/// How many repeated keys of one source are named.
+const REPEATED_KEYS: usize = 10;
 
 /// In what a source is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +175,7 @@ pub(super) fn read(source: &Arc<Source>) -> Inputs {
         let fault = template::behind(source.as_str(), fault.at).unwrap_or(fault);
         objects.fault(&fault);
     }
+    objects.repeated_keys(&tree.repeated);
     objects.read
 }
 
@@ -193,7 +197,24 @@ struct Inherited<'a> {
 
 impl<'a> Objects<'a> {
     fn fault(&mut self, fault: &Fault) {
-        self.read.errors.push(self.source.error(fault));
+        let relevant = super::names_a_judged_kind(self.view.source.as_bytes());
+        self.read.fault(self.source.error(fault), relevant);
+    }
+
+    fn repeated_keys(&mut self, repeated: &[Repeated]) {
+        for Repeated { key, first, second } in repeated.iter().take(REPEATED_KEYS) {
+            let (line, column) = self.source.line_and_column(*first);
+            let message = format!(
+                "the key \"{key}\" replaces the one of line {line}, column {column}; kubectl applies \
+                 only this one"
+            );
+            self.read.warnings.push(self.source.error(&Fault { at: *second, message }));
+        }
+        if let Some(next) = repeated.get(REPEATED_KEYS) {
+            let more = repeated.len() - REPEATED_KEYS;
+            let message = format!("{more} more keys of this document replace earlier ones");
+            self.read.warnings.push(self.source.error(&Fault { at: next.second, message }));
+        }
     }
 
     fn document(&mut self, root: NodeId) {
@@ -276,7 +297,7 @@ impl<'a> Objects<'a> {
     fn json(&self, id: NodeId, head: &Head<'a>) -> String {
         let span = self.view.span(self.view.resolve(id));
         let mut out = String::with_capacity(span.len() + 64);
-        if self.source.form == Form::Json {
+        if self.source.form == Form::Json && self.view.tree.repeated.is_empty() {
             out.push_str(&self.view.source[span]);
         } else {
             json::write(self.view, id, &mut out);

@@ -52,8 +52,20 @@ pub(super) fn unresolved(view: View<'_>, root: NodeId) -> Option<Fault> {
     None
 }
 
-/// The template behind a syntax error, if that is what it is.
+const VARIABLE_HINT: &str = "unresolved variable (`${`): check what it becomes, with --render 'kustomize build \
+     FOLDER | flux envsubst', or quote it";
+
+/// The template or the variable behind a syntax error, if that is what it is.
 pub(super) fn behind(source: &str, at: usize) -> Option<Fault> {
+    helm_behind(source, at).or_else(|| {
+        let start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = source[start..].lines().next()?;
+        let message = VARIABLE_HINT.to_owned();
+        Some(Fault { at: start + line.find("${")?, message })
+    })
+}
+
+fn helm_behind(source: &str, at: usize) -> Option<Fault> {
     let mut start = 0;
     for line in source.split_inclusive('\n') {
         let end = start + line.len();

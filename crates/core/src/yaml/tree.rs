@@ -81,6 +81,17 @@ pub(super) struct Tree {
     pub nodes: Vec<Node>,
     pub texts: Vec<String>,
     pub roots: Vec<NodeId>,
+    /// keys that stand in one mapping more than once; the last one is kept
+    pub repeated: Vec<Repeated>,
+}
+
+/// A key that replaces an earlier one of the same mapping.
+#[derive(Debug)]
+pub(super) struct Repeated {
+    pub key: String,
+    /// bytes of the source
+    pub first: usize,
+    pub second: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -112,8 +123,8 @@ struct Frame {
     anchor: Option<usize>,
 }
 
-/// Grows a tree from what a reader meets, and refuses what no object may hold: a key that stands
-/// twice, aliases that grow without bound, and nesting without end.
+/// Grows a tree from what a reader meets, and refuses what no object may hold: keys that are no
+/// text, aliases that grow without bound, and nesting without end.
 pub(super) struct Builder<'s> {
     source: &'s str,
     tree: Tree,
@@ -163,7 +174,7 @@ impl<'s> Builder<'s> {
             return Err(fault("this alias has no anchor"));
         };
         let Some(measure) = measure else {
-            return Err(fault("this alias stands within its own anchor"));
+            return Err(fault("this alias is inside its own anchor"));
         };
         let measure = Measure { aliased: measure.whole, ..*measure };
         let node = Node::new(Content::Alias(*target), Style::Other, span);
@@ -187,13 +198,43 @@ impl<'s> Builder<'s> {
         let last = frame.last.map(|last| self.tree.nodes[last].span.end);
         let node = &mut self.tree.nodes[frame.node];
         node.span.end = end.or(last).unwrap_or(node.span.end).max(node.span.start);
-        if matches!(node.content, Content::Mapping(_)) {
-            self.view().check_keys(frame.node)?;
+        if matches!(node.content, Content::Mapping(_))
+            && self.view().has_repeated_keys(frame.node)?
+        {
+            self.keep_last(frame.node);
         }
         if let Some(anchor) = frame.anchor {
             self.anchors.insert(anchor, (frame.node, Some(frame.measure)));
         }
         self.count(frame.node, frame.measure)
+    }
+
+    /// Takes the earlier ones of repeated keys out of a mapping, as kubectl does.
+    fn keep_last(&mut self, mapping: NodeId) {
+        let view = self.view();
+        let mut kept: Vec<(NodeId, NodeId)> = Vec::new();
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        let mut repeated = Vec::new();
+        for (key, value) in view.pairs(mapping) {
+            let Some(name) = view.key(key).filter(|_| !view.is_merge(key)) else {
+                kept.push((key, value));
+                continue;
+            };
+            if let Some(index) = known.get(name) {
+                let (first, second) = (view.span(kept[*index].0).start, view.span(key).start);
+                repeated.push(Repeated { key: name.to_owned(), first, second });
+                kept[*index] = (key, value);
+            } else {
+                known.insert(name, kept.len());
+                kept.push((key, value));
+            }
+        }
+        self.tree.repeated.append(&mut repeated);
+        let chain: Vec<NodeId> = kept.into_iter().flat_map(|(key, value)| [key, value]).collect();
+        for (index, node) in chain.iter().enumerate() {
+            self.tree.nodes[*node].next = chain.get(index + 1).copied();
+        }
+        self.tree.nodes[mapping].content = Content::Mapping(chain.first().copied());
     }
 
     /// The end of a document: anchors do not reach further.
@@ -240,7 +281,9 @@ impl<'s> Builder<'s> {
             return fault(format!("this is nested deeper than {MAX_DEPTH} levels"));
         }
         if total.aliased.nodes > MAX_ALIASED.nodes || total.aliased.bytes > MAX_ALIASED.bytes {
-            return fault("aliases make this document grow beyond all bounds".to_owned());
+            return fault(
+                "aliases expand this document too far: kubectl refuses it, too".to_owned(),
+            );
         }
         Ok(())
     }

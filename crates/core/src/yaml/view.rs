@@ -147,11 +147,15 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What every mapping must keep: keys that JSON can hold, none of them twice.
-    pub(super) fn check_keys(self, id: NodeId) -> Result<(), Fault> {
+    /// Whether a key stands in the mapping more than once.
+    ///
+    /// # Errors
+    /// A key that JSON cannot hold, or a merge of something that is no mapping.
+    pub(super) fn has_repeated_keys(self, id: NodeId) -> Result<bool, Fault> {
         let fault = |at: NodeId, message: String| Fault { at: self.span(at).start, message };
         let mut few: Vec<&str> = Vec::new();
         let mut many: HashSet<&str> = HashSet::new();
+        let mut repeated = false;
         for (key, value) in self.pairs(id) {
             if self.is_merge(key) {
                 self.check_merge(value)?;
@@ -161,7 +165,7 @@ impl<'a> View<'a> {
                 return Err(fault(key, format!("{} cannot be a key", self.describe(key))));
             };
             // Most mappings have few keys, for which hashing costs more than comparing.
-            let known = if few.len() < 16 {
+            repeated |= if few.len() < 16 {
                 let known = few.contains(&name);
                 few.push(name);
                 known
@@ -171,11 +175,8 @@ impl<'a> View<'a> {
                 }
                 !many.insert(name)
             };
-            if known {
-                return Err(fault(key, format!("the key \"{name}\" stands here a second time")));
-            }
         }
-        Ok(())
+        Ok(repeated)
     }
 
     fn check_merge(self, value: NodeId) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::document::{Form, Source};
-use super::tree::Tree;
+use super::tree::{Fault, Tree};
 use super::view::View;
 use super::{json, locate};
 use crate::object::Pointer;
@@ -35,6 +35,11 @@ impl YamlDocument {
         let (tree, fault) = source.read();
         if let Some(fault) = fault {
             return Err(source.error(&fault));
+        }
+        if let Some(repeated) = tree.repeated.first() {
+            let at = repeated.second;
+            let message = format!("duplicate key \"{}\"", repeated.key);
+            return Err(source.error(&Fault { at, message }));
         }
         let mut json = String::new();
         match tree.roots.as_slice() {

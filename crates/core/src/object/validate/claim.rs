@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Area, ValidationError, identity, metadata, selector_terms, shown};
+use super::{Area, Errors, ValidationError, identity, metadata, selector_terms, shown};
 use crate::object::claim::{ClaimSpec, DataSource};
 use crate::object::names::{is_dns_label, is_dns_subdomain};
 use crate::object::selector::LabelSelector;
@@ -10,19 +10,41 @@ use crate::object::{Claim, DecodeError, Pointer, Text, json};
 
 const MODES: [&str; 4] = ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"];
 
-/// What is wrong with a claim. `created` says whether it is new: the name of an old one is not
-/// looked at, and `api_groups` whether the groups of its data sources are.
+/// The errors of a new claim.
 ///
 /// # Errors
 /// The field that has the wrong type.
-pub fn claim(
+pub fn claim(claim: &Claim<'_>) -> Result<Vec<ValidationError>, DecodeError> {
+    let mut errors = Errors::default();
+    whole(claim, true, true, &mut errors)?;
+    Ok(errors.list)
+}
+
+/// The errors of `new` that `old` does not have.
+///
+/// # Errors
+/// The field that has the wrong type.
+pub fn introduced_in_claim(
+    old: &Claim<'_>,
+    new: &Claim<'_>,
+) -> Result<Vec<ValidationError>, DecodeError> {
+    let mut before = Errors::of_old();
+    whole(old, false, false, &mut before)?;
+    let mut errors = Errors::besides(before, Vec::new());
+    whole(new, false, false, &mut errors)?;
+    Ok(errors.list)
+}
+
+/// Adds the errors of a claim. The name is checked if it is `created`, and the groups of its data
+/// sources if `api_groups` says so.
+fn whole(
     claim: &Claim<'_>,
     created: bool,
     api_groups: bool,
-) -> Result<Vec<ValidationError>, DecodeError> {
-    let mut errors = Vec::new();
+    errors: &mut Errors,
+) -> Result<(), DecodeError> {
     if created {
-        identity(&claim.metadata, &mut errors);
+        identity(&claim.metadata, errors);
     }
     let name = &claim.metadata.name;
     if created && !name.is_empty() && !is_dns_subdomain(name) {
@@ -34,20 +56,19 @@ pub fn claim(
             instead: "name it in lower-case letters, digits, '-' and '.'".to_owned(),
         });
     }
-    metadata(&claim.metadata, &mut errors);
+    metadata(&claim.metadata, errors);
     let sources = normalised(&claim.spec, &"/spec".into())?;
-    spec(&claim.spec, sources, &"/spec".into(), "", Area::Spec, api_groups, &mut errors)?;
-    Ok(errors)
+    spec(&claim.spec, sources, &"/spec".into(), "", Area::Spec, api_groups, errors)
 }
 
 /// What is wrong with the claim template at place `index`.
 ///
 /// # Errors
 /// The field that has the wrong type.
-pub fn claim_template(
+pub(super) fn claim_template(
     template: &Claim<'_>,
     index: usize,
-    errors: &mut Vec<ValidationError>,
+    errors: &mut Errors,
 ) -> Result<(), DecodeError> {
     let at = Pointer::from("/spec/volumeClaimTemplates").index(index).key("spec");
     let subject = format!("claim template {}: ", shown(&template.metadata.name));
@@ -106,7 +127,7 @@ fn spec(
     subject: &str,
     area: Area,
     api_groups: bool,
-    errors: &mut Vec<ValidationError>,
+    errors: &mut Errors,
 ) -> Result<(), DecodeError> {
     let field = |path: &str| Pointer::from(format!("{at}{path}"));
     let mut add = |path: &str, value: Option<&str>, what: String, instead: &str| {

@@ -4,18 +4,21 @@
 //! ports, mounts and devices, `restartPolicy`, `activeDeadlineSeconds`, `dnsPolicy`. The server
 //! looks at more (probes, affinities, resources, security contexts, sources of volumes).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Area, ValidationError, shown};
+use super::{Area, Errors, ValidationError, shown};
 use crate::object::names::{is_dns_label, is_port_name};
 use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, Pointer, StatefulSet};
+
+/// The most volumes that a message lists.
+const LISTED: usize = 12;
 
 /// The volumes of a pod by name, and whether each can be a block device.
 type Volumes<'s> = BTreeMap<&'s str, bool>;
 
 struct Collector<'f> {
-    errors: &'f mut Vec<ValidationError>,
+    errors: &'f mut Errors,
 }
 
 impl Collector<'_> {
@@ -58,10 +61,7 @@ impl Collector<'_> {
 }
 
 /// Adds the errors of the pod template of `set`.
-pub(super) fn template(
-    set: &StatefulSet<'_>,
-    errors: &mut Vec<ValidationError>,
-) -> Result<(), DecodeError> {
+pub(super) fn template(set: &StatefulSet<'_>, errors: &mut Errors) -> Result<(), DecodeError> {
     let spec = &set.template()?.spec;
     let at = Pointer::from("/spec/template/spec");
     let mut found = Collector { errors };
@@ -110,18 +110,17 @@ fn volumes<'s>(
         }
     }
     let templates = volumes.len();
-    let mut own: Vec<&str> = Vec::with_capacity(spec.volumes.len());
+    let mut own = BTreeSet::new();
     for (index, volume) in spec.volumes.iter().enumerate() {
         let name = volume.name.as_str();
-        if templates > 0 && volumes.contains_key(name) && !own.contains(&name) {
+        if templates > 0 && volumes.contains_key(name) && !own.contains(name) {
             continue;
         }
         let field = || Pointer::from("/spec/template/spec/volumes").index(index).key("name");
-        if own.contains(&name) {
-            found.twice(field(), name, "volumes");
-        } else {
+        if own.insert(name) {
             found.label(field, name, "volume");
-            own.push(name);
+        } else {
+            found.twice(field(), name, "volumes");
         }
         let device = volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some();
         volumes.insert(name, device);
@@ -139,7 +138,7 @@ fn containers(spec: &PodSpec<'_>, volumes: &Volumes<'_>, at: &Pointer, found: &m
             "give spec.template.spec.containers at least one container".to_owned(),
         );
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = BTreeSet::new();
     // Regular containers first: an init container of the same name is the one in the wrong.
     let lists = [("containers", &spec.containers), ("initContainers", &spec.init_containers)];
     for (list, containers) in lists {
@@ -147,10 +146,9 @@ fn containers(spec: &PodSpec<'_>, volumes: &Volumes<'_>, at: &Pointer, found: &m
             let at = at.clone().key(list).index(index);
             let name = container.name.as_str();
             found.label(|| at.clone().key("name"), name, "container");
-            if !name.is_empty() && names.contains(&name) {
+            if !name.is_empty() && !names.insert(name) {
                 found.twice(at.clone().key("name"), name, "containers");
             }
-            names.push(name);
             if let Some(policy) = container.restart_policy.as_deref() {
                 let allowed = ["Always", "OnFailure", "Never"];
                 found.one_of(|| at.clone().key("restartPolicy"), policy, &allowed);
@@ -182,7 +180,7 @@ fn one_container(container: &Container<'_>, at: &Pointer, found: &mut Collector<
             found.add(Area::Pod, field, name, what, instead);
         }
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = BTreeSet::new();
     for (index, port) in container.ports.iter().enumerate() {
         let at = || at.clone().key("ports").index(index);
         let name = port.name.as_str();
@@ -192,10 +190,9 @@ fn one_container(container: &Container<'_>, at: &Pointer, found: &mut Collector<
             let instead =
                 format!("set {} to at most 15 lower-case letters, digits and '-'", field.dotted());
             found.add(Area::Pod, field, name, what, instead);
-        } else if !name.is_empty() && names.contains(&name) {
+        } else if !name.is_empty() && !names.insert(name) {
             found.twice(at().key("name"), name, "ports");
         }
-        names.push(name);
         let number = port.container_port.unwrap_or(0);
         let host = port.host_port.unwrap_or(0);
         for (key, number, unset) in [("containerPort", number, false), ("hostPort", host, true)] {
@@ -220,7 +217,10 @@ fn mounts(
     found: &mut Collector<'_>,
 ) {
     let whose = shown(&container.name);
-    let mut paths: Vec<&str> = Vec::new();
+    let mut paths = BTreeSet::new();
+    let devices = &container.volume_devices;
+    let device_names: BTreeSet<&str> = devices.iter().map(|device| &*device.name).collect();
+    let device_paths: BTreeSet<&str> = devices.iter().map(|device| &*device.device_path).collect();
     for (index, mount) in container.volume_mounts.iter().enumerate() {
         let at = || at.clone().key("volumeMounts").index(index);
         unknown(at, &mount.name, volumes, || format!("container {whose} would mount"), found);
@@ -230,20 +230,18 @@ fn mounts(
             let what = format!("container {whose} mounts {} nowhere", shown(&mount.name));
             let instead = format!("set {} to a path", field.dotted());
             found.add(Area::Pod, field, "", what, instead);
-        } else if paths.contains(&path) {
+        } else if !paths.insert(path) {
             let field = at().key("mountPath");
             let what = format!("container {whose} has two mounts at {}", shown(path));
             let instead = format!("set {} to a path of its own", field.dotted());
             found.add(Area::Pod, field, path, what, instead);
         }
-        paths.push(path);
-        let devices = &container.volume_devices;
-        if devices.iter().any(|device| device.name == mount.name) {
+        if device_names.contains(mount.name.as_str()) {
             let what = format!("container {whose} has {} as mount and device", shown(&mount.name));
             let instead = format!("leave {} out, or the device", at().dotted());
             found.add(Area::Pod, at().key("name"), &mount.name, what, instead);
         }
-        if !path.is_empty() && devices.iter().any(|device| device.device_path.as_str() == path) {
+        if !path.is_empty() && device_paths.contains(path) {
             let what = format!("container {whose} has a mount and a device at {}", shown(path));
             let instead = format!("set {}.mountPath to another path", at().dotted());
             found.add(Area::Pod, at().key("mountPath"), path, what, instead);
@@ -271,7 +269,7 @@ fn devices(
     found: &mut Collector<'_>,
 ) {
     let whose = shown(&container.name);
-    let (mut names, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
     for (index, device) in container.volume_devices.iter().enumerate() {
         let at = || at.clone().key("volumeDevices").index(index);
         let (name, path) = (device.name.as_str(), device.device_path.as_str());
@@ -282,18 +280,17 @@ fn devices(
             let instead = format!("set {}.name to a claim template", at().dotted());
             found.add(Area::Pod, at().key("name"), name, what, instead);
         }
-        if names.contains(&name) {
+        if !names.insert(name) {
             found.twice(at().key("name"), name, "devices");
         }
-        names.push(name);
         let wrong = if path.is_empty() {
             "nowhere"
-        } else if paths.contains(&path) {
+        } else if paths.contains(path) {
             "where another one is"
         } else if path.split('/').any(|part| part == "..") {
             "above its folder"
         } else {
-            paths.push(path);
+            paths.insert(path);
             continue;
         };
         let field = at().key("devicePath");
@@ -319,7 +316,11 @@ fn unknown(
             format!("set {}.name to a volume or a claim template", at().dotted()),
         );
     } else if !volumes.contains_key(name) {
-        let known: Vec<&str> = volumes.keys().copied().filter(|name| !name.is_empty()).collect();
+        let mut known: Vec<&str> =
+            volumes.keys().copied().filter(|name| !name.is_empty()).take(LISTED + 1).collect();
+        if known.len() > LISTED {
+            known[LISTED] = "…";
+        }
         let instead = match known.as_slice() {
             [] => format!("add a volume called {name}, or leave {} out", at().dotted()),
             [one] => format!("set {}.name to {one}", at().dotted()),

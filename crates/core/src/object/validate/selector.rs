@@ -1,6 +1,6 @@
 //! Errors of a label selector.
 
-use super::{Area, ValidationError, labels, shown};
+use super::{Area, Errors, ValidationError, labels, shown};
 use crate::object::Pointer;
 use crate::object::names::{is_label_value, is_qualified_name};
 use crate::object::selector::LabelSelector;
@@ -11,9 +11,9 @@ pub(super) fn selector_terms(
     at: &Pointer,
     area: Area,
     subject: &str,
-    errors: &mut Vec<ValidationError>,
+    errors: &mut Errors,
 ) {
-    let first = errors.len();
+    errors.prefix = format!("{subject}in its selector, ");
     labels(&selector.match_labels, &at.clone().key("matchLabels"), area, errors);
     for (index, requirement) in selector.match_expressions.iter().enumerate() {
         let at = at.clone().key("matchExpressions").index(index);
@@ -52,7 +52,5 @@ pub(super) fn selector_terms(
             add("values", value, what, "letters, digits, '-', '_' and '.'");
         }
     }
-    for error in &mut errors[first..] {
-        error.what = format!("{subject}in its selector, {}", error.what);
-    }
+    errors.prefix.clear();
 }

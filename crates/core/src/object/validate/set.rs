@@ -1,7 +1,7 @@
 //! Errors of a StatefulSet.
 
 use super::{
-    Area, ValidationError, annotations, claim_template, identity, labels, metadata, pod,
+    Area, Errors, ValidationError, annotations, claim_template, identity, labels, metadata, pod,
     selector_terms, shown,
 };
 use crate::object::names::is_dns_label;
@@ -12,7 +12,7 @@ use crate::object::{DecodeError, Pointer, StatefulSet};
 /// # Errors
 /// The field that has the wrong type.
 pub fn created(set: &StatefulSet<'_>) -> Result<Vec<ValidationError>, DecodeError> {
-    let mut errors = Vec::new();
+    let mut errors = Errors::default();
     identity(&set.metadata, &mut errors);
     name(set, &mut errors);
     metadata(&set.metadata, &mut errors);
@@ -31,7 +31,7 @@ pub fn created(set: &StatefulSet<'_>) -> Result<Vec<ValidationError>, DecodeErro
         claim_template(template, index, &mut errors)?;
     }
     spec(set, &mut errors)?;
-    Ok(errors)
+    Ok(errors.list)
 }
 
 /// What is wrong with `new` and was not wrong with `old` in the same way.
@@ -42,43 +42,52 @@ pub fn introduced(
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
 ) -> Result<Vec<ValidationError>, DecodeError> {
-    let (mut before, mut after) = (Vec::new(), Vec::new());
-    // What nobody touched introduces nothing.
+    let mut errors = Errors::default();
+    touched(old, new, &mut errors)?;
+    // The common case: nothing is wrong with the new object, whatever was wrong with the old one.
+    if errors.count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut before = Errors::of_old();
+    spec(old, &mut before)?;
+    let mut ignored = Vec::new();
+    // The server skips the pod template if the old spec is invalid already.
+    if before.count > 0 {
+        ignored.extend([Area::Mount, Area::Pod]);
+    }
+    // The API server rejects a changed selector as such.
+    if old.selector()? != new.selector()? {
+        ignored.push(Area::Selector);
+    }
+    metadata(&old.metadata, &mut before);
+    let mut errors = Errors::besides(before, ignored);
+    touched(old, new, &mut errors)?;
+    Ok(errors.list)
+}
+
+/// Adds the errors of `new` in the parts that differ from `old`.
+fn touched(
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+    errors: &mut Errors,
+) -> Result<(), DecodeError> {
     if old.metadata.labels != new.metadata.labels
         || old.metadata.annotations != new.metadata.annotations
     {
-        metadata(&new.metadata, &mut after);
+        metadata(&new.metadata, errors);
     }
-    numbers(new, &mut after);
-    words(new, &mut after);
-    let touched = !old.spec.selector.same_bytes(&new.spec.selector)
+    numbers(new, errors);
+    words(new, errors);
+    if !old.spec.selector.same_bytes(&new.spec.selector)
         || !old.spec.template.same_bytes(&new.spec.template)
-        || !old.spec.claim_templates.same_bytes(&new.spec.claim_templates);
-    if touched {
-        parts(new, &mut after)?;
+        || !old.spec.claim_templates.same_bytes(&new.spec.claim_templates)
+    {
+        parts(new, errors)?;
     }
-    // The common case: what is right now was not made wrong, whatever was there before.
-    if after.is_empty() {
-        return Ok(after);
-    }
-    spec(old, &mut before)?;
-    // The server leaves the pod template alone where the old spec is invalid already.
-    let skips_pod = !before.is_empty();
-    metadata(&old.metadata, &mut before);
-    let selector_differs = old.selector()? != new.selector()?;
-    after.retain(|error| {
-        let covered = match error.area {
-            Area::Mount | Area::Pod => skips_pod,
-            // A changed selector is refused as such.
-            Area::Selector => selector_differs,
-            _ => false,
-        };
-        !covered && !before.iter().any(|other| error.is(other))
-    });
-    Ok(after)
+    Ok(())
 }
 
-fn name(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
+fn name(set: &StatefulSet<'_>, errors: &mut Errors) {
     let name = &set.metadata.name;
     if name.is_empty() || is_dns_label(name) {
         return;
@@ -98,14 +107,14 @@ fn name(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
 }
 
 /// `ValidateStatefulSetSpec` without what is looked at on CREATE only.
-fn spec(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(), DecodeError> {
+fn spec(set: &StatefulSet<'_>, errors: &mut Errors) -> Result<(), DecodeError> {
     numbers(set, errors);
     words(set, errors);
     parts(set, errors)
 }
 
 /// Errors of the selector and the pod template.
-fn parts(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(), DecodeError> {
+fn parts(set: &StatefulSet<'_>, errors: &mut Errors) -> Result<(), DecodeError> {
     let selector = set.selector()?;
     let template = set.template()?;
     let at = Pointer::from("/spec/selector");
@@ -119,10 +128,10 @@ fn parts(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(),
                 .to_owned(),
         });
     } else {
-        let sound = errors.len();
+        let sound = errors.count;
         selector_terms(selector, &at, Area::Selector, "", errors);
         // A selector that is wrong in itself matches nothing: once is enough.
-        if errors.len() == sound && !selector.matches(&template.metadata.labels) {
+        if errors.count == sound && !selector.matches(&template.metadata.labels) {
             errors.push(ValidationError {
                 area: Area::Selector,
                 field: "/spec/template/metadata/labels".into(),
@@ -146,7 +155,7 @@ fn parts(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) -> Result<(),
     pod::template(set, errors)
 }
 
-fn numbers(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
+fn numbers(set: &StatefulSet<'_>, errors: &mut Errors) {
     let spec = &set.spec;
     let partition = spec.update_strategy.rolling_update.as_ref().and_then(|r| r.partition);
     let rolling = spec.update_strategy.kind() == "RollingUpdate";
@@ -184,7 +193,7 @@ fn numbers(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
     }
 }
 
-fn words(set: &StatefulSet<'_>, errors: &mut Vec<ValidationError>) {
+fn words(set: &StatefulSet<'_>, errors: &mut Errors) {
     let spec = &set.spec;
     let mut one_of = |area, path: &str, value: &str, allowed: &[&str]| {
         if !allowed.contains(&value) {

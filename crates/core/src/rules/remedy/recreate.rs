@@ -6,7 +6,8 @@ use super::{keep_deleted_claims, kubectl, manifest_place, quoted, run, say};
 use crate::annotations::ANTI_AFFINITY;
 use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
-use crate::object::{DecodeError, Object, Pointer, StatefulSet, validate};
+use crate::object::json::decode;
+use crate::object::{DecodeError, Pointer, StatefulSet};
 use crate::rules::Step;
 
 /// What a re-creation changes, and what it does to the pods.
@@ -44,14 +45,10 @@ impl Recreation {
         old: &StatefulSet<'_>,
     ) -> Result<Vec<Step>, DecodeError> {
         // A set that the server refuses to create again would be lost.
-        let errors = match change.updated_set() {
-            Some((_, new)) => validate::created(new)?,
-            None => Vec::new(),
-        };
-        if let Some(error) = errors.first() {
+        if let Some(field) = change.creation_error()? {
             return Ok(vec![say(format!(
                 "do not re-create the set as it is: Kubernetes would reject {}",
-                error.field.dotted()
+                field.dotted()
             ))]);
         }
         let mut steps = Vec::from_iter(rollout_first(change, old)?);
@@ -213,29 +210,21 @@ pub fn transplant(
     field: &Pointer,
 ) -> Result<Option<Value>, DecodeError> {
     let Some((old, new)) = change.objects.both() else { return Ok(None) };
-    let (old, new) = (spec(old)?, spec(new)?);
-    let (mut to, mut from) = (old_field.as_str(), field.as_str());
+    let (mut to, mut from) = (old_field.clone(), field.clone());
     loop {
-        let (Some((to_parent, _)), Some((from_parent, _))) =
-            (to.rsplit_once('/'), from.rsplit_once('/'))
-        else {
+        let (Some(to_parent), Some(from_parent)) = (to.parent(), from.parent()) else {
             return Ok(None);
         };
-        if old.pointer(to_parent).is_some() {
+        if to_parent.as_str() == "/spec" || old.value_at(&to_parent)?.is_some() {
             break;
         }
         (to, from) = (to_parent, from_parent);
     }
-    Ok(Some(match new.pointer(from) {
-        Some(value) => json!({"op": "add", "path": to, "value": value}),
+    Ok(Some(match new.value_at(&from)? {
+        Some(value) => {
+            let value: Value = decode(value.get(), from.as_str())?;
+            json!({"op": "add", "path": to, "value": value})
+        }
         None => json!({"op": "remove", "path": to}),
     }))
-}
-
-fn spec(object: &Object<'_>) -> Result<Value, DecodeError> {
-    let spec = match object.spec {
-        Some(raw) => crate::object::json::decode(raw.get(), "/spec")?,
-        None => Value::Null,
-    };
-    Ok(json!({"spec": spec}))
 }

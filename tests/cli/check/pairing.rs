@@ -1,0 +1,232 @@
+//! Which old manifest a new one is compared with.
+
+use crate::folder::{CLAIM, Folder, SET, set, size};
+
+const SHRINK: &str = "sts-vct-size-shrink deny kubernetes";
+
+#[test]
+fn a_branch_is_compared_with_where_it_left() {
+    let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
+    folder.git(&["branch", "-M", "main"]);
+    folder.git(&["checkout", "--quiet", "-b", "change"]);
+    folder.write("deploy/other.yaml", &set("other"));
+    folder.commit();
+    folder.git(&["checkout", "--quiet", "main"]);
+    folder.write("deploy/db.yaml", &size("20Gi"));
+    folder.commit();
+    folder.git(&["checkout", "--quiet", "change"]);
+    for reference in ["main", "main...HEAD", "main...", "change...main"] {
+        let ran = folder.judged(0, &["--old-ref", reference, "deploy"]);
+        assert_eq!(ran.verdicts(), [""; 0], "{reference}");
+    }
+    // The tip itself is compared on request.
+    for reference in ["main..", "main..HEAD"] {
+        let ran = folder.judged(1, &["--old-ref", reference, "deploy"]);
+        assert_eq!(ran.verdicts(), [SHRINK], "{reference}");
+    }
+    // What the branch itself does is still seen, and what it names exists.
+    folder.write("deploy/db.yaml", &size("5Gi"));
+    let ran = folder.judged(1, &["--old-ref", "main", "deploy"]);
+    assert_eq!(ran.verdicts(), [SHRINK]);
+    let old = ran.json()["findings"][0]["old"]["file"].as_str().unwrap().to_owned();
+    assert!(folder.git(&["show", &old]).contains("10Gi"), "{old}");
+    let verbose = folder.check(&["--old-ref", "main", "--verbose", "deploy"]);
+    assert!(verbose.stderr.contains("note: HEAD and main parted at "), "{}", verbose.stderr);
+    for reference in ["nowhere...HEAD", "HEAD...nowhere", "nowhere.."] {
+        let ran = folder.check(&["--old-ref", reference, "deploy"]);
+        assert!(ran.stderr.contains("no revision \"nowhere\""), "{ran:?}");
+    }
+}
+
+#[test]
+fn without_a_common_ancestor_the_revision_itself_is_the_old_state() {
+    let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
+    folder.git(&["branch", "-M", "main"]);
+    folder.git(&["checkout", "--quiet", "--orphan", "other"]);
+    folder.write("deploy/db.yaml", &size("5Gi"));
+    folder.commit();
+    let ran = folder.check(&["--old-ref", "main", "--verbose", "deploy"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("no common ancestor of HEAD and main"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_policy_of_the_past_is_not_chosen_by_an_old_branch() {
+    let folder = Folder::repository(&[("deploy/db.yaml", SET)]);
+    folder.git(&["branch", "-M", "main"]);
+    folder.git(&["checkout", "--quiet", "-b", "change"]);
+    folder.git(&["checkout", "--quiet", "main"]);
+    folder.write("stateward.yaml", "version: 1\nrules: {sts-scale-to-zero: deny}\n");
+    folder.commit();
+    folder.git(&["checkout", "--quiet", "change"]);
+    folder.write("deploy/db.yaml", &crate::folder::replicas(0));
+    let ran = folder.judged(1, &["--old-ref", "main", "deploy"]);
+    assert_eq!(ran.verdicts(), ["sts-scale-to-zero deny policy"]);
+}
+
+#[test]
+fn a_copied_folder_is_new() {
+    for (original, copy) in [
+        ("clusters/eu/db.yaml", "clusters/us/db.yaml"),
+        ("overlays/dev/set/db.yaml", "overlays/staging/set/db.yaml"),
+        ("a/db.yaml", "b/renamed.yaml"),
+    ] {
+        for text in [SET.to_owned(), SET.replacen("  namespace: shop\n", "", 1)] {
+            let smaller = text.replace("10Gi", "8Gi");
+            let folder = Folder::repository(&[(original, &text)]);
+            folder.write(copy, &smaller);
+            let ran = folder.judged(0, &["--old-ref", "HEAD", "."]);
+            let operations: Vec<String> = ran.json()["judged"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| format!("{} {}", one["operation"], one["file"]).replace('"', ""))
+                .collect();
+            assert!(operations.contains(&format!("UPDATE {original}")), "{operations:?}");
+            assert!(operations.contains(&format!("CREATE {copy}")), "{operations:?}");
+            // The original moved there: that is a change.
+            std::fs::remove_file(folder.path().join(original)).unwrap();
+            let ran = folder.judged(1, &["--old-ref", "HEAD", "."]);
+            assert_eq!(ran.verdicts(), [SHRINK], "{copy}");
+        }
+    }
+}
+
+#[test]
+fn folders_that_are_renamed_together_stay_apart() {
+    let (dev, prod) = (size("10Gi"), size("20Gi"));
+    for (one, two, moved_one, moved_two) in [
+        ("dev", "prod", "development", "production"),
+        ("a", "b", "x", "y"),
+        ("env/a", "env/b", "clusters/1", "clusters/2"),
+    ] {
+        let folder = Folder::repository(&[
+            (&format!("{one}/db.yaml"), &dev),
+            (&format!("{two}/db.yaml"), &prod),
+        ]);
+        for (from, to, text) in [(one, moved_one, &dev), (two, moved_two, &prod)] {
+            std::fs::remove_dir_all(folder.path().join(from)).unwrap();
+            folder.write(&format!("{to}/db.yaml"), text);
+        }
+        let ran = folder.judged(0, &["--old-ref", "HEAD", "."]);
+        assert_eq!((ran.verdicts(), ran.errors()), (vec![], vec![]), "{one}");
+        folder.write(&format!("{moved_two}/db.yaml"), &size("15Gi"));
+        let ran = folder.judged(1, &["--old-ref", "HEAD", "."]);
+        assert_eq!(ran.verdicts(), [SHRINK], "{one}");
+        assert_eq!(ran.json()["findings"][0]["old"]["value"], "20Gi", "{one}");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_may_be_mended() {
+    for broken in [
+        SET.replace("  replicas: 3", "\treplicas: 3"),
+        SET.replacen("name: db", "name: 5", 1),
+        format!("<<<<<<< HEAD\n{SET}=======\n>>>>>>> x\n"),
+    ] {
+        let folder =
+            Folder::repository(&[("deploy/db.yaml", &broken), ("deploy/a.yaml", &set("a"))]);
+        // As it is, nobody's change is to blame.
+        folder.judged(0, &["--old-ref", "HEAD", "deploy"]);
+        // Without the comparison it is an error.
+        folder.judged(2, &["deploy"]);
+        folder.write("deploy/db.yaml", SET);
+        let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy"]);
+        let notice = ran.json()["notices"][0].clone();
+        assert_eq!(
+            (&notice["level"], &notice["file"]),
+            (&"warning".into(), &"HEAD:deploy/db.yaml".into())
+        );
+        let message = notice["message"].as_str().unwrap();
+        assert!(message.starts_with("the old manifest could not be read"), "{message}");
+        assert_eq!(ran.json()["summary"]["objects"], 2);
+        std::fs::remove_file(folder.path().join("deploy/db.yaml")).unwrap();
+        folder.judged(0, &["--old-ref", "HEAD", "deploy"]);
+        // A new fault is an error.
+        folder.write("deploy/b.yaml", &broken);
+        folder.judged(2, &["--old-ref", "HEAD", "deploy"]);
+    }
+}
+
+#[test]
+fn a_live_object_keeps_what_the_manifest_does_not_name() {
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data-db-0, namespace: shop}\n\
+                 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Gi}}}\n";
+    let live = CLAIM.replacen(
+        "namespace: shop}",
+        "namespace: shop, uid: \"1\", resourceVersion: \"2\", finalizers: [kubernetes.io/pvc-protection]}",
+        1,
+    );
+    let folder = Folder::new(&[("live.yaml", &live), ("claim.yaml", claim)]);
+    let ran = folder.judged(0, &["--old", "live.yaml", "claim.yaml"]);
+    assert_eq!(ran.verdicts(), [""; 0]);
+    folder.write("claim.yaml", &claim.replace("10Gi", "5Gi"));
+    let ran = folder.judged(1, &["--old", "live.yaml", "claim.yaml"]);
+    assert_eq!(ran.verdicts(), ["pvc-shrink deny kubernetes"]);
+    // A manifest that names another value changes it.
+    folder.write("claim.yaml", &claim.replace("spec: {", "spec: {storageClassName: slow, "));
+    let ran = folder.judged(1, &["--old", "live.yaml", "claim.yaml"]);
+    assert_eq!(ran.verdicts(), ["pvc-immutable-edit deny kubernetes"]);
+    // A set that was scaled by somebody else stays so.
+    let live = SET
+        .replacen("namespace: shop", "namespace: shop\n  uid: \"1\"\n  resourceVersion: \"2\"", 1)
+        .replace("replicas: 3", "replicas: 12");
+    folder.write("live.yaml", &live);
+    folder.write("set.yaml", &SET.replace("  replicas: 3\n", ""));
+    let ran = folder.judged(0, &["--old", "live.yaml", "set.yaml"]);
+    assert_eq!(ran.verdicts(), [""; 0]);
+    // Two manifests of a repository are compared as they are.
+    folder.write("old.yaml", &SET.replace("replicas: 3", "replicas: 12"));
+    let ran = folder.judged(0, &["--old", "old.yaml", "set.yaml"]);
+    assert!(!ran.verdicts().is_empty());
+}
+
+#[test]
+fn a_set_in_the_place_of_another_starts_with_empty_claims() {
+    let moved = SET.replacen("namespace: shop", "namespace: store", 1);
+    let tag = set("db-backend").replace("postgres:17.2", "postgres:17.3");
+    for (new, says, remedy) in [
+        (
+            set("db-backend"),
+            "would take the place of db, and start with empty claims",
+            "keep the name db",
+        ),
+        (tag, "would take the place of db, and start", "fullnameOverride"),
+        (
+            moved,
+            "would take the place of shop/db, and start",
+            "keep the set where it is, as shop/db",
+        ),
+    ] {
+        let folder = Folder::new(&[("old.yaml", SET), ("new.yaml", &new)]);
+        for deletions in [&[][..], &["--deletions"]] {
+            let arguments = [&["--old", "old.yaml", "new.yaml"][..], deletions].concat();
+            let ran = folder.judged(0, &arguments);
+            let json = ran.json();
+            let finding = json["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|finding| finding["rule"] == "sts-renamed")
+                .unwrap_or_else(|| panic!("{ran:?}"));
+            let text = finding.to_string();
+            for part in [says, remedy, "data-db-0 to -2"] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!folder.check(&arguments).stdout.contains("explain sts-renamed"));
+        }
+    }
+    for new in [
+        set("other").replace("postgres", "redis").replace("{app: db}", "{app: other}"),
+        set("other").replace("name: data", "name: queue"),
+    ] {
+        let folder = Folder::new(&[("old.yaml", SET), ("new.yaml", &new)]);
+        let ran = folder.judged(0, &["--old", "old.yaml", "new.yaml"]);
+        assert!(!ran.stdout.contains("sts-renamed"), "{ran:?}");
+    }
+    // A second set beside the first takes nobody's place.
+    let folder =
+        Folder::new(&[("old.yaml", SET), ("new.yaml", &format!("{SET}---\n{}", set("two")))]);
+    let ran = folder.judged(0, &["--old", "old.yaml", "new.yaml"]);
+    assert_eq!(ran.verdicts(), [""; 0]);
+}

@@ -1,0 +1,310 @@
+//! Repositories as people have them: charts, overlays, and files that are no manifests.
+
+use crate::folder::{Folder, Ran, SET, replicas, set, size};
+
+const TEMPLATE: &str = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  \
+                        name: {{ .Release.Name }}\nspec:\n  {{- toYaml .Values.spec | nindent 2 }}\n";
+const PATCH: &str = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db, namespace: shop}\n\
+                     spec: {template: {spec: {terminationGracePeriodSeconds: 120}}}\n";
+
+/// `level file: message` of each notice.
+fn notices(ran: &Ran) -> Vec<String> {
+    let text = |notice: &serde_json::Value, key: &str| notice[key].as_str().unwrap().to_owned();
+    let json = ran.json();
+    let one = |notice: &serde_json::Value| {
+        let [level, file, message] = ["level", "file", "message"].map(|key| text(notice, key));
+        format!("{level} {file}: {message}")
+    };
+    json["notices"].as_array().unwrap().iter().map(one).collect()
+}
+
+/// The files whose objects were judged.
+fn judged(ran: &Ran) -> Vec<String> {
+    let json = ran.json();
+    let file = |judged: &serde_json::Value| judged["file"].as_str().unwrap().to_owned();
+    json["judged"].as_array().unwrap().iter().map(file).collect()
+}
+
+#[test]
+fn templates_of_a_chart_are_left_out_and_counted() {
+    let chart = "apiVersion: v2\nname: db\nversion: 1.0.0\n";
+    for (chart_file, template, shown) in [
+        ("charts/db/Chart.yaml", "charts/db/templates/set.yaml", "charts/db"),
+        ("charts/db/Chart.yaml", "charts/db/templates/sub/set.yaml", "charts/db"),
+        ("a/charts/b/Chart.yaml", "a/charts/b/templates/tests/set.yaml", "a/charts/b"),
+        ("Chart.yaml", "templates/set.yaml", "."),
+    ] {
+        let values = chart_file.replace("Chart.yaml", "values-prod.yaml");
+        let folder = Folder::repository(&[
+            (chart_file, chart),
+            (&values, "set: {kind: StatefulSet, name: {{ tpl .x }}}\n"),
+            (template, TEMPLATE),
+            ("db.yaml", SET),
+        ]);
+        for arguments in [&["."][..], &["--old-ref", "HEAD", "."]] {
+            let ran = folder.judged(0, arguments);
+            assert_eq!(judged(&ran), ["db.yaml"]);
+            let expected = format!(
+                "note {shown}: 2 files of this chart left out; to judge what it renders, use \
+                 --render 'helm template NAME {shown}'"
+            );
+            assert_eq!(notices(&ran), [expected]);
+            assert_eq!(ran.json()["summary"]["leftOut"], 2);
+        }
+        let text = folder.check(&["."]).stdout;
+        assert!(
+            text.ends_with("judged: nothing found; 1 document skipped; 2 files left out\n"),
+            "{text}"
+        );
+        // Whoever names a template wants to know what is wrong with it.
+        let ran = folder.judged(2, &[template]);
+        assert!(ran.errors()[0].contains("unresolved Helm template"), "{ran:?}");
+    }
+    // A folder of that name without a chart holds manifests.
+    let folder = Folder::new(&[("templates/db.yaml", SET)]);
+    assert_eq!(judged(&folder.judged(0, &["."])), ["templates/db.yaml"]);
+}
+
+#[test]
+fn what_a_kustomization_patches_with_is_no_manifest() {
+    let config = "data: {a: \"kind: StatefulSet\"}\n";
+    for (kustomization, left_out) in [
+        ("patches: [{path: grace.yaml}]", "overlays/prod/grace.yaml"),
+        (
+            "patches: [{path: ./grace.yaml, target: {kind: StatefulSet}}]",
+            "overlays/prod/grace.yaml",
+        ),
+        ("patchesStrategicMerge: [grace.yaml]", "overlays/prod/grace.yaml"),
+        ("patchesStrategicMerge: [../common/grace.yaml]", "overlays/common/grace.yaml"),
+        ("components: [../x]\npatches:\n- path: sub/grace.yaml", "overlays/prod/sub/grace.yaml"),
+        (
+            "configMapGenerator: [{name: a, files: [db.yaml=grace.yaml]}]",
+            "overlays/prod/grace.yaml",
+        ),
+    ] {
+        let text = format!("resources: [../../base]\n{kustomization}\n");
+        let names = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+        let names = if left_out.contains("sub") { &names[..] } else { &names[..1] };
+        for name in names {
+            let folder = Folder::repository(&[
+                ("base/set.yaml", SET),
+                ("base/kustomization.yaml", "resources: [set.yaml]\n"),
+                (&format!("overlays/prod/{name}"), &text),
+                ("overlays/prod/config.yaml", config),
+            ]);
+            folder.write(left_out, PATCH);
+            // New in the work tree, and known to the old revision as well.
+            for committed in [false, true] {
+                if committed {
+                    folder.commit();
+                }
+                for arguments in [&["."][..], &["--old-ref", "HEAD", "."]] {
+                    let ran = folder.judged(0, arguments);
+                    assert_eq!(judged(&ran), ["base/set.yaml"], "{kustomization}");
+                    let notices = notices(&ran);
+                    assert!(
+                        notices[0].ends_with("use --render 'kustomize build overlays/prod'"),
+                        "{notices:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_some_kustomization_applies_is_a_manifest() {
+    let folder = Folder::new(&[
+        ("a/kustomization.yaml", "patches: [{path: ../set.yaml}]\n"),
+        ("b/kustomization.yaml", "resources: [../set.yaml]\n"),
+        ("c/kustomization.yaml", "patches: [\n"),
+        ("d/kustomization.yaml", "patches:\n- patch: |\n    kind: StatefulSet\n    a: set.yaml\n"),
+        ("set.yaml", SET),
+    ]);
+    let ran = folder.judged(0, &["."]);
+    assert_eq!(judged(&ran), ["set.yaml"]);
+}
+
+#[test]
+fn files_are_left_out_by_pattern() {
+    let jinja = SET.replace("replicas: 3", "{% if x %}replicas: {{ x }}{% endif %}");
+    let folder = Folder::repository(&[
+        ("db.yaml", SET),
+        ("ansible/db.yaml", &jinja),
+        ("ansible/roles/other/db.yaml", &jinja),
+        ("x/db.j2.yaml", &jinja),
+    ]);
+    folder.judged(2, &["."]);
+    let excluded = ["--exclude", "ansible/", "--exclude", "*.j2.yaml"];
+    for arguments in [&["."][..], &["--old-ref", "HEAD", "."]] {
+        let ran = folder.judged(0, &[&excluded[..], arguments].concat());
+        assert_eq!(judged(&ran), ["db.yaml"]);
+    }
+    folder.write(".statewardignore", "# not ours\n/ansible\nx/*.j2.yaml\n");
+    assert_eq!(judged(&folder.judged(0, &["."])), ["db.yaml"]);
+    // From a folder below, too, and by name all the same.
+    assert_eq!(folder.check_in("ansible", &["."]).code, Some(0));
+    folder.judged(2, &["ansible/db.yaml"]);
+    // A change cannot hide from its own check by way of the file.
+    folder.write("ansible/new.yaml", &jinja);
+    folder.judged(2, &["--old-ref", "HEAD", "."]);
+    folder.commit();
+    assert_eq!(judged(&folder.judged(0, &["--old-ref", "HEAD", "."])), ["db.yaml"]);
+    let ran = folder.check(&["--exclude", "a[", "."]);
+    assert!(ran.stderr.contains("--exclude:1: \"a[\" is not a pattern"), "{ran:?}");
+}
+
+#[test]
+fn what_is_read_nowhere_blocks_nothing() {
+    let folder = Folder::repository(&[
+        ("db.yaml", SET),
+        ("other.yaml", "kind: ConfigMap\n\ta: b\n"),
+        ("jinja.yaml", "{% if x %}\na: b\n{% endif %}\n"),
+        ("values.yaml", "a: {{ b }}\n"),
+    ]);
+    std::fs::write(folder.path().join("secret.yaml"), b"\0GITCRYPT\0\xff\xfe\x01").unwrap();
+    let ran = folder.judged(0, &["."]);
+    assert_eq!(judged(&ran), ["db.yaml"]);
+    let notices = notices(&ran);
+    assert_eq!(notices.len(), 4, "{notices:?}");
+    assert!(notices.iter().all(|notice| notice.starts_with("warning ")), "{notices:?}");
+    let text = folder.check(&["."]).stdout;
+    assert!(text.contains("warning: other.yaml:2:1: a tab in the indentation"), "{text}");
+    // What may hide a judged object is an error still.
+    for (name, text) in [
+        ("a.yaml", SET.replace("  replicas: 3", "\treplicas: 3")),
+        ("b.yaml", "items:\n- {kind: statefulset\n".to_owned()),
+        ("c.yaml", "{\"kind\": \"PersistentVolumeClaim\"".to_owned()),
+    ] {
+        let folder = Folder::new(&[(name, &text)]);
+        folder.judged(2, &["."]);
+    }
+}
+
+#[test]
+fn the_last_of_repeated_keys_counts_and_is_warned_of() {
+    let repeated = SET.replace("  replicas: 3", "  replicas: 3\n  replicas: -1");
+    let json = r#"{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a", "name": "b"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}"#;
+    let config =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: b}\ndata: {c: d}\n";
+    let folder = Folder::new(&[("a.yaml", &repeated), ("b.json", json), ("c.yaml", config)]);
+    let ran = folder.judged(1, &["."]);
+    assert_eq!(ran.verdicts(), ["sts-invalid-value deny kubernetes"]);
+    assert_eq!(ran.json()["findings"][0]["new"]["line"], 8);
+    assert_eq!(ran.json()["judged"][1]["object"]["name"], "b");
+    assert_eq!(
+        notices(&ran),
+        [
+            "warning a.yaml: the key \"replicas\" replaces the one of line 7, column 3; kubectl \
+             applies only this one",
+            "warning b.json: the key \"name\" replaces the one of line 1, column 68; kubectl applies \
+             only this one",
+            "warning c.yaml: the key \"data\" replaces the one of line 4, column 1; kubectl applies \
+             only this one",
+        ]
+    );
+}
+
+#[test]
+fn variables_of_flux_are_not_judged_and_named() {
+    for (text, field) in [
+        (SET.replace("replicas: 3", "replicas: ${n:=3}"), "spec.replicas"),
+        (size("\"${size}\""), "spec.volumeClaimTemplates[0].spec.resources.requests.storage"),
+    ] {
+        let folder = Folder::new(&[("a.yaml", &text), ("b.yaml", &replicas(0).replace("db", "x"))]);
+        let ran = folder.judged(0, &["."]);
+        let json = ran.json();
+        let needs = json["notJudged"][0]["needs"].as_str().unwrap();
+        assert!(needs.starts_with("the value of ${"), "{needs}");
+        assert!(needs.contains(&format!(" in {field}: ")), "{needs}");
+        assert!(needs.ends_with("--render 'kustomize build FOLDER | flux envsubst'"), "{needs}");
+        assert_eq!(json["summary"]["objects"], 2);
+    }
+    // Where one breaks the YAML, nothing else can be said.
+    let folder = Folder::new(&[("a.yaml", &size("${size}"))]);
+    let errors = folder.judged(2, &["."]).errors();
+    assert!(errors[0].starts_with("a.yaml:29:41: unresolved variable (`${`): "), "{errors:?}");
+}
+
+#[test]
+fn what_git_ignores_is_not_compared() {
+    let folder = Folder::repository(&[
+        (".gitignore", "rendered/\n*.tmp.yaml\n"),
+        ("deploy/db.yaml", SET),
+        ("other/.gitignore", "local.yaml\n"),
+    ]);
+    for name in ["rendered/db.yaml", "deploy/db.tmp.yaml", "other/local.yaml"] {
+        folder.write(name, &size("5Gi"));
+    }
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "."]);
+    assert_eq!(judged(&ran), ["deploy/db.yaml"]);
+    assert_eq!(folder.check_in("deploy", &["--old-ref", "HEAD", "."]).code, Some(0));
+    // By name, and without git, they are read.
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy/db.yaml", "rendered/db.yaml"]);
+    assert_eq!(judged(&ran), ["deploy/db.yaml", "rendered/db.yaml"]);
+    assert_eq!(judged(&folder.judged(0, &["rendered"])), ["rendered/db.yaml"]);
+}
+
+#[test]
+fn a_file_is_read_once_however_often_it_is_named() {
+    let folder = Folder::repository(&[("deploy/db.yaml", SET), ("deploy/x/y.yaml", &set("other"))]);
+    for paths in [
+        &["deploy", "deploy/db.yaml"][..],
+        &["deploy", "./deploy", "deploy/"],
+        &["deploy/db.yaml", "./deploy/db.yaml", "deploy/x/../db.yaml", "deploy/x"],
+        &["deploy/x", "deploy"],
+    ] {
+        for revision in [&[][..], &["--old-ref", "HEAD"]] {
+            let ran = folder.judged(0, &[revision, paths].concat());
+            assert_eq!(ran.json()["summary"]["objects"], 2, "{paths:?}");
+        }
+    }
+}
+
+#[test]
+fn a_submodule_is_said_to_be_new() {
+    let inner = Folder::repository(&[("db.yaml", SET)]);
+    let folder = Folder::repository(&[("a.yaml", &set("a"))]);
+    let url = inner.path().display().to_string();
+    let allow = ["-c", "protocol.file.allow=always"];
+    folder.git(&[&allow[..], &["submodule", "--quiet", "add", &url, "vendor/db"]].concat());
+    folder.commit();
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "."]);
+    assert_eq!(
+        notices(&ran),
+        ["warning HEAD:vendor/db: the old files of this submodule are not read, so its objects \
+          are judged as new"]
+    );
+}
+
+#[test]
+fn what_a_sparse_checkout_lacks_is_not_deleted() {
+    let folder = Folder::repository(&[("a/db.yaml", SET), ("b/db.yaml", &set("b"))]);
+    folder.git(&["sparse-checkout", "set", "a"]);
+    assert!(!folder.path().join("b/db.yaml").exists());
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "--deletions", "."]);
+    assert_eq!(ran.json()["summary"]["objects"], 1, "{ran:?}");
+    assert_eq!(notices(&ran), ["note .: outside of the sparse checkout, and so not compared"]);
+}
+
+#[test]
+fn what_a_filter_keeps_elsewhere_is_taken_from_it() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    let folder = Folder::repository(&[(".gitattributes", "*.yaml filter=play\n")]);
+    // Plays Git LFS: the repository holds a pointer, and the work tree the text.
+    folder.write("kept", SET);
+    folder.write("pointer", pointer);
+    let kept = folder.path().join("kept").display().to_string();
+    let at = folder.path().join("pointer").display().to_string();
+    folder.git(&["config", "filter.play.clean", &format!("cat >/dev/null; cat {at}")]);
+    folder.git(&["config", "filter.play.smudge", &format!("cat >/dev/null; cat {kept}")]);
+    folder.write("deploy/db.yaml", SET);
+    folder.commit();
+    folder.write("deploy/db.yaml", &size("5Gi"));
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "deploy"]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+    folder.git(&["config", "--unset", "filter.play.smudge"]);
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy"]);
+    assert!(notices(&ran)[0].contains("Git LFS keeps this file"), "{ran:?}");
+}

@@ -1,0 +1,58 @@
+//! The work of a review grows with its size, and not with the square of it.
+//!
+//! Work is the processor time of this thread, as a ratio between two sizes of one list: no other
+//! process and no speed of a machine enters into it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stateward_core::change::KubernetesVersion;
+use stateward_core::decide::EvaluationContext;
+use stateward_core::facts::Facts;
+use stateward_core::policy::{Policy, Resize};
+use stateward_core::review::{self, WebhookKind};
+
+#[path = "../../benches/support/growth.rs"]
+mod lists;
+
+const SMALL: usize = 300;
+const FACTOR: usize = 16;
+/// Sixteen times the elements: 16 for linear work, about 22 with a logarithm, 256 for quadratic.
+const MOST: f64 = 48.0;
+/// Work below this says nothing: constant parts outweigh it.
+const LEAST: Duration = Duration::from_millis(30);
+
+fn work(body: &[u8]) -> Duration {
+    let policy = Policy::default().with_default_resize(Resize::Orchestrate);
+    let facts = Facts::none();
+    let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
+    let before = processor_time();
+    for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
+        review::answer(webhook, body, KubernetesVersion::default(), &context).unwrap();
+    }
+    processor_time().saturating_sub(before)
+}
+
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().unwrap()
+}
+
+#[test]
+fn no_list_takes_more_than_its_length() {
+    let mut slow = Vec::new();
+    for list in lists::GROWING {
+        let small = list.reviews(SMALL);
+        let large = list.reviews(SMALL * FACTOR);
+        for ((edit, small), (_, large)) in small.iter().zip(&large) {
+            // The least of three: a cold cache is no growth.
+            let small = (0..3).map(|_| work(small)).min().unwrap().max(LEAST / FACTOR as u32);
+            let large = work(large);
+            let ratio = large.as_secs_f64() / small.as_secs_f64();
+            if ratio > MOST {
+                slow.push(format!("{} {} {edit}: {ratio:.0}", list.kind, list.field));
+            }
+        }
+    }
+    assert!(slow.is_empty(), "{FACTOR} times the elements take\n{}", slow.join("\n"));
+}
