@@ -31,15 +31,16 @@ async fn a_denial_writes_one_event_on_the_object() {
     // A dry run leaves no trace, here as everywhere.
     let dry = testbed.merge(&format!("{live}?dryRun=All"), edit.clone()).await.unwrap();
     assert_eq!(dry.status, 403);
-    for _ in 0..5 {
-        assert_eq!(testbed.merge(&live, edit.clone()).await.unwrap().status, 403);
-    }
     let found = testbed::wait::wait_for("an event", LONG, async || {
+        assert_eq!(testbed.merge(&live, edit.clone()).await?.status, 403);
         let found = events(&testbed, &namespace).await;
         Ok((!found.is_empty()).then_some(found))
     })
     .await
     .unwrap_or_else(|error| panic!("{error:#}: {}", replica.log()));
+    for _ in 0..4 {
+        assert_eq!(testbed.merge(&live, edit.clone()).await.unwrap().status, 403);
+    }
     assert_eq!(found.len(), 1, "{found:?}");
     let object = &found[0]["involvedObject"];
     assert_eq!(object["uid"], uid);
@@ -49,7 +50,9 @@ async fn a_denial_writes_one_event_on_the_object() {
     assert!(message.contains("serviceName") && message.contains("admin"), "{message}");
     let page = replica.page("/metrics").await.unwrap();
     assert!(page.contains("stateward_events_total{result=\"sent\"} 1"), "{page}");
-    assert!(page.contains("stateward_events_total{result=\"limited\"} 4"), "{page}");
+    let limited = "stateward_events_total{result=\"limited\"} ";
+    let limited = page.lines().find_map(|line| line.strip_prefix(limited)).unwrap();
+    assert!(limited.parse::<u32>().unwrap() >= 4, "{page}");
     // A person finds it where people look.
     let described = testbed.kubectl(&["describe", "sts", "db", "-n", &namespace]).await.unwrap();
     let text = described.ok().unwrap();
@@ -65,8 +68,8 @@ async fn a_denial_writes_one_event_on_the_object() {
     apply(&testbed, &claim, &[]).await.ok().unwrap();
     let url = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims/one");
     let shrink = json!({"spec": {"storageClassName": "other"}});
-    assert_eq!(testbed.merge(&url, shrink).await.unwrap().status, 403);
     testbed::wait::wait_for("an event about the claim", LONG, async || {
+        assert_eq!(testbed.merge(&url, shrink.clone()).await?.status, 403);
         let found = events(&testbed, &namespace).await;
         let about = |event: &&Value| event["involvedObject"]["kind"] == "PersistentVolumeClaim";
         Ok(found.iter().find(about).map(|event| assert_eq!(event["involvedObject"]["name"], "one")))
