@@ -232,8 +232,8 @@ mod tests {
     fn the_last_of_repeated_keys_counts() {
         assert_eq!(json("a: 1\nb: 2\na: 3\na: 4\n").unwrap(), r#"{"a":4,"b":2}"#);
         assert_eq!(
-            json("x: &x {a: 1}\ny: {<<: *x, a: 2, a: 3}\n").unwrap(),
-            r#"{"x":{"a":1},"y":{"a":3}}"#
+            json("x: &x {a: 1}\nz: {<<: *x, a: 2, a: 3}\n").unwrap(),
+            r#"{"x":{"a":1},"z":{"a":3}}"#
         );
         let mut keys: Vec<String> = (0..1000).map(|key| format!("k{key}: 1")).collect();
         keys.push("k3: 2".to_owned());
