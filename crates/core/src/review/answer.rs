@@ -14,6 +14,7 @@ use crate::mutations::Patch;
 use crate::object::{DecodeError, Kind};
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
+use crate::rules::finding::one_line;
 
 /// The body of an answer, and what to log and count about it.
 #[derive(Clone, Debug)]
@@ -269,74 +270,32 @@ impl Answer {
 
     /// The answer where nothing could be judged: what the policy's `on-error` says.
     pub fn failed(review: &Review<'_>, why: &str, policy: &Policy) -> Self {
-        let allowed = policy.on_error == OnError::Allow;
         let what = format!("stateward could not judge this request: {why}");
-        let message = format!("{what}\nThe policy refuses what cannot be judged (on-error: deny).");
-        let status = (!allowed).then_some(Status {
-            code: 403,
-            reason: "Forbidden",
-            message: &message,
-            details: None,
-        });
-        let mut audit = Map::new();
-        audit.insert("error".to_owned(), Value::from(why));
-        let body = encode(Response {
-            uid: review.uid(),
-            allowed,
-            status,
-            patch_type: None,
-            patch: None,
-            warnings: vec![crate::rules::finding::one_line(&what)],
-            audit_annotations: audit,
-        });
-        Self {
-            error: Some(why.to_owned()),
-            ..Self::unjudged(review, body, allowed, Outcome::Error)
-        }
+        let denial = (policy.on_error == OnError::Deny)
+            .then(|| format!("{what}\nThe policy refuses what cannot be judged (on-error: deny)."));
+        let warnings = vec![one_line(&what)];
+        let audit = noted("error", why);
+        let answer =
+            Self::unjudged(review.into(), denial.as_deref(), warnings, audit, Outcome::Error);
+        Self { error: Some(why.to_owned()), ..answer }
     }
 
     /// The answer to a canary.
     pub(super) fn canary(review: &Review<'_>, reply: canary::Reply) -> Self {
-        let (message, warnings) = match reply {
+        let (denial, warnings) = match reply {
             canary::Reply::Refuse(message) => (Some(message), Vec::new()),
             canary::Reply::Warn(warning) => (None, vec![warning.to_owned()]),
             canary::Reply::Pass => (None, Vec::new()),
         };
-        let status = message.map(|message| Status {
-            code: 403,
-            reason: "Forbidden",
-            message,
-            details: None,
-        });
-        let allowed = status.is_none();
-        let body = encode(Response {
-            uid: review.uid(),
-            allowed,
-            status,
-            patch_type: None,
-            patch: None,
-            warnings,
-            audit_annotations: Map::new(),
-        });
-        Self::unjudged(review, body, allowed, Outcome::Canary)
+        Self::unjudged(review.into(), denial, warnings, Map::new(), Outcome::Canary)
     }
 
     /// The answer while everything is allowed until this time.
     pub(super) fn disabled(head: &Head, until: Timestamp) -> Self {
         let what =
             format!("stateward is disabled until {until} and judged nothing ({DISABLED_UNTIL})");
-        let mut audit = Map::new();
-        audit.insert("disabled-until".to_owned(), Value::from(until.to_string()));
-        let body = encode(Response {
-            uid: &head.uid,
-            allowed: true,
-            status: None,
-            patch_type: None,
-            patch: None,
-            warnings: vec![crate::rules::finding::one_line(&what)],
-            audit_annotations: audit,
-        });
-        Self::of_head(head, body, true, Outcome::Disabled)
+        let audit = noted("disabled-until", &until.to_string());
+        Self::unjudged(head.into(), None, vec![one_line(&what)], audit, Outcome::Disabled)
     }
 
     /// The answer without a verdict: `denial` denies the request, otherwise `what` is a warning.
@@ -346,30 +305,37 @@ impl Answer {
         what: &str,
         denial: Option<&str>,
     ) -> Self {
+        let (warnings, audit) = (vec![one_line(what)], noted("error", why));
+        let answer = Self::unjudged(head.into(), denial, warnings, audit, Outcome::Error);
+        Self { error: Some(format!("{what}, asked by {}", head.user())), ..answer }
+    }
+
+    /// An answer to which no rule contributed. `denial` denies the request; without it, the request
+    /// is allowed.
+    fn unjudged(
+        request: Request<'_>,
+        denial: Option<&str>,
+        warnings: Vec<String>,
+        audit_annotations: Map<String, Value>,
+        outcome: Outcome,
+    ) -> Self {
+        let allowed = denial.is_none();
         let status =
             denial.map(|message| Status { code: 403, reason: "Forbidden", message, details: None });
-        let mut audit = Map::new();
-        audit.insert("error".to_owned(), Value::from(why));
-        let allowed = denial.is_none();
         let body = encode(Response {
-            uid: &head.uid,
+            uid: request.uid,
             allowed,
             status,
             patch_type: None,
             patch: None,
-            warnings: vec![crate::rules::finding::one_line(what)],
-            audit_annotations: audit,
+            warnings,
+            audit_annotations,
         });
-        let error = format!("{what}, asked by {}", head.user());
-        Self { error: Some(error), ..Self::of_head(head, body, allowed, Outcome::Error) }
-    }
-
-    fn of_head(head: &Head, body: Vec<u8>, allowed: bool, outcome: Outcome) -> Self {
         Self {
             body,
             allowed,
-            operation: head.operation.map_or("CONNECT", Operation::name),
-            kind: kind(head.kind),
+            operation: request.operation,
+            kind: kind(request.kind),
             outcome,
             denials: Vec::new(),
             audited: Vec::new(),
@@ -377,20 +343,31 @@ impl Answer {
             error: None,
         }
     }
+}
 
-    fn unjudged(review: &Review<'_>, body: Vec<u8>, allowed: bool, outcome: Outcome) -> Self {
-        Self {
-            body,
-            allowed,
-            operation: review.operation(),
-            kind: kind(review.kind),
-            outcome,
-            denials: Vec::new(),
-            audited: Vec::new(),
-            verdicts: Vec::new(),
-            error: None,
-        }
+/// What an answer without a verdict says of its request, whether all of it was read or its head.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    uid: &'a str,
+    operation: &'static str,
+    kind: Kind,
+}
+
+impl<'a> From<&'a Review<'_>> for Request<'a> {
+    fn from(review: &'a Review<'_>) -> Self {
+        Self { uid: review.uid(), operation: review.operation(), kind: review.kind }
     }
+}
+
+impl<'a> From<&'a Head> for Request<'a> {
+    fn from(head: &'a Head) -> Self {
+        let operation = head.operation.map_or("CONNECT", Operation::name);
+        Self { uid: &head.uid, operation, kind: head.kind }
+    }
+}
+
+fn noted(key: &str, value: &str) -> Map<String, Value> {
+    Map::from_iter([(key.to_owned(), Value::from(value))])
 }
 
 fn encode(response: Response<'_>) -> Vec<u8> {
