@@ -16,6 +16,7 @@ use self::scope::CompiledScope;
 pub use self::values::{AntiAffinity, Authorize, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::change::{Change, Operation};
 use crate::object::{DecodeError, Pointer, TextMap};
+use crate::rules::reserved_annotation;
 use crate::rules::{Action, Check, Entry, RULES};
 
 /// What a part of the policy says of a rule; what it leaves out, the part before it says.
@@ -41,10 +42,8 @@ pub struct Policy {
     own_namespace_given: bool,
     /// which right a user needs whose edit becomes a request to grow
     pub authorize: Authorize,
-    /// users and groups that may exempt an object with the `allow` annotation; empty means all
-    pub allow_users: Vec<String>,
-    /// see `allow_users`
-    pub allow_groups: Vec<String>,
+    /// who may relax it by annotations
+    pub allow: reserved_annotation::Params,
     /// users as which operators run, beside the service accounts that are taken for operators
     pub operators: Vec<String>,
     help: Option<Arc<Help>>,
@@ -139,7 +138,6 @@ impl Policy {
             CompiledScope::new(scope, &Pointer::default().key("scopes").index(index), errors)
         });
         let scopes = scopes.collect();
-        let allow = file.allow.unwrap_or_default();
         Self {
             source: source.to_owned(),
             mode: file.mode,
@@ -151,8 +149,7 @@ impl Policy {
             },
             own_namespace_given: file.own_namespace.is_some(),
             own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
-            allow_users: allow.users,
-            allow_groups: allow.groups,
+            allow: file.allow.unwrap_or_default(),
             operators: file.owners.unwrap_or_default().operators,
             help: file.help.map(Arc::new),
             resize: file.resize.mode,
@@ -163,11 +160,6 @@ impl Policy {
             rules,
             scopes,
         }
-    }
-
-    /// Whether only some people may relax the policy by annotations.
-    pub fn reserves_annotations(&self) -> bool {
-        !self.allow_users.is_empty() || !self.allow_groups.is_empty()
     }
 
     /// The mode of resizing where the file leaves it out: `serve --dev` orchestrates.

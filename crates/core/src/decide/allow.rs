@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Stage;
 use crate::annotations::{ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL};
-use crate::change::{Change, Operation, User};
+use crate::change::{Change, Operation};
 use crate::mutations::Mutation;
 use crate::nearest;
 use crate::object::{Metadata, Object, Pointer};
@@ -78,8 +78,8 @@ pub(super) fn allowances(
             Err(_) => fault(format!("{ALLOW_UNTIL} is no time such as 2030-01-31T12:00:00Z")),
         }
     }
-    let granted = !policy.reserves_annotations()
-        || is_named(&change.circumstances.user, policy)
+    let granted = !policy.allow.reserves()
+        || policy.allow.names(&change.circumstances.user)
         || is_granted(metadata)
         // Manifests carry no grant; one that stood there before was granted in the cluster.
         || (stage == Stage::Check && stood_before(change));
@@ -105,7 +105,7 @@ pub(super) fn allowances(
 pub(super) fn grant(change: &Change<'_>, policy: &Policy, mutation: &mut Mutation) {
     let Some(new) = &change.objects.new else { return };
     let after = &new.metadata;
-    if !policy.reserves_annotations() || change.operation == Operation::Delete {
+    if !policy.allow.reserves() || change.operation == Operation::Delete {
         return;
     }
     if after.annotations.get(ALLOW).is_none() {
@@ -116,7 +116,7 @@ pub(super) fn grant(change: &Change<'_>, policy: &Policy, mutation: &mut Mutatio
     }
     let user = &change.circumstances.user;
     let before = change.objects.old.as_ref().map(|old| exemption(&old.metadata));
-    if before == Some(exemption(after)) || !is_named(user, policy) {
+    if before == Some(exemption(after)) || !policy.allow.names(user) {
         return;
     }
     if let Some(grant) = Grant::of(after, &user.name).and_then(|g| serde_json::to_string(&g).ok()) {
@@ -139,9 +139,4 @@ fn stood_before(change: &Change<'_>) -> bool {
 /// The annotations by which somebody exempts an object.
 fn exemption(metadata: &Metadata<'_>) -> [Option<String>; 3] {
     [ALLOW, ALLOW_REASON, ALLOW_UNTIL].map(|key| metadata.annotations.get(key).map(str::to_owned))
-}
-
-fn is_named(user: &User, policy: &Policy) -> bool {
-    policy.allow_users.contains(&user.name)
-        || user.groups.iter().any(|group| policy.allow_groups.contains(group))
 }

@@ -54,9 +54,14 @@ pub struct Params {
 }
 
 impl Params {
-    fn is_free(&self, user: &User) -> bool {
-        (self.users.is_empty() && self.groups.is_empty())
-            || self.users.contains(&user.name)
+    /// Whether only some people may relax the policy.
+    pub fn reserves(&self) -> bool {
+        !self.users.is_empty() || !self.groups.is_empty()
+    }
+
+    /// Whether `user` is one of them.
+    pub fn names(&self, user: &User) -> bool {
+        self.users.contains(&user.name)
             || user.groups.iter().any(|group| self.groups.contains(group))
     }
 }
@@ -67,7 +72,7 @@ impl Rule for ReservedAnnotation {
     fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let user = &change.circumstances.user;
         let Some(new) = &change.objects.new else { return Ok(()) };
-        if params.is_free(user) {
+        if !params.reserves() || params.names(user) {
             return Ok(());
         }
         let nothing = Metadata::default();
