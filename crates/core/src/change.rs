@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use crate::object::compare::shown;
-use crate::object::immutable::{self, Differences, SpecDifference};
+use crate::object::immutable::{self, DifferenceKind, Differences, SpecDifference};
 use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
@@ -355,6 +355,18 @@ impl<'a> Change<'a> {
     /// The field that has the wrong type.
     pub fn differences(&self) -> Result<&[SpecDifference], DecodeError> {
         Ok(&self.all_differences()?.list)
+    }
+
+    /// The differences of one kind, each with the name of its claim template.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn template_differences(
+        &self,
+        kind: DifferenceKind,
+    ) -> Result<impl Iterator<Item = (&str, &SpecDifference)>, DecodeError> {
+        let of_kind = self.differences()?.iter().filter(move |difference| difference.kind == kind);
+        Ok(of_kind.filter_map(|difference| Some((difference.template.as_deref()?, difference))))
     }
 
     /// Whether [`Self::differences`] leaves some out. Nobody edits that many fields at once; no

@@ -28,12 +28,9 @@ impl Rule for StsVctAccessModes {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.updated_set() else { return Ok(()) };
-        for difference in change.differences()? {
-            let (DifferenceKind::TemplateAccessModes, Some(template)) =
-                (difference.kind, difference.template.as_deref())
-            else {
-                continue;
-            };
+        for (template, difference) in
+            change.template_differences(DifferenceKind::TemplateAccessModes)?
+        {
             let values = (difference.old.as_deref(), difference.new.as_deref());
             let mut steps = vec![remedy::keep_old(change, difference)];
             let operations = remedy::take_over(change, difference)?;

@@ -30,12 +30,9 @@ impl Rule for StsVctStorageClass {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.updated_set() else { return Ok(()) };
-        for difference in change.differences()? {
-            let (DifferenceKind::TemplateStorageClass, Some(template)) =
-                (difference.kind, difference.template.as_deref())
-            else {
-                continue;
-            };
+        for (template, difference) in
+            change.template_differences(DifferenceKind::TemplateStorageClass)?
+        {
             let values = (difference.old.as_deref(), difference.new.as_deref());
             let operations = remedy::take_over(change, difference)?;
             let class = match values.1 {

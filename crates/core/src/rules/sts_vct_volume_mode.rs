@@ -28,12 +28,9 @@ impl Rule for StsVctVolumeMode {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        for difference in change.differences()? {
-            let (DifferenceKind::TemplateVolumeMode, Some(template)) =
-                (difference.kind, difference.template.as_deref())
-            else {
-                continue;
-            };
+        for (template, difference) in
+            change.template_differences(DifferenceKind::TemplateVolumeMode)?
+        {
             let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
             findings
                 .add(
