@@ -1,7 +1,6 @@
 //! The steps of action.yml run as a runner of GitHub runs them: the scripts by bash, with the
 //! variables and files that a runner gives them. What comes from other actions is left out.
 
-#[allow(dead_code, reason = "shared with the tests of check, which use more of it")]
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,6 @@
 //! `check --old` against what a real API server answered: the edits under `tests/data/edits`, and
 //! the cases of Kubernetes' own tests that its notes there transcribe.
 
-#[allow(dead_code, reason = "shared with the tests of check, which use more of it")]
 use std::path::{Path, PathBuf};
 
 use crate::folder::Folder;

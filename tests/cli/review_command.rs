@@ -1,6 +1,5 @@
 //! `stateward review` on reviews that a real API server sent.
 
-#[allow(dead_code, reason = "shared with the tests of check, which use more of it")]
 use std::path::{Path, PathBuf};
 
 use crate::folder::{Folder, Ran};

@@ -66,9 +66,9 @@ fn same_name<'k>(keys: impl Iterator<Item = &'k Key>, key: &Key) -> impl Iterato
     keys.take_while(|other| (&other.0, &other.1, &other.2) == (&key.0, &key.1, &key.2))
 }
 
-/// The key under which a new document pairs: its own, or, where one side leaves the namespace
-/// out, that of the only old object of its kind and name. Leaving the namespace out must not
-/// make an old object look new.
+/// The key under which a new document pairs. It is the document's own key. If one side leaves the
+/// namespace out, it is the key of the only old object of that kind and name, so that an old object
+/// does not look new.
 fn pairing_key(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<Key>) -> Key {
     if olds.contains_key(own) {
         return own.clone();
@@ -189,8 +189,7 @@ fn pair_several(
     }
 }
 
-/// Whether one file is in the folder of the other or below it: whoever applies that folder applies
-/// both.
+/// Whether one file is in the folder of the other or below it, so that both are applied together.
 fn are_applied_together(one: &str, two: &str) -> bool {
     let folder = |file| path(file).rsplit_once('/').map_or("", |(folder, _)| folder);
     let (one, two) = (folder(one), folder(two));
@@ -279,7 +278,7 @@ fn best_pair<'d>(
     Ok((old, new))
 }
 
-/// Removes what stands in the same file once more, and reports it unless both say the same.
+/// Removes duplicates within one file, and reports those that differ.
 fn drop_duplicates<T>(
     documents: &mut Vec<T>,
     document: impl Fn(&T) -> &Document,

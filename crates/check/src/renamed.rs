@@ -10,7 +10,7 @@ use crate::pair::Pairing;
 /// The id of the finding.
 pub(crate) const RULE: &str = "sts-renamed";
 
-/// What is said about a new set in whose place an old one was.
+/// The warning about a new set that replaces an old one.
 #[derive(Debug)]
 pub(crate) struct Renamed {
     pub(crate) what: String,

@@ -102,7 +102,7 @@ pub struct Decision {
     pub malformed: Vec<DecodeError>,
     /// what `on-error` makes of a malformed field
     pub on_error: OnError,
-    /// what is patched, with its warnings
+    /// the operations that the mutating webhook sends
     pub mutation: Mutation,
     /// what mutations say, one line each
     pub warnings: Vec<String>,
@@ -183,7 +183,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     let exempt = decision.exemption.is_some();
     // In audit nothing is patched, and the API server refuses what a patch would have mended.
     let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
-    let mutation =
+    let mut mutation =
         if stage == Stage::Webhook(WebhookKind::Validating) || exempt || unpatched || subresource {
             Mutation::default()
         } else {
@@ -262,7 +262,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
     } else if decision.allowed() && stage == Stage::Webhook(WebhookKind::Mutating) {
-        decision.warnings.clone_from(&mutation.warnings);
+        decision.warnings = std::mem::take(&mut mutation.warnings);
         decision.mutation = mutation;
     }
     decision

@@ -1,9 +1,9 @@
 //! Whether a controller owns an object, and whether a request comes from it.
 //!
-//! A controller's ownerReference is written by whoever writes the object, so it proves nothing by
-//! itself. An owner is left alone only if the request looks as an operator's does: a service
-//! account edits an object that a custom resource owns before and after the edit. What a person or
-//! a `GitOps` tool does to an owned object is judged.
+//! Everybody who may write an object may write its ownerReferences, so they prove nothing. An owner
+//! is left alone only if the request looks like that of an operator: a service account edits an
+//! object that a custom resource owns before and after the edit. What a person or a `GitOps` tool
+//! does to an owned object is judged.
 
 use crate::annotations::OWNER_MANAGED;
 use crate::change::{Change, Pair, Subject, Tool};
@@ -89,16 +89,11 @@ fn owner_of_claim<'m>(metadata: &'m Metadata<'_>) -> Option<&'m OwnerReference<'
 
 /// Whether `change` is requested by an operator that manages objects of `owner`.
 fn is_operator_of(change: &Change<'_>, owner: &OwnerReference<'_>, operators: &[String]) -> bool {
-    let user = &change.circumstances.user;
-    if operators.contains(&user.name) {
+    if operators.contains(&change.circumstances.user.name) {
         return true;
     }
-    // What a GitOps tool writes is what somebody committed.
-    if change.circumstances.tool != Tool::Kubectl {
-        return false;
-    }
-    match user.service_account() {
-        Some((namespace, _)) if namespace == change.namespace => {
+    match account_namespace(change) {
+        Some(namespace) if namespace == change.namespace => {
             group(&owner.api_version).is_some_and(|group| OPERATOR_GROUPS.contains(&group))
         }
         Some(_) => is_custom_resource(&owner.api_version),
@@ -109,10 +104,15 @@ fn is_operator_of(change: &Change<'_>, owner: &OwnerReference<'_>, operators: &[
 /// Whether a request comes from a service account of another namespace: a person with rights in one
 /// namespace has no token of it.
 pub fn is_foreign_account(change: &Change<'_>, operators: &[String]) -> bool {
-    let user = &change.circumstances.user;
-    operators.contains(&user.name)
-        || (user.service_account().is_some_and(|(namespace, _)| namespace != change.namespace)
-            && change.circumstances.tool == Tool::Kubectl)
+    operators.contains(&change.circumstances.user.name)
+        || account_namespace(change).is_some_and(|namespace| namespace != change.namespace)
+}
+
+/// The namespace of the service account that sends the request, unless a `GitOps` tool does: what
+/// such a tool writes is what somebody committed.
+fn account_namespace<'c>(change: &'c Change<'_>) -> Option<&'c str> {
+    let account = change.circumstances.user.service_account();
+    account.filter(|_| change.circumstances.tool == Tool::Kubectl).map(|(namespace, _)| namespace)
 }
 
 /// No kind of Kubernetes itself controls sets, or claims beside those of sets and pods.

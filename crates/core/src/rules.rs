@@ -143,9 +143,9 @@ pub struct Meta {
     pub source: &'static str,
     /// Markdown: why it matters, and how to get out
     pub docs: &'static str,
-    /// a fixture that it finds fault with, as YAML
+    /// a fixture with a finding, as YAML
     pub bad: &'static str,
-    /// a fixture that it passes, as YAML
+    /// a fixture without findings, as YAML
     pub good: &'static str,
     /// which webhook judges an edit of a set
     pub judged_at: JudgedAt,
@@ -228,7 +228,7 @@ impl<T> Fact<T> {
     /// The fact, or the outcome "not judged: needs …".
     ///
     /// # Errors
-    /// [`Unjudged::Needs`] where it is not known.
+    /// [`Unjudged::Needs`] if it is not known.
     pub fn needed(self) -> Result<T, Unjudged> {
         match self {
             Self::Known(fact) => Ok(fact),

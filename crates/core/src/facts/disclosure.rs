@@ -1,6 +1,6 @@
 //! The facts that a caller who is not authenticated may learn from the answer to a review.
 //!
-//! Whoever reaches the webhook's port can send a review about any object. The API server always sends
+//! Every client that reaches the webhook's port can send a review about any object. The API server always sends
 //! the stored object, whose UID is random, so a caller who names it either is the API server or may
 //! read the object.
 

@@ -1,8 +1,8 @@
 //! Turns an edit that grows a claim template into a request for a resize.
 //!
-//! Kubernetes refuses the edit. In `orchestrate` the patch puts the old size back, which the API
-//! server then accepts, and writes what was asked for into [`RESIZE_REQUESTED`], but only where what is
-//! known allows that somebody carries it out; otherwise [`GrowthCheck`] says why not. A request ends when it
+//! Kubernetes refuses the edit. In `orchestrate` the patch restores the old size, which the API server
+//! then accepts, and writes the requested size into [`RESIZE_REQUESTED`]. That happens only if a
+//! controller can carry the request out; otherwise [`GrowthCheck`] says why not. A request ends when it
 //! is carried out, when the annotation is removed, or when a client-side apply shows by its
 //! last-applied annotation that the old size is asked for again. Server-side apply and
 //! `helm rollback` show nothing of the kind, and cannot withdraw a request.
@@ -140,12 +140,7 @@ fn growing<'c>(
     new: &StatefulSet<'_>,
 ) -> Result<Vec<Growth<'c>>, DecodeError> {
     let mut growing = Vec::new();
-    for difference in change.differences()? {
-        let (DifferenceKind::TemplateStorage, Some(name)) =
-            (difference.kind, difference.template.as_deref())
-        else {
-            continue;
-        };
+    for (name, difference) in change.template_differences(DifferenceKind::TemplateStorage)? {
         if let (Some(before), Some(after)) = (size(old, name)?, size(new, name)?)
             && after > before
         {
@@ -206,7 +201,8 @@ fn keep_sizes(
     Ok(())
 }
 
-/// From the retention pin until all is put back, claims must outlive their set, whoever writes retention.
+/// Keeps `Retain` from the retention pin until the resize has restored the set, so that its claims
+/// outlive it.
 fn keep_claims(
     change: &Change<'_>,
     old: &StatefulSet<'_>,

@@ -46,7 +46,7 @@ pub struct FieldDifference {
     pub field: Pointer,
     /// the old value, `None` where it was absent
     pub old: Option<String>,
-    /// the new value, `None` where it is absent
+    /// the new value, `None` if it is absent
     pub new: Option<String>,
 }
 

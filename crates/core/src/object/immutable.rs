@@ -46,7 +46,7 @@ pub enum DifferenceKind {
 pub struct SpecDifference {
     /// its kind
     pub kind: DifferenceKind,
-    /// the claim template, where it is one's
+    /// the name of the claim template, if the field belongs to one
     pub template: Option<String>,
     /// the field in the new object; in the old one where the new has none
     pub field: Pointer,
