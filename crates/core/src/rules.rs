@@ -240,7 +240,7 @@ impl<T> Fact<T> {
 /// Whether a rule could judge; its findings are in the collector.
 pub type Judged = Result<(), Unjudged>;
 
-/// The description of a rule, which [`declare_rule!`] writes.
+/// The description of a rule, which `declare_rule!` writes.
 pub trait Describe: 'static {
     /// The description.
     const META: Meta;

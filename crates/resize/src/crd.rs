@@ -1,4 +1,4 @@
-//! The `CustomResourceDefinition` of the record, made from [`record`](super::record).
+//! The `CustomResourceDefinition` of the record, made from [`record`](stateward_core::record).
 //!
 //! `spec` is what people write, so it is refused where it is wrong. `status` is what versions of
 //! stateward write: its fields have types and nothing else, and unknown ones are kept, since a

@@ -2,7 +2,7 @@
 //!
 //! Kubernetes refuses the edit. In `orchestrate` the patch restores the old size, which the API server
 //! then accepts, and writes the requested size into [`RESIZE_REQUESTED`]. That happens only if a
-//! controller can carry the request out; otherwise [`GrowthCheck`] says why not. A request ends when it
+//! controller can carry the request out; otherwise `GrowthCheck` says why not. A request ends when it
 //! is carried out, when the annotation is removed, or when a client-side apply shows by its
 //! last-applied annotation that the old size is asked for again. Server-side apply and
 //! `helm rollback` show nothing of the kind, and cannot withdraw a request.
