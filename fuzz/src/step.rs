@@ -6,14 +6,14 @@ mod parts;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use stateward_core::facts::Fact;
+use stateward_core::facts::{ClassFact, Fact, NamespaceFact};
 use stateward_core::object::Quantity;
 use stateward_core::record::Record;
 use stateward_core::record::{
     ClaimState, ClaimStatus, Phase, Recreation, Request, Retention, RevisionName, Spec, Status,
 };
 use stateward_resize::observed::{
-    Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Pod, Progress, Revision, Set,
+    Answer, Claim, Dependents, DryRuns, Managers, Memory, Pod, Progress, Revision, Set,
 };
 use stateward_resize::{Action, Observed, Parameters};
 
@@ -133,7 +133,7 @@ fn observed(point: &Point) -> Observed {
         terminating: false,
         owners: Vec::new(),
         class: "fast".to_owned(),
-        cannot_grow: None,
+        fixed_volume: None,
         resize_id: grown.then(|| "R0/1".to_owned()),
         mounted: true,
         foreign: false,
@@ -146,13 +146,17 @@ fn observed(point: &Point) -> Observed {
     let good = Answer::Good;
     Observed {
         fresh,
-        namespace: Fact::Known(Namespace::default()),
+        namespace: Fact::Known(NamespaceFact::default()),
         set: Fact::Known((!away).then(|| set(owner, point))),
         pods: Fact::Known(vec![pod(0), pod(1)]),
         claims: Fact::Known(vec![claim(0), claim(1)]),
-        classes: Fact::Known(BTreeMap::from([("fast".to_owned(), Class { expandable: true })])),
+        classes: Fact::Known(BTreeMap::from([(
+            "fast".to_owned(),
+            ClassFact { allow_volume_expansion: true },
+        )])),
         revisions: Fact::Known(vec![revision]),
         neighbours: Fact::Known(Vec::new()),
+        dependents: Fact::Known(Dependents::default()),
         admission_policy: Fact::Known(true),
         dry_runs: Fact::Known(DryRuns {
             delete: good.clone(),
@@ -169,6 +173,7 @@ fn set(uid: &str, &Point { replaced, evicting, .. }: &Point) -> Set {
         uid: uid.to_owned(),
         resource_version: "now".to_owned(),
         terminating: false,
+        deleted: None,
         foreign_finalizers: Vec::new(),
         owner: None,
         owner_managed: false,
@@ -187,10 +192,11 @@ fn set(uid: &str, &Point { replaced, evicting, .. }: &Point) -> Set {
         resize_id: replaced.then(|| "R0/u0".to_owned()),
         unfinished: None,
         requested: BTreeMap::from([("data".to_owned(), "20Gi".to_owned())]),
-        max: None,
+        resize_max: None,
         paused: false,
         evict: evicting,
         managers: if replaced { Managers::OnlyOurs } else { Managers::Others },
+        retention_owners: Vec::new(),
         writer: None,
         snapshot: "snapshot".to_owned(),
     }
@@ -208,6 +214,7 @@ fn record(phase: Phase, &Point { grown, replaced, evicting, .. }: &Point) -> Rec
             (true, false) => ClaimState::Done,
         },
         since: Some(now()),
+        lowest: None,
         evicted: evicting.then(|| format!("p{ordinal}")),
     };
     let targets = BTreeMap::from([("data".to_owned(), "20Gi".to_owned())]);

@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::read::Reduced;
-pub(crate) use self::read::is_growable;
+pub(crate) use self::read::fixed_volume;
 use self::state::{Edit, Slot, State};
 use self::watch::{Seen, watch};
 

@@ -1,21 +1,21 @@
 //! A claim as the API server gives it → what is read of it.
 
-use k8s_openapi::api::core::v1::PersistentVolumeSpec;
+use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Deserialize as _;
 use serde_json::Value;
-use stateward_core::annotations::RESIZE_ID;
+use stateward_core::facts::FixedVolume;
 use stateward_core::object::claim::BETA_CLASS;
 use stateward_resize::observed::{Claim, Progress};
 
 use super::json_fields::{annotation, condition, list, name, quantity, terminating, text, uid};
-use crate::cluster::facts::is_growable;
+use crate::cluster::facts;
 
 /// Reads a claim that `template` and `ordinal` name; nothing where it asks for no storage.
 pub(super) fn read(
     object: &Value,
     template: &str,
     ordinal: u32,
-    cannot_grow: Option<String>,
+    fixed_volume: Option<FixedVolume>,
 ) -> Option<Claim> {
     let owners = list(object, "/metadata/ownerReferences").iter();
     Some(Claim {
@@ -32,8 +32,8 @@ pub(super) fn read(
             .map(|owner| text(owner, "/uid").to_owned())
             .collect(),
         class: class(object).to_owned(),
-        cannot_grow,
-        resize_id: annotation(object, RESIZE_ID).map(str::to_owned),
+        fixed_volume,
+        resize_id: annotation(object, "resize-id").map(str::to_owned),
         mounted: false,
         foreign: false,
     })
@@ -72,10 +72,9 @@ fn progress(object: &Value) -> Progress {
     }
 }
 
-/// Why the volume cannot grow, where its source says so.
-pub(super) fn cannot_grow(volume: &Value) -> Option<String> {
-    let spec = PersistentVolumeSpec::deserialize(volume.get("spec")?).ok()?;
-    (!is_growable(&spec)).then(|| "its volume is of no driver that grows volumes".to_owned())
+/// Why the volume cannot be expanded; the API server and the driver judge one that is not understood.
+pub(super) fn fixed_volume(volume: &Value) -> Option<FixedVolume> {
+    facts::fixed_volume(&PersistentVolume::deserialize(volume).ok()?)
 }
 
 #[cfg(test)]

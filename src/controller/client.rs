@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use stateward_core::facts::FixedVolume;
 use tokio::time::Instant;
 
 use crate::cluster::{Answer, ApiError, Client, ClusterError};
@@ -125,7 +126,7 @@ pub struct Cluster {
     timeouts: Timeouts,
     clock: Arc<Mutex<Option<(Timestamp, Instant)>>>,
     /// why volumes cannot grow, by name: what a volume's source is never changes
-    pub(super) volumes: Arc<Mutex<HashMap<String, Option<String>>>>,
+    pub(super) volumes: Arc<Mutex<HashMap<String, Option<FixedVolume>>>>,
 }
 
 impl Cluster {

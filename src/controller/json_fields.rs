@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::object::Quantity;
 
 /// The text at `pointer`.
@@ -37,12 +36,6 @@ pub(super) fn terminating(object: &Value) -> bool {
 
 pub(super) fn annotation<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
     object.pointer("/metadata/annotations")?.get(key)?.as_str()
-}
-
-/// `resize-max` of a set or a namespace. A limit that cannot be read is not passed over: nothing
-/// fits into it.
-pub(super) fn resize_max(object: &Value) -> Option<Quantity> {
-    annotation(object, RESIZE_MAX).map(|max| max.trim().parse().unwrap_or_default())
 }
 
 /// The owner that controls the object.

@@ -1,22 +1,37 @@
 //! The cluster as one decision sees it, from quorum reads: the set first, then the rest.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
 
 use jiff::SignedDuration;
+use serde::Deserialize as _;
 use serde_json::Value;
-use stateward_core::facts::Fact;
+use stateward_core::annotations::RESIZE_MAX;
+use stateward_core::facts::{ClassFact, Fact, FixedVolume, NamespaceFact};
 use stateward_core::object::names::claim_of;
 use stateward_core::object::{TextMap, selector::LabelSelector};
 use stateward_core::record::snapshot;
 use stateward_core::record::{Phase, Record, Recreation, Status};
 use stateward_resize::crd;
-use stateward_resize::observed::{Claim, Class, Memory, Namespace, Observed, Pod, Revision, Set};
+use stateward_resize::observed::{Claim, Dependents, Memory, Observed, Pod, Revision, Set};
 
 use super::client::{Cluster, ReadError};
-use super::json_fields::{list, name, number, resize_max, text, uid};
+use super::json_fields::{annotation, list, name, number, text, time, uid};
 use super::record::Stored;
 use super::{Key, claims, pods, set};
+
+/// Once the garbage collector takes longer to orphan what a set owns, the pods are read as well.
+const SLOW_ORPHANING: SignedDuration = SignedDuration::from_secs(5);
+
+/// Kinds that people and operators make StatefulSets own, by their path in the namespace. Pods,
+/// claims and revisions are adopted again; other kinds cannot be listed without more permissions.
+const DEPENDENT_KINDS: [(&str, &str, &str); 5] = [
+    ("ConfigMap", "api/v1", "configmaps"),
+    ("Secret", "api/v1", "secrets"),
+    ("Service", "api/v1", "services"),
+    ("ServiceAccount", "api/v1", "serviceaccounts"),
+    ("PodDisruptionBudget", "apis/policy/v1", "poddisruptionbudgets"),
+];
 
 /// A part that could not be read is unknown, with the reason.
 fn fact<T>(read: Result<T, ReadError>) -> Fact<T> {
@@ -68,7 +83,8 @@ impl Cluster {
         // What is left of a set that is away is found by its snapshot.
         let shape = live.as_ref().ok().and_then(Option::as_ref).or(before.as_ref());
         let touches = status.is_some_and(|status| touches_the_set(&status.phase));
-        let (namespace, siblings, pods, claims, classes, neighbours, admission_policy) =
+        let touched = shape.filter(|_| touches);
+        let (namespace, siblings, pods, claims, classes, neighbours, dependents, admission_policy) =
             Box::pin(async {
                 tokio::join!(
                     self.namespace(key),
@@ -76,7 +92,8 @@ impl Cluster {
                     self.pods_of(key, shape),
                     self.list_of(key.core("persistentvolumeclaims")),
                     self.classes(),
-                    self.neighbours(key, shape.filter(|_| touches)),
+                    self.neighbours(key, touched),
+                    self.dependents(key, touched),
                     self.admission_policy_for(shape, status),
                 )
             })
@@ -110,6 +127,7 @@ impl Cluster {
             classes: fact(classes),
             revisions: fact(revisions),
             neighbours,
+            dependents: fact(dependents),
             admission_policy,
             ..unread(memory)
         }
@@ -125,8 +143,16 @@ impl Cluster {
         memory: Memory,
     ) -> Observed {
         let set = live.map(|live| read_set(live, Some(status), before));
-        if set.is_some() {
-            return Observed { set: Fact::Known(set), ..unread(memory) };
+        if let Some(live) = live.filter(|live| uid(live) != "") {
+            // The pods tell how far the garbage collector is, if that takes long.
+            let deleted = time(live, "/metadata/deletionTimestamp");
+            let long = |since| self.now().duration_since(since) >= SLOW_ORPHANING;
+            let pods = match deleted.is_some_and(long) {
+                true => fact(self.pods_of(key, before).await),
+                false => Fact::Unknown("it was not read".to_owned()),
+            };
+            let pods = pods.map(|pods| pods.into_iter().map(|(pod, _)| pod).collect());
+            return Observed { set: Fact::Known(set), pods, ..unread(memory) };
         }
         let (siblings, pods) = tokio::join!(self.list_of(key.sets()), self.pods_of(key, before));
         let revisions = match siblings {
@@ -154,16 +180,16 @@ impl Cluster {
         fact(self.admission_policy().await.map(|in_force| in_force.is_ok()))
     }
 
-    async fn namespace(&self, key: &Key) -> Result<Namespace, ReadError> {
+    async fn namespace(&self, key: &Key) -> Result<NamespaceFact, ReadError> {
         let path = format!("/api/v1/namespaces/{}", key.namespace);
         let object = self.get(&path).await?.ok_or_else(|| ReadError::Refused {
             path: path.clone(),
             code: 404,
             message: "there is no such namespace".to_owned(),
         })?;
-        Ok(Namespace {
+        Ok(NamespaceFact {
             terminating: super::json_fields::terminating(&object),
-            max: resize_max(&object),
+            resize_max: annotation(&object, RESIZE_MAX).map(str::to_owned),
         })
     }
 
@@ -212,43 +238,71 @@ impl Cluster {
                 continue;
             };
             let volume = text(object, "/spec/volumeName");
-            let cannot_grow =
-                if volume.is_empty() { None } else { self.cannot_grow(volume).await? };
-            let Some(mut claim) = claims::read(object, template, ordinal, cannot_grow) else {
+            let fixed_volume =
+                if volume.is_empty() { None } else { self.fixed_volume(volume).await? };
+            let Some(mut claim) = claims::read(object, template, ordinal, fixed_volume) else {
                 continue;
             };
             claim.mounted = pods.iter().any(|(_, mounts)| mounts.contains(&claim.name));
             claim.foreign = !claim.mounted
-                && siblings.iter().filter(|other| name(other) != key.name).any(|other| {
+                && (siblings.iter().filter(|other| name(other) != key.name).any(|other| {
                     claim_of(&claim.name, name(other), template_names(other)).is_some()
-                });
+                }) || !runs_with(shape, ordinal) && !has_labels_of(shape, object));
             claims.push(claim);
+        }
+        if claims.iter().any(|claim| !claim.mounted && !claim.foreign) {
+            let others = self.list(&key.core("pods")).await?;
+            let mounted: BTreeSet<&str> = others.iter().flat_map(pods::claims).collect();
+            for claim in claims.iter_mut().filter(|claim| !claim.mounted) {
+                claim.foreign |= mounted.contains(claim.name.as_str());
+            }
         }
         Ok(claims)
     }
 
-    async fn classes(&self) -> Result<BTreeMap<String, Class>, ReadError> {
-        let classes = self.list("/apis/storage.k8s.io/v1/storageclasses").await?;
-        let read = |class: &Value| {
-            let expandable = class["allowVolumeExpansion"] == true;
-            (name(class).to_owned(), Class { expandable })
+    /// Objects of other kinds that name the set as an owner. A kind that may not be listed is named.
+    async fn dependents(&self, key: &Key, shape: Option<&Value>) -> Result<Dependents, ReadError> {
+        let Some(shape) = shape else { return Ok(Dependents::default()) };
+        let set = uid(shape);
+        let owned = |object: &&Value| {
+            list(object, "/metadata/ownerReferences").iter().any(|owner| text(owner, "/uid") == set)
         };
-        Ok(classes.iter().map(read).collect())
+        let mut dependents = Dependents::default();
+        for (kind, group, plural) in DEPENDENT_KINDS {
+            match self.list(&format!("/{group}/namespaces/{}/{plural}", key.namespace)).await {
+                Ok(objects) => dependents.found.extend(
+                    objects.iter().filter(owned).map(|one| format!("{kind} {}", name(one))),
+                ),
+                Err(ReadError::Refused { code: 403 | 404, .. }) => {
+                    dependents.unlisted.push(plural.to_owned());
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(dependents)
     }
 
-    fn volumes(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
+    async fn classes(&self) -> Result<BTreeMap<String, ClassFact>, ReadError> {
+        let classes = self.list("/apis/storage.k8s.io/v1/storageclasses").await?;
+        let read =
+            |class: &Value| Some((name(class).to_owned(), ClassFact::deserialize(class).ok()?));
+        Ok(classes.iter().filter_map(read).collect())
+    }
+
+    fn volumes(&self) -> MutexGuard<'_, HashMap<String, Option<FixedVolume>>> {
         self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why a volume cannot grow; what its source is never changes, so it is asked once.
-    async fn cannot_grow(&self, volume: &str) -> Result<Option<String>, ReadError> {
+    /// Why a volume cannot be expanded. Neither its source nor its provisioner changes, so each
+    /// volume is read once.
+    async fn fixed_volume(&self, volume: &str) -> Result<Option<FixedVolume>, ReadError> {
         if let Some(known) = self.volumes().get(volume) {
-            return Ok(known.clone());
+            return Ok(*known);
         }
         let object = self.get(&format!("/api/v1/persistentvolumes/{volume}")).await?;
-        let reason = object.as_ref().and_then(claims::cannot_grow);
+        let reason = object.as_ref().and_then(claims::fixed_volume);
         if object.is_some() {
-            self.volumes().insert(volume.to_owned(), reason.clone());
+            self.volumes().insert(volume.to_owned(), reason);
         }
         Ok(reason)
     }
@@ -326,6 +380,7 @@ fn unread(memory: Memory) -> Observed {
         classes: not_read(),
         revisions: not_read(),
         neighbours: not_read(),
+        dependents: not_read(),
         admission_policy: not_read(),
         dry_runs: not_read(),
         last_seen_edit: not_read(),
@@ -336,6 +391,22 @@ fn unread(memory: Memory) -> Observed {
 /// Phases in which the set is about to be touched, or may be.
 fn touches_the_set(phase: &Phase) -> bool {
     matches!(phase, Phase::ClaimsGrown | Phase::RetentionPinned | Phase::Deleting | Phase::Creating)
+}
+
+/// Whether the set runs a pod of this ordinal, which mounts the claim whatever its labels are.
+fn runs_with(set: Option<&Value>, ordinal: u32) -> bool {
+    let whole = |pointer| set.and_then(|set| number(set, pointer));
+    let first = whole("/spec/ordinals/start").unwrap_or(0);
+    let count = whole("/spec/replicas").unwrap_or(1);
+    (first..first.saturating_add(count)).contains(&i64::from(ordinal))
+}
+
+/// Whether a claim carries the labels that the StatefulSet controller gives to the set's claims.
+fn has_labels_of(set: Option<&Value>, claim: &Value) -> bool {
+    let wanted = set.and_then(|set| set.pointer("/spec/selector/matchLabels"));
+    let wanted = wanted.and_then(Value::as_object).into_iter().flatten();
+    let labels = &claim["metadata"]["labels"];
+    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 fn template_names(set: &Value) -> Vec<&str> {

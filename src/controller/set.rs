@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stateward_core::annotations::{
-    OWNER_MANAGED, RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_RESTART, RESIZE_UNFINISHED,
+    OWNER_MANAGED, RESIZE_ID, RESIZE_MAX, RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_RESTART,
+    RESIZE_UNFINISHED,
 };
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::record::snapshot;
-use stateward_core::record::{Policy, Recreation, Retention};
+use stateward_core::record::{Policy, Recreation, Retention, RetentionOwner};
 use stateward_resize::observed::{Managers, Set};
 
 use super::client::FIELD_MANAGER;
 use super::json_fields::{
-    annotation, controller, list, number, quantity, resize_max, terminating, text, uid,
+    annotation, controller, list, number, quantity, terminating, text, time, uid,
 };
 
 /// Where kubectl keeps what was last applied.
@@ -44,6 +45,7 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         uid: uid(object).to_owned(),
         resource_version: text(object, "/metadata/resourceVersion").to_owned(),
         terminating: terminating(object),
+        deleted: time(object, "/metadata/deletionTimestamp"),
         foreign_finalizers: finalizers
             .filter(|name| !COLLECTOR.contains(name))
             .map(str::to_owned)
@@ -66,10 +68,11 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         resize_id: annotation(object, RESIZE_ID).map(str::to_owned),
         unfinished: annotation(object, RESIZE_UNFINISHED).map(str::to_owned),
         requested: requested(object),
-        max: resize_max(object),
+        resize_max: annotation(object, RESIZE_MAX).map(str::to_owned),
         paused: annotation(object, RESIZE_PAUSED) == Some("true"),
         evict: annotation(object, RESIZE_RESTART) == Some("evict"),
-        managers: managers(object, before),
+        managers: managers(object, before, recreation),
+        retention_owners: retention_owners(object),
         writer: writer(object),
         snapshot: snapshot::encode(object).unwrap_or_default(),
     }
@@ -133,9 +136,95 @@ pub(super) fn own_managers(object: &Value) -> impl Iterator<Item = &Value> {
         .filter(|entry| text(entry, "/subresource").is_empty())
 }
 
+/// The fields of the retention policy.
+const RETENTION_FIELDS: [&str; 2] = ["whenDeleted", "whenScaled"];
+/// Their place in an entry of managedFields.
+const OWNED_RETENTION: &str = "/fieldsV1/f:spec/f:persistentVolumeClaimRetentionPolicy";
+
+/// Who, other than us, owns fields of the retention policy.
+fn retention_owners(object: &Value) -> Vec<RetentionOwner> {
+    let others = own_managers(object).filter(|entry| text(entry, "/manager") != FIELD_MANAGER);
+    let owner = |entry: &Value| {
+        let owns = |field: &&&str| entry.pointer(&format!("{OWNED_RETENTION}/f:{field}")).is_some();
+        let fields: Vec<String> =
+            RETENTION_FIELDS.iter().filter(owns).map(|field| (*field).to_owned()).collect();
+        (!fields.is_empty()).then(|| RetentionOwner {
+            manager: text(entry, "/manager").to_owned(),
+            operation: text(entry, "/operation").to_owned(),
+            fields,
+        })
+    };
+    others.filter_map(owner).collect()
+}
+
+/// The managers of `before`, with the fields of the retention policy given back to who owned them
+/// before the retention pin. A field that is `Retain` in `live` was not restored, and stays ours.
+pub(super) fn restored_managers(
+    before: &Value,
+    live: &Value,
+    owners: &[RetentionOwner],
+) -> Vec<Value> {
+    let mut entries: Vec<Value> = own_managers(before).cloned().collect();
+    for field in RETENTION_FIELDS {
+        let restored = text(live, &format!("/spec/persistentVolumeClaimRetentionPolicy/{field}"));
+        let owns = |owner: &&RetentionOwner| owner.fields.iter().any(|owned| owned == field);
+        if restored != "Delete" || !owners.iter().any(|owner| owns(&owner)) {
+            continue;
+        }
+        for entry in &mut entries {
+            if text(entry, "/manager") == FIELD_MANAGER {
+                disown(entry, field);
+            }
+        }
+        for owner in owners.iter().filter(owns) {
+            own(&mut entries, owner, field);
+        }
+    }
+    entries.retain(|entry| entry["fieldsV1"].as_object().is_some_and(|fields| !fields.is_empty()));
+    entries
+}
+
+/// Takes a field of the retention policy out of an entry, and what is empty then.
+fn disown(entry: &mut Value, field: &str) {
+    let Some(policy) = entry.pointer_mut(OWNED_RETENTION).and_then(Value::as_object_mut) else {
+        return;
+    };
+    policy.remove(&format!("f:{field}"));
+    if policy.keys().any(|key| key != ".") {
+        return;
+    }
+    let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) else {
+        return;
+    };
+    spec.remove("f:persistentVolumeClaimRetentionPolicy");
+    if spec.is_empty()
+        && let Some(fields) = entry["fieldsV1"].as_object_mut()
+    {
+        fields.remove("f:spec");
+    }
+}
+
+/// Gives a field of the retention policy to a manager.
+fn own(entries: &mut Vec<Value>, owner: &RetentionOwner, field: &str) {
+    let is_owner = |entry: &Value| {
+        text(entry, "/manager") == owner.manager && text(entry, "/operation") == owner.operation
+    };
+    let index = entries.iter().position(is_owner).unwrap_or_else(|| {
+        entries.push(json!({
+            "manager": owner.manager, "operation": owner.operation,
+            "apiVersion": "apps/v1", "fieldsType": "FieldsV1", "fieldsV1": {},
+        }));
+        entries.len() - 1
+    });
+    entries[index]["fieldsV1"]["f:spec"]["f:persistentVolumeClaimRetentionPolicy"]
+        [format!("f:{field}")] = json!({});
+}
+
 /// Who stands in managedFields.
-fn managers(object: &Value, before: Option<&Value>) -> Managers {
-    if before.is_some_and(|before| names(before) == names(object)) {
+fn managers(object: &Value, before: Option<&Value>, recreation: &Recreation) -> Managers {
+    let owners = &recreation.retention_owners;
+    let restored = before.map(|before| restored_managers(before, object, owners));
+    if restored.is_some_and(|restored| names(restored.iter()) == names(own_managers(object))) {
         Managers::Restored
     } else if own_managers(object).all(|entry| text(entry, "/manager") == FIELD_MANAGER) {
         Managers::OnlyOurs
@@ -154,18 +243,15 @@ fn writer(object: &Value) -> Option<String> {
 }
 
 /// Manager and operation of each entry: what the server may have normalised since are the fields.
-fn names(object: &Value) -> Vec<(&str, &str)> {
-    let mut names: Vec<_> = own_managers(object)
-        .map(|entry| (text(entry, "/manager"), text(entry, "/operation")))
-        .collect();
+fn names<'e>(entries: impl Iterator<Item = &'e Value>) -> Vec<(&'e str, &'e str)> {
+    let mut names: Vec<_> =
+        entries.map(|entry| (text(entry, "/manager"), text(entry, "/operation"))).collect();
     names.sort_unstable();
     names
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -189,5 +275,45 @@ mod tests {
         assert_eq!(written("kubectl", "2026-01-01T00:00:10Z"), Fact::Known(true), "in doubt");
         assert_eq!(written("kubectl", ""), Fact::Known(true), "in doubt");
         assert_eq!(written(FIELD_MANAGER, "2026-01-01T00:00:11Z"), Fact::Known(false));
+    }
+
+    #[test]
+    fn the_fields_of_the_retention_policy_go_back_to_their_owners() {
+        let owned = |field: &str| json!({"f:spec": {"f:persistentVolumeClaimRetentionPolicy": {format!("f:{field}"): {}}}});
+        let entry = |manager: &str, operation: &str, fields: Value| {
+            json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1",
+                   "fieldsType": "FieldsV1", "fieldsV1": fields})
+        };
+        let set = |entries: Value, deleted: &str| {
+            json!({
+                "metadata": {"managedFields": entries},
+                "spec": {"persistentVolumeClaimRetentionPolicy":
+                    {"whenDeleted": deleted, "whenScaled": "Retain"}},
+            })
+        };
+        let argo = entry("argocd-controller", "Apply", owned("whenDeleted"));
+        let kubectl = entry("kubectl", "Update", json!({"f:spec": {"f:replicas": {}}}));
+        let owners = retention_owners(&set(json!([argo, kubectl]), "Delete"));
+        assert_eq!(owners.len(), 1);
+        // What the retention pin leaves: Argo's entry is empty and gone, the field is ours.
+        let pinned =
+            set(json!([kubectl, entry(FIELD_MANAGER, "Update", owned("whenDeleted"))]), "Retain");
+        let live = set(json!([]), "Delete");
+        let restored = restored_managers(&pinned, &live, &owners);
+        assert_eq!(names(restored.iter()), [("argocd-controller", "Apply"), ("kubectl", "Update")]);
+        let given = restored.iter().find(|one| text(one, "/manager") == "argocd-controller");
+        assert_eq!(given.unwrap()["fieldsV1"], owned("whenDeleted"));
+        // An entry that has other fields keeps them, and ours keeps what else is ours.
+        let mut ours = owned("whenDeleted");
+        ours["f:metadata"] = json!({"f:labels": {}});
+        let argo = entry("argocd-controller", "Apply", json!({"f:spec": {"f:replicas": {}}}));
+        let pinned = set(json!([argo, entry(FIELD_MANAGER, "Update", ours)]), "Retain");
+        let restored = restored_managers(&pinned, &live, &owners);
+        assert_eq!(restored[0]["fieldsV1"]["f:spec"]["f:replicas"], json!({}));
+        assert!(restored[0].pointer(&format!("{OWNED_RETENTION}/f:whenDeleted")).is_some());
+        assert_eq!(restored[1]["fieldsV1"], json!({"f:metadata": {"f:labels": {}}}));
+        // Retention that stays Retain stays ours.
+        let kept = restored_managers(&pinned, &pinned, &owners);
+        assert_eq!(kept, own_managers(&pinned).cloned().collect::<Vec<_>>());
     }
 }

@@ -194,7 +194,10 @@ impl Cluster {
 
     /// Puts back who owned the fields before; whoever writes the status stays.
     async fn restore_managers(&self, key: &Key, record: Option<&Stored>, uid: &str) -> Outcome {
-        let snapshot = record.and_then(|stored| stored.record.status.snapshot.as_deref());
+        let status = record.map(|stored| &stored.record.status);
+        let snapshot = status.and_then(|status| status.snapshot.as_deref());
+        let owners = status.map(|status| status.recreation.retention_owners.as_slice());
+        let owners = owners.unwrap_or_default();
         let Some(before) = snapshot.and_then(|text| snapshot::decode(text).ok()) else {
             return Outcome::Rejected(Refusal::changed("the record holds no snapshot"));
         };
@@ -203,7 +206,8 @@ impl Cluster {
             same(&set::own_managers(live).all(ours), &true, "its managers")?;
             let now = list(live, "/metadata/managedFields");
             let now = now.iter().filter(|entry| !text(entry, "/subresource").is_empty());
-            let entries: Vec<&Value> = set::own_managers(&before).chain(now).collect();
+            let mut entries = set::restored_managers(&before, live, owners);
+            entries.extend(now.cloned());
             Ok(json!({"metadata": {"managedFields": entries}}))
         })
         .await

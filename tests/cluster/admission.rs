@@ -186,7 +186,7 @@ async fn growth_follows_lease_claims_and_record() {
     says(testbed, &set, &namespace, "is of no driver that grows volumes").await;
     testbed.delete(&format!("{claims}/data-db-0"), Value::Null).await.unwrap().ok().unwrap();
     testbed.create(&claims, claim("data-db-1", "rigid", None)).await.unwrap().ok().unwrap();
-    says(testbed, &set, &namespace, "is of class rigid, which allows no expansion").await;
+    says(testbed, &set, &namespace, "has StorageClass rigid, which does not allow expansion").await;
     testbed.delete(&format!("{claims}/data-db-1"), Value::Null).await.unwrap().ok().unwrap();
     says(testbed, &set, &namespace, "recorded as a request").await;
 

@@ -39,6 +39,7 @@ mod resize_edit;
 mod resize_figures;
 mod resize_leaders;
 mod resize_mutants;
+mod resize_ownership;
 mod resize_paths;
 mod resize_pods;
 mod resize_restart;

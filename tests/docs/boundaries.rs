@@ -75,17 +75,11 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "core",
-        &["facts", "mutations", "policy", "rules"],
+        &["facts", "growth", "mutations", "policy", "rules"],
         "facts read the key of an annotation that a mutation writes, mutations use remedies of rules",
     ),
     ("core", &["policy::file", "policy::settings"], "one error type for both"),
     ("core", &["yaml::tree", "yaml::view"], "a view reads a tree that keeps views"),
-    ("resize", &["preflight", "step"], "preflight checks take the view that a step is taken from"),
-    (
-        "resize",
-        &["plan::manual_recovery", "plan::steps"],
-        "the manual recovery of a step is made of steps",
-    ),
     (
         "resize",
         &["step::finalize", "step::grow", "step::recreate", "step::request", "step::retention_pin"],

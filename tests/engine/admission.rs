@@ -1,6 +1,7 @@
 //! What admission says while sets are resized: the tables of `docs/resize.md`.
 
 mod disclosure;
+mod growability;
 mod growth;
 mod recreation;
 mod setup;

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use stateward_core::facts::Fact;
+use jiff::{SignedDuration, Timestamp};
+use stateward_core::facts::{ClassFact, Fact, NamespaceFact};
 use stateward_core::object::Quantity;
-use stateward_core::record::{Policy, Reason, Retention, RevisionName};
-use stateward_resize::observed::{
-    Answer, Claim, Class, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress, Revision,
-    Set,
+use stateward_core::record::{
+    Phase, Policy, Reason, Record, Retention, RevisionName, Spec, State, Target,
 };
-use stateward_resize::plan::{CheckOutcome, Plan, PlanError, Question, Verdict, plan, render};
-use stateward_resize::step::Parameters;
+use stateward_resize::observed::{
+    Answer, Claim, Dependents, DryRuns, Managers, Memory, Observed, Pod, Progress, Revision, Set,
+};
+use stateward_resize::plan::{
+    CheckOutcome, Plan, PlanError, PlannedCheck, Question, Verdict, plan, render,
+};
+use stateward_resize::{Action, Parameters, step};
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-21T03:00:00Z".parse().unwrap()
 }
 
@@ -33,7 +36,7 @@ fn claim(ordinal: u32) -> Claim {
         terminating: false,
         owners: Vec::new(),
         class: "fast".to_owned(),
-        cannot_grow: None,
+        fixed_volume: None,
         resize_id: None,
         mounted: true,
         foreign: false,
@@ -54,14 +57,16 @@ fn pod(ordinal: u32) -> Pod {
 }
 
 /// Three replicas with 100Gi each, nothing in the way.
-fn cluster() -> Observed {
+pub(crate) fn cluster() -> Observed {
     let set = Set {
         uid: "set".to_owned(),
         resource_version: "7".to_owned(),
         terminating: false,
+        deleted: None,
         foreign_finalizers: Vec::new(),
         owner: None,
         owner_managed: false,
+        retention_owners: Vec::new(),
         writer: None,
         generation_observed: true,
         replicas: 3,
@@ -78,7 +83,7 @@ fn cluster() -> Observed {
         resize_id: None,
         unfinished: None,
         requested: BTreeMap::new(),
-        max: None,
+        resize_max: None,
         paused: false,
         evict: false,
         managers: Managers::Others,
@@ -86,17 +91,21 @@ fn cluster() -> Observed {
     };
     Observed {
         fresh: true,
-        namespace: Fact::Known(Namespace::default()),
+        namespace: Fact::Known(NamespaceFact::default()),
         set: Fact::Known(Some(set)),
         pods: Fact::Known((0..3).map(pod).collect()),
         claims: Fact::Known((0..3).map(claim).collect()),
-        classes: Fact::Known(BTreeMap::from([("fast".to_owned(), Class { expandable: true })])),
+        classes: Fact::Known(BTreeMap::from([(
+            "fast".to_owned(),
+            ClassFact { allow_volume_expansion: true },
+        )])),
         revisions: Fact::Known(vec![Revision {
             id: RevisionName { name: "db-1".to_owned(), uid: "revision".to_owned() },
             owner: Some(("set".to_owned(), true)),
             created: "2026-11-20T00:00:00Z".parse().unwrap(),
         }]),
         neighbours: Fact::Known(Vec::new()),
+        dependents: Fact::Known(Dependents::default()),
         admission_policy: Fact::Known(true),
         dry_runs: Fact::Known(DryRuns {
             delete: Answer::Good,
@@ -131,7 +140,7 @@ fn planned(observed: &Observed, targets: &BTreeMap<String, String>, claims_only:
     plan(&question, observed, None, now(), &Parameters::default()).unwrap()
 }
 
-fn grow(observed: &Observed) -> Plan {
+pub(crate) fn grow(observed: &Observed) -> Plan {
     planned(observed, &asked("data", "200Gi"), false)
 }
 
@@ -228,19 +237,150 @@ fn a_hand_grown_claim_is_left_as_it_is() {
 #[test]
 fn requests_that_cannot_be_taken_are_blocked() {
     let mut observed = cluster();
-    observed.namespace = Fact::Known(Namespace { terminating: false, max: Some(size("150Gi")) });
+    observed.namespace =
+        Fact::Known(NamespaceFact { terminating: false, resize_max: Some("150Gi".to_owned()) });
     for (template, size, reason, detail) in [
         ("data", "200Gi", Reason::OverMax, "data: 200Gi is more than the 150Gi of resize-max"),
-        ("wal", "120Gi", Reason::NoSuchTemplate, "wal; there is data"),
+        ("wal", "120Gi", Reason::NoSuchTemplate, "wal; the set's claim templates: data"),
         ("data", "50Gi", Reason::BadTarget, "data is 100Gi already, and claims cannot shrink"),
-        ("data", "much", Reason::BadTarget, "\"much\" is not a quantity"),
+        ("data", "much", Reason::BadTarget, "data: \"much\" is not a quantity"),
     ] {
         let plan = planned(&observed, &asked(template, size), false);
         assert_eq!(plan.verdict, Verdict::Blocked, "{template}={size}");
-        let check = plan.checks.iter().find(|c| c.outcome == CheckOutcome::Blocked).unwrap();
-        assert_eq!(check.reason, Some(reason), "{template}={size}");
+        let check = plan.checks.iter().find(|c| c.outcome.is_blocked()).unwrap();
+        assert_eq!(check.outcome, CheckOutcome::Blocked(reason), "{template}={size}");
         assert!(check.detail.starts_with(detail), "{}", check.detail);
     }
+}
+
+#[test]
+fn a_size_with_a_fraction_of_a_byte_is_blocked() {
+    for size in ["2147483648500.5m", "214748364800.1", "225.5e-1", "250000000001n"] {
+        let plan = planned(&cluster(), &asked("data", size), false);
+        let check = plan.checks.iter().find(|check| check.outcome.is_blocked()).unwrap();
+        assert_eq!(check.outcome, CheckOutcome::Blocked(Reason::BadTarget), "{size}");
+        assert_eq!(decided(&cluster(), size), Some(Reason::BadTarget), "{size}");
+    }
+    for whole in ["200.5Gi", "214748364800000m", "214748364800"] {
+        assert_eq!(decided(&cluster(), whole), None, "{whole}");
+    }
+}
+
+/// The reason for which a record that asks for `size` is blocked.
+fn decided(observed: &Observed, size: &str) -> Option<Reason> {
+    let target = Target { storage: size.to_owned() };
+    let spec = Spec { targets: BTreeMap::from([("data".to_owned(), target)]), ..Spec::default() };
+    let record = Record { generation: 1, spec, ..Record::default() };
+    match step(observed, Some(&record), now(), &Parameters::default()) {
+        Action::WriteStatus(status) => status.halt.map(|halt| halt.reason),
+        action => panic!("{action:?}"),
+    }
+}
+
+#[test]
+fn growth_that_is_probably_a_typo_is_blocked_for_record_and_plan() {
+    for (size, blocked) in
+        [("1000Gi", false), ("1Ti", false), ("1025Gi", true), ("100Ti", true), ("1e30", true)]
+    {
+        let expected = blocked.then_some(Reason::HugeGrowth);
+        assert_eq!(decided(&cluster(), size), expected, "{size}");
+        let plan = planned(&cluster(), &asked("data", size), false);
+        let check = plan.checks.iter().find(|check| check.outcome.is_blocked());
+        let reason = check.map(|check| check.outcome.clone());
+        assert_eq!(reason, expected.map(CheckOutcome::Blocked), "{size}");
+    }
+    // Claims that have grown in steps already, while the template waits.
+    let mut stepwise = cluster();
+    let Fact::Known(claims) = &mut stepwise.claims else { panic!("claims are known") };
+    claims.iter_mut().for_each(|claim| claim.request = size("900Gi"));
+    assert_eq!(decided(&stepwise, "9000Gi"), None);
+    // One claim that somebody grew by hand does not vouch for the others.
+    let Fact::Known(claims) = &mut stepwise.claims else { panic!("claims are known") };
+    claims[0].request = size("100Gi");
+    assert_eq!(decided(&stepwise, "9000Gi"), Some(Reason::HugeGrowth));
+}
+
+#[test]
+fn a_request_by_annotation_was_judged_by_the_webhook() {
+    let mut observed = cluster();
+    set(&mut observed).requested = asked("data", "100Ti");
+    let record = Record { generation: 1, ..Record::default() };
+    let action = step(&observed, Some(&record), now(), &Parameters::default());
+    let Action::WriteStatus(status) = action else { panic!("{action:?}") };
+    assert_eq!((status.phase, status.halt), (Phase::Growing, None));
+}
+
+#[test]
+fn an_object_that_the_set_owns_blocks_its_re_creation_by_name() {
+    let mut observed = cluster();
+    let found = vec!["ConfigMap db-settings".to_owned(), "Secret db-tls".to_owned()];
+    observed.dependents = Fact::Known(Dependents { found, unlisted: Vec::new() });
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::ClaimsOnly);
+    let blocked = CheckOutcome::Blocked(Reason::OtherDependents);
+    let check = plan.checks.iter().find(|check| check.outcome == blocked).unwrap();
+    assert_eq!(check.detail, "ConfigMap db-settings, Secret db-tls");
+    assert!(!check.advice.is_empty());
+
+    let unlisted = vec!["secrets".to_owned()];
+    observed.dependents = Fact::Known(Dependents { found: Vec::new(), unlisted });
+    let plan = grow(&observed);
+    assert_eq!(plan.verdict, Verdict::Ready);
+    let told = |check: &&PlannedCheck| check.detail == "no permission to list secrets";
+    assert!(plan.checks.iter().any(|check| told(&check)));
+
+    observed.dependents = Fact::Unknown("configmaps: timeout".to_owned());
+    assert_eq!(grow(&observed).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_garbage_collector_that_does_not_finish_is_told_of() {
+    let mut observed = cluster();
+    let mut record = Record { generation: 1, ..Record::default() };
+    record.status.phase = Phase::Deleting;
+    record.status.observed_generation = 1;
+    record.status.recreation.set_uid = Some("set".to_owned());
+    set(&mut observed).terminating = true;
+    for (seconds, told) in [(5, false), (29, false), (31, true)] {
+        set(&mut observed).deleted = Some(now() - SignedDuration::from_secs(seconds));
+        let action = step(&observed, Some(&record), now(), &Parameters::default());
+        if !told {
+            assert!(matches!(action, Action::Wait { .. }), "{seconds} s: {action:?}");
+            continue;
+        }
+        let Action::WriteStatus(status) = action else { panic!("{action:?}") };
+        let halt = status.halt.clone().unwrap();
+        assert_eq!((halt.state, halt.reason), (State::Waiting, Reason::OrphaningStuck));
+        assert_eq!(halt.message, "db-0, db-1, db-2");
+        record.status = *status;
+        let action = step(&observed, Some(&record), now(), &Parameters::default());
+        assert!(matches!(action, Action::Wait { .. }), "it is written once: {action:?}");
+        // A request to abort is seen meanwhile.
+        record.generation = 2;
+        record.spec.abort = Some(1);
+        let action = step(&observed, Some(&record), now(), &Parameters::default());
+        let Action::WriteStatus(status) = action else { panic!("{action:?}") };
+        assert_eq!(status.observed_generation, 2);
+    }
+}
+
+#[test]
+fn a_claim_of_somebody_else_neither_grows_nor_goes_along_with_the_set() {
+    let mut observed = cluster();
+    let Fact::Known(claims) = &mut observed.claims else { panic!("claims are known") };
+    let mut other = claims[0].clone();
+    other.name = "data-db-9".to_owned();
+    (other.ordinal, other.mounted, other.foreign) = (9, false, true);
+    claims.push(other);
+    let plan = grow(&observed);
+    assert!(plan.claims.iter().all(|claim| claim.name != "data-db-9"));
+    assert_eq!(plan.verdict, Verdict::Ready);
+    // It is deleted with the set all the same if the set owns it.
+    let Fact::Known(claims) = &mut observed.claims else { panic!("claims are known") };
+    claims[3].owners = vec!["set".to_owned()];
+    let plan = grow(&observed);
+    let held = |check: &&PlannedCheck| check.detail == "data-db-9";
+    assert!(plan.checks.iter().any(|check| held(&check)), "{:?}", plan.checks);
 }
 
 #[test]
@@ -249,7 +389,8 @@ fn a_pause_is_said_where_it_is_lifted() {
     set(&mut observed).paused = true;
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::Blocked);
-    let check = plan.checks.iter().find(|c| c.reason == Some(Reason::Paused)).unwrap();
+    let check =
+        plan.checks.iter().find(|c| c.outcome == CheckOutcome::Blocked(Reason::Paused)).unwrap();
     assert_eq!(
         check.advice[0].command.as_deref(),
         Some("kubectl -n prod annotate statefulset db stateward.dev/resize-paused-")
@@ -292,8 +433,12 @@ fn a_rollout_is_waited_for() {
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::Waits);
     assert!(!plan.is_blocked());
-    let check = plan.checks.iter().find(|c| c.reason == Some(Reason::MidRollout)).unwrap();
-    assert_eq!((check.outcome, check.step), (CheckOutcome::Waiting, None));
+    let check = plan
+        .checks
+        .iter()
+        .find(|c| c.outcome == CheckOutcome::Waiting(Reason::MidRollout))
+        .unwrap();
+    assert_eq!(check.step, None);
 }
 
 #[test]

@@ -10,12 +10,17 @@ mod objects;
 mod record;
 mod set;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+
+use serde::Deserialize;
 
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
 use crate::object::Quantity;
+use crate::object::json::null_default;
 
 /// A fact, or why it is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +54,47 @@ pub struct ClaimFact {
     pub volume: String,
     /// `spec.resources.requests.storage`
     pub request: Option<Quantity>,
+    /// `metadata.labels`
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What is read of a StorageClass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClassFact {
     /// `allowVolumeExpansion`
+    #[serde(default, deserialize_with = "null_default")]
     pub allow_volume_expansion: bool,
+}
+
+/// Why a volume cannot be expanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FixedVolume {
+    /// its source belongs to no driver that expands volumes
+    Driver,
+    /// no provisioner created it
+    Manual,
+}
+
+impl FixedVolume {
+    /// Judges a volume by its source, and by whether a provisioner has signed it.
+    pub const fn of(expandable_source: bool, provisioned: bool) -> Option<Self> {
+        match (expandable_source, provisioned) {
+            (false, _) => Some(Self::Driver),
+            (true, false) => Some(Self::Manual),
+            (true, true) => None,
+        }
+    }
+}
+
+/// The rest of a sentence that begins with the volume.
+impl fmt::Display for FixedVolume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Driver => "has no driver that can expand volumes",
+            Self::Manual => "was created manually, not by its StorageClass",
+        })
+    }
 }
 
 /// What is read of a namespace. Namespaces of which nothing is said are not kept.
@@ -111,7 +150,7 @@ pub struct Facts {
     /// records by namespace and name, which is their set's
     pub records: Objects<RecordFact>,
     /// volumes that cannot grow, by name, with the reason
-    pub fixed_volumes: Objects<&'static str>,
+    pub fixed_volumes: Objects<FixedVolume>,
     /// sets by namespace and name
     pub sets: Objects<SetFact>,
     /// whether somebody would carry out a request to grow

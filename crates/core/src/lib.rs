@@ -12,6 +12,7 @@ pub mod annotations;
 pub mod change;
 pub mod decide;
 pub mod facts;
+pub mod growth;
 pub mod mutations;
 pub mod nearest;
 pub mod object;

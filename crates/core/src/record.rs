@@ -224,6 +224,9 @@ pub struct Recreation {
     /// retention before the retention pin
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// who owned the fields of the retention policy before the retention pin
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retention_owners: Vec<RetentionOwner>,
     /// the partition before the re-creation window; absent where the set had none
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<i64>,
@@ -265,6 +268,20 @@ pub struct Recreation {
     pub ours: bool,
 }
 
+/// A field manager that owns fields of the retention policy.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionOwner {
+    /// the name of the field manager
+    pub manager: String,
+    /// `Apply` or `Update`
+    pub operation: String,
+    /// the fields that it owns: `whenDeleted`, `whenScaled`
+    pub fields: Vec<String>,
+}
+
 /// A ControllerRevision by name and UID.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -295,6 +312,9 @@ pub struct ClaimStatus {
     /// since when it is in this state
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// for a size that the driver cannot make: the smallest request that Kubernetes still accepts
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowest: Option<String>,
     /// the UID of the pod that was evicted for this target
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evicted: Option<String>,

@@ -1,21 +1,25 @@
-//! What each reason means, and what a person does about it. The one place for these words.
+//! What each reason means, and what a person does about it. Every command is made here.
+
+use std::collections::BTreeMap;
 
 use stateward_core::annotations::{
     OWNER_MANAGED, RESIZE_MAX, RESIZE_PAUSED, RESIZE_RESTART, RESIZE_UNFINISHED,
 };
-use stateward_core::record::Reason;
+use stateward_core::record::{ClaimState, ClaimStatus, Reason};
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{run, say};
 
-/// Whom advice is for.
+/// The resize that advice is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'s> {
     /// the set's namespace
     pub namespace: &'s str,
     /// the set's name
     pub name: &'s str,
-    /// what the reason is about: a claim, a field, somebody's answer
-    pub detail: &'s str,
+    /// what the reason is about: a claim, a field, the API server's answer
+    pub message: &'s str,
+    /// how far each claim is
+    pub claims: &'s [ClaimStatus],
 }
 
 impl Subject<'_> {
@@ -36,17 +40,30 @@ impl Subject<'_> {
         line.trim_end().to_owned()
     }
 
-    /// The claim or the pod that the detail begins with.
+    /// The claim or the pod that the message begins with.
     fn object(&self) -> &str {
-        self.detail.split([':', ',', ' ']).next().unwrap_or_default()
+        self.message.split([':', ',', ' ']).next().unwrap_or_default()
     }
-}
 
-/// What a detail is about, and the command that the step wrote behind it, if one helps.
-pub fn about(detail: &str) -> (&str, Option<&str>) {
-    match detail.split_once(": ") {
-        Some((about, command)) if command.starts_with("stateward ") => (about, Some(command)),
-        _ => (detail, None),
+    /// Ends the resize and lowers every claim that is not done to the smallest request that
+    /// Kubernetes accepts; none if no claim can be lowered.
+    fn lower_claims(&self) -> Option<String> {
+        let mut by_size: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for claim in self.claims.iter().filter(|claim| claim.state != ClaimState::Done) {
+            if let Some(size) = &claim.lowest {
+                by_size.entry(size).or_default().push(&claim.name);
+            }
+        }
+        let patch = |(size, claims): (&str, Vec<&str>)| {
+            self.kubectl(&format!(
+                "patch pvc {} --type merge \
+                 -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
+                claims.join(" ")
+            ))
+        };
+        let patches: Vec<String> = by_size.into_iter().map(patch).collect();
+        let all = std::iter::once(self.resize("abort")).chain(patches.iter().cloned());
+        (!patches.is_empty()).then(|| all.collect::<Vec<_>>().join(" && "))
     }
 }
 
@@ -54,107 +71,118 @@ pub fn about(detail: &str) -> (&str, Option<&str>) {
 pub fn meaning(reason: &Reason) -> &str {
     match reason {
         Reason::Paused => "the resize is paused",
-        Reason::Held => "the claims have grown, and the set was asked to be left alone",
+        Reason::Held => "the claims have grown, and the request says to leave the set alone",
         Reason::NotObserved => "something that must be known could not be read",
-        Reason::RightUnproven => "nothing proves that whoever asked may change claims",
-        Reason::OverMax => "more than resize-max allows",
-        Reason::BadTarget => "the size cannot be asked for",
+        Reason::RightUnproven => "nothing proves that the requesting user may change claims",
+        Reason::OverMax => "the size is above resize-max",
+        Reason::HugeGrowth => "the size is so much larger that it is probably a typo",
+        Reason::BadTarget => "the size cannot be requested",
         Reason::NoSuchTemplate => "the set has no such claim template",
         Reason::ClaimsGrowing => "claims are growing",
-        Reason::PatchRefused => "the API server refused to let a claim grow",
-        Reason::ClaimTerminating => "a claim is going away",
-        Reason::OfflineOnly => "the driver grows a volume only while no pod uses it",
+        Reason::PatchRefused => "the API server rejects growing a claim",
+        Reason::ClaimTerminating => "a claim is being deleted",
+        Reason::OfflineOnly => "the driver expands a volume only while no pod uses it",
         Reason::FileSystemPending => "a file system grows when its pod restarts",
-        Reason::EvictionRefused => "a budget or a policy does not let the pod be restarted yet",
-        Reason::OwnerManaged => "a controller owns the set, and would undo the change",
-        Reason::MidRollout => "the set is in the middle of a rollout",
-        Reason::JustChanged => "pods or their revision are too young to be left alone safely",
+        Reason::EvictionRefused => "a budget or a policy does not allow evicting the pod yet",
+        Reason::OwnerManaged => "a controller owns the set and would undo the change",
+        Reason::MidRollout => "a rollout of the set is under way",
+        Reason::JustChanged => "a pod or the revision is too new; both must be 30 s old",
         Reason::PodsNotReady => "a pod is not available, and the set starts pods in order",
         Reason::CreateRefused => {
-            "the set is away, and creating it again is refused; it is tried on"
+            "the set does not exist, and re-creating it is rejected; the controller retries"
         }
         Reason::TooManyAtOnce => "as many other sets as allowed are being re-created",
-        Reason::RecentCreate => "an earlier re-creation of the set may still arrive",
+        Reason::RecentCreate => "cooling down: an earlier CREATE of the set may still arrive",
         Reason::RecreationUnfinished => {
-            "an earlier re-creation was not finished: its partition may hold the pods still"
+            "an earlier re-creation was not finished, so its partition may still hold back pods"
         }
-        Reason::ForeignFinalizer => "somebody's finalizer would hold the set back",
-        Reason::OverlappingSelector => "another controller would take the pods over",
-        Reason::DryRunRefused => "the API server would refuse to delete or re-create the set",
+        Reason::ForeignFinalizer => "a foreign finalizer would keep the set from being deleted",
+        Reason::OverlappingSelector => "another controller would adopt the pods",
+        Reason::OtherDependents => {
+            "other objects name the set as their owner, and would lose that reference"
+        }
+        Reason::DryRunRefused => "the API server would reject deleting or re-creating the set",
         Reason::ChangedOnCreate => {
-            "a webhook changes the set when it is created, which would \
-                                    restart its pods"
+            "a webhook changes the set when it is created, which would restart its pods"
         }
-        Reason::Quota => "a quota hides whether the set could be created again",
-        Reason::SnapshotTooLarge => "the set is too large to be kept in the record",
-        Reason::RetentionNotPinned => "a claim could still follow the set when it is deleted",
-        Reason::SetGone => "the set is not there, and stateward did not delete it",
-        Reason::SetTerminating => "the set is going away",
-        Reason::PodsNotAdopted => "the re-created set has not taken over all its pods",
-        Reason::Restoring => "what was changed for the resize is being put back",
-        Reason::Done => "everything is as asked",
-        Reason::AbortRequested => "a person ended it; claims that have grown stay as they are",
-        Reason::Withdrawn => "the request was taken back; claims that have grown stay as they are",
-        Reason::DeletedByOther => "somebody else deleted the set",
-        Reason::Replaced => "another set has taken the name; claims that have grown stay",
-        Reason::NamespaceTerminating => "the namespace is going away",
-        Reason::LateDuplicate => "a re-creation of an earlier recreation arrived late",
-        Reason::TooSmallAgain => "somebody re-creates the set with a template of its own",
-        Reason::RetentionPinFailed => "somebody keeps binding claims to the life of the set",
-        Reason::Lowered => "somebody lowered a claim below the size asked",
+        Reason::Quota => "a quota hides whether the set could be re-created",
+        Reason::SnapshotTooLarge => "the set is too large for its record",
+        Reason::RetentionNotPinned => "a claim could still be deleted along with the set",
+        Reason::SetGone => "the set was deleted by someone else",
+        Reason::SetTerminating => "the set is being deleted",
+        Reason::OrphaningStuck => {
+            "the garbage collector does not finish orphaning the pods; the set is re-created then"
+        }
+        Reason::PodsNotAdopted => "the re-created set has not adopted all its pods yet",
+        Reason::Restoring => "what was changed for the resize is being restored",
+        Reason::Done => "everything has the requested size",
+        Reason::AbortRequested => "a person ended it; claims that have grown keep their size",
+        Reason::Withdrawn => "the request was removed; claims that have grown keep their size",
+        Reason::DeletedByOther => "someone else deleted the set",
+        Reason::Replaced => "a new set has the name; claims that have grown keep their size",
+        Reason::NamespaceTerminating => "the namespace is being deleted",
+        Reason::LateDuplicate => "the CREATE of an earlier re-creation arrived late",
+        Reason::TooSmallAgain => "another writer re-creates the set with its own template",
+        Reason::RetentionPinFailed => "another writer keeps making the set own its claims",
+        Reason::Lowered => "someone lowered a claim below the requested size",
         Reason::Infeasible => "the driver cannot make the volume this large",
-        Reason::ClassGone => "a claim's class is gone, so nobody grows the volume",
-        Reason::NotExpandable => "the volume cannot grow",
+        Reason::ClassGone => "a claim's StorageClass does not exist, so its volume cannot grow",
+        Reason::NotExpandable => "the volume cannot be expanded",
         Reason::NodeResize => "the node could not grow the file system",
         Reason::RevisionDiffers => {
-            "the re-created set would restart its pods; its partition holds \
-                                    them back"
+            "the re-created set would restart its pods; its partition prevents that"
         }
         Reason::OldTemplate => {
-            "the set came back with its old template, since the new one was \
-                                refused; claims have grown"
+            "the set was re-created with its old size, since the new one was rejected; claims have \
+             grown"
         }
-        Reason::EditLost => "an edit made while the set was away is not in it",
-        Reason::LeftAbsent => "the set was left absent, as asked",
-        Reason::Unknown(word) => word,
+        Reason::EditLost => "an edit made while the set was being deleted is lost",
+        Reason::LeftAbsent => "the set was left absent, as requested",
+        Reason::Unknown(text) => text,
     }
 }
 
-/// What a person does about it, the safest first; nothing where it passes by itself.
+/// What a person does about it, the safest first; nothing if it passes by itself.
 pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
     let name = subject.name;
     match reason {
-        Reason::Paused if subject.detail.contains("resize-paused") => vec![run(
-            "let it go on",
+        Reason::Paused if subject.message.contains("resize-paused") => vec![run(
+            "continue the resize",
             subject.kubectl(&format!("annotate statefulset {name} {RESIZE_PAUSED}-")),
         )],
-        Reason::Paused => vec![run("let it go on", subject.resize("resume"))],
+        Reason::Paused => vec![run("continue the resize", subject.resize("resume"))],
         Reason::Held => vec![run("re-create the set as well", subject.resize("finish"))],
         Reason::NotObserved => vec![
             run(
                 "see what the controller may read",
                 "kubectl get clusterrole stateward-controller -o yaml",
             ),
-            say("the controller's log says what was answered"),
+            say("the controller's log has the API server's answer"),
         ],
         Reason::RightUnproven => vec![run(
-            "put the admission policy back that asks for the right to grow claims",
+            "restore the admission policy that checks the permission to grow claims",
             "stateward manifests --crds | kubectl apply --server-side -f -",
         )],
         Reason::OverMax => vec![say(format!(
-            "ask for less, or raise the annotation {RESIZE_MAX} of the namespace"
+            "request less, or raise the annotation {RESIZE_MAX} of the namespace"
         ))],
-        Reason::BadTarget => vec![say("ask for a larger size, such as 200Gi")],
+        Reason::BadTarget => vec![say("request a larger, whole size, such as 200Gi")],
+        Reason::HugeGrowth => vec![say(
+            "request the size that you mean; if you mean this one, grow in several requests, each at \
+             most tenfold",
+        )],
         Reason::NoSuchTemplate => vec![run(
             "see the claim templates",
             subject.of_set(".spec.volumeClaimTemplates[*].metadata.name"),
         )],
         Reason::OwnerManaged => {
             vec![
-                say("change the size in the owner; its operator does the rest"),
+                say("set the size in the owner's resource; its operator does the rest"),
                 run(
-                    "or let stateward grow the claims, where it may not yet",
-                    subject.kubectl(&format!("annotate statefulset {name} {OWNER_MANAGED}=allow")),
+                    "or allow stateward to grow the claims",
+                    subject.kubectl(&format!(
+                        "annotate statefulset {name} {OWNER_MANAGED}=allow"
+                    )),
                 ),
             ]
         }
@@ -163,51 +191,80 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             subject.kubectl(&format!("rollout status statefulset {name}")),
         )],
         Reason::ForeignFinalizer => vec![run(
-            "see who set it, and let them take it off",
+            "see which controller set it; remove it if that controller is gone",
             subject.of_set(".metadata.finalizers"),
         )],
         Reason::OverlappingSelector => {
             vec![say("give the other controller a selector that matches only its own pods")]
         }
-        Reason::DryRunRefused => vec![say("whoever refuses has to allow it")],
+        Reason::DryRunRefused => {
+            vec![say("allow it in the policy, webhook or quota that the answer names")]
+        }
+        Reason::OtherDependents => vec![
+            run(
+                "see which objects name the set as their owner",
+                subject.kubectl(&format!(
+                    "get configmaps,services,serviceaccounts,poddisruptionbudgets -o json | jq -r \
+                     '.items[] | select(.metadata.ownerReferences[]? | .kind == \"StatefulSet\" and \
+                     .name == \"{name}\") | .kind + \"/\" + .metadata.name'"
+                )),
+            ),
+            say(
+                "remove the owner reference from each of them; the resize then continues. After it, \
+                 add the reference again with the set's new UID",
+            ),
+            run("or keep the set as it is, with grown claims", subject.resize("abort")),
+        ],
+        Reason::OrphaningStuck => vec![
+            run(
+                "find the webhook or policy that denies updates by the garbage collector, or that \
+                 is down",
+                "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,\
+                 validatingadmissionpolicies",
+            ),
+            say(
+                "let it allow updates by system:serviceaccount:kube-system:generic-garbage-collector; \
+                 the garbage collector retries within minutes",
+            ),
+        ],
         Reason::ChangedOnCreate => vec![
             say(
-                "write the named fields into the live set, where that restarts nothing, or have the \
-                 webhook leave this set out",
+                "write the named fields into the live set if that restarts no pod, or exempt the set \
+                 from the webhook",
             ),
-            run("keep the set as it is, with grown claims", subject.resize("abort")),
+            run("or keep the set as it is, with grown claims", subject.resize("abort")),
         ],
         Reason::SnapshotTooLarge => {
-            vec![say("make the set smaller, its annotations most of all; a record holds 700 KiB")]
+            vec![say("shorten the set's annotations; a record holds 700 KiB, compressed")]
         }
         Reason::DeletedByOther => vec![
-            run("bring the set back as it was, with the size asked", subject.resize("finish")),
-            say("or apply its manifest with the new size; claims that are left are used again"),
+            run("restore the set as it was, with the requested size", subject.resize("finish")),
+            say("or apply its manifest with the new size; the set uses the claims that are left"),
         ],
         Reason::LateDuplicate | Reason::RevisionDiffers => vec![run(
-            "compare the set with its pods before anything else",
+            "first compare the set with its pods",
             subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
         )],
         Reason::RecreationUnfinished => finish_recreation(subject),
         Reason::TooSmallAgain | Reason::RetentionPinFailed => vec![
             run("see who writes the set", subject.of_set(".metadata.managedFields[*].manager")),
-            say("change the size where that writer takes it from, then ask again"),
+            say("change the size at the source of that writer, then request it again"),
         ],
         Reason::CreateRefused => {
             vec![say(
-                "take away what refuses it: a quota, a policy, a webhook, which is named here",
+                "remove what rejects the CREATE: the quota, policy or webhook that the answer names",
             )]
         }
-        Reason::OldTemplate => vec![run("try the template again", subject.resize("finish"))],
+        Reason::OldTemplate => vec![run("retry with the new template", subject.resize("finish"))],
         Reason::EditLost => vec![say("apply the lost edit again")],
         Reason::LeftAbsent => {
-            vec![say("apply the set's manifest: the pods and claims are still there")]
+            vec![say("apply the set's manifest; the pods and claims still exist")]
         }
         _ => claim_steps(reason, subject),
     }
 }
 
-/// What a person does about a set that a re-creation has left as it was created.
+/// What a person does about a set whose re-creation was not finished.
 fn finish_recreation(subject: &Subject<'_>) -> Vec<Step> {
     let name = subject.name;
     vec![
@@ -216,15 +273,14 @@ fn finish_recreation(subject: &Subject<'_>) -> Vec<Step> {
             subject.kubectl("get controllerrevisions,pods --show-labels"),
         ),
         run(
-            "put the partition back, here to 0, where it is not meant so, and the retention \
-             where it was Delete",
+            "restore the partition, here 0, unless you set it, and the retention if it was Delete",
             subject.kubectl(&format!(
                 "patch statefulset {name} --type merge -p \
                  '{{\"spec\":{{\"updateStrategy\":{{\"rollingUpdate\":{{\"partition\":0}}}}}}}}'"
             )),
         ),
         run(
-            "then say that the set is as it should be",
+            "then mark the re-creation as finished",
             subject.kubectl(&format!("annotate statefulset {name} {RESIZE_UNFINISHED}-")),
         ),
     ]
@@ -238,35 +294,43 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
     match reason {
         Reason::PatchRefused => vec![run("see the claim and its quota", describe("pvc"))],
         Reason::ClaimTerminating => vec![run(
-            "see what deletes the claim; once it is gone the set makes a new, empty one",
+            "see what deletes the claim; afterwards the set creates a new, empty one",
             describe("pvc"),
         )],
         Reason::OfflineOnly => vec![
             run("see the driver's answer", describe("pvc")),
-            say("stop the pod and keep it stopped until the volume has grown; it is unavailable \
-                 meanwhile"),
+            say("stop the pod and keep it stopped until the volume has grown; its data is \
+                 unavailable meanwhile"),
         ],
         Reason::Replaced | Reason::Lowered => {
-            vec![run("ask again, where the size still holds", subject.resize("apply --size SIZE"))]
+            vec![run(
+                "request the size again, if it is still wanted",
+                subject.resize("apply --size SIZE"),
+            )]
         }
         Reason::Infeasible => {
             let mut steps = vec![run("see the capacity and the driver's answer", describe("pvc"))];
-            match about(subject.detail).1 {
+            match subject.lower_claims() {
                 Some(lower) => steps.push(run(
-                    "end this resize, and lower the claim to just above its capacity, which \
+                    "end this resize, and lower each claim to just above its capacity, which \
                      Kubernetes allows",
-                    lower.to_owned(),
+                    lower,
                 )),
                 None => steps.push(run("end this resize", subject.resize("abort"))),
             }
-            steps.push(run("ask for a size that it can make", subject.resize("apply --size SIZE")));
+            steps.push(run(
+                "request a size that the driver can make",
+                subject.resize("apply --size SIZE"),
+            ));
             steps
         }
         Reason::ClassGone => {
-            vec![say("create the class again with allowVolumeExpansion: true, then ask again")]
+            vec![say(
+                "re-create the StorageClass with allowVolumeExpansion: true, then request the size again",
+            )]
         }
         Reason::NotExpandable => vec![say(
-            "set allowVolumeExpansion: true in the class where its driver can grow volumes; \
+            "set allowVolumeExpansion: true in the StorageClass if its driver can expand volumes; \
              otherwise copy the data to a set with larger claims",
         )],
         Reason::NodeResize => vec![run("see the node's answer", describe("pvc"))],
@@ -275,12 +339,14 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 "see which budget allows no disruption",
                 subject.kubectl("get poddisruptionbudgets"),
             ),
-            say("it is tried again: let the budget allow one, or restart the pod when it suits"),
+            say(
+                "let the budget allow one disruption, or restart the pod yourself; the controller retries",
+            ),
         ],
         Reason::FileSystemPending => vec![
-            run("restart the pod when it suits", subject.kubectl("delete pod POD")),
+            run("restart the pod", subject.kubectl("delete pod POD")),
             run(
-                "or let stateward evict it, one at a time",
+                "or let stateward evict pods, one at a time",
                 subject.kubectl(&format!("annotate statefulset {name} {RESIZE_RESTART}=evict")),
             ),
         ],
@@ -292,8 +358,12 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
 mod tests {
     use super::*;
 
-    const SUBJECT: Subject<'_> =
-        Subject { namespace: "prod", name: "db", detail: "data-db-0: its class is slow" };
+    const SUBJECT: Subject<'_> = Subject {
+        namespace: "prod",
+        name: "db",
+        message: "data-db-0: its class is slow",
+        claims: &[],
+    };
 
     #[test]
     fn every_reason_has_a_meaning_of_its_own() {
@@ -337,7 +407,8 @@ mod tests {
         for reason in Reason::ALL {
             for step in steps(reason, &SUBJECT) {
                 let Some(command) = step.command else { continue };
-                let everybodys = ["kubectl get clusterrole", "stateward manifests"];
+                let everybodys =
+                    ["kubectl get clusterrole", "kubectl get validating", "stateward manifests"];
                 let known = command.contains("prod")
                     || everybodys.iter().any(|start| command.starts_with(start));
                 assert!(known, "{reason}: {command}");
@@ -346,11 +417,37 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_too_large_is_lowered_by_the_command_of_the_record() {
-        let lower = "stateward resize abort db -n prod && kubectl -n prod patch pvc data-db-0";
-        let detail = format!("data-db-0: {lower}");
-        let steps = steps(&Reason::Infeasible, &Subject { detail: &detail, ..SUBJECT });
+    fn claims_that_are_too_large_are_lowered_by_one_command() {
+        let claim = |ordinal: u32, state, lowest: &str| ClaimStatus {
+            name: format!("data-db-{ordinal}"),
+            from: "10Gi".to_owned(),
+            target: "50Gi".to_owned(),
+            capacity: Some("10Gi".to_owned()),
+            state,
+            since: None,
+            lowest: (!lowest.is_empty()).then(|| lowest.to_owned()),
+            evicted: None,
+        };
+        let claims = [
+            claim(0, ClaimState::Failed, "10241Mi"),
+            claim(1, ClaimState::Growing, "10241Mi"),
+            claim(2, ClaimState::Growing, "20481Mi"),
+            claim(3, ClaimState::Done, ""),
+        ];
+        let message = "data-db-0";
+        let steps = steps(&Reason::Infeasible, &Subject { message, claims: &claims, ..SUBJECT });
         assert_eq!(steps[0].command.as_deref(), Some("kubectl -n prod describe pvc data-db-0"));
-        assert_eq!(steps[1].command.as_deref(), Some(lower));
+        let patch = |claims: &str, size: &str| {
+            format!(
+                "kubectl -n prod patch pvc {claims} --type merge \
+                 -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'"
+            )
+        };
+        let expected = [
+            "stateward resize abort db -n prod".to_owned(),
+            patch("data-db-0 data-db-1", "10241Mi"),
+            patch("data-db-2", "20481Mi"),
+        ];
+        assert_eq!(steps[1].command, Some(expected.join(" && ")));
     }
 }

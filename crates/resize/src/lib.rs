@@ -15,13 +15,17 @@ pub mod advice;
 pub mod body;
 pub mod crd;
 pub mod observed;
+mod parameters;
 pub mod plan;
 pub mod preflight;
 pub mod rights;
 pub mod step;
+mod view;
 
 pub use self::observed::Observed;
-pub use self::step::{Action, Parameters, step};
+pub use self::parameters::Parameters;
+pub use self::step::{Action, step};
+pub use self::view::View;
 
 /// The Lease that is renewed while a resize that is asked for would be carried out
 /// (`docs/resize.md`, Who may ask).

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use stateward_core::facts::Fact;
+use stateward_core::facts::{ClassFact, Fact, FixedVolume, NamespaceFact};
 use stateward_core::object::Quantity;
-use stateward_core::record::{Retention, RevisionName};
+use stateward_core::record::{Retention, RetentionOwner, RevisionName};
 
 /// The cluster as one decision sees it.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Observed {
     /// every part is a quorum read that began after the set was read, and so is the record
     pub fresh: bool,
     /// the namespace
-    pub namespace: Fact<Namespace>,
+    pub namespace: Fact<NamespaceFact>,
     /// the set, or that there is none
     pub set: Fact<Option<Set>>,
     /// every pod that the set's selector matches
@@ -25,11 +25,13 @@ pub struct Observed {
     /// the claims of the set's templates, whatever their ordinal
     pub claims: Fact<Vec<Claim>>,
     /// storage classes by name
-    pub classes: Fact<BTreeMap<String, Class>>,
+    pub classes: Fact<BTreeMap<String, ClassFact>>,
     /// ControllerRevisions of the namespace that the record or the set names
     pub revisions: Fact<Vec<Revision>>,
     /// other controllers of the namespace that select the set's pods
     pub neighbours: Fact<Vec<String>>,
+    /// objects that name the set as an owner, beside its pods, claims and revisions
+    pub dependents: Fact<Dependents>,
     /// whether admission policy and binding stand unchanged
     pub admission_policy: Fact<bool>,
     /// what dry runs of DELETE and CREATE answered for this generation of the set
@@ -39,15 +41,6 @@ pub struct Observed {
     pub last_seen_edit: Fact<Option<String>>,
     /// what this process alone knows
     pub memory: Memory,
-}
-
-/// What is read of the namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Namespace {
-    /// it has a `deletionTimestamp`
-    pub terminating: bool,
-    /// `resize-max`, which wins over the set's
-    pub max: Option<Quantity>,
 }
 
 /// What is read of the set.
@@ -60,6 +53,8 @@ pub struct Set {
     pub resource_version: String,
     /// it has a `deletionTimestamp`
     pub terminating: bool,
+    /// `metadata.deletionTimestamp`
+    pub deleted: Option<Timestamp>,
     /// finalizers other than the garbage collector's
     pub foreign_finalizers: Vec<String>,
     /// the kind and name of a controller owner
@@ -97,14 +92,16 @@ pub struct Set {
     pub unfinished: Option<String>,
     /// `resize-requested`: claim template → size as written
     pub requested: BTreeMap<String, String>,
-    /// `resize-max`
-    pub max: Option<Quantity>,
+    /// `resize-max`, as written
+    pub resize_max: Option<String>,
     /// `resize-paused`
     pub paused: bool,
     /// `resize-restart: evict`
     pub evict: bool,
     /// who stands in its managedFields
     pub managers: Managers,
+    /// the field managers that own fields of the retention policy
+    pub retention_owners: Vec<RetentionOwner>,
     /// the field manager, other than us, that wrote `spec` last
     pub writer: Option<String>,
     /// the set encoded for the record
@@ -166,13 +163,13 @@ pub struct Claim {
     pub owners: Vec<String>,
     /// its class
     pub class: String,
-    /// its volume is static or of no CSI driver, with the reason
-    pub cannot_grow: Option<String>,
+    /// why its volume cannot be expanded
+    pub fixed_volume: Option<FixedVolume>,
     /// `resize-id`: the resize that last raised it
     pub resize_id: Option<String>,
     /// a pod mounts it
     pub mounted: bool,
-    /// a pod of another set mounts it: two names collide, and it is not ours
+    /// its name is one that the set would give, and yet it belongs to somebody else
     pub foreign: bool,
 }
 
@@ -193,11 +190,13 @@ pub enum Progress {
     NodeFailed,
 }
 
-/// What is read of a class.
+/// Objects that name the set as an owner. An orphan delete removes that reference for good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Class {
-    /// `allowVolumeExpansion`
-    pub expandable: bool,
+pub struct Dependents {
+    /// kind and name of each, such as `ConfigMap db-settings`
+    pub found: Vec<String>,
+    /// kinds that may not be listed, so that such objects would not be found
+    pub unlisted: Vec<String>,
 }
 
 /// What is read of a ControllerRevision.

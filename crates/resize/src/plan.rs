@@ -1,4 +1,4 @@
-//! What a resize would do, for a person to read before it is begun.
+//! What a resize would do, for a person to read before it begins.
 //!
 //! The checks are those of [`preflight`], which [`step()`](super::step()) decides by; so what is read in
 //! advance is what is later acted on.
@@ -15,15 +15,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use stateward_core::annotations::RESIZE_RESTART;
 use stateward_core::facts::Fact;
-use stateward_core::record::{ClaimState, Phase, Reason, Record, Recreation, Request, Retention};
+use stateward_core::record::{ClaimState, Phase, Record, Recreation, Request, Retention};
 use stateward_core::rules::Step;
 
 pub use self::owner::OwnerField;
-pub use self::steps::{ByHand, PlannedStep, Touch};
+pub use self::steps::{PlannedStep, Touch};
 pub use self::text::{paint, render, render_checks, render_owner};
 use super::observed::{Memory, Observed, Set};
+pub use super::preflight::CheckOutcome;
 use super::preflight::{self, Growth};
-use super::step::{Parameters, View};
+use super::{Parameters, View};
 
 /// What is planned for.
 #[derive(Clone, Copy, Debug)]
@@ -119,11 +120,10 @@ pub struct PlannedCheck {
     pub stage: Stage,
     /// what is checked
     pub name: String,
-    /// how it went
+    /// how it went, with the reason
+    #[serde(flatten)]
     pub outcome: CheckOutcome,
-    /// the word for it, where it is not well
-    pub reason: Option<Reason>,
-    /// what it is about, where it is not well
+    /// what the reason is about
     pub detail: String,
     /// the step that brings it about; none where no step does
     pub step: Option<usize>,
@@ -145,20 +145,6 @@ pub enum Stage {
     RetentionPin,
 }
 
-/// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CheckOutcome {
-    /// well
-    Ok,
-    /// not yet; it passes by itself, or a step brings it about
-    Waiting,
-    /// it could not be read
-    Unknown,
-    /// a person must act
-    Blocked,
-}
-
 /// A pod that would be restarted.
 #[derive(Clone, Debug, Serialize)]
 pub struct Restart {
@@ -176,8 +162,8 @@ const ORPHANED_PER_SECOND: usize = 20;
 /// `spec.revisionHistoryLimit` is 10 where it is not set, and the current revision is kept besides.
 const REVISIONS: usize = 11;
 
-/// A record as it would be once `targets` are asked for: what the cluster is observed for, and what
-/// the preflight checks are asked about.
+/// The record as it would be once `targets` are requested. The cluster is observed for this record,
+/// and the preflight checks judge it.
 pub fn hypothetical_record(
     record: Option<&Record>,
     targets: &BTreeMap<String, String>,
@@ -271,7 +257,7 @@ fn planned_claims(view: &View<'_>) -> Vec<PlannedClaim> {
     let claims = preflight::claims(view).unwrap_or_default();
     claims
         .into_iter()
-        .zip(view.rows())
+        .zip(preflight::rows(view))
         .map(|((claim, asked), row)| PlannedClaim {
             name: claim.name.clone(),
             from: claim.request.to_string(),
@@ -284,26 +270,30 @@ fn planned_claims(view: &View<'_>) -> Vec<PlannedClaim> {
 }
 
 fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -> Verdict {
-    let of = |outcome: CheckOutcome, stages: &[Stage]| {
+    let any = |outcome: fn(&CheckOutcome) -> bool, stages: &[Stage]| {
         checks.iter().any(|check| {
-            check.outcome == outcome && check.step.is_none() && stages.contains(&check.stage)
+            outcome(&check.outcome) && check.step.is_none() && stages.contains(&check.stage)
         })
     };
+    let blocked = |stages: &[Stage]| any(CheckOutcome::is_blocked, stages);
+    let unknown = |stages: &[Stage]| any(|outcome| *outcome == CheckOutcome::Unknown, stages);
+    let waits =
+        |stages: &[Stage]| any(|outcome| matches!(outcome, CheckOutcome::Waiting(_)), stages);
     let later = [Stage::Set, Stage::RetentionPin];
     let grown = claims.iter().all(|claim| claim.state == ClaimState::Done);
-    if of(CheckOutcome::Blocked, &[Stage::Request]) {
+    if blocked(&[Stage::Request]) {
         Verdict::Blocked
-    } else if of(CheckOutcome::Blocked, &[Stage::Claims]) {
+    } else if blocked(&[Stage::Claims]) {
         // One claim that cannot grow does not hold up the others.
         let raises = claims.iter().any(|claim| claim.state == ClaimState::Short);
         if raises { Verdict::ClaimsOnly } else { Verdict::Blocked }
-    } else if of(CheckOutcome::Unknown, &[Stage::Request, Stage::Claims]) {
+    } else if unknown(&[Stage::Request, Stage::Claims]) {
         Verdict::Unknown
-    } else if of(CheckOutcome::Blocked, &later) {
+    } else if blocked(&later) {
         if grown { Verdict::Blocked } else { Verdict::ClaimsOnly }
-    } else if of(CheckOutcome::Unknown, &later) {
+    } else if unknown(&later) {
         Verdict::Unknown
-    } else if of(CheckOutcome::Waiting, &[Stage::Claims, Stage::Set, Stage::RetentionPin]) {
+    } else if waits(&[Stage::Claims, Stage::Set, Stage::RetentionPin]) {
         Verdict::Waits
     } else if grown && !re_creates {
         Verdict::NothingToDo
@@ -325,8 +315,8 @@ fn restarts(view: &View<'_>, set: &Set) -> Vec<Restart> {
         .filter_map(|(claim, _)| {
             let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal)?;
             let why = format!(
-                "the file system of {} waits for it, and the set asks for it by \
-                               {RESIZE_RESTART}: evict",
+                "the file system of {} grows when this pod restarts, and the set has the \
+                 annotation {RESIZE_RESTART}: evict",
                 claim.name
             );
             Some(Restart { pod: pod.name.clone(), why })

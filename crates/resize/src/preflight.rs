@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use stateward_core::facts::Fact;
+use stateward_core::growth::{Extent, Growability, Obstacle, SizeLimit, growability};
 use stateward_core::object::Quantity;
-use stateward_core::record::{Halt, Reason, Retention, State};
+use stateward_core::record::{ClaimState, ClaimStatus, Halt, Reason, Retention, State};
 
-use super::observed::{Answer, Claim, Progress, Set};
-use super::step::View;
+use super::View;
+use super::observed::{Answer, Claim, Dependents, Progress, Set};
 
 /// One check and how it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,53 +21,61 @@ pub struct Check {
     /// what was checked, for people
     pub name: &'static str,
     /// how it went
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// what it is about, where it is not well
     pub detail: String,
 }
 
 /// How a check went, in the order of urgency.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// well
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "outcome", content = "reason", rename_all = "camelCase")]
+pub enum CheckOutcome {
+    /// it passed
     Ok,
-    /// not yet; it passes by itself
+    /// not yet; it passes by itself, or a step of the plan brings it about
     Waiting(Reason),
-    /// it could not be read
+    /// something could not be read
     Unknown,
     /// a person must act
     Blocked(Reason),
 }
 
+impl CheckOutcome {
+    /// Whether a person must act.
+    pub const fn is_blocked(&self) -> bool {
+        matches!(self, Self::Blocked(_))
+    }
+}
+
 impl Check {
-    fn new(name: &'static str, outcome: Outcome, detail: impl Into<String>) -> Self {
+    fn new(name: &'static str, outcome: CheckOutcome, detail: impl Into<String>) -> Self {
         Self { name, outcome, detail: detail.into() }
     }
 
     fn ok(name: &'static str) -> Self {
-        Self::new(name, Outcome::Ok, "")
+        Self::new(name, CheckOutcome::Ok, "")
     }
 
     fn that(
         name: &'static str,
         holds: bool,
-        otherwise: Outcome,
+        otherwise: CheckOutcome,
         detail: impl Into<String>,
     ) -> Self {
         if holds { Self::ok(name) } else { Self::new(name, otherwise, detail) }
     }
 
     fn unknown(name: &'static str, why: &str) -> Self {
-        Self::new(name, Outcome::Unknown, why)
+        Self::new(name, CheckOutcome::Unknown, why)
     }
 
     /// Why a resize rests here, or `None` where the check is well.
     pub fn halt(&self) -> Option<Halt> {
         let (state, reason) = match &self.outcome {
-            Outcome::Ok => return None,
-            Outcome::Waiting(reason) => (State::Waiting, reason.clone()),
-            Outcome::Unknown => (State::Waiting, Reason::NotObserved),
-            Outcome::Blocked(reason) => (State::Blocked, reason.clone()),
+            CheckOutcome::Ok => return None,
+            CheckOutcome::Waiting(reason) => (State::Waiting, reason.clone()),
+            CheckOutcome::Unknown => (State::Waiting, Reason::NotObserved),
+            CheckOutcome::Blocked(reason) => (State::Blocked, reason.clone()),
         };
         Some(Halt { state, reason, message: self.detail.clone() })
     }
@@ -82,13 +92,73 @@ pub fn worst(checks: &[Check]) -> Option<Halt> {
     worst.and_then(Check::halt)
 }
 
-const fn rank(outcome: &Outcome) -> u8 {
+const fn rank(outcome: &CheckOutcome) -> u8 {
     match outcome {
-        Outcome::Ok => 0,
-        Outcome::Waiting(_) => 1,
-        Outcome::Unknown => 2,
-        Outcome::Blocked(_) => 3,
+        CheckOutcome::Ok => 0,
+        CheckOutcome::Waiting(_) => 1,
+        CheckOutcome::Unknown => 2,
+        CheckOutcome::Blocked(_) => 3,
     }
+}
+
+/// Whether a size can be asked of a claim template. A size that the record's spec asks for must also
+/// stay within [`Parameters::growth`](super::Parameters::growth); the webhook judges annotations.
+pub fn requested_size(
+    view: &View<'_>,
+    set: &Set,
+    template: &str,
+    size: &str,
+    by_record: bool,
+) -> Check {
+    const NAME: &str = "the size can be requested";
+    let blocked = |reason, detail: String| Check::new(NAME, CheckOutcome::Blocked(reason), detail);
+    let asked = match size.parse::<Quantity>() {
+        Ok(asked) if asked.is_fractional() => {
+            let detail = format!("{template}: {size} is not a whole number of bytes");
+            return blocked(Reason::BadTarget, detail);
+        }
+        Ok(asked) if !asked.is_positive() => {
+            return blocked(
+                Reason::BadTarget,
+                format!("{template}: {size} is no size of a volume"),
+            );
+        }
+        Ok(asked) => asked,
+        Err(why) => return blocked(Reason::BadTarget, format!("{template}: {why}")),
+    };
+    let Some(have) = set.templates.get(template) else {
+        let names: Vec<&str> = set.templates.keys().map(String::as_str).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let detail = format!("{template}; the set's claim templates: {names}");
+        return blocked(Reason::NoSuchTemplate, detail);
+    };
+    let namespace = match &view.observed.namespace {
+        Fact::Known(namespace) => namespace.resize_max.as_deref(),
+        Fact::Unknown(why) => return Check::unknown(NAME, why),
+    };
+    if let Some(limit) = SizeLimit::new(namespace, set.resize_max.as_deref())
+        && limit.forbids(&asked)
+    {
+        let detail = format!("{template}: {size} is more than the {limit} of resize-max");
+        return blocked(Reason::OverMax, detail);
+    }
+    let limit = &view.parameters.growth;
+    let from = smallest_claim(view, set, template).unwrap_or(have).max(have);
+    if by_record && limit.extent(from, &asked) == Extent::Mistake {
+        let detail =
+            format!("{template}: {from} → {size} is more than {}-fold growth", limit.factor);
+        return blocked(Reason::HugeGrowth, detail);
+    }
+    Check::ok(NAME)
+}
+
+/// The smallest request among the template's claims that the set runs with.
+fn smallest_claim<'v>(view: &'v View<'_>, set: &Set, template: &str) -> Option<&'v Quantity> {
+    let Fact::Known(claims) = &view.observed.claims else { return None };
+    let counts = |claim: &&Claim| {
+        claim.template == template && !claim.foreign && set.ordinals().contains(&claim.ordinal)
+    };
+    claims.iter().filter(counts).map(|claim| &claim.request).min()
 }
 
 /// How far one claim is.
@@ -121,15 +191,15 @@ pub fn growth(view: &View<'_>, claim: &Claim, asked: &Quantity) -> Growth {
         if claim.terminating {
             return Growth::Stuck(Reason::ClaimTerminating);
         }
-        if claim.capacity.is_none() {
-            return Growth::Unbound;
-        }
-        return match class_allows(view, claim) {
-            Err(reason) => Growth::Failed(reason),
-            Ok(()) if view.observed.memory.refused_claims.contains_key(&claim.name) => {
+        return match growability_of(view, claim) {
+            Growability::Never(obstacle) => Growth::Failed(reason(&obstacle)),
+            Growability::OnceBound => Growth::Unbound,
+            Growability::Growable
+                if view.observed.memory.refused_claims.contains_key(&claim.name) =>
+            {
                 Growth::Stuck(Reason::PatchRefused)
             }
-            Ok(()) => Growth::Short(asked.clone()),
+            Growability::Growable => Growth::Short(asked.clone()),
         };
     }
     if claim.capacity.as_ref().is_some_and(|capacity| capacity >= target) {
@@ -140,25 +210,30 @@ pub fn growth(view: &View<'_>, claim: &Claim, asked: &Quantity) -> Growth {
         Progress::Infeasible => Growth::Failed(Reason::Infeasible),
         Progress::NodeFailed => Growth::Failed(Reason::NodeResize),
         Progress::OfflineOnly => Growth::Stuck(Reason::OfflineOnly),
-        Progress::None | Progress::Controller => match class_allows(view, claim) {
-            Err(Reason::ClassGone) => Growth::Failed(Reason::ClassGone),
+        Progress::None | Progress::Controller => match growability_of(view, claim) {
+            Growability::Never(Obstacle::ClassMissing(_)) => Growth::Failed(Reason::ClassGone),
             _ if claim.capacity.is_none() => Growth::Unbound,
             _ => Growth::Growing,
         },
     }
 }
 
-/// Whether class and volume let a claim grow. An unreadable class is left to the API server.
-fn class_allows(view: &View<'_>, claim: &Claim) -> Result<(), Reason> {
-    if claim.cannot_grow.is_some() {
-        return Err(Reason::NotExpandable);
-    }
-    let Fact::Known(classes) = &view.observed.classes else { return Ok(()) };
-    match classes.get(&claim.class) {
-        None if claim.class.is_empty() => Err(Reason::NotExpandable),
-        None => Err(Reason::ClassGone),
-        Some(class) if !class.expandable => Err(Reason::NotExpandable),
-        Some(_) => Ok(()),
+/// Whether class and volume let a claim grow.
+pub fn growability_of<'c>(view: &View<'_>, claim: &'c Claim) -> Growability<'c> {
+    let class = match &view.observed.classes {
+        Fact::Known(classes) => Fact::Known(classes.get(&claim.class)),
+        Fact::Unknown(why) => Fact::Unknown(why.clone()),
+    };
+    let bound = claim.capacity.is_some();
+    growability(&claim.class, bound, &class, &Fact::Known(claim.fixed_volume))
+}
+
+fn reason(obstacle: &Obstacle<'_>) -> Reason {
+    match obstacle {
+        Obstacle::ClassMissing(_) => Reason::ClassGone,
+        Obstacle::NoClass | Obstacle::ClassForbids(_) | Obstacle::Volume(_) => {
+            Reason::NotExpandable
+        }
     }
 }
 
@@ -176,7 +251,7 @@ pub fn claims<'v>(view: &'v View<'_>) -> Option<Vec<(&'v Claim, &'v Quantity)>> 
 
 /// Whether every claim's controller side is done: the check before `ClaimsGrown`.
 pub fn claims_grown(view: &View<'_>, set: &Set) -> Vec<Check> {
-    const NAME: &str = "claims are as large as asked";
+    const NAME: &str = "claims have the requested size";
     let Some(claims) = claims(view) else {
         return vec![Check::unknown(NAME, why(&view.observed.claims))];
     };
@@ -187,9 +262,9 @@ pub fn claims_grown(view: &View<'_>, set: &Set) -> Vec<Check> {
             // A leftover that never was bound holds no data and no pod; it must not hold us up.
             Growth::Unbound if !set.ordinals().contains(&claim.ordinal) => continue,
             Growth::Growing | Growth::Short(_) | Growth::Unbound => {
-                Outcome::Waiting(Reason::ClaimsGrowing)
+                CheckOutcome::Waiting(Reason::ClaimsGrowing)
             }
-            Growth::Stuck(reason) | Growth::Failed(reason) => Outcome::Blocked(reason),
+            Growth::Stuck(reason) | Growth::Failed(reason) => CheckOutcome::Blocked(reason),
         };
         checks.push(Check::new(NAME, outcome, &claim.name));
     }
@@ -211,9 +286,9 @@ pub fn set(view: &View<'_>, set: &Set) -> Vec<Check> {
 pub fn finished(set: &Set) -> Check {
     let partition = set.partition.map_or("none".to_owned(), |partition| partition.to_string());
     Check::that(
-        "no earlier re-creation is unfinished",
+        "every earlier re-creation was finished",
         set.unfinished.is_none(),
-        Outcome::Blocked(Reason::RecreationUnfinished),
+        CheckOutcome::Blocked(Reason::RecreationUnfinished),
         format!("partition {partition}"),
     )
 }
@@ -225,31 +300,31 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
         Check::that(
             "no controller owns the set",
             set.owner.is_none(),
-            Outcome::Blocked(Reason::OwnerManaged),
+            CheckOutcome::Blocked(Reason::OwnerManaged),
             set.owner.clone().unwrap_or_default(),
         ),
         Check::that(
-            "the set is not going away",
+            "the set is not being deleted",
             !set.terminating,
-            Outcome::Waiting(Reason::SetTerminating),
+            CheckOutcome::Waiting(Reason::SetTerminating),
             "",
         ),
         Check::that(
-            "nobody else's finalizer is on it",
+            "the set has no foreign finalizer",
             set.foreign_finalizers.is_empty(),
-            Outcome::Blocked(Reason::ForeignFinalizer),
+            CheckOutcome::Blocked(Reason::ForeignFinalizer),
             set.foreign_finalizers.join(", "),
         ),
         Check::that(
-            "its claim templates have different names",
+            "its claim templates have unique names",
             !set.duplicate_templates,
-            Outcome::Blocked(Reason::BadTarget),
+            CheckOutcome::Blocked(Reason::BadTarget),
             "two claim templates have one name",
         ),
         Check::that(
-            "it fits into the record",
+            "the set fits into the record",
             set.snapshot.len() <= view.parameters.snapshot_limit,
-            Outcome::Blocked(Reason::SnapshotTooLarge),
+            CheckOutcome::Blocked(Reason::SnapshotTooLarge),
             "",
         ),
         finished(set),
@@ -258,11 +333,12 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
         Fact::Known(names) => Check::that(
             "no other controller selects its pods",
             names.is_empty(),
-            Outcome::Blocked(Reason::OverlappingSelector),
+            CheckOutcome::Blocked(Reason::OverlappingSelector),
             names.join(", "),
         ),
         Fact::Unknown(why) => Check::unknown("no other controller selects its pods", why),
     });
+    checks.push(dependents(&observed.dependents));
     checks.push(match &observed.claims {
         Fact::Known(claims) => {
             let going: Vec<_> = claims
@@ -271,30 +347,49 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
                 .map(|claim| claim.name.as_str())
                 .collect();
             Check::that(
-                "no claim is going away",
+                "no claim is being deleted",
                 going.is_empty(),
-                Outcome::Blocked(Reason::ClaimTerminating),
+                CheckOutcome::Blocked(Reason::ClaimTerminating),
                 going.join(", "),
             )
         }
-        Fact::Unknown(why) => Check::unknown("no claim is going away", why),
+        Fact::Unknown(why) => Check::unknown("no claim is being deleted", why),
     });
     checks.extend(claims_grown(view, set));
     checks.push(rollout(view, set));
     checks.push(age(view, set));
     checks.push(Check::that(
-        "no CREATE of ours can still be on its way",
+        "no earlier CREATE can still arrive",
         view.elapsed(view.record.status.last_create) >= view.parameters.create_quarantine,
-        Outcome::Waiting(Reason::RecentCreate),
+        CheckOutcome::Waiting(Reason::RecentCreate),
         "",
     ));
     checks
 }
 
+/// The orphan delete strips the reference to the set from everything that names it as an owner.
+/// Pods, claims and revisions are adopted again; nobody restores the reference of other objects.
+fn dependents(dependents: &Fact<Dependents>) -> Check {
+    const NAME: &str = "no other object names the set as its owner";
+    match dependents {
+        Fact::Known(known) if known.found.is_empty() && known.unlisted.is_empty() => {
+            Check::ok(NAME)
+        }
+        Fact::Known(known) if known.found.is_empty() => {
+            let kinds = known.unlisted.join(", ");
+            Check::new(NAME, CheckOutcome::Ok, format!("no permission to list {kinds}"))
+        }
+        Fact::Known(known) => {
+            Check::new(NAME, CheckOutcome::Blocked(Reason::OtherDependents), known.found.join(", "))
+        }
+        Fact::Unknown(why) => Check::unknown(NAME, why),
+    }
+}
+
 /// All pods there, none on its way, all of the update revision.
 fn rollout(view: &View<'_>, set: &Set) -> Check {
     const NAME: &str = "no rollout is under way";
-    let waiting = Outcome::Waiting(Reason::MidRollout);
+    let waiting = CheckOutcome::Waiting(Reason::MidRollout);
     let Fact::Known(pods) = &view.observed.pods else {
         return Check::unknown(NAME, why(&view.observed.pods));
     };
@@ -310,13 +405,13 @@ fn rollout(view: &View<'_>, set: &Set) -> Check {
     }
     for pod in pods {
         if pod.terminating || !set.ordinals().contains(&pod.ordinal) {
-            return Check::new(NAME, waiting, format!("{} is going away", pod.name));
+            return Check::new(NAME, waiting, format!("{} is being deleted", pod.name));
         }
         if pod.revision != set.update_revision {
-            return Check::new(NAME, waiting, format!("{} is of an older revision", pod.name));
+            return Check::new(NAME, waiting, format!("{} has an older revision", pod.name));
         }
         if set.ordered && !pod.available {
-            let reason = Outcome::Waiting(Reason::PodsNotReady);
+            let reason = CheckOutcome::Waiting(Reason::PodsNotReady);
             return Check::new(NAME, reason, format!("{} is not available", pod.name));
         }
     }
@@ -325,8 +420,8 @@ fn rollout(view: &View<'_>, set: &Set) -> Check {
 
 /// The garbage collector orphans what its cache knows, once: what is younger may be missed.
 fn age(view: &View<'_>, set: &Set) -> Check {
-    const NAME: &str = "pods and revision are known to the garbage collector";
-    let waiting = Outcome::Waiting(Reason::JustChanged);
+    const NAME: &str = "pods and revision are old enough for the garbage collector's cache";
+    let waiting = CheckOutcome::Waiting(Reason::JustChanged);
     let (Fact::Known(pods), Fact::Known(revisions)) =
         (&view.observed.pods, &view.observed.revisions)
     else {
@@ -362,7 +457,7 @@ pub fn dry_runs(view: &View<'_>) -> Vec<Check> {
     let names = [
         "a dry run of the orphan delete is accepted",
         "a dry run of the re-creation is accepted",
-        "nobody changes the set when it is created",
+        "no webhook changes the set when it is created",
     ];
     let answers = match &view.observed.dry_runs {
         Fact::Unknown(why) => {
@@ -370,26 +465,26 @@ pub fn dry_runs(view: &View<'_>) -> Vec<Check> {
         }
         Fact::Known(answers) => answers,
     };
-    let judge = |name, answer: &Answer, quota: Outcome| match answer {
+    let judge = |name, answer: &Answer, quota: CheckOutcome| match answer {
         Answer::Good => Check::ok(name),
-        Answer::Quota => Check::new(name, quota, "the quota for sets is used up"),
-        Answer::Refused(why) => Check::new(name, Outcome::Blocked(Reason::DryRunRefused), why),
+        Answer::Quota => Check::new(name, quota, "the quota for StatefulSets is used up"),
+        Answer::Refused(why) => Check::new(name, CheckOutcome::Blocked(Reason::DryRunRefused), why),
         Answer::Changed(fields) => {
-            Check::new(name, Outcome::Blocked(Reason::ChangedOnCreate), fields)
+            Check::new(name, CheckOutcome::Blocked(Reason::ChangedOnCreate), fields)
         }
     };
     vec![
-        judge(names[0], &answers.delete, Outcome::Blocked(Reason::DryRunRefused)),
+        judge(names[0], &answers.delete, CheckOutcome::Blocked(Reason::DryRunRefused)),
         // Quota is asked last: its refusal proves the rest as well as AlreadyExists does.
-        judge(names[1], &answers.create, Outcome::Ok),
-        judge(names[2], &answers.unchanged, Outcome::Waiting(Reason::Quota)),
+        judge(names[1], &answers.create, CheckOutcome::Ok),
+        judge(names[2], &answers.unchanged, CheckOutcome::Waiting(Reason::Quota)),
     ]
 }
 
 /// Whether the set may be deleted without any claim following it
 /// (`docs/resize.md`, Retention pin).
 pub fn retention_pin(view: &View<'_>, set: &Set) -> Vec<Check> {
-    let open = || Outcome::Waiting(Reason::RetentionNotPinned);
+    let open = || CheckOutcome::Waiting(Reason::RetentionNotPinned);
     let mut checks = vec![
         Check::that(
             "retention keeps every claim",
@@ -398,7 +493,7 @@ pub fn retention_pin(view: &View<'_>, set: &Set) -> Vec<Check> {
             "retention is not Retain",
         ),
         Check::that(
-            "the StatefulSet controller knows",
+            "the StatefulSet controller has seen the last edit",
             set.generation_observed,
             open(),
             "the StatefulSet controller has not seen the last edit",
@@ -408,14 +503,27 @@ pub fn retention_pin(view: &View<'_>, set: &Set) -> Vec<Check> {
         Fact::Known(claims) => {
             let held: Vec<_> = claims
                 .iter()
-                .filter(|claim| !claim.owners.is_empty() && !claim.foreign)
+                .filter(|claim| goes_along(view, claim))
                 .map(|claim| claim.name.as_str())
                 .collect();
-            Check::that("no claim is owned by set or pod", held.is_empty(), open(), held.join(", "))
+            Check::that(
+                "no claim is owned by the set or a pod",
+                held.is_empty(),
+                open(),
+                held.join(", "),
+            )
         }
-        Fact::Unknown(why) => Check::unknown("no claim is owned by set or pod", why),
+        Fact::Unknown(why) => Check::unknown("no claim is owned by the set or a pod", why),
     });
     checks
+}
+
+/// Whether the claim could be deleted along with the set: of a claim that belongs to somebody else
+/// only an owner reference to this set or its pods counts.
+pub fn goes_along(view: &View<'_>, claim: &Claim) -> bool {
+    let uids = view.observed.uids();
+    let ours = claim.owners.iter().any(|owner| uids.contains(owner.as_str()));
+    ours || !claim.foreign && !claim.owners.is_empty()
 }
 
 /// The reason why a fact is not known, for a message.
@@ -429,4 +537,53 @@ fn why<T>(fact: &Fact<T>) -> &str {
 /// Whether every template is at least as large as asked.
 pub fn templates_reach(set: &Set, targets: &BTreeMap<String, Quantity>) -> bool {
     targets.iter().all(|(name, size)| set.templates.get(name).is_none_or(|have| have >= size))
+}
+
+/// The status of each claim of the request, keeping what earlier ones remember.
+pub fn rows(view: &View<'_>) -> Vec<ClaimStatus> {
+    let found = claims(view).unwrap_or_default();
+    let row = |name: &str| view.status().claims.iter().find(|row| row.name == name);
+    found
+        .into_iter()
+        .map(|(claim, asked)| {
+            let target = asked.to_string();
+            let before = row(&claim.name).filter(|row| row.target == target);
+            let growth = growth(view, claim, asked);
+            let state = match growth {
+                Growth::Short(_) => ClaimState::Short,
+                Growth::Unbound => ClaimState::Unbound,
+                Growth::Growing => ClaimState::Growing,
+                Growth::NodePending => ClaimState::NodePending,
+                Growth::Done => ClaimState::Done,
+                Growth::Stuck(_) => ClaimState::Stuck,
+                Growth::Failed(_) => ClaimState::Failed,
+            };
+            let same = before.filter(|row| row.state == state);
+            let capacity = claim.capacity.as_ref().map(ToString::to_string);
+            // A restart that finished an older, smaller expansion was not this one's.
+            let unmoved = before.filter(|row| row.capacity == capacity);
+            ClaimStatus {
+                name: claim.name.clone(),
+                from: before.map_or_else(|| claim.request.to_string(), |row| row.from.clone()),
+                target,
+                since: same.map_or(Some(view.now), |row| row.since),
+                state,
+                lowest: lowest(claim, &growth),
+                evicted: unmoved.and_then(|row| row.evicted.clone()),
+                capacity,
+            }
+        })
+        .collect()
+}
+
+/// The smallest whole number of MiB above the capacity, which is the lowest request that Kubernetes
+/// accepts. None if that is no less than the claim's request, or if the size is not given up.
+fn lowest(claim: &Claim, growth: &Growth) -> Option<String> {
+    const MEBI: u128 = 1 << 20;
+    if !matches!(growth, Growth::Growing | Growth::Failed(Reason::Infeasible)) {
+        return None;
+    }
+    let nanos: u128 = claim.capacity.as_ref()?.nanos()?.parse().ok()?;
+    let size = format!("{}Mi", nanos / 1_000_000_000 / MEBI + 1);
+    (size.parse::<Quantity>().ok()? < claim.request).then_some(size)
 }

@@ -10,39 +10,22 @@
 mod action;
 mod finalize;
 mod grow;
-mod parameters;
 mod recreate;
 mod request;
 mod retention_pin;
 
-use std::collections::BTreeMap;
-
-use jiff::{SignedDuration, Timestamp};
-use stateward_core::facts::Fact;
+use jiff::Timestamp;
+use stateward_core::facts::{Fact, NamespaceFact};
 use stateward_core::object::Quantity;
 use stateward_core::record::{
-    ClaimState, ClaimStatus, CompletedRequest, Halt, Phase, Reason, Record, Retention, State,
-    Status,
+    CompletedRequest, Halt, Phase, Reason, Record, Retention, State, Status,
 };
 
 pub use self::action::Action;
-pub use self::parameters::Parameters;
-use super::observed::{Claim, Namespace, Observed, Set};
-use super::preflight::{self, Growth};
-
-/// One decision's input, with the sizes asked already read.
-pub struct View<'a> {
-    /// the cluster
-    pub observed: &'a Observed,
-    /// the record
-    pub record: &'a Record,
-    /// the time
-    pub now: Timestamp,
-    /// every interval
-    pub parameters: &'a Parameters,
-    /// claim template → size asked; empty before a request is acted on
-    pub targets: BTreeMap<String, Quantity>,
-}
+use super::observed::{Claim, Observed, Set};
+use super::parameters::Parameters;
+use super::preflight;
+use super::view::View;
 
 /// What is to be done next for one set and its record.
 pub fn step(
@@ -54,7 +37,7 @@ pub fn step(
     let Some(record) = record else { return request::without_record(observed, parameters) };
     let view = View::new(observed, record, now, parameters);
     let Fact::Known(set) = &observed.set else { return view.wait() };
-    let terminating = |namespace: &Namespace| namespace.terminating && !observed.memory.standby;
+    let terminating = |namespace: &NamespaceFact| namespace.terminating && !observed.memory.standby;
     if matches!(&observed.namespace, Fact::Known(namespace) if terminating(namespace)) {
         return finalize::namespace_terminates(&view);
     }
@@ -76,35 +59,7 @@ pub fn step(
     }
 }
 
-impl<'a> View<'a> {
-    /// Reads the sizes asked from the record.
-    pub fn new(
-        observed: &'a Observed,
-        record: &'a Record,
-        now: Timestamp,
-        parameters: &'a Parameters,
-    ) -> Self {
-        let targets = record.status.request.iter().flat_map(|request| &request.targets);
-        let targets =
-            targets.filter_map(|(name, size)| Some((name.clone(), size.parse().ok()?))).collect();
-        Self { observed, record, now, parameters, targets }
-    }
-
-    fn status(&self) -> &Status {
-        &self.record.status
-    }
-
-    /// How long ago something was; for ever where it never was.
-    pub fn elapsed(&self, since: Option<Timestamp>) -> SignedDuration {
-        since.map_or(SignedDuration::MAX, |since| self.now.duration_since(since))
-    }
-
-    /// The `resize-id` that our patches write on claims.
-    pub fn claim_id(&self) -> String {
-        let number = self.status().request.as_ref().map_or(0, |request| request.number);
-        format!("{}/{number}", self.record.uid)
-    }
-
+impl View<'_> {
     /// Raises a claim to `to`.
     pub fn grow(&self, claim: &Claim, to: Quantity) -> Action {
         Action::GrowClaim {
@@ -168,6 +123,13 @@ impl<'a> View<'a> {
     /// Ends the request. The snapshot goes, unless it is all that is left of the set.
     fn end(&self, phase: Phase, reason: Reason, detail: impl Into<String>) -> Action {
         self.end_with(phase, reason, detail, |_| {})
+    }
+
+    /// Ends the request because of a claim that will not grow. The record then tells how far each
+    /// claim is.
+    fn fail_claims(&self, reason: Reason, message: String) -> Action {
+        let rows = preflight::rows(self);
+        self.end_with(Phase::Degraded, reason, message, |status| status.claims = rows)
     }
 
     /// The same, with one more change.
@@ -305,40 +267,5 @@ impl<'a> View<'a> {
             return self.end(Phase::Aborted, Reason::DeletedByOther, "");
         }
         self.wait()
-    }
-
-    /// One row per claim of the request, keeping what earlier rows remember.
-    pub fn rows(&self) -> Vec<ClaimStatus> {
-        let claims = preflight::claims(self).unwrap_or_default();
-        let row = |name: &str| self.status().claims.iter().find(|row| row.name == name);
-        claims
-            .into_iter()
-            .map(|(claim, asked)| {
-                let target = asked.to_string();
-                let before = row(&claim.name).filter(|row| row.target == target);
-                let state = match preflight::growth(self, claim, asked) {
-                    Growth::Short(_) => ClaimState::Short,
-                    Growth::Unbound => ClaimState::Unbound,
-                    Growth::Growing => ClaimState::Growing,
-                    Growth::NodePending => ClaimState::NodePending,
-                    Growth::Done => ClaimState::Done,
-                    Growth::Stuck(_) => ClaimState::Stuck,
-                    Growth::Failed(_) => ClaimState::Failed,
-                };
-                let same = before.filter(|row| row.state == state);
-                let capacity = claim.capacity.as_ref().map(ToString::to_string);
-                // A restart that finished an older, smaller expansion was not this one's.
-                let unmoved = before.filter(|row| row.capacity == capacity);
-                ClaimStatus {
-                    name: claim.name.clone(),
-                    from: before.map_or_else(|| claim.request.to_string(), |row| row.from.clone()),
-                    target,
-                    since: same.map_or(Some(self.now), |row| row.since),
-                    state,
-                    evicted: unmoved.and_then(|row| row.evicted.clone()),
-                    capacity,
-                }
-            })
-            .collect()
     }
 }

@@ -148,7 +148,7 @@ fn change_set(set: &mut Set, part: u8, n: u8, bit: bool) {
         20 if n > 3 => set.unfinished = maybe(n, text(n)),
         20 => set.resize_id = maybe(n, text(n)),
         21 | 22 => set.requested = sizes(n),
-        23 => set.max = maybe(n, size(n)),
+        23 => set.resize_max = maybe(n, text(n)),
         24 => set.paused = bit,
         25 => set.evict = bit,
         26 => {
@@ -167,7 +167,7 @@ fn change_observed(observed: &mut Observed, part: u8, n: u8, bit: bool, time: Ti
         (2, ..) => {
             if let Fact::Known(namespace) = &mut observed.namespace {
                 namespace.terminating = bit;
-                namespace.max = maybe(n, size(n));
+                namespace.resize_max = maybe(n, size(n).to_string());
             }
         }
         (3, ..) => observed.set = Fact::Known(None),

@@ -72,10 +72,10 @@ fn refusal(plan: &Plan, claims_only: bool) -> Option<String> {
     let stays = |state: &ClaimState| matches!(state, ClaimState::Stuck | ClaimState::Failed);
     let grows = plan.claims.iter().any(|claim| !stays(&claim.state));
     let stands = |check: &&PlannedCheck| {
-        check.outcome == CheckOutcome::Blocked
+        check.outcome.is_blocked()
             && match check.stage {
                 // A pause is lifted later; the request may be made before.
-                Stage::Request => check.reason != Some(Reason::Paused),
+                Stage::Request => check.outcome != CheckOutcome::Blocked(Reason::Paused),
                 Stage::Claims => !grows,
                 Stage::Set | Stage::RetentionPin => false,
             }

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use stateward_core::facts::Fact;
 use stateward_core::record::{ClaimStatus, Reason, Record};
+use stateward_resize::View;
 use stateward_resize::observed::{Memory, Observed};
 use stateward_resize::plan::hypothetical_record;
 use stateward_resize::preflight::{self, Growth};
-use stateward_resize::step::View;
 use stateward_resize::{Action, Parameters, advice};
 
 use super::Outcome;
@@ -151,7 +151,7 @@ impl Session {
 
 fn frame(view: &View<'_>, observed: &Observed, from: &mut BTreeMap<String, String>) -> Frame {
     let claims = preflight::claims(view).unwrap_or_default();
-    let lines = claims.into_iter().zip(view.rows()).map(|((claim, asked), row)| {
+    let lines = claims.into_iter().zip(preflight::rows(view)).map(|((claim, asked), row)| {
         let from = from.entry(claim.name.clone()).or_insert_with(|| claim.request.to_string());
         let target = claim.request.clone().max(asked.clone()).to_string();
         Line::new(&ClaimStatus { from: from.clone(), target, ..row })

@@ -139,7 +139,9 @@ mod tests {
 
     use super::*;
     use crate::cli::resize::screen::Line;
-    use stateward_core::record::{CompletedRequest, Halt, Request, Status};
+    use stateward_core::record::{
+        ClaimState, ClaimStatus, CompletedRequest, Halt, Request, Status,
+    };
 
     fn record(phase: Phase, state: State, reason: Reason, detail: &str) -> Record {
         let request = Request {
@@ -194,8 +196,17 @@ mod tests {
 
     #[test]
     fn a_resize_that_does_not_go_on_says_what_to_do() {
-        let detail = "data-db-1: stateward resize abort db -n prod && kubectl …";
-        let mut record = record(Phase::Degraded, State::Ended, Reason::Infeasible, detail);
+        let mut record = record(Phase::Degraded, State::Ended, Reason::Infeasible, "data-db-1");
+        record.status.claims.push(ClaimStatus {
+            name: "data-db-1".to_owned(),
+            from: "100Gi".to_owned(),
+            target: "200Gi".to_owned(),
+            capacity: Some("100Gi".to_owned()),
+            state: ClaimState::Failed,
+            since: None,
+            lowest: Some("102401Mi".to_owned()),
+            evicted: None,
+        });
         record.generation = 2;
         record.spec.paused = true;
         for (second, phase) in [(0, Phase::Complete), (60, Phase::Degraded)] {
@@ -207,7 +218,7 @@ mod tests {
             });
         }
         assert!(needs_a_person(&record));
-        insta::assert_snapshot!(shown(&record), @r"
+        insta::assert_snapshot!(shown(&record), @r#"
         StatefulSet prod/db: data to 200Gi
         Degraded: the driver cannot make the volume this large (data-db-1)
         The controller has not seen the last change of what is asked.
@@ -217,12 +228,12 @@ mod tests {
         What to do:
           1. see the capacity and the driver's answer:
              kubectl -n prod describe pvc data-db-1
-          2. end this resize, and lower the claim to just above its capacity, which Kubernetes allows:
-             stateward resize abort db -n prod && kubectl …
-          3. ask for a size that it can make:
+          2. end this resize, and lower each claim to just above its capacity, which Kubernetes allows:
+             stateward resize abort db -n prod && kubectl -n prod patch pvc data-db-1 --type merge -p '{"spec":{"resources":{"requests":{"storage":"102401Mi"}}}}'
+          3. request a size that the driver can make:
              stateward resize apply db -n prod --size SIZE
         Ended before:
-          1970-01-01T00:00:00Z Complete: everything is as asked
-        ");
+          1970-01-01T00:00:00Z Complete: everything has the requested size
+        "#);
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn heading(record: &Record) -> String {
         };
         text = format!("{text}: {state}{}", advice::meaning(&halt.reason));
         if !halt.message.is_empty() {
-            text = format!("{text} ({})", advice::about(&halt.message).0);
+            text = format!("{text} ({})", halt.message);
         }
     }
     text
@@ -35,7 +35,9 @@ pub(super) fn heading(record: &Record) -> String {
 /// What a person does about the reason for which a resize rests or ended.
 pub(super) fn advice_text(record: &Record, key: &Key) -> String {
     let Some(halt) = &record.status.halt else { return String::new() };
-    let subject = Subject { namespace: &key.namespace, name: &key.name, detail: &halt.message };
+    let Key { namespace, name } = key;
+    let (message, claims) = (&halt.message, &record.status.claims);
+    let subject = Subject { namespace, name, message, claims };
     let mut text = String::new();
     for (number, step) in (1..).zip(advice::steps(&halt.reason, &subject)) {
         let _ = match step.command {
@@ -61,7 +63,7 @@ mod tests {
     fn the_heading_says_phase_and_reason() {
         assert_eq!(
             heading(&record(Phase::ClaimsGrown, Some(State::Waiting))),
-            "ClaimsGrown: waiting, the set is in the middle of a rollout (db-1)"
+            "ClaimsGrown: waiting, a rollout of the set is under way (db-1)"
         );
         assert_eq!(heading(&record(Phase::Growing, None)), "Growing");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    Namespace, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, ResourceQuota,
+    Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
@@ -13,8 +13,8 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, NotUsed, Object, PartialObjectMeta};
 use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::facts::{
-    ClaimFact, ClassFact, NamespaceFact, OwnerFact, QuotaFact, RecordFact, SetFact, SetSpec,
-    StorageLimit,
+    ClaimFact, ClassFact, FixedVolume, NamespaceFact, OwnerFact, QuotaFact, RecordFact, SetFact,
+    SetSpec, StorageLimit,
 };
 use stateward_core::object::Quantity;
 use stateward_core::object::claim::BETA_CLASS;
@@ -54,6 +54,7 @@ pub(super) fn claim(claim: &PersistentVolumeClaim) -> Reduced<ClaimFact> {
             .unwrap_or_default(),
         volume: spec.and_then(|spec| spec.volume_name.clone()).unwrap_or_default(),
         request: quantity(requests, "storage"),
+        labels: claim.labels().clone(),
     };
     reduced(claim, Some(fact))
 }
@@ -95,31 +96,26 @@ pub(super) fn quota(quota: &ResourceQuota) -> Reduced<QuotaFact> {
     reduced(quota, fact)
 }
 
-pub(super) fn volume(volume: &PersistentVolume) -> Reduced<&'static str> {
-    let grows = volume.spec.as_ref().is_none_or(is_growable);
-    let fact = if !grows {
-        Some("is of no driver that grows volumes")
-    } else if volume.annotations().contains_key(PROVISIONED_BY) {
-        None
-    } else {
-        Some("was made by hand, not by its class")
-    };
-    reduced(volume, fact)
+pub(super) fn volume(volume: &PersistentVolume) -> Reduced<FixedVolume> {
+    reduced(volume, fixed_volume(volume))
 }
 
-/// Whether the source of a volume is one that grows: of a CSI driver, or of one that was part of
-/// Kubernetes and was migrated to CSI (KEP-625).
-pub(crate) fn is_growable(spec: &PersistentVolumeSpec) -> bool {
-    spec.csi.is_some()
-        || spec.aws_elastic_block_store.is_some()
-        || spec.azure_disk.is_some()
-        || spec.azure_file.is_some()
-        || spec.cinder.is_some()
-        || spec.flex_volume.is_some()
-        || spec.gce_persistent_disk.is_some()
-        || spec.portworx_volume.is_some()
-        || spec.rbd.is_some()
-        || spec.vsphere_volume.is_some()
+/// Why a volume cannot be expanded, as far as the volume itself tells. Expandable are volumes of CSI
+/// drivers, and of drivers that were part of Kubernetes and were migrated to CSI (KEP-625).
+pub(crate) fn fixed_volume(volume: &PersistentVolume) -> Option<FixedVolume> {
+    let expandable = volume.spec.as_ref().is_none_or(|spec| {
+        spec.csi.is_some()
+            || spec.aws_elastic_block_store.is_some()
+            || spec.azure_disk.is_some()
+            || spec.azure_file.is_some()
+            || spec.cinder.is_some()
+            || spec.flex_volume.is_some()
+            || spec.gce_persistent_disk.is_some()
+            || spec.portworx_volume.is_some()
+            || spec.rbd.is_some()
+            || spec.vsphere_volume.is_some()
+    });
+    FixedVolume::of(expandable, volume.annotations().contains_key(PROVISIONED_BY))
 }
 
 /// A StatefulSet whose pod template is not decoded.
@@ -180,11 +176,11 @@ mod tests {
         let csi = json!({"csi": {"driver": "d", "volumeHandle": "h"}});
         let made = json!({PROVISIONED_BY: "d"});
         assert_eq!(fixed(made.clone(), csi.clone()), None);
-        assert_eq!(fixed(json!({}), csi), Some("was made by hand, not by its class"));
+        assert_eq!(fixed(json!({}), csi), Some(FixedVolume::Manual));
         let disk = json!({"awsElasticBlockStore": {"volumeID": "x"}});
         assert_eq!(fixed(made.clone(), disk), None);
         let local = json!({"local": {"path": "/mnt"}});
-        assert_eq!(fixed(made, local), Some("is of no driver that grows volumes"));
+        assert_eq!(fixed(made, local), Some(FixedVolume::Driver));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stateward_core::facts::{
-    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, QuotaFact, RecordFact, SetFact,
+    ClaimFact, ClassFact, Facts, FixedVolume, NamespaceFact, Objects, QuotaFact, RecordFact,
+    SetFact,
 };
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ pub(super) struct State {
     pub(super) namespaces: Slot<NamespaceFact>,
     pub(super) quotas: Slot<QuotaFact>,
     pub(super) records: Slot<RecordFact>,
-    pub(super) fixed_volumes: Slot<&'static str>,
+    pub(super) fixed_volumes: Slot<FixedVolume>,
     pub(super) sets: Slot<SetFact>,
     pub(super) lease: LeaseSlot,
     patience: Duration,

@@ -1,14 +1,20 @@
 //! Growth is accepted only where somebody is known to carry it out, and able to.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 use stateward_core::decide::Stage;
-use stateward_core::facts::{ControllerState, Facts, NamespaceFact, Objects};
+use stateward_core::facts::{
+    ClaimFact, ControllerState, Facts, FixedVolume, NamespaceFact, Objects,
+};
 use stateward_core::review::WebhookKind;
 
 use super::setup::{
     Asks, REQUESTED, Said, absent, ask, claim, facts, limit_of_namespace, mutate, quota, record,
     set, sized, with,
 };
+
+const UNFINISHED: &str = "/metadata/annotations/stateward.dev~1resize-unfinished";
 
 fn grow(facts: &Facts) -> Said {
     mutate(Some(&set()), Some(&sized(&set(), "20Gi")), facts)
@@ -98,21 +104,27 @@ fn a_claim_that_cannot_grow_is_named() {
     let mut rigid = facts();
     claim(&mut rigid, "data-db-1", "rigid", "v1", "10Gi");
     let said = grow(&rigid);
-    assert_eq!(why(&said), "Claim data-db-1 is of class rigid, which allows no expansion.");
+    assert_eq!(
+        why(&said),
+        "Claim data-db-1 has StorageClass rigid, which does not allow expansion."
+    );
     assert!(said.message.contains("kubectl patch storageclass rigid"), "{}", said.message);
 
     let mut gone = facts();
     claim(&mut gone, "data-db-1", "old", "v1", "10Gi");
-    assert_eq!(why(&grow(&gone)), "Claim data-db-1 is of class old, which does not exist.");
+    assert_eq!(why(&grow(&gone)), "Claim data-db-1 has StorageClass old, which does not exist.");
 
     let mut none = facts();
     claim(&mut none, "data-db-1", "", "v1", "10Gi");
     assert!(why(&grow(&none)).starts_with("Claim data-db-1 has no StorageClass"));
 
     let mut fixed = facts();
-    fixed.fixed_volumes.insert("", "v1", "was made by hand, not by its class");
+    fixed.fixed_volumes.insert("", "v1", FixedVolume::Manual);
     let said = grow(&fixed);
-    assert_eq!(why(&said), "Volume v1 of claim data-db-1 was made by hand, not by its class.");
+    assert_eq!(
+        why(&said),
+        "Claim data-db-1 has a volume that was created manually, not by its StorageClass."
+    );
 
     // A leftover of an earlier scale-down belongs to the resize as well.
     let mut leftover = facts();
@@ -142,7 +154,10 @@ fn a_claim_that_is_not_bound_is_a_warning_unless_none_could_ever_grow() {
     let class = "/spec/volumeClaimTemplates/0/spec/storageClassName";
     let old = with(&set(), class, json!("rigid"));
     let said = mutate(Some(&old), Some(&sized(&old, "20Gi")), &missing);
-    assert_eq!(why(&said), "Claim data-db-0 is of class rigid, which allows no expansion.");
+    assert_eq!(
+        why(&said),
+        "Claim data-db-0 has StorageClass rigid, which does not allow expansion."
+    );
     claim(&mut missing, "data-db-0", "fast", "", "10Gi");
     assert!(mutate(Some(&old), Some(&sized(&old, "20Gi")), &missing).allowed, "one could");
     // Without pods and claims there is nothing to grow but the template.
@@ -278,4 +293,66 @@ fn a_policy_that_rejects_says_nothing_of_controllers() {
     assert!(
         !ask(Stage::Webhook(WebhookKind::Mutating), Some(&old), Some(&new), &facts, &asks).allowed
     );
+}
+
+#[test]
+fn growth_is_accepted_with_a_warning_if_the_set_shows_that_its_re_creation_is_blocked() {
+    let finalizers = |names: Value| {
+        let mut set = set();
+        set["metadata"]["finalizers"] = names;
+        set
+    };
+    let unfinished = with(&set(), UNFINISHED, json!("R/A"));
+    for (live, cause) in [
+        (finalizers(json!(["example.com/keep"])), "its finalizer example.com/keep"),
+        (finalizers(json!(["orphan", "example.com/x"])), "its finalizer example.com/x"),
+        (unfinished, "its annotation stateward.dev/resize-unfinished"),
+    ] {
+        let said = mutate(Some(&live), Some(&sized(&live, "20Gi")), &facts());
+        assert!(said.allowed, "{}", said.message);
+        let warning = format!("the set is re-created only without {cause}");
+        assert!(said.warns_of(&warning), "{:?}", said.warnings);
+    }
+    let live = finalizers(json!(["orphan"]));
+    let said = mutate(Some(&live), Some(&sized(&live, "20Gi")), &facts());
+    assert!(!said.warns_of("re-created only"), "{:?}", said.warnings);
+}
+
+#[test]
+fn a_set_is_created_without_a_request_above_its_limit() {
+    let asks = |size: &str| with(&set(), REQUESTED, json!(format!("{{\"data\":\"{size}\"}}")));
+    let mut limited = facts();
+    limit_of_namespace(&mut limited, "15Gi");
+    let said = mutate(None, Some(&asks("20Gi")), &limited);
+    assert!(said.allowed, "{}", said.message);
+    assert_eq!(said.request(), None);
+    assert!(said.warns_of("is dropped: resize-max is 15Gi"), "{:?}", said.warnings);
+    assert!(mutate(None, Some(&asks("15Gi")), &limited).request().is_some());
+    assert!(mutate(None, Some(&asks("20Gi")), &facts()).request().is_some());
+    // The set's own limit counts as well.
+    let own = with(&asks("20Gi"), "/metadata/annotations/stateward.dev~1resize-max", json!("15Gi"));
+    assert_eq!(mutate(None, Some(&own), &facts()).request(), None);
+}
+
+#[test]
+fn a_fraction_of_a_byte_is_not_requested() {
+    for size in ["21474836480500.5m", "21474836480.5", "2147483648050n"] {
+        let said = mutate(Some(&set()), Some(&sized(&set(), size)), &facts());
+        assert!(!said.allowed, "{size} was accepted: {:?}", said.warnings);
+    }
+}
+
+#[test]
+fn a_claim_of_another_owner_with_a_colliding_name_counts_for_nothing() {
+    let mut other = facts();
+    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    let request = Some("1Gi".parse().unwrap());
+    let (class, volume) = ("rigid".to_owned(), "v9".to_owned());
+    let foreign = ClaimFact { class, volume, request, labels, ..ClaimFact::default() };
+    other.claims.insert("shop", "data-db-9", foreign.clone());
+    assert!(grow(&other).allowed, "its class does not matter");
+    let fast = ClaimFact { class: "fast".to_owned(), ..foreign };
+    other.claims.insert("shop", "data-db-9", fast);
+    quota(&mut other, None, "40Gi", "20Gi");
+    assert!(grow(&other).allowed, "the quota is large enough for the set's own claims");
 }

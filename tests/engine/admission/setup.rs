@@ -1,5 +1,6 @@
 //! A set, what is known of its cluster, and the answer to an edit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -89,6 +90,7 @@ pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, si
         class: class.to_owned(),
         volume: volume.to_owned(),
         request: Some(size.parse().unwrap()),
+        labels: BTreeMap::from([("app".to_owned(), "db".to_owned())]),
     };
     facts.claims.insert("shop", name, claim);
 }

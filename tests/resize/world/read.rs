@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use stateward_core::facts::Fact;
+use stateward_core::facts::{ClassFact, Fact, NamespaceFact};
 use stateward_core::record::{Policy, Retention, RevisionName};
 use stateward_resize::observed::{
-    Answer, Claim, Class, Created, DryRuns, Managers, Memory, Namespace, Observed, Pod, Progress,
+    Answer, Claim, Created, Dependents, DryRuns, Managers, Memory, Observed, Pod, Progress,
     Revision, Set,
 };
 
@@ -58,7 +58,7 @@ impl World {
                 terminating: claim.terminating,
                 owners: claim.owner.map(uid).into_iter().collect(),
                 class: "fast".to_owned(),
-                cannot_grow: None,
+                fixed_volume: None,
                 resize_id: claim.id.map(|(record, number)| format!("R{record}/{number}")),
                 mounted: mounted(ordinal),
                 foreign: false,
@@ -73,7 +73,7 @@ impl World {
             })
         });
         let expandable = self.trouble != Some(Trouble::NotExpandable);
-        let class = ("fast".to_owned(), Class { expandable });
+        let class = ("fast".to_owned(), ClassFact { allow_volume_expansion: expandable });
         let mut classes = BTreeMap::from([class]);
         if self.trouble == Some(Trouble::ClassGone) {
             classes.clear();
@@ -87,8 +87,8 @@ impl World {
             Some(Trouble::Quota) => dry.unchanged = Answer::Quota,
             _ => {}
         }
-        let max = (self.trouble == Some(Trouble::OverMax)).then(|| QUANTITIES[0].clone());
-        let namespace = Namespace { terminating: self.namespace_terminating, max };
+        let resize_max = (self.trouble == Some(Trouble::OverMax)).then(|| SIZES[0].to_owned());
+        let namespace = NamespaceFact { terminating: self.namespace_terminating, resize_max };
         let overlap = self.trouble == Some(Trouble::Overlap);
         let refused = self.trouble == Some(Trouble::PatchRefused);
         let refused = (0..ORDINALS).filter(|_| refused);
@@ -114,6 +114,7 @@ impl World {
             neighbours: Fact::Known(
                 overlap.then(|| "ReplicaSet/web".to_owned()).into_iter().collect(),
             ),
+            dependents: Fact::Known(Dependents::default()),
             admission_policy: Fact::Known(self.trouble != Some(Trouble::PolicyGone)),
             dry_runs: if controller.dry {
                 Fact::Known(dry)
@@ -157,6 +158,7 @@ impl World {
             uid: uid(set.uid),
             resource_version: "now".to_owned(),
             terminating: set.terminating,
+            deleted: None,
             foreign_finalizers: foreign
                 .then(|| "example.com/keep".to_owned())
                 .into_iter()
@@ -181,7 +183,7 @@ impl World {
             resize_id: set.id.map(id),
             unfinished: set.mark.map(id),
             requested: requested.into_iter().collect(),
-            max: None,
+            resize_max: None,
             paused: false,
             evict: self.kind.evict,
             managers: match (set.restored, set.only_ours) {
@@ -189,6 +191,7 @@ impl World {
                 (false, true) => Managers::OnlyOurs,
                 (false, false) => Managers::Others,
             },
+            retention_owners: Vec::new(),
             writer: (!set.only_ours).then(|| "argocd-controller".to_owned()),
             snapshot: if self.trouble == Some(Trouble::SnapshotTooLarge) {
                 "x".repeat(SNAPSHOT_LIMIT + 1)

@@ -106,7 +106,10 @@ fn bind(server: &Server, claim: &Value, id: &Id, request: &str) -> bool {
     let volume = format!("pvc-{}", uid(claim));
     let object = json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
-        "metadata": {"name": volume},
+        "metadata": {
+            "name": volume,
+            "annotations": {"pv.kubernetes.io/provisioned-by": "simulated"},
+        },
         "spec": {
             "capacity": {"storage": request},
             "csi": {"driver": "simulated", "volumeHandle": volume},

@@ -1,7 +1,5 @@
 //! Facts from manifests: the claims and the classes among the inputs.
 
-use serde::Deserialize;
-
 use super::{ClaimFact, ClassFact, Facts};
 use crate::object::json::decode;
 use crate::object::{Claim, DecodeError, Kind, Object};
@@ -22,13 +20,8 @@ impl Facts {
                     facts.claims.insert(&document.namespace, &document.name, claim);
                 }
             } else if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
-                match decode::<Class>(&document.json, "") {
-                    Ok(class) => {
-                        let allow_volume_expansion =
-                            class.allow_volume_expansion.unwrap_or_default();
-                        let class = ClassFact { allow_volume_expansion };
-                        facts.classes.insert("", &document.name, class);
-                    }
+                match decode::<ClassFact>(&document.json, "") {
+                    Ok(class) => facts.classes.insert("", &document.name, class),
                     Err(error) => errors.push(unreadable(document, &error)),
                 }
             }
@@ -37,21 +30,16 @@ impl Facts {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Class {
-    #[serde(default)]
-    allow_volume_expansion: Option<bool>,
-}
-
 fn claim(json: &str) -> Result<ClaimFact, DecodeError> {
     let claim = Claim::decode(&Object::decode(json)?)?;
+    let labels = claim.metadata.labels.iter();
     Ok(ClaimFact {
         uid: String::new(),
         access_modes: claim.spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
         class: claim.class().to_owned(),
         volume: claim.spec.volume_name.to_string(),
         request: claim.spec.storage().map(|size| size.quantity.clone()),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use self::growth_check::GrowthCheck;
-pub use self::limit::{Limit, limit};
+pub use self::limit::limit;
 use super::Mutation;
 use crate::annotations::{RESIZE, RESIZE_REQUESTED};
 use crate::change::Change;
@@ -68,6 +68,7 @@ pub fn mutate(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     if let Some(new) = change.created_set() {
+        drop_above_limit(change, new, facts, mutation)?;
         return raise(change, new, facts, mutation);
     }
     let Some((old, new)) = change.updated_set() else { return Ok(()) };
@@ -230,6 +231,29 @@ fn keep_claims(
         ));
     }
     mutation.done.push("keep-retention");
+}
+
+/// A set that is created with a request above its limit would only be blocked later.
+fn drop_above_limit(
+    change: &Change<'_>,
+    new: &StatefulSet<'_>,
+    facts: &Facts,
+    mutation: &mut Mutation,
+) -> Result<(), DecodeError> {
+    let Some(requested) = new.metadata.annotations.get(RESIZE_REQUESTED).map(parse) else {
+        return Ok(());
+    };
+    let Some(limit) = limit(new, &change.namespace, facts)? else { return Ok(()) };
+    let forbidden = |size: &String| size.parse().is_ok_and(|size| limit.forbids(&size));
+    if let Some((template, size)) = requested.iter().find(|(_, size)| forbidden(size)) {
+        mutation.remove(&annotations::pointer(RESIZE_REQUESTED));
+        mutation.warnings.push(format!(
+            "{}: the request to grow {template} to {size} is dropped: resize-max is {limit}",
+            change.object_name()
+        ));
+        mutation.done.push("end-resize-request");
+    }
+    Ok(())
 }
 
 /// A set that comes back gets the sizes that its claims already have, whoever creates it.

@@ -116,6 +116,8 @@ open_enum! {
         RightUnproven,
         /// more than `resize-max` allows
         OverMax,
+        /// growth so large that it is probably a typo
+        HugeGrowth,
         /// a size that is no quantity
         BadTarget,
         /// the set has no such claim template
@@ -148,6 +150,8 @@ open_enum! {
         ForeignFinalizer,
         /// another controller selects the set's pods
         OverlappingSelector,
+        /// other objects name the set as an owner, and would lose that reference
+        OtherDependents,
         /// a dry run was refused
         DryRunRefused,
         /// somebody's webhook changes the set when it is created
@@ -162,6 +166,8 @@ open_enum! {
         SetGone,
         /// the set is going away
         SetTerminating,
+        /// the garbage collector does not finish orphaning what the set owns
+        OrphaningStuck,
         /// the re-created set has not taken over its pods
         PodsNotAdopted,
         /// what must be restored is not yet restored

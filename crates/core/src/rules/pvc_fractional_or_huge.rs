@@ -8,6 +8,7 @@ use super::{Findings, Judged, Rule, remedy, template};
 use crate::annotations::RESIZE_REQUESTED;
 use crate::change::Change;
 use crate::facts::Facts;
+use crate::growth::{Extent, GrowthLimit};
 use crate::object::claim::Size;
 use crate::object::immutable::arrow;
 use crate::object::quantity::ParseQuantityError;
@@ -26,36 +27,22 @@ pub(super) struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-        let tebibyte = Quantity::from_units(1 << 40);
+        let GrowthLimit { factor, deny_above } = GrowthLimit::default();
         Self {
-            max_growth_factor: TEN,
-            deny_above: SizeParam { text: "1Ti".to_owned(), quantity: tebibyte },
+            max_growth_factor: NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN),
+            deny_above: SizeParam {
+                text: GrowthLimit::DENY_ABOVE.to_owned(),
+                quantity: deny_above,
+            },
         }
     }
 }
 
 impl Params {
-    fn growth(&self, old: &Quantity, new: &Quantity) -> Growth {
-        if !old.is_positive() || *new <= old.times(self.max_growth_factor.get()) {
-            Growth::Usual
-        } else if *new <= self.deny_above.quantity {
-            Growth::Large
-        } else {
-            Growth::Mistake
-        }
+    fn growth(&self, old: &Quantity, new: &Quantity) -> Extent {
+        let deny_above = self.deny_above.quantity.clone();
+        GrowthLimit { factor: self.max_growth_factor.get(), deny_above }.extent(old, new)
     }
-}
-
-/// How far a size grows in one edit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Growth {
-    /// up to the factor
-    Usual,
-    /// beyond the factor, to a size that people do ask for
-    Large,
-    /// beyond the factor and the size
-    Mistake,
 }
 
 /// A size in the policy, kept as it was written.
@@ -179,7 +166,7 @@ fn sizes<'f>(
     let values = (old.map(|old| old.text.as_str()), Some(new.text.as_str()));
     if let Some(old) = old {
         let growth = params.growth(&old.quantity, &new.quantity);
-        if growth != Growth::Usual {
+        if growth != Extent::Usual {
             let finding = huge(params, change, field, &subject, old, new, findings);
             return Some(finding.values(values.0, values.1));
         }
@@ -225,7 +212,7 @@ fn requested(
             .parse()
             .map_err(|error| DecodeError { field: field.clone(), message: format!("{error}") })?;
         let after = Size { text: size.as_str().into(), quantity };
-        if params.growth(&before.quantity, &after.quantity) != Growth::Usual {
+        if params.growth(&before.quantity, &after.quantity) != Extent::Usual {
             let subject = format!("claim template {template} ");
             huge(params, change, &field, &subject, before, &after, findings)
                 .values(None, Some(text));
@@ -254,7 +241,7 @@ fn huge<'f>(
     finding.why("Volumes cannot shrink: a size that is too large by a typo stays for good.").step(
         format!("set the size that you mean {}", remedy::manifest_place(change.circumstances.tool)),
     );
-    if params.growth(&old.quantity, &new.quantity) == Growth::Mistake {
+    if params.growth(&old.quantity, &new.quantity) == Extent::Mistake {
         finding.step(format!(
             "if you mean {}, grow in several edits, each at most {factor}-fold",
             short(&new.text)

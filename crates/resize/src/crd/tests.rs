@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use stateward_core::record::{
     ClaimState, ClaimStatus, CompletedRequest, Halt, Phase, Reason, Recreation, Request, Retention,
-    RevisionName, State, Target,
+    RetentionOwner, RevisionName, State, Target,
 };
 
 use super::*;
@@ -45,6 +45,11 @@ fn filled() -> (Spec, Status) {
             unwatched: true,
             frozen: Some(4),
             partition: Some(2),
+            retention_owners: vec![RetentionOwner {
+                manager: "argocd-controller".to_owned(),
+                operation: "Apply".to_owned(),
+                fields: vec!["whenDeleted".to_owned()],
+            }],
             pinned_since: Some(now),
             pin_failures: 1,
             replaced: 1,
@@ -62,6 +67,7 @@ fn filled() -> (Spec, Status) {
             capacity: Some("10Gi".to_owned()),
             state: ClaimState::Growing,
             since: Some(now),
+            lowest: Some("10241Mi".to_owned()),
             evicted: Some("P".to_owned()),
         }],
         owner_managed: true,

@@ -2,17 +2,18 @@
 
 use stateward_core::annotations::RESIZE_PAUSED;
 use stateward_core::facts::Fact;
+use stateward_core::growth::Growability;
 use stateward_core::object::Quantity;
 use stateward_core::record::{Phase, Reason};
 
 use super::{CheckOutcome, PlannedCheck, PlannedStep, Question, Stage, claims_noun};
+use crate::View;
 use crate::advice;
 use crate::observed::{Claim, Set};
-use crate::preflight::{self, Growth};
-use crate::step::View;
+use crate::preflight::{self, Check, Growth};
 
 /// The preflight check that the first step brings about.
-const CLAIMS_GROWN: &str = "claims are as large as asked";
+const CLAIMS_GROWN: &str = "claims have the requested size";
 
 /// All checks, those that a step brings about marked.
 pub(super) fn checks(
@@ -29,26 +30,26 @@ pub(super) fn checks(
     if set.owner.is_none() && !re_creates {
         return all;
     }
-    let grows = all.iter().all(|check| check.outcome != CheckOutcome::Blocked);
+    let grows = all.iter().all(|check| !check.outcome.is_blocked());
     let mut short = 0;
     for check in preflight::set(view, set) {
-        let growing = preflight::Outcome::Waiting(Reason::ClaimsGrowing);
+        let growing = CheckOutcome::Waiting(Reason::ClaimsGrowing);
         if check.name == CLAIMS_GROWN && check.outcome == growing {
             short += 1;
-        } else if check.outcome == preflight::Outcome::Blocked(Reason::OwnerManaged) {
+        } else if check.outcome == CheckOutcome::Blocked(Reason::OwnerManaged) {
             // What is to be done about an owner is said with the request.
             let row = rows.row(Stage::Set, &check, None);
             all.push(PlannedCheck { advice: Vec::new(), ..row });
-        } else if check.name != CLAIMS_GROWN || check.outcome == preflight::Outcome::Ok {
+        } else if check.name != CLAIMS_GROWN || check.outcome == CheckOutcome::Ok {
             all.push(rows.row(Stage::Set, &check, None));
         }
     }
     if short > 0 {
         let mut check = rows.row(
             Stage::Set,
-            &preflight::Check {
+            &Check {
                 name: CLAIMS_GROWN,
-                outcome: preflight::Outcome::Waiting(Reason::ClaimsGrowing),
+                outcome: CheckOutcome::Waiting(Reason::ClaimsGrowing),
                 detail: format!("{} to grow first", claims_noun(short)),
             },
             does(Phase::Growing).filter(|_| grows),
@@ -58,9 +59,8 @@ pub(super) fn checks(
     }
     if re_creates {
         for check in preflight::retention_pin(view, set) {
-            let pinned = does(Phase::RetentionPinned).filter(|_| {
-                check.outcome == preflight::Outcome::Waiting(Reason::RetentionNotPinned)
-            });
+            let pinned = does(Phase::RetentionPinned)
+                .filter(|_| check.outcome == CheckOutcome::Waiting(Reason::RetentionNotPinned));
             all.push(rows.row(Stage::RetentionPin, &check, pinned));
         }
     }
@@ -74,55 +74,35 @@ struct Rows<'r> {
 }
 
 impl Rows<'_> {
-    fn row(&self, stage: Stage, check: &preflight::Check, step: Option<usize>) -> PlannedCheck {
-        let (outcome, reason) = match &check.outcome {
-            preflight::Outcome::Ok => (CheckOutcome::Ok, None),
-            preflight::Outcome::Waiting(reason) => (CheckOutcome::Waiting, Some(reason.clone())),
-            preflight::Outcome::Unknown => (CheckOutcome::Unknown, Some(Reason::NotObserved)),
-            preflight::Outcome::Blocked(reason) => (CheckOutcome::Blocked, Some(reason.clone())),
-        };
+    fn row(&self, stage: Stage, check: &Check, step: Option<usize>) -> PlannedCheck {
+        let claims = preflight::rows(self.view);
         let subject = advice::Subject {
             namespace: self.question.namespace,
             name: self.question.name,
-            detail: &check.detail,
+            message: &check.detail,
+            claims: &claims,
         };
-        let advice = match &reason {
-            Some(reason) if outcome == CheckOutcome::Blocked => advice::steps(reason, &subject),
-            _ => Vec::new(),
+        let advice = match &check.outcome {
+            CheckOutcome::Blocked(reason) => advice::steps(reason, &subject),
+            CheckOutcome::Ok | CheckOutcome::Waiting(_) | CheckOutcome::Unknown => Vec::new(),
         };
-        let detail = check.detail.clone();
-        PlannedCheck { stage, name: check.name.to_owned(), outcome, reason, detail, step, advice }
+        let Check { name, outcome, detail } = check.clone();
+        PlannedCheck { stage, name: name.to_owned(), outcome, detail, step, advice }
     }
 
-    /// Whether the sizes asked for can be taken at all.
+    /// Whether the sizes can be requested at all.
     fn request(&self, set: &Set) -> Vec<PlannedCheck> {
         let mut rows = Vec::new();
-        let max = match &self.view.observed.namespace {
-            Fact::Known(namespace) => Ok(namespace.max.as_ref().or(set.max.as_ref())),
-            Fact::Unknown(why) => Err(why),
-        };
         for (template, size) in self.question.targets {
-            let (outcome, detail) = match (size.parse::<Quantity>(), set.templates.get(template)) {
-                (Err(why), _) => (preflight::Outcome::Blocked(Reason::BadTarget), why.to_string()),
-                (_, None) => (
-                    preflight::Outcome::Blocked(Reason::NoSuchTemplate),
-                    format!("{template}; there is {}", named(set)),
-                ),
-                (Ok(asked), Some(have)) if asked < *have => (
-                    preflight::Outcome::Blocked(Reason::BadTarget),
-                    format!("{template} is {have} already, and claims cannot shrink"),
-                ),
-                (Ok(asked), Some(_)) => match max {
-                    Ok(Some(max)) if asked > *max => (
-                        preflight::Outcome::Blocked(Reason::OverMax),
-                        format!("{template}: {size} is more than the {max} of resize-max"),
-                    ),
-                    Ok(_) => (preflight::Outcome::Ok, String::new()),
-                    Err(why) => (preflight::Outcome::Unknown, why.clone()),
-                },
-            };
-            let name = "the size can be asked for";
-            rows.push(self.row(Stage::Request, &preflight::Check { name, outcome, detail }, None));
+            let mut check = preflight::requested_size(self.view, set, template, size, true);
+            if let (Ok(asked), Some(have)) = (size.parse::<Quantity>(), set.templates.get(template))
+                && check.outcome == CheckOutcome::Ok
+                && asked < *have
+            {
+                check.outcome = CheckOutcome::Blocked(Reason::BadTarget);
+                check.detail = format!("{template} is {have} already, and claims cannot shrink");
+            }
+            rows.push(self.row(Stage::Request, &check, None));
         }
         rows.push(self.owner(set));
         rows.push(self.paused(set));
@@ -130,28 +110,28 @@ impl Rows<'_> {
     }
 
     fn owner(&self, set: &Set) -> PlannedCheck {
-        let name = "whoever owns the set lets its claims grow";
+        let name = "the set's owner lets its claims grow";
         let check = match &set.owner {
-            Some(owner) if !set.owner_managed => preflight::Check {
+            Some(owner) if !set.owner_managed => Check {
                 name,
-                outcome: preflight::Outcome::Blocked(Reason::OwnerManaged),
+                outcome: CheckOutcome::Blocked(Reason::OwnerManaged),
                 detail: owner.clone(),
             },
-            _ => preflight::Check { name, outcome: preflight::Outcome::Ok, detail: String::new() },
+            _ => Check { name, outcome: CheckOutcome::Ok, detail: String::new() },
         };
         self.row(Stage::Request, &check, None)
     }
 
     fn paused(&self, set: &Set) -> PlannedCheck {
         let (outcome, detail) = if set.paused {
-            let detail = format!("the set has the annotation {RESIZE_PAUSED}");
-            (preflight::Outcome::Blocked(Reason::Paused), detail)
+            let detail = format!("by the set's annotation {RESIZE_PAUSED}");
+            (CheckOutcome::Blocked(Reason::Paused), detail)
         } else if self.view.record.spec.paused {
-            (preflight::Outcome::Blocked(Reason::Paused), "the record says so".to_owned())
+            (CheckOutcome::Blocked(Reason::Paused), "by its record".to_owned())
         } else {
-            (preflight::Outcome::Ok, String::new())
+            (CheckOutcome::Ok, String::new())
         };
-        let check = preflight::Check { name: "it is not paused", outcome, detail };
+        let check = Check { name: "the resize is not paused", outcome, detail };
         self.row(Stage::Request, &check, None)
     }
 
@@ -163,8 +143,7 @@ impl Rows<'_> {
                 Fact::Known(_) => String::new(),
                 Fact::Unknown(why) => why.clone(),
             };
-            let check =
-                preflight::Check { name, outcome: preflight::Outcome::Unknown, detail: why };
+            let check = Check { name, outcome: CheckOutcome::Unknown, detail: why };
             return vec![self.row(Stage::Claims, &check, None)];
         };
         let mut rows = Vec::new();
@@ -172,10 +151,10 @@ impl Rows<'_> {
         for (claim, asked) in claims {
             match preflight::growth(self.view, claim, asked) {
                 Growth::Stuck(reason) | Growth::Failed(reason) => {
-                    let check = preflight::Check {
+                    let check = Check {
                         name,
-                        detail: why_stuck(claim, &reason),
-                        outcome: preflight::Outcome::Blocked(reason),
+                        detail: why_stuck(self.view, claim),
+                        outcome: CheckOutcome::Blocked(reason),
                     };
                     rows.push(self.row(Stage::Claims, &check, None));
                 }
@@ -184,43 +163,29 @@ impl Rows<'_> {
             }
         }
         if !unbound.is_empty() {
-            let check = preflight::Check {
+            let check = Check {
                 name,
-                outcome: preflight::Outcome::Waiting(Reason::ClaimsGrowing),
+                outcome: CheckOutcome::Waiting(Reason::ClaimsGrowing),
                 detail: format!("not bound yet: {}", unbound.join(", ")),
             };
             rows.push(self.row(Stage::Claims, &check, None));
         }
         if let Fact::Unknown(why) = &self.view.observed.classes {
-            let check = preflight::Check {
-                name,
-                outcome: preflight::Outcome::Unknown,
-                detail: why.clone(),
-            };
+            let check = Check { name, outcome: CheckOutcome::Unknown, detail: why.clone() };
             rows.push(self.row(Stage::Claims, &check, None));
         }
         if rows.is_empty() {
-            let check =
-                preflight::Check { name, outcome: preflight::Outcome::Ok, detail: String::new() };
+            let check = Check { name, outcome: CheckOutcome::Ok, detail: String::new() };
             rows.push(self.row(Stage::Claims, &check, None));
         }
         rows
     }
 }
 
-fn why_stuck(claim: &Claim, reason: &Reason) -> String {
+fn why_stuck(view: &View<'_>, claim: &Claim) -> String {
     let name = &claim.name;
-    match reason {
-        Reason::NotExpandable => match &claim.cannot_grow {
-            Some(why) => format!("{name}: {why}"),
-            None => format!("{name}: its class {} does not allow expansion", claim.class),
-        },
-        Reason::ClassGone => format!("{name}: there is no class {}", claim.class),
-        _ => name.clone(),
+    match preflight::growability_of(view, claim) {
+        Growability::Never(obstacle) => format!("{name} {obstacle}"),
+        Growability::Growable | Growability::OnceBound => name.clone(),
     }
-}
-
-fn named(set: &Set) -> String {
-    let names: Vec<&str> = set.templates.keys().map(String::as_str).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

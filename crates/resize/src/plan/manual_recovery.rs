@@ -1,17 +1,17 @@
-//! What a person does where stateward vanished in the middle of a step: commands that run as
-//! pasted.
+//! What a person does if stateward is removed in the middle of a step: commands that run as pasted.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use stateward_core::record::{ClaimState, Policy, Retention};
+use stateward_core::rules::Step;
+use stateward_core::rules::remedy::{run, say};
 
-use super::steps::ByHand;
 use super::{PlannedClaim, Question, changes_retention};
 use crate::observed::Set;
 use stateward_core::annotations::{RESIZE_REQUESTED, RESIZE_UNFINISHED};
 
-/// Ways out for one set.
+/// Manual recovery for one set.
 pub(super) struct ManualRecovery<'h> {
     pub(super) question: &'h Question<'h>,
     pub(super) set: &'h Set,
@@ -28,8 +28,8 @@ impl ManualRecovery<'_> {
     }
 
     /// Raises the claims that are not raised yet.
-    pub(super) fn grow(&self, claims: &[PlannedClaim]) -> Vec<ByHand> {
-        let mut ways = vec![ByHand::say("claims that were raised go on growing by themselves")];
+    pub(super) fn grow(&self, claims: &[PlannedClaim]) -> Vec<Step> {
+        let mut ways = vec![say("claims that were raised keep growing")];
         let mut by_size: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for claim in claims.iter().filter(|claim| claim.state == ClaimState::Short) {
             by_size.entry(&claim.to).or_default().push(&claim.name);
@@ -38,8 +38,8 @@ impl ManualRecovery<'_> {
             let patch = json!({"spec": {"resources": {"requests": {"storage": size}}}});
             let patch = self.kubectl(&format!("patch pvc $claim --type merge -p '{patch}'"));
             let names = names.join(" ");
-            ways.push(ByHand::run(
-                "raise the others; raising one twice changes nothing",
+            ways.push(run(
+                "raise the other claims; raising a claim twice changes nothing",
                 format!("for claim in {names}; do {patch}; done"),
             ));
         }
@@ -47,43 +47,35 @@ impl ManualRecovery<'_> {
     }
 
     /// Nothing is wrong: the template is only older than the claims.
-    pub(super) fn rest() -> Vec<ByHand> {
-        vec![ByHand::say(
-            "nothing is broken: only a claim made by scaling up would be of the old size",
-        )]
+    pub(super) fn rest() -> Vec<Step> {
+        vec![say("nothing is broken; only a claim created by scaling up would have the old size")]
     }
 
-    /// The set stands; retention may be `Retain`, and the record may carry a finalizer.
-    pub(super) fn retention_pinned(&self) -> Vec<ByHand> {
+    /// The set exists; retention may be `Retain`, and the record may carry a finalizer.
+    pub(super) fn retention_pinned(&self) -> Vec<Step> {
         let mut ways = Vec::new();
         if changes_retention(self.set) {
             let patch = json!({"spec": {"persistentVolumeClaimRetentionPolicy": {
                 "whenDeleted": word(self.set.retention.when_deleted),
                 "whenScaled": word(self.set.retention.when_scaled),
             }}});
-            ways.push(ByHand::run(
-                "put retention back",
-                self.patch("statefulset", "merge", &patch),
-            ));
+            ways.push(run("restore retention", self.patch("statefulset", "merge", &patch)));
         }
         ways.push(self.finalizer());
         ways
     }
 
-    /// The set may be gone: it comes back from the record, with its old template.
-    pub(super) fn recreation_window(&self) -> Vec<ByHand> {
+    /// The set may be missing: it is restored from the record, with its old template.
+    pub(super) fn recreation_window(&self) -> Vec<Step> {
         let name = self.question.name;
         let read = self
             .kubectl(&format!("get statefulsetresize {name} -o jsonpath='{{.status.snapshot}}'"));
         // The API server refuses to create an object that names a version.
         let patch = json!([{"op": "remove", "path": "/metadata/resourceVersion"}]);
         vec![
-            ByHand::run(
-                "see whether the set is there",
-                self.kubectl(&format!("get statefulset {name}")),
-            ),
-            ByHand::run(
-                "where it is not, create it again as it was; it takes over its pods, none restarts",
+            run("see whether the set exists", self.kubectl(&format!("get statefulset {name}"))),
+            run(
+                "if it does not, re-create it as it was; it adopts its pods, and none restarts",
                 format!(
                     "{read} | base64 -d | gunzip | kubectl patch --local -f - --type json \
                      -p '{patch}' -o json | {}",
@@ -93,8 +85,8 @@ impl ManualRecovery<'_> {
         ]
     }
 
-    /// The set is back, with a partition that holds its pods and `Retain`.
-    pub(super) fn adopting(&self) -> Vec<ByHand> {
+    /// The set exists again, with a partition above its pods and with `Retain`.
+    pub(super) fn adopting(&self) -> Vec<Step> {
         let mut spec = json!({});
         if !self.set.on_delete {
             let partition = self.set.partition.unwrap_or(0);
@@ -108,30 +100,27 @@ impl ManualRecovery<'_> {
         // The next resize would take it for a set that nobody finished.
         let annotations = json!({RESIZE_UNFINISHED: null});
         let patch = json!({"metadata": {"annotations": annotations}, "spec": spec});
-        vec![ByHand::run(
-            "once the set owns every pod again, put back what was changed",
+        vec![run(
+            "once the set owns every pod again, restore what was changed",
             self.patch("statefulset", "merge", &patch),
         )]
     }
 
-    /// The set is as asked; only traces are left.
-    pub(super) fn verifying(&self) -> Vec<ByHand> {
+    /// The set has the requested size; only the request and the finalizer are left.
+    pub(super) fn verifying(&self) -> Vec<Step> {
         let name = self.question.name;
         vec![
-            ByHand::run(
-                "take the request off the set",
+            run(
+                "remove the request from the set",
                 self.kubectl(&format!("annotate statefulset {name} {RESIZE_REQUESTED}-")),
             ),
             self.finalizer(),
         ]
     }
 
-    fn finalizer(&self) -> ByHand {
+    fn finalizer(&self) -> Step {
         let patch = json!({"metadata": {"finalizers": null}});
-        ByHand::run(
-            "take off what keeps the record from being deleted",
-            self.patch("statefulsetresize", "merge", &patch),
-        )
+        run("remove the record's finalizer", self.patch("statefulsetresize", "merge", &patch))
     }
 }
 

@@ -1,13 +1,14 @@
-//! The steps of a resize, in order, each with what it touches and how a person gets out of it.
+//! The steps of a resize, in order, each with the objects it touches and its manual recovery.
 
 use serde::Serialize;
 use stateward_core::facts::Fact;
 use stateward_core::record::{ClaimState, Phase};
+use stateward_core::rules::Step;
 
 use super::manual_recovery::ManualRecovery;
 use super::{PlannedClaim, Question, changes_retention, claims_noun};
+use crate::View;
 use crate::observed::Set;
-use crate::step::View;
 
 /// One step.
 #[derive(Clone, Debug, Serialize)]
@@ -22,7 +23,7 @@ pub struct PlannedStep {
     /// what is written
     pub touches: Vec<Touch>,
     /// what a person does if stateward vanished here
-    pub manual_recovery: Vec<ByHand>,
+    pub manual_recovery: Vec<Step>,
 }
 
 /// Something that is written.
@@ -32,25 +33,6 @@ pub struct Touch {
     pub object: String,
     /// what becomes of it
     pub change: String,
-}
-
-/// What a person does.
-#[derive(Clone, Debug, Serialize)]
-pub struct ByHand {
-    /// what it does
-    pub text: String,
-    /// a command that runs as pasted, where it is one
-    pub command: Option<String>,
-}
-
-impl ByHand {
-    pub(super) fn say(text: impl Into<String>) -> Self {
-        Self { text: text.into(), command: None }
-    }
-
-    pub(super) fn run(text: impl Into<String>, command: impl Into<String>) -> Self {
-        Self { text: text.into(), command: Some(command.into()) }
-    }
 }
 
 fn touch(object: impl Into<String>, change: impl Into<String>) -> Touch {
@@ -65,14 +47,13 @@ pub(super) fn steps(
     claims: &[PlannedClaim],
     re_creates: bool,
 ) -> Vec<PlannedStep> {
-    let hand = ManualRecovery { question, set };
+    let recovery = ManualRecovery { question, set };
     let statefulset = format!("StatefulSet {}", question.name);
     let mut steps = Vec::new();
-    let mut add =
-        |phase: Phase, what: String, touches: Vec<Touch>, manual_recovery: Vec<ByHand>| {
-            let number = steps.len() + 1;
-            steps.push(PlannedStep { number, phase, what, touches, manual_recovery });
-        };
+    let mut add = |phase: Phase, what: String, touches: Vec<Touch>, manual_recovery: Vec<Step>| {
+        let number = steps.len() + 1;
+        steps.push(PlannedStep { number, phase, what, touches, manual_recovery });
+    };
     let raised: Vec<Touch> = claims
         .iter()
         .filter(|claim| claim.state == ClaimState::Short)
@@ -80,7 +61,7 @@ pub(super) fn steps(
         .collect();
     if !raised.is_empty() {
         let what = format!("raise {}; pods and set are not touched", claims_noun(raised.len()));
-        add(Phase::Growing, what, raised, hand.grow(claims));
+        add(Phase::Growing, what, raised, recovery.grow(claims));
     }
     let waits = |claim: &&PlannedClaim| {
         !matches!(
@@ -98,19 +79,18 @@ pub(super) fn steps(
     }
     add(
         Phase::RetentionPinned,
-        "make sure that no claim follows the set when it is deleted".to_owned(),
+        "prevent the claims from being garbage-collected with the set".to_owned(),
         pin_touches(question, view, set, &statefulset),
-        hand.retention_pinned(),
+        recovery.retention_pinned(),
     );
     add(
         Phase::Deleting,
-        "keep a copy of the set in the record, then delete it without its pods and claims"
-            .to_owned(),
+        "save the set in the record, then delete it and orphan its pods and claims".to_owned(),
         vec![
             touch("the record", "+ snapshot"),
-            touch(&statefulset, "deleted (orphan), only as the version that was read"),
+            touch(&statefulset, "deleted (orphan), only at the version that was read"),
         ],
-        hand.recreation_window(),
+        recovery.recreation_window(),
     );
     let mut created: Vec<Touch> = question
         .targets
@@ -124,22 +104,22 @@ pub(super) fn steps(
         let change = format!("partition {}, so that no pod is updated", set.frozen_partition());
         created.push(touch(&statefulset, change));
     }
-    let what = "create it again from the copy, with the sizes asked".to_owned();
-    add(Phase::Creating, what, created, hand.recreation_window());
+    let what = "re-create the set from the record, with the requested sizes".to_owned();
+    add(Phase::Creating, what, created, recovery.recreation_window());
     add(
         Phase::Adopting,
-        "wait until it owns all its pods, then put back what was changed".to_owned(),
+        "wait until the set owns all its pods, then restore what was changed".to_owned(),
         restored(set, &statefulset),
-        hand.adopting(),
+        recovery.adopting(),
     );
     add(
         Phase::Verifying,
-        "check everything once more, and take traces off".to_owned(),
+        "check everything once more, and remove what is left of the resize".to_owned(),
         vec![
             touch(&statefulset, "field managers as before, - resize-requested"),
             touch("the record", "- snapshot, - finalizer"),
         ],
-        hand.verifying(),
+        recovery.verifying(),
     );
     steps
 }
@@ -154,7 +134,7 @@ fn pin_touches(
     if changes_retention(set) {
         let before = set.retention;
         let change = format!(
-            "retention {:?}/{:?} → Retain/Retain, for as long as the set is away",
+            "retention {:?}/{:?} → Retain/Retain during the re-creation",
             before.when_deleted, before.when_scaled
         );
         touches.push(touch(statefulset, change));
@@ -163,9 +143,10 @@ fn pin_touches(
         let leftover = claims
             .iter()
             .filter(|claim| !set.ordinals().contains(&claim.ordinal) && !claim.owners.is_empty());
-        touches.extend(
-            leftover.map(|claim| touch(&claim.name, "- owner: it is left over from a scale-down")),
-        );
+        touches
+            .extend(leftover.map(|claim| {
+                touch(&claim.name, "- owner reference (left over from a scale-down)")
+            }));
     }
     touches
 }

@@ -7,7 +7,7 @@ use stateward_core::rules::Step;
 use stateward_core::yaml::printable;
 
 use super::{
-    ByHand, CheckOutcome, OwnerField, Plan, PlannedCheck, PlannedStep, Stage, Verdict, claims_noun,
+    CheckOutcome, OwnerField, Plan, PlannedCheck, PlannedStep, Stage, Verdict, claims_noun,
 };
 
 /// A part of a text in a colour, where there are colours.
@@ -28,7 +28,7 @@ pub fn render(plan: &Plan, color: bool) -> String {
         .templates
         .iter()
         .map(|template| {
-            let from = template.from.as_deref().unwrap_or("(not there)");
+            let from = template.from.as_deref().unwrap_or("(missing)");
             format!("claim template {} {from} → {}", template.name, template.to)
         })
         .collect();
@@ -103,9 +103,9 @@ impl Text {
     }
 
     fn owner(&mut self, owner: &OwnerField) {
-        self.line(1, &format!("It belongs to {}, whose operator decides its size.", owner.owner));
+        self.line(1, &format!("It belongs to {}, whose operator sets its size.", owner.owner));
         if let Some(field) = owner.field {
-            self.line(1, &format!("The size is in {field} there:"));
+            self.line(1, &format!("Set the size in its field {field}:"));
         }
         if let Some(command) = &owner.command {
             self.line(2, command);
@@ -118,16 +118,16 @@ impl Text {
     fn check(&mut self, check: &PlannedCheck) {
         let (style, word) = match check.outcome {
             CheckOutcome::Ok => (OK, "ok     "),
-            CheckOutcome::Waiting => (WAITING, "waiting"),
+            CheckOutcome::Waiting(_) => (WAITING, "waiting"),
             CheckOutcome::Unknown => (BLOCKED, "unknown"),
-            CheckOutcome::Blocked => (BLOCKED, "blocked"),
+            CheckOutcome::Blocked(_) => (BLOCKED, "blocked"),
         };
         let mut line = format!("  {}", check.name);
         if !check.detail.is_empty() {
             let _ = write!(line, ": {}", check.detail);
         }
         if let Some(step) = check.step {
-            let _ = write!(line, " (step {step} does this)");
+            let _ = write!(line, " (done by step {step})");
         }
         self.painted(1, style, word, &line);
         for Step { text, command } in &check.advice {
@@ -172,8 +172,9 @@ impl Text {
             }
         }
         if let Some(seconds) = plan.seconds_without_controller {
-            let line =
-                format!("about {seconds} s; pods run on, and one that dies is replaced afterwards");
+            let line = format!(
+                "about {seconds} s; pods keep running, and a pod that fails is replaced afterwards"
+            );
             self.painted(0, HEADING, "Time without a controller: ", &line);
         }
     }
@@ -182,7 +183,7 @@ impl Text {
         if steps.is_empty() {
             return;
         }
-        self.section("By hand, if stateward vanished in the middle");
+        self.section("Manual recovery, if stateward is removed in the middle");
         let mut rest = steps;
         while let Some(first) = rest.first() {
             let same = |step: &&PlannedStep| same(&step.manual_recovery, &first.manual_recovery);
@@ -194,7 +195,7 @@ impl Text {
                 format!("in steps {} to {last}", first.number)
             };
             self.painted(1, DIM, &place, "");
-            for ByHand { text, command } in &first.manual_recovery {
+            for Step { text, command } in &first.manual_recovery {
                 self.way(2, "", text, command.as_deref());
             }
             rest = rest.get(count..).unwrap_or_default();
@@ -206,18 +207,22 @@ impl Text {
         let growing = plan.claims.iter().filter(|claim| claim.from != claim.to).count();
         let (style, word, rest) = match plan.verdict {
             Verdict::NothingToDo => {
-                (OK, "nothing to do", "claims and template are as large as asked")
+                (OK, "nothing to do", "claims and template have the requested size")
             }
-            Verdict::Ready => (OK, "ready", "nothing stands in the way"),
-            Verdict::Waits => (WAITING, "waits", "it begins, and waits for what is named above"),
-            Verdict::ClaimsOnly => {
-                (BLOCKED, "claims only", "claims that can would grow; the rest waits for a person")
+            Verdict::Ready => (OK, "ready", "every check passed"),
+            Verdict::Waits => {
+                (WAITING, "waits", "the resize begins, and waits for the checks above")
             }
+            Verdict::ClaimsOnly => (
+                BLOCKED,
+                "claims only",
+                "claims grow if they can; for the rest a person must act first",
+            ),
             Verdict::Blocked => (BLOCKED, "blocked", "a person must act first"),
             Verdict::Unknown => (
                 BLOCKED,
                 "unknown",
-                "something could not be read, and nothing is done before it is",
+                "something could not be read, and nothing happens before it can",
             ),
         };
         self.painted(0, style, word, &format!(": {rest}"));
@@ -234,7 +239,7 @@ impl Text {
     }
 }
 
-fn same(one: &[ByHand], other: &[ByHand]) -> bool {
+fn same(one: &[Step], other: &[Step]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|(a, b)| a.text == b.text && a.command == b.command)
 }

@@ -182,7 +182,12 @@ fn finish(view: &View<'_>, set: &Set, phase: Phase, reason: Reason, mut detail: 
         // Somebody asked for more meanwhile. Complete would be read as an answer to that.
         return again(view);
     }
-    view.end(phase, reason, detail)
+    let rows = preflight::claims(view).map(|_| preflight::rows(view));
+    view.end_with(phase, reason, detail, |status| {
+        if let Some(rows) = rows {
+            status.claims = rows;
+        }
+    })
 }
 
 /// This request is carried out, and another stands on the set.

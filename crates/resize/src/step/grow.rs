@@ -1,10 +1,6 @@
 //! Growing claims: at once, whatever the state of pods, rollouts and sibling claims.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
 use stateward_core::facts::Fact;
-use stateward_core::object::Quantity;
 use stateward_core::record::{ClaimStatus, Halt, Phase, Reason, State};
 
 use super::{Action, View, request};
@@ -34,9 +30,11 @@ pub(super) fn growing(view: &View<'_>, set: Option<&Set>) -> Action {
     }
     match claims(view, set) {
         Claims::Act(action) => action,
-        Claims::Failed(reason, detail) => view.end(Phase::Degraded, reason, detail),
+        Claims::Failed(reason, message) => view.fail_claims(reason, message),
         Claims::Halt(halt) => view.halt(halt),
-        Claims::Grown => view.enter(Phase::ClaimsGrown, |status| status.claims = view.rows()),
+        Claims::Grown => {
+            view.enter(Phase::ClaimsGrown, |status| status.claims = preflight::rows(view))
+        }
     }
 }
 
@@ -45,9 +43,9 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
     let Some(claims) = preflight::claims(view) else {
         return Claims::Halt(waiting(Reason::NotObserved, "claims"));
     };
-    let rows = view.rows();
-    // What is asked of which claim is written before the first is raised, the rest after the last:
-    // a full disk does not wait for the record.
+    let rows = preflight::rows(view);
+    // The targets are in the record before the first claim grows, so a crash cannot lose them. All
+    // else is written after the last claim: a full disk does not wait for a status update.
     let asked = |rows: &[ClaimStatus]| -> Vec<(String, String)> {
         rows.iter().map(|row| (row.name.clone(), row.target.clone())).collect()
     };
@@ -61,7 +59,7 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
                 return Claims::Act(view.grow(claim, to));
             }
             Growth::Failed(reason) => {
-                failed = failed.or_else(|| Some((reason.clone(), lost_hope(view, claim, &reason))));
+                failed = failed.or_else(|| Some((reason, claim.name.clone())));
             }
             Growth::Stuck(reason) => {
                 let why = view.observed.memory.refused_claims.get(&claim.name);
@@ -86,47 +84,6 @@ pub(super) fn claims(view: &View<'_>, set: &Set) -> Claims {
         (None, Some(halt)) => Claims::Halt(halt),
         (None, None) => Claims::Grown,
     }
-}
-
-/// What is said of a claim that will not grow. For a size that the driver cannot make: the command
-/// that asks, for each claim that is not done, for the smallest size that Kubernetes still takes.
-fn lost_hope(view: &View<'_>, claim: &Claim, reason: &Reason) -> String {
-    if *reason != Reason::Infeasible {
-        return claim.name.clone();
-    }
-    let mut lower: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (claim, asked) in preflight::claims(view).unwrap_or_default() {
-        let undone = matches!(
-            preflight::growth(view, claim, asked),
-            Growth::Growing | Growth::Failed(Reason::Infeasible)
-        );
-        if let Some(size) = smallest(claim).filter(|_| undone) {
-            lower.entry(size).or_default().push(&claim.name);
-        }
-    }
-    if lower.is_empty() {
-        return claim.name.clone();
-    }
-    let (set, namespace) = (&view.record.name, &view.record.namespace);
-    let mut text = format!("{}: stateward resize abort {set} -n {namespace}", claim.name);
-    for (size, claims) in lower {
-        let _ = write!(
-            text,
-            " && kubectl -n {namespace} patch pvc {} --type merge \
-             -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'",
-            claims.join(" ")
-        );
-    }
-    text
-}
-
-/// The smallest whole number of MiB above the capacity, which is as far down as a request may go;
-/// none where that is no less than what is asked.
-fn smallest(claim: &Claim) -> Option<String> {
-    const MEBI: u128 = 1 << 20;
-    let nanos: u128 = claim.capacity.as_ref()?.nanos()?.parse().ok()?;
-    let size = format!("{}Mi", nanos / 1_000_000_000 / MEBI + 1);
-    (size.parse::<Quantity>().ok()? < claim.request).then_some(size)
 }
 
 /// With consent, restarts a pod whose file system waits for it: once per claim and target, and

@@ -13,8 +13,8 @@ use crate::preflight;
 enum Stands<'s> {
     /// the old set, as it was
     Old(&'s Set),
-    /// a set that is going away
-    Terminating,
+    /// a set that is being deleted
+    Terminating(&'s Set),
     /// nothing
     Nothing,
     /// the set that this re-creation created
@@ -31,7 +31,7 @@ fn stands<'s>(view: &View<'_>, set: Option<&'s Set>) -> Stands<'s> {
     let Some(set) = set else { return Stands::Nothing };
     let old = view.status().recreation.set_uid.as_ref() == Some(&set.uid);
     match &set.unfinished {
-        _ if set.terminating => Stands::Terminating,
+        _ if set.terminating => Stands::Terminating(set),
         _ if old => Stands::Old(set),
         // A CREATE that was sent twice, and whose first set somebody has deleted.
         Some(_) if created(view).is_some_and(|created| created.uid != set.uid) => {
@@ -44,12 +44,30 @@ fn stands<'s>(view: &View<'_>, set: Option<&'s Set>) -> Stands<'s> {
     }
 }
 
+/// The garbage collector has yet to orphan what the set owns. It may be down for minutes, or be
+/// denied the update of an object that the set owns; nothing but the record would tell.
+fn orphaning(view: &View<'_>, set: &Set) -> Action {
+    let late = |deleted| view.now.duration_since(deleted) >= view.parameters.orphaning;
+    if !set.deleted.is_some_and(late) {
+        return view.wait_in_window();
+    }
+    let pods = match &view.observed.pods {
+        Fact::Known(pods) => pods.as_slice(),
+        Fact::Unknown(_) => &[],
+    };
+    let owned = pods.iter().filter(|pod| pod.owner.as_ref() == Some(&set.uid));
+    let owned: Vec<&str> = owned.map(|pod| pod.name.as_str()).collect();
+    match view.halt(grow::waiting(Reason::OrphaningStuck, &owned.join(", "))) {
+        Action::Wait { .. } => view.wait_in_window(),
+        action => action,
+    }
+}
+
 /// In the phases Deleting and Creating.
 pub(super) fn recover(view: &View<'_>, set: Option<&Set>) -> Action {
     match stands(view, set) {
         Stands::Old(set) => retention_pin::old_set_lives(view, set),
-        // The garbage collector may take minutes when the controller manager is down.
-        Stands::Terminating => view.wait_in_window(),
+        Stands::Terminating(set) => orphaning(view, set),
         Stands::Nothing => close(view),
         Stands::Ours(set) => adopt(view, set, true),
         Stands::OtherAttempts(set) => view.end(

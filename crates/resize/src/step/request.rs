@@ -8,6 +8,7 @@ use stateward_core::record::{Phase, Reason, Recreation, Request};
 
 use super::{Action, Parameters, View, finalize, recreate};
 use crate::observed::{Observed, Set};
+use crate::preflight::{self, CheckOutcome};
 
 /// No record is there: one is made for a request that is not yet carried out.
 pub(super) fn without_record(observed: &Observed, parameters: &Parameters) -> Action {
@@ -48,7 +49,7 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
     }
     match wrong(view, set, &wanted) {
         Some((Reason::NotObserved, what)) => return view.waiting(Reason::NotObserved, what),
-        Some((reason, template)) => return view.blocked(reason, template),
+        Some((reason, message)) => return view.blocked(reason, message),
         None => {}
     }
     act_on(view, set, wanted)
@@ -73,6 +74,10 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
     status.recreation = Recreation {
         set_uid: Some(set.uid.clone()),
         retention: owed,
+        retention_owners: match owed {
+            Some(_) => std::mem::take(&mut status.recreation.retention_owners),
+            None => Vec::new(),
+        },
         retention_asked: status.recreation.retention_asked.filter(|_| live),
         unwatched: status.recreation.unwatched && live,
         ..Recreation::default()
@@ -80,7 +85,7 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
     status.claims.clear();
     status.snapshot = None;
     let view = View::new(view.observed, &record, view.now, view.parameters);
-    let rows = view.rows();
+    let rows = preflight::rows(&view);
     view.enter(Phase::Growing, |status| status.claims = rows)
 }
 
@@ -206,17 +211,16 @@ fn wrong(
     set: &Set,
     wanted: &BTreeMap<String, String>,
 ) -> Option<(Reason, String)> {
-    let max = match &view.observed.namespace {
-        Fact::Known(namespace) => namespace.max.as_ref().or(set.max.as_ref()),
-        Fact::Unknown(_) => return Some((Reason::NotObserved, "the namespace".to_owned())),
-    };
     wanted.iter().find_map(|(template, size)| {
-        let reason = match size.parse::<Quantity>() {
-            Err(_) => Reason::BadTarget,
-            Ok(_) if !set.templates.contains_key(template) => Reason::NoSuchTemplate,
-            Ok(size) if max.is_some_and(|max| size > *max) => Reason::OverMax,
-            Ok(_) => return None,
-        };
-        Some((reason, template.clone()))
+        let of_spec = view.record.spec.targets.get(template);
+        let by_record = of_spec.is_some_and(|target| target.storage == *size);
+        let check = preflight::requested_size(view, set, template, size, by_record);
+        match check.outcome {
+            CheckOutcome::Ok => None,
+            CheckOutcome::Unknown => Some((Reason::NotObserved, "the namespace".to_owned())),
+            CheckOutcome::Waiting(reason) | CheckOutcome::Blocked(reason) => {
+                Some((reason, check.detail))
+            }
+        }
     })
 }

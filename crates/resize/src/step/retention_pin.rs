@@ -5,7 +5,7 @@ use stateward_core::record::{Halt, Phase, Reason, Recreation, Retention, Revisio
 
 use super::grow::{self, Claims, waiting};
 use super::{Action, View, finalize, recreate, request};
-use crate::observed::{Revision, Set};
+use crate::observed::{Claim, Revision, Set};
 use crate::preflight;
 
 /// In the phase ClaimsGrown: the resize may rest here for as long as it likes.
@@ -23,7 +23,7 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
     }
     match grow::claims(view, set) {
         Claims::Act(action) => return action,
-        Claims::Failed(reason, detail) => return view.end(Phase::Degraded, reason, detail),
+        Claims::Failed(reason, message) => return view.fail_claims(reason, message),
         Claims::Halt(halt) => return release(view).unwrap_or_else(|| view.halt(halt)),
         Claims::Grown => {}
     }
@@ -58,9 +58,14 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
         Preflight::Failed(halt) => release(view).unwrap_or_else(|| view.halt(halt)),
         Preflight::Passed if view.record.finalizer => {
             view.enter(Phase::RetentionPinned, |status| {
+                let owners = match view.retention_owed(set) {
+                    Some(_) => std::mem::take(&mut status.recreation.retention_owners),
+                    None => set.retention_owners.clone(),
+                };
                 status.recreation = Recreation {
                     set_uid: Some(set.uid.clone()),
                     retention: Some(view.retention_owed(set).unwrap_or(set.retention)),
+                    retention_owners: owners,
                     retention_asked: status.recreation.retention_asked,
                     unwatched: status.recreation.unwatched,
                     pinned_since: Some(view.now),
@@ -190,21 +195,26 @@ fn update_revision(view: &View<'_>, set: &Set) -> Option<RevisionName> {
     revisions.iter().find(named).map(|revision| revision.id.clone())
 }
 
-/// Claims above the ordinals are nobody's business but ours: the StatefulSet controller does not
-/// look at them.
+/// Claims above the ordinals: the StatefulSet controller leaves their owner references alone.
 fn free_leftover(view: &View<'_>, set: &Set) -> Option<Action> {
     let Fact::Known(claims) = &view.observed.claims else { return None };
     let leftover = claims.iter().find(|claim| {
         !set.ordinals().contains(&claim.ordinal)
-            && !claim.owners.is_empty()
+            && preflight::goes_along(view, claim)
             && !claim.terminating
-            && !claim.foreign
     })?;
     Some(Action::RemoveClaimOwner {
         claim: leftover.name.clone(),
         uid: leftover.uid.clone(),
-        owner: leftover.owners.first()?.clone(),
+        owner: owner_to_remove(view, leftover)?,
     })
+}
+
+/// Of a claim that belongs to somebody else only the reference to this set or its pods is removed.
+fn owner_to_remove(view: &View<'_>, claim: &Claim) -> Option<String> {
+    let uids = view.observed.uids();
+    let ours = |owner: &&String| !claim.foreign || uids.contains(owner.as_str());
+    claim.owners.iter().find(ours).cloned()
 }
 
 /// The retention pin did not hold in time.

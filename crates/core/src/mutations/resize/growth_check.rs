@@ -9,15 +9,19 @@
 use std::fmt::Write as _;
 
 use super::{Growth, RULE, Requests};
-use crate::annotations::RESIZE_PAUSED;
+use crate::annotations::{RESIZE_PAUSED, RESIZE_UNFINISHED};
 use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
+use crate::growth::{Growability, Obstacle, growability};
 use crate::mutations::patch::Objection;
 use crate::object::names::claim_of;
 use crate::object::{DecodeError, Quantity, StatefulSet};
 use crate::record::Phase;
 use crate::rules::Step;
 use crate::rules::remedy::{self, keep, kubectl, quoted, run, say};
+
+/// Finalizers that the garbage collector removes by itself.
+const COLLECTOR_FINALIZERS: [&str; 2] = ["orphan", "foregroundDeletion"];
 
 /// One edit that grows claim templates, and what is known about it.
 pub(super) struct GrowthCheck<'w, 'a> {
@@ -43,6 +47,9 @@ impl GrowthCheck<'_, '_> {
     /// The warnings to accept the growth with, or the reason why it is rejected.
     pub(super) fn evaluate(&self) -> Result<Result<Vec<String>, Objection>, DecodeError> {
         let mut warnings = Vec::new();
+        if let Some(objection) = self.fraction() {
+            return Ok(Err(objection));
+        }
         let objection = match self.template().map(|found| found.or_else(|| self.state()))? {
             Some(objection) => Some(objection),
             None => self.claims(&mut warnings)?.or_else(|| self.carried_out()),
@@ -68,6 +75,25 @@ impl GrowthCheck<'_, '_> {
             keep(self.change, &difference.field, difference.old.as_deref().unwrap_or_default())
         };
         self.growing.first().map(keep).into_iter().collect()
+    }
+
+    /// A volume has whole bytes. The API server would round the size, and the controller never find
+    /// it as requested.
+    fn fraction(&self) -> Option<Objection> {
+        let (difference, _) = self.growing.iter().find(|(_, size)| size.is_fractional())?;
+        let size = difference.new.as_deref().unwrap_or_default();
+        let why = format!("{size} is not a whole number of bytes, and no volume has that size.");
+        Some(Objection::instead(RULE, why, self.take_back()))
+    }
+
+    /// Whether the claim of this ordinal belongs to the set. A claim that no pod of the set mounts
+    /// must carry the labels that the StatefulSet controller gives to the set's claims.
+    fn owns(&self, ordinal: u32, claim: &ClaimFact) -> Result<bool, DecodeError> {
+        if self.old.ordinals().contains(&i64::from(ordinal)) {
+            return Ok(true);
+        }
+        let mut wanted = self.old.selector()?.match_labels.iter();
+        Ok(wanted.all(|(key, value)| claim.labels.get(key).is_some_and(|label| label == value)))
     }
 
     /// The set must say whose claims are to grow.
@@ -134,6 +160,9 @@ impl GrowthCheck<'_, '_> {
                 let Some((_, ordinal)) = claim_of(name, &self.change.name, [template]) else {
                     continue;
                 };
+                if !self.owns(ordinal, claim)? {
+                    continue;
+                }
                 missing.retain(|expected| *expected != i64::from(ordinal));
                 match self.ability(name, claim, size) {
                     Ability::Able => able += 1,
@@ -165,62 +194,58 @@ impl GrowthCheck<'_, '_> {
                 ));
             }
         }
-        Ok(self.quota(&claims))
+        self.quota(&claims)
     }
 
     fn ability(&self, name: &str, claim: &ClaimFact, size: &Quantity) -> Ability {
         if claim.request.as_ref().is_some_and(|request| request >= size) {
             return Ability::Able;
         }
-        if claim.class.is_empty() && !claim.volume.is_empty() {
-            let why = format!("Claim {name} has no StorageClass, and grows for nobody.");
-            return Ability::Never(why, self.elsewhere());
-        }
-        if let Some((why, steps)) = self.class_forbids(&claim.class, Some(name.to_owned())) {
-            return Ability::Never(why, steps);
-        }
-        if claim.volume.is_empty() {
-            return Ability::Later;
-        }
-        match self.facts.fixed_volumes.get("", &claim.volume) {
-            Fact::Known(Some(reason)) => {
-                let why = format!("Volume {} of claim {name} {reason}.", claim.volume);
-                Ability::Never(why, self.elsewhere())
+        let bound = !claim.volume.is_empty();
+        let class = self.facts.classes.get("", &claim.class);
+        let volume = match self.facts.fixed_volumes.get("", &claim.volume) {
+            Fact::Known(why) => Fact::Known(why.copied()),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        match growability(&claim.class, bound, &class, &volume) {
+            Growability::Growable => Ability::Able,
+            Growability::OnceBound => Ability::Later,
+            Growability::Never(obstacle) => {
+                Ability::Never(format!("Claim {name} {obstacle}."), self.way_out(obstacle))
             }
-            _ => Ability::Able,
         }
     }
 
-    /// Why no claim of this class grows, if that is known; `claim` is one of them.
-    fn class_forbids(&self, class: &str, claim: Option<String>) -> Option<(String, Vec<Step>)> {
-        let claim = claim?;
-        match self.facts.classes.get("", class) {
-            Fact::Known(Some(known)) if !known.allow_volume_expansion => {
-                let mut steps = self.take_back();
-                steps.push(run(
-                    "or, if its driver can expand volumes, allow it, then make the edit again; no \
-                     pod restarts",
-                    format!(
-                        "kubectl patch storageclass {} --type merge -p \
-                         '{{\"allowVolumeExpansion\":true}}'",
-                        quoted(class)
-                    ),
-                ));
-                Some((
-                    format!("Claim {claim} is of class {class}, which allows no expansion."),
-                    steps,
-                ))
+    /// Why the claim `name`, which is not there yet, would never grow.
+    fn class_forbids(&self, class: &str, name: Option<String>) -> Option<(String, Vec<Step>)> {
+        let name = name?;
+        let known = self.facts.classes.get("", class);
+        match growability(class, false, &known, &Fact::Known(None)) {
+            Growability::Never(obstacle) => {
+                Some((format!("Claim {name} {obstacle}."), self.way_out(obstacle)))
             }
-            Fact::Known(None) if !class.is_empty() => {
-                let why = format!("Claim {claim} is of class {class}, which does not exist.");
-                let mut steps = self.take_back();
-                steps.push(say(format!(
-                    "or create StorageClass {class} again, with allowVolumeExpansion: true"
-                )));
-                Some((why, steps))
-            }
-            Fact::Known(_) | Fact::Unknown(_) => None,
+            Growability::Growable | Growability::OnceBound => None,
         }
+    }
+
+    fn way_out(&self, obstacle: Obstacle<'_>) -> Vec<Step> {
+        let mut steps = self.take_back();
+        match obstacle {
+            Obstacle::ClassForbids(class) => steps.push(run(
+                "or, if its driver can expand volumes, allow it, then make the edit again; no pod \
+                 restarts",
+                format!(
+                    "kubectl patch storageclass {} --type merge -p \
+                     '{{\"allowVolumeExpansion\":true}}'",
+                    quoted(class)
+                ),
+            )),
+            Obstacle::ClassMissing(class) => steps.push(say(format!(
+                "or create StorageClass {class} again, with allowVolumeExpansion: true"
+            ))),
+            Obstacle::NoClass | Obstacle::Volume(_) => return self.elsewhere(),
+        }
+        steps
     }
 
     fn elsewhere(&self) -> Vec<Step> {
@@ -230,14 +255,17 @@ impl GrowthCheck<'_, '_> {
     }
 
     /// What the claims need more must be left of every quota that counts them.
-    fn quota(&self, claims: &[(&str, &ClaimFact)]) -> Option<Objection> {
-        let Fact::Known(quotas) = self.facts.quotas.of(self.namespace()) else { return None };
+    fn quota(&self, claims: &[(&str, &ClaimFact)]) -> Result<Option<Objection>, DecodeError> {
+        let Fact::Known(quotas) = self.facts.quotas.of(self.namespace()) else { return Ok(None) };
         for (name, limit) in quotas.flat_map(|(name, q)| q.limits.iter().map(move |l| (name, l))) {
             let mut need: i128 = 0;
             for (difference, size) in self.growing {
                 let Some(template) = difference.template.as_deref() else { continue };
                 for (claim_name, claim) in claims {
-                    let ours = claim_of(claim_name, &self.change.name, [template]).is_some();
+                    let ours = match claim_of(claim_name, &self.change.name, [template]) {
+                        Some((_, ordinal)) => self.owns(ordinal, claim)?,
+                        None => false,
+                    };
                     let counts = limit.class.as_ref().is_none_or(|class| *class == claim.class);
                     let request = claim.request.as_ref().filter(|_| ours && counts);
                     if let (Some(asked), Some(has)) = (nanos(size), request.and_then(nanos)) {
@@ -265,9 +293,9 @@ impl GrowthCheck<'_, '_> {
                 format!("{} edit resourcequota {}", kubectl(self.change), quoted(name)),
             )];
             steps.extend(remedy::otherwise("or ", self.take_back()));
-            return Some(Objection::instead(RULE, why, steps));
+            return Ok(Some(Objection::instead(RULE, why, steps)));
         }
-        None
+        Ok(None)
     }
 
     /// Somebody must be there to carry it out, and everything that decides about that be known.
@@ -300,6 +328,20 @@ impl GrowthCheck<'_, '_> {
         }
     }
 
+    /// What the set itself shows to block its re-creation. Its claims grow all the same.
+    fn recreation_blocked(&self) -> Option<String> {
+        let metadata = &self.old.metadata;
+        let mut finalizers = metadata.finalizers.iter().map(|finalizer| &**finalizer);
+        let foreign = finalizers.find(|name| !COLLECTOR_FINALIZERS.contains(name));
+        match foreign {
+            Some(finalizer) => Some(format!("its finalizer {finalizer}")),
+            None => metadata
+                .annotations
+                .get(RESIZE_UNFINISHED)
+                .map(|_| format!("its annotation {RESIZE_UNFINISHED}")),
+        }
+    }
+
     fn warn(&self, warnings: &mut Vec<String>) {
         let object = self.change.object_name();
         let facts = self.facts;
@@ -318,6 +360,11 @@ impl GrowthCheck<'_, '_> {
         } else if paused(self.old) || new.is_some_and(paused) {
             warnings
                 .push(format!("{object}: its resize is paused by its annotation {RESIZE_PAUSED}"));
+        }
+        if let Some(why) = self.recreation_blocked() {
+            warnings.push(format!(
+                "{object}: claims grow, but the set is re-created only without {why}"
+            ));
         }
         let unknown = [
             facts.claims.get("", "").map(drop),

@@ -1,6 +1,7 @@
 //! Intervals and bounds of a resize.
 
 use jiff::SignedDuration;
+use stateward_core::growth::GrowthLimit;
 
 /// Every interval, so that tests need not wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub struct Parameters {
     pub snapshot_limit: usize,
     /// whether a request by annotation needs a proven right to grow claims
     pub authorize_claims: bool,
+    /// how much a record may ask for at once. The webhook judges annotations by its policy.
+    pub growth: GrowthLimit,
+    /// after how long the garbage collector counts as stuck
+    pub orphaning: SignedDuration,
 }
 
 impl Default for Parameters {
@@ -46,6 +51,8 @@ impl Default for Parameters {
             keep_snapshot: SignedDuration::from_hours(24),
             snapshot_limit: 700 * 1024,
             authorize_claims: true,
+            growth: GrowthLimit::default(),
+            orphaning: SignedDuration::from_secs(30),
         }
     }
 }

@@ -1,0 +1,114 @@
+//! Limits on a requested size.
+
+use std::fmt;
+
+use crate::object::Quantity;
+
+/// The annotation `resize-max`, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SizeLimit {
+    text: String,
+    /// none if the annotation is no size
+    quantity: Option<Quantity>,
+    /// whether the namespace carries it, not the set
+    pub of_namespace: bool,
+}
+
+impl SizeLimit {
+    /// The limit by the annotations of the namespace and of the set; the namespace's wins.
+    pub fn new(namespace: Option<&str>, set: Option<&str>) -> Option<Self> {
+        let of_namespace = namespace.is_some();
+        let text = namespace.or(set)?.trim();
+        Some(Self { text: text.to_owned(), quantity: text.parse().ok(), of_namespace })
+    }
+
+    /// Whether a size is above the limit. An unreadable limit forbids every size: someone wrote it
+    /// to restrict growth.
+    pub fn forbids(&self, size: &Quantity) -> bool {
+        self.quantity.as_ref().is_none_or(|limit| size > limit)
+    }
+}
+
+impl fmt::Display for SizeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// How much a size may grow in one request before it is taken for a typo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrowthLimit {
+    /// growth up to this factor is usual
+    pub factor: u32,
+    /// growth beyond the factor is denied only above this size
+    pub deny_above: Quantity,
+}
+
+/// How far a size grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// up to the factor
+    Usual,
+    /// beyond the factor, to a size that people do ask for
+    Large,
+    /// beyond the factor and the size
+    Mistake,
+}
+
+impl GrowthLimit {
+    /// Above this size growth beyond the factor is denied, unless the policy says otherwise.
+    pub const DENY_ABOVE: &str = "1Ti";
+
+    /// Judges growth from `old` to `new`.
+    pub fn extent(&self, old: &Quantity, new: &Quantity) -> Extent {
+        if !old.is_positive() || *new <= old.times(self.factor) {
+            Extent::Usual
+        } else if *new <= self.deny_above {
+            Extent::Large
+        } else {
+            Extent::Mistake
+        }
+    }
+}
+
+impl Default for GrowthLimit {
+    fn default() -> Self {
+        Self { factor: 10, deny_above: Quantity::from_units(1 << 40) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(text: &str) -> Quantity {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_namespace_limits_before_the_set() {
+        let limit = SizeLimit::new(Some("10Gi"), Some("1Ti")).unwrap();
+        assert!(limit.forbids(&size("11Gi")) && !limit.forbids(&size("10Gi")));
+        assert!(limit.of_namespace);
+        assert!(!SizeLimit::new(None, Some(" 1Ti ")).unwrap().forbids(&size("1Ti")));
+        assert!(SizeLimit::new(None, Some("much")).unwrap().forbids(&size("1")));
+        assert_eq!(SizeLimit::new(None, None), None);
+    }
+
+    #[test]
+    fn growth_beyond_factor_and_size_is_a_mistake() {
+        let limit = GrowthLimit::default();
+        assert_eq!(limit.deny_above, size(GrowthLimit::DENY_ABOVE));
+        for (old, new, expected) in [
+            ("1Gi", "10Gi", Extent::Usual),
+            ("1Gi", "11Gi", Extent::Large),
+            ("1Gi", "1Ti", Extent::Large),
+            ("1Gi", "1025Gi", Extent::Mistake),
+            ("200Gi", "2000Gi", Extent::Usual),
+            ("1Gi", "1e30", Extent::Mistake),
+            ("0", "100Ti", Extent::Usual),
+        ] {
+            assert_eq!(limit.extent(&size(old), &size(new)), expected, "{old} → {new}");
+        }
+    }
+}
