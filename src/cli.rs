@@ -8,12 +8,12 @@ pub mod connection;
 pub mod controller;
 pub mod explain;
 pub mod input;
-pub mod leave;
 pub mod man;
 pub mod manifests;
 pub mod output;
 mod parallel;
 pub mod policy;
+pub mod prepare_uninstall;
 pub mod probe;
 mod registered;
 pub mod report;
@@ -104,11 +104,11 @@ pub enum Command {
     /// Sends a canary through the API server: a dry run that both webhooks must deny. It also shows when the
     /// CA and the certificate expire. Exit code: 0 protected, 1 not protected, 2 unknown.
     Status(status::Args),
-    /// Prepare a cluster for uninstalling stateward.
+    /// Delete the webhooks and wait for resizes before you uninstall stateward.
     ///
-    /// Removes both webhook configurations, then waits until no StatefulSet is being re-created. If one
+    /// Deletes both webhook configurations, then waits until no StatefulSet is being re-created. If one
     /// still is at the end of the timeout, it names it and exits with code 1.
-    Leave(leave::Args),
+    PrepareUninstall(prepare_uninstall::Args),
     /// Summarize what audit mode saw, and propose a policy to enforce next.
     ///
     /// Reads the log of `stateward serve --log-format json`, from one replica or all of them. The log is the
@@ -178,7 +178,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Leave(args) => leave::run(&args),
+        Command::PrepareUninstall(args) => prepare_uninstall::run(&args),
         Command::Report(args) => report::run(&args),
         Command::BugReport(args) => bug_report::run(&args),
         Command::Completions(args) => completions::run(&args),

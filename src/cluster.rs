@@ -6,18 +6,23 @@ mod client;
 mod errors;
 mod events;
 pub mod facts;
+pub mod lease;
 mod namespace;
+mod path;
+mod webhook_configuration;
 
 use kube::core::{ApiResource, GroupVersionKind};
 use stateward_resize::crd;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
-pub(crate) use self::client::Answer;
-pub use self::client::Client;
+pub(crate) use self::client::FIELD_MANAGER;
+pub use self::client::{Client, ReadError, Rejection, WriteOutcome};
 pub use self::errors::{ApiError, ClusterError};
 pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
 pub use self::namespace::NamespaceWatch;
+pub(crate) use self::path::{path, with_query};
+pub(crate) use self::webhook_configuration::WebhookConfiguration;
 
 /// The kind of a record as kube's dynamic types name it.
 pub(crate) fn record_resource() -> ApiResource {

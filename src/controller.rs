@@ -9,7 +9,7 @@
 
 mod admission;
 mod claims;
-pub mod client;
+mod cluster;
 mod dry_run;
 mod json_fields;
 pub mod lease;
@@ -26,7 +26,9 @@ use std::fmt;
 
 use stateward_resize::crd;
 
-pub use self::client::{Cluster, Outcome, ReadError, Refusal, Timeouts};
+use crate::cluster::path;
+
+pub use self::cluster::Cluster;
 pub use self::manager::{Controller, Intervals};
 pub use self::record::Stored;
 
@@ -42,27 +44,38 @@ pub struct Key {
 impl Key {
     /// The path of the set.
     pub fn set(&self) -> String {
-        format!("{}/{}", self.sets(), self.name)
+        path(["apis", "apps", "v1", "namespaces", &self.namespace, "statefulsets", &self.name])
     }
 
     /// The path of the namespace's sets.
     pub fn sets(&self) -> String {
-        format!("/apis/apps/v1/namespaces/{}/statefulsets", self.namespace)
+        path(["apis", "apps", "v1", "namespaces", &self.namespace, "statefulsets"])
     }
 
     /// The path of the record.
     pub fn record(&self) -> String {
-        format!("{}/{}", self.records(), self.name)
+        let Self { namespace, name } = self;
+        path(["apis", crd::GROUP, crd::VERSION, "namespaces", namespace, crd::PLURAL, name])
     }
 
     /// The path of the namespace's records.
     pub fn records(&self) -> String {
-        crd::records(Some(&self.namespace))
+        records(Some(&self.namespace))
     }
 
     /// The path of what the core group calls `plural` in the namespace.
     fn core(&self, plural: &str) -> String {
-        format!("/api/v1/namespaces/{}/{plural}", self.namespace)
+        path(["api", "v1", "namespaces", &self.namespace, plural])
+    }
+}
+
+/// The path of the records of `namespace`, or of all.
+fn records(namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => {
+            path(["apis", crd::GROUP, crd::VERSION, "namespaces", namespace, crd::PLURAL])
+        }
+        None => path(["apis", crd::GROUP, crd::VERSION, crd::PLURAL]),
     }
 }
 

@@ -71,7 +71,7 @@ impl Options {
 
 /// Why a look at the certificates failed.
 #[derive(Debug, thiserror::Error)]
-enum UpkeepError {
+enum RotationError {
     #[error(transparent)]
     Api(#[from] ApiError),
     #[error(transparent)]
@@ -79,14 +79,14 @@ enum UpkeepError {
 }
 
 /// Keeps the certificate of this replica, and the trust in it.
-pub struct Upkeep {
+pub struct CertificateRotator {
     options: Options,
     names: Vec<String>,
     api: Api,
     certificate: Arc<ServingCertificate>,
     metrics: Arc<Metrics>,
     health: Health,
-    shown: Option<Shown>,
+    current: Option<Current>,
     /// the authority that both configurations were seen to trust, and since when
     trusted: Option<(CertificateDer<'static>, Instant)>,
     complaint: String,
@@ -94,12 +94,12 @@ pub struct Upkeep {
 }
 
 /// The certificate in use: when it is due, and who signed it.
-struct Shown {
+struct Current {
     leaf: Leaf,
     authority: Arc<Authority>,
 }
 
-impl Upkeep {
+impl CertificateRotator {
     /// Nothing is asked yet.
     pub fn new(
         options: Options,
@@ -118,7 +118,7 @@ impl Upkeep {
             certificate,
             metrics,
             health,
-            shown: None,
+            current: None,
             trusted: None,
             complaint: String::new(),
             ready: false,
@@ -128,17 +128,17 @@ impl Upkeep {
     /// Looks and repairs, for ever.
     pub async fn run(mut self) {
         loop {
-            self.look().await;
+            self.reconcile().await;
             let pause =
                 if self.ready { self.options.interval } else { self.options.interval.min(SOON) };
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn look(&mut self) {
+    async fn reconcile(&mut self) {
         let mut outcome = self.attempt().await;
         for turn in 1..TRIES {
-            if !matches!(outcome, Err(UpkeepError::Api(ApiError::Conflict { .. }))) {
+            if !matches!(outcome, Err(RotationError::Api(ApiError::Conflict { .. }))) {
                 break;
             }
             // Replicas that met once should not meet again at once.
@@ -150,7 +150,7 @@ impl Upkeep {
         match outcome {
             Ok(problem) => {
                 self.complaint.clear();
-                self.judge(problem);
+                self.set_problem(problem);
             }
             Err(error) => {
                 let text = format!("{:#}", anyhow::Error::from(error));
@@ -167,12 +167,12 @@ impl Upkeep {
     }
 
     /// One look. Gives what keeps API servers from trusting the certificate in use, if anything.
-    async fn attempt(&mut self) -> Result<Option<String>, UpkeepError> {
+    async fn attempt(&mut self) -> Result<Option<String>, RotationError> {
         let mut found = Vec::new();
         for webhook in WebhookKind::ALL {
             found.push((webhook, self.api.configuration(webhook).await?));
         }
-        self.doubt(&found);
+        self.check_trust(&found);
         let (authority, wanted, now) = self.authority(&found).await?;
         let mut missing = None;
         for (webhook, configuration) in &found {
@@ -191,30 +191,32 @@ impl Upkeep {
                 }
             }
         }
-        self.show(authority, &wanted, now, missing.is_none())?;
+        self.replace_if_due(authority, &wanted, now, missing.is_none())?;
         // A configuration that was deleted on purpose does not take the replicas away.
         let missing = missing.filter(|_| !self.ready);
         let untrusted = self
-            .shown
+            .current
             .as_ref()
-            .is_none_or(|shown| !wanted.trusts(shown.authority.certificate()))
+            .is_none_or(|current| !wanted.trusts(current.authority.certificate()))
             .then(|| "the API server does not trust the serving certificate yet".to_owned());
         Ok(missing.or(untrusted))
     }
 
     /// A configuration that trusts somebody else than us makes the replica unready until it is put
     /// right, even if that fails.
-    fn doubt(&mut self, found: &[(WebhookKind, Option<Configuration>)]) {
-        let Some(shown) = &self.shown else { return };
+    fn check_trust(&mut self, found: &[(WebhookKind, Option<Configuration>)]) {
+        let Some(current) = &self.current else { return };
         let trusts = |(_, seen): &(WebhookKind, Option<Configuration>)| {
-            seen.as_ref().is_none_or(|seen| seen.trusts(shown.authority.certificate()))
+            seen.as_ref().is_none_or(|seen| seen.trusts(current.authority.certificate()))
         };
         if !found.iter().all(trusts) {
             if self.ready {
                 tracing::warn!("a webhook configuration does not trust the serving certificate");
             }
             self.trusted = None;
-            self.judge(Some("a webhook configuration does not trust the certificate".to_owned()));
+            self.set_problem(Some(
+                "a webhook configuration does not trust the certificate".to_owned(),
+            ));
         }
     }
 
@@ -223,7 +225,7 @@ impl Upkeep {
     async fn authority(
         &self,
         found: &[(WebhookKind, Option<Configuration>)],
-    ) -> Result<(Arc<Authority>, Bundle, Timestamp), UpkeepError> {
+    ) -> Result<(Arc<Authority>, Bundle, Timestamp), RotationError> {
         let (stored, now) = self.api.secret().await?;
         let lifetime = self.options.authority_lifetime;
         let (old, reason) = match stored {
@@ -260,7 +262,7 @@ impl Upkeep {
     }
 
     /// Shows another certificate where it is time and the API servers will trust it.
-    fn show(
+    fn replace_if_due(
         &mut self,
         authority: Arc<Authority>,
         wanted: &Bundle,
@@ -275,38 +277,42 @@ impl Upkeep {
         self.trusted = since.map(|since| (der.clone(), since));
         // What API servers know of a configuration is a little late.
         let settled = since.is_some_and(|since| since.elapsed() >= self.options.interval);
-        let due = match &self.shown {
+        let due = match &self.current {
             None => confirmed,
-            Some(shown) if shown.authority.certificate() == der => shown.leaf.due(now),
-            Some(shown) => settled || (confirmed && !wanted.trusts(shown.authority.certificate())),
+            Some(current) if current.authority.certificate() == der => current.leaf.due(now),
+            Some(current) => {
+                settled || (confirmed && !wanted.trusts(current.authority.certificate()))
+            }
         };
         if due { self.sign(authority, now) } else { Ok(()) }
     }
 
     fn sign(&mut self, authority: Arc<Authority>, now: Timestamp) -> Result<(), CertificateError> {
         let leaf = authority.sign(&self.names, now, self.options.certificate_lifetime)?;
-        self.certificate.show(leaf.key.clone(), leaf.from..leaf.until);
+        self.certificate.set(leaf.key.clone(), leaf.from..leaf.until);
         self.metrics.certificate_expires(leaf.until.as_second());
         self.metrics.certificate_reloaded(true);
         tracing::info!(expires = %leaf.until, "shows a new certificate");
-        self.shown = Some(Shown { leaf, authority });
+        self.current = Some(Current { leaf, authority });
         Ok(())
     }
 
     /// While the API server cannot be asked, the authority that it is known to trust signs again.
     fn renew_alone(&mut self) {
         let now = Timestamp::now();
-        let Some(shown) = self.shown.as_ref().filter(|shown| shown.leaf.due(now)) else { return };
-        let authority = Arc::clone(&shown.authority);
+        let Some(current) = self.current.as_ref().filter(|current| current.leaf.due(now)) else {
+            return;
+        };
+        let authority = Arc::clone(&current.authority);
         // Near the end of the authority each certificate would be due at once.
-        if authority.expires() > shown.leaf.until
+        if authority.expires() > current.leaf.until
             && let Err(error) = self.sign(authority, now)
         {
             tracing::error!(%error, "cannot renew the certificate");
         }
     }
 
-    fn judge(&mut self, problem: Option<String>) {
+    fn set_problem(&mut self, problem: Option<String>) {
         let ready = problem.is_none();
         if ready && !self.ready {
             tracing::info!("both webhook configurations trust the serving certificate");
@@ -317,9 +323,9 @@ impl Upkeep {
     }
 }
 
-impl std::fmt::Debug for Upkeep {
+impl std::fmt::Debug for CertificateRotator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upkeep").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("CertificateRotator").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

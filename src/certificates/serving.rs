@@ -81,7 +81,7 @@ impl ServingCertificate {
 
     /// Shows another certificate from the next connection on. `valid` is the life that it was
     /// made for.
-    pub fn show(&self, key: CertifiedKey, valid: Range<Timestamp>) {
+    pub fn set(&self, key: CertifiedKey, valid: Range<Timestamp>) {
         self.shown.store(Some(Arc::new(Shown { key: Arc::new(key), valid })));
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let start: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
         for (life, margin) in [(20, 2), (600, 60), (86_400, 60), (-20, 0)] {
             let end = start + SignedDuration::from_secs(life);
-            serving.show(key.clone(), start..end);
+            serving.set(key.clone(), start..end);
             let unready = serving.unready().unwrap();
             assert_eq!(end.duration_since(unready), SignedDuration::from_secs(margin), "{life}");
         }

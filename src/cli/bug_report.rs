@@ -13,13 +13,14 @@ use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use stateward_core::policy::Policy;
+use stateward_core::review::WebhookKind;
 use tokio::net::TcpStream;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::report;
 use super::serve::object_name;
-use crate::cluster::{CanarySender, Client};
+use crate::cluster::{CanarySender, Client, WebhookConfiguration, path, with_query};
 
 /// Denials that are kept, the youngest.
 const DENIALS: usize = 100;
@@ -97,18 +98,18 @@ async fn collect(args: &Args) -> Value {
     put("cluster", get(&client, "/version").await);
     put("enforcing", enforcing(args, &client).await);
     let (namespace, name) = (&args.namespace, &args.webhook_configuration);
-    for plural in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
-        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}");
-        put(plural, get(&client, &path).await.map(without_bundles));
+    for kind in WebhookKind::ALL {
+        let found = get(&client, &WebhookConfiguration::path(kind, name)).await;
+        put(kind.configuration_plural(), found.map(without_bundles));
     }
-    let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
-    put("deployment", get(&client, &path).await.map(|found| deployment(&found)));
-    let selector = "labelSelector=app.kubernetes.io%2Fname%3Dstateward";
-    let path = format!("/api/v1/namespaces/{namespace}/pods?{selector}");
-    put("pods", get(&client, &path).await.map(|found| pods(&found)));
+    let at = path(["apis", "apps", "v1", "namespaces", namespace, "deployments", name]);
+    put("deployment", get(&client, &at).await.map(|found| deployment(&found)));
+    let selector = [("labelSelector", "app.kubernetes.io/name=stateward")];
+    let at = with_query(&path(["api", "v1", "namespaces", namespace, "pods"]), selector);
+    put("pods", get(&client, &at).await.map(|found| pods(&found)));
     if args.policy.is_none() {
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
-        let found = get(&client, &path).await;
+        let at = path(["api", "v1", "namespaces", namespace, "configmaps", name]);
+        let found = get(&client, &at).await;
         put("policy", found.map(|found| found["data"]["stateward.yaml"].clone()));
     }
     Value::Object(all)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stateward_core::rules::remedy::quoted;
+use stateward_core::shell::shell_quote;
 
 use crate::cluster::{Client, ClusterError};
 
@@ -23,7 +23,7 @@ impl Connection {
         let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
         [("--kubeconfig", file.as_deref()), ("--context", self.context.as_deref())]
             .into_iter()
-            .filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value?))))
+            .filter_map(|(option, value)| Some(format!(" {option} {}", shell_quote(value?))))
             .collect()
     }
 

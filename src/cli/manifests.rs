@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use stateward_resize::{admission_policy, crd, rights};
+use serde_json::Value;
+use stateward_resize::{admission_policy, controller_policy, crd, rights};
 
-use self::configuration::{ClientConfig, Registration};
-pub use self::selector::Requirement;
+use self::configuration::{Address, Registration};
 use super::Outcome;
 
 /// What `helm template stateward charts/stateward -n stateward` renders, without Helm's labels and
 /// hooks, and with the namespace that Helm makes; a test holds it to the chart.
-const INSTALL: &str = include_str!("manifests/install.yaml");
+const INSTALL: &str = include_str!("../../charts/install.yaml");
 const IMAGE: &str = concat!("ghcr.io/stateward/stateward:", env!("CARGO_PKG_VERSION"));
 
 /// Arguments of `stateward manifests`.
@@ -59,8 +60,8 @@ pub struct Args {
     #[arg(long)]
     pub crds: bool,
 
-    /// Print the controller's service account in this namespace, and the roles that it and the webhook
-    /// need for resizes
+    /// Print the controller's service account in this namespace, the roles that it and the webhook
+    /// need, and the admission policies that limit the controller to the writes of a resize
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub rights: Option<String>,
 
@@ -73,8 +74,8 @@ pub struct Args {
     pub image: String,
 
     /// Judge only namespaces with these labels: KEY=VALUE, KEY!=VALUE, KEY, !KEY; repeatable
-    #[arg(long, value_name = "REQUIREMENT")]
-    pub namespace_selector: Vec<Requirement>,
+    #[arg(long, value_name = "REQUIREMENT", value_parser = selector::parse)]
+    pub namespace_selector: Vec<LabelSelectorRequirement>,
 
     /// Namespace to exempt, besides kube-system; repeatable
     #[arg(long, value_name = "NAMESPACE")]
@@ -95,13 +96,22 @@ pub struct Args {
 }
 
 /// What becomes of a change while the webhook cannot be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub enum FailurePolicy {
     /// allow it without a judgement
     Ignore,
     /// reject it
     Fail,
+}
+
+impl FailurePolicy {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ignore => "Ignore",
+            Self::Fail => "Fail",
+        }
+    }
 }
 
 /// A Service.
@@ -173,40 +183,45 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         objects.extend([crd::crd(), admission_policy::policy(), admission_policy::binding()]);
         objects.extend(rights::user_roles());
     }
-    objects.extend(args.rights.as_deref().map(rights::roles).unwrap_or_default());
+    if let Some(namespace) = &args.rights {
+        objects.extend(rights::roles(namespace));
+        objects.extend(controller_policy::policies(namespace));
+    }
     if !objects.is_empty() {
         streams.push(yaml(&objects)?);
     }
-    let client = match (&args.url, &args.service) {
-        (Some(url), _) => Some(ClientConfig::Url(url)),
-        (None, service) => service.as_ref().map(ClientConfig::Service),
+    let address = match (&args.url, &args.service) {
+        (Some(url), _) => Some(Address::Url(url)),
+        (None, service) => service.as_ref().map(Address::Service),
     };
-    if let Some(client) = client {
-        streams.push(registration(args, client)?);
+    if let Some(address) = address {
+        streams.push(registration(args, address)?);
     }
     super::print(&streams.join("---\n"))?;
     Ok(Outcome::Clean)
 }
 
 /// Both webhook configurations.
-fn registration(args: &Args, client: ClientConfig<'_>) -> anyhow::Result<String> {
+fn registration(args: &Args, address: Address<'_>) -> anyhow::Result<String> {
     let authority = args.ca.as_deref().map(authority).transpose()?;
     let mut excluded = vec!["kube-system".to_owned()];
     excluded.extend(args.service.iter().map(|service| service.namespace.clone()));
     excluded.extend(args.exclude_namespace.iter().cloned());
     let registration = Registration {
-        client,
+        address,
         authority: authority.as_deref(),
         excluded,
         requirements: &args.namespace_selector,
         failure_policy: args.failure_policy,
         timeout: args.timeout,
     };
-    yaml(&registration.configurations())
+    let mutating = serde_json::to_value(registration.mutating())?;
+    let validating = serde_json::to_value(registration.validating())?;
+    yaml(&[mutating, validating])
 }
 
 /// Documents of one stream.
-fn yaml<T: serde::Serialize>(documents: &[T]) -> anyhow::Result<String> {
+fn yaml(documents: &[Value]) -> anyhow::Result<String> {
     // Never folded: an expression is easier to compare with its origin in one line.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     Ok(serde_saphyr::to_string_multiple_with_options(documents, options)?)

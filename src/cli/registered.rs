@@ -6,60 +6,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, WebhookClientConfig};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use serde::Deserialize;
+use stateward_core::review::WebhookKind;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub(super) use self::shown::{Shown, load};
 use crate::certificates;
-use crate::cluster;
+use crate::cluster::{Client, WebhookConfiguration};
 
-const KINDS: [(&str, &str); 2] = [
-    ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
-    ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
-];
+/// A webhook of a configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Webhook(ValidatingWebhook);
 
-#[derive(Deserialize)]
-struct Configuration {
-    #[serde(default)]
-    webhooks: Vec<Webhook>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Webhook {
-    pub(super) name: String,
-    client_config: Client,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Client {
-    url: Option<String>,
-    service: Option<Service>,
-    #[serde(default)]
-    ca_bundle: String,
-}
-
-#[derive(Deserialize)]
-struct Service {
-    namespace: String,
-    name: String,
-    #[serde(default)]
-    path: String,
-    #[serde(default = "https")]
-    port: u16,
-}
-
-const fn https() -> u16 {
-    443
-}
+/// The port of https, which the API server calls if a Service names none.
+const HTTPS: u16 = 443;
 
 /// Where a webhook is, as its API server sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,43 +34,41 @@ pub(super) struct Target {
     pub(super) path: String,
 }
 
-impl Client {
-    fn target(&self) -> anyhow::Result<Target> {
-        if let Some(service) = &self.service {
-            return Ok(Target {
-                host: format!("{}.{}.svc", service.name, service.namespace),
-                port: service.port,
-                path: service.path.clone(),
-            });
-        }
-        let url = self.url.as_deref().context("it has neither url nor service")?;
-        let uri: hyper::Uri = url.parse().with_context(|| format!("\"{url}\" is no URL"))?;
-        let host = uri.host().with_context(|| format!("\"{url}\" names no host"))?;
-        Ok(Target {
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or_else(https),
-            path: uri.path().to_owned(),
-        })
+fn target(client: &WebhookClientConfig) -> anyhow::Result<Target> {
+    if let Some(service) = &client.service {
+        let port = service.port.map(u16::try_from).transpose();
+        return Ok(Target {
+            host: format!("{}.{}.svc", service.name, service.namespace),
+            port: port.context("its port is none")?.unwrap_or(HTTPS),
+            path: service.path.clone().unwrap_or_default(),
+        });
     }
+    let url = client.url.as_deref().context("it has neither url nor service")?;
+    let uri: hyper::Uri = url.parse().with_context(|| format!("\"{url}\" is no URL"))?;
+    let host = uri.host().with_context(|| format!("\"{url}\" names no host"))?;
+    Ok(Target {
+        host: host.trim_matches(['[', ']']).to_owned(),
+        port: uri.port_u16().unwrap_or(HTTPS),
+        path: uri.path().to_owned(),
+    })
 }
 
 /// The webhooks of both configurations of this name.
 ///
 /// # Errors
 /// A configuration that does not exist, holds no webhook or cannot be read.
-pub(super) async fn webhooks(client: &cluster::Client, name: &str) -> anyhow::Result<Vec<Webhook>> {
+pub(super) async fn webhooks(client: &Client, name: &str) -> anyhow::Result<Vec<Webhook>> {
     let mut all = Vec::new();
-    for (kind, plural) in KINDS {
-        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}");
-        let (found, _) = client
-            .get::<Configuration>(&path)
+    for webhook in WebhookKind::ALL {
+        let kind = webhook.configuration_kind();
+        let found = WebhookConfiguration::read(client, webhook, name)
             .await
             .with_context(|| format!("cannot read {kind} {name}"))?;
         let found = found.with_context(|| format!("{kind} {name} does not exist"))?;
         if found.webhooks.is_empty() {
             bail!("{kind} {name} holds no webhook");
         }
-        all.extend(found.webhooks);
+        all.extend(found.webhooks.into_iter().map(Webhook));
     }
     Ok(all)
 }
@@ -113,15 +76,15 @@ pub(super) async fn webhooks(client: &cluster::Client, name: &str) -> anyhow::Re
 impl Webhook {
     /// Its name with the place where the API server looks for it.
     pub(super) fn place(&self) -> anyhow::Result<String> {
-        let Target { host, port, path } = self.client_config.target()?;
-        Ok(format!("{} at {host}:{port}{path}", self.name))
+        let Target { host, port, path } = target(&self.0.client_config)?;
+        Ok(format!("{} at {host}:{port}{path}", self.0.name))
     }
 
     /// The authorities that the API server trusts for it.
     pub(super) fn authorities(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-        let bundle = &self.client_config.ca_bundle;
-        let pem = STANDARD.decode(bundle).context("its caBundle is not base64")?;
-        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let bundle = self.0.client_config.ca_bundle.as_ref();
+        let pem = bundle.map_or(&[][..], |bundle| &bundle.0);
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let all = all.context("its caBundle is not in PEM form")?;
         if all.is_empty() {
             bail!("its caBundle is empty, so the API server trusts nobody");
@@ -136,7 +99,7 @@ impl Webhook {
         instead: Option<SocketAddr>,
         shown: &Arc<Shown>,
     ) -> anyhow::Result<(Target, TlsStream<TcpStream>)> {
-        let target = self.client_config.target()?;
+        let target = target(&self.0.client_config)?;
         let mut roots = RootCertStore::empty();
         for authority in self.authorities()? {
             roots.add(authority)?;
@@ -164,7 +127,7 @@ mod tests {
 
     #[test]
     fn finds_the_place_that_a_configuration_gives() {
-        let target = |client: &str| serde_json::from_str::<Client>(client).unwrap().target();
+        let target = |client: &str| target(&serde_json::from_str(client).unwrap());
         let at = |host: &str, port, path: &str| Target {
             host: host.to_owned(),
             port,

@@ -13,12 +13,13 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stateward_core::change::KubernetesVersion;
 use stateward_core::policy::{Authorize, Policy, Resize};
+use stateward_core::shell::shell_quote;
 
 pub use self::cluster::ClusterArgs;
 pub(super) use self::cluster::object_name;
 use super::Outcome;
 use super::controller::TimingArgs;
-use crate::certificates::cluster::Upkeep;
+use crate::certificates::cluster::CertificateRotator;
 use crate::certificates::{DevCertificates, Made, ServingCertificate, dev};
 use crate::cluster::{Events, NamespaceWatch};
 use crate::health::Health;
@@ -221,7 +222,9 @@ fn serve(
             if let Some(options) = trust {
                 let (client, certificate) = (client.clone(), Arc::clone(&certificate));
                 let (metrics, health) = (Arc::clone(&metrics), health.clone());
-                tokio::spawn(Upkeep::new(options, client, certificate, metrics, health).run());
+                tokio::spawn(
+                    CertificateRotator::new(options, client, certificate, metrics, health).run(),
+                );
             }
             let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
             if args.cluster.events {
@@ -334,7 +337,7 @@ impl Started {
     /// A command that sends a review, as typed into a shell.
     pub fn curl(&self) -> String {
         let trust = match &self.dev {
-            Some(dev) => format!("--cacert {}", quoted(&dev.authority.display().to_string())),
+            Some(dev) => format!("--cacert {}", shell_quote(&dev.authority.display().to_string())),
             // Which authority signed the certificate is not known here.
             None => "--insecure".to_owned(),
         };
@@ -354,16 +357,6 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
-}
-
-/// A word of a shell command.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// A duration such as `10s` or `1m30s`.
@@ -437,8 +430,8 @@ mod tests {
 
     #[test]
     fn words_of_a_shell_are_quoted_where_needed() {
-        assert_eq!(quoted("certs/dev/ca.crt"), "certs/dev/ca.crt");
-        assert_eq!(quoted("my certs/it's"), "'my certs/it'\\''s'");
+        assert_eq!(shell_quote("certs/dev/ca.crt"), "certs/dev/ca.crt");
+        assert_eq!(shell_quote("my certs/it's"), "'my certs/it'\\''s'");
         assert_eq!(reachable("[::]:9443".parse().unwrap()).to_string(), "[::1]:9443");
         assert_eq!(reachable("0.0.0.0:1".parse().unwrap()).to_string(), "127.0.0.1:1");
         assert_eq!(reachable("10.0.0.7:1".parse().unwrap()).to_string(), "10.0.0.7:1");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
+use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 use stateward_core::annotations::CANARY;
 use stateward_core::review::WebhookKind;
@@ -14,7 +15,7 @@ use stateward_core::review::canary::{AUDIT, NAME, REFUSED};
 
 pub use self::cause::Cause;
 use self::registration::Registration;
-use super::{ApiError, Client};
+use super::{ApiError, Client, FIELD_MANAGER, path, with_query};
 use crate::telemetry::Metrics;
 
 /// Sends canaries in a namespace that is judged.
@@ -38,18 +39,17 @@ impl CanarySender {
     /// # Errors
     /// Why a refusal did not arrive, as far as that can be told.
     pub async fn send(&self) -> Result<(), Cause> {
-        let path = format!("/api/v1/namespaces/{}", self.namespace);
-        let found = self.client.get::<registration::Namespace>(&path).await;
+        let namespace = path(["api", "v1", "namespaces", &self.namespace]);
+        let found = self.client.get::<Namespace>(&namespace).await;
         let (found, _) = found.map_err(|error| Cause::not_sent(error, &self.namespace))?;
         let namespace =
             found.ok_or_else(|| Cause::NoNamespace { namespace: self.namespace.clone() })?;
         for canary in WebhookKind::ALL {
-            let path = format!(
-                "/apis/apps/v1/namespaces/{}/statefulsets?dryRun=All&fieldManager=stateward",
-                self.namespace
-            );
+            let sets = ["apis", "apps", "v1", "namespaces", &self.namespace, "statefulsets"];
+            let query = [("dryRun", "All"), ("fieldManager", FIELD_MANAGER)];
+            let url = with_query(&path(sets), query);
             let body = self.object(canary).to_string().into_bytes();
-            let sent = self.client.send(Method::POST, &path, "application/json", Some(body)).await;
+            let sent = self.client.send(Method::POST, &url, "application/json", Some(body)).await;
             let answer = sent.map_err(|error| Cause::not_sent(error, &self.namespace))?;
             let message = answer.message();
             let webhook = format!("{}.stateward.dev", canary.endpoint());

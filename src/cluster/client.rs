@@ -1,28 +1,38 @@
-//! Requests to the API server, with their answers as they are.
+//! The connection to the API server: one exchange ([`Client::send`]), a read that is tried again
+//! ([`Client::read`]), a write that is sent once ([`Client::write`]).
+
+mod kubeconfig;
+mod read;
+mod response;
+mod write;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER, WARNING};
 use hyper::{Method, Request};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::version::Info as VersionInfo;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::nearest;
+use tokio::time::Instant;
 
+use self::kubeconfig::Places;
+pub use self::read::ReadError;
+pub(crate) use self::response::Response;
+pub(crate) use self::write::FIELD_MANAGER;
+pub use self::write::{Rejection, WriteOutcome};
 use super::errors::{ApiError, ClusterError, Unreachable, VERSION, innermost, reasons};
+use super::path::path;
 
 /// Longest time for a request; the next look comes soon anyway.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest message taken from an answer that is no `Status`, in characters.
-const MESSAGE: usize = 200;
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// No watch lives as long: a connection that says nothing for so long has died without a word.
@@ -31,15 +41,17 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// A connection to the API server. Clones share it.
 #[derive(Clone)]
 pub struct Client {
-    client: kube::Client,
+    kube: kube::Client,
     /// what the API server is called in errors
     server: Arc<str>,
+    /// its clock as of the last answer, and when that came
+    clock: Arc<Mutex<Option<(Timestamp, Instant)>>>,
 }
 
 impl From<kube::Client> for Client {
     /// Over a client that does not repeat requests.
     fn from(client: kube::Client) -> Self {
-        Self { client, server: Arc::from("the API server") }
+        Self { kube: client, server: Arc::from("the API server"), clock: Arc::default() }
     }
 }
 
@@ -95,7 +107,7 @@ impl Client {
 
     /// The connection as kube's own types use it.
     pub(crate) fn kube(&self) -> kube::Client {
-        self.client.clone()
+        self.kube.clone()
     }
 
     /// What an error of kube's own types means.
@@ -118,10 +130,11 @@ impl Client {
     /// # Errors
     /// No answer, or a refusal.
     pub(crate) async fn own_user(&self) -> Result<Option<String>, ApiError> {
-        let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+        let path = path(["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"]);
         let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
-        let answer = self.send(Method::POST, path, "application/json", Some(body.to_vec())).await?;
-        let review: Option<SelfSubjectReview> = answer.found(Method::POST, path.to_owned())?;
+        let answer =
+            self.send(Method::POST, &path, "application/json", Some(body.to_vec())).await?;
+        let review: Option<SelfSubjectReview> = answer.found(Method::POST, path)?;
         Ok(review.and_then(|r| r.status).and_then(|s| s.user_info).and_then(|u| u.username))
     }
 
@@ -147,7 +160,7 @@ impl Client {
             let _ = write!(server, " (context {context})");
         }
         match kube::Client::try_from(config) {
-            Ok(client) => Ok(Self { client, server: server.into() }),
+            Ok(kube) => Ok(Self { kube, server: server.into(), clock: Arc::default() }),
             Err(error) => Err(ClusterError::Client { server, reason: reasons(&error) }),
         }
     }
@@ -159,7 +172,7 @@ impl Client {
         path: &str,
         content_type: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<Response, ApiError> {
         self.send_within(TIMEOUT, method, path, content_type, body).await
     }
 
@@ -171,7 +184,7 @@ impl Client {
         path: &str,
         content_type: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<Response, ApiError> {
         let mut request =
             Request::builder().method(method).uri(path).header(ACCEPT, "application/json");
         if !content_type.is_empty() {
@@ -180,7 +193,7 @@ impl Client {
         let exchange = async {
             let request = request.body(Body::from(body.unwrap_or_default()));
             let request = request.map_err(kube::Error::HttpError)?;
-            let (parts, body) = self.client.send(request).await?.into_parts();
+            let (parts, body) = self.kube.send(request).await?.into_parts();
             Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
         };
         let (parts, body) = tokio::time::timeout(timeout, exchange)
@@ -191,9 +204,13 @@ impl Client {
         let date = text(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let seconds = text(RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
         let warnings = parts.headers.get_all(WARNING).iter();
-        Ok(Answer {
+        let date = date.map(|zoned| zoned.timestamp());
+        if let Some(date) = date {
+            *self.clock() = Some((date, Instant::now()));
+        }
+        Ok(Response {
             status: parts.status.as_u16(),
-            date: date.map(|zoned| zoned.timestamp()),
+            date,
             retry_after: seconds.map(Duration::from_secs),
             warnings: warnings
                 .map(|warning| String::from_utf8_lossy(warning.as_bytes()).into_owned())
@@ -202,7 +219,24 @@ impl Client {
         })
     }
 
-    /// The object at `path`, where it exists, with the time by the clock of the API server.
+    /// The time by the API server's clock, from the last answer on: ages of objects are judged by
+    /// the clock that wrote their timestamps. Before any answer it is this machine's.
+    pub(crate) fn now(&self) -> Timestamp {
+        match *self.clock() {
+            Some((then, since)) => SignedDuration::try_from(since.elapsed())
+                .ok()
+                .and_then(|elapsed| then.checked_add(elapsed).ok())
+                .unwrap_or(then),
+            None => Timestamp::now(),
+        }
+    }
+
+    fn clock(&self) -> std::sync::MutexGuard<'_, Option<(Timestamp, Instant)>> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object at `path`, where it exists, with the time by the clock of the API server. It is
+    /// asked for once: the caller asks again soon anyway.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -213,52 +247,10 @@ impl Client {
     }
 }
 
-/// Where a kubeconfig is looked for.
-struct Places {
-    files: Vec<PathBuf>,
-    from: &'static str,
-}
-
-impl Places {
-    fn find(named: Option<&Path>) -> Self {
-        let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
-        let listed: Vec<PathBuf> =
-            std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect();
-        if let Some(file) = named {
-            Self { files: vec![file.to_owned()], from: "" }
-        } else if listed.is_empty() {
-            let home = std::env::home_dir().unwrap_or_default();
-            Self { files: vec![home.join(".kube/config")], from: " (KUBECONFIG is unset)" }
-        } else {
-            Self { files: listed, from: " (KUBECONFIG)" }
-        }
-    }
-}
-
-impl std::fmt::Display for Places {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
-        write!(f, "{}{}", files.join(", "), self.from)
-    }
-}
-
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
     }
-}
-
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// the time by the clock of the API server
-    pub(crate) date: Option<Timestamp>,
-    /// when the API server wants to be asked again
-    pub(crate) retry_after: Option<Duration>,
-    /// the `Warning` headers as they are
-    pub(crate) warnings: Vec<String>,
-    pub(crate) body: Vec<u8>,
 }
 
 /// Some clouds write a minor version such as 33+.
@@ -267,61 +259,9 @@ fn kubernetes(info: &VersionInfo) -> Option<KubernetesVersion> {
     version.parse().ok()
 }
 
-impl Answer {
-    /// The object; nothing where it does not exist.
-    pub(crate) fn found<T: DeserializeOwned>(
-        self,
-        method: Method,
-        path: String,
-    ) -> Result<Option<T>, ApiError> {
-        match self.status {
-            200..=299 => serde_json::from_slice(&self.body)
-                .map(Some)
-                .map_err(|source| ApiError::Decode { path, source }),
-            404 => Ok(None),
-            status => Err(ApiError::Refused { method, path, status, message: self.message() }),
-        }
-    }
-
-    /// What the API server says about a request that it did not carry out; what a proxy before it
-    /// says instead is cut short.
-    pub(crate) fn message(&self) -> String {
-        #[derive(Deserialize)]
-        struct Status {
-            message: String,
-        }
-        match serde_json::from_slice(&self.body) {
-            Ok(Status { message }) if !message.is_empty() => message,
-            _ => String::from_utf8_lossy(&self.body).trim().chars().take(MESSAGE).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
-
-    #[test]
-    fn answers_that_are_no_object_are_told_apart() {
-        let answer = |status, body: &str| Answer {
-            status,
-            date: None,
-            retry_after: None,
-            warnings: Vec::new(),
-            body: body.into(),
-        };
-        let found = |status, body| answer(status, body).found::<Value>(Method::GET, "/p".into());
-        assert!(matches!(found(404, ""), Ok(None)));
-        assert!(matches!(found(200, "{}"), Ok(Some(_))));
-        let said = found(403, r#"{"message":"no"}"#).unwrap_err().to_string();
-        assert_eq!(said, "GET /p: the API server said 403: no");
-        let page = "<html>".repeat(100);
-        let said = found(502, &page).unwrap_err().to_string();
-        assert_eq!(said.matches("<html>").count(), 33, "{said}");
-        assert!(matches!(found(200, "<html>"), Err(ApiError::Decode { .. })));
-    }
 
     #[test]
     fn versions_of_clouds_are_read() {

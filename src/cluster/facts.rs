@@ -36,6 +36,7 @@ use self::read::Reduced;
 pub(crate) use self::read::fixed_volume;
 use self::state::{Edit, Slot, State};
 use self::watch::{Seen, watch};
+use super::lease::LeaseRead;
 
 /// What was seen is handed on in portions of at most this many.
 const PORTION: usize = 1024;
@@ -164,7 +165,7 @@ impl Follow<'_> {
         T: Clone + Send + Sync + 'static,
     {
         let edit = move |seen: Seen<Reduced<T>>| -> Edit {
-            Box::new(move |state, now| slot(state).note(seen, now))
+            Box::new(move |state, now| slot(state).apply(seen, now))
         };
         self.tasks.spawn(watch(api, self.config.clone(), reduce, self.edits.clone(), edit));
     }
@@ -173,8 +174,9 @@ impl Follow<'_> {
     fn lease(&mut self, namespace: &str) {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
         let config = self.config.clone().fields(&format!("metadata.name={CAN_RESIZE}"));
-        let edit = |seen| -> Edit { Box::new(move |state, now| state.lease.note(seen, now)) };
-        self.tasks.spawn(watch(api, config, read::lease, self.edits.clone(), edit));
+        let read = |lease: &Lease| LeaseRead::new(lease);
+        let edit = |seen| -> Edit { Box::new(move |state, now| state.lease.apply(seen, now)) };
+        self.tasks.spawn(watch(api, config, read, self.edits.clone(), edit));
     }
 }
 
@@ -203,7 +205,7 @@ async fn publish(
 impl State {
     fn publish(&self, now: Instant) -> Published {
         let facts = self.facts(now);
-        let then = self.lease.until().filter(|_| facts.controller == ControllerState::Runs);
+        let then = self.lease.alive_until().filter(|_| facts.controller == ControllerState::Runs);
         let then = then.map(|until| {
             let controller = self.lease.controller(until);
             (until, Facts { controller, ..facts.clone() })

@@ -1,14 +1,13 @@
 //! The break-glass: an annotation on stateward's own namespace.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use k8s_openapi::api::core::v1::Namespace;
 use stateward_core::annotations::DISABLED_UNTIL;
 
-use super::Client;
+use super::{Client, path};
 use crate::health::BreakGlass;
 use crate::telemetry::Metrics;
 
@@ -31,17 +30,6 @@ pub struct NamespaceWatch {
     seen: Option<String>,
     disabled: bool,
     complained: bool,
-}
-
-#[derive(Deserialize)]
-struct Namespace {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
 }
 
 /// What the annotation asks for.
@@ -90,10 +78,10 @@ impl NamespaceWatch {
 
     async fn look(&mut self) {
         let namespace = self.namespace.clone();
-        let path = format!("/api/v1/namespaces/{namespace}");
+        let path = path(["api", "v1", "namespaces", &namespace]);
         match self.client.get::<Namespace>(&path).await {
             Ok((found, now)) => {
-                let annotations = found.map(|found| found.metadata.annotations);
+                let annotations = found.and_then(|found| found.metadata.annotations);
                 let annotation = annotations.and_then(|mut all| all.remove(DISABLED_UNTIL));
                 self.complained = false;
                 self.metrics.namespace_read(true);

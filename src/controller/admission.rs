@@ -6,7 +6,8 @@ use stateward_resize::admission_policy::{self, NotInForce};
 use stateward_resize::rights::{Holder, RIGHTS, Right, Scope};
 use stateward_resize::{Parameters, crd};
 
-use super::client::{Cluster, ReadError};
+use super::cluster::Cluster;
+use crate::cluster::{ReadError, path, with_query};
 
 /// Verbs that change nothing.
 const READS: [&str; 3] = ["get", "list", "watch"];
@@ -17,11 +18,13 @@ impl Cluster {
     /// # Errors
     /// They could not be read.
     pub(super) async fn admission_policy(&self) -> Result<Result<(), NotInForce>, ReadError> {
-        let group = "/apis/admissionregistration.k8s.io/v1";
-        let name = admission_policy::NAME;
-        let policy = format!("{group}/validatingadmissionpolicies/{name}");
-        let binding = format!("{group}/validatingadmissionpolicybindings/{name}");
-        let (policy, binding) = tokio::try_join!(self.get(&policy), self.get(&binding))?;
+        let of = |plural: &str| {
+            path(["apis", "admissionregistration.k8s.io", "v1", plural, admission_policy::NAME])
+        };
+        let policy = of("validatingadmissionpolicies");
+        let binding = of("validatingadmissionpolicybindings");
+        let (policy, binding) =
+            tokio::try_join!(self.client.read(&policy), self.client.read(&binding))?;
         Ok(admission_policy::in_force(policy.as_ref(), binding.as_ref()))
     }
 
@@ -31,7 +34,7 @@ impl Cluster {
     /// # Errors
     /// What is missing.
     pub(super) async fn able(&self, parameters: &Parameters) -> Result<(), String> {
-        let served = self.get(&format!("{}?limit=1", crd::records(None))).await;
+        let served = self.client.read(&with_query(&super::records(None), [("limit", "1")])).await;
         if served.map_err(|why| why.to_string())?.is_none() {
             return Err(format!("the custom resource {} is not installed", crd::KIND));
         }
@@ -60,8 +63,9 @@ impl Cluster {
                         "resource": resource, "subresource": subresource,
                     }},
                 });
-                let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-                let answer = self.write(Method::POST, path, "application/json", &review).await;
+                let path = path(["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]);
+                let answer =
+                    self.client.write(Method::POST, &path, "application/json", &review).await;
                 let answer = answer.committed().ok_or("its own rights cannot be asked for")?;
                 if answer["status"]["allowed"] != true {
                     return Err(format!("it may not {verb} {}", right.resource));

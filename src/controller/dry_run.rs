@@ -9,9 +9,10 @@ use stateward_core::record::snapshot;
 use stateward_resize::observed::{Answer, DryRuns, Set};
 
 use super::Key;
-use super::client::{Cluster, Outcome};
+use super::cluster::Cluster;
 use super::json_fields::name;
 use super::write::{created, delete_options};
+use crate::cluster::{WriteOutcome, with_query};
 
 const JSON: &str = "application/json";
 /// How many of the fields that changed are named.
@@ -30,11 +31,11 @@ impl Cluster {
         // A DELETE that has a body is judged by it alone: `dryRun` in the query would be ignored,
         // and the set deleted. In the query it is for audit logs, which keep no body of a DELETE.
         options["dryRun"] = json!(["All"]);
-        let path = format!("{}?dryRun=All", key.set());
-        let delete = match self.write(Method::DELETE, &path, JSON, &options).await {
-            Outcome::Committed(_) => Answer::Good,
-            Outcome::Rejected(refusal) => Answer::Refused(refusal.message),
-            Outcome::Unknown(why) => Answer::Refused(why),
+        let path = with_query(&key.set(), [("dryRun", "All")]);
+        let delete = match self.client.write(Method::DELETE, &path, JSON, &options).await {
+            WriteOutcome::Committed(_) => Answer::Good,
+            WriteOutcome::Rejected(refusal) => Answer::Refused(refusal.message),
+            WriteOutcome::Unknown(why) => Answer::Refused(why),
         };
         let wanted = snapshot::decode(&set.snapshot)
             .map_err(|why| why.to_string())
@@ -55,29 +56,29 @@ impl Cluster {
 
     /// Under its own name `AlreadyExists` proves admission and validation, which come before.
     async fn create_again(&self, key: &Key, wanted: &Value) -> Answer {
-        let path = format!("{}?dryRun=All", key.sets());
-        match self.write(Method::POST, &path, JSON, wanted).await {
-            Outcome::Committed(_) => Answer::Refused("the set is not there".to_owned()),
-            Outcome::Unknown(why) => Answer::Refused(why),
-            Outcome::Rejected(refusal) if refusal.reason == "AlreadyExists" => Answer::Good,
+        let path = with_query(&key.sets(), [("dryRun", "All")]);
+        match self.client.write(Method::POST, &path, JSON, wanted).await {
+            WriteOutcome::Committed(_) => Answer::Refused("the set is not there".to_owned()),
+            WriteOutcome::Unknown(why) => Answer::Refused(why),
+            WriteOutcome::Rejected(refusal) if refusal.reason == "AlreadyExists" => Answer::Good,
             // Quota is asked last: its refusal proves the rest as well.
-            Outcome::Rejected(refusal) if quota(&refusal.message) => Answer::Quota,
-            Outcome::Rejected(refusal) => Answer::Refused(refusal.message),
+            WriteOutcome::Rejected(refusal) if quota(&refusal.message) => Answer::Quota,
+            WriteOutcome::Rejected(refusal) => Answer::Refused(refusal.message),
         }
     }
 
     /// Under a free name of the same length the answer shows what admission makes of the set.
     async fn create_elsewhere(&self, key: &Key, wanted: &Value) -> Answer {
-        let path = format!("{}?dryRun=All", key.sets());
+        let path = with_query(&key.sets(), [("dryRun", "All")]);
         let mut other = wanted.clone();
         for free in free_names(name(wanted)) {
             other["metadata"]["name"] = free.as_str().into();
-            match self.write(Method::POST, &path, JSON, &other).await {
-                Outcome::Committed(answer) => return compared(&other, &answer),
-                Outcome::Rejected(refusal) if refusal.reason == "AlreadyExists" => {}
-                Outcome::Rejected(refusal) if quota(&refusal.message) => return Answer::Quota,
-                Outcome::Rejected(refusal) => return Answer::Refused(refusal.message),
-                Outcome::Unknown(why) => return Answer::Refused(why),
+            match self.client.write(Method::POST, &path, JSON, &other).await {
+                WriteOutcome::Committed(answer) => return compared(&other, &answer),
+                WriteOutcome::Rejected(refusal) if refusal.reason == "AlreadyExists" => {}
+                WriteOutcome::Rejected(refusal) if quota(&refusal.message) => return Answer::Quota,
+                WriteOutcome::Rejected(refusal) => return Answer::Refused(refusal.message),
+                WriteOutcome::Unknown(why) => return Answer::Refused(why),
             }
         }
         Answer::Refused("no free name was found for a dry run".to_owned())

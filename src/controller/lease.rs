@@ -1,7 +1,4 @@
-//! Leases: who leads, and whether a resize that is asked for would be carried out.
-//!
-//! A Lease is alive while it is seen to change within its duration, by the reader's own monotonic
-//! clock: the clocks of two machines are never compared.
+//! Leases that this process holds: who leads, and that resizes are carried out.
 
 use std::time::Duration;
 
@@ -10,74 +7,40 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::client::{Cluster, Outcome, ReadError};
 use super::json_fields::{number, text};
+use crate::cluster::lease::{LeaseLiveness, LeaseRead, leases};
+use crate::cluster::{Client, ReadError, WriteOutcome};
 
 /// The Lease of the instance that works.
 pub const LEADER: &str = "stateward-controller";
 const JSON: &str = "application/json";
 
-/// What was last seen of a Lease.
-#[derive(Clone, Debug, Default)]
-pub struct Watched {
-    seen: Option<(String, Instant)>,
-    duration: Duration,
-    changes: bool,
-}
-
-impl Watched {
-    /// Takes note of the Lease as just read.
-    pub fn note(&mut self, lease: &Value) {
-        let version = text(lease, "/metadata/resourceVersion");
-        let seconds = number(lease, "/spec/leaseDurationSeconds").unwrap_or(0);
-        self.duration = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        match &self.seen {
-            Some((seen, _)) if seen == version => {}
-            seen => {
-                self.changes = seen.is_some();
-                self.seen = Some((version.to_owned(), Instant::now()));
-            }
-        }
-    }
-
-    /// Whether it changed within its duration. What was seen once only may have stood there for
-    /// years: it counts as alive only after a change was seen.
-    pub fn is_alive(&self) -> bool {
-        self.changes && !self.is_over()
-    }
-
-    /// Whether it did not change for its whole duration: whoever holds it is gone.
-    pub fn is_over(&self) -> bool {
-        self.seen.as_ref().is_none_or(|(_, since)| since.elapsed() >= self.duration)
-    }
-}
-
 /// A Lease that this process wants to hold.
 pub struct Lease {
-    cluster: Cluster,
+    client: Client,
     namespace: String,
     name: &'static str,
     identity: String,
     duration: Duration,
-    watched: Watched,
+    liveness: LeaseLiveness,
 }
 
 impl Lease {
     /// The Lease `name` of `namespace`, held for `duration` (rounded up to a second).
     pub fn new(
-        cluster: Cluster,
+        client: Client,
         namespace: &str,
         name: &'static str,
         identity: &str,
         duration: Duration,
     ) -> Self {
         Self {
-            cluster,
+            client,
             namespace: namespace.to_owned(),
             name,
             identity: identity.to_owned(),
             duration,
-            watched: Watched::default(),
+            liveness: LeaseLiveness::default(),
         }
     }
 
@@ -86,15 +49,18 @@ impl Lease {
     /// # Errors
     /// It could not be read or written.
     pub async fn hold(&mut self) -> Result<bool, LeaseError> {
-        let Some(lease) = self.cluster.get(&self.path()).await? else {
+        let Some(lease) = self.client.read(&self.path()).await? else {
             let path = self.collection();
             return self.write(Method::POST, &path, &self.object(None)).await;
         };
-        self.watched.note(&lease);
+        let read = serde_json::from_value(lease.clone())
+            .map_err(|why| ReadError::Decode { path: self.path(), why: why.to_string() })?;
+        let now = Instant::now();
+        self.liveness.observe(LeaseRead::new(&read), now);
         let holder = text(&lease, "/spec/holderIdentity");
         let free = holder.is_empty()
             || holder == self.identity
-            || self.watched.is_over()
+            || self.liveness.is_expired(now)
             || host(holder) == host(&self.identity);
         if !free {
             return Ok(false);
@@ -105,28 +71,28 @@ impl Lease {
 
     /// Gives the Lease back, if it is held.
     pub async fn release(&self) {
-        let Ok(Some(lease)) = self.cluster.get(&self.path()).await else { return };
+        let Ok(Some(lease)) = self.client.read(&self.path()).await else { return };
         if text(&lease, "/spec/holderIdentity") != self.identity {
             return;
         }
         let mut object = self.object(Some(&lease));
         object["spec"]["holderIdentity"] = "".into();
         // Unreleased it runs out by itself.
-        let _ = self.cluster.write(Method::PUT, &self.path(), JSON, &object).await;
+        let _ = self.client.write(Method::PUT, &self.path(), JSON, &object).await;
     }
 
     async fn write(&self, method: Method, path: &str, lease: &Value) -> Result<bool, LeaseError> {
-        match self.cluster.write(method, path, JSON, lease).await {
-            Outcome::Committed(_) => Ok(true),
+        match self.client.write(method, path, JSON, lease).await {
+            WriteOutcome::Committed(_) => Ok(true),
             // Somebody else was faster.
-            Outcome::Rejected(refusal) if refusal.code == 409 => Ok(false),
-            Outcome::Rejected(refusal) => Err(LeaseError::Write(refusal.message)),
-            Outcome::Unknown(why) => Err(LeaseError::Write(why)),
+            WriteOutcome::Rejected(refusal) if refusal.code == 409 => Ok(false),
+            WriteOutcome::Rejected(refusal) => Err(LeaseError::Write(refusal.message)),
+            WriteOutcome::Unknown(why) => Err(LeaseError::Write(why)),
         }
     }
 
     fn object(&self, lease: Option<&Value>) -> Value {
-        let now = self.cluster.now();
+        let now = self.client.now();
         let before = lease.map(|lease| text(lease, "/spec/holderIdentity"));
         let transitions =
             lease.and_then(|lease| number(lease, "/spec/leaseTransitions")).unwrap_or(0);
@@ -151,7 +117,7 @@ impl Lease {
     }
 
     fn collection(&self) -> String {
-        collection(&self.namespace)
+        leases(&self.namespace)
     }
 
     fn path(&self) -> String {
@@ -168,11 +134,6 @@ pub enum LeaseError {
     /// it could not be written
     #[error("the Lease cannot be written: {0}")]
     Write(String),
-}
-
-/// The path of the Leases of `namespace`.
-pub fn collection(namespace: &str) -> String {
-    format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
 }
 
 /// An identity: the host, then what tells processes on it apart. Whoever starts on a host again
@@ -194,22 +155,6 @@ fn micro(now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lease_is_alive_while_it_is_seen_to_change() {
-        let lease = |version: &str| json!({"metadata": {"resourceVersion": version}, "spec": {"leaseDurationSeconds": 10}});
-        let mut watched = Watched::default();
-        assert!(watched.is_over());
-        watched.note(&lease("1"));
-        assert!(!watched.is_alive() && !watched.is_over(), "seen once, it may be years old");
-        watched.note(&lease("2"));
-        assert!(watched.is_alive());
-        tokio::time::advance(Duration::from_secs(9)).await;
-        watched.note(&lease("2"));
-        assert!(watched.is_alive());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!watched.is_alive() && watched.is_over());
-    }
 
     #[test]
     fn a_host_is_what_stands_before_the_process() {

@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::Key;
-use super::client::Cluster;
+use super::cluster::Cluster;
 use super::json_fields::{list, text};
 use super::lease::{LEADER, Lease};
 use super::reconcile::LastSeen;
@@ -224,7 +224,7 @@ impl Shared {
 
     fn lease(&self, name: &'static str) -> Lease {
         let lease = self.intervals.lease;
-        Lease::new(self.cluster.clone(), &self.namespace, name, &self.identity, lease)
+        Lease::new(self.cluster.client.clone(), &self.namespace, name, &self.identity, lease)
     }
 
     fn count(&self) {

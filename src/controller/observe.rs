@@ -12,13 +12,13 @@ use stateward_core::object::names::claim_of;
 use stateward_core::object::{TextMap, selector::LabelSelector};
 use stateward_core::record::snapshot;
 use stateward_core::record::{Phase, Record, Recreation, Status};
-use stateward_resize::crd;
 use stateward_resize::observed::{Claim, Dependents, Memory, Observed, Pod, Revision, Set};
 
-use super::client::{Cluster, ReadError};
+use super::cluster::Cluster;
 use super::json_fields::{annotation, list, name, number, text, time, uid};
 use super::record::Stored;
 use super::{Key, claims, pods, set};
+use crate::cluster::{ReadError, path, with_query};
 
 /// Once the garbage collector takes longer to orphan what a set owns, the pods are read as well.
 const SLOW_ORPHANING: SignedDuration = SignedDuration::from_secs(5);
@@ -26,11 +26,11 @@ const SLOW_ORPHANING: SignedDuration = SignedDuration::from_secs(5);
 /// Kinds that people and operators make StatefulSets own, by their path in the namespace. Pods,
 /// claims and revisions are adopted again; other kinds cannot be listed without more permissions.
 const DEPENDENT_KINDS: [(&str, &str, &str); 5] = [
-    ("ConfigMap", "api/v1", "configmaps"),
-    ("Secret", "api/v1", "secrets"),
-    ("Service", "api/v1", "services"),
-    ("ServiceAccount", "api/v1", "serviceaccounts"),
-    ("PodDisruptionBudget", "apis/policy/v1", "poddisruptionbudgets"),
+    ("ConfigMap", "/api/v1", "configmaps"),
+    ("Secret", "/api/v1", "secrets"),
+    ("Service", "/api/v1", "services"),
+    ("ServiceAccount", "/api/v1", "serviceaccounts"),
+    ("PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets"),
 ];
 
 /// A part that could not be read is unknown, with the reason.
@@ -48,7 +48,7 @@ impl Cluster {
     /// It could not be read.
     pub async fn record(&self, key: &Key) -> Result<Option<Stored>, ReadError> {
         let path = key.record();
-        self.get(&path).await?.map(|object| Stored::read(object, &path)).transpose()
+        self.client.read(&path).await?.map(|object| Stored::read(object, &path)).transpose()
     }
 
     /// All records, of `namespace` or everywhere.
@@ -56,15 +56,15 @@ impl Cluster {
     /// # Errors
     /// They could not be read.
     pub async fn records(&self, namespace: Option<&str>) -> Result<Vec<Stored>, ReadError> {
-        let path = crd::records(namespace);
-        let items = self.list(&path).await?;
+        let path = super::records(namespace);
+        let items = self.client.list(&path).await?;
         items.into_iter().map(|object| Stored::read(object, &path)).collect()
     }
 
     /// What a decision about `key` reads. Dry runs are not part of it: they are asked for by
     /// [`Cluster::dry_runs`]. What the phase of the record has no use for is not read.
     pub async fn observe(&self, key: &Key, record: Option<&Record>, memory: Memory) -> Observed {
-        let live = self.get(&key.set()).await;
+        let live = self.client.read(&key.set()).await;
         let status = record.map(|record| &record.status);
         let before = before(status);
         if let (Ok(live), Some(status)) = (&live, status)
@@ -181,8 +181,8 @@ impl Cluster {
     }
 
     async fn namespace(&self, key: &Key) -> Result<NamespaceFact, ReadError> {
-        let path = format!("/api/v1/namespaces/{}", key.namespace);
-        let object = self.get(&path).await?.ok_or_else(|| ReadError::Refused {
+        let path = path(["api", "v1", "namespaces", &key.namespace]);
+        let object = self.client.read(&path).await?.ok_or_else(|| ReadError::Refused {
             path: path.clone(),
             code: 404,
             message: "there is no such namespace".to_owned(),
@@ -194,7 +194,7 @@ impl Cluster {
     }
 
     async fn list_of(&self, path: String) -> Result<Vec<Value>, ReadError> {
-        self.list(&path).await
+        self.client.list(&path).await
     }
 
     /// The set's pods, each with the claims that it mounts.
@@ -205,10 +205,10 @@ impl Cluster {
     ) -> Result<Vec<(Pod, Vec<String>)>, ReadError> {
         let Some(shape) = shape else { return Ok(Vec::new()) };
         let selector = selector(shape).map(|selector| selector.to_string()).unwrap_or_default();
-        let path = format!("{}?labelSelector={}", key.core("pods"), encoded(&selector));
-        let found = self.list(&path).await?;
+        let path = with_query(&key.core("pods"), [("labelSelector", &selector)]);
+        let found = self.client.list(&path).await?;
         let seconds = number(shape, "/spec/minReadySeconds").unwrap_or(0);
-        let (min_ready, now) = (SignedDuration::from_secs(seconds), self.now());
+        let (min_ready, now) = (SignedDuration::from_secs(seconds), self.client.now());
         let read = |pod: &Value| {
             let mounts = pods::claims(pod).map(str::to_owned).collect();
             Some((pods::read(pod, &key.name, min_ready, now)?, mounts))
@@ -251,7 +251,7 @@ impl Cluster {
             claims.push(claim);
         }
         if claims.iter().any(|claim| !claim.mounted && !claim.foreign) {
-            let others = self.list(&key.core("pods")).await?;
+            let others = self.list_of(key.core("pods")).await?;
             let mounted: BTreeSet<&str> = others.iter().flat_map(pods::claims).collect();
             for claim in claims.iter_mut().filter(|claim| !claim.mounted) {
                 claim.foreign |= mounted.contains(claim.name.as_str());
@@ -269,7 +269,8 @@ impl Cluster {
         };
         let mut dependents = Dependents::default();
         for (kind, group, plural) in DEPENDENT_KINDS {
-            match self.list(&format!("/{group}/namespaces/{}/{plural}", key.namespace)).await {
+            let within = path(["namespaces", &key.namespace, plural]);
+            match self.client.list(&format!("{group}{within}")).await {
                 Ok(objects) => dependents.found.extend(
                     objects.iter().filter(owned).map(|one| format!("{kind} {}", name(one))),
                 ),
@@ -283,7 +284,8 @@ impl Cluster {
     }
 
     async fn classes(&self) -> Result<BTreeMap<String, ClassFact>, ReadError> {
-        let classes = self.list("/apis/storage.k8s.io/v1/storageclasses").await?;
+        let classes =
+            self.client.list(&path(["apis", "storage.k8s.io", "v1", "storageclasses"])).await?;
         let read =
             |class: &Value| Some((name(class).to_owned(), ClassFact::deserialize(class).ok()?));
         Ok(classes.iter().filter_map(read).collect())
@@ -299,7 +301,7 @@ impl Cluster {
         if let Some(known) = self.volumes().get(volume) {
             return Ok(*known);
         }
-        let object = self.get(&format!("/api/v1/persistentvolumes/{volume}")).await?;
+        let object = self.client.read(&path(["api", "v1", "persistentvolumes", volume])).await?;
         let reason = object.as_ref().and_then(claims::fixed_volume);
         if object.is_some() {
             self.volumes().insert(volume.to_owned(), reason);
@@ -325,9 +327,10 @@ impl Cluster {
         let mut found = Vec::new();
         for name in names {
             let namespace = &key.namespace;
-            let path = format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions/{name}");
-            if let Some(object) = self.get(&path).await? {
-                found.push(pods::revision(&object, &live, self.now()));
+            let path =
+                path(["apis", "apps", "v1", "namespaces", namespace, "controllerrevisions", name]);
+            if let Some(object) = self.client.read(&path).await? {
+                found.push(pods::revision(&object, &live, self.client.now()));
             }
         }
         Ok(found)
@@ -339,12 +342,12 @@ impl Cluster {
         let namespace = &key.namespace;
         let mut found = Vec::new();
         for (kind, path) in [
-            ("ReplicaSet", format!("/apis/apps/v1/namespaces/{namespace}/replicasets")),
-            ("DaemonSet", format!("/apis/apps/v1/namespaces/{namespace}/daemonsets")),
-            ("Job", format!("/apis/batch/v1/namespaces/{namespace}/jobs")),
+            ("ReplicaSet", path(["apis", "apps", "v1", "namespaces", namespace, "replicasets"])),
+            ("DaemonSet", path(["apis", "apps", "v1", "namespaces", namespace, "daemonsets"])),
+            ("Job", path(["apis", "batch", "v1", "namespaces", namespace, "jobs"])),
             ("ReplicationController", key.core("replicationcontrollers")),
         ] {
-            let others = self.list(&path).await?;
+            let others = self.client.list(&path).await?;
             found.extend(
                 others
                     .iter()
@@ -436,22 +439,4 @@ fn selects(other: &Value, set: Option<&Value>) -> bool {
     }
     let Ok(labels) = <TextMap<'_> as serde::Deserialize>::deserialize(labels) else { return false };
     selector(other).is_some_and(|selector| !selector.is_empty() && selector.matches(&labels))
-}
-
-/// `text` as part of a query.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => out.extend(['%', hex(byte >> 4), hex(byte & 15)]),
-        }
-    }
-    out
-}
-
-fn hex(digit: u8) -> char {
-    char::from_digit(u32::from(digit), 16).unwrap_or_default().to_ascii_uppercase()
 }

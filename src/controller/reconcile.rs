@@ -12,9 +12,10 @@ use stateward_resize::{Action, Parameters, step};
 use tokio::time::Instant;
 
 use super::Key;
-use super::client::{Cluster, Outcome, Refusal};
+use super::cluster::Cluster;
 use super::json_fields::{number, uid};
 use super::record::Stored;
+use crate::cluster::{Rejection, WriteOutcome};
 use crate::telemetry::ResizeMetrics;
 
 /// What one reconcile came to.
@@ -175,9 +176,9 @@ impl Reconciler {
         let outcome = self.cluster.carry_out(&self.key, self.stored.as_ref(), &action).await;
         self.learn(&action, &outcome);
         match outcome {
-            Outcome::Committed(_) => ReconcileResult::Wrote(action),
-            Outcome::Rejected(refusal) => ReconcileResult::Failed(action, refused(&refusal)),
-            Outcome::Unknown(why) => {
+            WriteOutcome::Committed(_) => ReconcileResult::Wrote(action),
+            WriteOutcome::Rejected(refusal) => ReconcileResult::Failed(action, refused(&refusal)),
+            WriteOutcome::Unknown(why) => {
                 ReconcileResult::Failed(action, format!("outcome unknown: {why}"))
             }
         }
@@ -258,10 +259,10 @@ impl Reconciler {
     }
 
     /// What the answer to a write teaches this process (see [`Memory`]).
-    fn learn(&mut self, action: &Action, outcome: &Outcome) {
+    fn learn(&mut self, action: &Action, outcome: &WriteOutcome) {
         self.metrics.wrote(action.name(), outcome.word());
         match (action, outcome) {
-            (Action::Create { id, .. }, Outcome::Committed(set)) => {
+            (Action::Create { id, .. }, WriteOutcome::Committed(set)) => {
                 self.create_refused = None;
                 self.deleted = None;
                 self.created = Some(Created { id: id.clone(), uid: uid(set).to_owned() });
@@ -269,13 +270,13 @@ impl Reconciler {
                     self.metrics.was_away(since.elapsed());
                 }
             }
-            (Action::Delete { uid, .. }, Outcome::Committed(_)) => {
+            (Action::Delete { uid, .. }, WriteOutcome::Committed(_)) => {
                 self.deleted = Some(uid.clone());
                 self.away = true;
                 self.note_window();
                 self.away_since = Some(Instant::now());
             }
-            (Action::Create { .. }, Outcome::Rejected(refusal)) if is_refusal(refusal) => {
+            (Action::Create { .. }, WriteOutcome::Rejected(refusal)) if is_refusal(refusal) => {
                 self.create_refused = Some(refusal.message.clone());
             }
             (Action::Create { .. }, _) => {
@@ -287,14 +288,14 @@ impl Reconciler {
                 outcome,
             ) => {
                 self.retention_refused = match outcome {
-                    Outcome::Rejected(refusal) if is_refusal(refusal) => {
+                    WriteOutcome::Rejected(refusal) if is_refusal(refusal) => {
                         (self.retention_refused.0.saturating_add(1), refusal.message.clone())
                     }
-                    Outcome::Committed(_) => (0, String::new()),
-                    Outcome::Rejected(_) | Outcome::Unknown(_) => return,
+                    WriteOutcome::Committed(_) => (0, String::new()),
+                    WriteOutcome::Rejected(_) | WriteOutcome::Unknown(_) => return,
                 };
             }
-            (Action::GrowClaim { claim, .. }, Outcome::Rejected(refusal))
+            (Action::GrowClaim { claim, .. }, WriteOutcome::Rejected(refusal))
                 if is_refusal(refusal) =>
             {
                 let refused = (refusal.message.clone(), Instant::now());
@@ -303,19 +304,21 @@ impl Reconciler {
             // A budget answers 429, and two budgets 500. One that was evicted after all is gone.
             (Action::Evict { uid, .. }, outcome) => {
                 let why = match outcome {
-                    Outcome::Rejected(refusal) if refusal.code == 429 || is_refusal(refusal) => {
+                    WriteOutcome::Rejected(refusal)
+                        if refusal.code == 429 || is_refusal(refusal) =>
+                    {
                         &refusal.message
                     }
-                    Outcome::Unknown(why) => why,
-                    Outcome::Rejected(_) | Outcome::Committed(_) => return,
+                    WriteOutcome::Unknown(why) => why,
+                    WriteOutcome::Rejected(_) | WriteOutcome::Committed(_) => return,
                 };
                 self.refused_evictions.insert(uid.clone(), (why.clone(), Instant::now()));
             }
             (Action::WriteStatus(_), outcome) => {
                 self.record_unwritable = match outcome {
-                    Outcome::Committed(_) => false,
-                    Outcome::Rejected(refusal) => is_refusal(refusal),
-                    Outcome::Unknown(_) => true,
+                    WriteOutcome::Committed(_) => false,
+                    WriteOutcome::Rejected(refusal) => is_refusal(refusal),
+                    WriteOutcome::Unknown(_) => true,
                 };
             }
             _ => {}
@@ -329,11 +332,11 @@ fn whole_seconds(now: Timestamp) -> Timestamp {
 }
 
 /// Whether somebody says no, and not merely that the object has changed.
-fn is_refusal(refusal: &Refusal) -> bool {
+fn is_refusal(refusal: &Rejection) -> bool {
     !matches!(refusal.code, 0 | 404 | 409 | 429)
 }
 
-fn refused(refusal: &Refusal) -> String {
+fn refused(refusal: &Rejection) -> String {
     match refusal.code {
         0 => format!("not sent: {}", refusal.message),
         code => format!("{code} {}: {}", refusal.reason, refusal.message),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use stateward_core::record::{FINALIZER, Record, Spec, Status};
 
-use super::client::ReadError;
+use crate::cluster::ReadError;
 
 /// A record, and the object that it was read from.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,10 +14,10 @@ use stateward_core::record::snapshot;
 use stateward_core::record::{Policy, Recreation, Retention, RetentionOwner};
 use stateward_resize::observed::{Managers, Set};
 
-use super::client::FIELD_MANAGER;
 use super::json_fields::{
     annotation, controller, list, number, quantity, terminating, text, time, uid,
 };
+use crate::cluster::FIELD_MANAGER;
 
 /// Where kubectl keeps what was last applied.
 const LAST_APPLIED: &str =

@@ -8,7 +8,7 @@ use stateward_resize::Action;
 use stateward_resize::crd::{API_VERSION, KIND};
 
 use super::Key;
-use super::client::Cluster;
+use super::cluster::Cluster;
 use super::reconcile::ReconcileResult;
 use super::record::Stored;
 use crate::cluster::{About, Limit, event};
@@ -92,7 +92,7 @@ pub(super) async fn status_written(
     let now = cluster.now();
     let kind = if needs_a_person { "Warning" } else { "Normal" };
     let set_uid = after.request.as_ref().map_or("", |request| request.set_uid.as_str());
-    let path = format!("/api/v1/namespaces/{}/events", key.namespace);
+    let path = key.core("events");
     for (api_version, of, uid) in
         [("apps/v1", "StatefulSet", set_uid), (API_VERSION, KIND, stored.record.uid.as_str())]
     {
@@ -100,7 +100,7 @@ pub(super) async fn status_written(
         let about = About { api_version, kind: of, namespace, name, uid };
         let reason = format!("Resize{}", after.phase);
         let event = event(&about, kind, &reason, &note, now);
-        let _ = cluster.write(Method::POST, &path, "application/json", &event).await;
+        let _ = cluster.client.write(Method::POST, &path, "application/json", &event).await;
     }
 }
 

@@ -16,10 +16,11 @@ use stateward_resize::body::{BodyError, body};
 use stateward_resize::crd::{API_VERSION, KIND};
 use stateward_resize::step::Action;
 
-use super::client::{Cluster, Outcome, Refusal};
+use super::cluster::Cluster;
 use super::json_fields::{annotation, list, name, number, quantity, text, uid};
 use super::record::Stored;
 use super::{Key, set};
+use crate::cluster::{Rejection, WriteOutcome, path};
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
@@ -27,10 +28,15 @@ const MERGE: &str = "application/merge-patch+json";
 impl Cluster {
     /// Carries one action out. What is no write ([`Action::Wait`], [`Action::Refresh`],
     /// [`Action::DryRun`]) is committed by doing nothing.
-    pub async fn carry_out(&self, key: &Key, record: Option<&Stored>, action: &Action) -> Outcome {
+    pub async fn carry_out(
+        &self,
+        key: &Key,
+        record: Option<&Stored>,
+        action: &Action,
+    ) -> WriteOutcome {
         match action {
             Action::Wait { .. } | Action::Refresh | Action::DryRun => {
-                Outcome::Committed(Value::Null)
+                WriteOutcome::Committed(Value::Null)
             }
             Action::CreateRecord => {
                 let record = json!({
@@ -38,7 +44,7 @@ impl Cluster {
                     "metadata": {"name": key.name, "namespace": key.namespace},
                     "spec": {},
                 });
-                self.write(Method::POST, &key.records(), JSON, &record).await
+                self.client.write(Method::POST, &key.records(), JSON, &record).await
             }
             Action::WriteStatus(status) => self.write_status(key, record, status).await,
             Action::AddFinalizer | Action::RemoveFinalizer => {
@@ -93,15 +99,15 @@ impl Cluster {
             }
             Action::Delete { uid, resource_version } => {
                 let options = delete_options(uid, resource_version);
-                self.write(Method::DELETE, &key.set(), JSON, &options).await
+                self.client.write(Method::DELETE, &key.set(), JSON, &options).await
             }
             Action::Create { snapshot, sizes, id } => {
                 match snapshot::decode(snapshot)
                     .map_err(|why| why.to_string())
                     .and_then(|before| created(&before, sizes, id).map_err(|why| why.to_string()))
                 {
-                    Ok(set) => self.write(Method::POST, &key.sets(), JSON, &set).await,
-                    Err(why) => Outcome::Rejected(Refusal::changed(why)),
+                    Ok(set) => self.client.write(Method::POST, &key.sets(), JSON, &set).await,
+                    Err(why) => WriteOutcome::Rejected(Rejection::changed(why)),
                 }
             }
             Action::Unfreeze { uid, mark, partition, retention: to, resource_version } => {
@@ -134,37 +140,44 @@ impl Cluster {
         path: &str,
         uid: &str,
         decide: impl FnOnce(&Value) -> Result<Value, String>,
-    ) -> Outcome {
-        let object = match self.get(path).await {
+    ) -> WriteOutcome {
+        let object = match self.client.read(path).await {
             Ok(Some(object)) => object,
-            Ok(None) => return Outcome::Rejected(Refusal::changed("it is not there any more")),
-            Err(why) => return Outcome::Rejected(Refusal::changed(why.to_string())),
+            Ok(None) => {
+                return WriteOutcome::Rejected(Rejection::changed("it is not there any more"));
+            }
+            Err(why) => return WriteOutcome::Rejected(Rejection::changed(why.to_string())),
         };
         if self::uid(&object) != uid {
-            return Outcome::Rejected(Refusal::changed("another object has its name"));
+            return WriteOutcome::Rejected(Rejection::changed("another object has its name"));
         }
         match decide(&object) {
             Ok(mut edit) => {
                 edit["metadata"]["uid"] = uid.into();
                 edit["metadata"]["resourceVersion"] =
                     text(&object, "/metadata/resourceVersion").into();
-                self.write(Method::PATCH, path, MERGE, &edit).await
+                self.client.write(Method::PATCH, path, MERGE, &edit).await
             }
-            Err(why) => Outcome::Rejected(Refusal::changed(why)),
+            Err(why) => WriteOutcome::Rejected(Rejection::changed(why)),
         }
     }
 
-    async fn write_status(&self, key: &Key, record: Option<&Stored>, status: &Status) -> Outcome {
+    async fn write_status(
+        &self,
+        key: &Key,
+        record: Option<&Stored>,
+        status: &Status,
+    ) -> WriteOutcome {
         let Some(stored) = record else { return no_record() };
         let mut object = stored.object.clone();
         match serde_json::to_value(status) {
             Ok(status) => object["status"] = status,
-            Err(why) => return Outcome::Rejected(Refusal::changed(why.to_string())),
+            Err(why) => return WriteOutcome::Rejected(Rejection::changed(why.to_string())),
         }
-        self.write(Method::PUT, &format!("{}/status", key.record()), JSON, &object).await
+        self.client.write(Method::PUT, &format!("{}/status", key.record()), JSON, &object).await
     }
 
-    async fn finalizer(&self, key: &Key, record: Option<&Stored>, wanted: bool) -> Outcome {
+    async fn finalizer(&self, key: &Key, record: Option<&Stored>, wanted: bool) -> WriteOutcome {
         let Some(stored) = record else { return no_record() };
         let mut names: Vec<&str> = list(&stored.object, "/metadata/finalizers")
             .iter()
@@ -179,30 +192,35 @@ impl Cluster {
             "resourceVersion": stored.resource_version(),
             "finalizers": names,
         }});
-        self.write(Method::PATCH, &key.record(), MERGE, &patch).await
+        self.client.write(Method::PATCH, &key.record(), MERGE, &patch).await
     }
 
-    async fn evict(&self, key: &Key, pod: &str, uid: &str) -> Outcome {
+    async fn evict(&self, key: &Key, pod: &str, uid: &str) -> WriteOutcome {
         let eviction = json!({
             "apiVersion": "policy/v1", "kind": "Eviction",
             "metadata": {"name": pod, "namespace": key.namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
         });
-        let path = format!("{}/{pod}/eviction", key.core("pods"));
-        self.write(Method::POST, &path, JSON, &eviction).await
+        let path = path(["api", "v1", "namespaces", &key.namespace, "pods", pod, "eviction"]);
+        self.client.write(Method::POST, &path, JSON, &eviction).await
     }
 
     /// Puts back who owned the fields before; whoever writes the status stays.
-    async fn restore_managers(&self, key: &Key, record: Option<&Stored>, uid: &str) -> Outcome {
+    async fn restore_managers(
+        &self,
+        key: &Key,
+        record: Option<&Stored>,
+        uid: &str,
+    ) -> WriteOutcome {
         let status = record.map(|stored| &stored.record.status);
         let snapshot = status.and_then(|status| status.snapshot.as_deref());
         let owners = status.map(|status| status.recreation.retention_owners.as_slice());
         let owners = owners.unwrap_or_default();
         let Some(before) = snapshot.and_then(|text| snapshot::decode(text).ok()) else {
-            return Outcome::Rejected(Refusal::changed("the record holds no snapshot"));
+            return WriteOutcome::Rejected(Rejection::changed("the record holds no snapshot"));
         };
         self.edit(&key.set(), uid, |live| {
-            let ours = |entry: &Value| text(entry, "/manager") == super::client::FIELD_MANAGER;
+            let ours = |entry: &Value| text(entry, "/manager") == crate::cluster::FIELD_MANAGER;
             same(&set::own_managers(live).all(ours), &true, "its managers")?;
             let now = list(live, "/metadata/managedFields");
             let now = now.iter().filter(|entry| !text(entry, "/subresource").is_empty());
@@ -216,12 +234,12 @@ impl Cluster {
 
 impl Key {
     fn claim(&self, name: &str) -> String {
-        format!("{}/{name}", self.core("persistentvolumeclaims"))
+        path(["api", "v1", "namespaces", &self.namespace, "persistentvolumeclaims", name])
     }
 }
 
-fn no_record() -> Outcome {
-    Outcome::Rejected(Refusal::changed("there is no record"))
+fn no_record() -> WriteOutcome {
+    WriteOutcome::Rejected(Rejection::changed("there is no record"))
 }
 
 fn version(object: &Value) -> &str {

@@ -46,8 +46,8 @@ const COMMANDS: [&str; 13] = [
     "explain",
     "policy",
     "manifests",
+    "prepare-uninstall",
     "certs",
-    "leave",
     "completions",
     "man",
 ];
@@ -201,9 +201,12 @@ fn every_command_that_asks_a_cluster_says_which_one_and_why_it_cannot() {
     let (nobody, broken) = (file("nobody", NOBODY), file("broken", "a: ["));
     let gone = home.path().join("gone").display().to_string();
     let unset = home.path().join(".kube/config").display().to_string();
-    for command in
-        [&["status"][..], &["probe", "--timeout", "1s"], &["leave"], &["resize", "status", "db"]]
-    {
+    for command in [
+        &["status"][..],
+        &["probe", "--timeout", "1s"],
+        &["prepare-uninstall"],
+        &["resize", "status", "db"],
+    ] {
         for (arguments, says) in [
             (&[][..], format!("no cluster: no kubeconfig at {unset} (KUBECONFIG is unset) and no service account\n")),
             (&["--kubeconfig", &gone], format!("there is no kubeconfig {gone}\n")),

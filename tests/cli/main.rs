@@ -17,3 +17,4 @@ mod picture;
 mod report_command;
 mod review_command;
 mod serve;
+mod shell;

@@ -414,7 +414,7 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
 }
 
 /// Runs what the Job of the pre-delete hook runs, but for how long it waits.
-fn leave(job: &Value, kubeconfig: &Path, timeout: &str) -> std::process::Child {
+fn prepare_uninstall(job: &Value, kubeconfig: &Path, timeout: &str) -> std::process::Child {
     let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
     let arguments = arguments.iter().map(|argument| argument.as_str().unwrap());
     std::process::Command::new(env!("CARGO_BIN_EXE_stateward"))
@@ -440,30 +440,30 @@ async fn departed(testbed: &Testbed) {
     testbed.admin().create(&records("default"), held).await.unwrap().ok().unwrap();
 
     let hooks = objects(&helm(testbed, &["get", "hooks", "stateward"]).await.ok().unwrap());
-    let of_leave = |object: &&Value| object["metadata"]["name"] == "stateward-leave";
-    let hooks: Vec<&Value> = hooks.iter().filter(of_leave).collect();
+    let of_uninstall = |object: &&Value| object["metadata"]["name"] == "stateward-uninstall";
+    let hooks: Vec<&Value> = hooks.iter().filter(of_uninstall).collect();
     let (jobs, rights): (Vec<&Value>, Vec<&Value>) =
         hooks.into_iter().partition(|object| object["kind"] == "Job");
     assert_eq!((jobs.len(), rights.len()), (1, 3));
     for object in &rights {
         apply(testbed, object, &[]).await.ok().unwrap();
     }
-    let account = "stateward-leave";
+    let account = "stateward-uninstall";
     let account = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
-    let (code, text) = said(leave(jobs[0], &account, "2s"));
+    let (code, text) = said(prepare_uninstall(jobs[0], &account, "2s"));
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("MutatingWebhookConfiguration stateward is gone"), "{text}");
+    assert!(text.contains("MutatingWebhookConfiguration stateward is deleted"), "{text}");
     assert!(text.contains("StatefulSet default/db is being re-created: waiting"), "{text}");
-    assert!(text.contains("default/db after 2 s: the controller still has to"), "{text}");
+    assert!(text.contains("default/db after 2 s: the controller still has to re-create"), "{text}");
     answered(testbed, 422).await;
 
-    let waiting = leave(jobs[0], &account, "60s");
+    let waiting = prepare_uninstall(jobs[0], &account, "60s");
     let path = format!("{}/db", records("default"));
     let free = json!({"metadata": {"finalizers": ["example.com/keep"]}});
     testbed.merge(&path, free).await.unwrap().ok().unwrap();
     let (code, text) = said(waiting);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.ends_with("no set is being re-created\n"), "{text}");
+    assert!(text.ends_with("no StatefulSet is being re-created\n"), "{text}");
     for object in &rights {
         let path = testbed::client::path_of(object).unwrap();
         testbed.delete(&path, Value::Null).await.unwrap().ok().unwrap();
@@ -627,9 +627,9 @@ async fn the_chart_is_applied_and_pruned_without_helm() {
     answered(&testbed, 403).await;
     // The Job was applied with all the rest, and must not take away what was just installed.
     let job = objects(&all).into_iter().find(|object| object["kind"] == "Job").unwrap();
-    let account = "stateward-leave";
+    let account = "stateward-uninstall";
     let account = testbed.kubeconfig_for_service_account("stateward", account).await.unwrap();
-    let (code, text) = said(leave(&job, &account, "60s"));
+    let (code, text) = said(prepare_uninstall(&job, &account, "60s"));
     assert_eq!((code, text.ends_with("nothing is done\n")), (Some(0), true), "{text}");
     answered(&testbed, 403).await;
     // Pruned in the worst order: the webhook is gone first, then its registration.

@@ -94,13 +94,14 @@ pub(crate) async fn shared() -> &'static Testbed {
 }
 
 /// What a chart is made of besides its templates.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "Chart.yaml",
     "values.yaml",
     "files/alerts.yaml",
     "files/alerts-resize.yaml",
     "files/crds.yaml",
     "files/dashboard.json",
+    "files/controller-policies.yaml",
     "files/rights.yaml",
 ];
 
@@ -162,7 +163,7 @@ async fn stateward_prints_what_the_chart_installs() {
         !matches!(object["kind"].as_str(), Some("Namespace" | "CustomResourceDefinition"))
     };
     all.sort_by_key(first);
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/manifests/install.yaml");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/install.yaml");
     if std::env::var_os("STATEWARD_UPDATE").is_some() {
         let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
         let text = serde_saphyr::to_string_multiple_with_options(&all, options).unwrap();
@@ -258,7 +259,7 @@ async fn rights_are_those_of_the_documented_file() {
 async fn objects_of_resizes_are_those_that_stateward_prints() {
     let rendered = rendered("{}").await;
     let printed = objects(&printed(&["--crds", "--rights=stateward"]));
-    assert_eq!(printed.len(), 5 + 1 + 2 * 4);
+    assert_eq!(printed.len(), 5 + 1 + 2 * 4 + 3 * 2);
     for object in printed {
         let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();
         let key = (text("/kind"), text("/metadata/name"));
@@ -437,15 +438,15 @@ async fn the_log_is_that_of_the_values() {
     }
 }
 
-/// The Job that leaves ends by itself, a little after it would have given up, and is not repeated.
+/// The Job of the pre-delete hook ends a little after its wait, and is not repeated.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_uninstall_hook_runs_once() {
-    let all = rendered("{controller: {leaveSeconds: 100}}").await;
-    let job = &all[&("Job".to_owned(), "stateward-leave".to_owned())];
+    let all = rendered("{controller: {uninstallSeconds: 100}}").await;
+    let job = &all[&("Job".to_owned(), "stateward-uninstall".to_owned())];
     assert_eq!(job["spec"]["backoffLimit"], 0);
     assert_eq!(job["spec"]["activeDeadlineSeconds"], 130);
-    let arguments = arguments(&all, "Job", "stateward-leave");
+    let arguments = arguments(&all, "Job", "stateward-uninstall");
     assert!(arguments.iter().any(|found| found == "--timeout=100s"), "{arguments:?}");
 }
 
@@ -474,7 +475,7 @@ async fn only_own_certificates_take_the_right_to_patch_configurations() {
         let all = rendered(values).await;
         let mut found = 0;
         for ((kind, name), object) in &all {
-            if !kind.ends_with("Role") || name == "stateward-leave" {
+            if !kind.ends_with("Role") || name == "stateward-uninstall" {
                 continue;
             }
             for rule in object["rules"].as_array().unwrap() {
@@ -579,9 +580,10 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
         let canary = !combination.contains("canary: {enabled: false}");
         let roles = all.keys().filter(|(kind, _)| kind.contains("Role")).count();
         let webhook = 2 + 2 * usize::from(canary) + 2 * usize::from(own || canary);
-        // Of controller and facts; of people; of the hook that leaves.
-        let resizes = if controller { 8 + 2 + 2 } else { 0 };
-        assert_eq!(roles, webhook + resizes, "{name}: rights without need");
+        // Of the controller; of people; of the pre-delete hook.
+        let resizes = if controller { 4 + 2 + 2 } else { 0 };
+        // What the webhook looks up.
+        assert_eq!(roles, webhook + 4 + resizes, "{name}: rights without need");
         let deployments = all.iter().filter(|((kind, _), _)| kind == "Deployment");
         let mut count = 0;
         for ((_, deployment), object) in deployments {

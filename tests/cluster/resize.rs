@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use stateward::controller::lease::{self, LEADER};
+use stateward::cluster::lease::leases;
+use stateward::controller::lease::LEADER;
 use testbed::process::{Process, tail};
 use testbed::proxy::Proxy;
 use testbed::{Builder, Testbed};
@@ -331,7 +332,7 @@ impl Controller {
 
     /// Waits until it leads.
     pub(crate) async fn leads(&self, resizing: &Resizing) {
-        let path = format!("{}/{LEADER}", lease::collection(self.system));
+        let path = format!("{}/{LEADER}", leases(self.system));
         let mine = |lease: &Value| {
             let holder = lease["spec"]["holderIdentity"].as_str();
             holder.is_some_and(|holder| holder.starts_with(&self.name))

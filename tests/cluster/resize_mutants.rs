@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use stateward::controller::{Cluster, Key, Outcome};
+use stateward::cluster::WriteOutcome;
+use stateward::controller::{Cluster, Key};
 use stateward_core::facts::Fact;
 use stateward_core::record::Phase;
 use stateward_resize::observed::{Created, DryRuns, Memory};
@@ -162,8 +163,10 @@ impl<'r> Play<'r> {
         let stored = self.cluster.record(&self.key).await.unwrap();
         let outcome = self.cluster.carry_out(&self.key, stored.as_ref(), &action).await;
         match (action, outcome) {
-            (Action::Delete { uid, .. }, Outcome::Committed(_)) => self.memory.deleted = Some(uid),
-            (Action::Create { id, .. }, Outcome::Committed(set)) => {
+            (Action::Delete { uid, .. }, WriteOutcome::Committed(_)) => {
+                self.memory.deleted = Some(uid);
+            }
+            (Action::Create { id, .. }, WriteOutcome::Committed(set)) => {
                 let uid = set["metadata"]["uid"].as_str().unwrap().to_owned();
                 self.memory.deleted = None;
                 self.memory.created = Some(Created { id, uid });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stateward_resize::rights::{Holder, RIGHTS, Scope};
-use stateward_resize::{admission_policy, crd};
+use stateward_resize::{admission_policy, controller_policy, crd};
 use testbed::client::{JSON_PATCH, path_of};
 use testbed::{Session, Testbed};
 
@@ -80,7 +80,7 @@ async fn what_is_printed_applies_twice_and_grants_what_the_table_says() {
     let stream = printed(&["--crds", "--rights=stateward"]);
     apply_stream(&testbed, &stream).await;
     let all = objects(&stream);
-    assert_eq!(all.len(), 5 + 1 + 2 * 4);
+    assert_eq!(all.len(), 5 + 1 + 2 * 4 + 3 * 2);
     // The API server and the controllers write conditions and type checks meanwhile.
     testbed
         .wait_object(&path_of(&crd::crd()).unwrap(), SHORT, |live| {
@@ -103,6 +103,16 @@ async fn what_is_printed_applies_twice_and_grants_what_the_table_says() {
     assert_eq!(admission_policy::in_force(Some(&policy), Some(&binding)), Ok(()));
     // What is dynamic has no type; nothing else is to be said about the expressions.
     assert_eq!(policy["status"]["typeChecking"], json!({}), "{policy}");
+    for policy in controller_policy::policies("stateward") {
+        let checked = |live: &Value| live["status"]["observedGeneration"] == 1;
+        if policy["kind"] == "ValidatingAdmissionPolicy" {
+            let path = path_of(&policy).unwrap();
+            let live = testbed.wait_object(&path, SHORT, checked).await.unwrap();
+            assert_eq!(live["status"]["typeChecking"], json!({}), "{live}");
+        }
+        let live = live(&testbed, &policy).await;
+        assert_eq!(live["spec"], policy["spec"], "the API server fills nothing in");
+    }
 
     for holder in Holder::ALL {
         let account =
@@ -296,7 +306,7 @@ async fn own_writes_do_not_depend_on_the_webhook() {
         format!("/apis/apps/v1/namespaces/default/statefulsets?dryRun=All&fieldManager={manager}")
     };
     let create = async |session: &Session, manager: &str| {
-        session.create(&path(manager), set("db", "default")).await.unwrap()
+        session.create(&path(manager), recreated("db", "default")).await.unwrap()
     };
     testbed
         .wait_for("the configurations to be in force", SHORT, async || {
@@ -310,4 +320,238 @@ async fn own_writes_do_not_depend_on_the_webhook() {
     assert_eq!(reply.status, 500, "{}", reply.message());
     let reply = create(testbed.admin(), "stateward").await;
     assert_eq!(reply.status, 500, "{}", reply.message());
+}
+
+/// A set as the controller creates it again.
+fn recreated(name: &str, namespace: &str) -> Value {
+    let mut object = set(name, namespace);
+    let uid = "01234567-89ab-cdef-0123-456789abcdef";
+    let id = format!("{uid}/{uid}");
+    object["metadata"]["annotations"] =
+        json!({"stateward.dev/resize-id": id, "stateward.dev/resize-unfinished": id});
+    object["spec"]["persistentVolumeClaimRetentionPolicy"] =
+        json!({"whenDeleted": "Retain", "whenScaled": "Retain"});
+    object["spec"]["updateStrategy"] =
+        json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 3}});
+    object
+}
+
+/// A testbed with everything but the webhook, and the controller's token.
+async fn with_token() -> (Testbed, Session) {
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    testbed.ensure_namespace("stateward").await.unwrap();
+    apply_stream(&testbed, &printed(&["--crds", "--rights=stateward"])).await;
+    let account = testbed.kubeconfig_for_service_account("stateward", "stateward-controller").await;
+    let token = testbed.session(&account.unwrap()).await.unwrap();
+    let sets = "/apis/apps/v1/namespaces/default/statefulsets?dryRun=All";
+    testbed
+        .wait_for("the policies to be in force", SHORT, async || {
+            let denied = token.create(sets, set("db", "default")).await?.status == 403;
+            let record = json!({
+                "apiVersion": crd::API_VERSION, "kind": crd::KIND,
+                "metadata": {"name": "db", "namespace": "default"},
+                "spec": {"targets": {"data": {"storage": "20Gi"}}},
+            });
+            let path = format!("{}?dryRun=All", crate::record::records("default"));
+            let reply = token.create(&path, record).await?;
+            Ok((denied && reply.status == 403).then_some(()))
+        })
+        .await
+        .unwrap();
+    (testbed, token)
+}
+
+fn claim(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": name, "namespace": "default",
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "a"},
+            ],
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "10Gi"}},
+        },
+    })
+}
+
+#[track_caller]
+fn refused(reply: &testbed::client::Reply, part: &str, what: &str) {
+    let message = reply.message();
+    assert_eq!(reply.status, 403, "{what}: {message}");
+    assert!(message.contains("this is not part of a resize"), "{what}: {message}");
+    assert!(message.contains(part), "{what}: {message}");
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_controllers_token_creates_only_what_a_resize_replaces() {
+    let (testbed, token) = with_token().await;
+    let create = async |object: Value| {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap();
+        let path = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets?dryRun=All");
+        token.create(&path, object).await.unwrap()
+    };
+    create(recreated("db", "default")).await.ok().unwrap();
+    for namespace in ["kube-system", "kube-public", "stateward"] {
+        let reply = create(recreated("db", namespace)).await;
+        refused(&reply, "namespaces of the control plane", namespace);
+    }
+    let pod = "/spec/template/spec";
+    let node = "reach into their node";
+    let host = json!([{"name": "h", "hostPath": {"path": "/"}}]);
+    let privileged = json!({"privileged": true});
+    let admin = json!({"capabilities": {"add": ["SYS_ADMIN"]}});
+    let shell = json!([{"name": "i", "image": "sh", "securityContext": privileged}]);
+    let delete = json!({"whenDeleted": "Delete", "whenScaled": "Retain"});
+    let edits = [
+        ("/metadata/annotations".to_owned(), Value::Null, "claim templates"),
+        (
+            "/metadata/annotations/stateward.dev~1resize-id".to_owned(),
+            json!("x"),
+            "claim templates",
+        ),
+        (
+            "/metadata/annotations/stateward.dev~1resize-unfinished".to_owned(),
+            json!("x/y"),
+            "claim",
+        ),
+        ("/spec/volumeClaimTemplates".to_owned(), Value::Null, "claim templates"),
+        ("/spec/persistentVolumeClaimRetentionPolicy".to_owned(), delete, "retention Retain"),
+        ("/spec/updateStrategy/rollingUpdate/partition".to_owned(), json!(2), "above all pods"),
+        ("/spec/replicas".to_owned(), json!(3), "above all pods"),
+        (format!("{pod}/hostNetwork"), json!(true), node),
+        (format!("{pod}/hostPID"), json!(true), node),
+        (format!("{pod}/hostIPC"), json!(true), node),
+        (format!("{pod}/volumes"), host, node),
+        (format!("{pod}/containers/0/securityContext"), privileged.clone(), node),
+        (format!("{pod}/containers/0/securityContext"), admin, node),
+        (format!("{pod}/initContainers"), shell, node),
+    ];
+    for (pointer, value, part) in &edits {
+        let mut object = recreated("db", "default");
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[key.replace("~1", "/")] = value.clone();
+        if key == "volumeClaimTemplates" {
+            let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+            container["volumeMounts"] = json!([]);
+        }
+        refused(&create(object.clone()).await, part, pointer);
+        // Whoever runs the cluster may create it.
+        let path = "/apis/apps/v1/namespaces/default/statefulsets?dryRun=All";
+        let reply = testbed.admin().create(path, object).await.unwrap();
+        assert!(reply.is_success(), "{pointer}: {}", reply.message());
+    }
+    // A namespace that says so takes them.
+    let label =
+        json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
+    testbed.merge("/api/v1/namespaces/default", label).await.unwrap().ok().unwrap();
+    let mut object = recreated("db", "default");
+    object["spec"]["template"]["spec"]["hostNetwork"] = true.into();
+    testbed
+        .wait_for("the label to be seen", SHORT, async || {
+            Ok(create(object.clone()).await.is_success().then_some(()))
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_controllers_token_changes_only_what_a_resize_changes() {
+    let (testbed, token) = with_token().await;
+    let sets = "/apis/apps/v1/namespaces/default/statefulsets";
+    let mut object = set("db", "default");
+    object["metadata"]["finalizers"] = json!(["example.com/keep"]);
+    testbed.admin().create(sets, object).await.unwrap().ok().unwrap();
+    let db = path("default", "db");
+    let spec = "retention policy and partition";
+    let own = "only its own annotations";
+    let image = json!([{"name": "db", "image": "evil"}]);
+    for (change, part) in [
+        (json!({"spec": {"template": {"spec": {"containers": image}}}}), spec),
+        (json!({"spec": {"template": {"metadata": {"annotations": {"a": "b"}}}}}), spec),
+        (json!({"spec": {"replicas": 0}}), spec),
+        (json!({"spec": {"ordinals": {"start": 1}}}), spec),
+        (json!({"spec": {"minReadySeconds": 5}}), spec),
+        (json!({"spec": {"revisionHistoryLimit": 0}}), spec),
+        (json!({"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}}}), spec),
+        (json!({"metadata": {"annotations": {"stateward.dev/allow": "x"}}}), own),
+        (json!({"metadata": {"annotations": {"stateward.dev/resize-max": "9Ti"}}}), own),
+        (json!({"metadata": {"labels": {"a": "b"}}}), own),
+        (json!({"metadata": {"finalizers": null}}), own),
+        (
+            json!({"metadata": {"ownerReferences": [
+                {"apiVersion": "v1", "kind": "ConfigMap", "name": "n", "uid": "u"},
+            ]}}),
+            own,
+        ),
+        (request("20Gi"), "never makes one"),
+    ] {
+        refused(&token.merge(&db, change.clone()).await.unwrap(), part, &change.to_string());
+    }
+    for right in [
+        json!({"metadata": {"annotations": {"stateward.dev/resize-id": "a"}}}),
+        json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 3}}}}),
+        json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}}),
+    ] {
+        token.merge(&db, right).await.unwrap().ok().unwrap();
+    }
+    // Retention Delete, and then the set: claims would go with it.
+    let orphan =
+        json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"});
+    let part = "its claims retained";
+    refused(&token.delete(&db, orphan.clone()).await.unwrap(), part, "retention Delete");
+    let retain =
+        json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}}});
+    token.merge(&db, retain).await.unwrap().ok().unwrap();
+    refused(&token.delete(&db, Value::Null).await.unwrap(), part, "no policy");
+    let background = json!({"propagationPolicy": "Background"});
+    refused(&token.delete(&db, background).await.unwrap(), part, "Background");
+    let scale = json!({"spec": {"replicas": 0}});
+    assert_eq!(token.merge(&format!("{db}/scale"), scale).await.unwrap().status, 403);
+    let pods = token.delete("/api/v1/namespaces/default/pods/db-0", Value::Null).await.unwrap();
+    assert_eq!(pods.status, 403);
+    token.delete(&db, orphan).await.unwrap().ok().unwrap();
+
+    let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
+    testbed.admin().create(claims, claim("data-db-0")).await.unwrap().ok().unwrap();
+    let data = format!("{claims}/data-db-0");
+    let own = "only its own annotation, and removes owners";
+    for change in [
+        json!({"metadata": {"annotations": {"stateward.dev/allow": "x"}}}),
+        json!({"metadata": {"labels": {"a": "b"}}}),
+        json!({"metadata": {"finalizers": null}}),
+        json!({"metadata": {"ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "n", "uid": "u"},
+        ]}}),
+    ] {
+        refused(&token.merge(&data, change.clone()).await.unwrap(), own, &change.to_string());
+    }
+    for right in [
+        json!({"metadata": {"annotations": {"stateward.dev/resize-id": "a"}}}),
+        json!({"metadata": {"ownerReferences": []}}),
+    ] {
+        token.merge(&data, right).await.unwrap().ok().unwrap();
+    }
+    assert_eq!(token.delete(&data, Value::Null).await.unwrap().status, 403);
+
+    let records = crate::record::records("default");
+    let record = json!({
+        "apiVersion": crd::API_VERSION, "kind": crd::KIND,
+        "metadata": {"name": "db", "namespace": "default"}, "spec": {},
+    });
+    token.create(&records, record).await.unwrap().ok().unwrap();
+    let live = format!("{records}/db");
+    for wish in [
+        json!({"spec": {"targets": {"data": {"storage": "20Gi"}}}}),
+        json!({"spec": {"paused": true}}),
+    ] {
+        let reply = token.merge(&live, wish.clone()).await.unwrap();
+        refused(&reply, "no wish", &wish.to_string());
+    }
+    let finalizer = json!({"metadata": {"finalizers": ["stateward.dev/resize"]}});
+    token.merge(&live, finalizer).await.unwrap().ok().unwrap();
 }

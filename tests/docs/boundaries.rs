@@ -90,16 +90,6 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
         &["cli::controller", "cli::serve"],
         "`serve --with-controller` runs both, and both share arguments",
     ),
-    (
-        "stateward",
-        &[
-            "cluster::facts::lease",
-            "cluster::facts::read",
-            "cluster::facts::state",
-            "cluster::facts::watch",
-        ],
-        "what a watch has read is an edit of the state that says whether the watch is current",
-    ),
 ];
 
 fn root() -> &'static Path {

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
+use stateward_resize::controller_policy;
 use stateward_resize::rights::{self, Holder, Scope};
 
 fn file(name: &str) -> PathBuf {
@@ -106,19 +107,23 @@ fn the_chart_files_match_what_stateward_prints() {
         .output()
         .unwrap();
     same("files/crds.yaml", &String::from_utf8(output.stdout).unwrap());
+    let policies = controller_policy::policies("NAMESPACE");
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let policies = serde_saphyr::to_string_multiple_with_options(&policies, options).unwrap();
+    same("files/controller-policies.yaml", &policies);
     let of = |holder| {
         json!({
             "ClusterRole": rights::rules(holder, Scope::Cluster),
             "Role": rights::rules(holder, Scope::System),
         })
     };
-    let all = json!({"controller": of(Holder::Controller), "facts": of(Holder::Facts)});
+    let all = json!({"controller": of(Holder::Controller), "webhook": of(Holder::Webhook)});
     same("files/rights.yaml", &serde_saphyr::to_string(&all).unwrap());
 }
 
 #[test]
 fn the_documented_rights_match_the_code() {
-    for (name, holder) in [("rights", Holder::Controller), ("facts", Holder::Facts)] {
+    for (name, holder) in [("rights", Holder::Controller), ("webhook", Holder::Webhook)] {
         let mut table =
             "\n| Where | Group | Resource | Verbs | What for |\n| --- | --- | --- | --- | --- |\n"
                 .to_owned();

@@ -206,12 +206,12 @@ fn an_owner_that_a_tenant_claims_exempts_nothing() {
             ("monitoring.coreos.com/v1", "Prometheus"),
             ("example.com/v1", "Database"),
         ] {
-            let claimed = owned_by(api_version, kind);
-            let (owned, doomed) = (set(&claimed, "Retain"), set(&claimed, "Delete"));
-            assert_eq!(tenant.denied(Some(&plain), Some(&owned)), ["owner-added"], "{kind}");
+            let owner = owned_by(api_version, kind);
+            let (kept, doomed) = (set(&owner, "Retain"), set(&owner, "Delete"));
+            assert_eq!(tenant.denied(Some(&plain), Some(&kept)), ["owner-added"], "{kind}");
             let status = Request { sub_resource: "status", ..tenant };
-            assert_eq!(status.denied(Some(&plain), Some(&owned)), ["owner-added"], "{kind}");
-            let denied = tenant.denied(Some(&owned), Some(&doomed));
+            assert_eq!(status.denied(Some(&plain), Some(&kept)), ["owner-added"], "{kind}");
+            let denied = tenant.denied(Some(&kept), Some(&doomed));
             assert_eq!(denied, ["sts-retention-to-delete"], "{kind}");
             assert_eq!(
                 tenant.denied(Some(&doomed), None),

@@ -19,7 +19,7 @@ use crate::report::{
     Cause, CheckReport, Excerpt, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
     ReportedFinding, UnjudgedObject,
 };
-use crate::select::SERVED;
+use crate::select::in_manifests;
 
 /// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
 pub fn check(
@@ -76,12 +76,12 @@ fn carried_out(rule: &str) -> String {
 /// of the wrong group, or with capitals that no kind has. Kinds of the same name in groups of
 /// other projects are theirs.
 fn not_served(document: &Document) -> Option<InputError> {
-    let (kind, version) =
-        SERVED.iter().find(|(kind, _)| kind.eq_ignore_ascii_case(&document.kind))?;
+    let info = in_manifests(&document.kind)?;
+    let (kind, version) = (info.name, info.api_version());
     if !matches!(document.group(), "" | "apps" | "extensions") {
         return None;
     }
-    let (field, message) = if *kind == document.kind {
+    let (field, message) = if kind == document.kind {
         let served = format!(
             "no supported Kubernetes serves a {kind} of {}; write apiVersion: {version}",
             document.api_version

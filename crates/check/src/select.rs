@@ -1,14 +1,10 @@
 //! Separates the manifests that are judged from those that are facts and from the rest.
 
 use stateward_core::change::label;
-use stateward_core::object::Kind;
+use stateward_core::object::{KINDS, Kind, KindInfo};
 use stateward_core::yaml::{Document, InputError, Inputs};
 
 use crate::report::{Notice, ObjectRef, UnjudgedObject};
-
-/// The kinds that are judged, with the version in which clusters serve them.
-pub(crate) const SERVED: [(&str, &str); 2] =
-    [("StatefulSet", "apps/v1"), ("PersistentVolumeClaim", "v1")];
 
 /// The manifests of one side. Of objects that no rule reads only the names are kept, so that a
 /// large repository fits into little memory.
@@ -88,10 +84,15 @@ impl From<&Document> for UnjudgedObject {
     }
 }
 
+/// The kind of manifests that `name` is, whatever its capitals.
+pub(crate) fn in_manifests(name: &str) -> Option<&'static KindInfo> {
+    KINDS.iter().find(|info| info.is_in_manifests() && info.name.eq_ignore_ascii_case(name))
+}
+
 /// Whether the document is of a judged kind. A version that no cluster serves and a misspelt kind
 /// count too: they become errors. Kinds of the same name in groups of other projects do not.
 fn is_judged(document: &Document) -> bool {
-    let named = || SERVED.iter().any(|(kind, _)| kind.eq_ignore_ascii_case(&document.kind));
+    let named = || in_manifests(&document.kind).is_some();
     Kind::of_manifest(&document.api_version, &document.kind) != Kind::Other
         || (matches!(document.group(), "" | "apps" | "extensions") && named())
 }

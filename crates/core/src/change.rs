@@ -444,8 +444,7 @@ impl<'a> Change<'a> {
 
     /// The object as people name it: `StatefulSet shop/db`.
     pub fn object_name(&self) -> String {
-        let kind =
-            if self.kind == Kind::Scale { Kind::StatefulSet.name() } else { self.kind.name() };
+        let kind = self.kind.reported_as();
         let generate_name = self.metadata().map(|metadata| metadata.generate_name.as_str());
         let name = label(&self.name, generate_name.unwrap_or_default());
         if self.namespace.is_empty() {

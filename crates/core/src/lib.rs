@@ -21,5 +21,6 @@ pub mod policy;
 pub mod record;
 pub mod review;
 pub mod rules;
+pub mod shell;
 pub mod webhook_kind;
 pub mod yaml;

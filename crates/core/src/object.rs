@@ -8,6 +8,7 @@ pub mod claim;
 pub mod compare;
 pub mod immutable;
 pub mod json;
+pub mod kind;
 pub mod metadata;
 pub mod names;
 pub mod pod;
@@ -23,53 +24,13 @@ use serde::Deserialize;
 
 pub use self::claim::Claim;
 pub use self::json::{DecodeError, LazyField, Raw, Text, TextMap};
+pub use self::kind::{KINDS, Kind, KindInfo};
 pub use self::metadata::Metadata;
 pub use self::pod::PodTemplate;
 pub use self::pointer::Pointer;
 pub use self::quantity::Quantity;
 pub use self::scale::Scale;
 pub use self::statefulset::StatefulSet;
-
-/// The kinds that rules know; every other kind is [`Kind::Other`] and is never judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `apps/v1` StatefulSet
-    StatefulSet,
-    /// `v1` PersistentVolumeClaim
-    Claim,
-    /// `autoscaling/v1` Scale of a StatefulSet
-    Scale,
-    /// anything else
-    Other,
-}
-
-impl Kind {
-    /// The kind that a group, a version and a kind name.
-    pub fn of(group: &str, version: &str, kind: &str) -> Self {
-        match (group, version, kind) {
-            ("apps", "v1", "StatefulSet") => Self::StatefulSet,
-            ("", "v1", "PersistentVolumeClaim") => Self::Claim,
-            ("autoscaling", "v1", "Scale") => Self::Scale,
-            _ => Self::Other,
-        }
-    }
-
-    /// The kind that a manifest's `apiVersion` and `kind` name.
-    pub fn of_manifest(api_version: &str, kind: &str) -> Self {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        Self::of(group, version, kind)
-    }
-
-    /// The name as it stands in a manifest's `kind`, empty for [`Kind::Other`].
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::StatefulSet => "StatefulSet",
-            Self::Claim => "PersistentVolumeClaim",
-            Self::Scale => "Scale",
-            Self::Other => "",
-        }
-    }
-}
 
 /// The head of any Kubernetes object: what is read before its kind matters.
 #[derive(Clone, Debug, Deserialize)]

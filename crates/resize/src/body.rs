@@ -1,9 +1,9 @@
 //! The body of the CREATE: the snapshot, less what the server writes, with what the re-creation window needs.
 
-use stateward_core::annotations::{RESIZE_ID, RESIZE_UNFINISHED};
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use stateward_core::annotations::{RESIZE_ID, RESIZE_UNFINISHED};
 
 /// Why a snapshot cannot be made into a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

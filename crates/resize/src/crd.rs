@@ -22,12 +22,6 @@ pub const PLURAL: &str = "statefulsetresizes";
 /// The definition's own name.
 pub const NAME: &str = "statefulsetresizes.stateward.dev";
 
-/// The path of the records in `namespace`; of all of them without one.
-pub fn records(namespace: Option<&str>) -> String {
-    let namespace = namespace.map(|name| format!("namespaces/{name}/")).unwrap_or_default();
-    format!("/apis/{API_VERSION}/{namespace}{PLURAL}")
-}
-
 /// The definition, without anything that the API server adds.
 pub fn crd() -> Value {
     json!({

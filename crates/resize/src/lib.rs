@@ -13,6 +13,7 @@
 pub mod admission_policy;
 pub mod advice;
 pub mod body;
+pub mod controller_policy;
 pub mod crd;
 pub mod observed;
 mod parameters;

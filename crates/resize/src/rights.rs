@@ -23,19 +23,19 @@ pub const VIEWER: &str = "stateward-resize-viewer";
 pub enum Holder {
     /// the controller
     Controller,
-    /// the webhook where it accepts requests for growth
-    Facts,
+    /// the webhook, which looks facts up
+    Webhook,
 }
 
 impl Holder {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Controller, Self::Facts];
+    pub const ALL: [Self; 2] = [Self::Controller, Self::Webhook];
 
     /// The name of its roles.
     pub const fn role(self) -> &'static str {
         match self {
             Self::Controller => CONTROLLER,
-            Self::Facts => "stateward-facts",
+            Self::Webhook => "stateward-webhook",
         }
     }
 
@@ -43,7 +43,7 @@ impl Holder {
     pub const fn account(self) -> &'static str {
         match self {
             Self::Controller => CONTROLLER,
-            Self::Facts => WEBHOOK,
+            Self::Webhook => WEBHOOK,
         }
     }
 }
@@ -96,9 +96,9 @@ const fn controller(
     }
 }
 
-const fn facts(group: &'static str, resource: &'static str, why: &'static str) -> Right {
+const fn webhook(group: &'static str, resource: &'static str, why: &'static str) -> Right {
     Right {
-        holder: Holder::Facts,
+        holder: Holder::Webhook,
         scope: Scope::Cluster,
         group,
         resource,
@@ -205,15 +205,15 @@ pub const RIGHTS: &[Right] = &[
     Right {
         scope: Scope::System,
         names: &[CAN_RESIZE],
-        ..facts("coordination.k8s.io", "leases", "that resizes are carried out")
+        ..webhook("coordination.k8s.io", "leases", "that resizes are carried out")
     },
-    facts("apps", "statefulsets", "which sets are going away"),
-    facts(crd::GROUP, crd::PLURAL, "which sets are being re-created"),
-    facts("", "persistentvolumeclaims", "whether claims can grow"),
-    facts("", "persistentvolumes", "whether claims can grow"),
-    facts("storage.k8s.io", "storageclasses", "whether claims can grow"),
-    facts("", "resourcequotas", "whether the quota has room"),
-    facts("", "namespaces", "resize-max, and whether a namespace goes away"),
+    webhook("apps", "statefulsets", "the retention, replicas and owner of the set that is scaled"),
+    webhook(crd::GROUP, crd::PLURAL, "which sets are being re-created"),
+    webhook("", "persistentvolumeclaims", "whether claims can grow"),
+    webhook("", "persistentvolumes", "whether claims can grow"),
+    webhook("storage.k8s.io", "storageclasses", "whether claims can grow"),
+    webhook("", "resourcequotas", "whether the quota has room"),
+    webhook("", "namespaces", "resize-max, and whether a namespace goes away"),
 ];
 
 /// The rules of one role: resources of one group with the same names and verbs share a rule.

@@ -7,62 +7,32 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use rustls::pki_types::CertificateDer;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use stateward_core::review::WebhookKind;
 
 use super::authority::{Bundle, Pem};
-use crate::cluster::{ApiError, Client};
+use crate::cluster::{ApiError, Client, FIELD_MANAGER, WebhookConfiguration, path, with_query};
 
 /// Webhooks with this in their name are ours to edit.
 const OURS: &str = ".stateward.dev";
 
-fn path(webhook: WebhookKind, name: &str) -> String {
-    let plural = webhook.configuration_plural();
-    format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
-}
-
-/// A webhook configuration, as far as it matters here.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Configuration {
-    metadata: Metadata,
-    #[serde(default)]
-    webhooks: Vec<Webhook>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    resource_version: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Webhook {
-    name: String,
-    client_config: ClientConfig,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClientConfig {
-    #[serde(default)]
-    ca_bundle: String,
-}
+/// A webhook configuration with the bundles that it trusts.
+#[derive(Clone, Debug)]
+pub(super) struct Configuration(WebhookConfiguration);
 
 impl Configuration {
     /// The bundles of our webhooks with their place in the list.
-    fn bundles(&self) -> impl Iterator<Item = (usize, Vec<u8>)> {
-        let ours = self.webhooks.iter().enumerate().filter(|(_, one)| one.name.ends_with(OURS));
+    fn bundles(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let webhooks = self.0.webhooks.iter().enumerate();
+        let ours = webhooks.filter(|(_, one)| one.name.ends_with(OURS));
         ours.map(|(place, one)| {
-            (place, STANDARD.decode(&one.client_config.ca_bundle).unwrap_or_default())
+            (place, one.client_config.ca_bundle.as_ref().map_or(&[][..], |bundle| &bundle.0))
         })
     }
 
     /// What our webhooks trust.
     pub(super) fn found(&self) -> Vec<Bundle> {
-        self.bundles().map(|(_, pem)| Bundle::read(&pem)).collect()
+        self.bundles().map(|(_, pem)| Bundle::read(pem)).collect()
     }
 
     /// Whether each of our webhooks trusts `authority`.
@@ -77,7 +47,7 @@ impl Configuration {
         let pem = wanted.pem();
         let places: Vec<usize> = self
             .bundles()
-            .filter(|(_, found)| found != pem.as_bytes())
+            .filter(|(_, found)| *found != pem.as_bytes())
             .map(|(place, _)| place)
             .collect();
         if places.is_empty() {
@@ -85,7 +55,7 @@ impl Configuration {
         }
         // Nobody else may have touched the object since it was read: neither its bundles nor the
         // order of its webhooks.
-        let version = &self.metadata.resource_version;
+        let version = &self.0.metadata.resource_version;
         let mut patch =
             vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
         patch.extend(places.into_iter().map(|place| {
@@ -131,7 +101,7 @@ impl Api {
     /// The Secret, and the time by the clock of the API server: it is the one that judges whether
     /// a certificate has expired.
     pub(super) async fn secret(&self) -> Result<(Option<Stored>, Timestamp), ApiError> {
-        let path = format!("{}/{}", self.secrets(), self.secret);
+        let path = self.stored();
         let answer = self.client.send(Method::GET, &path, "", None).await?;
         let now = answer.date.unwrap_or_else(Timestamp::now);
         let Some(mut object) = answer.found::<Secret>(Method::GET, path)? else {
@@ -158,7 +128,7 @@ impl Api {
         let collection = self.secrets();
         let (method, path) = match old {
             None => (Method::POST, collection),
-            Some(_) => (Method::PUT, format!("{collection}/{}", self.secret)),
+            Some(_) => (Method::PUT, self.stored()),
         };
         let mut object = old.map(|stored| stored.object).unwrap_or_default();
         object.metadata.name = Some(self.secret.clone());
@@ -190,8 +160,8 @@ impl Api {
         &self,
         webhook: WebhookKind,
     ) -> Result<Option<Configuration>, ApiError> {
-        let path = path(webhook, &self.configuration);
-        self.client.send(Method::GET, &path, "", None).await?.found(Method::GET, path)
+        let found = WebhookConfiguration::read(&self.client, webhook, &self.configuration).await?;
+        Ok(found.map(Configuration))
     }
 
     /// Puts `wanted` into a webhook configuration; says whether it had to.
@@ -202,7 +172,8 @@ impl Api {
         wanted: &Bundle,
     ) -> Result<bool, ApiError> {
         let Some(edit) = seen.edit(wanted) else { return Ok(false) };
-        let path = format!("{}?fieldManager=stateward", path(webhook, &seen.metadata.name));
+        let path = WebhookConfiguration::path(webhook, &self.configuration);
+        let path = with_query(&path, [("fieldManager", FIELD_MANAGER)]);
         let body = edit.to_string().into_bytes();
         let content = "application/json-patch+json";
         let answer = self.client.send(Method::PATCH, &path, content, Some(body)).await?;
@@ -210,16 +181,20 @@ impl Api {
         if matches!(answer.status, 404 | 409 | 422) {
             return Err(ApiError::Conflict { path });
         }
-        let edited: Option<Configuration> = answer.found(Method::PATCH, path.clone())?;
-        if edited.is_some_and(|edited| edited.holds(wanted)) {
+        let edited: Option<WebhookConfiguration> = answer.found(Method::PATCH, path.clone())?;
+        if edited.is_some_and(|edited| Configuration(edited).holds(wanted)) {
             Ok(true)
         } else {
             Err(ApiError::Conflict { path })
         }
     }
 
+    fn stored(&self) -> String {
+        path(["api", "v1", "namespaces", &self.namespace, "secrets", &self.secret])
+    }
+
     fn secrets(&self) -> String {
-        format!("/api/v1/namespaces/{}/secrets", self.namespace)
+        path(["api", "v1", "namespaces", &self.namespace, "secrets"])
     }
 }
 
@@ -240,7 +215,8 @@ mod tests {
             })
             .collect();
         let metadata = json!({"name": "stateward", "resourceVersion": "7", "uid": "u"});
-        serde_json::from_value(json!({"metadata": metadata, "webhooks": webhooks})).unwrap()
+        let object = json!({"metadata": metadata, "webhooks": webhooks});
+        Configuration(serde_json::from_value(object).unwrap())
     }
 
     #[test]

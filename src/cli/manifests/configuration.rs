@@ -1,13 +1,19 @@
 //! The webhook configurations as documents.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations,
+    ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    LabelSelector, LabelSelectorRequirement, ObjectMeta,
+};
 use stateward_core::annotations::OWNER_MANAGED;
-use stateward_core::decide::CONTROLLER_ACCOUNT;
-use stateward_core::decide::{CONTROL_PLANE, OWN_MANAGER};
+use stateward_core::decide::{CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
+use stateward_core::object::{KINDS, KindInfo};
+use stateward_core::review::WebhookKind;
 
-use super::{FailurePolicy, Requirement, Service};
+use super::{FailurePolicy, Service, selector};
 
 /// False if an operator edits what it owns: a service account of another namespace that is no `GitOps`
 /// tool writes an object that a controller owns before and after. Whoever else writes an owner into
@@ -41,7 +47,7 @@ const METADATA_OF_STATUS: &str = "request.?subResource.orValue('') != 'status' |
 
 /// How the API server reaches the webhook.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ClientConfig<'a> {
+pub(super) enum Address<'a> {
     /// by a URL without a path
     Url(&'a str),
     /// through a Service
@@ -51,206 +57,142 @@ pub(super) enum ClientConfig<'a> {
 /// What both configurations are made of.
 #[derive(Debug)]
 pub(super) struct Registration<'a> {
-    pub(super) client: ClientConfig<'a>,
+    pub(super) address: Address<'a>,
     /// in PEM form, where it is known
     pub(super) authority: Option<&'a [u8]>,
     /// namespaces that are not judged
     pub(super) excluded: Vec<String>,
-    pub(super) requirements: &'a [Requirement],
+    pub(super) requirements: &'a [LabelSelectorRequirement],
     pub(super) failure_policy: FailurePolicy,
     pub(super) timeout: u8,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Configuration {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    webhooks: [Webhook; 1],
-}
-
-#[derive(Serialize)]
-struct Metadata {
-    name: &'static str,
-    labels: Labels,
-}
-
-#[derive(Serialize)]
-struct Labels {
-    #[serde(rename = "app.kubernetes.io/name")]
-    name: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Webhook {
-    name: &'static str,
-    client_config: Client,
-    rules: Vec<Rule>,
-    namespace_selector: NamespaceSelector,
-    match_conditions: Vec<MatchCondition>,
-    match_policy: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reinvocation_policy: Option<&'static str>,
-    failure_policy: FailurePolicy,
-    timeout_seconds: u8,
-    side_effects: &'static str,
-    admission_review_versions: [&'static str; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Client {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<ServiceReference>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ca_bundle: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ServiceReference {
-    namespace: String,
-    name: String,
-    port: u16,
-    path: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Rule {
-    api_groups: [&'static str; 1],
-    api_versions: [&'static str; 1],
-    resources: [&'static str; 1],
-    operations: Vec<&'static str>,
-    scope: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct NamespaceSelector {
-    match_expressions: Vec<Requirement>,
-}
-
-#[derive(Serialize)]
-struct MatchCondition {
-    name: &'static str,
-    expression: String,
-}
-
 impl Registration<'_> {
-    /// Both configurations.
-    pub(super) fn configurations(&self) -> [Configuration; 2] {
-        let mutating = Configuration {
-            api_version: "admissionregistration.k8s.io/v1",
-            kind: "MutatingWebhookConfiguration",
+    pub(super) fn mutating(&self) -> MutatingWebhookConfiguration {
+        let common = self.webhook(WebhookKind::Mutating);
+        MutatingWebhookConfiguration {
             metadata: metadata(),
-            webhooks: [Webhook {
-                rules: vec![
-                    rule("apps", "statefulsets", &["CREATE", "UPDATE"]),
-                    rule("", "persistentvolumeclaims", &["CREATE", "UPDATE"]),
-                ],
+            webhooks: Some(vec![MutatingWebhook {
+                admission_review_versions: common.admission_review_versions,
+                client_config: common.client_config,
+                failure_policy: common.failure_policy,
+                match_conditions: common.match_conditions,
+                match_policy: common.match_policy,
+                name: common.name,
+                namespace_selector: common.namespace_selector,
+                object_selector: None,
                 // Another webhook may add a claim template or an affinity after us.
-                reinvocation_policy: Some("IfNeeded"),
-                ..self.webhook("mutate.stateward.dev", "/mutate")
-            }],
-        };
-        let validating = Configuration {
-            api_version: "admissionregistration.k8s.io/v1",
-            kind: "ValidatingWebhookConfiguration",
-            metadata: metadata(),
-            webhooks: [Webhook {
-                rules: vec![
-                    rule("apps", "statefulsets", &["CREATE", "UPDATE", "DELETE"]),
-                    rule("", "persistentvolumeclaims", &["CREATE", "UPDATE", "DELETE"]),
-                    // A rule on statefulsets does not cover the way of kubectl scale and the
-                    // autoscaler.
-                    rule("apps", "statefulsets/scale", &["UPDATE"]),
-                    rule("apps", "statefulsets/status", &["UPDATE"]),
-                    rule("", "persistentvolumeclaims/status", &["UPDATE"]),
-                ],
-                ..self.webhook("validate.stateward.dev", "/validate")
-            }],
-        };
-        [mutating, validating]
+                reinvocation_policy: Some("IfNeeded".to_owned()),
+                rules: common.rules,
+                side_effects: common.side_effects,
+                timeout_seconds: common.timeout_seconds,
+            }]),
+        }
     }
 
-    fn webhook(&self, name: &'static str, path: &'static str) -> Webhook {
-        let mut match_expressions =
-            vec![Requirement::not_in("kubernetes.io/metadata.name", self.excluded.clone())];
-        match_expressions.extend_from_slice(self.requirements);
-        let users: Vec<String> = CONTROL_PLANE.iter().map(|user| format!("'{user}'")).collect();
+    pub(super) fn validating(&self) -> ValidatingWebhookConfiguration {
+        let webhooks = Some(vec![self.webhook(WebhookKind::Validating)]);
+        ValidatingWebhookConfiguration { metadata: metadata(), webhooks }
+    }
+
+    /// What both have in common.
+    fn webhook(&self, kind: WebhookKind) -> ValidatingWebhook {
+        let mut namespaces =
+            vec![selector::not_in("kubernetes.io/metadata.name", self.excluded.clone())];
+        namespaces.extend_from_slice(self.requirements);
+        ValidatingWebhook {
+            admission_review_versions: vec!["v1".to_owned()],
+            client_config: self.client(kind.path()),
+            failure_policy: Some(self.failure_policy.name().to_owned()),
+            match_conditions: Some(self.match_conditions()),
+            match_policy: Some("Equivalent".to_owned()),
+            name: format!("{}.stateward.dev", kind.endpoint()),
+            namespace_selector: Some(LabelSelector {
+                match_expressions: Some(namespaces),
+                match_labels: None,
+            }),
+            object_selector: None,
+            rules: Some(rules(kind)),
+            // Denials are told by events on their objects.
+            side_effects: "NoneOnDryRun".to_owned(),
+            timeout_seconds: Some(self.timeout.into()),
+        }
+    }
+
+    fn match_conditions(&self) -> Vec<MatchCondition> {
         let condition =
-            |name, expression: &str| MatchCondition { name, expression: expression.to_owned() };
-        let mut match_conditions = vec![condition(
+            |name: &str, expression| MatchCondition { name: name.to_owned(), expression };
+        let users: Vec<String> = CONTROL_PLANE.iter().map(|user| format!("'{user}'")).collect();
+        let mut conditions = vec![condition(
             "not-the-control-plane",
-            &format!("!(request.userInfo.username in [{}])", users.join(", ")),
+            format!("!(request.userInfo.username in [{}])", users.join(", ")),
         )];
-        if let ClientConfig::Service(service) = self.client {
+        if let Address::Service(Service { namespace, .. }) = self.address {
             // A set that is being re-created comes back also while the webhook is away.
-            let namespace = &service.namespace;
-            match_conditions.push(condition(
+            conditions.push(condition(
                 "not-our-own",
-                &format!(
+                format!(
                     "request.userInfo.username != \
                      'system:serviceaccount:{namespace}:{CONTROLLER_ACCOUNT}' || \
                      request.options.?fieldManager.orValue('') != '{OWN_MANAGER}'"
                 ),
             ));
         }
-        match_conditions.extend([
-            condition("not-left-to-its-owner", &not_left_to_owner()),
-            condition("not-going-away", NOT_GOING_AWAY),
-            condition("metadata-of-status", METADATA_OF_STATUS),
+        conditions.extend([
+            condition("not-left-to-its-owner", not_left_to_owner()),
+            condition("not-going-away", NOT_GOING_AWAY.to_owned()),
+            condition("metadata-of-status", METADATA_OF_STATUS.to_owned()),
         ]);
-        Webhook {
-            name,
-            client_config: self.client(path),
-            rules: Vec::new(),
-            namespace_selector: NamespaceSelector { match_expressions },
-            match_conditions,
-            match_policy: "Equivalent",
-            reinvocation_policy: None,
-            failure_policy: self.failure_policy,
-            timeout_seconds: self.timeout,
-            // Denials are told by events on their objects.
-            side_effects: "NoneOnDryRun",
-            admission_review_versions: ["v1"],
-        }
+        conditions
     }
 
-    fn client(&self, path: &'static str) -> Client {
-        let ca_bundle = self.authority.map(|pem| STANDARD.encode(pem));
-        match self.client {
-            ClientConfig::Url(url) => {
-                Client { url: Some(format!("{url}{path}")), service: None, ca_bundle }
+    fn client(&self, path: &str) -> WebhookClientConfig {
+        let ca_bundle = self.authority.map(|pem| ByteString(pem.to_owned()));
+        match self.address {
+            Address::Url(url) => {
+                WebhookClientConfig { ca_bundle, service: None, url: Some(format!("{url}{path}")) }
             }
-            ClientConfig::Service(service) => Client {
-                url: None,
-                service: Some(ServiceReference {
-                    namespace: service.namespace.clone(),
-                    name: service.name.clone(),
-                    port: service.port,
-                    path,
-                }),
+            Address::Service(service) => WebhookClientConfig {
                 ca_bundle,
+                service: Some(ServiceReference {
+                    name: service.name.clone(),
+                    namespace: service.namespace.clone(),
+                    path: Some(path.to_owned()),
+                    port: Some(service.port.into()),
+                }),
+                url: None,
             },
         }
     }
 }
 
-fn metadata() -> Metadata {
-    Metadata { name: "stateward", labels: Labels { name: "stateward" } }
+fn metadata() -> ObjectMeta {
+    let labels = [("app.kubernetes.io/name".to_owned(), "stateward".to_owned())].into();
+    ObjectMeta { name: Some("stateward".to_owned()), labels: Some(labels), ..ObjectMeta::default() }
 }
 
-fn rule(group: &'static str, resource: &'static str, operations: &[&'static str]) -> Rule {
-    Rule {
-        api_groups: [group],
-        api_versions: ["v1"],
-        resources: [resource],
-        operations: operations.to_vec(),
-        scope: "Namespaced",
-    }
+/// What the API server sends to the webhook.
+fn rules(webhook: WebhookKind) -> Vec<RuleWithOperations> {
+    let of_objects =
+        KINDS.iter().map(|info| rule(info, info.subresource, info.operations(webhook)));
+    let of_status = KINDS
+        .iter()
+        .filter(|info| webhook == WebhookKind::Validating && info.has_status)
+        .map(|info| rule(info, "status", &["UPDATE"]));
+    of_objects.chain(of_status).flatten().collect()
+}
+
+/// The rule for objects of a kind, or for a subresource of theirs; none without operations.
+fn rule(info: &KindInfo, subresource: &str, operations: &[&str]) -> Option<RuleWithOperations> {
+    // A subresource has the group of its parent.
+    let parent = KINDS.iter().find(|parent| parent.name == info.reported_as)?;
+    let separator = if subresource.is_empty() { "" } else { "/" };
+    let list = |items: &[&str]| Some(items.iter().map(|item| (*item).to_owned()).collect());
+    (!operations.is_empty()).then(|| RuleWithOperations {
+        api_groups: list(&[parent.group]),
+        api_versions: list(&[info.version]),
+        operations: list(operations),
+        resources: Some(vec![format!("{}{separator}{subresource}", info.plural)]),
+        scope: Some("Namespaced".to_owned()),
+    })
 }

@@ -1,50 +1,33 @@
 //! Requirements on the labels of namespaces.
 
-use std::str::FromStr;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 
-use serde::Serialize;
-
-/// One requirement, as Kubernetes writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Requirement {
-    pub(super) key: String,
-    pub(super) operator: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) values: Vec<String>,
+pub(super) fn not_in(key: &str, values: Vec<String>) -> LabelSelectorRequirement {
+    requirement(key, "NotIn", Some(values))
 }
 
-impl Requirement {
-    pub(super) fn not_in(key: &str, values: Vec<String>) -> Self {
-        Self { key: key.to_owned(), operator: "NotIn", values }
-    }
+fn requirement(key: &str, operator: &str, values: Option<Vec<String>>) -> LabelSelectorRequirement {
+    LabelSelectorRequirement { key: key.to_owned(), operator: operator.to_owned(), values }
 }
 
-impl FromStr for Requirement {
-    type Err = String;
-
-    /// `KEY=VALUE`, `KEY!=VALUE`, `KEY` or `!KEY`, as kubectl reads them.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, operator, value) = if let Some((key, value)) = text.split_once("!=") {
-            (key, "NotIn", Some(value))
-        } else if let Some((key, value)) = text.split_once('=') {
-            (key, "In", Some(value.strip_prefix('=').unwrap_or(value)))
-        } else if let Some(key) = text.strip_prefix('!') {
-            (key, "DoesNotExist", None)
-        } else {
-            (text, "Exists", None)
-        };
-        let (key, value) = (key.trim(), value.map(str::trim));
-        if !is_key(key) || !value.is_none_or(is_value) {
-            return Err(format!(
-                "\"{text}\" is not KEY=VALUE, KEY!=VALUE, KEY or !KEY with the characters of labels"
-            ));
-        }
-        Ok(Self {
-            key: key.to_owned(),
-            operator,
-            values: value.map(ToOwned::to_owned).into_iter().collect(),
-        })
+/// Reads `KEY=VALUE`, `KEY!=VALUE`, `KEY` or `!KEY`, as kubectl does.
+pub(super) fn parse(text: &str) -> Result<LabelSelectorRequirement, String> {
+    let (key, operator, value) = if let Some((key, value)) = text.split_once("!=") {
+        (key, "NotIn", Some(value))
+    } else if let Some((key, value)) = text.split_once('=') {
+        (key, "In", Some(value.strip_prefix('=').unwrap_or(value)))
+    } else if let Some(key) = text.strip_prefix('!') {
+        (key, "DoesNotExist", None)
+    } else {
+        (text, "Exists", None)
+    };
+    let (key, value) = (key.trim(), value.map(str::trim));
+    if !is_key(key) || !value.is_none_or(is_value) {
+        return Err(format!(
+            "\"{text}\" is not KEY=VALUE, KEY!=VALUE, KEY or !KEY with the characters of labels"
+        ));
     }
+    Ok(requirement(key, operator, value.map(|value| vec![value.to_owned()])))
 }
 
 fn is_key(text: &str) -> bool {
@@ -71,10 +54,11 @@ mod tests {
     #[test]
     fn reads_requirements() {
         let parsed = |text: &str| {
-            text.parse::<Requirement>().map(|r| (r.key, r.operator, r.values.concat()))
+            parse(text).map(|r| (r.key, r.operator, r.values.unwrap_or_default().concat()))
         };
-        let expected =
-            |key: &str, operator, value: &str| Ok((key.to_owned(), operator, value.to_owned()));
+        let expected = |key: &str, operator: &str, value: &str| {
+            Ok((key.to_owned(), operator.to_owned(), value.to_owned()))
+        };
         assert_eq!(parsed("team=a"), expected("team", "In", "a"));
         assert_eq!(parsed("team==a"), expected("team", "In", "a"));
         assert_eq!(parsed("x.io/team != a"), expected("x.io/team", "NotIn", "a"));

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use stateward_resize::CAN_RESIZE;
+use tokio::time::Instant;
 
 use crate::cli::print_error;
-use crate::controller::lease::{Watched, collection};
-use crate::controller::{Cluster, ReadError};
+use crate::cluster::ReadError;
+use crate::cluster::lease::{LeaseLiveness, LeaseRead, leases};
+use crate::controller::Cluster;
 
 /// Between two looks at the Lease.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -44,10 +46,10 @@ pub(super) async fn controller(
     namespace: &str,
 ) -> Result<Controller, ReadError> {
     let lease = format!("Lease {namespace}/{CAN_RESIZE}");
-    let path = format!("{}/{CAN_RESIZE}", collection(namespace));
-    let mut watched = Watched::default();
+    let path = format!("{}/{CAN_RESIZE}", leases(namespace));
+    let mut liveness = LeaseLiveness::default();
     loop {
-        let found = match cluster.get(&path).await {
+        let found = match cluster.client.read(&path).await {
             Ok(found) => found,
             Err(ReadError::Refused { code: 401 | 403, message, .. }) => {
                 return Ok(Controller::Unknown(format!("{lease} may not be read: {message}")));
@@ -57,14 +59,18 @@ pub(super) async fn controller(
         let Some(found) = found else {
             return Ok(Controller::Absent(format!("there is no {lease}")));
         };
-        watched.note(&found);
-        if watched.is_alive() {
+        let found = serde_json::from_value(found)
+            .map_err(|why| ReadError::Decode { path: path.clone(), why: why.to_string() })?;
+        let (read, now) = (LeaseRead::new(&found), Instant::now());
+        let held = read.is_held();
+        liveness.observe(read, now);
+        if liveness.is_alive(now) {
             return Ok(Controller::Alive);
         }
-        if found["spec"]["holderIdentity"].as_str().is_none_or(str::is_empty) {
+        if !held {
             return Ok(Controller::Absent(format!("nobody holds {lease}")));
         }
-        if watched.is_over() {
+        if liveness.is_expired(now) {
             return Ok(Controller::Absent(format!("{lease} is not renewed any more")));
         }
         tokio::time::sleep(PAUSE).await;

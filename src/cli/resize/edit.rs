@@ -18,7 +18,8 @@ use super::target::{Session, Which};
 use super::wait::Goal;
 use super::write_spec::renewed;
 use crate::cli::{print, print_error};
-use crate::controller::{Outcome as Written, Stored};
+use crate::cluster::WriteOutcome;
+use crate::controller::Stored;
 
 /// Arguments of `stateward resize pause` and `resume`.
 #[derive(Debug, clap::Args)]
@@ -105,8 +106,8 @@ impl Session {
         let sizes = request.map(|request| request.targets.clone()).unwrap_or_default();
         let set = deleted_set(&snapshot::decode(snapshot)?, &sizes)?;
         let content = "application/json";
-        match self.cluster.write(Method::POST, &self.key.sets(), content, &set).await {
-            Written::Committed(_) => {
+        match self.cluster.client.write(Method::POST, &self.key.sets(), content, &set).await {
+            WriteOutcome::Committed(_) => {
                 print(&format!(
                     "StatefulSet {} is there again, with the sizes asked; claims that are left \
                      are used by its pods.\n",
@@ -114,7 +115,7 @@ impl Session {
                 ))?;
                 Ok(Outcome::Clean)
             }
-            Written::Rejected(refusal) => {
+            WriteOutcome::Rejected(refusal) => {
                 print_error(&format!(
                     "StatefulSet {} was not created: {}\n",
                     self.key,
@@ -122,7 +123,7 @@ impl Session {
                 ));
                 Ok(Outcome::Findings)
             }
-            Written::Unknown(why) => bail!(
+            WriteOutcome::Unknown(why) => bail!(
                 "whether StatefulSet {} was created is not known ({why}); see whether it is there",
                 self.key
             ),
@@ -164,7 +165,7 @@ pub(super) async fn resume(args: &Args) -> anyhow::Result<Outcome> {
         spec.leave_absent = false;
     };
     session.ask(|stored| edited(&session, stored, change)).await?;
-    let set = session.cluster.get(&session.key.set()).await?;
+    let set = session.cluster.client.read(&session.key.set()).await?;
     let paused = Pointer::annotation(RESIZE_PAUSED);
     if set.is_some_and(|set| set.pointer(paused.as_str()).is_some_and(|value| value == "true")) {
         let (namespace, name) = (&session.key.namespace, &session.key.name);

@@ -19,7 +19,7 @@ use super::Outcome;
 use super::screen::{Frame, Line, Screen};
 use super::target::{Session, Wanted};
 use crate::cli::print;
-use crate::controller::Outcome as Written;
+use crate::cluster::WriteOutcome;
 use crate::controller::Stored;
 
 /// Between two looks.
@@ -88,10 +88,11 @@ impl Session {
             for action in &look.raise {
                 let Action::GrowClaim { claim, .. } = action else { continue };
                 match self.cluster.carry_out(&self.key, Some(&stored), action).await {
-                    Written::Committed(_) | Written::Unknown(_) => {}
+                    WriteOutcome::Committed(_) | WriteOutcome::Unknown(_) => {}
                     // Somebody wrote the claim in between: the next look sees it.
-                    Written::Rejected(refusal) if refusal.code == 0 || refusal.code == 409 => {}
-                    Written::Rejected(refusal) => {
+                    WriteOutcome::Rejected(refusal) if refusal.code == 0 || refusal.code == 409 => {
+                    }
+                    WriteOutcome::Rejected(refusal) => {
                         refused.insert(claim.clone(), refusal.message);
                     }
                 }

@@ -62,7 +62,10 @@ pub(super) struct Session {
 impl Place {
     pub(super) async fn connect(&self) -> anyhow::Result<(Cluster, String)> {
         let cluster = Cluster::new(self.cluster.connection.open().await?);
-        let namespace = self.namespace.clone().unwrap_or_else(|| cluster.default_namespace());
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| cluster.client.kube().default_namespace().to_owned());
         Ok((cluster, namespace))
     }
 }
@@ -91,7 +94,8 @@ impl Session {
     /// The set, which has to be there.
     pub(super) async fn set(&self) -> anyhow::Result<Value> {
         self.cluster
-            .get(&self.key.set())
+            .client
+            .read(&self.key.set())
             .await?
             .with_context(|| format!("there is no StatefulSet {}", self.key))
     }

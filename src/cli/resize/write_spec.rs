@@ -7,7 +7,8 @@ use stateward_core::record::{Spec, Status};
 use stateward_resize::crd;
 
 use super::target::Session;
-use crate::controller::{Outcome, Stored};
+use crate::cluster::WriteOutcome;
+use crate::controller::Stored;
 
 /// How often somebody else may be faster before that is said.
 const TRIES: usize = 5;
@@ -33,22 +34,24 @@ impl Session {
             let Some(spec) = decide(stored.as_ref())? else { return Ok(stored) };
             let outcome = self.write(stored.as_ref(), &spec).await?;
             match outcome {
-                Outcome::Committed(object) => {
+                WriteOutcome::Committed(object) => {
                     return Ok(Some(Stored::read(object, &self.key.record())?));
                 }
                 // Somebody wrote it in between: their spec is read before ours is made again.
-                Outcome::Rejected(refusal) if refusal.code == 409 => last = refusal.message,
-                Outcome::Rejected(refusal) if refusal.code == 404 && stored.is_none() => bail!(
-                    "this cluster does not know StatefulSetResize; install it with\n  \
+                WriteOutcome::Rejected(refusal) if refusal.code == 409 => last = refusal.message,
+                WriteOutcome::Rejected(refusal) if refusal.code == 404 && stored.is_none() => {
+                    bail!(
+                        "this cluster does not know StatefulSetResize; install it with\n  \
                      stateward manifests --crds | kubectl apply --server-side -f -\n\
                      or grow the claims from here with\n  {} --size SIZE --here",
-                    self.command("apply")
-                ),
-                Outcome::Rejected(refusal) => {
+                        self.command("apply")
+                    )
+                }
+                WriteOutcome::Rejected(refusal) => {
                     bail!("the record of {} was refused: {}", self.key, refusal.message)
                 }
                 // It may have been carried out: what then stands there is what was asked for.
-                Outcome::Unknown(why) => {
+                WriteOutcome::Unknown(why) => {
                     let now = self.cluster.record(&self.key).await?;
                     if let Some(now) = now.filter(|now| now.record.spec == spec) {
                         return Ok(Some(now));
@@ -62,7 +65,7 @@ impl Session {
 }
 
 impl Session {
-    async fn write(&self, stored: Option<&Stored>, spec: &Spec) -> anyhow::Result<Outcome> {
+    async fn write(&self, stored: Option<&Stored>, spec: &Spec) -> anyhow::Result<WriteOutcome> {
         let path = self.key.record();
         if let Some(stored) = stored {
             let change = json!({
@@ -73,7 +76,7 @@ impl Session {
                 "spec": patch(&stored.record.spec, spec)?,
             });
             let content = "application/merge-patch+json";
-            return Ok(self.cluster.write(Method::PATCH, &path, content, &change).await);
+            return Ok(self.cluster.client.write(Method::PATCH, &path, content, &change).await);
         }
         let record = json!({
             "apiVersion": crd::API_VERSION,
@@ -82,7 +85,7 @@ impl Session {
             "spec": spec,
         });
         let path = self.key.records();
-        Ok(self.cluster.write(Method::POST, &path, "application/json", &record).await)
+        Ok(self.cluster.client.write(Method::POST, &path, "application/json", &record).await)
     }
 }
 

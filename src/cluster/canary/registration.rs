@@ -1,108 +1,57 @@
 //! What a webhook configuration says about a canary that was not refused.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::admissionregistration::v1::{RuleWithOperations, ServiceReference};
+use k8s_openapi::api::core::v1::Namespace;
 use serde::Deserialize;
-use serde_json::Value;
 use stateward_core::object::TextMap;
 use stateward_core::object::selector::LabelSelector;
 use stateward_core::review::WebhookKind;
 
-use super::{ApiError, Cause, Client};
+use super::Cause;
+use crate::cluster::{ApiError, Client, WebhookConfiguration};
 
-/// The namespace of the canary.
-#[derive(Debug, Deserialize)]
-pub(super) struct Namespace {
-    metadata: Metadata,
-}
-
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    name: String,
-    #[serde(default = "empty")]
-    labels: Value,
-}
-
-/// A webhook configuration, as far as it decides who is called.
+/// The webhook configuration that has to register the webhook of a canary.
 #[derive(Debug)]
 pub(super) struct Registration {
     kind: &'static str,
     name: String,
-    found: Option<Configuration>,
+    found: Option<WebhookConfiguration>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Configuration {
-    #[serde(default)]
-    webhooks: Vec<Webhook>,
+/// Whether a rule sends the CREATE of StatefulSets to its webhook.
+fn covers_canary(rule: &RuleWithOperations) -> bool {
+    let any = |list: &Option<Vec<String>>, wanted: &[&str]| {
+        list.iter().flatten().any(|item| wanted.contains(&item.as_str()))
+    };
+    any(&rule.api_groups, &["apps", "*"])
+        && any(&rule.resources, &["statefulsets", "*", "*/*"])
+        && any(&rule.operations, &["CREATE", "*"])
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Webhook {
-    name: String,
-    client_config: ClientConfig,
-    #[serde(default)]
-    rules: Vec<Rule>,
-    #[serde(default = "empty")]
-    namespace_selector: Value,
-}
-
-fn empty() -> Value {
-    Value::Object(serde_json::Map::new())
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClientConfig {
-    url: Option<String>,
-    service: Option<Service>,
-    #[serde(default)]
-    ca_bundle: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Service {
-    namespace: String,
-    name: String,
-    port: Option<u16>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Rule {
-    api_groups: Vec<String>,
-    resources: Vec<String>,
-    operations: Vec<String>,
-}
-
-/// Whether a selector of a configuration, as written there, takes these labels in.
-fn selects(selector: &Value, labels: &Value) -> bool {
-    let selector = LabelSelector::deserialize(selector);
-    let labels = TextMap::deserialize(labels);
+/// Whether a selector takes these labels in; an absent one takes in all.
+fn selects<S: serde::Serialize>(
+    selector: Option<&S>,
+    labels: Option<&BTreeMap<String, String>>,
+) -> bool {
+    let Some(selector) = selector else { return true };
+    let none = BTreeMap::new();
+    let (selector, labels) =
+        (serde_json::to_value(selector), serde_json::to_value(labels.unwrap_or(&none)));
+    let (Ok(selector), Ok(labels)) = (selector, labels) else { return false };
+    let (selector, labels) = (LabelSelector::deserialize(&selector), TextMap::deserialize(&labels));
     matches!((selector, labels), (Ok(selector), Ok(labels)) if selector.matches(&labels))
 }
 
-impl Rule {
-    fn covers_canary(&self) -> bool {
-        let any = |list: &[String], wanted: &[&str]| {
-            list.iter().any(|item| wanted.contains(&item.as_str()))
-        };
-        any(&self.api_groups, &["apps", "*"])
-            && any(&self.resources, &["statefulsets", "*", "*/*"])
-            && any(&self.operations, &["CREATE", "*"])
-    }
-}
-
 impl Registration {
-    /// Reads the configuration that has to register the webhook of `canary`.
     pub(super) async fn read(
         client: &Client,
         canary: WebhookKind,
         name: &str,
     ) -> Result<Self, ApiError> {
-        let (kind, plural) = (canary.configuration_kind(), canary.configuration_plural());
-        let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}");
-        let (found, _) = client.get(&path).await?;
-        Ok(Self { kind, name: name.to_owned(), found })
+        let found = WebhookConfiguration::read(client, canary, name).await?;
+        Ok(Self { kind: canary.configuration_kind(), name: name.to_owned(), found })
     }
 
     /// The likeliest reason why `webhook` did not refuse a canary in `namespace`.
@@ -113,18 +62,18 @@ impl Registration {
         let Some(one) = found.webhooks.iter().find(|one| one.name == webhook) else {
             return Cause::NoWebhook { kind, name, webhook: own };
         };
-        if one.client_config.ca_bundle.is_empty() {
+        if one.client_config.ca_bundle.as_ref().is_none_or(|bundle| bundle.0.is_empty()) {
             return Cause::NoBundle { webhook: own };
         }
-        if !one.rules.iter().any(Rule::covers_canary) {
+        if !one.rules.iter().flatten().any(covers_canary) {
             return Cause::Rules { webhook: own };
         }
-        let Metadata { name, labels } = &namespace.metadata;
-        if !selects(&one.namespace_selector, labels) {
-            return Cause::Selector { webhook: own, namespace: name.clone() };
+        if !selects(one.namespace_selector.as_ref(), namespace.metadata.labels.as_ref()) {
+            let namespace = namespace.metadata.name.clone().unwrap_or_default();
+            return Cause::Selector { webhook: own, namespace };
         }
         let place = match (&one.client_config.service, &one.client_config.url) {
-            (Some(Service { namespace, name, port }), _) => {
+            (Some(ServiceReference { namespace, name, port, .. }), _) => {
                 format!("Service {namespace}/{name} port {}", port.unwrap_or(443))
             }
             (None, url) => url.clone().unwrap_or_default(),
@@ -135,13 +84,13 @@ impl Registration {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn cause(edit: impl FnOnce(&mut Value)) -> Cause {
         let service = json!({"namespace": "a", "name": "b", "port": 443});
-        let mut object = json!({"webhooks": [{
+        let mut object = json!({"metadata": {"name": "stateward"}, "webhooks": [{
             "name": "mutate.stateward.dev",
             "clientConfig": {"caBundle": "LS0t", "service": service},
             "rules": [{"apiGroups": ["apps"], "resources": ["statefulsets"],

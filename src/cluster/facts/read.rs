@@ -1,9 +1,7 @@
 //! Objects of the API server, reduced to what is read.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
 };
@@ -18,8 +16,6 @@ use stateward_core::facts::{
 };
 use stateward_core::object::Quantity;
 use stateward_core::object::claim::BETA_CLASS;
-
-use super::lease::LeaseRead;
 
 /// The annotation that a provisioner leaves on its volumes.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
@@ -69,8 +65,8 @@ pub(super) fn namespace(namespace: &PartialObjectMeta<Namespace>) -> Reduced<Nam
         terminating: namespace.metadata.deletion_timestamp.is_some(),
         resize_max: namespace.annotations().get(RESIZE_MAX).cloned(),
     };
-    let dull = fact == NamespaceFact::default();
-    reduced(namespace, (!dull).then_some(fact))
+    let is_default = fact == NamespaceFact::default();
+    reduced(namespace, (!is_default).then_some(fact))
 }
 
 /// Quotas with a scope count some claims only, and which cannot be told here.
@@ -142,16 +138,6 @@ pub(super) fn record(record: &DynamicObject) -> Reduced<RecordFact> {
         RecordFact::unreadable()
     });
     reduced(record, Some(fact))
-}
-
-pub(super) fn lease(lease: &Lease) -> LeaseRead {
-    let Some(spec) = &lease.spec else { return LeaseRead::default() };
-    let seconds = u64::try_from(spec.lease_duration_seconds.unwrap_or_default());
-    LeaseRead {
-        renewed: spec.renew_time.as_ref().map(|time| format!("{time:?}")).unwrap_or_default(),
-        duration: Duration::from_secs(seconds.unwrap_or_default()),
-        held: spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty()),
-    }
 }
 
 #[cfg(test)]

@@ -51,13 +51,13 @@ impl State {
     pub(super) fn facts(&self, now: Instant) -> Facts {
         let patience = self.patience;
         Facts {
-            claims: self.claims.told(now, patience),
-            classes: self.classes.told(now, patience),
-            namespaces: self.namespaces.told(now, patience),
-            quotas: self.quotas.told(now, patience),
-            records: self.records.told(now, patience),
-            fixed_volumes: self.fixed_volumes.told(now, patience),
-            sets: self.sets.told(now, patience),
+            claims: self.claims.snapshot(now, patience),
+            classes: self.classes.snapshot(now, patience),
+            namespaces: self.namespaces.snapshot(now, patience),
+            quotas: self.quotas.snapshot(now, patience),
+            records: self.records.snapshot(now, patience),
+            fixed_volumes: self.fixed_volumes.snapshot(now, patience),
+            sets: self.sets.snapshot(now, patience),
             controller: self.lease.controller(now),
             own_user: self.own_user.clone(),
         }
@@ -79,7 +79,7 @@ impl<T: Clone> Slot<T> {
     }
 
     /// Takes note of what a watch saw.
-    pub(super) fn note(&mut self, seen: Seen<Reduced<T>>, now: Instant) {
+    pub(super) fn apply(&mut self, seen: Seen<Reduced<T>>, now: Instant) {
         match seen {
             Seen::All(list) => {
                 let mut objects = Objects::all();
@@ -108,7 +108,7 @@ impl<T: Clone> Slot<T> {
 
     /// The objects, unless they were never listed or nothing was seen of them for longer than
     /// `patience`.
-    fn told(&self, now: Instant, patience: Duration) -> Objects<T> {
+    fn snapshot(&self, now: Instant, patience: Duration) -> Objects<T> {
         let kind = self.kind;
         match (&self.objects, &self.lost) {
             (None, None) => Objects::unknown(format!("the {kind}, which are not yet read")),
@@ -144,42 +144,42 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut slot = Slot::new("Lamps");
         let told = |slot: &Slot<u8>, seconds, name: &str| match slot
-            .told(at(seconds), patience)
+            .snapshot(at(seconds), patience)
             .get("shop", name)
         {
             Fact::Known(fact) => Ok(fact.copied()),
             Fact::Unknown(why) => Err(why),
         };
         assert_eq!(told(&slot, 0, "a"), Err("the Lamps, which are not yet read".to_owned()));
-        slot.note(Seen::Lost("no rights".to_owned()), at(0));
+        slot.apply(Seen::Lost("no rights".to_owned()), at(0));
         assert_eq!(told(&slot, 0, "a"), Err("the Lamps: no rights".to_owned()));
-        slot.note(Seen::All(vec![reduced("a", Some(1)), reduced("dull", None)]), at(1));
+        slot.apply(Seen::All(vec![reduced("a", Some(1)), reduced("default", None)]), at(1));
         assert_eq!(told(&slot, 99, "a"), Ok(Some(1)), "a quiet watch is no lost one");
-        assert_eq!(told(&slot, 1, "dull"), Ok(None));
-        slot.note(Seen::Lost("cut".to_owned()), at(10));
-        slot.note(Seen::Lost("still cut".to_owned()), at(20));
+        assert_eq!(told(&slot, 1, "default"), Ok(None));
+        slot.apply(Seen::Lost("cut".to_owned()), at(10));
+        slot.apply(Seen::Lost("still cut".to_owned()), at(20));
         assert_eq!(told(&slot, 40, "a"), Ok(Some(1)));
         let why = "the Lamps, which cannot be watched: still cut".to_owned();
         assert_eq!(told(&slot, 41, "a"), Err(why));
-        slot.note(Seen::All(vec![reduced("b", Some(2))]), at(50));
+        slot.apply(Seen::All(vec![reduced("b", Some(2))]), at(50));
         assert_eq!((told(&slot, 99, "a"), told(&slot, 99, "b")), (Ok(None), Ok(Some(2))));
     }
 
     #[test]
-    fn changes_are_followed_and_what_becomes_dull_is_dropped() {
+    fn an_object_that_becomes_a_default_is_dropped() {
         let now = Instant::now();
         let mut slot = Slot::new("Lamps");
-        slot.note(Seen::All(Vec::new()), now);
+        slot.apply(Seen::All(Vec::new()), now);
         let told = |slot: &Slot<u8>| {
-            let objects = slot.told(now, Duration::ZERO);
+            let objects = slot.snapshot(now, Duration::ZERO);
             matches!(objects.get("shop", "a"), Fact::Known(Some(_)))
         };
-        slot.note(Seen::Applied(reduced("a", Some(1))), now);
+        slot.apply(Seen::Applied(reduced("a", Some(1))), now);
         assert!(told(&slot));
-        slot.note(Seen::Applied(reduced("a", None)), now);
+        slot.apply(Seen::Applied(reduced("a", None)), now);
         assert!(!told(&slot));
-        slot.note(Seen::Applied(reduced("a", Some(1))), now);
-        slot.note(Seen::Deleted(reduced("a", None)), now);
+        slot.apply(Seen::Applied(reduced("a", Some(1))), now);
+        slot.apply(Seen::Deleted(reduced("a", None)), now);
         assert!(!told(&slot));
     }
 }

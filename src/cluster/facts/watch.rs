@@ -12,8 +12,6 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::state::Edit;
-
 /// The first pause after a failure; it doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
@@ -31,14 +29,14 @@ pub(super) enum Seen<R> {
     Lost(String),
 }
 
-/// Watches for ever. What the watcher of kube mends silently is listed anew here after a failure,
-/// since it does not say that it has mended it.
-pub(super) async fn watch<K, R>(
+/// Watches for ever, and hands on what `edit` makes of each event. After a failure everything is
+/// listed again here: the watcher of kube mends a broken watch without saying so.
+pub(super) async fn watch<K, R, E>(
     api: Api<K>,
     config: watcher::Config,
     reduce: fn(&K) -> R,
-    edits: mpsc::Sender<Edit>,
-    edit: impl Fn(Seen<R>) -> Edit,
+    edits: mpsc::Sender<E>,
+    edit: impl Fn(Seen<R>) -> E,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {

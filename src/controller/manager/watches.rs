@@ -1,6 +1,5 @@
 //! What wakes a set's task: changes of its record, of itself, of its pods and claims.
 
-use stateward_core::annotations::RESIZE_REQUESTED;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
@@ -11,6 +10,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{Api, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
+use stateward_core::annotations::RESIZE_REQUESTED;
 use tokio::time::Instant;
 
 use super::{RecordSummary, Shared};
@@ -25,7 +25,7 @@ impl Shared {
 
     pub(super) async fn watch_records(self: Arc<Self>) {
         let api: Api<DynamicObject> =
-            Api::all_with(self.cluster.client(), &crate::cluster::record_resource());
+            Api::all_with(self.cluster.client.kube(), &crate::cluster::record_resource());
         let events = watcher(api, self.watching()).default_backoff();
         let mut events = pin!(events);
         // What a new list does not name is gone, and nobody told of it.
@@ -58,7 +58,7 @@ impl Shared {
     }
 
     pub(super) async fn watch_sets(self: Arc<Self>) {
-        let api = Api::<PartialObjectMeta<StatefulSet>>::all(self.cluster.client());
+        let api = Api::<PartialObjectMeta<StatefulSet>>::all(self.cluster.client.kube());
         let mut sets = pin!(touched("sets", api, self.watching()));
         while let Some(set) = sets.next().await {
             let Some(key) = key(&set) else { continue };
@@ -87,7 +87,7 @@ impl Shared {
         K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
         PartialObjectMeta<K>: Resource<DynamicType = ()>,
     {
-        let api = Api::<PartialObjectMeta<K>>::all(self.cluster.client());
+        let api = Api::<PartialObjectMeta<K>>::all(self.cluster.client.kube());
         let kind = K::kind(&());
         let mut parts = pin!(touched(&kind, api, self.watching()));
         while let Some(part) = parts.next().await {

@@ -11,7 +11,7 @@ use crate::annotations::{ALLOW_REASON, DISABLED_UNTIL};
 use crate::change::{Change, Operation};
 use crate::decide::{Decision, Verdict};
 use crate::mutations::Patch;
-use crate::object::{DecodeError, Kind};
+use crate::object::DecodeError;
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
 use crate::rules::finding::one_line;
@@ -226,10 +226,7 @@ impl Answer {
             message: verdict.finding.what.clone(),
             user: review.user().to_owned(),
             dry_run: review.dry_run(),
-            kind: match change.kind {
-                Kind::Scale => Kind::StatefulSet.name(),
-                known => known.name(),
-            },
+            kind: change.kind.reported_as(),
             name: change.name.clone(),
             uid: change
                 .objects
@@ -254,7 +251,7 @@ impl Answer {
             body,
             allowed,
             operation: review.operation(),
-            kind: kind(review.kind),
+            kind: review.kind.label(),
             outcome,
             denials,
             audited,
@@ -335,7 +332,7 @@ impl Answer {
             body,
             allowed,
             operation: request.operation,
-            kind: kind(request.kind),
+            kind: request.kind,
             outcome,
             denials: Vec::new(),
             audited: Vec::new(),
@@ -350,19 +347,19 @@ impl Answer {
 struct Request<'a> {
     uid: &'a str,
     operation: &'static str,
-    kind: Kind,
+    kind: &'static str,
 }
 
 impl<'a> From<&'a Review<'_>> for Request<'a> {
     fn from(review: &'a Review<'_>) -> Self {
-        Self { uid: review.uid(), operation: review.operation(), kind: review.kind }
+        Self { uid: review.uid(), operation: review.operation(), kind: review.kind.label() }
     }
 }
 
 impl<'a> From<&'a Head> for Request<'a> {
     fn from(head: &'a Head) -> Self {
         let operation = head.operation.map_or("CONNECT", Operation::name);
-        Self { uid: &head.uid, operation, kind: head.kind }
+        Self { uid: &head.uid, operation, kind: head.kind.label() }
     }
 }
 
@@ -375,13 +372,6 @@ fn encode(response: Response<'_>) -> Vec<u8> {
         Envelope { kind: "AdmissionReview", api_version: "admission.k8s.io/v1", response };
     // Strings, numbers and maps with string keys: writing them to memory cannot fail.
     serde_json::to_vec(&envelope).unwrap_or_default()
-}
-
-const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Other => "other",
-        known => known.name(),
-    }
 }
 
 fn verdicts(decision: &Decision) -> Vec<(&'static str, RuleOutcome)> {

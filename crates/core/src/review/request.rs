@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, Request};
 use crate::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User};
-use crate::object::{DecodeError, Kind, Object, Raw, serde_messages};
+use crate::object::{DecodeError, Kind, KindInfo, Object, Raw, serde_messages};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -116,7 +116,10 @@ impl<'a> Review<'a> {
         };
         let mut kind = Kind::of(&request.kind.group, &request.kind.version, &request.kind.kind);
         // Deployments and others have a scale as well.
-        if kind == Kind::Scale && &*request.resource.resource != "statefulsets" {
+        let of_other_resource = |info: &KindInfo| {
+            !info.subresource.is_empty() && info.plural != &*request.resource.resource
+        };
+        if kind.info().is_some_and(of_other_resource) {
             kind = Kind::Other;
         }
         if kind != Kind::Other {

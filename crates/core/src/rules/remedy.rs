@@ -15,6 +15,7 @@ use super::Step;
 use crate::change::{Change, Operation, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::{Pointer, StatefulSet};
+pub use crate::shell::shell_quote as quoted;
 
 /// `kubectl`, with the object's namespace where it is known.
 pub fn kubectl(change: &Change<'_>) -> String {
@@ -42,16 +43,6 @@ pub fn say(text: impl Into<String>) -> Step {
 /// A step that is a command.
 pub fn run(text: impl Into<String>, command: impl Into<String>) -> Step {
     Step { text: text.into(), command: Some(command.into()) }
-}
-
-/// A word as a shell takes it; names that the API server accepts stay as they are.
-pub fn quoted(word: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._/:=@%+,".contains(&b);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// Takes the edit back: `field: value`, in the place where the tool keeps it.

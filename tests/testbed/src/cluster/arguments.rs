@@ -95,6 +95,8 @@ impl Plan {
             format!("--cert-dir={}", self.certificates().display()),
             // The default allows everything, and tests of rights would pass for nothing.
             "--authorization-mode=RBAC".to_owned(),
+            // As kubeadm sets up a cluster.
+            "--allow-privileged=true".to_owned(),
             // Pods need no token here, and no service account has to exist before them.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             self.path("--token-auth-file", credentials::TOKENS),

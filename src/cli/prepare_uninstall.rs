@@ -1,4 +1,5 @@
-//! `stateward leave`: takes the webhook out of the way and waits for resizes, before stateward goes.
+//! `stateward prepare-uninstall`: removes the webhooks and waits for resizes, so that uninstalling
+//! leaves no StatefulSet deleted.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 use stateward_core::record::FINALIZER;
+use stateward_core::review::WebhookKind;
 
 use super::Outcome;
 use super::connection::Connection;
@@ -18,9 +20,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How many records one page holds.
 const PAGE: u32 = 500;
 
-/// Arguments of `stateward leave`.
+/// Arguments of `stateward prepare-uninstall`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  stateward leave --webhook-configuration stateward")]
+#[command(after_help = "Example:\n  stateward prepare-uninstall --dry-run")]
 pub struct Args {
     /// Which cluster
     #[command(flatten)]
@@ -31,44 +33,66 @@ pub struct Args {
     /// Do nothing unless this Helm release installed the configurations
     #[arg(long, value_name = "NAME")]
     pub helm_release: Option<String>,
+    /// Print what would be deleted and which sets are being re-created. Changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// How long to wait until no set is being re-created
     #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = duration)]
     pub timeout: Duration,
 }
 
-/// Removes both webhook configurations, then waits until no record carries a finalizer.
+/// What becomes of a webhook configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Removal {
+    Deleted,
+    Absent,
+    /// it belongs to another Helm release, or to none
+    Foreign,
+}
+
+/// Deletes both webhook configurations, then waits until no record carries a finalizer.
 ///
 /// # Errors
 /// No cluster, or no right to do this.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    super::runtime()?.block_on(async { leave(args, &args.connection.open().await?).await })
+    super::runtime()?.block_on(async { prepare(args, &args.connection.open().await?).await })
 }
 
-async fn leave(args: &Args, cluster: &Client) -> anyhow::Result<Outcome> {
+async fn prepare(args: &Args, cluster: &Client) -> anyhow::Result<Outcome> {
     let client = &cluster.kube();
     let plain = |error| anyhow!(cluster.explain(&error));
     let start = Instant::now();
-    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
-        let name = &args.webhook_configuration;
-        let done = remove(args, client, kind);
-        if !done.await.map_err(plain).with_context(|| format!("cannot remove {kind} {name}"))? {
-            super::print(&format!("{kind} {name} is not of that Helm release: nothing is done\n"))?;
-            return Ok(Outcome::Clean);
+    for kind in WebhookKind::ALL {
+        let (kind, name) = (kind.configuration_kind(), &args.webhook_configuration);
+        let removal = remove(args, client, kind).await.map_err(plain);
+        match removal.with_context(|| format!("cannot delete {kind} {name}"))? {
+            Removal::Foreign => {
+                let text = format!("{kind} {name} is not of that Helm release: nothing is done\n");
+                super::print(&text)?;
+                return Ok(Outcome::Clean);
+            }
+            Removal::Absent => super::print(&format!("{kind} {name} does not exist\n"))?,
+            Removal::Deleted if args.dry_run => {
+                super::print(&format!("{kind} {name} would be deleted\n"))?;
+            }
+            Removal::Deleted => super::print(&format!("{kind} {name} is deleted\n"))?,
         }
-        super::print(&format!("{kind} {name} is gone\n"))?;
     }
     let mut said = BTreeSet::new();
     loop {
-        let held =
-            held(client).await.map_err(plain).context("cannot list the records of resizes")?;
+        let held = held(client).await.map_err(plain).context("cannot list resizes")?;
         if held.is_empty() {
-            super::print("no set is being re-created\n")?;
+            super::print("no StatefulSet is being re-created\n")?;
             return Ok(Outcome::Clean);
         }
+        let waiting = if args.dry_run { "" } else { ": waiting" };
         for record in &held {
             if said.insert(record.clone()) {
-                super::print(&format!("StatefulSet {record} is being re-created: waiting\n"))?;
+                super::print(&format!("StatefulSet {record} is being re-created{waiting}\n"))?;
             }
+        }
+        if args.dry_run {
+            return Ok(Outcome::Findings);
         }
         if start.elapsed() + PAUSE >= args.timeout {
             super::print(&unfinished(&held, args.timeout))?;
@@ -78,9 +102,9 @@ async fn leave(args: &Args, cluster: &Client) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Deletes one configuration, if it is there. False where it is not of the release that is asked for:
-/// whoever applies a rendered chart as a whole applies the Job that calls this, too.
-async fn remove(args: &Args, client: &kube::Client, kind: &str) -> kube::Result<bool> {
+/// Deletes one configuration. One of another release stays: whoever applies a rendered chart as a
+/// whole also applies the Job that calls this.
+async fn remove(args: &Args, client: &kube::Client, kind: &str) -> kube::Result<Removal> {
     let name = &args.webhook_configuration;
     let resource = ApiResource {
         group: "admissionregistration.k8s.io".to_owned(),
@@ -90,17 +114,17 @@ async fn remove(args: &Args, client: &kube::Client, kind: &str) -> kube::Result<
         plural: format!("{}s", kind.to_lowercase()),
     };
     let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-    if let Some(release) = &args.helm_release
-        && let Some(found) = api.get_metadata_opt(name).await?
-    {
-        let annotations = found.metadata.annotations.unwrap_or_default();
-        if annotations.get("meta.helm.sh/release-name") != Some(release) {
-            return Ok(false);
-        }
+    let Some(found) = api.get_metadata_opt(name).await? else { return Ok(Removal::Absent) };
+    let annotations = found.metadata.annotations.unwrap_or_default();
+    let release = annotations.get("meta.helm.sh/release-name");
+    if args.helm_release.is_some() && release != args.helm_release.as_ref() {
+        return Ok(Removal::Foreign);
     }
-    match api.delete(name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
-        other => other.map(|_| true),
+    let options =
+        if args.dry_run { DeleteParams::default().dry_run() } else { DeleteParams::default() };
+    match api.delete(name, &options).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Removal::Absent),
+        other => other.map(|_| Removal::Deleted),
     }
 }
 
@@ -128,14 +152,14 @@ async fn held(client: &kube::Client) -> kube::Result<BTreeSet<String>> {
     }
 }
 
-/// What to do where it does not end by itself.
+/// What to do if the wait did not end in time.
 fn unfinished(held: &BTreeSet<String>, timeout: Duration) -> String {
     let sets: Vec<&str> = held.iter().map(String::as_str).collect();
     format!(
-        "{} after {} s: the controller still has to bring back what it re-creates\n  1. See why it \
+        "{} after {} s: the controller still has to re-create these StatefulSets\n  1. See why it \
          waits: kubectl get statefulsetresizes -A -o wide\n  2. See that it runs: kubectl get pods \
-         -A -l app.kubernetes.io/component=controller\n  3. Run this again. Leaving now keeps claims \
-         and pods, but such a set stays away until a controller runs again\n",
+         -A -l app.kubernetes.io/component=controller\n  3. Run this again. If you uninstall now, \
+         claims and pods stay, but these sets are missing until a controller runs again\n",
         sets.join(", "),
         timeout.as_secs()
     )

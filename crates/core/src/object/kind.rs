@@ -1,0 +1,157 @@
+//! The kinds that are judged, in one table.
+
+use crate::webhook_kind::WebhookKind;
+
+/// The kinds that rules know; every other kind is [`Kind::Other`] and is never judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `apps/v1` StatefulSet
+    StatefulSet,
+    /// `v1` PersistentVolumeClaim
+    Claim,
+    /// `autoscaling/v1` Scale of a StatefulSet
+    Scale,
+    /// anything else
+    Other,
+}
+
+/// What is known of a kind besides how its objects are decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct KindInfo {
+    /// the kind in Rust
+    pub kind: Kind,
+    /// `kind` in a manifest
+    pub name: &'static str,
+    /// its API group; empty for the core group
+    pub group: &'static str,
+    /// its version
+    pub version: &'static str,
+    /// the resource in URLs; for a subresource, that of its parent
+    pub plural: &'static str,
+    /// the subresource through which objects of this kind are written; empty for none
+    pub subresource: &'static str,
+    /// the kind that messages name
+    pub reported_as: &'static str,
+    /// metadata is also written through the subresource `status`, which the validating webhook sees
+    pub has_status: bool,
+    /// the operations that the API server sends to the mutating webhook
+    pub mutating: &'static [&'static str],
+    /// the operations that the API server sends to the validating webhook
+    pub validating: &'static [&'static str],
+}
+
+/// Every kind but [`Kind::Other`].
+pub const KINDS: [KindInfo; 3] = [
+    KindInfo {
+        kind: Kind::StatefulSet,
+        name: "StatefulSet",
+        group: "apps",
+        version: "v1",
+        plural: "statefulsets",
+        subresource: "",
+        reported_as: "StatefulSet",
+        has_status: true,
+        mutating: &["CREATE", "UPDATE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
+    },
+    KindInfo {
+        kind: Kind::Claim,
+        name: "PersistentVolumeClaim",
+        group: "",
+        version: "v1",
+        plural: "persistentvolumeclaims",
+        subresource: "",
+        reported_as: "PersistentVolumeClaim",
+        has_status: true,
+        mutating: &["CREATE", "UPDATE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
+    },
+    // A rule on statefulsets does not cover kubectl scale and the autoscaler.
+    KindInfo {
+        kind: Kind::Scale,
+        name: "Scale",
+        group: "autoscaling",
+        version: "v1",
+        plural: "statefulsets",
+        subresource: "scale",
+        reported_as: "StatefulSet",
+        has_status: false,
+        mutating: &[],
+        validating: &["UPDATE"],
+    },
+];
+
+impl Kind {
+    /// The kind that a group, a version and a kind name.
+    pub fn of(group: &str, version: &str, kind: &str) -> Self {
+        let named =
+            |info: &&KindInfo| info.group == group && info.version == version && info.name == kind;
+        KINDS.iter().find(named).map_or(Self::Other, |info| info.kind)
+    }
+
+    /// The kind that a manifest's `apiVersion` and `kind` name.
+    pub fn of_manifest(api_version: &str, kind: &str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self::of(group, version, kind)
+    }
+
+    /// The row of the table; none for [`Kind::Other`].
+    pub fn info(self) -> Option<&'static KindInfo> {
+        KINDS.iter().find(|info| info.kind == self)
+    }
+
+    /// The name as it stands in a manifest's `kind`, empty for [`Kind::Other`].
+    pub fn name(self) -> &'static str {
+        self.info().map_or("", |info| info.name)
+    }
+
+    /// The kind that messages name, empty for [`Kind::Other`].
+    pub fn reported_as(self) -> &'static str {
+        self.info().map_or("", |info| info.reported_as)
+    }
+
+    /// The kind in logs and metrics.
+    pub fn label(self) -> &'static str {
+        self.info().map_or("other", |info| info.name)
+    }
+}
+
+impl KindInfo {
+    /// `apiVersion` in a manifest.
+    pub fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// Whether manifests hold objects of this kind.
+    pub const fn is_in_manifests(&self) -> bool {
+        self.subresource.is_empty()
+    }
+
+    /// The operations that the API server sends to `webhook`.
+    pub const fn operations(&self, webhook: WebhookKind) -> &'static [&'static str] {
+        match webhook {
+            WebhookKind::Mutating => self.mutating,
+            WebhookKind::Validating => self.validating,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_one_row_and_is_found_by_its_manifest() {
+        for info in &KINDS {
+            assert_eq!(KINDS.iter().filter(|other| other.kind == info.kind).count(), 1);
+            assert_eq!(Kind::of_manifest(&info.api_version(), info.name), info.kind);
+            let reported = KINDS.iter().find(|other| other.name == info.reported_as).unwrap();
+            assert!(reported.is_in_manifests() && reported.plural == info.plural);
+        }
+        assert_eq!(Kind::of_manifest("apps/v1beta1", "StatefulSet"), Kind::Other);
+        assert_eq!((Kind::Other.name(), Kind::Other.label()), ("", "other"));
+    }
+}
