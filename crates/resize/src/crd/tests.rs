@@ -179,7 +179,7 @@ fn a_status_of_another_version_is_kept() {
     }
     let mut count = 0;
     objects(&schema()["properties"]["status"], "/status", &mut count);
-    assert_eq!(count, 9, "objects with named fields");
+    assert_eq!(count, 10, "objects with named fields");
 }
 
 #[test]
