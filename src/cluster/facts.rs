@@ -19,7 +19,7 @@ use arc_swap::{ArcSwap, Guard};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
+    Namespace, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
@@ -98,6 +98,7 @@ impl ClusterFacts {
         follow.all::<PersistentVolume, _>(read::volume, |state| &mut state.fixed_volumes);
         let sets = Api::all_with(client.clone(), &ApiResource::erase::<StatefulSet>(&()));
         follow.kind(sets, read::set, |state| &mut state.sets);
+        follow.pods();
         let records: Api<DynamicObject> =
             Api::all_with(client.clone(), &crate::cluster::record_resource());
         follow.kind(records, read::record, |state| &mut state.records);
@@ -164,10 +165,30 @@ impl Follow<'_> {
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         T: Clone + Send + Sync + 'static,
     {
+        self.selected(api, self.config.clone(), reduce, slot);
+    }
+
+    /// The pods that sets have created; their label outlives an orphan delete.
+    fn pods(&mut self) {
+        let config = self.config.clone().labels("statefulset.kubernetes.io/pod-name");
+        let api = Api::all_with(self.client.clone(), &ApiResource::erase::<Pod>(&()));
+        self.selected(api, config, read::pod, |state| &mut state.pods);
+    }
+
+    fn selected<K, T>(
+        &mut self,
+        api: Api<K>,
+        config: watcher::Config,
+        reduce: fn(&K) -> Reduced<T>,
+        slot: fn(&mut State) -> &mut Slot<T>,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        T: Clone + Send + Sync + 'static,
+    {
         let edit = move |seen: Seen<Reduced<T>>| -> Edit {
             Box::new(move |state, now| slot(state).apply(seen, now))
         };
-        self.tasks.spawn(watch(api, self.config.clone(), reduce, self.edits.clone(), edit));
+        self.tasks.spawn(watch(api, config, reduce, self.edits.clone(), edit));
     }
 
     /// The one Lease.

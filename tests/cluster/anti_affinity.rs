@@ -1,7 +1,9 @@
 //! Anti-affinity appears on CREATE, once, and restarts nothing later.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use testbed::Session;
 
+use crate::resize::Resizing;
 use crate::webhook::{LONG, apply, cluster, path, pod_uids, running, set};
 
 const AFFINITY: &str = "/spec/template/spec/affinity/podAntiAffinity";
@@ -39,7 +41,7 @@ async fn the_webhook_does_not_change_the_revision_of_an_update() {
     manifest["metadata"]["annotations"] = json!({"stateward.dev/anti-affinity": "none"});
     let live = running(testbed, &manifest).await;
     assert_eq!(live.pointer(AFFINITY), None);
-    let revision = |set: &serde_json::Value| set["status"]["updateRevision"].clone();
+    let revision = |set: &Value| set["status"]["updateRevision"].clone();
     let first = revision(&live);
     // Away and back: the second revision hashes to the first only if we add nothing.
     for (image, same) in [("postgres:18", false), ("postgres:17.2", true)] {
@@ -56,4 +58,75 @@ async fn the_webhook_does_not_change_the_revision_of_an_update() {
             .unwrap();
         assert_eq!(revision(&live) == first, same, "{image}");
     }
+}
+
+/// The set leaves it to the policy where its pods go.
+fn plain(set: &mut Value) {
+    set["metadata"]["annotations"].take();
+}
+
+/// Deletes the set, keeps its pods, and lets `writer` create it again.
+async fn re_create(resizing: &Resizing, writer: &Session, manifest: &Value, manager: &str) {
+    let namespace = manifest["metadata"]["namespace"].as_str().unwrap();
+    let url = path(namespace, "db");
+    let orphan = ["delete", "statefulset", "db", "-n", namespace, "--cascade=orphan", "--wait"];
+    resizing.kubectl(&orphan).await.unwrap().ok().unwrap();
+    let create =
+        format!("/apis/apps/v1/namespaces/{namespace}/statefulsets?fieldManager={manager}");
+    writer.create(&create, manifest.clone()).await.unwrap().ok().unwrap();
+    let replicas = manifest["spec"]["replicas"].as_u64();
+    let adopted = |live: &Value| {
+        live["status"]["readyReplicas"].as_u64() == replicas
+            && live["status"]["updatedReplicas"].as_u64() == replicas
+            && live["status"]["observedGeneration"] == live["metadata"]["generation"]
+    };
+    resizing.wait_object(&url, LONG, adopted).await.unwrap();
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_set_older_than_the_webhook_is_re_created_without_a_restart() {
+    let alone = Resizing::alone().await;
+    alone.webhook(false).await;
+    let (namespace, manifest) = alone.prepare(plain).await;
+    alone.webhook(true).await;
+    let pods = pod_uids(&alone, &namespace).await;
+    re_create(&alone, alone.admin(), &manifest, "kubectl-create").await;
+    let live = alone.get(&path(&namespace, "db")).await.unwrap().body;
+    assert_eq!(live.pointer(AFFINITY), None, "{live}");
+    assert_eq!(pod_uids(&alone, &namespace).await, pods);
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_set_that_was_spread_is_re_created_by_a_person_without_a_restart() {
+    let resizing = Resizing::shared().await;
+    let (namespace, manifest) = resizing.prepare(plain).await;
+    let first = resizing.get(&path(&namespace, "db")).await.unwrap().body;
+    assert!(first.pointer(AFFINITY).is_some(), "{first}");
+    let pods = pod_uids(resizing, &namespace).await;
+    re_create(resizing, resizing.admin(), &manifest, "kubectl-create").await;
+    let live = resizing.get(&path(&namespace, "db")).await.unwrap().body;
+    assert_eq!(live.pointer(AFFINITY), first.pointer(AFFINITY));
+    assert_eq!(pod_uids(resizing, &namespace).await, pods);
+}
+
+/// As Zalando's operator for Postgres does: sets without an owner, which are re-created whenever
+/// they differ from what was written.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn an_operator_that_re_creates_what_differs_does_so_once() {
+    let resizing = Resizing::shared().await;
+    let (namespace, manifest) = resizing.prepare(plain).await;
+    let account = format!("system:serviceaccount:{namespace}:postgres-operator");
+    let operator = resizing.admin().impersonate(&account, &["system:masters"]).unwrap();
+    let mut re_created = 0;
+    for _sync in 0..4 {
+        let live = resizing.get(&path(&namespace, "db")).await.unwrap().body;
+        if live.pointer(AFFINITY).is_some() {
+            re_created += 1;
+            re_create(resizing, &operator, &manifest, "postgres-operator").await;
+        }
+    }
+    assert_eq!(re_created, 1);
 }

@@ -3,5 +3,6 @@
 mod disclosure;
 mod growability;
 mod growth;
+mod new_sets;
 mod recreation;
 mod setup;

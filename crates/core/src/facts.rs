@@ -10,7 +10,7 @@ mod objects;
 mod record;
 mod set;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
 use crate::object::Quantity;
 use crate::object::json::null_default;
+use crate::object::names::{claim_parts, is_pod_of};
 
 /// A fact, or why it is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +98,13 @@ impl fmt::Display for FixedVolume {
     }
 }
 
+/// What is read of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodFact {
+    /// the first topology key of its anti-affinity, if that has the form that stateward injects
+    pub injected_key: Option<&'static str>,
+}
+
 /// What is read of a namespace. Namespaces of which nothing is said are not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceFact {
@@ -153,6 +161,8 @@ pub struct Facts {
     pub fixed_volumes: Objects<FixedVolume>,
     /// sets by namespace and name
     pub sets: Objects<SetFact>,
+    /// pods that sets have created, by namespace and name
+    pub pods: Objects<PodFact>,
     /// whether somebody would carry out a request to grow
     pub controller: ControllerState,
     /// the user that a controller of this very process has, beside its own service account
@@ -177,6 +187,7 @@ impl Facts {
             records: Objects::unknown(no_cluster),
             fixed_volumes: Objects::unknown(no_cluster),
             sets: Objects::unknown(no_cluster),
+            pods: Objects::unknown(no_cluster),
             controller: ControllerState::NotLooked,
             own_user: None,
         }
@@ -197,6 +208,37 @@ impl Facts {
     /// The set `name` of `namespace`, if there is one.
     pub fn set(&self, namespace: &str, name: &str) -> Fact<Option<&SetFact>> {
         self.sets.get(namespace, name)
+    }
+
+    /// Whether nothing of a set that is created was there before: no claim of one of its templates
+    /// and no pod. Where nobody looks at a cluster, every set is new.
+    pub fn is_new_set(
+        &self,
+        namespace: &str,
+        name: &str,
+        templates: &BTreeSet<&str>,
+    ) -> Fact<bool> {
+        if self.controller == ControllerState::NotLooked {
+            return Fact::Known(true);
+        }
+        let is_own_claim = |claim: &str| {
+            claim_parts(claim, name).is_some_and(|(template, _)| templates.contains(template))
+        };
+        let has_claims = match self.claims.of(namespace) {
+            _ if templates.is_empty() => false,
+            Fact::Known(mut claims) => claims.any(|(claim, _)| is_own_claim(claim)),
+            Fact::Unknown(why) => return Fact::Unknown(why),
+        };
+        if has_claims {
+            return Fact::Known(false);
+        }
+        self.pods_of(namespace, name).map(|mut pods| pods.next().is_none())
+    }
+
+    /// The pods of the set `name` of `namespace`, also of a set that was deleted without them.
+    pub fn pods_of(&self, namespace: &str, name: &str) -> Fact<impl Iterator<Item = &PodFact>> {
+        let pods = self.pods.of(namespace);
+        pods.map(|pods| pods.filter(move |(pod, _)| is_pod_of(pod, name)).map(|(_, fact)| fact))
     }
 
     /// The record of the set `name` of `namespace`, if there is one.

@@ -9,11 +9,14 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, NotUsed, Object, PartialObjectMeta};
+use serde::Deserialize;
+use serde_json::Value;
 use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::facts::{
-    ClaimFact, ClassFact, FixedVolume, NamespaceFact, OwnerFact, QuotaFact, RecordFact, SetFact,
-    SetSpec, StorageLimit,
+    ClaimFact, ClassFact, FixedVolume, NamespaceFact, OwnerFact, PodFact, QuotaFact, RecordFact,
+    SetFact, SetSpec, StorageLimit,
 };
+use stateward_core::mutations::anti_affinity;
 use stateward_core::object::Quantity;
 use stateward_core::object::claim::BETA_CLASS;
 
@@ -67,6 +70,30 @@ pub(super) fn namespace(namespace: &PartialObjectMeta<Namespace>) -> Reduced<Nam
     };
     let is_default = fact == NamespaceFact::default();
     reduced(namespace, (!is_default).then_some(fact))
+}
+
+/// A pod of which little is decoded.
+pub(super) type Pod = Object<PodSpec, NotUsed>;
+
+/// What is decoded of a pod's spec.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PodSpec {
+    #[serde(default)]
+    affinity: Option<PodAffinity>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodAffinity {
+    #[serde(default)]
+    pod_anti_affinity: Option<Value>,
+}
+
+pub(super) fn pod(pod: &Pod) -> Reduced<PodFact> {
+    let affinity = pod.spec.affinity.as_ref();
+    let terms = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
+    let injected_key = terms.and_then(anti_affinity::injected_key);
+    reduced(pod, Some(PodFact { injected_key }))
 }
 
 /// Quotas with a scope count some claims only, and which cannot be told here.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stateward_core::facts::{
-    ClaimFact, ClassFact, Facts, FixedVolume, NamespaceFact, Objects, QuotaFact, RecordFact,
-    SetFact,
+    ClaimFact, ClassFact, Facts, FixedVolume, NamespaceFact, Objects, PodFact, QuotaFact,
+    RecordFact, SetFact,
 };
 use tokio::time::Instant;
 
@@ -26,6 +26,7 @@ pub(super) struct State {
     pub(super) records: Slot<RecordFact>,
     pub(super) fixed_volumes: Slot<FixedVolume>,
     pub(super) sets: Slot<SetFact>,
+    pub(super) pods: Slot<PodFact>,
     pub(super) lease: LeaseSlot,
     patience: Duration,
     own_user: Option<Arc<str>>,
@@ -41,6 +42,7 @@ impl State {
             records: Slot::new("StatefulSetResizes"),
             fixed_volumes: Slot::new("PersistentVolumes"),
             sets: Slot::new("StatefulSets"),
+            pods: Slot::new("Pods"),
             lease: LeaseSlot::new(&options.system_namespace),
             patience: options.patience,
             own_user: options.own_user.as_deref().map(Arc::from),
@@ -58,6 +60,7 @@ impl State {
             records: self.records.snapshot(now, patience),
             fixed_volumes: self.fixed_volumes.snapshot(now, patience),
             sets: self.sets.snapshot(now, patience),
+            pods: self.pods.snapshot(now, patience),
             controller: self.lease.controller(now),
             own_user: self.own_user.clone(),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stateward_core::change::{Change, Circumstances, Operation, Pair, User};
+use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use stateward_core::decide::{EvaluationContext, Exemption, Stage, decide};
 use stateward_core::facts::{
     ClaimFact, ClassFact, ControllerState, Facts, NamespaceFact, Objects, QuotaFact, RecordFact,
@@ -73,6 +73,7 @@ pub(crate) fn facts() -> Facts {
         records: Objects::all(),
         fixed_volumes: Objects::all(),
         sets: Objects::all(),
+        pods: Objects::all(),
         controller: ControllerState::Runs,
         own_user: None,
     };
@@ -191,6 +192,7 @@ pub(crate) fn ask(
     let circumstances = Circumstances {
         user: User { name: asks.user.to_owned(), groups: Vec::new() },
         field_manager: asks.manager.to_owned(),
+        tool: Tool::recognise(asks.user, asks.manager),
         ..Circumstances::default()
     };
     let change = Change::new(operation, kind, "shop", objects, circumstances).unwrap();

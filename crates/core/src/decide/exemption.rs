@@ -23,6 +23,8 @@ pub enum Exemption {
     Owned,
     /// stateward's own controller asks
     Own,
+    /// the edit was made from an older version of the object
+    Stale,
 }
 
 impl Exemption {
@@ -35,6 +37,7 @@ impl Exemption {
             Self::Finalizers => "finalizers",
             Self::Owned => "owned",
             Self::Own => "own",
+            Self::Stale => "stale",
         }
     }
 
@@ -47,6 +50,9 @@ impl Exemption {
             Self::Finalizers => "its last finalizers are taken off",
             Self::Owned => "its operator edits it",
             Self::Own => "stateward's own controller asks",
+            Self::Stale => {
+                "it was made from an older version, which the API server answers with a conflict"
+            }
         }
     }
 }
@@ -96,6 +102,9 @@ pub(super) fn of(
     if own && change.circumstances.field_manager == OWN_MANAGER || deletes {
         return Some(Exemption::Own);
     }
+    if stage == Stage::Webhook(WebhookKind::Mutating) && is_stale(change) {
+        return Some(Exemption::Stale);
+    }
     let Pair { old, new } = &change.objects;
     if [old, new].into_iter().flatten().any(|object| object.metadata.is_terminating()) {
         return Some(Exemption::Terminating);
@@ -109,6 +118,16 @@ pub(super) fn of(
     (left_to_owner
         && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts)))
     .then_some(Exemption::Owned)
+}
+
+/// Whether the edit was made from another version of the object than the stored one. Mutating
+/// webhooks are called before the API server compares the versions, and clients try a conflict
+/// again, but not a denial. The validating webhook judges whatever gets past that comparison.
+fn is_stale(change: &Change<'_>) -> bool {
+    let Pair { old: Some(old), new: Some(new) } = &change.objects else { return false };
+    let version = |object: &Object<'_>| object.metadata.resource_version.parse::<u64>().ok();
+    // To the API server, 0 stands for whichever version is stored.
+    matches!((version(old), version(new)), (Some(old), Some(new)) if new != 0 && new != old)
 }
 
 /// Whether the last finalizers are removed, and nothing else that a user writes is changed: an edit

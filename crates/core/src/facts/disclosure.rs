@@ -45,6 +45,7 @@ impl Facts {
             records: Objects::unknown(WITHHELD),
             fixed_volumes: Objects::unknown(WITHHELD),
             sets: Objects::unknown(WITHHELD),
+            pods: Objects::unknown(WITHHELD),
             controller: self.controller.clone(),
             own_user: self.own_user.clone(),
         }

@@ -3,13 +3,18 @@
 //! Injected on CREATE only, since it changes the pod template: on an UPDATE it would restart
 //! every pod. An UPDATE whose manifest merely omits what was injected keeps it, for the same
 //! reason.
+//!
+//! A set that is created over its own claims or pods is no new set: somebody re-creates it, and a
+//! changed template would restart its pods. An operator that re-creates a set whenever it differs
+//! from what was written would do so for ever. People and their deployment tools compare only what
+//! they wrote; if the pods have what was injected into the set before, they keep it.
 
 use serde_json::{Value, json};
 
 use super::Mutation;
 use crate::annotations::{ANTI_AFFINITY, INJECTED};
 use crate::change::{Change, Operation};
-use crate::facts::{Facts, Injected};
+use crate::facts::{Fact, Facts, Injected};
 use crate::object::{DecodeError, Pointer, StatefulSet};
 use crate::policy::{AntiAffinity, Policy};
 
@@ -35,7 +40,7 @@ pub fn mutate(
             let record = facts.known_record(&change.namespace, &change.name);
             match record.filter(|record| record.is_recreating()).and_then(|r| r.injected.as_ref()) {
                 Some(injected) => inject_again(change, new, injected, mutation),
-                None => inject(change, new, policy, mutation),
+                None => inject(change, new, policy, facts, mutation),
             }
         }
         (Operation::Update, Some(old)) => keep(change, old, new, policy, mutation),
@@ -53,17 +58,53 @@ fn kind(change: &Change<'_>, set: &StatefulSet<'_>, policy: &Policy) -> AntiAffi
     }
 }
 
+/// Whether a set is new, by its claims and pods. What is not known counts as not new: no default is
+/// worth a restart.
+fn is_new(change: &Change<'_>, new: &StatefulSet<'_>, facts: &Facts) -> Result<bool, DecodeError> {
+    let templates = new.claim_templates()?.iter().map(|template| &*template.metadata.name);
+    let fact = facts.is_new_set(&change.namespace, &change.name, &templates.collect());
+    Ok(fact == Fact::Known(true))
+}
+
+/// Whether the writer would take an injected field for a difference: it is neither a person nor a
+/// tool that is known to compare only the fields that it wrote.
+fn compares_whole_objects(change: &Change<'_>) -> bool {
+    let circumstances = &change.circumstances;
+    circumstances.user.name.starts_with("system:serviceaccount:")
+        && circumstances.tool.keeper().is_none()
+        && !circumstances.field_manager.starts_with("kubectl")
+}
+
+/// The kind that was injected into the set before, by its pods.
+fn injected_before(change: &Change<'_>, facts: &Facts) -> Option<AntiAffinity> {
+    let Fact::Known(mut pods) = facts.pods_of(&change.namespace, &change.name) else {
+        return None;
+    };
+    let key = pods.find_map(|pod| pod.injected_key)?;
+    [AntiAffinity::Preferred, AntiAffinity::Zone]
+        .into_iter()
+        .find(|kind| topology_keys(*kind).0 == key)
+}
+
 fn inject(
     change: &Change<'_>,
     new: &StatefulSet<'_>,
     policy: &Policy,
+    facts: &Facts,
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     let kind = kind(change, new, policy);
     if kind == AntiAffinity::None || new.template()?.spec.says_how_to_spread() {
         return Ok(());
     }
-    let Some(selector) = selector(new) else { return Ok(()) };
+    let kind = if is_new(change, new, facts)? {
+        Some(kind)
+    } else if compares_whole_objects(change) {
+        None
+    } else {
+        injected_before(change, facts)
+    };
+    let (Some(kind), Some(selector)) = (kind, selector(new)) else { return Ok(()) };
     write(new, anti_affinity(kind, &selector), mutation)?;
     // The list names one mutation today; a set created from a copy keeps a longer one.
     let mut injected: Vec<String> = new
@@ -127,10 +168,7 @@ fn keep(
         return Ok(());
     };
     let Ok(live) = serde_json::from_str::<Value>(live.get()) else { return Ok(()) };
-    let ours = [AntiAffinity::Preferred, AntiAffinity::Zone]
-        .iter()
-        .any(|kind| anti_affinity(*kind, &selector) == live);
-    if ours {
+    if kind_of(&live, &selector).is_some() {
         write(new, live, mutation)?;
         if new.metadata.annotations.get(INJECTED).is_none() {
             mutation.annotate(change, INJECTED, &format!("[\"{NAME}\"]"));
@@ -158,12 +196,29 @@ fn write(
     Ok(())
 }
 
-/// The value of `podAntiAffinity`: preferred only, so that no pod ever stays pending for it.
-fn anti_affinity(kind: AntiAffinity, selector: &Value) -> Value {
-    let (first, second) = match kind {
+/// The first topology key of a `podAntiAffinity`, if it has the form that is injected.
+pub fn injected_key(terms: &Value) -> Option<&'static str> {
+    let first = "/preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm/labelSelector";
+    let selector = terms.pointer(first)?;
+    kind_of(terms, selector).map(|kind| topology_keys(kind).0)
+}
+
+fn kind_of(terms: &Value, selector: &Value) -> Option<AntiAffinity> {
+    [AntiAffinity::Preferred, AntiAffinity::Zone]
+        .into_iter()
+        .find(|kind| anti_affinity(*kind, selector) == *terms)
+}
+
+const fn topology_keys(kind: AntiAffinity) -> (&'static str, &'static str) {
+    match kind {
         AntiAffinity::Zone => (ZONE, HOST),
         AntiAffinity::None | AntiAffinity::Preferred => (HOST, ZONE),
-    };
+    }
+}
+
+/// The value of `podAntiAffinity`: preferred only, so that no pod ever stays pending for it.
+fn anti_affinity(kind: AntiAffinity, selector: &Value) -> Value {
+    let (first, second) = topology_keys(kind);
     let term = |weight: u8, topology_key: &str| {
         json!({
             "weight": weight,

@@ -20,6 +20,9 @@ pub struct Metadata<'a> {
     /// empty before the server has set it
     #[serde(borrow)]
     pub uid: Text<'a>,
+    /// the version of the stored object that this one was made from; empty for whichever is stored
+    #[serde(borrow)]
+    pub resource_version: Text<'a>,
     /// labels
     #[serde(borrow)]
     pub labels: TextMap<'a>,

@@ -52,14 +52,28 @@ pub fn claim_of<'t>(
     set: &str,
     templates: impl IntoIterator<Item = &'t str>,
 ) -> Option<(&'t str, u32)> {
-    templates.into_iter().find_map(|template| {
-        let rest = name.strip_prefix(template)?.strip_prefix('-')?;
-        let ordinal = rest.strip_prefix(set)?.strip_prefix('-')?;
-        let canonical = ordinal == "0" || !ordinal.starts_with('0');
-        let digits = ordinal.bytes().all(|byte| byte.is_ascii_digit());
-        let number = ordinal.parse().ok()?;
-        (canonical && digits).then_some((template, number))
-    })
+    let (template, ordinal) = claim_parts(name, set)?;
+    templates.into_iter().find(|one| *one == template).map(|template| (template, ordinal))
+}
+
+/// The name of the template and the ordinal, if this is the name of a claim of the set `set`.
+pub fn claim_parts<'n>(name: &'n str, set: &str) -> Option<(&'n str, u32)> {
+    let (pod, ordinal) = ordinal(name)?;
+    let template = pod.strip_suffix(set)?.strip_suffix('-')?;
+    (!template.is_empty()).then_some((template, ordinal))
+}
+
+/// Whether this is the name of a pod of the set `set`.
+pub fn is_pod_of(name: &str, set: &str) -> bool {
+    ordinal(name).is_some_and(|(stem, _)| stem == set)
+}
+
+/// The name without its ordinal, and the ordinal, written as Kubernetes writes it.
+fn ordinal(name: &str) -> Option<(&str, u32)> {
+    let (stem, ordinal) = name.rsplit_once('-')?;
+    let canonical = ordinal == "0" || !ordinal.starts_with('0');
+    let digits = ordinal.bytes().all(|byte| byte.is_ascii_digit());
+    Some((stem, ordinal.parse().ok().filter(|_| canonical && digits)?))
 }
 
 #[cfg(test)]
