@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use stateward_core::decide::Stage;
 use stateward_core::facts::{
-    ClaimFact, ControllerState, Facts, FixedVolume, NamespaceFact, Objects,
+    ClaimFact, ControllerState, Facts, FixedVolume, NamespaceFact, Objects, SetFact,
 };
 use stateward_core::review::WebhookKind;
 
@@ -310,12 +310,43 @@ fn growth_is_accepted_with_a_warning_if_the_set_shows_that_its_re_creation_is_bl
     ] {
         let said = mutate(Some(&live), Some(&sized(&live, "20Gi")), &facts());
         assert!(said.allowed, "{}", said.message);
-        let warning = format!("the set is re-created only without {cause}");
+        let warning = format!("{cause} blocks re-creation; claims grow");
         assert!(said.warns_of(&warning), "{:?}", said.warnings);
     }
     let live = finalizers(json!(["orphan"]));
     let said = mutate(Some(&live), Some(&sized(&live, "20Gi")), &facts());
-    assert!(!said.warns_of("re-created only"), "{:?}", said.warnings);
+    assert!(!said.warns_of("blocks re-creation"), "{:?}", said.warnings);
+}
+
+#[test]
+fn growth_is_accepted_with_a_warning_if_another_set_selects_the_pods() {
+    let sibling = |selector: Value| {
+        let mut facts = facts();
+        for (name, selector) in [("db", set()["spec"]["selector"].clone()), ("other", selector)] {
+            let spec = json!({"selector": selector});
+            facts.sets.insert(
+                "shop",
+                name,
+                SetFact::read(&json!({"metadata": {}, "spec": spec})).unwrap(),
+            );
+        }
+        let said = mutate(Some(&set()), Some(&sized(&set(), "20Gi")), &facts);
+        assert!(said.allowed, "{}", said.message);
+        said.warns_of(
+            "StatefulSet other selects its pods, too, and blocks re-creation; claims grow",
+        )
+    };
+    assert!(sibling(json!({"matchLabels": {"app": "db"}})));
+    assert!(sibling(json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]})));
+    let long = "x".repeat(63);
+    let values: Vec<_> = std::iter::repeat_n(long.as_str(), 9).chain(["db"]).collect();
+    assert!(sibling(
+        json!({"matchExpressions": [{"key": "app", "operator": "In", "values": values}]})
+    ));
+    assert!(!sibling(json!({"matchLabels": {"app": "db", "tier": "x"}})));
+    assert!(!sibling(json!({"matchLabels": {"app": "web"}})));
+    assert!(!sibling(json!({})));
+    assert!(!sibling(Value::Null));
 }
 
 #[test]

@@ -3,8 +3,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::object::TextMap;
 use crate::object::json::null_default;
+use crate::object::selector::LabelSelector;
 use crate::record::Policy;
+
+/// The longest selector that is kept, in bytes: memory is bounded by the number of sets.
+const SELECTOR_LENGTH: usize = 2048;
 
 /// A StatefulSet, reduced to what rules read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct SetFact {
     pub when_scaled: Policy,
     /// the names of the claim templates, in their order
     pub template_names: Vec<String>,
+    /// `spec.selector` as JSON; empty if it is longer than any that people write
+    pub selector: String,
 }
 
 /// An owner reference with `controller: true`.
@@ -52,6 +59,7 @@ pub struct SetSpec {
     persistent_volume_claim_retention_policy: Retention,
     #[serde(deserialize_with = "null_default")]
     volume_claim_templates: Vec<Template>,
+    selector: Value,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -93,7 +101,17 @@ impl SetFact {
             when_deleted: policy(retention.when_deleted.as_deref()),
             when_scaled: policy(retention.when_scaled.as_deref()),
             template_names: templates.map(|template| template.metadata.name.clone()).collect(),
+            selector: Some(spec.selector.to_string())
+                .filter(|text| text.len() <= SELECTOR_LENGTH)
+                .unwrap_or_default(),
         }
+    }
+
+    /// Whether its controller would adopt pods with these labels.
+    pub fn selects(&self, labels: &TextMap<'_>) -> bool {
+        serde_json::from_str(&self.selector).is_ok_and(|selector: LabelSelector<'_>| {
+            !selector.is_empty() && selector.matches(labels)
+        })
     }
 
     /// Reads a StatefulSet.
@@ -152,6 +170,7 @@ mod tests {
             when_deleted: Policy::Retain,
             when_scaled: Policy::Retain,
             template_names: Vec::new(),
+            selector: "null".to_owned(),
         };
         assert_eq!(fact.unwrap(), expected);
     }
@@ -172,6 +191,7 @@ mod tests {
                     "whenDeleted": "Retain", "whenScaled": "Delete",
                 },
                 "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"x": 1}}],
+                "selector": {"matchLabels": {"app": "db"}},
             },
         }))
         .unwrap();
@@ -181,6 +201,9 @@ mod tests {
         assert_eq!((fact.replicas, fact.first_ordinal), (0, 5));
         assert_eq!((fact.when_deleted, fact.when_scaled), (Policy::Retain, Policy::Delete));
         assert_eq!(fact.template_names, ["data"]);
+        let labels = |text: &'static str| serde_json::from_str::<TextMap<'_>>(text).unwrap();
+        assert!(fact.selects(&labels("{\"app\": \"db\", \"tier\": \"x\"}")));
+        assert!(!fact.selects(&labels("{\"tier\": \"x\"}")));
     }
 
     #[test]

@@ -328,18 +328,20 @@ impl GrowthCheck<'_, '_> {
         }
     }
 
-    /// What the set itself shows to block its re-creation. Its claims grow all the same.
+    /// What is visible already that blocks the re-creation of the set.
     fn recreation_blocked(&self) -> Option<String> {
         let metadata = &self.old.metadata;
         let mut finalizers = metadata.finalizers.iter().map(|finalizer| &**finalizer);
-        let foreign = finalizers.find(|name| !COLLECTOR_FINALIZERS.contains(name));
-        match foreign {
-            Some(finalizer) => Some(format!("its finalizer {finalizer}")),
-            None => metadata
-                .annotations
-                .get(RESIZE_UNFINISHED)
-                .map(|_| format!("its annotation {RESIZE_UNFINISHED}")),
+        if let Some(foreign) = finalizers.find(|name| !COLLECTOR_FINALIZERS.contains(name)) {
+            return Some(format!("its finalizer {foreign} blocks"));
         }
+        if metadata.annotations.get(RESIZE_UNFINISHED).is_some() {
+            return Some(format!("its annotation {RESIZE_UNFINISHED} blocks"));
+        }
+        let Fact::Known(mut sets) = self.facts.sets.of(self.namespace()) else { return None };
+        let labels = &self.old.template().ok()?.metadata.labels;
+        sets.find(|(name, set)| *name != &*self.change.name && set.selects(labels))
+            .map(|(name, _)| format!("StatefulSet {name} selects its pods, too, and blocks"))
     }
 
     fn warn(&self, warnings: &mut Vec<String>) {
@@ -362,9 +364,7 @@ impl GrowthCheck<'_, '_> {
                 .push(format!("{object}: its resize is paused by its annotation {RESIZE_PAUSED}"));
         }
         if let Some(why) = self.recreation_blocked() {
-            warnings.push(format!(
-                "{object}: claims grow, but the set is re-created only without {why}"
-            ));
+            warnings.push(format!("{object}: {why} re-creation; claims grow"));
         }
         let unknown = [
             facts.claims.get("", "").map(drop),
