@@ -17,6 +17,7 @@ use Said::{Denied, Nothing, Warned};
 
 mod bounds;
 mod images;
+mod manifests;
 mod shadows;
 mod side_cars;
 mod told;
@@ -39,7 +40,11 @@ fn set(pod: &Value) -> Value {
 }
 
 fn judge(old: &Value, new: &Value) -> Vec<Finding> {
-    let (old, new) = (set(old).to_string(), set(new).to_string());
+    judge_sets(&set(old), &set(new))
+}
+
+fn judge_sets(old: &Value, new: &Value) -> Vec<Finding> {
+    let (old, new) = (old.to_string(), new.to_string());
     let side = |text| Some(Object::decode(text).unwrap());
     let objects = Pair { old: side(&old), new: side(&new) };
     let (operation, kind) = (Operation::Update, Kind::StatefulSet);

@@ -197,7 +197,7 @@ fn what_is_named_does_not_excuse_what_is_lost() {
             "a database by default in the root",
             pod("postgres", "", root),
             pod("postgres", "", narrowed),
-            Denied,
+            Warned,
         ),
         (
             "a database that is told the folder",

@@ -309,6 +309,12 @@ fn relative_paths_begin_in_the_working_directory() {
         "redis:7",
         DATA,
         &[
+            (
+                "redis may be told by its configuration",
+                "args: [/etc/redis.conf],",
+                "args: [/etc/redis.conf], workingDir: /tmp,",
+                Warned,
+            ),
             ("redis writes where it starts", "", "workingDir: /tmp,", Denied),
             (
                 "redis is told its folder",

@@ -41,15 +41,23 @@ declare_rule! {
     /// - its mount is removed, or moves to another `mountPath`, `devicePath`, `subPath` or
     ///   `subPathExpr`; variables in `subPathExpr` are expanded;
     /// - another volume takes the place of the claim, or is mounted over a part of it;
-    /// - a variable or an argument that named a path in the claim, such as `PGDATA` or
-    ///   `--storage.tsdb.path`, names a path elsewhere;
-    /// - the container is removed, or renamed without its mount;
+    /// - two claims, or two folders of one, change places;
+    /// - a variable or a flag that names the data folder, such as `PGDATA` or
+    ///   `--storage.tsdb.path`, leads elsewhere. It may be changed, removed, given twice, or named
+    ///   for the first time;
+    /// - `workingDir` changes, and with it the place of relative paths;
+    /// - the container is removed, or renamed without its mount, even if another container now has
+    ///   its name or its mount;
     /// - the mount becomes read-only (a warning).
     ///
-    /// If the name of a variable or an argument does not say that it is about data, the rule
-    /// warns. It says nothing as long as the process finds the same folder: if the mount and the
-    /// variable move together, if the paths are only spelled differently, or if a removed side car
-    /// mounted read-only or what another container keeps.
+    /// The rule reads `env`, `command` and `args`, also scripts of `sh -c`, and expands variables.
+    /// It knows the data folders of well-known images. If a name does not say that it is about
+    /// data, the rule warns. Names of logs, caches, temporary files and configuration do not count.
+    ///
+    /// The rule says nothing as long as the process finds the same folder: if the mount and the
+    /// variable move together, or if the paths are only spelled differently. It also says nothing
+    /// about read-only mounts, about one file of configuration beside the data, and about exporters,
+    /// log shippers and backups, as long as another container keeps the claim.
     ///
     /// ## Why
     /// The claim and its data still exist, but the process looks for its data in the old place and
@@ -61,9 +69,9 @@ declare_rule! {
     /// (`PGDATA`, `--datadir` and the like), or move the files first and allow the edit with the
     /// annotation.
     ///
-    /// The rule does not know the default data folder of an image, and does not see what a
-    /// configuration file, a `ConfigMap` of variables (`envFrom`) or a symbolic link in the image
-    /// points to. It takes init containers that end for no owners of data.
+    /// The rule does not see what a configuration file, a `ConfigMap` of variables (`envFrom`) or a
+    /// symbolic link in the image points to. It knows no default folders that depend on the version
+    /// of an image. It takes init containers that end for no owners of data.
     StsDataMountRemoved {
         id: "sts-data-mount-removed",
         title: "a process no longer finds the folder of its claim",

@@ -36,6 +36,8 @@ struct Evidence {
     whole: Option<bool>,
     /// whether it holds a data folder that is still found
     told: bool,
+    /// whether a data folder in it is named, and not only the default of the image
+    named: bool,
 }
 
 impl Evidence {
@@ -48,6 +50,7 @@ impl Evidence {
             if anchor.is_data() {
                 evidence.data = Some(same && evidence.data.unwrap_or(true));
                 evidence.told |= same;
+                evidence.named |= anchor.old.is_some();
             } else if is_whole && anchor.meaning != Meaning::Scratch {
                 evidence.whole = Some(same && evidence.whole.unwrap_or(true));
             }
@@ -133,7 +136,9 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             };
             let mut loss = self.loss(mount, what);
             loss.stays = there.is_some_and(|(found, _)| found.place.source.is_claim());
-            loss.unsure = told.is_none() && narrow.is_some();
+            // An image may have another default than its name says.
+            let is_named = evidence.get(&index).is_some_and(|evidence| evidence.named);
+            loss.unsure = narrow.is_some() && (told.is_none() || !is_named);
             self.lost.push(loss);
         }
         let hidden = hidden.into_iter().filter(|(index, _)| kept_mounts.contains(index));
@@ -216,6 +221,9 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             // What a mount hides is said where the mount is.
             (_, None) if anchor.old.is_none() => return,
             (Meaning::Certain(row), None) => named::defaults(row, None).next().is_none(),
+            (Meaning::Certain(_), Some(new)) if new.list == "workingDir" => {
+                anchor.old.is_none() && self.new.reads_config_file()
+            }
             (Meaning::Certain(_) | Meaning::Data, Some(new)) => new.comes_from_elsewhere(),
             (Meaning::Perhaps, Some(new)) => told || stays || new.comes_from_elsewhere(),
             (Meaning::Data | Meaning::Perhaps, None) | (Meaning::Unclear, Some(_)) => true,

@@ -69,6 +69,12 @@ impl Running<'_, '_> {
         mounts.filter(written).map(|(index, _)| index)
     }
 
+    /// Whether it is given a configuration file, which may name the data folder.
+    pub(super) fn reads_config_file(&self) -> bool {
+        let mut words = self.container.command.iter().chain(&self.container.args);
+        words.any(|word| word.split_whitespace().any(|word| word.ends_with(".conf")))
+    }
+
     /// Whether it looks after the data of other containers.
     pub(super) fn is_helper(&self) -> bool {
         let has_command = !self.container.command.is_empty();

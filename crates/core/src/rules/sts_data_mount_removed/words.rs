@@ -218,7 +218,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                 "If container {keeper} keeps its data at {at}, it would start with another folder. {lost}"
             ),
             What::Named { .. } => format!(
-                "Container {keeper} would no longer find its data at {at}, and start with another \
+                "Container {keeper} would no longer find its data at {at}, and would start with another \
                  folder. {lost}"
             ),
             _ if self.loss.place.device => {
@@ -243,7 +243,11 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
         let amend = |what: String| remedy::amend(change, &what);
         match &self.loss.what {
             What::Named { old: Some(old), .. } => vec![
-                amend(format!("keep {} {} in container {keeper}", old.name.shown, cut(&old.text))),
+                amend(format!(
+                    "keep {} {} in container {keeper}",
+                    old.name.shown.replacen("an argument", "the argument", 1),
+                    cut(&old.text)
+                )),
                 allow("the files are moved"),
             ],
             What::Named { old: None, new } => {
@@ -253,6 +257,14 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                     allow("the files are moved"),
                 ]
             }
+            What::Swapped(..) => vec![
+                amend(format!(
+                    "keep {}: [{}] in container {keeper}, and the other one where it was",
+                    self.loss.mount.list,
+                    written(self.loss)
+                )),
+                allow("the files change places"),
+            ],
             What::Hidden(mount) => vec![
                 amend(format!(
                     "mount nothing else at {} in container {keeper}",
