@@ -62,6 +62,7 @@ const SCRATCH: &[&str] = &[
     "log",
     "logdir",
     "logfile",
+    "logpath",
     "logs",
     "pid",
     "pidfile",

@@ -71,8 +71,9 @@ impl Running<'_, '_> {
 
     /// Whether it is given a configuration file, which may name the data folder.
     pub(super) fn reads_config_file(&self) -> bool {
+        let is_config = |word: &str| word.rsplit_once('.').is_some_and(|(_, end)| end == "conf");
         let mut words = self.container.command.iter().chain(&self.container.args);
-        words.any(|word| word.split_whitespace().any(|word| word.ends_with(".conf")))
+        words.any(|word| word.split_whitespace().any(is_config))
     }
 
     /// Whether it looks after the data of other containers.

@@ -127,13 +127,20 @@ impl<'c> Reader<'c> {
     fn script(&mut self, script: &str, list: &'static str, index: usize) {
         self.flag = None;
         let data = matches!(named::meaning("", self.image), Meaning::Certain(_));
-        let is_end = |c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')');
-        for word in script.split(is_end) {
-            let word = word.trim_matches(['"', '\'', '\\']);
-            if word == "cd" {
-                self.flag = Some((word.to_owned(), ""));
-            } else if !word.is_empty() {
-                self.word(word, list, index, data);
+        // A line that ends in a backslash goes on.
+        let script = script.replace("\\\n", " ");
+        for command in script.split(['\n', ';', '&', '|', '(', ')']) {
+            let words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            for (at, word) in words.enumerate() {
+                // What is only printed or a comment tells nobody a folder.
+                if word.starts_with('#') || (at == 0 && matches!(word, "echo" | "printf" | ":")) {
+                    break;
+                }
+                if word == "cd" {
+                    self.flag = Some((word.to_owned(), ""));
+                } else if !word.is_empty() {
+                    self.word(word, list, index, data);
+                }
             }
         }
         self.flag = None;
@@ -213,7 +220,8 @@ impl<'c> Reader<'c> {
 
     /// The path that a value names. A relative one is a path only if its name is about data.
     fn path(&self, text: &str, name: &Name) -> Option<Rc<str>> {
-        if is_unknown(text) {
+        // /bin:/usr/bin is a list.
+        if is_unknown(text) || (text.starts_with('/') && text.contains(":/")) {
             return None;
         }
         let is_certain = matches!(name.meaning, Meaning::Certain(_));
