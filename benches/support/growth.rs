@@ -80,6 +80,24 @@ fn template(n: usize, edit: &str) -> Element {
     }))
 }
 
+fn data_folder(n: usize, edit: &str) -> Element {
+    item(json!({"name": format!("E{n}_DATA_DIR"), "value": format!("/data/{edit}{n}")}))
+}
+
+fn data_flag(n: usize, edit: &str) -> Element {
+    item(json!(format!("--f{n}-data-dir=/data/{edit}{n}")))
+}
+
+fn data_container(n: usize, edit: &str) -> Element {
+    item(json!({
+        "name": format!("c{n}"),
+        "image": "postgres",
+        "workingDir": format!("/data/{edit}"),
+        "args": ["-D", format!("/data/{edit}{n}")],
+        "volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": edit}],
+    }))
+}
+
 fn moved(n: usize, edit: &str) -> Element {
     item(json!({"name": "data", "mountPath": format!("/{edit}{n}")}))
 }
@@ -111,6 +129,7 @@ pub(crate) const GROWING: &[Growing] = {
         g(SET, "/spec/template/metadata/annotations", label),
         g(SET, "/spec/template/spec/containers", container),
         g(SET, "/spec/template/spec/containers", renamed_container),
+        g(SET, "/spec/template/spec/containers", data_container),
         g(SET, "/spec/template/spec/initContainers", container),
         g(SET, "/spec/template/spec/initContainers", renamed_container),
         g(SET, "/spec/template/spec/ephemeralContainers", container),
@@ -158,10 +177,24 @@ pub(crate) const GROWING: &[Growing] = {
                 json!({"name": "ALLOW_EMPTY_PASSWORD", "value": if edit == "a" { "no" } else { "yes" }}),
             )
         }),
+        g(SET, "/spec/template/spec/containers/0/env", data_folder),
+        g(SET, "/spec/template/spec/containers/0/env", |_, edit| {
+            item(json!({"name": "PGDATA", "value": format!("/data/{edit}")}))
+        }),
         g(SET, "/spec/template/spec/containers/0/envFrom", |n, edit| {
             item(json!({"configMapRef": {"name": format!("{edit}{n}")}}))
         }),
         g(SET, "/spec/template/spec/containers/0/args", word),
+        g(SET, "/spec/template/spec/containers/0/args", data_flag),
+        g(SET, "/spec/template/spec/containers/0/args", |n, edit| {
+            item(json!(format!("--store=/data/{edit}{n}")))
+        }),
+        g(SET, "/spec/template/spec/containers/0/args", |n, edit| {
+            item(json!(format!("/data/{edit}{n}")))
+        }),
+        g(SET, "/spec/template/spec/containers/0/args", |n, edit| {
+            item(json!(format!("cd /data/{n}; db --data-dir=/data/{edit}")))
+        }),
         g(SET, "/spec/template/spec/containers/0/command", word),
         g(SET, "/spec/template/spec/containers/0/ports", |n, edit| {
             item(json!({"name": format!("{edit}{n}"), "containerPort": n % 65_535 + 1}))
@@ -175,6 +208,14 @@ pub(crate) const GROWING: &[Growing] = {
         }),
         g(SET, "/spec/template/spec/containers/0/volumeMounts", |n, edit| {
             item(json!({"name": "data", "mountPath": "/d", "subPath": format!("{edit}{n}")}))
+        }),
+        g(SET, "/spec/template/spec/containers/0/volumeMounts", |n, edit| {
+            let path = if edit == "a" { format!("/d/{n}") } else { "/d".to_owned() };
+            item(json!({"name": "data", "mountPath": path, "subPath": format!("{edit}{n}")}))
+        }),
+        g(SET, "/spec/template/spec/containers/0/volumeMounts", |n, edit| {
+            let name = if (n == 0) == (edit == "a") { "data" } else { "cache" };
+            item(json!({"name": name, "mountPath": format!("/d{}", "/x".repeat(n % 40))}))
         }),
         g(SET, "/spec/template/spec/containers/0/volumeDevices", |n, edit| {
             item(json!({"name": format!("{edit}{n}"), "devicePath": format!("/{edit}{n}")}))
@@ -236,7 +277,10 @@ fn base(kind: &str) -> Value {
                     "spec": {
                         "affinity": {"podAntiAffinity": {}},
                         "initContainers": [{"name": "init", "image": "busybox"}],
-                        "containers": [{"name": "db", "image": "postgres"}],
+                        "containers": [{
+                            "name": "db", "image": "postgres",
+                            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                        }],
                     },
                 },
                 "volumeClaimTemplates": [{

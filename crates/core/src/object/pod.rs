@@ -102,6 +102,9 @@ pub struct Container<'a> {
     /// arguments
     #[serde(borrow, deserialize_with = "null_default")]
     pub args: Vec<Text<'a>>,
+    /// where relative paths begin; the image's if it is empty
+    #[serde(borrow)]
+    pub working_dir: Text<'a>,
     /// file system mounts
     #[serde(borrow, deserialize_with = "null_default")]
     pub volume_mounts: Vec<VolumeMount<'a>>,

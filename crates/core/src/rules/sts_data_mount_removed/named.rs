@@ -1,229 +1,305 @@
-//! Paths that the environment and the arguments of a container name: `PGDATA`, `--data-dir=/data`.
+//! Names of variables, flags and folders, and what they say about data: `PGDATA`, `--data-dir`.
 
-use std::borrow::Cow;
+use super::data_folders::{ANY, DATA_FOLDERS};
 
-use super::path;
-use super::variables::{Variables, is_unknown};
-use crate::object::Pointer;
-use crate::object::pod::Container;
-
-/// What names a path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key<'c> {
-    /// an environment variable
-    Variable(&'c str),
-    /// a flag, or `key=value`, without its dashes
-    Flag(String),
-    /// an argument of its own: the how-manieth path
-    Argument(usize),
-}
-
-/// What people take a key for, by its name.
+/// What people take a name for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// it says where the data is
+    /// it names the data folder; the place of its row in [`DATA_FOLDERS`]
+    Certain(usize),
+    /// it contains a word for data
     Data,
-    /// it may
+    /// it names a folder that holds the data of some programs
+    Perhaps,
+    /// it says nothing about data
     Unclear,
-    /// logs, caches and the like, which are created again
+    /// logs, caches, configuration and the like, which do not have to last
     Scratch,
 }
 
-const DATA: [&str; 6] = ["dbpath", "db", "tsdb", "wal", "home", "persistence"];
-const SCRATCH: [&str; 14] = [
-    "log", "logs", "logdir", "tmp", "tmpdir", "temp", "cache", "cachedir", "pid", "pidfile",
-    "sock", "socket", "run", "lock",
+/// Names that are about data in some programs and not in others.
+const PERHAPS: &[&str] = &[
+    "D",
+    "basedir",
+    "basepath",
+    "cd",
+    "d",
+    "dir",
+    "directory",
+    "folder",
+    "h",
+    "home",
+    "homedir",
+    "path",
+    "prefix",
+    "root",
+    "rootdir",
+    "rootpath",
+    "s",
+    "statedir",
+    "store",
+    "volumes",
+    "workdir",
+    "workingdir",
+    "workspace",
 ];
 
-impl Key<'_> {
-    pub(super) fn meaning(&self) -> Meaning {
-        match self {
-            Self::Variable(name) => meaning(name),
-            Self::Flag(name) if name == "D" => Meaning::Data,
-            Self::Flag(name) => meaning(name),
-            Self::Argument(_) => Meaning::Unclear,
-        }
-    }
-}
+/// Words for data.
+const DATA: &[&str] = &["db", "dbpath", "persistence", "tsdb", "wal"];
 
-/// The meaning of a name such as `PGDATA`, `storage.tsdb.path`, `/data/tmp`.
-pub(super) fn meaning(name: &str) -> Meaning {
-    let lower = name.to_ascii_lowercase();
-    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
-    if words.clone().any(|word| SCRATCH.contains(&word)) {
+/// Words for what does not have to last.
+const SCRATCH: &[&str] = &[
+    "cache",
+    "cachedir",
+    "cert",
+    "certs",
+    "conf",
+    "config",
+    "configuration",
+    "etc",
+    "initdb",
+    "lock",
+    "log",
+    "logdir",
+    "logfile",
+    "logpath",
+    "logs",
+    "pid",
+    "pidfile",
+    "plugin",
+    "plugins",
+    "run",
+    "script",
+    "scripts",
+    "secret",
+    "secrets",
+    "sock",
+    "socket",
+    "ssl",
+    "temp",
+    "tls",
+    "tmp",
+    "tmpdir",
+];
+
+/// Containers that look after the data of others, by a word of their name or image.
+const HELPERS: &[&str] = &[
+    "alloy",
+    "backup",
+    "backups",
+    "exporter",
+    "filebeat",
+    "fluent",
+    "fluentbit",
+    "fluentd",
+    "log",
+    "logrotate",
+    "logs",
+    "metrics",
+    "pgbackrest",
+    "promtail",
+    "restic",
+    "shipper",
+    "telegraf",
+    "vector",
+    "velero",
+    "wal-g",
+    "walg",
+    "xtrabackup",
+];
+
+/// The meaning of a name such as `PGDATA`, `storage.tsdb.path` or `/data/tmp` to `image`.
+pub(super) fn meaning(name: &str, image: &str) -> Meaning {
+    let words = words(name);
+    let ends: Vec<String> = (0..words.len()).map(|from| words[from..].concat()).collect();
+    let whole = plain(name);
+    let whole = whole.as_str();
+    if let Some(row) = DATA_FOLDERS.iter().position(|row| {
+        ends.iter().any(|end| row.names.contains(&end.as_str()))
+            || (row.flags.contains(&whole) && is_image(image, row.images))
+    }) {
+        return Meaning::Certain(row);
+    }
+    let is_data = |word: &String| {
+        DATA.contains(&&**word) || word.contains("data") || word.contains("storage")
+    };
+    if words.iter().any(|word| SCRATCH.contains(&&**word)) {
         Meaning::Scratch
-    } else if words.any(is_data) {
+    } else if PERHAPS.contains(&whole) {
+        Meaning::Perhaps
+    } else if words.iter().any(is_data) {
         Meaning::Data
     } else {
         Meaning::Unclear
     }
 }
 
-fn is_data(word: &str) -> bool {
-    DATA.contains(&word) || word.contains("data") || word.contains("storage")
+/// Whether a row lists names of many programs: two of them may be two folders.
+pub(super) fn is_of_any(row: usize) -> bool {
+    DATA_FOLDERS.get(row).is_some_and(|row| row.names == ANY)
 }
 
-/// A value that a container is given.
-#[derive(Clone, Debug)]
-pub(super) struct Named<'c> {
-    pub(super) key: Key<'c>,
-    /// the dashes before a flag
-    pub(super) dashes: &'static str,
-    /// as written, expanded
-    pub(super) text: Cow<'c, str>,
-    /// the list and the place in it: `env`, `command` or `args`
-    pub(super) list: &'static str,
-    pub(super) index: usize,
-}
-
-impl Named<'_> {
-    /// The path, if the value is one that is known.
-    pub(super) fn path(&self) -> Option<Cow<'_, str>> {
-        let text = self.text.strip_prefix("file:").unwrap_or(&self.text);
-        (text.starts_with('/') && !is_unknown(text)).then(|| path::normal(text))
+/// A name without case and separators, by which `data-dir` and `DATA_DIR` are the same. Flags of one
+/// letter keep their case: `-D` and `-d` differ.
+pub(super) fn plain(name: &str) -> String {
+    if name.len() == 1 {
+        return name.to_owned();
     }
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
 
-    /// What names it, as written.
-    pub(super) fn name(&self) -> String {
-        match &self.key {
-            Key::Variable(name) => (*name).to_owned(),
-            Key::Flag(name) => format!("{}{name}", self.dashes),
-            Key::Argument(_) => "an argument".to_owned(),
+/// The last words of a name in lower case: `storageDataPath` has three. Nobody's name has more
+/// than eight that matter.
+fn words(name: &str) -> Vec<String> {
+    const MOST: usize = 8;
+    if name.len() == 1 {
+        return vec![name.to_owned()];
+    }
+    let mut words: Vec<String> = Vec::new();
+    let from = name.char_indices().rev().nth(127).map_or(0, |(at, _)| at);
+    let mut before = ' ';
+    for c in name[from..].chars() {
+        let is_first = !before.is_ascii_alphanumeric();
+        let is_hump = before.is_ascii_lowercase() && c.is_ascii_uppercase();
+        before = c;
+        if !c.is_ascii_alphanumeric() {
+            continue;
+        }
+        if is_first || is_hump {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c.to_ascii_lowercase());
         }
     }
+    words.split_off(words.len().saturating_sub(MOST))
+}
 
-    /// Where it stands in its container.
-    pub(super) fn field(&self, container: Pointer) -> Pointer {
-        let entry = container.key(self.list).index(self.index);
-        if self.list == "env" { entry.key("value") } else { entry }
+/// An image without tag and digest: `registry:5000/library/postgres`.
+pub(super) fn repository(image: &str) -> &str {
+    let image = image.split_once('@').map_or(image, |(image, _)| image);
+    match image.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => image,
     }
 }
 
-/// Calls `each` for every value that `container` is given by variables and arguments. A list with
-/// commas is several values.
-pub(super) fn values<'c>(
-    container: &'c Container<'_>,
-    variables: &mut Variables<'c>,
-    mut each: impl FnMut(Named<'c>),
-) {
-    for (index, variable) in container.env.iter().enumerate() {
-        if let Some(value) = variable.value.as_deref() {
-            let text = variables.expand(value);
-            let key = Key::Variable(variable.name.as_str());
-            split(Named { key, dashes: "", text, list: "env", index }, &mut each);
-        }
-    }
-    let (mut flag, mut paths) = (None, 0);
-    let arguments = [("command", &container.command), ("args", &container.args)];
-    for (list, index, argument) in arguments
-        .into_iter()
-        .flat_map(|(list, words)| words.iter().enumerate().map(move |(i, word)| (list, i, word)))
-    {
-        let text = variables.expand(argument.as_str());
-        // A script of a shell: its flags are read, what else it names is not.
-        let script = text.trim().contains(char::is_whitespace);
-        let words = text.split_whitespace().map(|word| word.trim_matches(['"', '\'', ';']));
-        for word in words {
-            let mut dashes = dashes_of(word);
-            let (key, value) = if let Some((key, value)) = word.split_once('=') {
-                flag = None;
-                (Key::Flag(key.trim_start_matches('-').to_owned()), value)
-            } else if let Some(name) = word.strip_prefix('-') {
-                let short = name.char_indices().nth(1).map(|(at, _)| name.split_at(at));
-                // -D/data
-                let Some((key, value)) = short.filter(|(_, value)| value.starts_with('/')) else {
-                    flag = Some((name.trim_start_matches('-').to_owned(), dashes));
-                    continue;
-                };
-                (Key::Flag(key.to_owned()), value)
-            } else if let Some((key, before)) = flag.take() {
-                dashes = before;
-                (Key::Flag(key), word)
-            } else if word.starts_with('/') && !script && list == "args" {
-                paths += 1;
-                (Key::Argument(paths), word)
-            } else {
-                continue;
-            };
-            let text = Cow::Owned(value.trim_matches(['"', '\'']).to_owned());
-            split(Named { key, dashes, text, list, index }, &mut each);
-        }
-    }
+/// The last part of the repository, which a mirror keeps: `postgres`.
+pub(super) fn base(image: &str) -> &str {
+    let repository = repository(image);
+    repository.rsplit_once('/').map_or(repository, |(_, base)| base)
 }
 
-fn dashes_of(word: &str) -> &'static str {
-    match word.as_bytes() {
-        [b'-', b'-', ..] => "--",
-        [b'-', ..] => "-",
-        _ => "",
-    }
+/// Whether the image is one of `images`, or made from one: `postgres-ha`.
+fn is_image(image: &str, images: &[&str]) -> bool {
+    images.iter().any(|known| image.contains(known)) && !is_helper_name(image)
 }
 
-fn split<'c>(named: Named<'c>, each: &mut impl FnMut(Named<'c>)) {
-    if !named.text.contains(',') {
-        return each(named);
-    }
-    for part in named.text.split(',') {
-        each(Named { text: Cow::Owned(part.trim().to_owned()), ..named.clone() });
-    }
+fn is_helper_name(name: &str) -> bool {
+    words(name).iter().any(|word| HELPERS.contains(&word.as_str()))
+}
+
+/// Whether a container looks after the data of others: an exporter, a log shipper, a backup. The
+/// name alone does not say so of a database.
+pub(super) fn is_helper(name: &str, image: &str, has_command: bool) -> bool {
+    let is_data = || {
+        DATA_FOLDERS.iter().any(|row| row.defaults.iter().any(|(known, _)| image.contains(known)))
+    };
+    is_helper_name(image) || (is_helper_name(name) && (has_command || !is_data()))
+}
+
+/// The default folders of a row: those of `image`, or of every image if it is `None`.
+pub(super) fn defaults(row: usize, image: Option<&str>) -> impl Iterator<Item = &'static str> {
+    let row = DATA_FOLDERS.get(row).into_iter();
+    row.flat_map(|row| row.defaults)
+        .filter(move |(known, _)| image.is_none_or(|image| is_image(image, &[known])))
+        .map(|(_, folder)| *folder)
+}
+
+/// The working directory of an image, in which a relative path begins.
+pub(super) fn working_dir(image: &str) -> Option<&'static str> {
+    const WORKING_DIRS: &[(&str, &str)] = &[
+        ("redis", "/data"),
+        ("valkey", "/data"),
+        ("keydb", "/data"),
+        ("dragonfly", "/data"),
+        ("prometheus", "/prometheus"),
+        ("cockroach", "/cockroach"),
+    ];
+    let of_image = |(known, _): &&(&str, &str)| is_image(image, &[known]);
+    WORKING_DIRS.iter().find(of_image).map(|(_, folder)| *folder)
+}
+
+/// Whether a file of this name holds data.
+pub(super) fn is_data_file(name: &str) -> bool {
+    const DATA_FILES: &[&str] =
+        &["aof", "bolt", "db", "ibd", "mdb", "rdb", "sqlite", "sqlite3", "sst", "wal", "wt"];
+    name.rsplit_once('.').is_some_and(|(_, end)| DATA_FILES.contains(&end))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::sts_data_mount_removed::variables::BUDGET;
-
-    fn found(container: &str) -> Vec<String> {
-        let container: Container<'_> = serde_json::from_str(container).unwrap();
-        let mut found = Vec::new();
-        values(&container, &mut Variables::of(&container, BUDGET), |named| {
-            if let Some(path) = named.path() {
-                found.push(format!("{} /{path} {}/{}", named.name(), named.list, named.index));
-            }
-        });
-        found
-    }
-
-    #[test]
-    fn every_way_to_name_a_path_is_read() {
-        let container = r#"{
-            "env": [{"name": "PGDATA", "value": "/data//pg/"}, {"name": "D", "value": "$(PGDATA)/x"},
-                    {"name": "NO", "value": "data"}, {"name": "UNKNOWN", "value": "/$(POD)"}],
-            "command": ["/bin/prometheus", "--storage.tsdb.path=/prom"],
-            "args": ["-data-dir", "/a", "-D/b", "--wal=$(D)", "-c", "data_directory=/c", "server",
-                     "/d", "--quiet", "--dirs=/e,/f", "file:/g"]
-        }"#;
-        assert_eq!(
-            found(container),
-            [
-                "PGDATA /data/pg env/0",
-                "D /data/pg/x env/1",
-                "--storage.tsdb.path /prom command/1",
-                "-data-dir /a args/1",
-                "-D /b args/2",
-                "--wal /data/pg/x args/3",
-                "data_directory /c args/5",
-                "an argument /d args/7",
-                "--dirs /e args/9",
-                "--dirs /f args/9",
-            ]
-        );
-        let script =
-            r#"{"command": ["sh", "-c", "rm /x; exec postgres -D '/data/pg' \"--wal=/w\""]}"#;
-        assert_eq!(found(script), ["-D /data/pg command/2", "--wal /w command/2"]);
-    }
 
     #[test]
     fn names_say_what_they_are_about() {
-        for name in ["PGDATA", "storage.tsdb.path", "dbpath", "JENKINS_HOME", "data-dir", "wal-dir"]
+        let certain = |name: &str, image: &str| matches!(meaning(name, image), Meaning::Certain(_));
+        for name in [
+            "PGDATA",
+            "storage.tsdb.path",
+            "dbpath",
+            "JENKINS_HOME",
+            "data-dir",
+            "wal-dir",
+            "MYSQL_DATADIR",
+            "storageDataPath",
+            "KAFKA_LOG_DIRS",
+            "log.dirs",
+            "ZOO_DATA_LOG_DIR",
+            "data_log_dir",
+            "GF_PATHS_DATA",
+            "path.data",
+            "fs_data_dirs",
+            "MEILI_DB_PATH",
+            "dataDir",
+            "DATA_FOLDER",
+            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+        ] {
+            assert!(certain(name, "x"), "{name}");
+        }
+        for (name, image) in
+            [("dir", "redis"), ("D", "postgres"), ("store", "cockroach"), ("", "minio")]
         {
-            assert_eq!(meaning(name), Meaning::Data, "{name}");
+            assert!(certain(name, image) && !certain(name, "x"), "{name}");
+            assert!(!certain(name, &format!("{image}-exporter")), "{name}");
         }
-        for name in ["LOG_DIR", "DATA_LOG_DIR", "pid-file", "/data/tmp", "lost.cache"] {
-            assert_eq!(meaning(name), Meaning::Scratch, "{name}");
+        for (names, wanted) in [
+            (&["DATABASE_URL", "METADATA", "CASSANDRA_DATA_X"][..], Meaning::Data),
+            (&["path", "d", "home", "workingDir", "dir"], Meaning::Perhaps),
+            (
+                &["LOG_DIR", "pid-file", "/data/tmp", "lost.cache", "config.file", "DATA_LOGS"],
+                Meaning::Scratch,
+            ),
+            (&["CATALOG", "BACKUP_DIR", "MY_DIR", "JAVA_HOME", ""], Meaning::Unclear),
+        ] {
+            for name in names {
+                assert_eq!(meaning(name, "x"), wanted, "{name}");
+            }
         }
-        for name in ["CATALOG", "config.file", "BACKUP_DIR", ""] {
-            assert_eq!(meaning(name), Meaning::Unclear, "{name}");
+    }
+
+    #[test]
+    fn helpers_are_known_by_image_or_name() {
+        for (name, image) in
+            [("x", "postgres-exporter"), ("log-shipper", "busybox"), ("x", "fluent-bit")]
+        {
+            assert!(is_helper(name, image, false), "{name} {image}");
         }
+        for (name, image) in
+            [("db", "postgres"), ("backup", "postgres"), ("x", "pgvector"), ("catalog", "app")]
+        {
+            assert!(!is_helper(name, image, false), "{name} {image}");
+        }
+        assert!(is_helper("backup", "postgres", true));
     }
 }

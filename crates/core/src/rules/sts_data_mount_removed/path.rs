@@ -32,15 +32,6 @@ pub(super) fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
-/// `rest` below `folder`.
-pub(super) fn join(folder: &str, rest: &str) -> String {
-    match (folder, rest) {
-        ("", rest) => rest.to_owned(),
-        (folder, "") => folder.to_owned(),
-        (folder, rest) => format!("{folder}/{rest}"),
-    }
-}
-
 /// The order in which a folder stands before everything below it, and nothing else between.
 pub(super) fn order(left: &str, right: &str) -> Ordering {
     left.split('/').cmp(right.split('/'))
@@ -71,6 +62,16 @@ pub(super) fn nearest(folders: &[&str], paths: &[&str]) -> Vec<Option<usize>> {
             above.last().copied()
         })
         .collect()
+}
+
+/// A text that fits into a line: names and paths of any length end up in messages.
+pub(super) fn cut(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let clean = |c: char| if c.is_control() { '$' } else { c };
+    match text.char_indices().nth(SHOWN) {
+        None => text.chars().map(clean).collect(),
+        Some((end, _)) => text[..end].chars().map(clean).chain(['…']).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::named;
 use super::view::{Place, View};
 use crate::object::Text;
 use crate::object::pod::Container;
@@ -15,17 +16,19 @@ pub(super) struct Candidate<'c, 'a> {
 
 /// For each old container the place of its successor in `new`, if there is one.
 ///
-/// A container is the same one by its name. If the name is gone, or if the name now has another
-/// image, the process is looked for by image, command, arguments, ports and mounts. Each pass
-/// sorts by one key, so thousands of renamed containers take no quadratic time.
+/// A container is the same one by its name, its image and what it runs. If no new container is the
+/// same, the process is looked for by image, command, arguments, ports and mounts: its old name may
+/// have been given to another one. Each pass sorts by one key, so thousands of renamed containers
+/// take no quadratic time.
 pub(super) fn successors(
     old: &[Candidate<'_, '_>],
     new: &[Candidate<'_, '_>],
 ) -> Vec<Option<usize>> {
     let mut pairs = Pairs { found: vec![None; old.len()], taken: vec![false; new.len()] };
-    pairs.pass(old, new, |c| Some((name(c), base(c))));
+    pairs.pass(old, new, |c| Some((name(c), base(c), start(c))));
     pairs.pass(old, new, |c| Some((repository(c), start(c), ports(c), mounts(c))));
     pairs.pass(old, new, |c| Some((repository(c), start(c), ports(c))));
+    pairs.pass(old, new, |c| Some((name(c), base(c))));
     pairs.pass(old, new, |c| Some((base(c), command(c), mounts(c))));
     pairs.pass(old, new, |c| Some((base(c), command(c))));
     pairs.pass(old, new, |c| Some(name(c)));
@@ -71,20 +74,12 @@ fn name<'k>(candidate: &'k Candidate<'_, '_>) -> &'k str {
     candidate.container.name.as_str()
 }
 
-/// The image without tag and digest: `registry:5000/library/postgres`.
 fn repository<'k>(candidate: &'k Candidate<'_, '_>) -> &'k str {
-    let image = candidate.container.image.as_str();
-    let image = image.split_once('@').map_or(image, |(image, _)| image);
-    match image.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => image,
-    }
+    named::repository(candidate.container.image.as_str())
 }
 
-/// The last part of the repository, which a mirror keeps: `postgres`.
 fn base<'k>(candidate: &'k Candidate<'_, '_>) -> &'k str {
-    let repository = repository(candidate);
-    repository.rsplit_once('/').map_or(repository, |(_, base)| base)
+    named::base(candidate.container.image.as_str())
 }
 
 fn command<'k, 'a>(candidate: &'k Candidate<'_, 'a>) -> &'k [Text<'a>] {
@@ -111,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::object::{Object, StatefulSet};
+    use crate::rules::sts_data_mount_removed::folders::Folders;
     use crate::rules::sts_data_mount_removed::variables::{BUDGET, Variables};
     use crate::rules::sts_data_mount_removed::view::Volumes;
 
@@ -134,12 +130,12 @@ mod tests {
         .to_string()
     }
 
-    fn views<'c>(set: &'c StatefulSet<'_>) -> Vec<View<'c>> {
+    fn views<'c>(set: &'c StatefulSet<'_>, folders: &mut Folders) -> Vec<View<'c>> {
         let pod = &set.template().unwrap().spec;
         let volumes = Volumes::of(set, pod, &std::iter::once("data").collect()).unwrap();
         pod.containers
             .iter()
-            .map(|c| View::of(c, &mut Variables::of(c, BUDGET), &volumes))
+            .map(|c| View::of(c, &mut Variables::of(c, BUDGET), &volumes, folders))
             .collect()
     }
 
@@ -158,7 +154,9 @@ mod tests {
             (Object::decode(&old_document).unwrap(), Object::decode(&new_document).unwrap());
         let (old_set, new_set) =
             (StatefulSet::decode(&old_object).unwrap(), StatefulSet::decode(&new_object).unwrap());
-        let (old_views, new_views) = (views(&old_set), views(&new_set));
+        let mut folders = Folders::default();
+        let old_views = views(&old_set, &mut folders);
+        let new_views = views(&new_set, &mut folders);
         successors(&candidates(&old_set, &old_views), &candidates(&new_set, &new_views))
             .into_iter()
             .map(|found| found.map(|index| new[index].0))
@@ -199,5 +197,7 @@ mod tests {
         assert_eq!(pairs(&old, &swapped), [Some("b"), Some("a")]);
         let stolen = [("a", "busybox", "", "/data"), ("pg", "postgres:17", "", "")];
         assert_eq!(pairs(&old[..1], &stolen), [Some("pg")]);
+        let asleep = [("a", "postgres:16", "sleep 1", "/data"), ("pg", "postgres:17", "", "")];
+        assert_eq!(pairs(&old[..1], &asleep), [Some("pg")]);
     }
 }

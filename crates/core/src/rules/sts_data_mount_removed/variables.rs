@@ -38,6 +38,43 @@ impl<'c> Variables<'c> {
         variables
     }
 
+    /// The value of a variable.
+    pub(super) fn get(&self, name: &str) -> Option<&Cow<'c, str>> {
+        self.values.get(name)
+    }
+
+    /// A script with `$NAME`, `${NAME}` and `${NAME:-default}` expanded as a shell does.
+    pub(super) fn expand_script<'t>(&mut self, script: &'t str) -> Cow<'t, str> {
+        if !script.contains('$') {
+            return Cow::Borrowed(script);
+        }
+        let mut expanded = String::new();
+        let mut rest = script;
+        while let Some((before, after)) = rest.split_once('$') {
+            expanded.push_str(before);
+            let braces = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+            let (inner, after) = braces.unwrap_or_else(|| {
+                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                after.split_at(after.find(|c| !is_name(c)).unwrap_or(after.len()))
+            });
+            let (name, default) = inner.split_once(":-").unwrap_or((inner, ""));
+            match self.values.get(name) {
+                Some(value) if value.len() <= self.left => {
+                    self.left -= value.len();
+                    expanded.push_str(value);
+                }
+                None if !default.is_empty() => expanded.push_str(default),
+                _ => {
+                    expanded.push(UNKNOWN);
+                    expanded.push_str(inner);
+                }
+            }
+            rest = after;
+        }
+        expanded.push_str(rest);
+        Cow::Owned(expanded)
+    }
+
     /// `text` with its references expanded as the kubelet does. A reference to an unknown variable
     /// stays, marked as such.
     pub(super) fn expand<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
@@ -84,6 +121,11 @@ fn plain(source: &RawValue) -> String {
     value.to_string()
 }
 
+/// Whether a value holds one that comes from a `ConfigMap`, a Secret or a field of the pod.
+pub(super) fn comes_from_elsewhere(value: &str) -> bool {
+    value.split(UNKNOWN).skip(1).any(|rest| rest.starts_with('{'))
+}
+
 /// Whether a value holds something that is not known.
 pub(super) fn is_unknown(value: &str) -> bool {
     value.contains(UNKNOWN)
@@ -108,6 +150,16 @@ mod tests {
         assert_eq!(expand(env, "$$(A) $A ${A} $(A $"), "$(A) $A ${A} $(A $");
         assert!(is_unknown(&expand(env, "$(C)")), "C refers to a later variable");
         assert!(is_unknown(&expand(env, "$(nowhere)")));
+    }
+
+    #[test]
+    fn scripts_are_expanded_as_by_a_shell() {
+        let container: Container<'_> =
+            serde_json::from_str(r#"{"env":[{"name":"A","value":"/a"}]}"#).unwrap();
+        let mut variables = Variables::of(&container, BUDGET);
+        assert_eq!(variables.expand_script("x $A/b ${A} ${A:-/c} ${B:-/d}"), "x /a/b /a /a /d");
+        assert!(is_unknown(&variables.expand_script("$B/x")));
+        assert!(is_unknown(&variables.expand_script("$")));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::folders::{Folder, Folders, ROOT};
 use super::path;
 use super::variables::Variables;
 use crate::object::pod::{Container, PodSpec, Volume};
@@ -106,19 +107,11 @@ fn source<'c>(volume: &'c Volume<'_>) -> (Source<'c>, bool) {
 }
 
 /// A folder of a volume, or a device.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place<'c> {
     pub(super) source: Source<'c>,
-    /// below the root of the volume, which is empty
-    pub(super) folder: Cow<'c, str>,
+    pub(super) folder: Folder,
     pub(super) device: bool,
-}
-
-impl Place<'_> {
-    /// The folder `rest` below it.
-    pub(super) fn below(&self, rest: &str) -> Self {
-        Self { folder: path::join(&self.folder, rest).into(), ..self.clone() }
-    }
 }
 
 /// One entry of `volumeMounts` or `volumeDevices`.
@@ -140,7 +133,7 @@ impl Mount<'_> {
 }
 
 /// What a path of a container leads to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found<'c> {
     /// the mount, by its place in [`View::mounts`]
     pub(super) mount: usize,
@@ -161,14 +154,15 @@ impl<'c> View<'c> {
         container: &'c Container<'_>,
         variables: &mut Variables<'c>,
         volumes: &Volumes<'c>,
+        folders: &mut Folders,
     ) -> Self {
         let mut mounts = Vec::new();
         for (index, mount) in container.volume_mounts.iter().enumerate() {
             let (source, read_only) = volumes.get(mount.name.as_str());
             let folder = if mount.sub_path.is_empty() {
-                Cow::Owned(path::normal(&variables.expand(&mount.sub_path_expr)).into_owned())
+                folders.below(ROOT, &variables.expand(&mount.sub_path_expr))
             } else {
-                path::normal(&mount.sub_path)
+                folders.below(ROOT, &mount.sub_path)
             };
             mounts.push(Mount {
                 path: path::normal(&mount.mount_path),
@@ -182,7 +176,7 @@ impl<'c> View<'c> {
             let (source, read_only) = volumes.get(device.name.as_str());
             mounts.push(Mount {
                 path: path::normal(&device.device_path),
-                place: Place { source, folder: Cow::Borrowed(""), device: true },
+                place: Place { source, folder: ROOT, device: true },
                 read_only,
                 list: "volumeDevices",
                 index,
@@ -194,20 +188,20 @@ impl<'c> View<'c> {
     }
 
     /// What each of `paths` leads to, in their order.
-    pub(super) fn find(&self, paths: &[&str]) -> Vec<Option<Found<'c>>> {
-        let folders: Vec<&str> = self.mounts.iter().map(|mount| &*mount.path).collect();
+    pub(super) fn find(&self, paths: &[&str], folders: &mut Folders) -> Vec<Option<Found<'c>>> {
+        let mounts: Vec<&str> = self.mounts.iter().map(|mount| &*mount.path).collect();
         let mut sorted: Vec<usize> = (0..paths.len()).collect();
         sorted.sort_by(|a, b| path::order(paths[*a], paths[*b]));
         let queries: Vec<&str> = sorted.iter().map(|index| paths[*index]).collect();
         let mut found: Vec<Option<Found<'c>>> = Vec::new();
         found.resize_with(paths.len(), || None);
-        for (query, nearest) in sorted.into_iter().zip(path::nearest(&folders, &queries)) {
+        for (query, nearest) in sorted.into_iter().zip(path::nearest(&mounts, &queries)) {
             found[query] = nearest.and_then(|index| {
                 let mount = &self.mounts[index];
                 let rest = path::below(paths[query], &mount.path)?;
                 let exact = rest.is_empty();
-                let place = if exact { mount.place.clone() } else { mount.place.below(rest) };
-                Some(Found { mount: index, place, exact })
+                let folder = folders.below(mount.place.folder, rest);
+                Some(Found { mount: index, place: Place { folder, ..mount.place }, exact })
             });
         }
         found

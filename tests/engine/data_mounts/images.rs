@@ -1,0 +1,272 @@
+//! Data folders of well-known images, and what a name excuses.
+
+use super::Said::{self, Denied, Nothing, Warned};
+use super::told::{DATA, try_told};
+use super::try_all_owned;
+
+#[test]
+fn images_have_data_folders_of_their_own() {
+    try_told(
+        "postgres:16",
+        "{name: data, mountPath: /var/lib/postgresql/data}",
+        &[
+            (
+                "a new folder in the claim",
+                "",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data/pgdata}],",
+                Denied,
+            ),
+            (
+                "the default, named",
+                "",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data}],",
+                Nothing,
+            ),
+            (
+                "the folder in the claim is no longer named",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data/pgdata}],",
+                "",
+                Denied,
+            ),
+            (
+                "the default is no longer named",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data}],",
+                "",
+                Nothing,
+            ),
+            (
+                "a flag over the variable",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data/x}],",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data/x}], args: [-D, /tmp],",
+                Denied,
+            ),
+            (
+                "the same by a flag",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data/x}],",
+                "args: [-D, /var/lib/postgresql/data/x],",
+                Nothing,
+            ),
+            (
+                "the same by a parameter",
+                "",
+                "args: [-c, data_directory=/var/lib/postgresql/data],",
+                Nothing,
+            ),
+            ("elsewhere by a parameter", "", "args: [-c, data_directory=/tmp],", Denied),
+            ("debugging", "", "args: [-d, '5'],", Nothing),
+        ],
+    );
+    try_told(
+        "mirror.example/library/mysql@sha256:00",
+        "{name: data, mountPath: /var/lib/mysql}",
+        &[
+            ("elsewhere", "", "args: [--datadir=/mysql],", Denied),
+            ("elsewhere in the claim", "", "args: [--datadir=/var/lib/mysql/db],", Denied),
+            ("the default", "", "args: [--datadir=/var/lib/mysql],", Nothing),
+            (
+                "by a variable",
+                "args: [--datadir=/var/lib/mysql],",
+                "env: [{name: MYSQL_DATADIR, value: /var/lib/mysql}],",
+                Nothing,
+            ),
+            (
+                "scratch",
+                "",
+                "args: [--tmpdir=/tmp, --log-error=/logs/x, --pid-file=/run/x],",
+                Nothing,
+            ),
+        ],
+    );
+    try_told(
+        "cockroachdb/cockroach",
+        "{name: data, mountPath: /cockroach/cockroach-data}",
+        &[
+            ("elsewhere", "", "args: [start, '--store=path=/tmp'],", Denied),
+            ("relative", "", "args: [start, '--store=cockroach-data'],", Nothing),
+        ],
+    );
+    try_told(
+        "minio/minio",
+        DATA,
+        &[
+            ("elsewhere", "args: [server, /data],", "args: [server, /export],", Denied),
+            ("beside a flag", "args: [server, /data],", "args: [server, --quiet, /data],", Nothing),
+            (
+                "as a URL",
+                "args: [server, /data],",
+                "args: ['server', 'http://minio-{0...3}.minio/data'],",
+                Nothing,
+            ),
+            (
+                "as a URL, elsewhere",
+                "args: ['server', 'http://minio-{0...3}.minio/data'],",
+                "args: ['server', 'http://minio-{0...3}.minio/export'],",
+                Denied,
+            ),
+            (
+                "by a variable",
+                "args: [server, /data],",
+                "args: [server], env: [{name: MINIO_VOLUMES, value: /data}],",
+                Nothing,
+            ),
+            (
+                "in a script",
+                "command: [sh, -c, 'minio server /data'],",
+                "command: [sh, -c, 'minio server /tmp'],",
+                Denied,
+            ),
+        ],
+    );
+    try_told(
+        "kafka",
+        "{name: data, mountPath: /var/lib/kafka}",
+        &[
+            (
+                "logs that are data",
+                "env: [{name: KAFKA_LOG_DIRS, value: /var/lib/kafka/data}],",
+                "env: [{name: KAFKA_LOG_DIRS, value: /tmp}],",
+                Denied,
+            ),
+            (
+                "by a property",
+                "args: [--override, log.dirs=/var/lib/kafka/data],",
+                "args: [--override, log.dirs=/tmp],",
+                Denied,
+            ),
+        ],
+    );
+    try_told(
+        "zookeeper",
+        "{name: data, mountPath: /zk}",
+        &[(
+            "its log is data",
+            "args: ['--data_dir=/zk --data_log_dir=/zk/log'],",
+            "args: ['--data_dir=/zk --data_log_dir=/log'],",
+            Denied,
+        )],
+    );
+    try_told(
+        "app",
+        DATA,
+        &[
+            (
+                "a URL of a file",
+                "env: [{name: DATABASE_URL, value: 'sqlite:////data/a.db?mode=rw'}],",
+                "env: [{name: DATABASE_URL, value: 'sqlite:////tmp/a.db'}],",
+                Denied,
+            ),
+            (
+                "another URL of the file",
+                "env: [{name: DATABASE_URL, value: 'sqlite:////data/a.db?mode=rw'}],",
+                "env: [{name: DATABASE_URL, value: 'file:/data/a.db'}],",
+                Nothing,
+            ),
+            (
+                "a JDBC URL",
+                "env: [{name: DB_URL, value: 'jdbc:h2:file:/data/a;MODE=x'}],",
+                "env: [{name: DB_URL, value: 'jdbc:h2:file:/tmp/a'}],",
+                Denied,
+            ),
+            (
+                "a server",
+                "env: [{name: DB_URL, value: 'http://host/data'}],",
+                "env: [{name: DB_URL, value: 'http://host/other'}],",
+                Nothing,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_named_does_not_excuse_what_is_lost() {
+    let pod = |image: &str, told: &str, mounts: &str| {
+        format!("containers: [{{name: db, image: '{image}', {told} volumeMounts: [{mounts}]}}]")
+    };
+    let root = "{name: data, mountPath: /var/lib/postgresql/data}";
+    let narrowed = "{name: data, mountPath: /var/lib/postgresql/data/pgdata, subPath: pgdata}";
+    let backups = "env: [{name: BACKUPS, value: /data/b}],";
+    let pgdata = "env: [{name: PGDATA, value: /var/lib/postgresql/data/pgdata}],";
+    let cases: Vec<(&str, String, String, Said)> = vec![
+        (
+            "only a folder of backups stays",
+            pod("app", backups, DATA),
+            pod("app", backups, "{name: data, mountPath: /data/b, subPath: b}"),
+            Warned,
+        ),
+        (
+            "a database by default in the root",
+            pod("postgres", "", root),
+            pod("postgres", "", narrowed),
+            Warned,
+        ),
+        (
+            "a database that is told the folder",
+            pod("postgres", pgdata, root),
+            pod("postgres", pgdata, narrowed),
+            Nothing,
+        ),
+        (
+            "the mount moves, and a folder is named for the first time",
+            pod("postgres", "", root),
+            pod("postgres", "env: [{name: PGDATA, value: /pg}],", "{name: data, mountPath: /pg}"),
+            Nothing,
+        ),
+        (
+            "the mount moves to where the default is",
+            pod("postgres", "env: [{name: PGDATA, value: /pg/x}],", "{name: data, mountPath: /pg}"),
+            pod("postgres", "", "{name: data, mountPath: /var/lib/postgresql/data, subPath: x}"),
+            Nothing,
+        ),
+        (
+            "the mount moves above the default",
+            pod("postgres", "", "{name: data, mountPath: /var/lib/postgresql, subPath: x}"),
+            pod(
+                "postgres",
+                "",
+                "{name: data, mountPath: /var/lib/postgresql/data, subPath: x/data}",
+            ),
+            Nothing,
+        ),
+        (
+            "a home folder stays behind",
+            pod("app", "env: [{name: HOME, value: /data}, {name: PGDATA, value: /data/pg}],", DATA),
+            pod(
+                "app",
+                "env: [{name: HOME, value: /data}, {name: PGDATA, value: /srv/pg}],",
+                "{name: data, mountPath: /srv}",
+            ),
+            Nothing,
+        ),
+        (
+            "the folder and its mount swap volumes",
+            pod(
+                "app",
+                "args: [--data-dir=/data, --wal-dir=/wal],",
+                "{name: data, mountPath: /data}, {name: wal, mountPath: /wal}",
+            ),
+            pod(
+                "app",
+                "args: [--data-dir=/wal, --wal-dir=/data],",
+                "{name: data, mountPath: /wal}, {name: wal, mountPath: /data}",
+            ),
+            Nothing,
+        ),
+        (
+            "only the folders swap",
+            pod(
+                "app",
+                "args: [--data-dir=/data, --wal-dir=/wal],",
+                "{name: data, mountPath: /data}, {name: wal, mountPath: /wal}",
+            ),
+            pod(
+                "app",
+                "args: [--data-dir=/wal, --wal-dir=/data],",
+                "{name: data, mountPath: /data}, {name: wal, mountPath: /wal}",
+            ),
+            Denied,
+        ),
+    ];
+    let cases: Vec<_> =
+        cases.iter().map(|(n, old, new, s)| (*n, old.as_str(), new.as_str(), *s)).collect();
+    try_all_owned(&cases);
+}
