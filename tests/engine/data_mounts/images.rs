@@ -77,6 +77,10 @@ fn images_have_data_folders_of_their_own() {
             ),
         ],
     );
+}
+
+#[test]
+fn stores_and_object_storage_have_data_folders_of_their_own() {
     try_told(
         "cockroachdb/cockroach",
         "{name: data, mountPath: /cockroach/cockroach-data}",
@@ -117,6 +121,10 @@ fn images_have_data_folders_of_their_own() {
             ),
         ],
     );
+}
+
+#[test]
+fn logs_and_urls_can_be_data() {
     try_told(
         "kafka",
         "{name: data, mountPath: /var/lib/kafka}",

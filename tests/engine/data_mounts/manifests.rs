@@ -43,12 +43,8 @@ fn each(set: &mut Value, edit: impl Fn(&mut Value)) {
     containers(set).iter_mut().for_each(edit);
 }
 
-fn add_volume(set: &mut Value, name: &str, source: (&str, Value)) {
-    push(
-        &mut set["spec"]["template"]["spec"],
-        "volumes",
-        json!({"name": name, source.0: source.1}),
-    );
+fn add_volume(set: &mut Value, name: &str, kind: &str, source: &Value) {
+    push(&mut set["spec"]["template"]["spec"], "volumes", json!({"name": name, kind: source}));
 }
 
 type Edit = (&'static str, fn(&mut Value));
@@ -60,19 +56,19 @@ const EVERYDAY: &[Edit] = &[
             let image = image.split_once('@').map_or(image.clone(), |(image, _)| image.to_owned());
             let name = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
             c["image"] = json!(format!("{}:99", name.map_or(&*image, |(name, _)| name)));
-        })
+        });
     }),
     ("a mirror", |set| {
         each(set, |c| {
             let image =
                 c["image"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
             c["image"] = json!(format!("mirror.example:5000/cache/{image}"));
-        })
+        });
     }),
     ("a variable", |set| each(set, |c| push(c, "env", json!({"name": "TZ", "value": "UTC"})))),
     ("an argument", |set| each(set, |c| push(c, "args", json!("--quiet")))),
     ("a log folder", |set| {
-        each(set, |c| push(c, "env", json!({"name": "LOG_DIR", "value": "/tmp/log"})))
+        each(set, |c| push(c, "env", json!({"name": "LOG_DIR", "value": "/tmp/log"})));
     }),
     ("resources", |set| each(set, |c| c["resources"] = json!({"limits": {"memory": "1Gi"}}))),
     ("another order of mounts", |set| {
@@ -80,11 +76,11 @@ const EVERYDAY: &[Edit] = &[
             if let Some(mounts) = c["volumeMounts"].as_array_mut() {
                 mounts.reverse();
             }
-        })
+        });
     }),
     ("another order of containers", |set| containers(set).reverse()),
     ("other names", |set| {
-        each(set, |c| c["name"] = json!(format!("{}-x", c["name"].as_str().unwrap_or_default())))
+        each(set, |c| c["name"] = json!(format!("{}-x", c["name"].as_str().unwrap_or_default())));
     }),
     ("paths with a slash", |set| {
         each(set, |c| {
@@ -92,29 +88,26 @@ const EVERYDAY: &[Edit] = &[
                 mount["mountPath"] =
                     json!(format!("{}//", mount["mountPath"].as_str().unwrap_or_default()));
             }
-        })
+        });
     }),
     ("an exporter", |set| {
         containers(set)
-            .insert(0, json!({"name": "metrics", "image": "exporter", "args": ["--path=/x"]}))
+            .insert(0, json!({"name": "metrics", "image": "exporter", "args": ["--path=/x"]}));
     }),
     ("a backup", |set| {
-        let mut mounts: Vec<Value> = Vec::new();
-        for container in containers(set) {
-            mounts.extend(
-                container["volumeMounts"].as_array().cloned().into_iter().flatten().take(1),
-            );
+        let mounts = containers(set).iter().find_map(|c| c["volumeMounts"].get(0));
+        let mut mounts: Vec<Value> = mounts.cloned().into_iter().collect();
+        for mount in &mut mounts {
+            mount["readOnly"] = json!(true);
         }
-        mounts.iter_mut().for_each(|mount| mount["readOnly"] = json!(true));
-        mounts.truncate(1);
         containers(set).push(json!({"name": "backup", "image": "restic", "volumeMounts": mounts}));
     }),
     ("scratch space", |set| {
-        add_volume(set, "scratch-x", ("emptyDir", json!({})));
+        add_volume(set, "scratch-x", "emptyDir", &json!({}));
         each(set, |c| push(c, "volumeMounts", json!({"name": "scratch-x", "mountPath": "/tmp/x"})));
     }),
     ("a file of configuration beside the data", |set| {
-        add_volume(set, "config-x", ("configMap", json!({"name": "c"})));
+        add_volume(set, "config-x", "configMap", &json!({"name": "c"}));
         each(set, |c| {
             let path = c["volumeMounts"][0]["mountPath"].as_str().unwrap_or_default();
             let mount =
@@ -130,7 +123,7 @@ const EVERYDAY: &[Edit] = &[
             {
                 c["workingDir"] = json!("/");
             }
-        })
+        });
     }),
 ];
 
@@ -172,7 +165,7 @@ fn mounts_of_real_sets_that_leave_are_a_loss() {
         }),
         ("an emptyDir instead", |set| {
             let templates = templates(set);
-            add_volume(set, "empty-x", ("emptyDir", json!({})));
+            add_volume(set, "empty-x", "emptyDir", &json!({}));
             each(set, |c| {
                 for mount in c["volumeMounts"].as_array_mut().into_iter().flatten() {
                     if templates.contains(&mount["name"]) {

@@ -110,11 +110,7 @@ fn decoys_do_not_take_over() {
             "an init container becomes a side car",
             with_init(&init.replace("db", "chown"), &[DB]),
             with_init(
-                &init
-                    .replace("db", "chown")
-                    .replace("name:", "restartPolicy: Always, name:")
-                    .replacen("name: data", "name: data", 1)
-                    .replace("restartPolicy: Always, name: data", "name: data"),
+                &init.replace("db", "chown").replacen('{', "{restartPolicy: Always, ", 1),
                 &[DB],
             ),
             Nothing,

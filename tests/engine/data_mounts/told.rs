@@ -244,6 +244,16 @@ fn the_last_of_several_values_counts() {
                 "args: [--store=/tmp, '--store=path=/data/x,size=1'],",
                 Nothing,
             ),
+        ],
+    );
+}
+
+#[test]
+fn arguments_of_their_own_are_found_at_any_place() {
+    try_told(
+        "app",
+        DATA,
+        &[
             (
                 "an argument more",
                 "args: [server, /data/x],",
