@@ -292,7 +292,9 @@ fn growth_that_is_probably_a_typo_is_blocked_for_record_and_plan() {
     // Claims that have grown in steps already, while the template waits.
     let mut stepwise = cluster();
     let Fact::Known(claims) = &mut stepwise.claims else { panic!("claims are known") };
-    claims.iter_mut().for_each(|claim| claim.request = size("900Gi"));
+    for claim in claims.iter_mut() {
+        claim.request = size("900Gi");
+    }
     assert_eq!(decided(&stepwise, "9000Gi"), None);
     // One claim that somebody grew by hand does not vouch for the others.
     let Fact::Known(claims) = &mut stepwise.claims else { panic!("claims are known") };

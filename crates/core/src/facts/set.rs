@@ -196,7 +196,7 @@ mod tests {
         }))
         .unwrap();
         assert!(fact.terminating);
-        let owner = fact.owner.unwrap();
+        let owner = fact.owner.as_ref().unwrap();
         assert_eq!((owner.api_version.as_str(), owner.kind.as_str()), ("x.y/v1", "App"));
         assert_eq!((fact.replicas, fact.first_ordinal), (0, 5));
         assert_eq!((fact.when_deleted, fact.when_scaled), (Policy::Retain, Policy::Delete));
