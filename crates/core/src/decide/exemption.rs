@@ -96,6 +96,12 @@ pub(super) fn of(
     if own && change.circumstances.field_manager == OWN_MANAGER || deletes {
         return Some(Exemption::Own);
     }
+    let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
+    if left_to_owner
+        && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts))
+    {
+        return Some(Exemption::Owned);
+    }
     let Pair { old, new } = &change.objects;
     if [old, new].into_iter().flatten().any(|object| object.metadata.is_terminating()) {
         return Some(Exemption::Terminating);
@@ -105,10 +111,7 @@ pub(super) fn of(
     {
         return Some(Exemption::Finalizers);
     }
-    let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
-    (left_to_owner
-        && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts)))
-    .then_some(Exemption::Owned)
+    None
 }
 
 /// Whether the last finalizers are removed, and nothing else that a user writes is changed: an edit

@@ -52,14 +52,19 @@ pub fn claim_of<'t>(
     set: &str,
     templates: impl IntoIterator<Item = &'t str>,
 ) -> Option<(&'t str, u32)> {
-    templates.into_iter().find_map(|template| {
-        let rest = name.strip_prefix(template)?.strip_prefix('-')?;
-        let ordinal = rest.strip_prefix(set)?.strip_prefix('-')?;
-        let canonical = ordinal == "0" || !ordinal.starts_with('0');
-        let digits = ordinal.bytes().all(|byte| byte.is_ascii_digit());
-        let number = ordinal.parse().ok()?;
-        (canonical && digits).then_some((template, number))
-    })
+    let (template, ordinal) = claim_parts(name, set)?;
+    let template = templates.into_iter().find(|known| *known == template)?;
+    Some((template, ordinal))
+}
+
+/// The template and the ordinal for which a claim of the set `set` would have this name.
+pub fn claim_parts<'n>(name: &'n str, set: &str) -> Option<(&'n str, u32)> {
+    let (rest, ordinal) = name.rsplit_once('-')?;
+    let template = rest.strip_suffix(set)?.strip_suffix('-')?;
+    let canonical = ordinal == "0" || !ordinal.starts_with('0');
+    let digits = ordinal.bytes().all(|byte| byte.is_ascii_digit());
+    let number = ordinal.parse().ok()?;
+    (canonical && digits).then_some((template, number))
 }
 
 #[cfg(test)]
