@@ -1,6 +1,7 @@
 //! `stateward manifests`: what the cluster has to know, as documents for kubectl.
 
 mod configuration;
+pub mod operators;
 mod selector;
 
 use std::path::{Path, PathBuf};

@@ -343,6 +343,12 @@ fn conditions(webhook: &Value) {
     assert_eq!(users.matches("'system:").count(), 7, "the autoscaler and others are judged");
     let owner = condition("not-left-to-its-owner");
     assert!(owner.contains("|| [object, oldObject].exists(x, x != null && "), "{owner}");
+    assert!(
+        owner.contains(".size() > 100 || "),
+        "an object with very many owners is judged: {owner}"
+    );
+    let operator = condition("not-operator-of/rabbitmqclusters.rabbitmq.com");
+    assert!(operator.contains("authorizer.group('rabbitmq.com').resource('rabbitmqclusters')"));
     assert!(owner.contains("annotations[?'stateward.dev/owner-managed'].orValue('') == 'allow'"));
     let going = condition("not-going-away");
     assert!(going.starts_with("object == null || oldObject == null || "), "{going}");

@@ -26,6 +26,7 @@ mod fidelity;
 mod generator;
 mod growth;
 mod load;
+mod operators;
 mod picture;
 mod prometheus;
 mod recipes;

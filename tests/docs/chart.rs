@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
+use stateward::cli::manifests::operators::OPERATORS;
 use stateward_resize::controller_policy;
 use stateward_resize::rights::{self, Holder, Scope};
 
@@ -107,6 +108,7 @@ fn the_chart_files_match_what_stateward_prints() {
         .output()
         .unwrap();
     same("files/crds.yaml", &String::from_utf8(output.stdout).unwrap());
+    same("files/operators.yaml", &serde_saphyr::to_string(&OPERATORS.to_vec()).unwrap());
     let policies = controller_policy::policies("NAMESPACE");
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let policies = serde_saphyr::to_string_multiple_with_options(&policies, options).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
-use stateward_core::facts::Facts;
+use stateward_core::facts::{ClaimFact, Facts, Objects};
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::review::{self, WebhookKind};
 
@@ -55,4 +55,23 @@ fn no_list_takes_more_than_its_length() {
         }
     }
     assert!(slow.is_empty(), "{FACTOR} times the elements take\n{}", slow.join("\n"));
+}
+
+/// As many claims in the namespace as the set has templates.
+#[test]
+fn the_claims_of_a_set_are_found_in_the_time_of_their_number() {
+    let find = |count: usize| {
+        let mut facts = Facts { claims: Objects::all(), ..Facts::none() };
+        let templates: Vec<String> = (0..count).map(|number| format!("t{number}")).collect();
+        for template in &templates {
+            facts.claims.insert("shop", &format!("{template}-db-0"), ClaimFact::default());
+        }
+        let before = processor_time();
+        let found = facts.claims_named("shop", "db", templates.iter().map(String::as_str));
+        assert_eq!(found.map(|claims| claims.len()), stateward_core::facts::Fact::Known(count));
+        processor_time().saturating_sub(before)
+    };
+    let small = (0..3).map(|_| find(SMALL)).min().unwrap().max(LEAST / FACTOR as u32);
+    let ratio = find(SMALL * FACTOR).as_secs_f64() / small.as_secs_f64();
+    assert!(ratio <= MOST, "{ratio:.0}");
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
-use stateward_core::facts::{ClaimFact, ClassFact, Facts, NamespaceFact, RecordFact, SetFact};
+use stateward_core::facts::{
+    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, RecordFact, SetFact,
+};
 use stateward_core::object::{Kind, Object};
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
 
@@ -64,9 +66,14 @@ impl Fixture {
         (change.object_name(), judged.map(|()| findings.into_vec()))
     }
 
-    /// `facts: [manifest, …]`: objects that are known besides.
+    /// `facts: [manifest, …]`: objects that are known besides; `clusterIsKnown: true`: no other sets
+    /// and claims exist.
     fn facts(&self) -> Facts {
         let mut facts = Facts::none();
+        if self.document.get("clusterIsKnown").is_some_and(|known| known == true) {
+            facts.claims = Objects::all();
+            facts.sets = Objects::all();
+        }
         for fact in self.document.get("facts").and_then(Value::as_array).into_iter().flatten() {
             let text = |pointer: &str| {
                 fact.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -74,16 +81,7 @@ impl Fixture {
             let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
             match text("/kind").as_str() {
                 "PersistentVolumeClaim" => {
-                    let claim = ClaimFact {
-                        access_modes: fact
-                            .pointer("/spec/accessModes")
-                            .and_then(Value::as_array)
-                            .into_iter()
-                            .flatten()
-                            .filter_map(|mode| mode.as_str().map(str::to_owned))
-                            .collect(),
-                        ..ClaimFact::default()
-                    };
+                    let claim = ClaimFact::read(&fact.to_string()).unwrap();
                     facts.claims.insert(&namespace, &name, claim);
                 }
                 "StorageClass" => {
@@ -93,7 +91,8 @@ impl Fixture {
                 "Namespace" => {
                     let limit = "/metadata/annotations/stateward.dev~1resize-max";
                     let resize_max = fact.pointer(limit).and_then(Value::as_str).map(str::to_owned);
-                    let fact = NamespaceFact { resize_max, ..NamespaceFact::default() };
+                    let terminating = fact.pointer("/metadata/deletionTimestamp").is_some();
+                    let fact = NamespaceFact { resize_max, terminating };
                     facts.namespaces.insert("", &name, fact);
                 }
                 "StatefulSetResize" => {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
-use stateward_core::facts::Facts;
+use stateward_core::facts::{ClaimFact, Facts, Objects, SetFact};
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
 use stateward_core::review::WebhookKind;
@@ -66,11 +66,13 @@ struct Request<'r> {
     user: &'r str,
     policy: &'r str,
     sub_resource: &'r str,
+    propagation_policy: Option<&'r str>,
+    facts: Option<&'r Facts>,
 }
 
 impl Default for Request<'_> {
     fn default() -> Self {
-        Self { user: TENANT, policy: "", sub_resource: "" }
+        Self { user: TENANT, policy: "", sub_resource: "", propagation_policy: None, facts: None }
     }
 }
 
@@ -99,11 +101,14 @@ impl Request<'_> {
             user: User { name: self.user.to_owned(), groups: Vec::new() },
             tool: Tool::recognise(self.user, ""),
             sub_resource: self.sub_resource.to_owned(),
+            propagation_policy: self.propagation_policy.map(str::to_owned),
             ..Circumstances::default()
         };
         let change = Change::new(operation, kind, "shop", objects, circumstances).unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let context = EvaluationContext { policy: &policy, facts: &Facts::none(), now };
+        let nothing = Facts::none();
+        let facts = self.facts.unwrap_or(&nothing);
+        let context = EvaluationContext { policy: &policy, facts, now };
         let decision = decide(stage, &change, &context);
         let document = after.as_deref().unwrap_or("null");
         let patched = decision.mutation.tried(&change, document).unwrap().map(|patch| {
@@ -169,7 +174,7 @@ fn an_exemption_without_a_grant_does_not_count_however_it_got_there() {
 
 #[test]
 fn a_granted_exemption_counts_for_everybody_until_it_changes() {
-    let alice = Request { user: ALICE, policy: RESERVED, sub_resource: "" };
+    let alice = Request { user: ALICE, policy: RESERVED, ..Request::default() };
     let tenant = Request { user: TENANT, ..alice };
     let granted = alice.mutated(Some(&set(&json!({}), "Retain")), &set(&allow(), "Retain"));
     let grant = granted["metadata"]["annotations"]["stateward.dev/allow-granted"].as_str();
@@ -223,10 +228,15 @@ fn an_owner_that_a_tenant_claims_exempts_nothing() {
 }
 
 #[test]
-fn a_service_account_of_the_namespace_is_no_operator_of_unknown_kinds() {
+fn a_service_account_of_the_namespace_is_no_operator() {
     let account = "system:serviceaccount:shop:default";
     let tenant = Request { user: account, ..Request::default() };
-    for (api_version, kind) in [("v1", "ConfigMap"), ("example.com/v1", "Database")] {
+    for (api_version, kind) in [
+        ("v1", "ConfigMap"),
+        ("example.com/v1", "Database"),
+        // Its operator is recognised by the match conditions, before a review is sent.
+        ("rabbitmq.com/v1beta1", "RabbitmqCluster"),
+    ] {
         let owner = owned_by(api_version, kind);
         let denied = tenant.denied(Some(&set(&owner, "Retain")), Some(&set(&owner, "Delete")));
         assert_eq!(denied, ["sts-retention-to-delete"], "{kind}");
@@ -243,21 +253,21 @@ fn a_service_account_of_the_namespace_is_no_operator_of_unknown_kinds() {
 fn an_operator_is_left_alone() {
     let owner = owned_by("rabbitmq.com/v1beta1", "RabbitmqCluster");
     let (before, after) = (set(&owner, "Retain"), set(&owner, "Delete"));
-    let exempted = |user, policy| {
-        let request = Request { user, policy, ..Request::default() };
-        request.judge(
+    let exempted = |user: &str, policy: &str| {
+        Request { user, policy, ..Request::default() }.judge(
             Stage::Webhook(WebhookKind::Validating),
             Some(&before),
             Some(&after),
             |decision, _| decision.exemption,
         )
     };
-    for user in ["system:serviceaccount:operators:rabbitmq", "system:serviceaccount:shop:rabbitmq"]
-    {
-        assert_eq!(exempted(user, ""), Some(Exemption::Owned), "{user}");
+    let operator = "system:serviceaccount:operators:rabbitmq";
+    assert_eq!(exempted(operator, ""), Some(Exemption::Owned));
+    for user in ["outside", "system:serviceaccount:shop:rabbitmq"] {
+        assert_eq!(exempted(user, ""), None);
+        let named = format!("owners: {{operators: ['{user}']}}\n");
+        assert_eq!(exempted(user, &named), Some(Exemption::Owned));
     }
-    assert_eq!(exempted("outside", ""), None);
-    assert_eq!(exempted("outside", "owners: {operators: [outside]}\n"), Some(Exemption::Owned));
 }
 
 #[test]
@@ -311,4 +321,249 @@ fn an_edit_that_hides_behind_the_last_finalizer_is_judged() {
         json!({"stateward.dev/resize-requested": r#"{"data":"100Ti"}"#});
     assert_eq!(exempted(&new), None);
     assert_eq!(exempted(&set(&owned_by("v1", "ConfigMap"), "Retain")), None);
+}
+
+#[test]
+fn an_object_with_very_many_owners_is_judged() {
+    let operator =
+        Request { user: "system:serviceaccount:operators:rabbitmq", ..Request::default() };
+    let mut metadata = owned_by("rabbitmq.com/v1beta1", "RabbitmqCluster");
+    let owners = metadata["ownerReferences"].as_array_mut().unwrap();
+    for number in 0..100 {
+        let uid = format!("u{number}");
+        owners.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": uid}));
+    }
+    let (kept, doomed) = (set(&metadata, "Retain"), set(&metadata, "Delete"));
+    assert_eq!(operator.denied(Some(&kept), Some(&doomed)), ["sts-retention-to-delete"]);
+    owners_of(&mut metadata).truncate(100);
+    let (kept, doomed) = (set(&metadata, "Retain"), set(&metadata, "Delete"));
+    assert!(operator.denied(Some(&kept), Some(&doomed)).is_empty());
+}
+
+fn owners_of(metadata: &mut Value) -> &mut Vec<Value> {
+    metadata["ownerReferences"].as_array_mut().unwrap()
+}
+
+/// A cluster with the set under the UID a1, and these claims with their owners.
+fn cluster(live: &Value, claims: &[(&str, &[&str])]) -> Facts {
+    let mut facts = Facts { claims: Objects::all(), sets: Objects::all(), ..Facts::none() };
+    facts.sets.insert("shop", "db", SetFact::read(live).unwrap());
+    for (name, owners) in claims {
+        let owners = owners.iter().map(|owner| (*owner).to_owned()).collect();
+        let request = Some("10Gi".parse().unwrap());
+        facts.claims.insert("shop", name, ClaimFact { owners, request, ..ClaimFact::default() });
+    }
+    facts
+}
+
+fn terminating(finalizers: &[&str], retention: &str) -> Value {
+    set(&json!({"deletionTimestamp": "2030-01-01T00:00:00Z", "finalizers": finalizers}), retention)
+}
+
+const DELETE_RULE: [&str; 1] = ["sts-delete-pvc-retention-delete"];
+const SCALE_RULE: [&str; 1] = ["sts-scale-down-deletes-claims"];
+
+#[test]
+fn an_orphan_delete_cannot_be_cut_short() {
+    let live = set(&json!({}), "Delete");
+    let owned = cluster(&live, &[("data-db-0", &["a1"]), ("data-db-1", &["a1"])]);
+    let freed = cluster(&live, &[("data-db-0", &[]), ("data-db-1", &[])]);
+    for facts in [None, Some(&owned)] {
+        let tenant = Request { facts, ..Request::default() };
+        let orphan = Request { propagation_policy: Some("Orphan"), ..tenant };
+        assert!(orphan.denied(Some(&live), None).is_empty(), "an orphan delete keeps the claims");
+        // A finalizer in the set orphans, too; removing it again is the second step.
+        let prepared = set(&json!({"finalizers": ["orphan"]}), "Delete");
+        assert!(tenant.denied(Some(&live), Some(&prepared)).is_empty());
+        assert!(tenant.denied(Some(&prepared), None).is_empty());
+        for (before, after) in [(&["orphan"][..], &[][..]), (&["x.y/z", "orphan"], &["x.y/z"])] {
+            let (old, new) = (terminating(before, "Delete"), terminating(after, "Delete"));
+            assert_eq!(tenant.denied(Some(&old), Some(&new)), DELETE_RULE);
+            let status = Request { sub_resource: "status", ..tenant };
+            assert_eq!(status.denied(Some(&old), Some(&new)), DELETE_RULE);
+            for again in ["Background", "Foreground"] {
+                let again = Request { propagation_policy: Some(again), ..tenant };
+                assert_eq!(again.denied(Some(&old), None), DELETE_RULE);
+            }
+            let again = Request { propagation_policy: Some("Orphan"), ..tenant };
+            assert!(again.denied(Some(&old), None).is_empty());
+        }
+    }
+    let tenant = Request { facts: Some(&freed), ..Request::default() };
+    let (old, new) = (terminating(&["orphan"], "Delete"), terminating(&[], "Delete"));
+    assert!(tenant.denied(Some(&old), Some(&new)).is_empty(), "the claims are free");
+    let collector =
+        Request { user: "system:serviceaccount:kube-system:generic-garbage-collector", ..tenant };
+    assert!(collector.denied(Some(&old), Some(&new)).is_empty());
+}
+
+#[test]
+fn a_set_that_still_owns_claims_is_not_deleted_whatever_its_retention_says() {
+    let live = set(&json!({}), "Retain");
+    let owned = cluster(&live, &[("data-db-0", &["a1"])]);
+    let tenant = Request { facts: Some(&owned), ..Request::default() };
+    assert_eq!(tenant.denied(Some(&live), None), DELETE_RULE);
+    let (old, new) = (terminating(&["x.y/z"], "Retain"), terminating(&[], "Retain"));
+    assert_eq!(tenant.denied(Some(&old), Some(&new)), DELETE_RULE);
+    for claims in [&[("data-db-0", &[][..])][..], &[("data-db-0", &["a1", "b2"])], &[]] {
+        let free = cluster(&live, claims);
+        let tenant = Request { facts: Some(&free), ..Request::default() };
+        assert!(tenant.denied(Some(&live), None).is_empty());
+    }
+}
+
+#[test]
+fn a_set_is_not_created_so_that_existing_claims_are_deleted() {
+    let live = set(&json!({}), "Retain");
+    let facts = cluster(&live, &[("data-db-0", &[]), ("data-db-1", &[]), ("data-db-2", &[])]);
+    let tenant = Request { facts: Some(&facts), ..Request::default() };
+    let mut fewer = live.clone();
+    fewer["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] = "Delete".into();
+    assert_eq!(tenant.denied(None, Some(&fewer)), ["sts-scale-down-deletes-claims"]);
+    fewer["spec"]["replicas"] = 3.into();
+    assert!(tenant.denied(None, Some(&fewer)).is_empty());
+    let owned = owned_by("v1", "ConfigMap");
+    assert_eq!(tenant.denied(None, Some(&set(&owned, "Delete"))), ["owner-added"]);
+    assert!(tenant.denied(None, Some(&set(&owned, "Retain"))).is_empty());
+}
+
+#[test]
+fn a_scale_down_is_denied_at_every_door() {
+    let mut live = set(&json!({}), "Retain");
+    live["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] = "Delete".into();
+    let facts = cluster(&live, &[("data-db-0", &[]), ("data-db-1", &[])]);
+    let scale = |replicas: i64| {
+        json!({
+            "apiVersion": "autoscaling/v1", "kind": "Scale",
+            "metadata": {"name": "db", "namespace": "shop", "uid": "a1"},
+            "spec": {"replicas": replicas},
+        })
+    };
+    let edited = |field: &str, value: Value| {
+        let mut edited = live.clone();
+        edited["spec"][field] = value;
+        edited
+    };
+    for facts in [None, Some(&facts)] {
+        let tenant = Request { facts, ..Request::default() };
+        assert_eq!(tenant.denied(Some(&live), Some(&edited("replicas", json!(1)))), SCALE_RULE);
+        let moved = edited("ordinals", json!({"start": 1}));
+        let denied = tenant.denied(Some(&live), Some(&moved));
+        assert!(denied.contains(&SCALE_RULE[0]), "{denied:?}");
+    }
+    let tenant = Request { facts: Some(&facts), ..Request::default() };
+    assert_eq!(tenant.denied(Some(&scale(2)), Some(&scale(1))), SCALE_RULE);
+    // In the same edit as the policy.
+    let retained = set(&json!({}), "Retain");
+    let denied = tenant.denied(Some(&retained), Some(&edited("replicas", json!(1))));
+    assert_eq!(denied, ["sts-retention-to-delete", SCALE_RULE[0]]);
+    // Right after the scale-down, while the pods are still being removed.
+    let mut down = retained.clone();
+    down["spec"]["replicas"] = 0.into();
+    down["status"] = json!({"replicas": 2});
+    let mut later = down.clone();
+    later["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] = "Delete".into();
+    assert_eq!(tenant.denied(Some(&down), Some(&later)), ["sts-retention-to-delete"]);
+}
+
+fn claim(metadata: &Value) -> Value {
+    let mut claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data-db-0", "namespace": "shop", "uid": "c1"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "volumeName": "pv-1",
+            "resources": {"requests": {"storage": "10Gi"}},
+        },
+        "status": {"phase": "Bound"},
+    });
+    for (key, value) in metadata.as_object().unwrap() {
+        claim["metadata"][key] = value.clone();
+    }
+    claim
+}
+
+#[test]
+fn a_claim_keeps_its_protection_until_no_pod_uses_it() {
+    let protected = "kubernetes.io/pvc-protection";
+    for terminating in [json!({}), json!({"deletionTimestamp": "2030-01-01T00:00:00Z"})] {
+        for (before, after) in
+            [(vec![protected], vec![]), (vec!["x.y/z", protected], vec!["x.y/z"])]
+        {
+            let side = |finalizers: &[&str]| {
+                let mut metadata = terminating.clone();
+                metadata["finalizers"] = json!(finalizers);
+                claim(&metadata)
+            };
+            let (old, new) = (side(&before), side(&after));
+            for sub_resource in ["", "status"] {
+                let tenant = Request { sub_resource, ..Request::default() };
+                assert_eq!(tenant.denied(Some(&old), Some(&new)), ["pvc-protection-removed"]);
+            }
+            let controller = "system:serviceaccount:kube-system:pvc-protection-controller";
+            let controller = Request { user: controller, ..Request::default() };
+            assert!(controller.denied(Some(&old), Some(&new)).is_empty());
+        }
+    }
+}
+
+#[test]
+fn no_owner_of_a_claim_is_added_or_replaced() {
+    let naming = |name: &str, uid: &str| {
+        json!({"ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": uid},
+        ]})
+    };
+    let facts = cluster(&set(&json!({}), "Retain"), &[("data-db-0", &[])]);
+    let tenant = Request { facts: Some(&facts), ..Request::default() };
+    let free = claim(&json!({}));
+    let owned = claim(&naming("db", "a1"));
+    for (old, new) in [
+        (&free, &owned),
+        (&free, &claim(&naming("db", "gone"))),
+        (&owned, &claim(&naming("db", "gone"))),
+        (&owned, &claim(&naming("gone", "a1"))),
+    ] {
+        for sub_resource in ["", "status"] {
+            let tenant = Request { sub_resource, ..tenant };
+            assert_eq!(tenant.denied(Some(old), Some(new)), ["owner-added"]);
+        }
+    }
+    assert!(tenant.denied(Some(&owned), Some(&free)).is_empty());
+}
+
+#[test]
+fn the_tenfold_rule_is_asked_at_every_door() {
+    const RULE: [&str; 1] = ["pvc-fractional-or-huge"];
+    let live = set(&json!({}), "Retain");
+    let facts = cluster(&live, &[("data-db-0", &[]), ("data-db-1", &[])]);
+    let asking = |size: &str| {
+        let requested = json!({"data": size}).to_string();
+        set(&json!({"annotations": {"stateward.dev/resize-requested": requested}}), "Retain")
+    };
+    let tenant = Request { facts: Some(&facts), ..Request::default() };
+    assert_eq!(tenant.denied(None, Some(&asking("100Ti"))), RULE);
+    assert!(tenant.denied(None, Some(&asking("100Gi"))).is_empty());
+    // A template that was created large vouches for no claim.
+    let mut large = asking("100Ti");
+    large["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] =
+        "100Ti".into();
+    assert_eq!(tenant.denied(None, Some(&large)), RULE);
+    assert!(Request::default().denied(None, Some(&large)).is_empty(), "no claim is known");
+    let edit = |old: &Value, new: &Value| {
+        tenant.judge(Stage::Webhook(WebhookKind::Mutating), Some(old), Some(new), |decision, _| {
+            decision.denials().map(|verdict| verdict.finding.rule).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(edit(&live, &asking("100Ti")), RULE);
+    let mut old = large.clone();
+    old["metadata"]["annotations"] = json!({});
+    assert_eq!(edit(&old, &large), RULE);
+    // Behind the removal of a finalizer.
+    let mut old = live.clone();
+    old["metadata"]["finalizers"] = json!(["x.y/z"]);
+    assert_eq!(edit(&old, &asking("100Ti")), RULE);
+    let mut grown = claim(&json!({}));
+    grown["spec"]["resources"]["requests"]["storage"] = "100Ti".into();
+    let claims = Request::default();
+    assert_eq!(claims.denied(Some(&claim(&json!({}))), Some(&grown)), RULE);
 }

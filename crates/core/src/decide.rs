@@ -175,8 +175,9 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     // scale has a kind of its own.
     let subresource = !change.circumstances.sub_resource.is_empty();
     decision.exemption = exemption::of(stage, change, policy, facts, ownership);
-    // A terminating object is exempt, except from the rules that say otherwise.
-    let terminating = decision.exemption == Some(Exemption::Terminating);
+    // What goes away is exempt, except from the rules that say otherwise.
+    let terminating =
+        matches!(decision.exemption, Some(Exemption::Terminating | Exemption::Finalizers));
     if decision.exemption.is_some() && stage.in_cluster() && !terminating {
         return decision;
     }

@@ -4,6 +4,7 @@
 //! Facts come from manifests, or from a cluster that the shell watches. Cloning them copies a few
 //! pointers, so a review looks at one state of the cluster for as long as it takes.
 
+mod claims;
 mod disclosure;
 mod files;
 mod objects;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+pub use self::claims::SetClaim;
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
@@ -57,6 +59,8 @@ pub struct ClaimFact {
     pub request: Option<Quantity>,
     /// `metadata.labels`
     pub labels: BTreeMap<String, String>,
+    /// the UIDs of its owners, except pods: a pod and its set are deleted together
+    pub owners: Vec<String>,
 }
 
 /// What is read of a StorageClass.

@@ -4,8 +4,10 @@
 //! promises what another rejects: [`growability`] tells whether a claim can grow at all, [`SizeLimit`]
 //! reads `resize-max`, and [`GrowthLimit`] recognises a size that is probably a typo.
 
+mod claims;
 mod growability;
 mod limits;
 
+pub use self::claims::{belongs, smallest_claims};
 pub use self::growability::{Growability, Obstacle, growability};
 pub use self::limits::{Extent, GrowthLimit, SizeLimit};

@@ -21,6 +21,7 @@ mod pvc_fractional_or_huge;
 mod pvc_immutable_edit;
 mod pvc_invalid_value;
 mod pvc_keep_removed;
+mod pvc_protection_removed;
 mod pvc_shrink;
 mod pvc_vac_unset;
 /// Annotations that relax the policy.
@@ -149,7 +150,8 @@ pub struct Meta {
     pub good: &'static str,
     /// which webhook judges an edit of a set
     pub judged_at: JudgedAt,
-    /// whether it judges terminating objects, too, which are otherwise exempt
+    /// whether it judges terminating objects, and edits that only remove the last finalizers, too,
+    /// which are otherwise exempt
     pub judges_terminating: bool,
     /// whether it judges writes to subresources such as `status`, through which the API server takes
     /// metadata, too
@@ -349,6 +351,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_retention_delete_create::StsRetentionDeleteCreate>(),
     Entry::of::<pvc_delete::PvcDelete>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
+    Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),

@@ -143,7 +143,7 @@ pub fn requested_size(
         return blocked(Reason::OverMax, detail);
     }
     let limit = &view.parameters.growth;
-    let from = smallest_claim(view, set, template).unwrap_or(have).max(have);
+    let from = smallest_claim(view, template).unwrap_or(have);
     if by_record && limit.extent(from, &asked) == Extent::Mistake {
         let detail =
             format!("{template}: {from} → {size} is more than {}-fold growth", limit.factor);
@@ -152,13 +152,11 @@ pub fn requested_size(
     Check::ok(NAME)
 }
 
-/// The smallest request among the template's claims that the set runs with.
-fn smallest_claim<'v>(view: &'v View<'_>, set: &Set, template: &str) -> Option<&'v Quantity> {
+/// The smallest request among the claims of the template that would grow.
+fn smallest_claim<'v>(view: &'v View<'_>, template: &str) -> Option<&'v Quantity> {
     let Fact::Known(claims) = &view.observed.claims else { return None };
-    let counts = |claim: &&Claim| {
-        claim.template == template && !claim.foreign && set.ordinals().contains(&claim.ordinal)
-    };
-    claims.iter().filter(counts).map(|claim| &claim.request).min()
+    let grows = |claim: &&Claim| claim.template == template && !claim.foreign;
+    claims.iter().filter(grows).map(|claim| &claim.request).min()
 }
 
 /// How far one claim is.

@@ -10,33 +10,73 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 };
 use stateward_core::annotations::OWNER_MANAGED;
 use stateward_core::decide::{CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
+use stateward_core::object::metadata::{ORPHAN, PROTECTION};
 use stateward_core::object::{KINDS, KindInfo};
+use stateward_core::ownership::MOST_OWNERS;
 use stateward_core::review::WebhookKind;
 
+use super::operators::{OPERATORS, Operator};
 use super::{FailurePolicy, Service, selector};
+
+/// The request comes from no tool that writes what somebody has committed.
+const NO_GITOPS_TOOL: &str = "!request.userInfo.username.matches(\
+    '^system:serviceaccount:(flux-system:|[^:]+:(argocd-|kustomize-controller$|helm-controller$))')";
 
 /// False if an operator edits what it owns: a service account of another namespace that is no `GitOps`
 /// tool writes an object that a controller owns before and after. Whoever else writes an owner into
 /// an object gains nothing by it. On DELETE `object` is null, on CREATE `oldObject` is. A Scale names
-/// no owner and is always judged.
+/// no owner and is always judged. So is an object with very many owners: if a condition exceeded its
+/// cost limit, the API server would not send the request.
 fn not_left_to_owner() -> String {
     format!(
         "!(request.userInfo.username.startsWith('system:serviceaccount:') && \
         !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':') && \
-        !request.userInfo.username.matches('^system:serviceaccount:(flux-system:|[^:]+:\
-        (argocd-|kustomize-controller$|helm-controller$))')) || \
+        {NO_GITOPS_TOOL}) || \
         [object, oldObject].exists(x, x != null && \
-        (x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
+        (x.metadata.?ownerReferences.orValue([]).size() > {MOST_OWNERS} || \
+        x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
         (request.resource.resource == 'persistentvolumeclaims' && \
         o.kind in ['StatefulSet', 'Pod'])) || \
         x.metadata.?annotations[?'{OWNER_MANAGED}'].orValue('') == 'allow'))"
     )
 }
 
-/// False on an UPDATE that leaves the spec of a terminating object alone, such as the one that
-/// empties its finalizers: under `Fail` it would be stuck while the webhook is away.
-const NOT_GOING_AWAY: &str = "object == null || oldObject == null || \
-    !has(oldObject.metadata.deletionTimestamp) || object.?spec != oldObject.?spec";
+/// False if an operator that runs in the namespace writes what it owns, before and after, and has not
+/// opted in. Other service accounts of the namespace may not update the status of the owner. The
+/// question to the authorizer is expensive, so it comes last: an object has one controller, so the
+/// conditions of all kinds ask it once at most.
+fn not_operator_of(operator: &Operator) -> MatchCondition {
+    let Operator { group, kind, plural } = operator;
+    MatchCondition {
+        name: format!("not-operator-of/{plural}.{group}"),
+        expression: format!(
+            "!(request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + \
+            ':') && {NO_GITOPS_TOOL} && \
+            [object, oldObject].all(x, x == null || \
+            (x.metadata.?ownerReferences.orValue([]).size() <= {MOST_OWNERS} && \
+            x.metadata.?annotations[?'{OWNER_MANAGED}'].orValue('') != 'allow' && \
+            x.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) && \
+            o.kind == '{kind}' && o.apiVersion.startsWith('{group}/')))) && \
+            authorizer.group('{group}').resource('{plural}').subresource('status')\
+            .namespace(request.namespace).check('update').allowed())"
+        ),
+    }
+}
+
+/// False on an UPDATE that leaves the spec of a terminating object alone, such as one that removes a
+/// finalizer: under `Fail` it would be stuck while the webhook is away. Finalizers on which claims
+/// depend are judged: `orphan`, the protection of a claim, and the last one of a set.
+fn not_going_away() -> String {
+    format!(
+        "object == null || oldObject == null || !has(oldObject.metadata.deletionTimestamp) || \
+        object.?spec != oldObject.?spec || \
+        [object, oldObject].exists(x, x.metadata.?finalizers.orValue([]).size() > {MOST_OWNERS}) || \
+        oldObject.metadata.?finalizers.orValue([]).exists(f, \
+        (f in ['{ORPHAN}', '{PROTECTION}'] || (request.resource.resource == 'statefulsets' && \
+        object.metadata.?finalizers.orValue([]).size() == 0)) && \
+        !(f in object.metadata.?finalizers.orValue([])))"
+    )
+}
 
 /// The API server takes metadata through the subresource `status`. Its controllers write there all the
 /// time, and nothing of that is judged unless metadata changes.
@@ -140,9 +180,10 @@ impl Registration<'_> {
         }
         conditions.extend([
             condition("not-left-to-its-owner", not_left_to_owner()),
-            condition("not-going-away", NOT_GOING_AWAY.to_owned()),
+            condition("not-going-away", not_going_away()),
             condition("metadata-of-status", METADATA_OF_STATUS.to_owned()),
         ]);
+        conditions.extend(OPERATORS.iter().map(not_operator_of));
         conditions
     }
 
@@ -195,4 +236,32 @@ fn rule(info: &KindInfo, subresource: &str, operations: &[&str]) -> Option<RuleW
         resources: Some(vec![format!("{}{separator}{subresource}", info.plural)]),
         scope: Some("Namespaced".to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The API server takes 64 match conditions, and all of them together may cost seven questions to
+    /// the authorizer.
+    #[test]
+    fn match_conditions_stay_within_the_limits_of_the_api_server() {
+        let service =
+            Service { namespace: "stateward".to_owned(), name: "stateward".to_owned(), port: 443 };
+        let registration = Registration {
+            address: Address::Service(&service),
+            authority: None,
+            excluded: Vec::new(),
+            requirements: &[],
+            failure_policy: FailurePolicy::Ignore,
+            timeout: 3,
+        };
+        let conditions = registration.match_conditions();
+        assert!(conditions.len() <= 64, "{}", conditions.len());
+        for MatchCondition { name, expression } in conditions {
+            assert!(name.rsplit('/').next().is_some_and(|name| name.len() <= 63), "{name}");
+            let asks = expression.matches("authorizer").count();
+            assert_eq!(asks, usize::from(name.starts_with("not-operator-of/")), "{name}");
+        }
+    }
 }

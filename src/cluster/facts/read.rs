@@ -45,6 +45,7 @@ pub(super) fn claim(claim: &PersistentVolumeClaim) -> Reduced<ClaimFact> {
     let beta = claim.annotations().get(BETA_CLASS).cloned();
     let spec = claim.spec.as_ref();
     let requests = spec.and_then(|s| s.resources.as_ref()).and_then(|r| r.requests.as_ref());
+    let owners = claim.owner_references().iter().filter(|owner| owner.kind != "Pod");
     let fact = ClaimFact {
         uid: claim.uid().unwrap_or_default(),
         access_modes: spec.and_then(|spec| spec.access_modes.clone()).unwrap_or_default(),
@@ -54,6 +55,7 @@ pub(super) fn claim(claim: &PersistentVolumeClaim) -> Reduced<ClaimFact> {
         volume: spec.and_then(|spec| spec.volume_name.clone()).unwrap_or_default(),
         request: quantity(requests, "storage"),
         labels: claim.labels().clone(),
+        owners: owners.map(|owner| owner.uid.clone()).collect(),
     };
     reduced(claim, Some(fact))
 }

@@ -92,6 +92,7 @@ pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, si
         volume: volume.to_owned(),
         request: Some(size.parse().unwrap()),
         labels: BTreeMap::from([("app".to_owned(), "db".to_owned())]),
+        owners: Vec::new(),
     };
     facts.claims.insert("shop", name, claim);
 }

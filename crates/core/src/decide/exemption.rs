@@ -105,6 +105,12 @@ pub(super) fn of(
     if stage == Stage::Webhook(WebhookKind::Mutating) && is_stale(change) {
         return Some(Exemption::Stale);
     }
+    let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
+    if left_to_owner
+        && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts))
+    {
+        return Some(Exemption::Owned);
+    }
     let Pair { old, new } = &change.objects;
     if [old, new].into_iter().flatten().any(|object| object.metadata.is_terminating()) {
         return Some(Exemption::Terminating);
@@ -114,10 +120,7 @@ pub(super) fn of(
     {
         return Some(Exemption::Finalizers);
     }
-    let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
-    (left_to_owner
-        && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts)))
-    .then_some(Exemption::Owned)
+    None
 }
 
 /// Whether the edit was made from another version of the object than the stored one. Mutating

@@ -16,7 +16,7 @@ impl Facts {
         for document in documents {
             if Kind::of_manifest(&document.api_version, &document.kind) == Kind::Claim {
                 // A claim that cannot be read is reported where it is judged itself.
-                if let Ok(claim) = claim(&document.json) {
+                if let Ok(claim) = ClaimFact::read(&document.json) {
                     facts.claims.insert(&document.namespace, &document.name, claim);
                 }
             } else if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
@@ -30,17 +30,26 @@ impl Facts {
     }
 }
 
-fn claim(json: &str) -> Result<ClaimFact, DecodeError> {
-    let claim = Claim::decode(&Object::decode(json)?)?;
-    let labels = claim.metadata.labels.iter();
-    Ok(ClaimFact {
-        uid: String::new(),
-        access_modes: claim.spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
-        class: claim.class().to_owned(),
-        volume: claim.spec.volume_name.to_string(),
-        request: claim.spec.storage().map(|size| size.quantity.clone()),
-        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-    })
+impl ClaimFact {
+    /// Reads a claim.
+    ///
+    /// # Errors
+    /// The field that is of the wrong type.
+    pub fn read(json: &str) -> Result<Self, DecodeError> {
+        let claim = Claim::decode(&Object::decode(json)?)?;
+        let (metadata, spec) = (&claim.metadata, &claim.spec);
+        let labels = metadata.labels.iter();
+        let owners = metadata.owner_references.iter().filter(|owner| &*owner.kind != "Pod");
+        Ok(Self {
+            uid: metadata.uid.to_string(),
+            access_modes: spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
+            class: claim.class().to_owned(),
+            volume: spec.volume_name.to_string(),
+            request: spec.storage().map(|size| size.quantity.clone()),
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            owners: owners.map(|owner| owner.uid.to_string()).collect(),
+        })
+    }
 }
 
 fn unreadable(document: &Document, error: &DecodeError) -> InputError {

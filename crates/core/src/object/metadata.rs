@@ -4,6 +4,12 @@ use serde::Deserialize;
 
 use super::json::{DecodeError, Raw, Text, TextMap, decode, null_default};
 
+/// The finalizer by which the garbage collector frees the dependents of a deleted object.
+pub const ORPHAN: &str = "orphan";
+
+/// The finalizer that keeps a claim while pods use it.
+pub const PROTECTION: &str = "kubernetes.io/pvc-protection";
+
 /// `metadata`, as far as rules and exemptions read it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -23,6 +29,8 @@ pub struct Metadata<'a> {
     /// the version of the stored object that this one was made from; empty for whichever is stored
     #[serde(borrow)]
     pub resource_version: Text<'a>,
+    /// counts the changes of `spec`; `None` before the server has set it
+    pub generation: Option<i64>,
     /// labels
     #[serde(borrow)]
     pub labels: TextMap<'a>,
@@ -60,6 +68,11 @@ impl Metadata<'_> {
             .unwrap_or_default()
             .iter()
             .any(|manager| manager.operation.as_str() == "Apply" && manager.subresource.is_empty()))
+    }
+
+    /// Whether the object has this finalizer.
+    pub fn has_finalizer(&self, name: &str) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer.as_str() == name)
     }
 
     /// Whether the object is going away.

@@ -105,6 +105,32 @@ impl<'a> StatefulSet<'a> {
         let start = self.spec.ordinals_start();
         start..start.saturating_add(self.spec.replicas().max(0))
     }
+
+    /// The names of the claim templates.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn template_names(&self) -> Result<impl Iterator<Item = &str>, DecodeError> {
+        Ok(self.claim_templates()?.iter().map(|template| template.metadata.name.as_str()))
+    }
+
+    /// Whether no pod is asked for and, as far as the status shows, none is left.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn is_idle(&self) -> Result<bool, DecodeError> {
+        let pods = self.status.get()?.replicas.unwrap_or_default();
+        Ok(self.spec.replicas() <= 0 && pods <= 0 && self.is_observed()?)
+    }
+
+    /// Whether the controller has seen the spec as it is now. A manifest does not tell.
+    ///
+    /// # Errors
+    /// The field that has the wrong type.
+    pub fn is_observed(&self) -> Result<bool, DecodeError> {
+        let seen = self.status.get()?.observed_generation;
+        Ok(self.metadata.generation.is_none_or(|now| seen.is_some_and(|seen| seen >= now)))
+    }
 }
 
 /// `status` of a set, as far as a re-creation asks for it.
@@ -117,6 +143,10 @@ pub struct StatefulSetStatus<'a> {
     /// the revision of the template
     #[serde(borrow)]
     pub update_revision: Text<'a>,
+    /// how many pods there are
+    pub replicas: Option<i64>,
+    /// the generation that the controller has seen
+    pub observed_generation: Option<i64>,
 }
 
 impl StatefulSetStatus<'_> {

@@ -1,24 +1,32 @@
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule, remedy};
 use crate::change::{Change, Operation};
-use crate::facts::Facts;
-use crate::object::{Kind, Pointer};
-use crate::ownership::is_foreign_account;
+use crate::facts::{Fact, Facts};
+use crate::object::metadata::OwnerReference;
+use crate::object::{DecodeError, Kind, Pointer};
+use crate::ownership::{group, is_foreign_account};
 
 declare_rule! {
-    /// An ownerReference is added to a StatefulSet or a claim.
+    /// An ownerReference is added to a StatefulSet or a claim, or an existing one names another object.
     ///
     /// ## Why
-    /// The garbage collector deletes an object once none of its owners exist. An owner that does not
-    /// exist, or lives in another namespace, deletes the object within seconds: a claim goes with its
-    /// data, and so do the claims of a set under `whenDeleted: Delete`. A controller owner also tells
-    /// tools to leave the object to it.
+    /// The garbage collector deletes an object once none of its owners exist. It takes an owner of
+    /// another namespace, another name, kind or UID for one that does not exist, and deletes the object
+    /// within seconds: a claim is deleted with its data, and so are the claims of a set under
+    /// `whenDeleted: Delete`. A controller owner also tells tools to leave the object to it.
     ///
     /// Operators that run in another namespace may adopt objects. So may users whom the policy names
-    /// as `owners.operators`. On CREATE the rule warns: a manifest that was copied from a cluster
-    /// often still names an owner that is gone. The rule judges the subresource `status`, too.
+    /// as `owners.operators`. The rule judges the subresource `status`, too. `blockOwnerDeletion` and
+    /// the version of the owner's API may change.
+    ///
+    /// On CREATE the rule warns: a manifest that was copied from a cluster often still names an owner
+    /// that is gone. It denies a new set under `whenDeleted: Delete` if its claims exist already: the
+    /// controller gives them to the set before the set is deleted. That takes facts, which the webhook
+    /// has if it watches a cluster.
     ///
     /// ## Way out
     /// Leave the ownerReference out, or let the owner's operator add it.
@@ -46,51 +54,147 @@ pub struct Params {
 impl Rule for OwnerAdded {
     type Params = Params;
 
-    fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(
+        params: &Params,
+        change: &Change<'_>,
+        facts: &Facts,
+        findings: &mut Findings,
+    ) -> Judged {
         let Some(new) = &change.objects.new else { return Ok(()) };
         if is_foreign_account(change, &params.operators) {
             return Ok(());
         }
-        let known = change.objects.old.as_ref().map(|old| &old.metadata.owner_references);
-        let known: std::collections::BTreeSet<_> =
-            known.into_iter().flatten().map(|o| (o.uid.as_str(), o.controller)).collect();
-        let added = new
-            .metadata
-            .owner_references
-            .iter()
-            .position(|owner| !known.contains(&(owner.uid.as_str(), owner.controller)));
-        let Some(index) = added else { return Ok(()) };
-        let owner = &new.metadata.owner_references[index];
-        let finding = findings
-            .add(
-                Pointer::from("/metadata/ownerReferences").index(index),
-                format!("would be owned by {} {}", &*owner.kind, &*owner.name),
-            )
-            .values(None, Some(&owner.name))
-            .why(match change.kind {
-                Kind::Claim => {
-                    "If that owner does not exist, the garbage collector deletes the claim with its \
-                     data within seconds; otherwise it does so when the owner is deleted."
-                }
-                _ => {
-                    "If that owner does not exist, the garbage collector deletes the set within \
-                     seconds, and under whenDeleted: Delete its claims with their data."
-                }
-            })
-            .step("leave the ownerReference out");
-        if change.operation == Operation::Create {
-            finding.unsure();
-        } else {
-            finding.command(
-                "or see whether the owner exists and which uid it has",
-                format!(
-                    "kubectl get {} {} -n {} -o jsonpath='{{.metadata.uid}}'",
-                    remedy::quoted(&owner.kind.to_lowercase()),
-                    remedy::quoted(&owner.name),
-                    remedy::quoted(&change.namespace)
-                ),
-            );
+        let old = change.objects.old.as_ref();
+        let old = old.map_or(&[][..], |old| &old.metadata.owner_references);
+        if let Some((index, owner)) = added(old, &new.metadata.owner_references) {
+            let field = Pointer::from("/metadata/ownerReferences").index(index);
+            object(change, facts, field, owner, findings)?;
+        }
+        // New claims get the owners of their template. The templates of a set never change.
+        let Some(set) = change.created_set() else { return Ok(()) };
+        for (place, template) in set.claim_templates()?.iter().enumerate() {
+            if let Some((index, owner)) = added(&[], &template.metadata.owner_references) {
+                let field = Pointer::from("/spec/volumeClaimTemplates").index(place);
+                let field = field.key("metadata").key("ownerReferences").index(index);
+                findings
+                    .add(field, format!("its claims would be owned by {}", named(owner)))
+                    .values(None, Some(&owner.name))
+                    .why(
+                        "The garbage collector deletes the claims with their data when that owner is \
+                         deleted, and within seconds if it does not exist.",
+                    )
+                    .step("leave the ownerReference out of the claim template")
+                    .unsure();
+            }
         }
         Ok(())
+    }
+}
+
+/// The first owner that `old` does not have, or has without `controller: true`. The garbage collector
+/// looks an owner up by group, kind, name and UID.
+fn added<'n, 'a>(
+    old: &[OwnerReference<'_>],
+    new: &'n [OwnerReference<'a>],
+) -> Option<(usize, &'n OwnerReference<'a>)> {
+    fn identity<'o>(owner: &'o OwnerReference<'_>) -> [&'o str; 4] {
+        let group = group(&owner.api_version).unwrap_or_default();
+        [group, &owner.kind, &owner.name, &owner.uid]
+    }
+    let controls = |owner: &OwnerReference<'_>| owner.controller == Some(true);
+    let known: BTreeMap<_, _> =
+        old.iter().map(|owner| (identity(owner), controls(owner))).collect();
+    new.iter().enumerate().find(|(_, owner)| {
+        known.get(&identity(owner)).is_none_or(|controlled| controls(owner) && !controlled)
+    })
+}
+
+fn named(owner: &OwnerReference<'_>) -> String {
+    format!("{} {}", &*owner.kind, &*owner.name)
+}
+
+/// The finding about an owner of the object itself.
+fn object(
+    change: &Change<'_>,
+    facts: &Facts,
+    field: Pointer,
+    owner: &OwnerReference<'_>,
+    findings: &mut Findings,
+) -> Result<(), DecodeError> {
+    let claims = claims_at_risk(change, facts)?;
+    let condition = if is_absent(change, facts, owner) {
+        format!("There is no {} with this uid in the namespace", named(owner))
+    } else {
+        "If that owner does not exist".to_owned()
+    };
+    let finding = findings.add(field, format!("would be owned by {}", named(owner)));
+    finding.values(None, Some(&owner.name));
+    finding.why(match (change.kind, &claims) {
+        (Kind::Claim, _) => format!(
+            "{condition}, the garbage collector deletes the claim with its data within seconds; \
+             otherwise it does so when the owner is deleted."
+        ),
+        (_, Fact::Known(claims)) if !claims.is_empty() => format!(
+            "{condition}, the garbage collector deletes the set within seconds, and {} with the data: \
+             whenDeleted is Delete.",
+            remedy::listed(claims)
+        ),
+        (_, Fact::Known(_)) => format!(
+            "{condition}, the garbage collector deletes the set within seconds, and under \
+             whenDeleted: Delete its claims with their data."
+        ),
+        (_, Fact::Unknown(_)) => format!(
+            "{condition}, the garbage collector deletes the set within seconds, and its claims with \
+             their data: whenDeleted is Delete. It is not known which claims exist."
+        ),
+    });
+    finding.step("leave the ownerReference out");
+    if change.operation == Operation::Create {
+        if !matches!(&claims, Fact::Known(claims) if !claims.is_empty()) {
+            finding.unsure();
+        }
+        return Ok(());
+    }
+    finding.command(
+        "or see whether the owner exists and which uid it has",
+        format!(
+            "kubectl get {} {} -n {} -o jsonpath='{{.metadata.uid}}'",
+            remedy::quoted(&owner.kind.to_lowercase()),
+            remedy::quoted(&owner.name),
+            remedy::quoted(&change.namespace)
+        ),
+    );
+    Ok(())
+}
+
+/// The claims that would be deleted with the set: none under `whenDeleted: Retain`.
+fn claims_at_risk<'f>(
+    change: &Change<'_>,
+    facts: &'f Facts,
+) -> Result<Fact<Vec<&'f str>>, DecodeError> {
+    let Some((_, set)) = change.written_set() else { return Ok(Fact::Known(Vec::new())) };
+    if set.spec.retention.when_deleted() != "Delete" || set.claim_templates()?.is_empty() {
+        return Ok(Fact::Known(Vec::new()));
+    }
+    let named = facts.claims_named(&change.namespace, &change.name, set.template_names()?);
+    let ordinals = set.ordinals();
+    Ok(named.map(|claims| {
+        let in_use = claims.iter().filter(|claim| ordinals.contains(&claim.ordinal));
+        in_use.map(|claim| claim.name).collect()
+    }))
+}
+
+/// Whether facts show that the owner does not exist.
+fn is_absent(change: &Change<'_>, facts: &Facts, owner: &OwnerReference<'_>) -> bool {
+    match Kind::of_manifest(&owner.api_version, &owner.kind) {
+        Kind::StatefulSet => match facts.set(&change.namespace, &owner.name) {
+            Fact::Known(set) => set.is_none_or(|set| set.uid != owner.uid.as_str()),
+            Fact::Unknown(_) => false,
+        },
+        Kind::Claim => match facts.claims.get(&change.namespace, &owner.name) {
+            Fact::Known(claim) => claim.is_none_or(|claim| claim.uid != owner.uid.as_str()),
+            Fact::Unknown(_) => false,
+        },
+        Kind::Scale | Kind::Other => false,
     }
 }

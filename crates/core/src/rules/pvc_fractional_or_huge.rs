@@ -8,7 +8,7 @@ use super::{Findings, Judged, Rule, remedy, template};
 use crate::annotations::RESIZE_REQUESTED;
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::growth::{Extent, GrowthLimit};
+use crate::growth::{Extent, GrowthLimit, smallest_claims};
 use crate::object::claim::Size;
 use crate::object::immutable::arrow;
 use crate::object::quantity::ParseQuantityError;
@@ -95,7 +95,10 @@ declare_rule! {
     /// Write the size that you mean. If you mean a jump of this size, grow in several edits.
     ///
     /// The rule compares two sizes of the same claim or template. It does not judge the size of a
-    /// new claim.
+    /// new claim. A request to grow the claims of a template, by an edit or by the annotation
+    /// `stateward.dev/resize-requested`, also of a new set, is compared with the smallest claim that
+    /// exists. That takes facts, which the webhook has if it watches a cluster; without them, it is
+    /// compared with the template.
     PvcFractionalOrHuge {
         id: "pvc-fractional-or-huge",
         title: "a volume grows more than tenfold, or asks for a fraction of a byte",
@@ -111,13 +114,20 @@ declare_rule! {
 impl Rule for PvcFractionalOrHuge {
     type Params = Params;
 
-    fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(
+        params: &Params,
+        change: &Change<'_>,
+        facts: &Facts,
+        findings: &mut Findings,
+    ) -> Judged {
         if let Some((old, new)) = change.written_claim() {
             let old = old.and_then(|claim: &Claim<'_>| claim.spec.storage());
             let field = Pointer::from("/spec/resources/requests/storage");
             sizes(params, change, &field, None, old, new.spec.storage(), findings);
         }
         if let Some((old, new)) = change.written_set() {
+            let before = old.unwrap_or(new);
+            let claims = smallest_claims(before, &change.namespace, &change.name, facts)?;
             let untouched = old
                 .is_some_and(|old| old.spec.claim_templates.same_bytes(&new.spec.claim_templates));
             let templates = if untouched { &[] } else { new.claim_templates()? };
@@ -135,15 +145,16 @@ impl Rule for PvcFractionalOrHuge {
                 let at =
                     |index| Pointer::from(format!("/spec/volumeClaimTemplates/{index}/{below}"));
                 let size = template.spec.storage();
+                let grows = old.zip(size).is_some_and(|(old, new)| new.quantity > old.quantity);
+                let claim = claims.get(name).filter(|_| grows).map(|claim| of_claim(claim));
+                let old = claim.as_ref().or(old);
                 if let Some(finding) =
                     sizes(params, change, &at(index), Some(name), old, size, findings)
                 {
                     finding.old_field(at(old_index));
                 }
             }
-            if let Some(old) = old {
-                requested(params, change, old, new, findings)?;
-            }
+            requested(params, change, (old, new), &claims, findings)?;
         }
         Ok(())
     }
@@ -191,34 +202,48 @@ fn sizes<'f>(
 }
 
 /// Growth that is only requested: the claim template itself still has its old size then.
-fn requested(
+fn requested<'a>(
     params: &Params,
     change: &Change<'_>,
-    old: &StatefulSet<'_>,
-    new: &StatefulSet<'_>,
+    (old, new): (Option<&StatefulSet<'a>>, &StatefulSet<'a>),
+    claims: &BTreeMap<&str, &Quantity>,
     findings: &mut Findings,
 ) -> Result<(), DecodeError> {
     let Some(text) = new.metadata.annotations.get(RESIZE_REQUESTED) else { return Ok(()) };
-    if old.metadata.annotations.get(RESIZE_REQUESTED) == Some(text) {
+    if old.is_some_and(|old| old.metadata.annotations.get(RESIZE_REQUESTED) == Some(text)) {
         return Ok(());
     }
     let field = Pointer::annotation(RESIZE_REQUESTED);
     let sizes: BTreeMap<String, String> = json::decode(text, field.as_str())?;
-    let templates = template::by_name(old.claim_templates()?);
+    let templates = template::by_name(old.unwrap_or(new).claim_templates()?);
+    let mut unreadable = Ok(());
     for (template, size) in sizes {
         let before = templates.get(template.as_str());
         let Some(before) = before.and_then(|(_, claim)| claim.spec.storage()) else { continue };
-        let quantity: Quantity = size
-            .parse()
-            .map_err(|error| DecodeError { field: field.clone(), message: format!("{error}") })?;
+        // A size that cannot be read hides no other.
+        let quantity: Quantity = match size.parse() {
+            Ok(quantity) => quantity,
+            Err(error) => {
+                let message = format!("{error}");
+                unreadable = Err(DecodeError { field: field.clone(), message });
+                continue;
+            }
+        };
         let after = Size { text: size.as_str().into(), quantity };
+        let claim = claims.get(template.as_str()).map(|claim| of_claim(claim));
+        let before = claim.as_ref().unwrap_or(before);
         if params.growth(&before.quantity, &after.quantity) != Extent::Usual {
             let subject = format!("claim template {template} ");
             huge(params, change, &field, &subject, before, &after, findings)
                 .values(None, Some(text));
         }
     }
-    Ok(())
+    unreadable
+}
+
+/// The size of an existing claim. A template may ask for more than its claims have.
+fn of_claim(request: &Quantity) -> Size<'static> {
+    Size { text: request.to_string().into(), quantity: request.clone() }
 }
 
 fn huge<'f>(

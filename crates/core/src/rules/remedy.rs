@@ -9,7 +9,8 @@ mod retention;
 
 pub use self::recreate::{Recreation, recreate, take_over, test_template, transplant};
 pub use self::retention::{
-    ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, numbered, policy, scaled_claims,
+    ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, listed, numbered, policy,
+    scaled_claims,
 };
 use super::Step;
 use crate::change::{Change, Operation, Tool};

@@ -1,11 +1,18 @@
-use super::{Findings, Judged, NoParams, Rule, Step, remedy};
+use super::{Findings, Judged, NoParams, Rule, Step, Unjudged, remedy};
 use crate::annotations::ALLOW;
-use crate::change::Change;
-use crate::facts::Facts;
+use crate::change::{Change, Operation, Pair, Subject};
+use crate::facts::{Fact, Facts, SetClaim};
+use crate::object::metadata::ORPHAN;
+use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
-    /// A set whose `persistentVolumeClaimRetentionPolicy.whenDeleted` is `Delete` is deleted, and not
-    /// with `--cascade=orphan`.
+    /// A set is deleted together with claims that it owns, and not with `--cascade=orphan`. The set
+    /// owns its claims if `persistentVolumeClaimRetentionPolicy.whenDeleted` is `Delete`, and for a
+    /// while after it was.
+    ///
+    /// An orphan delete that is cut short is judged, too: while the garbage collector still frees the
+    /// claims, somebody removes the finalizer `orphan` or deletes the set again. So is the removal of
+    /// the last finalizer of a terminating set that still owns claims.
     ///
     /// ## Why
     /// The claims have an owner reference to the set, so the garbage collector deletes them after it.
@@ -18,44 +25,150 @@ declare_rule! {
     /// controller only looks at claims of existing pods. Remove it by hand. With `--cascade=orphan`,
     /// claims and pods stay. If the data may be deleted, say so with the `allow` annotation on the
     /// set.
+    ///
+    /// The webhook knows which claims a set owns if it watches a cluster. Without that, the rule
+    /// judges by the retention policy alone.
     StsDeletePvcRetentionDelete {
         id: "sts-delete-pvc-retention-delete",
         title: "a StatefulSet is deleted together with its claims",
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Delete]],
-        source: "KEP-1847; kubernetes pkg/controller/statefulset/stateful_pod_control.go",
+        judges: [StatefulSet: [Update, Delete]],
+        source: "KEP-1847; kubernetes pkg/controller/statefulset/stateful_pod_control.go; pkg/registry/generic/registry/store.go deletionFinalizersForGarbageCollection",
+        judges_terminating: true,
+        judges_subresources: true,
     }
+}
+
+/// How the claims are lost.
+enum Loss {
+    /// the set is deleted
+    Delete,
+    /// the set is deleted again while its dependents are being orphaned
+    DeleteAgain,
+    /// the finalizer that orphans the dependents is removed
+    OrphanFinalizer,
+    /// the finalizer that still keeps a terminating set is removed
+    LastFinalizer,
 }
 
 impl Rule for StsDeletePvcRetentionDelete {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Some(set) = change.deleted_set() else { return Ok(()) };
-        if change.orphans() || set.spec.retention.when_deleted() != "Delete" {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
+        let Subject::StatefulSet(Pair { old: Some(set), .. }) = &change.subject else {
             return Ok(());
+        };
+        let Some(loss) = loss(change, facts) else { return Ok(()) };
+        let deletes = set.spec.retention.when_deleted() == "Delete";
+        let Some(example) = set.template_names()?.next() else { return Ok(()) };
+        let first = set.spec.ordinals_start();
+        let example = format!("{example}-{}-{first}", change.name);
+        let (what, why) = match doomed(change, set, facts, &loss, deletes)? {
+            Fact::Known(claims) if claims.is_empty() => return Ok(()),
+            Fact::Known(claims) => {
+                let what = match claims.as_slice() {
+                    [_] => "a claim would be deleted".to_owned(),
+                    claims => format!("{} claims would be deleted", claims.len()),
+                };
+                let claims = remedy::listed(&claims);
+                (what, format!("The garbage collector would delete {claims}, with the data."))
+            }
+            // Without facts, only the policy tells. One that the controller has not yet seen may leave
+            // claims to the set, and so does a finalizer that is removed.
+            Fact::Unknown(needs) => {
+                if !deletes || matches!(loss, Loss::LastFinalizer) {
+                    let pending = !matches!(loss, Loss::Delete) || !set.is_observed()?;
+                    return if pending { Err(Unjudged::Needs(needs)) } else { Ok(()) };
+                }
+                let why = format!(
+                    "The garbage collector would delete every claim that the set owns, such as \
+                     {example}, with its data. It is not known which claims it owns."
+                );
+                ("its claims would be deleted".to_owned(), why)
+            }
+        };
+        let retention = "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted";
+        let (field, cause) = match loss {
+            Loss::Delete if deletes => (retention, "with it, as whenDeleted is Delete"),
+            Loss::Delete => (retention, "with it, though whenDeleted is Retain"),
+            Loss::DeleteAgain => ("/metadata/finalizers", "before the orphan delete is done"),
+            Loss::OrphanFinalizer => ("/metadata/finalizers", "without the finalizer orphan"),
+            Loss::LastFinalizer => ("/metadata/finalizers", "without its last finalizer"),
+        };
+        let finding = findings.add(field, format!("{what} {cause}"));
+        finding.why(why);
+        if matches!(loss, Loss::Delete) {
+            finding.values(deletes.then_some("Delete"), None).remedy(steps(change, deletes));
+        } else {
+            if !matches!(loss, Loss::LastFinalizer) {
+                finding.step(
+                    "wait: the garbage collector frees the claims, then removes the finalizer orphan",
+                );
+            }
+            let free =
+                free_claims(change, "if they stay owned by the set, free them, then try again");
+            finding.remedy.extend([free, on_purpose()]);
         }
-        let Some(template) = set.claim_templates()?.first() else { return Ok(()) };
-        let example =
-            format!("{}-{}-{}", template.metadata.name, change.name, set.spec.ordinals_start());
-        findings
-            .add(
-                "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted",
-                "its claims would be deleted with it, as whenDeleted is Delete",
-            )
-            .values(Some("Delete"), None)
-            .why(format!(
-                "The garbage collector would delete every claim of the set, such as {example}, with its data."
-            ))
-            .remedy(steps(change));
         Ok(())
     }
 }
 
-fn steps(change: &Change<'_>) -> Vec<Step> {
-    let (kubectl, name) = (remedy::kubectl(change), &change.name);
+/// How this change would lose claims that the set owns, if at all.
+fn loss(change: &Change<'_>, facts: &Facts) -> Option<Loss> {
+    let old = &change.objects.old.as_ref()?.metadata;
+    // The namespace takes the claims along anyway, and nothing must hold it up.
+    if let Fact::Known(Some(namespace)) = facts.namespaces.get("", &change.namespace)
+        && namespace.terminating
+    {
+        return None;
+    }
+    let orphans = old.has_finalizer(ORPHAN);
+    if change.operation == Operation::Delete {
+        return match (change.orphans(), old.is_terminating()) {
+            (true, _) => None,
+            (false, false) => Some(Loss::Delete),
+            // Otherwise it was decided by the first DELETE.
+            (false, true) => orphans.then_some(Loss::DeleteAgain),
+        };
+    }
+    let new = &change.objects.new.as_ref()?.metadata;
+    if !old.is_terminating() {
+        None
+    } else if orphans && !new.has_finalizer(ORPHAN) {
+        Some(Loss::OrphanFinalizer)
+    } else {
+        (!old.finalizers.is_empty() && new.finalizers.is_empty()).then_some(Loss::LastFinalizer)
+    }
+}
+
+/// The claims that would be deleted: those that the set owns, and those that its controller may still
+/// give to it.
+fn doomed<'f>(
+    change: &Change<'_>,
+    set: &StatefulSet<'_>,
+    facts: &'f Facts,
+    loss: &Loss,
+    deletes: bool,
+) -> Result<Fact<Vec<&'f str>>, DecodeError> {
+    let uid = set.metadata.uid.as_str();
+    let mut claims = match facts.claims_owned_by(&change.namespace, uid) {
+        Fact::Known(claims) => claims,
+        unknown @ Fact::Unknown(_) => return Ok(unknown),
+    };
+    let named = facts.claims_named(&change.namespace, &change.name, set.template_names()?);
+    if let (Loss::Delete, true, Fact::Known(named)) = (loss, deletes, named) {
+        let ordinals = set.ordinals();
+        let free = |c: &SetClaim<'_>| c.claim.owners.is_empty() && ordinals.contains(&c.ordinal);
+        claims.extend(named.iter().filter(|claim| free(claim)).map(|claim| claim.name));
+        claims.sort_unstable();
+    }
+    Ok(Fact::Known(claims))
+}
+
+fn steps(change: &Change<'_>, deletes: bool) -> Vec<Step> {
+    let (kubectl, name) = (remedy::kubectl(change), remedy::quoted(&change.name));
     let (retain, delete) = if change.circumstances.tool.keeper().is_some() {
         (
             remedy::say(format!(
@@ -80,27 +193,40 @@ fn steps(change: &Change<'_>) -> Vec<Step> {
             ),
         )
     };
-    vec![
-        retain,
-        remedy::run(
-            "wait until the controller has seen it",
-            format!(
-                "{kubectl} wait statefulset {name} --for=jsonpath='{{.status.observedGeneration}}'=\
-                 $({kubectl} get statefulset {name} -o jsonpath='{{.metadata.generation}}')"
-            ),
+    let wait = remedy::run(
+        "wait until the controller has seen it",
+        format!(
+            "{kubectl} wait statefulset {name} --for=jsonpath='{{.status.observedGeneration}}'=\
+             $({kubectl} get statefulset {name} -o jsonpath='{{.metadata.generation}}')"
         ),
-        remedy::run(
-            "free the claims that still belong to the set, such as those of removed pods",
-            format!(
-                "for c in $({kubectl} get pvc -o go-template='{{{{range .items}}}}{{{{$c := \
-                 .metadata.name}}}}{{{{range .metadata.ownerReferences}}}}{{{{if and (eq .kind \"StatefulSet\") (eq .name \"{name}\")}}}}{{{{$c}}}} {{{{end}}}}{{{{end}}}}{{{{end}}}}'); do {kubectl} patch \
-                 pvc $c --type merge -p '{{\"metadata\":{{\"ownerReferences\":null}}}}'; done"
-            ),
+    );
+    let free = free_claims(
+        change,
+        "free the claims that still belong to the set, such as those of removed pods",
+    );
+    let mut steps = vec![wait, free, delete, on_purpose()];
+    if deletes {
+        steps.insert(0, retain);
+    }
+    steps
+}
+
+/// Removes the owner references of all claims to the set.
+fn free_claims(change: &Change<'_>, text: &str) -> Step {
+    let (kubectl, name) = (remedy::kubectl(change), &change.name);
+    remedy::run(
+        text,
+        format!(
+            "for c in $({kubectl} get pvc -o go-template='{{{{range .items}}}}{{{{$c := \
+             .metadata.name}}}}{{{{range .metadata.ownerReferences}}}}{{{{if and (eq .kind \"StatefulSet\") (eq .name \"{name}\")}}}}{{{{$c}}}} {{{{end}}}}{{{{end}}}}{{{{end}}}}'); do {kubectl} patch \
+             pvc $c --type merge -p '{{\"metadata\":{{\"ownerReferences\":null}}}}'; done"
         ),
-        delete,
-        remedy::say(format!(
-            "to delete the data on purpose, annotate the set first with {ALLOW}: \
-             sts-delete-pvc-retention-delete and allow-reason"
-        )),
-    ]
+    )
+}
+
+fn on_purpose() -> Step {
+    remedy::say(format!(
+        "to delete the data on purpose, annotate the set first with {ALLOW}: \
+         sts-delete-pvc-retention-delete and allow-reason"
+    ))
 }

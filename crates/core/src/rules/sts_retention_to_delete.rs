@@ -5,7 +5,7 @@ use crate::object::Pointer;
 
 declare_rule! {
     /// `persistentVolumeClaimRetentionPolicy` changes from `Retain` to `Delete`, for `whenDeleted` or
-    /// `whenScaled`. The rule warns if the set has no pods.
+    /// `whenScaled`. The rule warns if the set has no pods, and none that are still being removed.
     ///
     /// ## Why
     /// The controller gives the existing claims an owner reference. From then on, claims and their
@@ -32,6 +32,7 @@ impl Rule for StsRetentionToDelete {
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
         let (before, after) = (&old.spec.retention, &new.spec.retention);
+        let idle = old.is_idle()? && new.spec.replicas() <= 0;
         let last = old.ordinals().end.saturating_sub(1);
         for (field, before, after, what, why) in [
             (
@@ -65,7 +66,7 @@ impl Rule for StsRetentionToDelete {
                 remedy::say("delete claims one at a time when their data is no longer needed"),
             ]);
             // The controller binds the claims of pods that exist, and there are none.
-            if old.spec.replicas() == 0 && new.spec.replicas() == 0 {
+            if idle {
                 finding.unsure();
             }
         }

@@ -1,10 +1,10 @@
 use std::ops::Range;
 
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::annotations::ALLOW;
 use crate::change::{Change, Subject};
-use crate::facts::Facts;
-use crate::object::DecodeError;
+use crate::facts::{Fact, Facts, SetClaim};
+use crate::object::StatefulSet;
 use crate::record::Policy;
 
 declare_rule! {
@@ -22,26 +22,51 @@ declare_rule! {
     /// that holds after the edit, so this keeps the claims. If the data of these pods may be
     /// deleted, allow the edit with the annotation.
     ///
-    /// A scale shows neither the retention policy nor the claim templates. The rule then needs the
-    /// set as a fact, which the webhook has if it watches a cluster. It does not look at claims of
-    /// pods that were removed before.
+    /// A set that is created counts, too, if claims with names of its pods exist outside of its
+    /// replicas, as after `kubectl replace --force --cascade=orphan`: the controller adopts the pods
+    /// that still run, and removes those that it does not need with their claims.
+    ///
+    /// A scale shows neither the retention policy nor the claim templates, and a new set shows no
+    /// claims. The rule then needs facts, which the webhook has if it watches a cluster. It names
+    /// only claims that exist. It does not look at claims of pods that were removed before.
     StsScaleDownDeletesClaims {
         id: "sts-scale-down-deletes-claims",
         title: "a scale-down deletes the claims of the pods that it removes",
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Update], Scale: [Update]],
+        judges: [StatefulSet: [Create, Update], Scale: [Update]],
         source: "KEP-1847; kubernetes pkg/controller/statefulset/stateful_set_control.go",
     }
 }
 
 /// What the rule reads of a set, before and after.
-struct Scaling {
-    old: Range<i64>,
+struct Scaling<'c> {
+    /// the ordinals before; none on CREATE
+    old: Option<Range<i64>>,
     new: Range<i64>,
     when_scaled: Policy,
-    templates: Vec<String>,
+    templates: Vec<&'c str>,
+    /// the set whose claims the controller deletes; empty on CREATE
+    uid: &'c str,
+}
+
+impl Scaling<'_> {
+    fn leaving(&self) -> Vec<Range<i64>> {
+        self.old.as_ref().map(|old| remedy::leaving(old, &self.new)).unwrap_or_default()
+    }
+
+    /// Whether the controller would delete this claim with its pod. It leaves a claim alone that
+    /// somebody else owns.
+    fn takes(&self, leaving: &[Range<i64>], claim: &SetClaim<'_>) -> bool {
+        match &self.old {
+            Some(_) => {
+                leaving.iter().any(|range| range.contains(&claim.ordinal))
+                    && claim.claim.owners.iter().all(|owner| owner == self.uid)
+            }
+            None => !self.new.contains(&claim.ordinal),
+        }
+    }
 }
 
 impl Rule for StsScaleDownDeletesClaims {
@@ -52,26 +77,54 @@ impl Rule for StsScaleDownDeletesClaims {
         if scaling.when_scaled != Policy::Delete || scaling.templates.is_empty() {
             return Ok(());
         }
-        let leaving = remedy::leaving(&scaling.old, &scaling.new);
-        let pods: i64 = leaving.iter().map(|range| range.end - range.start).sum();
-        if pods == 0 {
+        let leaving = scaling.leaving();
+        if leaving.is_empty() && scaling.old.is_some() {
             return Ok(());
         }
-        let claims = pods.saturating_mul(scaling.templates.len().try_into().unwrap_or(i64::MAX));
-        let what = if claims == 1 {
+        let templates = scaling.templates.iter().copied();
+        let existing = facts.claims_named(&change.namespace, &change.name, templates);
+        let (count, named) = match existing {
+            Fact::Known(claims) => {
+                let claims: Vec<&str> = claims
+                    .iter()
+                    .filter(|claim| scaling.takes(&leaving, claim))
+                    .map(|claim| claim.name)
+                    .collect();
+                (i64::try_from(claims.len()).unwrap_or(i64::MAX), remedy::listed(&claims))
+            }
+            Fact::Unknown(needs) if scaling.old.is_none() => return Err(Unjudged::Needs(needs)),
+            Fact::Unknown(_) => {
+                let pods: i64 = leaving.iter().map(|range| range.end - range.start).sum();
+                let templates = i64::try_from(scaling.templates.len()).unwrap_or(i64::MAX);
+                let named = named(&scaling.templates, &change.name, &leaving);
+                (pods.saturating_mul(templates), format!("{named}, as far as they exist"))
+            }
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        let what = if count == 1 {
             "a claim would be deleted with its pod".to_owned()
         } else {
-            format!("{claims} claims would be deleted with their pods")
+            format!("{count} claims would be deleted with their pods")
         };
-        let (before, after) = (size(&scaling.old), size(&scaling.new));
-        let field = if before == after { "/spec/ordinals/start" } else { "/spec/replicas" };
+        let after = size(&scaling.new);
+        let (field, before, why) = if let Some(old) = &scaling.old {
+            let before = size(old);
+            let field = if before == after { "/spec/ordinals/start" } else { "/spec/replicas" };
+            let why = format!("The controller deletes {named}, and the data in them.");
+            (field, Some(before.to_string()), why)
+        } else {
+            let why = format!(
+                "If pods of an earlier set still run beyond the replicas, the controller removes \
+                 them, and deletes {named} with the data."
+            );
+            ("/spec/replicas", None, why)
+        };
         findings
             .add(field, format!("{what}, as whenScaled is Delete"))
-            .values(Some(&before.to_string()), Some(&after.to_string()))
-            .why(format!(
-                "The controller deletes {}, and the data in them.",
-                named(&scaling.templates, &change.name, &leaving)
-            ))
+            .values(before.as_deref(), Some(&after.to_string()))
+            .why(why)
             .remedy(steps(change, after));
         Ok(())
     }
@@ -81,39 +134,36 @@ fn size(range: &Range<i64>) -> i64 {
     range.end - range.start
 }
 
-fn scaling(change: &Change<'_>, facts: &Facts) -> Result<Option<Scaling>, super::Unjudged> {
-    if let Some((old, new)) = change.updated_set() {
+fn scaling<'c>(change: &'c Change<'_>, facts: &'c Facts) -> Result<Option<Scaling<'c>>, Unjudged> {
+    if let Some((old, new)) = change.written_set() {
         return Ok(Some(Scaling {
-            old: old.ordinals(),
+            old: old.map(StatefulSet::ordinals),
             new: new.ordinals(),
             // The controller acts on the policy of the set that it sees, which is the new one.
             when_scaled: remedy::policy(new.spec.retention.when_scaled()),
-            templates: templates(new)?,
+            templates: new.template_names()?.collect(),
+            uid: old.map_or("", |old| old.metadata.uid.as_str()),
         }));
     }
     let Subject::Scale(pair) = &change.subject else { return Ok(None) };
     let Some((old, new)) = pair.both().filter(|(old, new)| new.replicas < old.replicas) else {
         return Ok(None);
     };
-    let needs = || super::Unjudged::Needs(format!("StatefulSet {}", change.name));
+    let needs = || Unjudged::Needs(format!("StatefulSet {}", change.name));
     let set = facts.set(&change.namespace, &change.name).needed()?.ok_or_else(needs)?;
     let range =
         |replicas: i64| set.first_ordinal..set.first_ordinal.saturating_add(replicas.max(0));
     Ok(Some(Scaling {
-        old: range(old.replicas),
+        old: Some(range(old.replicas)),
         new: range(new.replicas),
         when_scaled: set.when_scaled,
-        templates: set.template_names.clone(),
+        templates: set.template_names.iter().map(String::as_str).collect(),
+        uid: &set.uid,
     }))
 }
 
-fn templates(set: &crate::object::StatefulSet<'_>) -> Result<Vec<String>, DecodeError> {
-    let templates = set.claim_templates()?.iter();
-    Ok(templates.map(|template| template.metadata.name.to_string()).collect())
-}
-
 /// The claims in words: `data-db-2 to data-db-4`, and what other templates there are.
-fn named(templates: &[String], set: &str, leaving: &[Range<i64>]) -> String {
+fn named(templates: &[&str], set: &str, leaving: &[Range<i64>]) -> String {
     const SHOWN: usize = 2;
     let mut words: Vec<String> = templates
         .iter()
@@ -135,7 +185,7 @@ fn steps(change: &Change<'_>, after: i64) -> Vec<super::Step> {
     let place = remedy::manifest_place(change.circumstances.tool);
     let keeper = change.circumstances.tool.keeper().is_some();
     let mut steps = Vec::new();
-    if keeper || change.updated_set().is_some() {
+    if keeper || change.written_set().is_some() {
         steps.push(remedy::say(format!(
             "set persistentVolumeClaimRetentionPolicy.whenScaled: Retain {place}, together with \
              this change; no pod restarts"

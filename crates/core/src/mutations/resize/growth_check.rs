@@ -12,7 +12,7 @@ use super::{Growth, RULE, Requests};
 use crate::annotations::{RESIZE_PAUSED, RESIZE_UNFINISHED};
 use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
-use crate::growth::{Growability, Obstacle, growability};
+use crate::growth::{Growability, Obstacle, belongs, growability};
 use crate::mutations::patch::Objection;
 use crate::object::names::claim_of;
 use crate::object::{DecodeError, Quantity, StatefulSet};
@@ -86,14 +86,8 @@ impl GrowthCheck<'_, '_> {
         Some(Objection::instead(RULE, why, self.take_back()))
     }
 
-    /// Whether the claim of this ordinal belongs to the set. A claim that no pod of the set mounts
-    /// must carry the labels that the StatefulSet controller gives to the set's claims.
     fn owns(&self, ordinal: u32, claim: &ClaimFact) -> Result<bool, DecodeError> {
-        if self.old.ordinals().contains(&i64::from(ordinal)) {
-            return Ok(true);
-        }
-        let mut wanted = self.old.selector()?.match_labels.iter();
-        Ok(wanted.all(|(key, value)| claim.labels.get(key).is_some_and(|label| label == value)))
+        belongs(self.old, i64::from(ordinal), &claim.labels)
     }
 
     /// The set must say whose claims are to grow.

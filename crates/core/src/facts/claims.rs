@@ -1,0 +1,88 @@
+//! Which claims belong to a set: those that it owns, and those that its pods mount by their name.
+
+use std::collections::BTreeSet;
+
+use super::{ClaimFact, Fact, Facts};
+use crate::object::names::claim_parts;
+
+/// A claim with the name that a set computes for one of its pods.
+#[derive(Clone, Copy, Debug)]
+pub struct SetClaim<'f> {
+    /// its name
+    pub name: &'f str,
+    /// the claim template
+    pub template: &'f str,
+    /// the ordinal of the pod
+    pub ordinal: i64,
+    /// what is known of it
+    pub claim: &'f ClaimFact,
+}
+
+impl ClaimFact {
+    /// Whether the garbage collector deletes the claim after the object with this UID. An owner that
+    /// stays keeps the claim.
+    pub fn goes_with(&self, uid: &str) -> bool {
+        !self.owners.is_empty() && self.owners.iter().all(|owner| owner == uid)
+    }
+}
+
+impl Facts {
+    /// The names of the claims that are deleted with the object that has this UID.
+    pub fn claims_owned_by(&self, namespace: &str, uid: &str) -> Fact<Vec<&str>> {
+        self.claims.of(namespace).map(|claims| {
+            let owned = claims.filter(|(_, claim)| claim.goes_with(uid));
+            owned.map(|(name, _)| name).collect()
+        })
+    }
+
+    /// The claims that have the name of a claim of set `set`, which has these claim templates.
+    pub fn claims_named<'t>(
+        &self,
+        namespace: &str,
+        set: &str,
+        templates: impl IntoIterator<Item = &'t str>,
+    ) -> Fact<Vec<SetClaim<'_>>> {
+        let templates: BTreeSet<&str> = templates.into_iter().collect();
+        self.claims.of(namespace).map(|claims| {
+            let named = claims.filter_map(|(name, claim)| {
+                let (template, ordinal) = claim_parts(name, set)?;
+                let ordinal = i64::from(ordinal);
+                templates.contains(template).then_some(SetClaim { name, template, ordinal, claim })
+            });
+            named.collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Objects;
+
+    fn facts(claims: &[(&str, &[&str])]) -> Facts {
+        let mut facts = Facts { claims: Objects::all(), ..Facts::none() };
+        for (name, owners) in claims {
+            let owners = owners.iter().map(|owner| (*owner).to_owned()).collect();
+            facts.claims.insert("shop", name, ClaimFact { owners, ..ClaimFact::default() });
+        }
+        facts
+    }
+
+    #[test]
+    fn a_claim_with_another_owner_stays() {
+        let facts = facts(&[("a", &["1"]), ("b", &["1", "2"]), ("c", &[]), ("d", &["2"])]);
+        assert_eq!(facts.claims_owned_by("shop", "1"), Fact::Known(vec!["a"]));
+        assert!(matches!(Facts::none().claims_owned_by("shop", "1"), Fact::Unknown(_)));
+    }
+
+    #[test]
+    fn claims_of_a_set_are_found_by_their_computed_names() {
+        let facts =
+            facts(&[("data-db-0", &[]), ("data-db-1-2", &[]), ("wal-db-10", &[]), ("x-db-0", &[])]);
+        let Fact::Known(claims) = facts.claims_named("shop", "db", ["data", "wal"]) else {
+            panic!("all are known")
+        };
+        let found: Vec<_> = claims.iter().map(|c| (c.name, c.template, c.ordinal)).collect();
+        assert_eq!(found, [("data-db-0", "data", 0), ("wal-db-10", "wal", 10)]);
+    }
+}
