@@ -246,7 +246,7 @@ fn drop_above_limit(
     let Some(limit) = limit(new, &change.namespace, facts)? else { return Ok(()) };
     let forbidden = |size: &String| size.parse().is_ok_and(|size| limit.forbids(&size));
     if let Some((template, size)) = requested.iter().find(|(_, size)| forbidden(size)) {
-        mutation.remove(&annotations::pointer(RESIZE_REQUESTED));
+        mutation.remove(&Pointer::annotation(RESIZE_REQUESTED));
         mutation.warnings.push(format!(
             "{}: the request to grow {template} to {size} is dropped: resize-max is {limit}",
             change.object_name()
