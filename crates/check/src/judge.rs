@@ -12,9 +12,9 @@ use stateward_core::policy::{Policy, Resize};
 use stateward_core::rules::{Action, Group, Step};
 use stateward_core::yaml::{Document, InputError};
 
+use crate::left_behind::{self, LeftBehind};
 use crate::live;
 use crate::pair::{Paired, Pairing};
-use crate::renamed::{self, Renamed};
 use crate::report::{
     Cause, CheckReport, Excerpt, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
     ReportedFinding, UnjudgedObject,
@@ -41,16 +41,24 @@ pub fn check_with(
     context: &EvaluationContext<'_>,
     map: impl FnOnce(Vec<Task>, &(dyn Fn(Task) -> Judgement + Sync)) -> Vec<Judgement>,
 ) -> CheckReport {
-    let mut renamed = renamed::find(&paired.pairings, &paired.removed).into_iter().peekable();
+    let gone = paired.pairings.iter().filter(|pairing| pairing.new.is_none());
+    let gone = gone.filter_map(|pairing| pairing.old.as_ref());
+    let created = paired.pairings.iter().filter(|pairing| pairing.old.is_none());
+    let created = created.filter_map(|pairing| pairing.new.as_ref());
+    let left_behind: Vec<ReportedFinding> = left_behind::find(
+        gone.chain(&paired.removed).chain(&paired.workloads.gone),
+        created.chain(&paired.workloads.new),
+    )
+    .into_iter()
+    .map(left_behind_finding)
+    .collect();
     let removed = paired.removed.iter().map(UnjudgedObject::from).collect();
     let mut all = Judgement { errors: paired.errors, ..Judgement::default() };
-    let tasks = paired.pairings.into_iter().enumerate().map(|(index, pairing)| {
-        let renamed = renamed.next_if(|(at, _)| *at == index).map(|(_, renamed)| renamed);
-        Task { pairing, renamed }
-    });
+    let tasks = paired.pairings.into_iter().map(|pairing| Task { pairing });
     for judgement in map(tasks.collect(), &|task| task.judge(kubernetes, context)) {
         all.append(judgement);
     }
+    all.findings.extend(left_behind);
     let mut ignored = paired.ignored;
     ignored.append(&mut all.ignored);
     CheckReport::new(all.judged, paired.skipped, all.findings, all.not_judged, all.errors)
@@ -103,7 +111,6 @@ fn not_served(document: &Document) -> Option<InputError> {
 #[derive(Debug)]
 pub struct Task {
     pairing: Pairing,
-    renamed: Option<Renamed>,
 }
 
 impl Task {
@@ -117,29 +124,26 @@ impl Task {
         {
             new.json = applied;
         }
-        let mut judgement = judge(&self.pairing, kubernetes, context);
-        if let (Some(renamed), Some(new)) = (self.renamed, &self.pairing.new) {
-            judgement.findings.push(renamed_finding(renamed, new));
-        }
-        judgement
+        judge(&self.pairing, kubernetes, context)
     }
 }
 
-fn renamed_finding(renamed: Renamed, new: &Document) -> ReportedFinding {
+fn left_behind_finding(left: LeftBehind<'_>) -> ReportedFinding {
+    let LeftBehind { document, what, why, remedy } = left;
     let field = Pointer::default().key("metadata").key("name");
-    let object = ObjectRef::from(new);
+    let object = ObjectRef::from(document);
     ReportedFinding {
-        rule: renamed::RULE.to_owned(),
+        rule: left_behind::RULE.to_owned(),
         outcome: Outcome::Warn,
         operation: Operation::Create.name(),
         field: field.to_string(),
         old: None,
-        new: Some(Side::new(new).place(&field, None)),
-        message: format!("{object}: {}", renamed.what),
-        causes: vec![Cause { field: field.dotted(), message: renamed.what }],
+        new: Some(Side::new(document).place(&field, None)),
+        message: format!("{object}: {what}"),
+        causes: vec![Cause { field: field.dotted(), message: what }],
         object,
-        why: renamed.why,
-        remedy: renamed.remedy,
+        why,
+        remedy,
         refused_by: None,
         help: None,
         how_to_allow: None,

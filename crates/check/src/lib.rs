@@ -6,8 +6,8 @@
 
 pub mod judge;
 pub mod layout;
+mod left_behind;
 mod live;
 pub mod pair;
-mod renamed;
 pub mod report;
 pub mod select;

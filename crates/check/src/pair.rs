@@ -24,6 +24,8 @@ pub struct Paired {
     pub pairings: Vec<Pairing>,
     /// what only the old input has, where deletions do not count
     pub removed: Vec<Document>,
+    /// workloads that no rule judges and that only one input has
+    pub workloads: Workloads,
     /// the errors of the new input, and objects whose old state could be either of two
     pub errors: Vec<InputError>,
     /// what else is worth knowing about both inputs
@@ -34,6 +36,33 @@ pub struct Paired {
     pub skipped: usize,
 }
 
+/// Workloads that no rule judges: what comes may take the place of a set that goes.
+#[derive(Clone, Debug, Default)]
+pub struct Workloads {
+    /// only in the old input
+    pub gone: Vec<Document>,
+    /// only in the new input
+    pub new: Vec<Document>,
+}
+
+impl Workloads {
+    /// What is in both inputs is left out; a namespace that one side leaves out may be any.
+    fn of(mut old: Vec<Document>, mut new: Vec<Document>) -> Self {
+        let known = |documents: &[Document]| documents.iter().map(key).collect::<BTreeSet<Key>>();
+        let (olds, news) = (known(&old), known(&new));
+        let is_in = |document: &Document, others: &BTreeSet<Key>| {
+            let own = key(document);
+            let first = (own.0.clone(), own.1.clone(), own.2.clone(), String::new());
+            others.contains(&own)
+                || others.contains(&first)
+                || (own.3.is_empty() && same_name(others.range(&first..), &own).next().is_some())
+        };
+        old.retain(|document| !is_in(document, &news));
+        new.retain(|document| !is_in(document, &olds));
+        Self { gone: old, new }
+    }
+}
+
 impl Paired {
     /// Each object of an input as a new one.
     pub fn created(new: Selection) -> Self {
@@ -41,6 +70,7 @@ impl Paired {
         Self {
             pairings: new.documents.into_iter().map(created).collect(),
             removed: Vec::new(),
+            workloads: Workloads::default(),
             errors: new.errors,
             notices: new.notices,
             ignored: new.ignored,
@@ -84,7 +114,12 @@ fn pairing_key(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<K
 /// overlays do, files pair that are named alike. What only `old` has is judged only if `deletions`
 /// count.
 pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
-    let mut paired = Paired { skipped: new.skipped, ignored: new.ignored, ..Paired::default() };
+    let mut paired = Paired {
+        skipped: new.skipped,
+        ignored: new.ignored,
+        workloads: Workloads::of(old.workloads, new.workloads),
+        ..Paired::default()
+    };
     // What cannot be read in the old manifests does not block the change that mends it, nor one
     // that has nothing to do with it.
     let known: HashSet<(&str, &str)> = old.errors.iter().map(fault).collect();

@@ -18,6 +18,8 @@ pub struct Selection {
     pub documents: Vec<Document>,
     /// what rules read as facts, such as a `StorageClass`
     pub classes: Vec<Document>,
+    /// other objects with pods: no rule judges them, but a set may become one of them
+    pub workloads: Vec<Document>,
     /// objects of kinds that no rule judges
     pub ignored: Vec<UnjudgedObject>,
     /// inputs that could not be read
@@ -33,6 +35,7 @@ impl Selection {
     pub fn append(&mut self, mut other: Self) {
         self.documents.append(&mut other.documents);
         self.classes.append(&mut other.classes);
+        self.workloads.append(&mut other.workloads);
         self.ignored.append(&mut other.ignored);
         self.errors.append(&mut other.errors);
         self.notices.append(&mut other.notices);
@@ -61,6 +64,8 @@ impl From<Inputs> for Selection {
             selection.ignored.push(UnjudgedObject::from(&document));
             if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
                 selection.classes.push(document);
+            } else if has_pods(&document) {
+                selection.workloads.push(document);
             }
         }
         selection
@@ -94,4 +99,10 @@ fn is_judged(document: &Document) -> bool {
     let named = || SERVED.iter().any(|(kind, _)| kind.eq_ignore_ascii_case(&document.kind));
     Kind::of_manifest(&document.api_version, &document.kind) != Kind::Other
         || (matches!(document.group(), "" | "apps" | "extensions") && named())
+}
+
+/// Whether the document may be a workload, of whatever project. Cheap, and wrong at most by taking
+/// too much.
+fn has_pods(document: &Document) -> bool {
+    document.json.contains("\"template\"") && document.json.contains("\"containers\"")
 }
