@@ -134,7 +134,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         }
         None => Paired::created(new),
     };
-    paired.errors.extend(unreadable);
+    // A rule that needs such a fact says that it is not known.
+    paired.notices.extend(unreadable.into_iter().map(Notice::warning));
     let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
     let report = check_with(paired, args.kubernetes_version, &context, |pairings, judge| {
         parallel::map(pairings, threads, judge)

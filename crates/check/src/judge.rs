@@ -9,15 +9,17 @@ use stateward_core::mutations::resize;
 use stateward_core::object::compare::plain;
 use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
 use stateward_core::policy::{Policy, Resize};
+use stateward_core::rules::remedy::say;
 use stateward_core::rules::{Action, Group, Step};
 use stateward_core::yaml::{Document, InputError};
 
+use crate::decodable::{self, Fault};
 use crate::left_behind::{self, LeftBehind};
 use crate::live;
 use crate::pair::{Paired, Pairing};
 use crate::report::{
-    Cause, CheckReport, Excerpt, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
-    ReportedFinding, UnjudgedObject,
+    Cause, CheckReport, Excerpt, JudgedObject, NotJudged, Notice, ObjectRef, Outcome, Place,
+    RefusedBy, ReportedFinding, UnjudgedObject,
 };
 use crate::select::SERVED;
 
@@ -61,9 +63,11 @@ pub fn check_with(
     all.findings.extend(left_behind);
     let mut ignored = paired.ignored;
     ignored.append(&mut all.ignored);
+    let mut notices = paired.notices;
+    notices.append(&mut all.notices);
     CheckReport::new(all.judged, paired.skipped, all.findings, all.not_judged, all.errors)
         .with_unjudged(removed, ignored)
-        .with_notices(paired.notices)
+        .with_notices(notices)
 }
 
 fn kind(document: &Document) -> Kind {
@@ -158,6 +162,7 @@ pub struct Judgement {
     findings: Vec<ReportedFinding>,
     not_judged: Vec<NotJudged>,
     errors: Vec<InputError>,
+    notices: Vec<Notice>,
 }
 
 impl Judgement {
@@ -167,12 +172,13 @@ impl Judgement {
         self.findings.append(&mut other.findings);
         self.not_judged.append(&mut other.not_judged);
         self.errors.append(&mut other.errors);
+        self.notices.append(&mut other.notices);
     }
 }
 
 /// Judges one pair.
-fn judge<'a>(
-    pairing: &'a Pairing,
+fn judge(
+    pairing: &Pairing,
     kubernetes: KubernetesVersion,
     context: &EvaluationContext<'_>,
 ) -> Judgement {
@@ -182,19 +188,15 @@ fn judge<'a>(
     if kind == Kind::Other {
         let Some(new) = &pairing.new else { return judgement };
         match not_served(new) {
+            // The version that the old manifest has already is nobody's change.
+            Some(error) if pairing.old.is_some() => judgement.notices.push(Notice::warning(error)),
             Some(error) => judgement.errors.push(error),
             None => judgement.ignored.push(UnjudgedObject::from(new)),
         }
         return judgement;
     }
-    let operation = match (&pairing.old, &pairing.new) {
-        (None, _) => Operation::Create,
-        (Some(_), Some(_)) => Operation::Update,
-        (Some(_), None) => Operation::Delete,
-    };
-    let side = |document: &'a Option<Document>| document.as_ref().map(Side::new);
     judgement.judged.push(JudgedObject {
-        operation: operation.name(),
+        operation: operation(pairing).name(),
         object: ObjectRef::from(document),
         file: document.file.to_string(),
         line: document.line(),
@@ -203,17 +205,25 @@ fn judge<'a>(
         allow_faults: Vec::new(),
         exemption_reason: None,
     });
-    let pair = JudgedPair { old: side(&pairing.old), new: side(&pairing.new), operation, document };
-    let change = match pair.change(kind, kubernetes) {
-        Ok(change) => change,
-        Err(error) => {
-            pair.undecodable(&error, "so nothing else was judged", &mut judgement);
-            return judgement;
+    let pair = JudgedPair::of(pairing, document);
+    match decodable::mend(pairing, kind) {
+        Ok(None) => pair.judge(kind, kubernetes, context, &mut judgement),
+        Ok(Some((mended, faults))) => {
+            faults.iter().for_each(|fault| pair.fault(fault, &mut judgement));
+            let pair = JudgedPair::of(&mended, document);
+            pair.judge(kind, kubernetes, context, &mut judgement);
         }
-    };
-    let decision = decide(Stage::Check, &change, context);
-    pair.report(&change, decision, context.policy, &mut judgement);
+        Err(error) => pair.unreadable(kind, kubernetes, context, &error, &mut judgement),
+    }
     judgement
+}
+
+const fn operation(pairing: &Pairing) -> Operation {
+    match (&pairing.old, &pairing.new) {
+        (None, _) => Operation::Create,
+        (Some(_), Some(_)) => Operation::Update,
+        (Some(_), None) => Operation::Delete,
+    }
 }
 
 /// One side of a pair.
@@ -258,24 +268,7 @@ impl<'a> Side<'a> {
             return None;
         }
         let meant = Quantity::meant(text)?;
-        Some(Step { text: format!("set {} to {meant}", error.field.dotted()), command: None })
-    }
-
-    /// Whether decoding this document alone fails at the same field.
-    fn fails_at(&self, kind: Kind, field: &Pointer) -> bool {
-        let judge = || -> Result<(), DecodeError> {
-            let new = Some(Object::decode(&self.document.json)?);
-            let objects = Pair { old: None, new };
-            let circumstances = Circumstances::default();
-            let change = Change::new(Operation::Create, kind, "", objects, circumstances)?;
-            if let Some(set) = change.created_set() {
-                set.selector()?;
-                set.template()?;
-                set.claim_templates()?;
-            }
-            Ok(())
-        };
-        judge().is_err_and(|error| error.field == *field)
+        Some(say(format!("set {} to {meant}", error.field.dotted())))
     }
 }
 
@@ -289,6 +282,58 @@ struct JudgedPair<'a> {
 }
 
 impl<'a> JudgedPair<'a> {
+    fn of(pairing: &'a Pairing, document: &'a Document) -> Self {
+        let side = |document: &'a Option<Document>| document.as_ref().map(Side::new);
+        Self {
+            old: side(&pairing.old),
+            new: side(&pairing.new),
+            operation: operation(pairing),
+            document,
+        }
+    }
+
+    fn judge(
+        &self,
+        kind: Kind,
+        kubernetes: KubernetesVersion,
+        context: &EvaluationContext<'_>,
+        judgement: &mut Judgement,
+    ) {
+        match self.change(kind, kubernetes) {
+            Ok(change) => {
+                let decision = decide(Stage::Check, &change, context);
+                self.report(&change, decision, context.policy, judgement);
+            }
+            Err(error) => judgement.findings.push(self.malformed(&error)),
+        }
+    }
+
+    /// Judges what a side leaves to judge that cannot be decoded at all.
+    fn unreadable(
+        &self,
+        kind: Kind,
+        kubernetes: KubernetesVersion,
+        context: &EvaluationContext<'_>,
+        error: &DecodeError,
+        judgement: &mut Judgement,
+    ) {
+        let fails = |side: &Option<Side<'_>>| {
+            let error = |side: &Side<'_>| decodable::first_error(kind, &side.document.json);
+            side.as_ref().and_then(error).is_some()
+        };
+        let sides = self.old.as_ref().zip(self.new.as_ref());
+        let unchanged = sides.is_some_and(|(old, new)| old.document.json == new.document.json);
+        if fails(&self.new) && !unchanged {
+            judgement.findings.push(self.malformed(error));
+            return;
+        }
+        self.notice(error, "it was not compared", judgement);
+        if let Some(new) = self.new.as_ref().filter(|_| !unchanged) {
+            let pairing = Pairing { old: None, new: Some(new.document.clone()) };
+            JudgedPair::of(&pairing, new.document).judge(kind, kubernetes, context, judgement);
+        }
+    }
+
     fn change(&self, kind: Kind, kubernetes: KubernetesVersion) -> Result<Change<'a>, DecodeError> {
         let decode = |side: &Option<Side<'a>>| {
             side.as_ref().map(|side| Object::decode(&side.document.json)).transpose()
@@ -325,7 +370,7 @@ impl<'a> JudgedPair<'a> {
             if refused && policy.resize(change) == Resize::Reject {
                 let text = "or, where a controller runs, set resize: orchestrate in stateward.yaml: \
                             the edit then becomes a request";
-                finding.remedy.push(Step { text: text.to_owned(), command: None });
+                finding.remedy.push(say(text));
             }
             let outcome = match verdict.action {
                 Action::Deny => Outcome::Deny,
@@ -361,16 +406,45 @@ impl<'a> JudgedPair<'a> {
             });
         }
         for error in &decision.malformed {
-            self.undecodable(error, "so the rules that need it judged nothing", judgement);
+            let value = |side: &Option<Side<'_>>| {
+                side.as_ref().and_then(|side| side.value(&error.field).cloned())
+            };
+            let (old, new) = (value(&self.old), value(&self.new));
+            let fault = Fault {
+                error: error.clone(),
+                in_new: new.is_some(),
+                unchanged: self.old.is_some() && old == new,
+            };
+            self.fault(&fault, judgement);
         }
     }
 
-    fn undecodable(&self, error: &DecodeError, unjudged: &str, judgement: &mut Judgement) {
+    /// Reports a field that cannot be decoded. Only a change that brings it is to blame.
+    fn fault(&self, fault: &Fault, judgement: &mut Judgement) {
+        let Fault { error, in_new, unchanged } = fault;
         if let Some(missing) = self.unsubstituted(error) {
             judgement.not_judged.push(missing);
+        } else if *in_new && !unchanged {
+            judgement.findings.push(self.malformed(error));
         } else {
-            judgement.findings.push(self.malformed(error, unjudged));
+            self.notice(error, "this field was not compared", judgement);
         }
+    }
+
+    /// Says what could not be compared: in the new manifest, or in the old one that it mends.
+    fn notice(&self, error: &DecodeError, consequence: &str, judgement: &mut Judgement) {
+        let sides = [&self.new, &self.old].into_iter().flatten();
+        let mut sides = sides.filter(|side| {
+            decodable::first_error(kind(side.document), &side.document.json).is_some()
+        });
+        let document = sides.next().map_or(self.document, |side| side.document);
+        let place = document.locate_head(&error.field);
+        judgement.notices.push(Notice::warning(InputError {
+            file: document.file.to_string(),
+            line: place.line,
+            column: place.column,
+            message: format!("{}: {error}; {consequence}", ObjectRef::from(document)),
+        }));
     }
 
     /// What is not judged because a field holds a variable that Flux or envsubst has yet to
@@ -391,22 +465,19 @@ impl<'a> JudgedPair<'a> {
     }
 
     /// A field of the wrong type: the API server refuses to decode it.
-    /// `unjudged` says what could not be judged for its sake.
-    fn malformed(&self, error: &DecodeError, unjudged: &str) -> ReportedFinding {
-        let kind = kind(self.document);
-        let new = self.new.as_ref().filter(|new| new.fails_at(kind, &error.field));
-        let old = new.is_none().then_some(self.old.as_ref().or(self.new.as_ref())).flatten();
+    fn malformed(&self, error: &DecodeError) -> ReportedFinding {
+        let new = self.new.as_ref();
         ReportedFinding {
             rule: "malformed".to_owned(),
             outcome: Outcome::Error,
             operation: self.operation.name(),
             object: ObjectRef::from(self.document),
             field: error.field.to_string(),
-            remedy: old.or(new).and_then(|side| side.meant(error)).into_iter().collect(),
-            old: old.map(|old| old.place(&error.field, None)),
+            remedy: new.and_then(|side| side.meant(error)).into_iter().collect(),
+            old: None,
             new: new.map(|new| new.place(&error.field, None)),
             message: format!("{}: {error}", ObjectRef::from(self.document)),
-            why: format!("The API server cannot read it either, {unjudged}."),
+            why: "The API server cannot read it either, so this field was not judged.".to_owned(),
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
             refused_by: None,
             help: None,

@@ -4,6 +4,7 @@
 //! [`judge`] asks the rules about each pair, and [`report`] writes the findings in every format.
 //! Files, git, threads and the terminal are left to the caller, so the crate builds for wasm32.
 
+mod decodable;
 pub mod judge;
 pub mod layout;
 mod left_behind;
@@ -11,3 +12,4 @@ mod live;
 pub mod pair;
 pub mod report;
 pub mod select;
+mod variables;

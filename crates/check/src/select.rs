@@ -5,6 +5,7 @@ use stateward_core::object::Kind;
 use stateward_core::yaml::{Document, InputError, Inputs};
 
 use crate::report::{Notice, ObjectRef, UnjudgedObject};
+use crate::variables;
 
 /// The kinds that are judged, with the version in which clusters serve them.
 pub(crate) const SERVED: [(&str, &str); 2] =
@@ -56,7 +57,8 @@ impl From<Inputs> for Selection {
             skipped: inputs.skipped,
             ..Self::default()
         };
-        for document in inputs.documents {
+        for mut document in inputs.documents {
+            variables::resolve(&mut document);
             if is_judged(&document) {
                 selection.documents.push(document);
                 continue;

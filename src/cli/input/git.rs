@@ -137,7 +137,7 @@ pub fn load_revision(
     let contents = repository.read(&blobs)?;
     for (blob, bytes) in blobs.into_iter().zip(contents) {
         let name = format!("{revision}:{}", blob.name);
-        let bytes = match repository.unfiltered(&blob, bytes) {
+        let bytes = match Repository::unfiltered(bytes) {
             Ok(bytes) => bytes,
             Err(message) => {
                 found.errors.push(InputError { file: name, line: 0, column: 0, message });
@@ -327,8 +327,48 @@ impl Repository {
         Ok(listing.split('\0').filter_map(entry).collect())
     }
 
-    /// The bytes of each blob.
+    /// The bytes of each blob, as the work tree would hold them: in another encoding, or from a filter
+    /// such as that of Git LFS. If a filter fails, the bytes are those that git keeps.
     fn read(&self, blobs: &[Blob]) -> Result<Vec<Vec<u8>>, GitError> {
+        let mut contents = self.stored(blobs)?;
+        let converted = self.converted(blobs)?;
+        for (blob, bytes) in blobs.iter().zip(&mut contents) {
+            let path = self.full_path(blob);
+            if converted.contains(&path) {
+                let path = format!("--path={path}");
+                let filtered = run(&["cat-file", "--filters", &path, &blob.id], &self.folder);
+                *bytes = filtered.unwrap_or(std::mem::take(bytes));
+            }
+        }
+        Ok(contents)
+    }
+
+    /// The paths of blobs that a filter or an encoding changes on their way to the work tree.
+    fn converted(&self, blobs: &[Blob]) -> Result<HashSet<String>, GitError> {
+        let mut request = String::new();
+        for blob in blobs {
+            request.push_str(&self.full_path(blob));
+            request.push('\0');
+        }
+        // From the top of the repository, as the paths are.
+        let up = if self.prefix.is_empty() { "." } else { "../" };
+        let top = self.folder.join(up.repeat(self.prefix.matches('/').count().max(1)));
+        let arguments = ["check-attr", "--stdin", "-z", "filter", "working-tree-encoding"];
+        let answer = feed(&arguments, &top, request.into_bytes())?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let mut fields = answer.split('\0');
+        let mut converted = HashSet::new();
+        while let (Some(path), Some(_), Some(value)) = (fields.next(), fields.next(), fields.next())
+        {
+            if !matches!(value, "unspecified" | "unset" | "set") {
+                converted.insert(path.to_owned());
+            }
+        }
+        Ok(converted)
+    }
+
+    /// The bytes of each blob as git keeps them.
+    fn stored(&self, blobs: &[Blob]) -> Result<Vec<Vec<u8>>, GitError> {
         if blobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -352,9 +392,12 @@ impl Repository {
         Ok(contents)
     }
 
-    /// What the work tree would hold of a blob that git keeps in another form: a pointer of Git LFS,
-    /// or one that git-crypt has encrypted.
-    fn unfiltered(&self, blob: &Blob, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    fn full_path(&self, blob: &Blob) -> String {
+        simple(&Path::new(&self.prefix).join(&blob.name)).unwrap_or_default()
+    }
+
+    /// The bytes, unless they are still what Git LFS or git-crypt keeps in the place of a file.
+    fn unfiltered(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
         let tool = if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
             "Git LFS"
         } else if bytes.starts_with(b"\0GITCRYPT\0") {
@@ -362,12 +405,7 @@ impl Repository {
         } else {
             return Ok(bytes);
         };
-        let full = simple(&Path::new(&self.prefix).join(&blob.name)).unwrap_or_default();
-        let object = format!("{}:{full}", self.commit);
-        match run(&["cat-file", "--filters", &object], &self.folder) {
-            Ok(filtered) if filtered != bytes => Ok(filtered),
-            _ => Err(format!("{tool} keeps this file, and did not give it out for this revision")),
-        }
+        Err(format!("{tool} keeps this file, and did not give it out for this revision"))
     }
 }
 

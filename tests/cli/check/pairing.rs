@@ -148,6 +148,79 @@ fn what_could_not_be_read_may_be_mended() {
     }
 }
 
+/// A change that leaves what cannot be judged as it is, mends it, moves it or deletes it.
+#[test]
+fn what_cannot_be_decoded_blocks_no_other_change() {
+    for broken in [
+        SET.replace("replicas: 3", "replicas: three"),
+        size("10GB"),
+        SET.replace("app: db}\n  template", "app: 5}\n  template"),
+        SET.replace("spec:\n  replicas: 3", "spec:\n  ordinals: 1\n  replicas: 3"),
+        CLAIM.replace("10Gi}}", "ten}}"),
+        CLAIM.replace("[ReadWriteOnce]", "ReadWriteOnce"),
+        SET.replace("apps/v1", "apps/v1beta1"),
+        SET.replace("StatefulSet", "Statefulset"),
+        format!("{SET}---\n{}", size("12Gi")),
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: x}\n\
+         allowVolumeExpansion: 1\n"
+            .to_owned(),
+    ] {
+        let folder = Folder::repository(&[("a/x.yaml", &broken), ("a/other.yaml", &set("other"))]);
+        // It stays as it is, beside another change.
+        folder.write("a/other.yaml", &set("other").replace("replicas: 3", "replicas: 4"));
+        let ran = folder.judged(0, &["--old-ref", "HEAD", "a"]);
+        assert!(!ran.json()["notices"].as_array().unwrap().is_empty(), "{broken}");
+        folder.write("a/other.yaml", &set("other").replace("10Gi", "5Gi"));
+        let ran = folder.judged(1, &["--old-ref", "HEAD", "a"]);
+        assert_eq!(ran.verdicts(), [SHRINK], "{broken}");
+        folder.write("a/other.yaml", &set("other"));
+        // Something else of the same file changes.
+        let third = set("third").replace("app: db", "app: third");
+        folder.write("a/x.yaml", &format!("{broken}---\n{third}"));
+        folder.judged(0, &["--old-ref", "HEAD", "a"]);
+        // It is mended.
+        let sound = match () {
+            () if broken.contains("kind: Pers") => CLAIM.to_owned(),
+            () if broken.contains("12Gi") => size("12Gi"),
+            () => SET.to_owned(),
+        };
+        folder.write("a/x.yaml", &sound);
+        folder.judged(0, &["--old-ref", "HEAD", "a"]);
+        // It moves, and is deleted.
+        std::fs::remove_file(folder.path().join("a/x.yaml")).unwrap();
+        folder.write("a/b/x.yaml", &broken);
+        folder.judged(0, &["--old-ref", "HEAD", "a"]);
+        std::fs::remove_file(folder.path().join("a/b/x.yaml")).unwrap();
+        folder.judged(0, &["--old-ref", "HEAD", "a"]);
+        folder.judged(0, &["--old-ref", "HEAD", "a", "--deletions"]);
+    }
+}
+
+#[test]
+fn a_field_that_cannot_be_decoded_hides_no_other_field() {
+    let broken = SET.replace("replicas: 3", "replicas: three");
+    let worse = broken.replace("10Gi", "5Gi");
+    for (old, new, code, verdicts) in [
+        (&*broken, &*worse, 1, &[SHRINK][..]),
+        (&broken, &size("5Gi"), 1, &[SHRINK]),
+        (SET, &worse, 2, &["malformed error -", SHRINK]),
+        (&broken, &broken.replace("three", "four"), 2, &["malformed error -"]),
+        (&broken, &size("10GB"), 2, &["malformed error -"]),
+    ] {
+        let folder = Folder::new(&[("old.yaml", old), ("new.yaml", new)]);
+        let ran = folder.judged(code, &["--old", "old.yaml", "new.yaml"]);
+        assert_eq!(ran.verdicts(), verdicts, "{new}");
+    }
+    // An annotation that cannot be read is mended, or stays.
+    let limit = crate::folder::annotated("{stateward.dev/resize-max: lots}");
+    let grown = |set: &str| set.replace("10Gi", "11Gi");
+    for (old, new) in [(&*limit, &grown(SET)), (&limit, &grown(&limit))] {
+        let folder = Folder::new(&[("old.yaml", old), ("new.yaml", new)]);
+        let ran = folder.check(&["--old", "old.yaml", "new.yaml"]);
+        assert_ne!(ran.code, Some(2), "{ran:?}");
+    }
+}
+
 #[test]
 fn a_live_object_keeps_what_the_manifest_does_not_name() {
     let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data-db-0, namespace: shop}\n\

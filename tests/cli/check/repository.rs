@@ -207,11 +207,12 @@ fn the_last_of_repeated_keys_counts_and_is_warned_of() {
 }
 
 #[test]
-fn variables_of_flux_are_not_judged_and_named() {
+fn variables_of_flux_without_a_default_are_named_and_the_rest_is_judged() {
     for (text, field) in [
-        (SET.replace("replicas: 3", "replicas: ${n:=3}"), "spec.replicas"),
+        (SET.replace("replicas: 3", "replicas: ${n}"), "spec.replicas"),
         (size("\"${size}\""), "spec.volumeClaimTemplates[0].spec.resources.requests.storage"),
     ] {
+        let text = text.replace("postgres:17.2", "postgres:latest");
         let folder = Folder::new(&[("a.yaml", &text), ("b.yaml", &replicas(0).replace("db", "x"))]);
         let ran = folder.judged(0, &["."]);
         let json = ran.json();
@@ -220,11 +221,50 @@ fn variables_of_flux_are_not_judged_and_named() {
         assert!(needs.contains(&format!(" in {field}: ")), "{needs}");
         assert!(needs.ends_with("--render 'kustomize build FOLDER | flux envsubst'"), "{needs}");
         assert_eq!(json["summary"]["objects"], 2);
+        assert_eq!(json["notJudged"].as_array().unwrap().len(), 1, "{json}");
+        assert_eq!(ran.verdicts(), ["sts-image-latest warn -"]);
+        // The rest of both sides is compared.
+        folder.write("a.yaml", &text.replace("serviceName: db", "serviceName: other"));
+        folder.write("old.yaml", &text);
+        let ran = folder.judged(1, &["--old", "old.yaml", "a.yaml"]);
+        assert_eq!(ran.verdicts(), ["sts-service-name deny kubernetes"], "{field}");
+        // Whatever the other side has there is no change.
+        for (old, new) in [(SET, &*text), (&*text, SET)] {
+            folder.write("old.yaml", &old.replace("postgres:17.2", "postgres:latest"));
+            folder.write("a.yaml", &new.replace("serviceName: db", "serviceName: other"));
+            let ran = folder.judged(1, &["--old", "old.yaml", "a.yaml"]);
+            assert_eq!(ran.verdicts(), ["sts-service-name deny kubernetes"], "{field}");
+            assert_eq!(ran.json()["summary"]["notJudged"], 1);
+        }
     }
     // Where one breaks the YAML, nothing else can be said.
     let folder = Folder::new(&[("a.yaml", &size("${size}"))]);
     let errors = folder.judged(2, &["."]).errors();
     assert!(errors[0].starts_with("a.yaml:29:41: unresolved variable (`${`): "), "{errors:?}");
+}
+
+#[test]
+fn a_variable_of_flux_with_a_default_is_judged_as_the_default() {
+    for (operator, replicas) in [(":=", "replicas: ${n:=3}"), (":-", "replicas: \"${n:-3}\"")] {
+        let text = SET
+            .replace("replicas: 3", replicas)
+            .replace("10Gi", &format!("\"${{size{operator}10Gi}}\""))
+            .replacen("name: db", &format!("name: ${{name{operator}db}}"), 1)
+            .replacen("namespace: shop", &format!("namespace: \"${{env{operator}shop}}\""), 1);
+        let folder = Folder::new(&[("old.yaml", &text), ("new.yaml", SET)]);
+        for (old, new) in [("old.yaml", "new.yaml"), ("new.yaml", "old.yaml")] {
+            let ran = folder.judged(0, &["--old", old, new]);
+            assert_eq!(ran.verdicts(), [""; 0], "{operator}");
+            assert_eq!(ran.json()["summary"]["notJudged"], 0);
+        }
+        folder.write("new.yaml", &text.replace("10Gi", "5Gi"));
+        let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml"]);
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+        assert_eq!(ran.json()["findings"][0]["new"]["value"], "5Gi");
+    }
+    // A number in quotes is none without a variable.
+    let folder = Folder::new(&[("a.yaml", &SET.replace("replicas: 3", "replicas: \"3\""))]);
+    assert_eq!(folder.judged(2, &["."]).verdicts(), ["malformed error -"]);
 }
 
 #[test]
@@ -307,4 +347,44 @@ fn what_a_filter_keeps_elsewhere_is_taken_from_it() {
     folder.git(&["config", "--unset", "filter.play.smudge"]);
     let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy"]);
     assert!(notices(&ran)[0].contains("Git LFS keeps this file"), "{ran:?}");
+}
+
+#[test]
+fn any_filter_and_encoding_of_git_is_undone() {
+    // A filter of somebody's own, as for encrypted files.
+    let folder = Folder::repository(&[(".gitattributes", "*.yaml filter=rot\n")]);
+    let rot = "tr A-Za-z N-ZA-Mn-za-m";
+    folder.git(&["config", "filter.rot.clean", rot]);
+    folder.git(&["config", "filter.rot.smudge", rot]);
+    folder.write("deploy/db.yaml", SET);
+    folder.write("deploy/with space/db.yaml", &set("two"));
+    folder.commit();
+    assert!(!folder.git(&["show", "HEAD:deploy/db.yaml"]).contains("StatefulSet"));
+    folder.write("deploy/db.yaml", &size("5Gi"));
+    folder.write("deploy/with space/db.yaml", &set("two").replace("10Gi", "4Gi"));
+    for (below, path) in [(".", "deploy"), ("deploy", ".")] {
+        let ran = folder.check_in(below, &["--format", "json", "--old-ref", "HEAD", path]);
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"; 2], "{below}");
+    }
+    // What the work tree holds in another encoding is read alike on both sides.
+    let folder = Folder::repository(&[
+        (".gitattributes", "u.yaml text working-tree-encoding=UTF-16LE-BOM\n"),
+        ("db.yaml", SET),
+    ]);
+    let mut utf16 = vec![0xff, 0xfe];
+    utf16.extend(set("u").encode_utf16().flat_map(u16::to_le_bytes));
+    std::fs::write(folder.path().join("u.yaml"), utf16).unwrap();
+    folder.commit();
+    folder.judged(0, &["--old-ref", "HEAD", "."]);
+    folder.write("db.yaml", &size("5Gi"));
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "."]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+    // A filter that fails hides no other file.
+    let folder = Folder::repository(&[("a.yaml", SET), ("b.yaml", &set("b"))]);
+    folder.write(".gitattributes", "b.yaml filter=gone\n");
+    folder.git(&["config", "filter.gone.smudge", "false"]);
+    folder.git(&["config", "filter.gone.required", "true"]);
+    folder.write("a.yaml", &size("5Gi"));
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "."]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
 }

@@ -1,18 +1,23 @@
 //! What a rule says.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::remedy::Recreation;
 use crate::object::Pointer;
 
 /// One step of a remedy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// what it does, and what it does to running pods
     pub text: String,
     /// a command that runs as pasted, where the step is one
     pub command: Option<String>,
+    /// the re-creation of the set that the step is a part of
+    #[serde(skip)]
+    pub recreation: Option<Arc<Recreation>>,
 }
 
 /// One fault in one field.
@@ -67,13 +72,17 @@ impl Finding {
 
     /// A step of the way out, in words.
     pub fn step(&mut self, text: impl Into<String>) -> &mut Self {
-        self.remedy.push(Step { text: text.into(), command: None });
+        self.remedy.push(Step { text: text.into(), ..Step::default() });
         self
     }
 
     /// A step of the way out that is a command.
     pub fn command(&mut self, text: impl Into<String>, command: impl Into<String>) -> &mut Self {
-        self.remedy.push(Step { text: text.into(), command: Some(command.into()) });
+        self.remedy.push(Step {
+            text: text.into(),
+            command: Some(command.into()),
+            ..Step::default()
+        });
         self
     }
 
