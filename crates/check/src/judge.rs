@@ -22,6 +22,7 @@ use crate::report::{
     RefusedBy, ReportedFinding, UnjudgedObject,
 };
 use crate::select::SERVED;
+use crate::variables;
 
 /// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
 pub fn check(
@@ -362,6 +363,16 @@ impl<'a> JudgedPair<'a> {
         for (verdict, how_to_allow) in decision.verdicts.into_iter().zip(how_to_allow) {
             let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
             let mut finding = verdict.finding;
+            // Nobody knows yet what a variable becomes.
+            let fields = [(&self.new, &finding.field), (&self.old, &finding.old_field)];
+            if let Some(missing) =
+                fields.into_iter().find_map(|(side, field)| self.variable(side, field))
+            {
+                if !judgement.not_judged.contains(&missing) {
+                    judgement.not_judged.push(missing);
+                }
+                continue;
+            }
             if verdict.carried_out {
                 finding.why = carried_out(finding.rule);
                 finding.remedy.clear();
@@ -450,16 +461,22 @@ impl<'a> JudgedPair<'a> {
     /// What is not judged because a field holds a variable that Flux or envsubst has yet to
     /// replace.
     fn unsubstituted(&self, error: &DecodeError) -> Option<NotJudged> {
-        let sides = [&self.new, &self.old].into_iter().flatten();
-        let mut texts = sides.filter_map(|side| side.value(&error.field)?.as_str());
-        let text = texts.find(|text| text.contains("${"))?.to_owned();
+        let sides = [&self.new, &self.old].into_iter();
+        sides.into_iter().find_map(|side| self.variable(side, &error.field))
+    }
+
+    fn variable(&self, side: &Option<Side<'_>>, field: &Pointer) -> Option<NotJudged> {
+        let text = side.as_ref()?.value(field)?.as_str()?;
+        if !variables::is_in(text) {
+            return None;
+        }
         Some(NotJudged {
             rule: "malformed".to_owned(),
             object: ObjectRef::from(self.document),
             needs: format!(
                 "the value of {text} in {}: judge what it becomes, with --render 'kustomize build \
                  FOLDER | flux envsubst'",
-                error.field.dotted()
+                field.dotted()
             ),
         })
     }

@@ -289,6 +289,16 @@ impl Group {
     /// an error: any choice would be a guess.
     fn pair(&mut self, pairings: &mut Vec<(usize, Pairing)>, errors: &mut Vec<InputError>) {
         let Self { olds, news } = self;
+        // Of old ones that say the same, each may be taken for any new one.
+        if !news.is_empty()
+            && olds.len() == news.len()
+            && olds.windows(2).all(|two| two[0].json == two[1].json)
+        {
+            let paired = news.drain(..).zip(olds.drain(..));
+            pairings.extend(
+                paired.map(|((at, new), old)| (at, Pairing { old: Some(old), new: Some(new) })),
+            );
+        }
         while !olds.is_empty() && !news.is_empty() {
             let doubt = if olds.len().saturating_mul(news.len()) > COMPARED {
                 duplicate_error(&news[0].1, &news[news.len() - 1].1)

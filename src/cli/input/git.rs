@@ -51,6 +51,8 @@ pub struct Base {
     pub tip: String,
     /// how it was found, if it is not simply what was named
     pub note: Option<String>,
+    /// why it may be the wrong one
+    pub doubt: Option<String>,
 }
 
 /// The revision that `asked` stands for: the commit at which HEAD and `asked` parted, so that a
@@ -66,7 +68,7 @@ pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
         (None, Some((one, _))) => {
             let tip = or_head(one);
             Repository::open(folder, &tip)?;
-            return Ok(Base { revision: tip.clone(), tip, note: None });
+            return Ok(Base { revision: tip.clone(), tip, note: None, doubt: None });
         }
         (None, None) => (asked.to_owned(), "HEAD".to_owned()),
     };
@@ -77,23 +79,23 @@ pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
         Err(GitError::NoRevision(_)) if other == "HEAD" => one.clone(),
         Err(error) => return Err(error),
     };
-    let (revision, note) = match text(&["merge-base", &one, &two], folder) {
-        Ok(parted) if parted == one => (tip.clone(), None),
+    let (revision, note, doubt) = match text(&["merge-base", &one, &two], folder) {
+        Ok(parted) if parted == one => (tip.clone(), None, None),
         Ok(parted) => {
             let short = text(&["rev-parse", "--short", &parted], folder)?;
             let note = format!("{other} and {tip} parted at {short}, which is the old state");
-            (short, Some(note))
+            (short, Some(note), None)
         }
         Err(GitError::Failed { .. }) => {
-            let note = format!(
+            let doubt = format!(
                 "this clone holds no common ancestor of {other} and {tip}, so {tip} itself is the \
                  old state; a deeper clone may hold one"
             );
-            (tip.clone(), Some(note))
+            (tip.clone(), None, Some(doubt))
         }
         Err(error) => return Err(error),
     };
-    Ok(Base { revision, tip, note })
+    Ok(Base { revision, tip, note, doubt })
 }
 
 /// Reads files and folders as they are in `revision`, leaving out what [`super::load`] leaves out.
@@ -131,8 +133,7 @@ pub fn load_revision(
         .zip(repository.read(&kustomizations)?)
         .map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned()))
         .collect();
-    // The notices about the new files say it already.
-    super::leave_out(&mut walked, |blob| texts.get(&blob.name).cloned());
+    found.notices.extend(super::leave_out(&mut walked, |blob| texts.get(&blob.name).cloned()));
     blobs.append(&mut walked);
     let contents = repository.read(&blobs)?;
     for (blob, bytes) in blobs.into_iter().zip(contents) {
@@ -156,6 +157,35 @@ pub fn load_revision(
 /// The folder is in no repository.
 pub fn ignored(folder: &Path, paths: &[PathBuf]) -> Result<Vec<String>, GitError> {
     listed(folder, &["--others", "--ignored", "--exclude-standard", "--directory"], paths)
+}
+
+/// Those of `files` that the work tree holds otherwise than `revision`, or that are new there.
+///
+/// # Errors
+/// The folder is in no repository, or the revision does not exist.
+pub fn changed(
+    folder: &Path,
+    revision: &str,
+    files: &[&String],
+) -> Result<HashSet<PathBuf>, GitError> {
+    let commit = Repository::open(folder, revision)?.commit;
+    let top = folder.join(text(&["rev-parse", "--show-cdup"], folder)?);
+    let mut changed = HashSet::new();
+    // A command line has a limit.
+    for some in files.chunks(500) {
+        for arguments in [
+            &["diff", "--name-only", "--no-renames", "-z", &commit, "--"][..],
+            &["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--"],
+        ] {
+            let mut command = git(folder);
+            command.env("GIT_LITERAL_PATHSPECS", "1").args(arguments).args(some);
+            let listing = succeed(arguments[0], command.stdin(Stdio::null()).output())?;
+            let listing = String::from_utf8_lossy(&listing).into_owned();
+            let names = listing.split('\0').filter(|name| !name.is_empty());
+            changed.extend(names.map(|name| super::exclude::normal(&top.join(name))));
+        }
+    }
+    Ok(changed)
 }
 
 /// Files below `paths` that a sparse checkout leaves out of the work tree.

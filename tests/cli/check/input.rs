@@ -18,6 +18,20 @@ fn inputs_may_be_streams_lists_and_json() {
 }
 
 #[test]
+fn a_byte_order_mark_may_begin_any_file_that_was_joined() {
+    let two = set("two");
+    for text in [
+        format!("{SET}---\n\u{feff}{two}"),
+        format!("{SET}\u{feff}---\n{two}"),
+        format!("\u{feff}{SET}\u{feff}---\r\n\u{feff}{two}"),
+        format!("\u{feff}\u{feff}---\n{SET}---\n{two}").replacen("\u{feff}", "", 1),
+    ] {
+        let folder = Folder::new(&[("a.yaml", &text)]);
+        assert_eq!(folder.judged(0, &["."]).json()["summary"]["objects"], 2, "{text:?}");
+    }
+}
+
+#[test]
 fn standard_input_is_a_dash() {
     let folder = Folder::new(&[("old.yaml", SET)]);
     let zero = SET.replace("replicas: 3", "replicas: -1");

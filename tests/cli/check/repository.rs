@@ -1,6 +1,6 @@
 //! Repositories as people have them: charts, overlays, and files that are no manifests.
 
-use crate::folder::{Folder, Ran, SET, replicas, set, size};
+use crate::folder::{CLAIM, Folder, Ran, SET, replicas, set, size};
 
 const TEMPLATE: &str = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  \
                         name: {{ .Release.Name }}\nspec:\n  {{- toYaml .Values.spec | nindent 2 }}\n";
@@ -108,6 +108,53 @@ fn what_a_kustomization_patches_with_is_no_manifest() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// Nobody judges what a patch or a template changes, and that is said aloud.
+#[test]
+fn a_change_of_what_is_left_out_is_warned_of() {
+    let files = [
+        ("base/set.yaml", SET),
+        ("base/kustomization.yaml", "resources: [set.yaml]\n"),
+        (
+            "overlays/prod/kustomization.yaml",
+            "resources: [../../base]\npatches: [{path: p.yaml}]\n",
+        ),
+        ("overlays/prod/p.yaml", PATCH),
+        ("charts/db/Chart.yaml", "apiVersion: v2\nname: db\nversion: 1.0.0\n"),
+        ("charts/db/values.yaml", "a: 1\n"),
+        ("charts/db/templates/set.yaml", TEMPLATE),
+    ];
+    let chart = "--render 'helm template NAME charts/db'";
+    let overlay = "--render 'kustomize build overlays/prod'";
+    for (file, text, hint) in [
+        ("overlays/prod/p.yaml", Some(PATCH.replace("120", "0")), overlay),
+        ("charts/db/templates/set.yaml", Some(TEMPLATE.replace("spec", "spec2")), chart),
+        ("charts/db/templates/new.yaml", Some(TEMPLATE.to_owned()), chart),
+        ("charts/db/values.yaml", Some("a: 2\n".to_owned()), chart),
+        ("charts/db/templates/set.yaml", None, chart),
+    ] {
+        let folder = Folder::repository(&files);
+        assert!(!folder.check(&["--old-ref", "HEAD", "."]).stdout.contains("warning"));
+        match text {
+            Some(text) => folder.write(file, &text),
+            None => std::fs::remove_file(folder.path().join(file)).unwrap(),
+        }
+        for below in [".", "base"] {
+            let path = if below == "." { "." } else { ".." };
+            let ran = folder.check_in(below, &["--old-ref", "HEAD", path]);
+            assert_eq!(ran.code, Some(0), "{ran:?}");
+            let warning = ran.stdout.lines().find(|line| line.starts_with("warning: "));
+            let warning = warning.unwrap_or_else(|| panic!("{file}: {ran:?}"));
+            assert!(warning.contains(": 1 changed file not judged: "), "{warning}");
+            let hint = if below == "." {
+                hint.to_owned()
+            } else {
+                hint.replace(" charts", " ../charts").replace("build ", "build ../")
+            };
+            assert!(warning.contains(&hint), "{warning}");
         }
     }
 }
@@ -237,6 +284,17 @@ fn variables_of_flux_without_a_default_are_named_and_the_rest_is_judged() {
             assert_eq!(ran.json()["summary"]["notJudged"], 1);
         }
     }
+    // Nobody knows if what a variable becomes is a name, a version or a change.
+    let claim = CLAIM.replace("data-db-0", "\"${APP}\"").replace("fast", "\"${CLASS}\"");
+    let image = SET.replace("17.2", "${TAG}").replace("app: db}", "app: \"${APP}\"}");
+    let folder = Folder::new(&[("a.yaml", &claim), ("b.yaml", &image), ("old/a.yaml", &claim)]);
+    let ran = folder.judged(0, &["a.yaml", "b.yaml"]);
+    assert_eq!(ran.verdicts(), [""; 0]);
+    let needs = ran.json()["notJudged"].to_string();
+    assert!(needs.contains("${APP} in metadata.name"), "{needs}");
+    folder.write("a.yaml", &claim.replace("${CLASS}", "slow"));
+    let ran = folder.judged(0, &["--old", "old", "a.yaml"]);
+    assert!(ran.json()["notJudged"].to_string().contains("${CLASS} in spec.storageClassName"));
     // Where one breaks the YAML, nothing else can be said.
     let folder = Folder::new(&[("a.yaml", &size("${size}"))]);
     let errors = folder.judged(2, &["."]).errors();

@@ -7,6 +7,7 @@ use stateward_core::object::Kind;
 use stateward_core::yaml::Document;
 
 use super::claims::Claims;
+use crate::variables;
 
 /// How an object comes by its claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) struct Holder<'d> {
 impl<'d> Holder<'d> {
     pub(super) fn of(document: &'d Document) -> Option<Self> {
         // What has no name yet is nobody's successor.
-        if document.name.is_empty() {
+        if document.name.is_empty() || variables::is_in(&document.name) {
             return None;
         }
         let object: Value = serde_json::from_str(&document.json).ok()?;
