@@ -1,25 +1,24 @@
 //! Judges pairs of manifests and says where in the files each finding stands.
 
-use std::cell::OnceCell;
+mod side;
 
-use serde_json::Value;
 use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
 use stateward_core::mutations::resize;
-use stateward_core::object::compare::plain;
-use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
+use stateward_core::object::{DecodeError, Kind, Object, Pointer};
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::rules::remedy::say;
-use stateward_core::rules::{Action, Group, Step};
+use stateward_core::rules::{Action, Group};
 use stateward_core::yaml::{Document, InputError};
 
+use self::side::Side;
 use crate::decodable::{self, Fault};
 use crate::left_behind::{self, LeftBehind};
 use crate::live;
 use crate::pair::{Paired, Pairing};
 use crate::report::{
-    Cause, CheckReport, Excerpt, JudgedObject, NotJudged, Notice, ObjectRef, Outcome, Place,
-    RefusedBy, ReportedFinding, UnjudgedObject,
+    Cause, CheckReport, JudgedObject, NotJudged, Notice, ObjectRef, Outcome, RefusedBy,
+    ReportedFinding, UnjudgedObject,
 };
 use crate::select::SERVED;
 use crate::variables;
@@ -210,7 +209,9 @@ fn judge(
     match decodable::mend(pairing, kind) {
         Ok(None) => pair.judge(kind, kubernetes, context, &mut judgement),
         Ok(Some((mended, faults))) => {
-            faults.iter().for_each(|fault| pair.fault(fault, &mut judgement));
+            for fault in &faults {
+                pair.fault(fault, &mut judgement);
+            }
             let pair = JudgedPair::of(&mended, document);
             pair.judge(kind, kubernetes, context, &mut judgement);
         }
@@ -224,52 +225,6 @@ const fn operation(pairing: &Pairing) -> Operation {
         (None, _) => Operation::Create,
         (Some(_), Some(_)) => Operation::Update,
         (Some(_), None) => Operation::Delete,
-    }
-}
-
-/// One side of a pair.
-struct Side<'a> {
-    document: &'a Document,
-    /// read when a value is first asked for
-    object: OnceCell<Value>,
-}
-
-impl<'a> Side<'a> {
-    const fn new(document: &'a Document) -> Self {
-        Self { document, object: OnceCell::new() }
-    }
-
-    fn value(&self, field: &Pointer) -> Option<&Value> {
-        let object = || serde_json::from_str(&self.document.json).unwrap_or(Value::Null);
-        self.object.get_or_init(object).pointer(field.as_str())
-    }
-
-    /// The place of a field. `value` is what the rule says of it, if it says more than the field
-    /// does.
-    fn place(&self, field: &Pointer, value: Option<String>) -> Place {
-        let document = self.document;
-        let location = document.locate_head(field);
-        let value = value.or_else(|| self.value(field).filter(|value| is_scalar(value)).map(plain));
-        let excerpt = Excerpt::new(document.source(), location.span.start, value.as_deref());
-        Place {
-            value,
-            missing: location.missing,
-            file: document.file.to_string(),
-            line: location.line,
-            column: location.column,
-            template: document.template.clone(),
-            excerpt,
-        }
-    }
-
-    /// How to write a size that is none, if it is plain what was meant.
-    fn meant(&self, error: &DecodeError) -> Option<Step> {
-        let text = self.value(&error.field)?.as_str()?;
-        if !error.message.contains("is not a quantity") {
-            return None;
-        }
-        let meant = Quantity::meant(text)?;
-        Some(say(format!("set {} to {meant}", error.field.dotted())))
     }
 }
 
@@ -366,7 +321,7 @@ impl<'a> JudgedPair<'a> {
             // Nobody knows yet what a variable becomes.
             let fields = [(&self.new, &finding.field), (&self.old, &finding.old_field)];
             if let Some(missing) =
-                fields.into_iter().find_map(|(side, field)| self.variable(side, field))
+                fields.into_iter().find_map(|(side, field)| self.variable(side.as_ref(), field))
             {
                 if !judgement.not_judged.contains(&missing) {
                     judgement.not_judged.push(missing);
@@ -461,12 +416,12 @@ impl<'a> JudgedPair<'a> {
     /// What is not judged because a field holds a variable that Flux or envsubst has yet to
     /// replace.
     fn unsubstituted(&self, error: &DecodeError) -> Option<NotJudged> {
-        let sides = [&self.new, &self.old].into_iter();
-        sides.into_iter().find_map(|side| self.variable(side, &error.field))
+        let sides = [&self.new, &self.old];
+        sides.into_iter().find_map(|side| self.variable(side.as_ref(), &error.field))
     }
 
-    fn variable(&self, side: &Option<Side<'_>>, field: &Pointer) -> Option<NotJudged> {
-        let text = side.as_ref()?.value(field)?.as_str()?;
+    fn variable(&self, side: Option<&Side<'_>>, field: &Pointer) -> Option<NotJudged> {
+        let text = side?.value(field)?.as_str()?;
         if !variables::is_in(text) {
             return None;
         }
@@ -501,8 +456,4 @@ impl<'a> JudgedPair<'a> {
             how_to_allow: None,
         }
     }
-}
-
-const fn is_scalar(value: &Value) -> bool {
-    matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
 }

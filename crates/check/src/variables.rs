@@ -18,6 +18,9 @@ pub(crate) fn resolve(document: &mut Document) {
     document.json = object.to_string();
 }
 
+/// Defaults within defaults are resolved to this depth.
+const NESTED: usize = 8;
+
 /// Whether the text is a variable, or holds one.
 pub(crate) fn is_in(text: &str) -> bool {
     text.contains("${")
@@ -25,7 +28,16 @@ pub(crate) fn is_in(text: &str) -> bool {
 
 fn resolve_in(value: &mut Value) {
     match value {
-        Value::String(text) if is_in(text) => *text = resolved(text),
+        // A default may hold a variable, which is resolved first.
+        Value::String(text) if is_in(text) => {
+            for _ in 0..NESTED {
+                let inner = resolved(text);
+                if inner == *text {
+                    break;
+                }
+                *text = inner;
+            }
+        }
         Value::Array(elements) => elements.iter_mut().for_each(resolve_in),
         Value::Object(members) => members.values_mut().for_each(resolve_in),
         _ => {}
@@ -42,15 +54,12 @@ fn resolved(text: &str) -> String {
         rest = &rest[at..];
         let end = closing(rest);
         let default = end.filter(|_| !escaped).and_then(|end| default(&rest[2..end]));
-        let end = match (default, end) {
-            (Some(default), Some(end)) => {
-                resolved.push_str(default);
-                end + 1
-            }
-            _ => {
-                resolved.push_str("${");
-                2
-            }
+        let end = if let Some((default, end)) = default.zip(end) {
+            resolved.push_str(default);
+            end + 1
+        } else {
+            resolved.push_str("${");
+            2
         };
         rest = &rest[end..];
     }
@@ -75,7 +84,9 @@ fn default(variable: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::resolved;
+    use serde_json::Value;
+
+    use super::resolve_in;
 
     #[test]
     fn a_variable_is_judged_as_its_default() {
@@ -93,10 +104,13 @@ mod tests {
             ("${N:0:3}", "${N:0:3}"),
             ("${N:=", "${N:="),
             ("${:=3}", "${:=3}"),
-            ("${A:-${B:-c}}", "${A:-${B:-c}}"),
+            ("${A:-${B:-c}}", "c"),
+            ("${A:=${B}}", "${A:=${B}}"),
             ("${ä:=3}", "${ä:=3}"),
         ] {
-            assert_eq!(resolved(text), expected, "{text}");
+            let mut value = Value::from(text);
+            resolve_in(&mut value);
+            assert_eq!(value, expected, "{text}");
         }
     }
 }

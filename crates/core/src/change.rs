@@ -419,9 +419,9 @@ impl<'a> Change<'a> {
         self.validation_errors
             .get_or_init(|| match self.written_set() {
                 Some((Some(old), new)) => {
-                    validate::introduced(old, new, self.circumstances.kubernetes)
+                    validate::introduced(old, new, self.circumstances.kubernetes.minor)
                 }
-                Some((None, new)) => validate::created(new, self.circumstances.kubernetes),
+                Some((None, new)) => validate::created(new, self.circumstances.kubernetes.minor),
                 None => Ok(Vec::new()),
             })
             .as_deref()
@@ -437,7 +437,7 @@ impl<'a> Change<'a> {
         self.creation_error
             .get_or_init(|| {
                 let Some((_, new)) = self.updated_set() else { return Ok(None) };
-                let errors = validate::created(new, self.circumstances.kubernetes)?;
+                let errors = validate::created(new, self.circumstances.kubernetes.minor)?;
                 Ok(errors.into_iter().next().map(|error| error.field))
             })
             .as_ref()

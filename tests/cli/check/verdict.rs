@@ -352,7 +352,7 @@ fn many_refusals_are_combined_in_time() {
     };
     let all = |label: &str| {
         let (head, _) = SET.split_once("    - metadata: {name: data}").unwrap();
-        let templates: String = (0..3000).map(|number| template(number, label)).collect();
+        let templates: String = (0..1000).map(|number| template(number, label)).collect();
         format!("{head}{templates}").replace("[{name: data, mountPath: /data}]", "[]")
     };
     let folder = Folder::new(&[("old.yaml", &all("one")), ("new.yaml", &all("two"))]);

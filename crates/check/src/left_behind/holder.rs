@@ -12,7 +12,7 @@ use crate::variables;
 /// How an object comes by its claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// a StatefulSet, of Kubernetes or of OpenKruise, which numbers its claims
+    /// a StatefulSet, of Kubernetes or of `OpenKruise`, which numbers its claims
     Set,
     /// anything else with a pod template
     Workload,

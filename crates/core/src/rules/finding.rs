@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::remedy::Recreation;
 use crate::object::Pointer;
 
 /// One step of a remedy.
@@ -18,6 +18,17 @@ pub struct Step {
     /// the re-creation of the set that the step is a part of
     #[serde(skip)]
     pub recreation: Option<Arc<Recreation>>,
+}
+
+/// What a re-creation changes, and what it does to the pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recreation {
+    /// a JSON patch of the live set
+    pub operations: Vec<Value>,
+    /// what becomes of the pods, where they do not just run on
+    pub pods: Option<&'static str>,
+    /// whether the rest of the edit has been taken over as well
+    pub complete: bool,
 }
 
 /// One fault in one field.

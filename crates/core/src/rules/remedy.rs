@@ -9,11 +9,12 @@ mod recreate;
 mod retention;
 
 pub use self::combine::combine;
-pub use self::recreate::{Recreation, recreate, take_over, test_template, transplant};
+pub use self::recreate::{recreate, take_over, test_template, transplant};
 pub use self::retention::{
     ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, numbered, policy, scaled_claims,
 };
-use super::Step;
+pub use super::finding::Recreation;
+use super::finding::Step;
 use crate::change::{Change, Operation, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::{Pointer, StatefulSet};

@@ -4,7 +4,6 @@ use super::{
     Area, Errors, ValidationError, annotations, claim_template, identity, labels, metadata, pod,
     selector_terms, shown,
 };
-use crate::change::KubernetesVersion;
 use crate::object::names::is_dns_label;
 use crate::object::statefulset::IntOrString;
 use crate::object::{DecodeError, Pointer, StatefulSet};
@@ -15,7 +14,7 @@ use crate::object::{DecodeError, Pointer, StatefulSet};
 /// The field that has the wrong type.
 pub fn created(
     set: &StatefulSet<'_>,
-    kubernetes: KubernetesVersion,
+    kubernetes_minor: u16,
 ) -> Result<Vec<ValidationError>, DecodeError> {
     let mut errors = Errors::default();
     identity(&set.metadata, &mut errors);
@@ -35,7 +34,7 @@ pub fn created(
     for (index, template) in set.claim_templates()?.iter().enumerate() {
         claim_template(template, index, &mut errors)?;
     }
-    spec(set, kubernetes, &mut errors)?;
+    spec(set, kubernetes_minor, &mut errors)?;
     Ok(errors.list)
 }
 
@@ -46,16 +45,16 @@ pub fn created(
 pub fn introduced(
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
-    kubernetes: KubernetesVersion,
+    kubernetes_minor: u16,
 ) -> Result<Vec<ValidationError>, DecodeError> {
     let mut errors = Errors::default();
-    touched(old, new, kubernetes, &mut errors)?;
+    touched(old, new, kubernetes_minor, &mut errors)?;
     // The common case: nothing is wrong with the new object, whatever was wrong with the old one.
     if errors.count == 0 {
         return Ok(Vec::new());
     }
     let mut before = Errors::of_old();
-    spec(old, kubernetes, &mut before)?;
+    spec(old, kubernetes_minor, &mut before)?;
     let mut ignored = Vec::new();
     // The server skips the pod template if the old spec is invalid already.
     if before.count > 0 {
@@ -67,7 +66,7 @@ pub fn introduced(
     }
     metadata(&old.metadata, &mut before);
     let mut errors = Errors::besides(before, ignored);
-    touched(old, new, kubernetes, &mut errors)?;
+    touched(old, new, kubernetes_minor, &mut errors)?;
     Ok(errors.list)
 }
 
@@ -75,7 +74,7 @@ pub fn introduced(
 fn touched(
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
-    kubernetes: KubernetesVersion,
+    kubernetes_minor: u16,
     errors: &mut Errors,
 ) -> Result<(), DecodeError> {
     if old.metadata.labels != new.metadata.labels
@@ -84,7 +83,7 @@ fn touched(
         metadata(&new.metadata, errors);
     }
     numbers(new, errors);
-    max_unavailable(new, kubernetes, errors);
+    max_unavailable(new, kubernetes_minor, errors);
     words(new, errors);
     if !old.spec.selector.same_bytes(&new.spec.selector)
         || !old.spec.template.same_bytes(&new.spec.template)
@@ -117,11 +116,11 @@ fn name(set: &StatefulSet<'_>, errors: &mut Errors) {
 /// `ValidateStatefulSetSpec` without what is looked at on CREATE only.
 fn spec(
     set: &StatefulSet<'_>,
-    kubernetes: KubernetesVersion,
+    kubernetes_minor: u16,
     errors: &mut Errors,
 ) -> Result<(), DecodeError> {
     numbers(set, errors);
-    max_unavailable(set, kubernetes, errors);
+    max_unavailable(set, kubernetes_minor, errors);
     words(set, errors);
     parts(set, errors)
 }
@@ -208,15 +207,15 @@ fn numbers(set: &StatefulSet<'_>, errors: &mut Errors) {
 
 /// The first release that keeps `maxUnavailable`, and so validates it. Before, its feature gate is off
 /// and the server drops the field.
-const MAX_UNAVAILABLE_SINCE: KubernetesVersion = KubernetesVersion { major: 1, minor: 37 };
+const MAX_UNAVAILABLE_SINCE: u16 = 37;
 
-fn max_unavailable(set: &StatefulSet<'_>, kubernetes: KubernetesVersion, errors: &mut Errors) {
+fn max_unavailable(set: &StatefulSet<'_>, kubernetes_minor: u16, errors: &mut Errors) {
     let strategy = &set.spec.update_strategy;
     let value = strategy.rolling_update.as_ref().and_then(|r| r.max_unavailable.as_ref());
     // Beside another strategy the whole of it is refused.
-    let Some(value) =
-        value.filter(|_| kubernetes >= MAX_UNAVAILABLE_SINCE && strategy.kind() == "RollingUpdate")
-    else {
+    let Some(value) = value.filter(|_| {
+        kubernetes_minor >= MAX_UNAVAILABLE_SINCE && strategy.kind() == "RollingUpdate"
+    }) else {
         return;
     };
     let (text, fault) = match value {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Recreation, otherwise, say};
+use super::{otherwise, say};
 use crate::change::Change;
 use crate::object::DecodeError;
-use crate::rules::{Finding, Step};
+use crate::rules::finding::{Finding, Recreation, Step};
 
 /// The claim templates as a whole.
 const TEMPLATES: &str = "/spec/volumeClaimTemplates";
@@ -37,9 +37,10 @@ pub fn combine<'f>(
     };
     let rule = findings[0].rule;
     let mut steps = together.steps(change, old)?;
-    for (finding, own) in findings.iter_mut().zip(&all) {
-        let first = Recreation::clone(own).steps(change, old)?.into_iter().next();
-        let lead = lead(finding, first.as_ref());
+    // Every re-creation of the set begins alike.
+    let first = steps.first().map(|step| step.text.clone()).unwrap_or_default();
+    for finding in &mut findings {
+        let lead = lead(finding, &first);
         let instead = match std::mem::take(&mut steps) {
             // The first finding has taken them.
             steps if steps.is_empty() => {
@@ -57,9 +58,9 @@ fn recreation(finding: &Finding) -> Option<Arc<Recreation>> {
 }
 
 /// The words before the first step of the re-creation.
-fn lead(finding: &Finding, first: Option<&Step>) -> String {
+fn lead(finding: &Finding, first: &str) -> String {
     let step = finding.remedy.iter().find(|step| step.recreation.is_some());
-    let lead = step.zip(first).and_then(|(step, first)| step.text.strip_suffix(&first.text));
+    let lead = step.and_then(|step| step.text.strip_suffix(first));
     lead.unwrap_or_default().to_owned()
 }
 

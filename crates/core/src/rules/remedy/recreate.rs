@@ -10,18 +10,7 @@ use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::json::decode;
 use crate::object::{DecodeError, Pointer, StatefulSet};
-use crate::rules::Step;
-
-/// What a re-creation changes, and what it does to the pods.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recreation {
-    /// a JSON patch of the live set
-    pub operations: Vec<Value>,
-    /// what becomes of the pods, where they do not just run on
-    pub pods: Option<&'static str>,
-    /// whether the rest of the edit has been taken over as well
-    pub complete: bool,
-}
+use crate::rules::finding::{Recreation, Step};
 
 /// Replaces the live set `old` by one that `operations` (a JSON patch) have changed, without
 /// restarting a pod.
