@@ -8,14 +8,14 @@ use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
 use stateward_check::judge::check_with;
 use stateward_check::pair::{Paired, pair};
-use stateward_check::report::{Notice, Options, Output};
+use stateward_check::report::{Notice, NoticeLevel, Options, Output};
 use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::yaml::InputError;
 
-use super::input::exclude::IGNORE_FILE;
+use super::input::exclude::{IGNORE_FILE, normal};
 use super::input::git::{self, Base};
 use super::input::{Exclude, Files, load, load_revision, render, render_revision};
 use super::{Outcome, output, parallel};
@@ -134,12 +134,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         }
         None => Paired::created(new),
     };
-    paired.errors.extend(unreadable);
+    // A rule that needs such a fact says that it is not known.
+    paired.notices.extend(unreadable.into_iter().map(Notice::warning));
     let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
     let report = check_with(paired, args.kubernetes_version, &context, |pairings, judge| {
         parallel::map(pairings, threads, judge)
     });
     let options = inputs.options();
+    if let Some(doubt) = inputs.base.as_ref().and_then(|base| base.doubt.as_ref()) {
+        super::print_error(&format!("warning: {doubt}\n"));
+    }
     if args.verbose {
         super::print_error(&format!("policy: {}\n", policy.source));
         if let Some(note) = inputs.base.as_ref().and_then(|base| base.note.as_ref()) {
@@ -181,7 +185,16 @@ impl Inputs<'_> {
         if self.base.is_some() {
             exclude.add_files(&self.folder, &git::ignored(&self.folder, &self.in_repository())?);
         }
-        Ok(load(&paths, &exclude, &mut std::io::stdin()))
+        let mut files = load(&paths, &exclude, &mut std::io::stdin());
+        if let Some(base) = &self.base {
+            let left_out: Vec<&String> =
+                files.notices.iter().flat_map(|notice| &notice.left_out).collect();
+            let changed = git::changed(&self.folder, &base.revision, &left_out)?;
+            for notice in &mut files.notices {
+                notice.warn_of_changes(|file| changed.contains(&normal(&self.folder.join(file))));
+            }
+        }
+        Ok(files)
     }
 
     /// Whether the old revision has manifests at a path that the work tree does not have. They were
@@ -203,9 +216,15 @@ impl Inputs<'_> {
                 let sparse = git::sparse(folder, &self.in_repository())?;
                 exclude.add_files(folder, &sparse);
                 let mut old = load_revision(folder, &base.revision, &args.paths, &exclude)?;
+                // Of the files that are left out, those of the work tree are told with it.
+                for notice in &mut old.notices {
+                    notice.left_out.retain(|file| !folder.join(file).exists());
+                    notice.warn_of_changes(|_| true);
+                }
+                old.notices.retain(|notice| notice.level == NoticeLevel::Warning);
                 if !sparse.is_empty() {
                     let message = "outside of the sparse checkout, and so not compared".to_owned();
-                    old.notices.push(Notice::left_out(".", sparse.len(), message));
+                    old.notices.push(Notice::left_out(".", sparse, message));
                 }
                 Some(old)
             }

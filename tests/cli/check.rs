@@ -2,6 +2,7 @@
 //! git repositories.
 
 mod input;
+mod left_behind;
 mod outcome;
 mod pairing;
 mod repository;

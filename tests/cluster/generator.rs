@@ -96,6 +96,10 @@ pub(crate) static STATEFULSET: &[Edit] = edits! {
         json!({"rollingUpdate": {"partition": 1}}),
         json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "150%"}}),
         json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}),
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}),
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "0%"}}),
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "2"}}),
+        json!({"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 0}}),
         json!({"type": "Recreate"}), json!({"type": "Sometimes"}), json!({}), json!(null),
         json!("(absent)"),
     ]);

@@ -753,14 +753,22 @@ fn objects_pair_by_kind_namespace_and_name() {
 }
 
 #[test]
-fn an_object_that_is_defined_twice_is_an_error_unless_both_say_the_same() {
+fn an_object_that_is_defined_twice_in_a_file_is_compared_twice_and_warned_of() {
     let one = manifest("apps/v1", "x", "a");
     let (shown, errors) = pairs(&read(&one), &read(&[one.clone(), one.clone()].concat()), false);
-    assert_eq!((shown, errors), (pairs_of(&[("-:2", "-:2")]), vec![]));
+    assert_eq!((shown, errors), (pairs_of(&[("-:2", "-:6")]), vec![]));
     let two = format!("{one}spec: {{replicas: 2}}\n");
-    let (shown, errors) = pairs(&read(&one), &read(&[one.clone(), two].concat()), false);
-    assert_eq!(shown, pairs_of(&[("-:2", "-:2")]));
-    assert_eq!(errors, ["-:6:1: StatefulSet x/a is also defined at -:2:1; which one counts?"]);
+    let both = read(&[one.clone(), two].concat());
+    let (shown, errors) = pairs(&read(&one), &both, false);
+    assert_eq!((shown, errors), (pairs_of(&[("-:2", "-:2"), ("-:2", "-:6")]), vec![]));
+    let paired = pair(read(&one).into(), both.clone().into(), false);
+    assert_eq!(
+        paired.notices[0].input.to_string(),
+        "-:6:1: StatefulSet x/a is also defined at -:2:1; kubectl applies both, this one last"
+    );
+    // The last of the old ones is the state that is there.
+    let (shown, errors) = pairs(&both, &read(&one), true);
+    assert_eq!((shown, errors), (pairs_of(&[("-:6", "-:2")]), vec![]));
 }
 
 #[test]

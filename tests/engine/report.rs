@@ -64,7 +64,7 @@ fn place(value: Option<&str>, file: &str, line: usize, column: usize) -> Place {
 }
 
 fn step(text: &str, command: Option<&str>) -> Step {
-    Step { text: text.to_owned(), command: command.map(str::to_owned) }
+    Step { text: text.to_owned(), command: command.map(str::to_owned), ..Step::default() }
 }
 
 /// Old and new, refused by Kubernetes.

@@ -1,25 +1,27 @@
 //! Judges pairs of manifests and says where in the files each finding stands.
 
-use std::cell::OnceCell;
+mod side;
 
-use serde_json::Value;
 use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
 use stateward_core::mutations::resize;
-use stateward_core::object::compare::plain;
-use stateward_core::object::{DecodeError, Kind, Object, Pointer, Quantity};
+use stateward_core::object::{DecodeError, Kind, Object, Pointer};
 use stateward_core::policy::{Policy, Resize};
-use stateward_core::rules::{Action, Group, Step};
+use stateward_core::rules::remedy::say;
+use stateward_core::rules::{Action, Group};
 use stateward_core::yaml::{Document, InputError};
 
+use self::side::Side;
+use crate::decodable::{self, Fault};
+use crate::left_behind::{self, LeftBehind};
 use crate::live;
 use crate::pair::{Paired, Pairing};
-use crate::renamed::{self, Renamed};
 use crate::report::{
-    Cause, CheckReport, Excerpt, JudgedObject, NotJudged, ObjectRef, Outcome, Place, RefusedBy,
+    Cause, CheckReport, JudgedObject, NotJudged, Notice, ObjectRef, Outcome, RefusedBy,
     ReportedFinding, UnjudgedObject,
 };
 use crate::select::in_manifests;
+use crate::variables;
 
 /// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
 pub fn check(
@@ -41,21 +43,31 @@ pub fn check_with(
     context: &EvaluationContext<'_>,
     map: impl FnOnce(Vec<Task>, &(dyn Fn(Task) -> Judgement + Sync)) -> Vec<Judgement>,
 ) -> CheckReport {
-    let mut renamed = renamed::find(&paired.pairings, &paired.removed).into_iter().peekable();
+    let gone = paired.pairings.iter().filter(|pairing| pairing.new.is_none());
+    let gone = gone.filter_map(|pairing| pairing.old.as_ref());
+    let created = paired.pairings.iter().filter(|pairing| pairing.old.is_none());
+    let created = created.filter_map(|pairing| pairing.new.as_ref());
+    let left_behind: Vec<ReportedFinding> = left_behind::find(
+        gone.chain(&paired.removed).chain(&paired.workloads.gone),
+        created.chain(&paired.workloads.new),
+    )
+    .into_iter()
+    .map(left_behind_finding)
+    .collect();
     let removed = paired.removed.iter().map(UnjudgedObject::from).collect();
     let mut all = Judgement { errors: paired.errors, ..Judgement::default() };
-    let tasks = paired.pairings.into_iter().enumerate().map(|(index, pairing)| {
-        let renamed = renamed.next_if(|(at, _)| *at == index).map(|(_, renamed)| renamed);
-        Task { pairing, renamed }
-    });
+    let tasks = paired.pairings.into_iter().map(|pairing| Task { pairing });
     for judgement in map(tasks.collect(), &|task| task.judge(kubernetes, context)) {
         all.append(judgement);
     }
+    all.findings.extend(left_behind);
     let mut ignored = paired.ignored;
     ignored.append(&mut all.ignored);
+    let mut notices = paired.notices;
+    notices.append(&mut all.notices);
     CheckReport::new(all.judged, paired.skipped, all.findings, all.not_judged, all.errors)
         .with_unjudged(removed, ignored)
-        .with_notices(paired.notices)
+        .with_notices(notices)
 }
 
 fn kind(document: &Document) -> Kind {
@@ -103,7 +115,6 @@ fn not_served(document: &Document) -> Option<InputError> {
 #[derive(Debug)]
 pub struct Task {
     pairing: Pairing,
-    renamed: Option<Renamed>,
 }
 
 impl Task {
@@ -117,29 +128,26 @@ impl Task {
         {
             new.json = applied;
         }
-        let mut judgement = judge(&self.pairing, kubernetes, context);
-        if let (Some(renamed), Some(new)) = (self.renamed, &self.pairing.new) {
-            judgement.findings.push(renamed_finding(renamed, new));
-        }
-        judgement
+        judge(&self.pairing, kubernetes, context)
     }
 }
 
-fn renamed_finding(renamed: Renamed, new: &Document) -> ReportedFinding {
+fn left_behind_finding(left: LeftBehind<'_>) -> ReportedFinding {
+    let LeftBehind { document, what, why, remedy } = left;
     let field = Pointer::default().key("metadata").key("name");
-    let object = ObjectRef::from(new);
+    let object = ObjectRef::from(document);
     ReportedFinding {
-        rule: renamed::RULE.to_owned(),
+        rule: left_behind::RULE.to_owned(),
         outcome: Outcome::Warn,
         operation: Operation::Create.name(),
         field: field.to_string(),
         old: None,
-        new: Some(Side::new(new).place(&field, None)),
-        message: format!("{object}: {}", renamed.what),
-        causes: vec![Cause { field: field.dotted(), message: renamed.what }],
+        new: Some(Side::new(document).place(&field, None)),
+        message: format!("{object}: {what}"),
+        causes: vec![Cause { field: field.dotted(), message: what }],
         object,
-        why: renamed.why,
-        remedy: renamed.remedy,
+        why,
+        remedy,
         refused_by: None,
         help: None,
         how_to_allow: None,
@@ -154,6 +162,7 @@ pub struct Judgement {
     findings: Vec<ReportedFinding>,
     not_judged: Vec<NotJudged>,
     errors: Vec<InputError>,
+    notices: Vec<Notice>,
 }
 
 impl Judgement {
@@ -163,12 +172,13 @@ impl Judgement {
         self.findings.append(&mut other.findings);
         self.not_judged.append(&mut other.not_judged);
         self.errors.append(&mut other.errors);
+        self.notices.append(&mut other.notices);
     }
 }
 
 /// Judges one pair.
-fn judge<'a>(
-    pairing: &'a Pairing,
+fn judge(
+    pairing: &Pairing,
     kubernetes: KubernetesVersion,
     context: &EvaluationContext<'_>,
 ) -> Judgement {
@@ -178,19 +188,15 @@ fn judge<'a>(
     if kind == Kind::Other {
         let Some(new) = &pairing.new else { return judgement };
         match not_served(new) {
+            // The version that the old manifest has already is nobody's change.
+            Some(error) if pairing.old.is_some() => judgement.notices.push(Notice::warning(error)),
             Some(error) => judgement.errors.push(error),
             None => judgement.ignored.push(UnjudgedObject::from(new)),
         }
         return judgement;
     }
-    let operation = match (&pairing.old, &pairing.new) {
-        (None, _) => Operation::Create,
-        (Some(_), Some(_)) => Operation::Update,
-        (Some(_), None) => Operation::Delete,
-    };
-    let side = |document: &'a Option<Document>| document.as_ref().map(Side::new);
     judgement.judged.push(JudgedObject {
-        operation: operation.name(),
+        operation: operation(pairing).name(),
         object: ObjectRef::from(document),
         file: document.file.to_string(),
         line: document.line(),
@@ -199,79 +205,26 @@ fn judge<'a>(
         allow_faults: Vec::new(),
         exemption_reason: None,
     });
-    let pair = JudgedPair { old: side(&pairing.old), new: side(&pairing.new), operation, document };
-    let change = match pair.change(kind, kubernetes) {
-        Ok(change) => change,
-        Err(error) => {
-            pair.undecodable(&error, "so nothing else was judged", &mut judgement);
-            return judgement;
+    let pair = JudgedPair::of(pairing, document);
+    match decodable::mend(pairing, kind) {
+        Ok(None) => pair.judge(kind, kubernetes, context, &mut judgement),
+        Ok(Some((mended, faults))) => {
+            for fault in &faults {
+                pair.fault(fault, &mut judgement);
+            }
+            let pair = JudgedPair::of(&mended, document);
+            pair.judge(kind, kubernetes, context, &mut judgement);
         }
-    };
-    let decision = decide(Stage::Check, &change, context);
-    pair.report(&change, decision, context.policy, &mut judgement);
+        Err(error) => pair.unreadable(kind, kubernetes, context, &error, &mut judgement),
+    }
     judgement
 }
 
-/// One side of a pair.
-struct Side<'a> {
-    document: &'a Document,
-    /// read when a value is first asked for
-    object: OnceCell<Value>,
-}
-
-impl<'a> Side<'a> {
-    const fn new(document: &'a Document) -> Self {
-        Self { document, object: OnceCell::new() }
-    }
-
-    fn value(&self, field: &Pointer) -> Option<&Value> {
-        let object = || serde_json::from_str(&self.document.json).unwrap_or(Value::Null);
-        self.object.get_or_init(object).pointer(field.as_str())
-    }
-
-    /// The place of a field. `value` is what the rule says of it, if it says more than the field
-    /// does.
-    fn place(&self, field: &Pointer, value: Option<String>) -> Place {
-        let document = self.document;
-        let location = document.locate_head(field);
-        let value = value.or_else(|| self.value(field).filter(|value| is_scalar(value)).map(plain));
-        let excerpt = Excerpt::new(document.source(), location.span.start, value.as_deref());
-        Place {
-            value,
-            missing: location.missing,
-            file: document.file.to_string(),
-            line: location.line,
-            column: location.column,
-            template: document.template.clone(),
-            excerpt,
-        }
-    }
-
-    /// How to write a size that is none, if it is plain what was meant.
-    fn meant(&self, error: &DecodeError) -> Option<Step> {
-        let text = self.value(&error.field)?.as_str()?;
-        if !error.message.contains("is not a quantity") {
-            return None;
-        }
-        let meant = Quantity::meant(text)?;
-        Some(Step { text: format!("set {} to {meant}", error.field.dotted()), command: None })
-    }
-
-    /// Whether decoding this document alone fails at the same field.
-    fn fails_at(&self, kind: Kind, field: &Pointer) -> bool {
-        let judge = || -> Result<(), DecodeError> {
-            let new = Some(Object::decode(&self.document.json)?);
-            let objects = Pair { old: None, new };
-            let circumstances = Circumstances::default();
-            let change = Change::new(Operation::Create, kind, "", objects, circumstances)?;
-            if let Some(set) = change.created_set() {
-                set.selector()?;
-                set.template()?;
-                set.claim_templates()?;
-            }
-            Ok(())
-        };
-        judge().is_err_and(|error| error.field == *field)
+const fn operation(pairing: &Pairing) -> Operation {
+    match (&pairing.old, &pairing.new) {
+        (None, _) => Operation::Create,
+        (Some(_), Some(_)) => Operation::Update,
+        (Some(_), None) => Operation::Delete,
     }
 }
 
@@ -285,6 +238,58 @@ struct JudgedPair<'a> {
 }
 
 impl<'a> JudgedPair<'a> {
+    fn of(pairing: &'a Pairing, document: &'a Document) -> Self {
+        let side = |document: &'a Option<Document>| document.as_ref().map(Side::new);
+        Self {
+            old: side(&pairing.old),
+            new: side(&pairing.new),
+            operation: operation(pairing),
+            document,
+        }
+    }
+
+    fn judge(
+        &self,
+        kind: Kind,
+        kubernetes: KubernetesVersion,
+        context: &EvaluationContext<'_>,
+        judgement: &mut Judgement,
+    ) {
+        match self.change(kind, kubernetes) {
+            Ok(change) => {
+                let decision = decide(Stage::Check, &change, context);
+                self.report(&change, decision, context.policy, judgement);
+            }
+            Err(error) => judgement.findings.push(self.malformed(&error)),
+        }
+    }
+
+    /// Judges what a side leaves to judge that cannot be decoded at all.
+    fn unreadable(
+        &self,
+        kind: Kind,
+        kubernetes: KubernetesVersion,
+        context: &EvaluationContext<'_>,
+        error: &DecodeError,
+        judgement: &mut Judgement,
+    ) {
+        let fails = |side: &Option<Side<'_>>| {
+            let error = |side: &Side<'_>| decodable::first_error(kind, &side.document.json);
+            side.as_ref().and_then(error).is_some()
+        };
+        let sides = self.old.as_ref().zip(self.new.as_ref());
+        let unchanged = sides.is_some_and(|(old, new)| old.document.json == new.document.json);
+        if fails(&self.new) && !unchanged {
+            judgement.findings.push(self.malformed(error));
+            return;
+        }
+        self.notice(error, "it was not compared", judgement);
+        if let Some(new) = self.new.as_ref().filter(|_| !unchanged) {
+            let pairing = Pairing { old: None, new: Some(new.document.clone()) };
+            JudgedPair::of(&pairing, new.document).judge(kind, kubernetes, context, judgement);
+        }
+    }
+
     fn change(&self, kind: Kind, kubernetes: KubernetesVersion) -> Result<Change<'a>, DecodeError> {
         let decode = |side: &Option<Side<'a>>| {
             side.as_ref().map(|side| Object::decode(&side.document.json)).transpose()
@@ -313,6 +318,16 @@ impl<'a> JudgedPair<'a> {
         for (verdict, how_to_allow) in decision.verdicts.into_iter().zip(how_to_allow) {
             let help = verdict.help_line().filter(|_| verdict.action == Action::Deny);
             let mut finding = verdict.finding;
+            // Nobody knows yet what a variable becomes.
+            let fields = [(&self.new, &finding.field), (&self.old, &finding.old_field)];
+            if let Some(missing) =
+                fields.into_iter().find_map(|(side, field)| self.variable(side.as_ref(), field))
+            {
+                if !judgement.not_judged.contains(&missing) {
+                    judgement.not_judged.push(missing);
+                }
+                continue;
+            }
             if verdict.carried_out {
                 finding.why = carried_out(finding.rule);
                 finding.remedy.clear();
@@ -321,7 +336,7 @@ impl<'a> JudgedPair<'a> {
             if refused && policy.resize(change) == Resize::Reject {
                 let text = "or, where a controller runs, set resize: orchestrate in stateward.yaml: \
                             the edit then becomes a request";
-                finding.remedy.push(Step { text: text.to_owned(), command: None });
+                finding.remedy.push(say(text));
             }
             let outcome = match verdict.action {
                 Action::Deny => Outcome::Deny,
@@ -357,60 +372,88 @@ impl<'a> JudgedPair<'a> {
             });
         }
         for error in &decision.malformed {
-            self.undecodable(error, "so the rules that need it judged nothing", judgement);
+            let value = |side: &Option<Side<'_>>| {
+                side.as_ref().and_then(|side| side.value(&error.field).cloned())
+            };
+            let (old, new) = (value(&self.old), value(&self.new));
+            let fault = Fault {
+                error: error.clone(),
+                in_new: new.is_some(),
+                unchanged: self.old.is_some() && old == new,
+            };
+            self.fault(&fault, judgement);
         }
     }
 
-    fn undecodable(&self, error: &DecodeError, unjudged: &str, judgement: &mut Judgement) {
+    /// Reports a field that cannot be decoded. Only a change that brings it is to blame.
+    fn fault(&self, fault: &Fault, judgement: &mut Judgement) {
+        let Fault { error, in_new, unchanged } = fault;
         if let Some(missing) = self.unsubstituted(error) {
             judgement.not_judged.push(missing);
+        } else if *in_new && !unchanged {
+            judgement.findings.push(self.malformed(error));
         } else {
-            judgement.findings.push(self.malformed(error, unjudged));
+            self.notice(error, "this field was not compared", judgement);
         }
+    }
+
+    /// Says what could not be compared: in the new manifest, or in the old one that it mends.
+    fn notice(&self, error: &DecodeError, consequence: &str, judgement: &mut Judgement) {
+        let sides = [&self.new, &self.old].into_iter().flatten();
+        let mut sides = sides.filter(|side| {
+            decodable::first_error(kind(side.document), &side.document.json).is_some()
+        });
+        let document = sides.next().map_or(self.document, |side| side.document);
+        let place = document.locate_head(&error.field);
+        judgement.notices.push(Notice::warning(InputError {
+            file: document.file.to_string(),
+            line: place.line,
+            column: place.column,
+            message: format!("{}: {error}; {consequence}", ObjectRef::from(document)),
+        }));
     }
 
     /// What is not judged because a field holds a variable that Flux or envsubst has yet to
     /// replace.
     fn unsubstituted(&self, error: &DecodeError) -> Option<NotJudged> {
-        let sides = [&self.new, &self.old].into_iter().flatten();
-        let mut texts = sides.filter_map(|side| side.value(&error.field)?.as_str());
-        let text = texts.find(|text| text.contains("${"))?.to_owned();
+        let sides = [&self.new, &self.old];
+        sides.into_iter().find_map(|side| self.variable(side.as_ref(), &error.field))
+    }
+
+    fn variable(&self, side: Option<&Side<'_>>, field: &Pointer) -> Option<NotJudged> {
+        let text = side?.value(field)?.as_str()?;
+        if !variables::is_in(text) {
+            return None;
+        }
         Some(NotJudged {
             rule: "malformed".to_owned(),
             object: ObjectRef::from(self.document),
             needs: format!(
                 "the value of {text} in {}: judge what it becomes, with --render 'kustomize build \
                  FOLDER | flux envsubst'",
-                error.field.dotted()
+                field.dotted()
             ),
         })
     }
 
     /// A field of the wrong type: the API server refuses to decode it.
-    /// `unjudged` says what could not be judged for its sake.
-    fn malformed(&self, error: &DecodeError, unjudged: &str) -> ReportedFinding {
-        let kind = kind(self.document);
-        let new = self.new.as_ref().filter(|new| new.fails_at(kind, &error.field));
-        let old = new.is_none().then_some(self.old.as_ref().or(self.new.as_ref())).flatten();
+    fn malformed(&self, error: &DecodeError) -> ReportedFinding {
+        let new = self.new.as_ref();
         ReportedFinding {
             rule: "malformed".to_owned(),
             outcome: Outcome::Error,
             operation: self.operation.name(),
             object: ObjectRef::from(self.document),
             field: error.field.to_string(),
-            remedy: old.or(new).and_then(|side| side.meant(error)).into_iter().collect(),
-            old: old.map(|old| old.place(&error.field, None)),
+            remedy: new.and_then(|side| side.meant(error)).into_iter().collect(),
+            old: None,
             new: new.map(|new| new.place(&error.field, None)),
             message: format!("{}: {error}", ObjectRef::from(self.document)),
-            why: format!("The API server cannot read it either, {unjudged}."),
+            why: "The API server cannot read it either, so this field was not judged.".to_owned(),
             causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
             refused_by: None,
             help: None,
             how_to_allow: None,
         }
     }
-}
-
-const fn is_scalar(value: &Value) -> bool {
-    matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
 }

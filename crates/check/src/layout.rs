@@ -72,27 +72,28 @@ impl Layout {
 
     /// Leaves out what is no manifest, and says so once for each folder.
     pub fn leave_out<T>(&self, files: &mut Vec<T>, path: impl Fn(&T) -> &str) -> Vec<Notice> {
-        let mut left_out: BTreeMap<(String, Tool), usize> = BTreeMap::new();
+        let mut left_out: BTreeMap<(String, Tool), Vec<String>> = BTreeMap::new();
         files.retain(|file| {
             let Some((folder, tool)) = self.owner(path(file)) else { return true };
-            *left_out.entry((folder.to_owned(), tool)).or_default() += 1;
+            let files = left_out.entry((folder.to_owned(), tool)).or_default();
+            files.push(path(file).to_owned());
             false
         });
-        let notice = |((folder, tool), count): ((String, Tool), usize)| {
+        let notice = |((folder, tool), files): ((String, Tool), Vec<String>)| {
             let folder = if folder.is_empty() { "." } else { &folder };
             let message = match tool {
                 Tool::Helm => format!(
                     "{} of this chart left out; to judge what it renders, use --render 'helm \
                      template NAME {folder}'",
-                    crate::report::count(count, "file")
+                    crate::report::count(files.len(), "file")
                 ),
                 Tool::Kustomize => format!(
                     "{} that this kustomization patches with or reads as data left out; to judge \
                      the result, use --render 'kustomize build {folder}'",
-                    crate::report::count(count, "file")
+                    crate::report::count(files.len(), "file")
                 ),
             };
-            Notice::left_out(folder, count, message)
+            Notice::left_out(folder, files, message)
         };
         left_out.into_iter().map(notice).collect()
     }

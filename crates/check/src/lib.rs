@@ -4,10 +4,12 @@
 //! [`judge`] asks the rules about each pair, and [`report`] writes the findings in every format.
 //! Files, git, threads and the terminal are left to the caller, so the crate builds for wasm32.
 
+mod decodable;
 pub mod judge;
 pub mod layout;
+mod left_behind;
 mod live;
 pub mod pair;
-mod renamed;
 pub mod report;
 pub mod select;
+mod variables;

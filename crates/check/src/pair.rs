@@ -24,6 +24,8 @@ pub struct Paired {
     pub pairings: Vec<Pairing>,
     /// what only the old input has, where deletions do not count
     pub removed: Vec<Document>,
+    /// workloads that no rule judges and that only one input has
+    pub workloads: Workloads,
     /// the errors of the new input, and objects whose old state could be either of two
     pub errors: Vec<InputError>,
     /// what else is worth knowing about both inputs
@@ -34,6 +36,33 @@ pub struct Paired {
     pub skipped: usize,
 }
 
+/// Workloads that no rule judges: what comes may take the place of a set that goes.
+#[derive(Clone, Debug, Default)]
+pub struct Workloads {
+    /// only in the old input
+    pub gone: Vec<Document>,
+    /// only in the new input
+    pub new: Vec<Document>,
+}
+
+impl Workloads {
+    /// What is in both inputs is left out; a namespace that one side leaves out may be any.
+    fn of(mut old: Vec<Document>, mut new: Vec<Document>) -> Self {
+        let known = |documents: &[Document]| documents.iter().map(key).collect::<BTreeSet<Key>>();
+        let (olds, news) = (known(&old), known(&new));
+        let is_in = |document: &Document, others: &BTreeSet<Key>| {
+            let own = key(document);
+            let first = (own.0.clone(), own.1.clone(), own.2.clone(), String::new());
+            others.contains(&own)
+                || others.contains(&first)
+                || (own.3.is_empty() && same_name(others.range(&first..), &own).next().is_some())
+        };
+        old.retain(|document| !is_in(document, &news));
+        new.retain(|document| !is_in(document, &olds));
+        Self { gone: old, new }
+    }
+}
+
 impl Paired {
     /// Each object of an input as a new one.
     pub fn created(new: Selection) -> Self {
@@ -41,6 +70,7 @@ impl Paired {
         Self {
             pairings: new.documents.into_iter().map(created).collect(),
             removed: Vec::new(),
+            workloads: Workloads::default(),
             errors: new.errors,
             notices: new.notices,
             ignored: new.ignored,
@@ -84,30 +114,13 @@ fn pairing_key(own: &Key, olds: &BTreeMap<Key, Vec<Document>>, news: &BTreeSet<K
 /// overlays do, files pair that are named alike. What only `old` has is judged only if `deletions`
 /// count.
 pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
-    let mut paired = Paired { skipped: new.skipped, ignored: new.ignored, ..Paired::default() };
-    // What cannot be read in the old manifests does not block the change that mends it, nor one
-    // that has nothing to do with it.
-    let known: HashSet<(&str, &str)> = old.errors.iter().map(fault).collect();
-    for error in new.errors {
-        if known.contains(&fault(&error)) {
-            paired.notices.push(Notice::warning(error));
-        } else {
-            paired.errors.push(error);
-        }
-    }
-    let left: HashSet<(&str, &str)> =
-        paired.notices.iter().map(|notice| fault(&notice.input)).collect();
-    let mended = old.errors.iter().filter(|error| !left.contains(&fault(error)));
-    let mended: Vec<Notice> = mended
-        .map(|error| {
-            let message = format!(
-                "the old manifest could not be read, so what it holds now is judged as new: {}",
-                error.message
-            );
-            Notice::warning(InputError { message, ..error.clone() })
-        })
-        .collect();
-    paired.notices.extend(mended);
+    let mut paired = Paired {
+        skipped: new.skipped,
+        ignored: new.ignored,
+        workloads: Workloads::of(old.workloads, new.workloads),
+        ..Paired::default()
+    };
+    faults(old.errors, new.errors, &mut paired);
     paired.notices.extend(new.notices);
     let mut olds: BTreeMap<Key, Vec<Document>> = BTreeMap::new();
     let mut order = Vec::new();
@@ -136,7 +149,7 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
     for (key, mut news) in news {
         let mut old = olds.remove(&key).unwrap_or_default();
         if news.len() > 1 || old.len() > 1 {
-            pair_several(&mut old, news, &mut pairings, &mut paired.errors);
+            pair_several(&mut old, news, &mut pairings, &mut paired);
         } else if let Some((at, new)) = news.pop() {
             pairings.push((at, Pairing { old: old.pop(), new: Some(new) }));
         }
@@ -155,6 +168,43 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
     paired
 }
 
+/// What cannot be read in the old manifests does not block the change that mends it, nor one that has
+/// nothing to do with it.
+fn faults(old: Vec<InputError>, new: Vec<InputError>, paired: &mut Paired) {
+    // A file that only moves is as unreadable as before.
+    let moved = |error: &InputError| {
+        let name = path(&error.file).rsplit('/').next().unwrap_or_default().to_owned();
+        (name, error.message.clone())
+    };
+    let same = |error: &InputError| (path(&error.file).to_owned(), error.message.clone());
+    let mut at: HashSet<(String, String)> = old.iter().map(same).collect();
+    let mut by_name: HashMap<(String, String), usize> = HashMap::new();
+    let news: HashSet<(String, String)> = new.iter().map(same).collect();
+    for error in old.iter().filter(|error| !news.contains(&same(error))) {
+        *by_name.entry(moved(error)).or_default() += 1;
+    }
+    let mut carried = HashSet::new();
+    for error in new {
+        if at.contains(&same(&error)) {
+            carried.insert(same(&error));
+            paired.notices.push(Notice::warning(error));
+        } else if let Some(left) = by_name.get_mut(&moved(&error)).filter(|left| **left > 0) {
+            *left -= 1;
+            paired.notices.push(Notice::warning(error));
+        } else {
+            paired.errors.push(error);
+        }
+    }
+    at.retain(|fault| !carried.contains(fault));
+    for error in old.into_iter().filter(|error| at.contains(&same(error))) {
+        let message = format!(
+            "the old manifest could not be read, so what it holds now is judged as new: {}",
+            error.message
+        );
+        paired.notices.push(Notice::warning(InputError { message, ..error }));
+    }
+}
+
 /// Pairs one object that stands several times: with the one whose file is named most alike. What is
 /// left over of the new ones is a copy: of the same object if both are applied together, and else
 /// a new object, such as one for another cluster.
@@ -162,10 +212,12 @@ fn pair_several(
     olds: &mut Vec<Document>,
     mut news: Vec<(usize, Document)>,
     pairings: &mut Vec<(usize, Pairing)>,
-    errors: &mut Vec<InputError>,
+    paired: &mut Paired,
 ) {
-    drop_duplicates(olds, |document| document, errors);
-    drop_duplicates(&mut news, |(_, document)| document, errors);
+    let errors = &mut paired.errors;
+    // Notices are about what counts now.
+    let old_repeated = take_repeated(olds, |document| document, &mut Vec::new());
+    let repeated = take_repeated(&mut news, |(_, document)| document, &mut paired.notices);
     let all_olds = olds.clone();
     let deepest = olds.iter().map(|old| path(&old.file).split('/').count()).max().unwrap_or(0);
     for parts in (0..=deepest).rev() {
@@ -183,8 +235,18 @@ fn pair_several(
             news.append(&mut group.news);
         }
     }
+    let by_path: HashMap<&str, &Document> =
+        all_olds.iter().map(|old| (path(&old.file), old)).collect();
+    let unchanged: HashMap<(&str, &str), &Document> =
+        old_repeated.iter().map(|old| ((path(&old.file), &*old.json), old)).collect();
+    for (at, new) in repeated {
+        let known = unchanged.get(&(path(&new.file), &*new.json)).copied();
+        let old = known.or_else(|| by_path.get(path(&new.file)).copied());
+        pairings.push((at, Pairing { old: old.cloned(), new: Some(new) }));
+    }
     for (at, new) in news {
-        let old = all_olds.iter().find(|old| are_applied_together(&old.file, &new.file)).cloned();
+        let beside = || all_olds.iter().find(|old| are_applied_together(&old.file, &new.file));
+        let old = by_path.get(path(&new.file)).copied().or_else(beside).cloned();
         pairings.push((at, Pairing { old, new: Some(new) }));
     }
 }
@@ -227,6 +289,16 @@ impl Group {
     /// an error: any choice would be a guess.
     fn pair(&mut self, pairings: &mut Vec<(usize, Pairing)>, errors: &mut Vec<InputError>) {
         let Self { olds, news } = self;
+        // Of old ones that say the same, each may be taken for any new one.
+        if !news.is_empty()
+            && olds.len() == news.len()
+            && olds.windows(2).all(|two| two[0].json == two[1].json)
+        {
+            let paired = news.drain(..).zip(olds.drain(..));
+            pairings.extend(
+                paired.map(|((at, new), old)| (at, Pairing { old: Some(old), new: Some(new) })),
+            );
+        }
         while !olds.is_empty() && !news.is_empty() {
             let doubt = if olds.len().saturating_mul(news.len()) > COMPARED {
                 duplicate_error(&news[0].1, &news[news.len() - 1].1)
@@ -278,27 +350,45 @@ fn best_pair<'d>(
     Ok((old, new))
 }
 
-/// Removes duplicates within one file, and reports those that differ.
-fn drop_duplicates<T>(
+/// Takes out all but the last one of the objects that one file holds several times. kubectl applies
+/// them one after the other, so the last one is the state that stays.
+fn take_repeated<T>(
     documents: &mut Vec<T>,
     document: impl Fn(&T) -> &Document,
-    errors: &mut Vec<InputError>,
-) {
-    let mut kept: HashMap<Arc<str>, Document> = HashMap::new();
-    documents.retain(|one| {
+    notices: &mut Vec<Notice>,
+) -> Vec<T> {
+    let mut last: HashMap<Arc<str>, usize> = HashMap::new();
+    for (at, one) in documents.iter().enumerate() {
+        last.insert(Arc::clone(&document(one).file), at);
+    }
+    if last.len() == documents.len() {
+        return Vec::new();
+    }
+    let (mut kept, mut repeated) = (Vec::new(), Vec::new());
+    for (at, one) in std::mem::take(documents).into_iter().enumerate() {
+        let is_last = last.get(&document(&one).file) == Some(&at);
+        if is_last { kept.push(one) } else { repeated.push(one) }
+    }
+    let by_file: HashMap<Arc<str>, &Document> =
+        kept.iter().map(|one| (Arc::clone(&document(one).file), document(one))).collect();
+    repeated.retain(|one| {
         let one = document(one);
-        let first = kept.entry(Arc::clone(&one.file)).or_insert_with(|| one.clone());
-        if first.is_at_place_of(one) {
-            return true;
-        }
-        if first.json != one.json {
-            errors.push(duplicate_error(first, one));
-        }
-        false
+        let Some(last) = by_file.get(&one.file).filter(|last| last.json != one.json) else {
+            return false;
+        };
+        notices.push(Notice::warning(duplicate(one, last, "kubectl applies both, this one last")));
+        true
     });
+    *documents = kept;
+    repeated
 }
 
 fn duplicate_error(first: &Document, second: &Document) -> InputError {
+    duplicate(first, second, "which one counts?")
+}
+
+/// Says that `second` is the same object as `first`.
+fn duplicate(first: &Document, second: &Document, consequence: &str) -> InputError {
     let (one, two) = (first.location(), second.location());
     let namespace =
         if second.namespace.is_empty() { String::new() } else { format!("{}/", second.namespace) };
@@ -307,7 +397,7 @@ fn duplicate_error(first: &Document, second: &Document) -> InputError {
         line: two.line,
         column: two.column,
         message: format!(
-            "{} {namespace}{} is also defined at {}:{}:{}; which one counts?",
+            "{} {namespace}{} is also defined at {}:{}:{}; {consequence}",
             second.kind, second.name, first.file, one.line, one.column
         ),
     }
@@ -327,9 +417,4 @@ fn likeness(old: &Document, new: &Document) -> (usize, bool) {
         one.bytes().zip(two.bytes()).take_while(|(one, two)| one == two).count()
     });
     (begin, old.json == new.json)
-}
-
-/// What makes two errors the same one in the old and the new manifests.
-fn fault(error: &InputError) -> (&str, &str) {
-    (path(&error.file), &error.message)
 }

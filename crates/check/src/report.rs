@@ -57,9 +57,9 @@ pub struct Notice {
     /// its place
     #[serde(flatten)]
     pub input: InputError,
-    /// how many files were left out
+    /// the files that were left out
     #[serde(skip)]
-    pub left_out: usize,
+    pub left_out: Vec<String>,
 }
 
 /// How much a notice matters.
@@ -75,13 +75,23 @@ pub enum NoticeLevel {
 impl Notice {
     /// Something that somebody should mend.
     pub const fn warning(input: InputError) -> Self {
-        Self { level: NoticeLevel::Warning, input, left_out: 0 }
+        Self { level: NoticeLevel::Warning, input, left_out: Vec::new() }
     }
 
     /// Says that files were left out.
-    pub fn left_out(place: &str, files: usize, message: String) -> Self {
+    pub fn left_out(place: &str, files: Vec<String>, message: String) -> Self {
         let input = InputError { file: place.to_owned(), line: 0, column: 0, message };
         Self { level: NoticeLevel::Note, input, left_out: files }
+    }
+
+    /// Makes a warning of it if a file that was left out has changed: nobody judged that.
+    pub fn warn_of_changes(&mut self, is_changed: impl Fn(&str) -> bool) {
+        let changed = self.left_out.iter().filter(|file| is_changed(file)).count();
+        if changed > 0 {
+            self.level = NoticeLevel::Warning;
+            let changed = count(changed, "changed file");
+            self.input.message = format!("{changed} not judged: {}", self.input.message);
+        }
     }
 }
 
@@ -130,7 +140,7 @@ impl CheckReport {
             (file.clone(), *line, *column)
         };
         notices.sort_by_cached_key(key);
-        self.summary.left_out = notices.iter().map(|notice| notice.left_out).sum();
+        self.summary.left_out = notices.iter().map(|notice| notice.left_out.len()).sum();
         self.notices = notices;
         self
     }
@@ -342,7 +352,7 @@ impl ReportedFinding {
 }
 
 /// Names an object.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
     /// `apps/v1`
@@ -414,7 +424,7 @@ pub struct Cause {
 }
 
 /// A rule that gave no verdict.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotJudged {
     /// rule id
     pub rule: String,

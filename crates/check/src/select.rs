@@ -5,6 +5,7 @@ use stateward_core::object::{KINDS, Kind, KindInfo};
 use stateward_core::yaml::{Document, InputError, Inputs};
 
 use crate::report::{Notice, ObjectRef, UnjudgedObject};
+use crate::variables;
 
 /// The manifests of one side. Of objects that no rule reads only the names are kept, so that a
 /// large repository fits into little memory.
@@ -14,6 +15,8 @@ pub struct Selection {
     pub documents: Vec<Document>,
     /// what rules read as facts, such as a `StorageClass`
     pub classes: Vec<Document>,
+    /// other objects with pods: no rule judges them, but a set may become one of them
+    pub workloads: Vec<Document>,
     /// objects of kinds that no rule judges
     pub ignored: Vec<UnjudgedObject>,
     /// inputs that could not be read
@@ -29,6 +32,7 @@ impl Selection {
     pub fn append(&mut self, mut other: Self) {
         self.documents.append(&mut other.documents);
         self.classes.append(&mut other.classes);
+        self.workloads.append(&mut other.workloads);
         self.ignored.append(&mut other.ignored);
         self.errors.append(&mut other.errors);
         self.notices.append(&mut other.notices);
@@ -49,7 +53,8 @@ impl From<Inputs> for Selection {
             skipped: inputs.skipped,
             ..Self::default()
         };
-        for document in inputs.documents {
+        for mut document in inputs.documents {
+            variables::resolve(&mut document);
             if is_judged(&document) {
                 selection.documents.push(document);
                 continue;
@@ -57,6 +62,8 @@ impl From<Inputs> for Selection {
             selection.ignored.push(UnjudgedObject::from(&document));
             if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
                 selection.classes.push(document);
+            } else if has_pods(&document) {
+                selection.workloads.push(document);
             }
         }
         selection
@@ -95,4 +102,10 @@ fn is_judged(document: &Document) -> bool {
     let named = || in_manifests(&document.kind).is_some();
     Kind::of_manifest(&document.api_version, &document.kind) != Kind::Other
         || (matches!(document.group(), "" | "apps" | "extensions") && named())
+}
+
+/// Whether the document may be a workload, of whatever project. Cheap, and wrong at most by taking
+/// too much.
+fn has_pods(document: &Document) -> bool {
+    document.json.contains("\"template\"") && document.json.contains("\"containers\"")
 }

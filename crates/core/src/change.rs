@@ -418,8 +418,10 @@ impl<'a> Change<'a> {
     pub fn validation_errors(&self) -> Result<&[ValidationError], DecodeError> {
         self.validation_errors
             .get_or_init(|| match self.written_set() {
-                Some((Some(old), new)) => validate::introduced(old, new),
-                Some((None, new)) => validate::created(new),
+                Some((Some(old), new)) => {
+                    validate::introduced(old, new, self.circumstances.kubernetes.minor)
+                }
+                Some((None, new)) => validate::created(new, self.circumstances.kubernetes.minor),
                 None => Ok(Vec::new()),
             })
             .as_deref()
@@ -435,7 +437,8 @@ impl<'a> Change<'a> {
         self.creation_error
             .get_or_init(|| {
                 let Some((_, new)) = self.updated_set() else { return Ok(None) };
-                Ok(validate::created(new)?.into_iter().next().map(|error| error.field))
+                let errors = validate::created(new, self.circumstances.kubernetes.minor)?;
+                Ok(errors.into_iter().next().map(|error| error.field))
             })
             .as_ref()
             .map(Option::as_ref)

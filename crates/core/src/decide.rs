@@ -14,7 +14,7 @@ use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize}
 use crate::object::{DecodeError, Kind};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
-use crate::rules::{Action, Finding, Findings, Group, Unjudged};
+use crate::rules::{Action, Finding, Findings, Group, Unjudged, remedy};
 use crate::webhook_kind::WebhookKind;
 
 /// Who asks for a verdict, and hence what is judged.
@@ -258,6 +258,11 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
                 }
             }
         }
+    }
+    let refused = decision.verdicts.iter_mut();
+    let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
+    if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
+        decision.malformed(error);
     }
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");

@@ -11,7 +11,7 @@ mod objects;
 mod record;
 mod set;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
 use crate::object::Quantity;
 use crate::object::json::null_default;
-use crate::object::names::{claim_parts, is_pod_of};
+use crate::object::names::is_pod_of;
 
 /// A fact, or why it is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,21 +220,16 @@ impl Facts {
         &self,
         namespace: &str,
         name: &str,
-        templates: &BTreeSet<&str>,
+        templates: &[&str],
     ) -> Fact<bool> {
         if self.controller == ControllerState::NotLooked {
             return Fact::Known(true);
         }
-        let is_own_claim = |claim: &str| {
-            claim_parts(claim, name).is_some_and(|(template, _)| templates.contains(template))
-        };
-        let has_claims = match self.claims.of(namespace) {
-            _ if templates.is_empty() => false,
-            Fact::Known(mut claims) => claims.any(|(claim, _)| is_own_claim(claim)),
+        match self.claims_named(namespace, name, templates.iter().copied()) {
+            _ if templates.is_empty() => {}
+            Fact::Known(claims) if claims.is_empty() => {}
+            Fact::Known(_) => return Fact::Known(false),
             Fact::Unknown(why) => return Fact::Unknown(why),
-        };
-        if has_claims {
-            return Fact::Known(false);
         }
         self.pods_of(namespace, name).map(|mut pods| pods.next().is_none())
     }

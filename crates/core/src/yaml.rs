@@ -162,6 +162,10 @@ fn text(bytes: Vec<u8>) -> Result<String, (usize, usize, String)> {
     if text.starts_with('\u{feff}') {
         text.remove(0);
     }
+    // Files that were joined: each may begin with a mark, and kubectl reads past it.
+    if text.contains("\n\u{feff}") {
+        text = text.replace("\n\u{feff}", "\n");
+    }
     Ok(text)
 }
 

@@ -102,7 +102,7 @@ impl Exclude {
 }
 
 /// A path without `.` and `..`, whatever links are on the way.
-pub(super) fn normal(path: &Path) -> PathBuf {
+pub fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
         match component {

@@ -51,6 +51,8 @@ pub struct Base {
     pub tip: String,
     /// how it was found, if it is not simply what was named
     pub note: Option<String>,
+    /// why it may be the wrong one
+    pub doubt: Option<String>,
 }
 
 /// The revision that `asked` stands for: the commit at which HEAD and `asked` parted, so that a
@@ -66,7 +68,7 @@ pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
         (None, Some((one, _))) => {
             let tip = or_head(one);
             Repository::open(folder, &tip)?;
-            return Ok(Base { revision: tip.clone(), tip, note: None });
+            return Ok(Base { revision: tip.clone(), tip, note: None, doubt: None });
         }
         (None, None) => (asked.to_owned(), "HEAD".to_owned()),
     };
@@ -77,23 +79,23 @@ pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
         Err(GitError::NoRevision(_)) if other == "HEAD" => one.clone(),
         Err(error) => return Err(error),
     };
-    let (revision, note) = match text(&["merge-base", &one, &two], folder) {
-        Ok(parted) if parted == one => (tip.clone(), None),
+    let (revision, note, doubt) = match text(&["merge-base", &one, &two], folder) {
+        Ok(parted) if parted == one => (tip.clone(), None, None),
         Ok(parted) => {
             let short = text(&["rev-parse", "--short", &parted], folder)?;
             let note = format!("{other} and {tip} parted at {short}, which is the old state");
-            (short, Some(note))
+            (short, Some(note), None)
         }
         Err(GitError::Failed { .. }) => {
-            let note = format!(
+            let doubt = format!(
                 "this clone holds no common ancestor of {other} and {tip}, so {tip} itself is the \
                  old state; a deeper clone may hold one"
             );
-            (tip.clone(), Some(note))
+            (tip.clone(), None, Some(doubt))
         }
         Err(error) => return Err(error),
     };
-    Ok(Base { revision, tip, note })
+    Ok(Base { revision, tip, note, doubt })
 }
 
 /// Reads files and folders as they are in `revision`, leaving out what [`super::load`] leaves out.
@@ -131,13 +133,12 @@ pub fn load_revision(
         .zip(repository.read(&kustomizations)?)
         .map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned()))
         .collect();
-    // The notices about the new files say it already.
-    super::leave_out(&mut walked, |blob| texts.get(&blob.name).cloned());
+    found.notices.extend(super::leave_out(&mut walked, |blob| texts.get(&blob.name).cloned()));
     blobs.append(&mut walked);
     let contents = repository.read(&blobs)?;
     for (blob, bytes) in blobs.into_iter().zip(contents) {
         let name = format!("{revision}:{}", blob.name);
-        let bytes = match repository.unfiltered(&blob, bytes) {
+        let bytes = match Repository::unfiltered(bytes) {
             Ok(bytes) => bytes,
             Err(message) => {
                 found.errors.push(InputError { file: name, line: 0, column: 0, message });
@@ -156,6 +157,35 @@ pub fn load_revision(
 /// The folder is in no repository.
 pub fn ignored(folder: &Path, paths: &[PathBuf]) -> Result<Vec<String>, GitError> {
     listed(folder, &["--others", "--ignored", "--exclude-standard", "--directory"], paths)
+}
+
+/// Those of `files` that the work tree holds otherwise than `revision`, or that are new there.
+///
+/// # Errors
+/// The folder is in no repository, or the revision does not exist.
+pub fn changed(
+    folder: &Path,
+    revision: &str,
+    files: &[&String],
+) -> Result<HashSet<PathBuf>, GitError> {
+    let commit = Repository::open(folder, revision)?.commit;
+    let top = folder.join(text(&["rev-parse", "--show-cdup"], folder)?);
+    let mut changed = HashSet::new();
+    // A command line has a limit.
+    for some in files.chunks(500) {
+        for arguments in [
+            &["diff", "--name-only", "--no-renames", "-z", &commit, "--"][..],
+            &["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--"],
+        ] {
+            let mut command = git(folder);
+            command.env("GIT_LITERAL_PATHSPECS", "1").args(arguments).args(some);
+            let listing = succeed(arguments[0], command.stdin(Stdio::null()).output())?;
+            let listing = String::from_utf8_lossy(&listing).into_owned();
+            let names = listing.split('\0').filter(|name| !name.is_empty());
+            changed.extend(names.map(|name| super::exclude::normal(&top.join(name))));
+        }
+    }
+    Ok(changed)
 }
 
 /// Files below `paths` that a sparse checkout leaves out of the work tree.
@@ -327,8 +357,48 @@ impl Repository {
         Ok(listing.split('\0').filter_map(entry).collect())
     }
 
-    /// The bytes of each blob.
+    /// The bytes of each blob, as the work tree would hold them: in another encoding, or from a filter
+    /// such as that of Git LFS. If a filter fails, the bytes are those that git keeps.
     fn read(&self, blobs: &[Blob]) -> Result<Vec<Vec<u8>>, GitError> {
+        let mut contents = self.stored(blobs)?;
+        let converted = self.converted(blobs)?;
+        for (blob, bytes) in blobs.iter().zip(&mut contents) {
+            let path = self.full_path(blob);
+            if converted.contains(&path) {
+                let path = format!("--path={path}");
+                let filtered = run(&["cat-file", "--filters", &path, &blob.id], &self.folder);
+                *bytes = filtered.unwrap_or(std::mem::take(bytes));
+            }
+        }
+        Ok(contents)
+    }
+
+    /// The paths of blobs that a filter or an encoding changes on their way to the work tree.
+    fn converted(&self, blobs: &[Blob]) -> Result<HashSet<String>, GitError> {
+        let mut request = String::new();
+        for blob in blobs {
+            request.push_str(&self.full_path(blob));
+            request.push('\0');
+        }
+        // From the top of the repository, as the paths are.
+        let up = if self.prefix.is_empty() { "." } else { "../" };
+        let top = self.folder.join(up.repeat(self.prefix.matches('/').count().max(1)));
+        let arguments = ["check-attr", "--stdin", "-z", "filter", "working-tree-encoding"];
+        let answer = feed(&arguments, &top, request.into_bytes())?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let mut fields = answer.split('\0');
+        let mut converted = HashSet::new();
+        while let (Some(path), Some(_), Some(value)) = (fields.next(), fields.next(), fields.next())
+        {
+            if !matches!(value, "unspecified" | "unset" | "set") {
+                converted.insert(path.to_owned());
+            }
+        }
+        Ok(converted)
+    }
+
+    /// The bytes of each blob as git keeps them.
+    fn stored(&self, blobs: &[Blob]) -> Result<Vec<Vec<u8>>, GitError> {
         if blobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -352,9 +422,12 @@ impl Repository {
         Ok(contents)
     }
 
-    /// What the work tree would hold of a blob that git keeps in another form: a pointer of Git LFS,
-    /// or one that git-crypt has encrypted.
-    fn unfiltered(&self, blob: &Blob, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    fn full_path(&self, blob: &Blob) -> String {
+        simple(&Path::new(&self.prefix).join(&blob.name)).unwrap_or_default()
+    }
+
+    /// The bytes, unless they are still what Git LFS or git-crypt keeps in the place of a file.
+    fn unfiltered(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
         let tool = if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
             "Git LFS"
         } else if bytes.starts_with(b"\0GITCRYPT\0") {
@@ -362,12 +435,7 @@ impl Repository {
         } else {
             return Ok(bytes);
         };
-        let full = simple(&Path::new(&self.prefix).join(&blob.name)).unwrap_or_default();
-        let object = format!("{}:{full}", self.commit);
-        match run(&["cat-file", "--filters", &object], &self.folder) {
-            Ok(filtered) if filtered != bytes => Ok(filtered),
-            _ => Err(format!("{tool} keeps this file, and did not give it out for this revision")),
-        }
+        Err(format!("{tool} keeps this file, and did not give it out for this revision"))
     }
 }
 

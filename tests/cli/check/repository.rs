@@ -1,6 +1,6 @@
 //! Repositories as people have them: charts, overlays, and files that are no manifests.
 
-use crate::folder::{Folder, Ran, SET, replicas, set, size};
+use crate::folder::{CLAIM, Folder, Ran, SET, replicas, set, size};
 
 const TEMPLATE: &str = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  \
                         name: {{ .Release.Name }}\nspec:\n  {{- toYaml .Values.spec | nindent 2 }}\n";
@@ -112,6 +112,53 @@ fn what_a_kustomization_patches_with_is_no_manifest() {
     }
 }
 
+/// Nobody judges what a patch or a template changes, and that is said aloud.
+#[test]
+fn a_change_of_what_is_left_out_is_warned_of() {
+    let files = [
+        ("base/set.yaml", SET),
+        ("base/kustomization.yaml", "resources: [set.yaml]\n"),
+        (
+            "overlays/prod/kustomization.yaml",
+            "resources: [../../base]\npatches: [{path: p.yaml}]\n",
+        ),
+        ("overlays/prod/p.yaml", PATCH),
+        ("charts/db/Chart.yaml", "apiVersion: v2\nname: db\nversion: 1.0.0\n"),
+        ("charts/db/values.yaml", "a: 1\n"),
+        ("charts/db/templates/set.yaml", TEMPLATE),
+    ];
+    let chart = "--render 'helm template NAME charts/db'";
+    let overlay = "--render 'kustomize build overlays/prod'";
+    for (file, text, hint) in [
+        ("overlays/prod/p.yaml", Some(PATCH.replace("120", "0")), overlay),
+        ("charts/db/templates/set.yaml", Some(TEMPLATE.replace("spec", "spec2")), chart),
+        ("charts/db/templates/new.yaml", Some(TEMPLATE.to_owned()), chart),
+        ("charts/db/values.yaml", Some("a: 2\n".to_owned()), chart),
+        ("charts/db/templates/set.yaml", None, chart),
+    ] {
+        let folder = Folder::repository(&files);
+        assert!(!folder.check(&["--old-ref", "HEAD", "."]).stdout.contains("warning"));
+        match text {
+            Some(text) => folder.write(file, &text),
+            None => std::fs::remove_file(folder.path().join(file)).unwrap(),
+        }
+        for below in [".", "base"] {
+            let path = if below == "." { "." } else { ".." };
+            let ran = folder.check_in(below, &["--old-ref", "HEAD", path]);
+            assert_eq!(ran.code, Some(0), "{ran:?}");
+            let warning = ran.stdout.lines().find(|line| line.starts_with("warning: "));
+            let warning = warning.unwrap_or_else(|| panic!("{file}: {ran:?}"));
+            assert!(warning.contains(": 1 changed file not judged: "), "{warning}");
+            let hint = if below == "." {
+                hint.to_owned()
+            } else {
+                hint.replace(" charts", " ../charts").replace("build ", "build ../")
+            };
+            assert!(warning.contains(&hint), "{warning}");
+        }
+    }
+}
+
 #[test]
 fn what_some_kustomization_applies_is_a_manifest() {
     let folder = Folder::new(&[
@@ -207,11 +254,12 @@ fn the_last_of_repeated_keys_counts_and_is_warned_of() {
 }
 
 #[test]
-fn variables_of_flux_are_not_judged_and_named() {
+fn variables_of_flux_without_a_default_are_named_and_the_rest_is_judged() {
     for (text, field) in [
-        (SET.replace("replicas: 3", "replicas: ${n:=3}"), "spec.replicas"),
+        (SET.replace("replicas: 3", "replicas: ${n}"), "spec.replicas"),
         (size("\"${size}\""), "spec.volumeClaimTemplates[0].spec.resources.requests.storage"),
     ] {
+        let text = text.replace("postgres:17.2", "postgres:latest");
         let folder = Folder::new(&[("a.yaml", &text), ("b.yaml", &replicas(0).replace("db", "x"))]);
         let ran = folder.judged(0, &["."]);
         let json = ran.json();
@@ -220,11 +268,61 @@ fn variables_of_flux_are_not_judged_and_named() {
         assert!(needs.contains(&format!(" in {field}: ")), "{needs}");
         assert!(needs.ends_with("--render 'kustomize build FOLDER | flux envsubst'"), "{needs}");
         assert_eq!(json["summary"]["objects"], 2);
+        assert_eq!(json["notJudged"].as_array().unwrap().len(), 1, "{json}");
+        assert_eq!(ran.verdicts(), ["sts-image-latest warn -"]);
+        // The rest of both sides is compared.
+        folder.write("a.yaml", &text.replace("serviceName: db", "serviceName: other"));
+        folder.write("old.yaml", &text);
+        let ran = folder.judged(1, &["--old", "old.yaml", "a.yaml"]);
+        assert_eq!(ran.verdicts(), ["sts-service-name deny kubernetes"], "{field}");
+        // Whatever the other side has there is no change.
+        for (old, new) in [(SET, &*text), (&*text, SET)] {
+            folder.write("old.yaml", &old.replace("postgres:17.2", "postgres:latest"));
+            folder.write("a.yaml", &new.replace("serviceName: db", "serviceName: other"));
+            let ran = folder.judged(1, &["--old", "old.yaml", "a.yaml"]);
+            assert_eq!(ran.verdicts(), ["sts-service-name deny kubernetes"], "{field}");
+            assert_eq!(ran.json()["summary"]["notJudged"], 1);
+        }
     }
+    // Nobody knows if what a variable becomes is a name, a version or a change.
+    let claim = CLAIM.replace("data-db-0", "\"${APP}\"").replace("fast", "\"${CLASS}\"");
+    let image = SET.replace("17.2", "${TAG}").replace("app: db}", "app: \"${APP}\"}");
+    let folder = Folder::new(&[("a.yaml", &claim), ("b.yaml", &image), ("old/a.yaml", &claim)]);
+    let ran = folder.judged(0, &["a.yaml", "b.yaml"]);
+    assert_eq!(ran.verdicts(), [""; 0]);
+    let needs = ran.json()["notJudged"].to_string();
+    assert!(needs.contains("${APP} in metadata.name"), "{needs}");
+    folder.write("a.yaml", &claim.replace("${CLASS}", "slow"));
+    let ran = folder.judged(0, &["--old", "old", "a.yaml"]);
+    assert!(ran.json()["notJudged"].to_string().contains("${CLASS} in spec.storageClassName"));
     // Where one breaks the YAML, nothing else can be said.
     let folder = Folder::new(&[("a.yaml", &size("${size}"))]);
     let errors = folder.judged(2, &["."]).errors();
     assert!(errors[0].starts_with("a.yaml:29:41: unresolved variable (`${`): "), "{errors:?}");
+}
+
+#[test]
+fn a_variable_of_flux_with_a_default_is_judged_as_the_default() {
+    for (operator, replicas) in [(":=", "replicas: ${n:=3}"), (":-", "replicas: \"${n:-3}\"")] {
+        let text = SET
+            .replace("replicas: 3", replicas)
+            .replace("10Gi", &format!("\"${{size{operator}10Gi}}\""))
+            .replacen("name: db", &format!("name: ${{name{operator}db}}"), 1)
+            .replacen("namespace: shop", &format!("namespace: \"${{env{operator}shop}}\""), 1);
+        let folder = Folder::new(&[("old.yaml", &text), ("new.yaml", SET)]);
+        for (old, new) in [("old.yaml", "new.yaml"), ("new.yaml", "old.yaml")] {
+            let ran = folder.judged(0, &["--old", old, new]);
+            assert_eq!(ran.verdicts(), [""; 0], "{operator}");
+            assert_eq!(ran.json()["summary"]["notJudged"], 0);
+        }
+        folder.write("new.yaml", &text.replace("10Gi", "5Gi"));
+        let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml"]);
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+        assert_eq!(ran.json()["findings"][0]["new"]["value"], "5Gi");
+    }
+    // A number in quotes is none without a variable.
+    let folder = Folder::new(&[("a.yaml", &SET.replace("replicas: 3", "replicas: \"3\""))]);
+    assert_eq!(folder.judged(2, &["."]).verdicts(), ["malformed error -"]);
 }
 
 #[test]
@@ -307,4 +405,44 @@ fn what_a_filter_keeps_elsewhere_is_taken_from_it() {
     folder.git(&["config", "--unset", "filter.play.smudge"]);
     let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy"]);
     assert!(notices(&ran)[0].contains("Git LFS keeps this file"), "{ran:?}");
+}
+
+#[test]
+fn any_filter_and_encoding_of_git_is_undone() {
+    // A filter of somebody's own, as for encrypted files.
+    let folder = Folder::repository(&[(".gitattributes", "*.yaml filter=rot\n")]);
+    let rot = "tr A-Za-z N-ZA-Mn-za-m";
+    folder.git(&["config", "filter.rot.clean", rot]);
+    folder.git(&["config", "filter.rot.smudge", rot]);
+    folder.write("deploy/db.yaml", SET);
+    folder.write("deploy/with space/db.yaml", &set("two"));
+    folder.commit();
+    assert!(!folder.git(&["show", "HEAD:deploy/db.yaml"]).contains("StatefulSet"));
+    folder.write("deploy/db.yaml", &size("5Gi"));
+    folder.write("deploy/with space/db.yaml", &set("two").replace("10Gi", "4Gi"));
+    for (below, path) in [(".", "deploy"), ("deploy", ".")] {
+        let ran = folder.check_in(below, &["--format", "json", "--old-ref", "HEAD", path]);
+        assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"; 2], "{below}");
+    }
+    // What the work tree holds in another encoding is read alike on both sides.
+    let folder = Folder::repository(&[
+        (".gitattributes", "u.yaml text working-tree-encoding=UTF-16LE-BOM\n"),
+        ("db.yaml", SET),
+    ]);
+    let mut utf16 = vec![0xff, 0xfe];
+    utf16.extend(set("u").encode_utf16().flat_map(u16::to_le_bytes));
+    std::fs::write(folder.path().join("u.yaml"), utf16).unwrap();
+    folder.commit();
+    folder.judged(0, &["--old-ref", "HEAD", "."]);
+    folder.write("db.yaml", &size("5Gi"));
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "."]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
+    // A filter that fails hides no other file.
+    let folder = Folder::repository(&[("a.yaml", SET), ("b.yaml", &set("b"))]);
+    folder.write(".gitattributes", "b.yaml filter=gone\n");
+    folder.git(&["config", "filter.gone.smudge", "false"]);
+    folder.git(&["config", "filter.gone.required", "true"]);
+    folder.write("a.yaml", &size("5Gi"));
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "."]);
+    assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
 }

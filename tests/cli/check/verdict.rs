@@ -288,3 +288,76 @@ fn a_refused_growth_names_the_setting_that_would_carry_it_out() {
     assert!(!steps("resize: orchestrate\n", 0).contains(says));
     assert!(!edit("", SET, &size("5Gi"), 1).stdout.contains(says), "shrinking has no such way");
 }
+
+/// Two re-creations, one after the other, would each undo the other.
+#[test]
+fn several_refusals_have_one_re_creation() {
+    let new = SET
+        .replace("serviceName: db", "serviceName: other\n  podManagementPolicy: Parallel")
+        .replace("metadata: {name: data}", "metadata: {name: data, labels: {tier: gold}}")
+        .replace("10Gi", "20Gi")
+        .replace("accessModes: [ReadWriteOnce]", "accessModes: [ReadWriteOncePod]");
+    let folder = Folder::new(&[("old.yaml", SET), ("new.yaml", &new)]);
+    let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml"]);
+    let json = ran.json();
+    let findings = json["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 5, "{ran:?}");
+    let commands: Vec<&str> = findings
+        .iter()
+        .flat_map(|finding| finding["remedy"].as_array().unwrap())
+        .filter_map(|step| step["command"].as_str())
+        .collect();
+    let count = |part: &str| commands.iter().filter(|command| command.contains(part)).count();
+    assert_eq!((count("kubectl patch --local"), count("replace --force")), (1, 1), "{commands:?}");
+    let write = commands.iter().find(|command| command.contains("--local -f - --type")).unwrap();
+    for change in ["other", "Parallel", "gold", "20Gi", "ReadWriteOncePod"] {
+        assert!(write.contains(change), "{change}: {write}");
+    }
+    // The others name it, in their own words.
+    let names = |finding: &serde_json::Value| {
+        finding["remedy"].as_array().unwrap().iter().any(|step| {
+            let text = step["text"].as_str().unwrap();
+            text.contains("re-create the set once for all changes, as sts-")
+        })
+    };
+    assert_eq!(findings.iter().filter(|finding| names(finding)).count(), 4, "{ran:?}");
+    assert!(ran.stdout.contains("or, for the claims of later pods only, re-create the set once"));
+    // What stays beside the re-creation does.
+    assert_eq!(count("patch pvc data-db-$i"), 1, "{commands:?}");
+}
+
+#[test]
+fn a_template_that_is_added_takes_the_other_changes_of_templates_along() {
+    let second = "    - metadata: {name: wal}\n      spec:\n        accessModes: [ReadWriteOnce]\n        \
+                  resources: {requests: {storage: 1Gi}}\n";
+    let new = format!("{SET}{second}")
+        .replace("metadata: {name: data}", "metadata: {name: data, labels: {tier: gold}}")
+        .replace("mountPath: /data}", "mountPath: /data}, {name: wal, mountPath: /wal}");
+    let folder = Folder::new(&[("old.yaml", SET), ("new.yaml", &new)]);
+    let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml"]);
+    let text = ran.stdout.clone();
+    let write = text.lines().find(|line| line.contains("--local -f - --type json")).unwrap();
+    assert!(!write.contains("volumeClaimTemplates/0"), "{write}");
+    assert!(write.contains("gold") && write.contains("wal"), "{write}");
+    assert!(text.contains("keep running without the new volume"), "{text}");
+}
+
+#[test]
+fn many_refusals_are_combined_in_time() {
+    let template = |number: usize, label: &str| {
+        format!(
+            "    - metadata: {{name: t{number}, labels: {{a: {label}}}}}\n      spec: {{accessModes: \
+             [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n"
+        )
+    };
+    let all = |label: &str| {
+        let (head, _) = SET.split_once("    - metadata: {name: data}").unwrap();
+        let templates: String = (0..1000).map(|number| template(number, label)).collect();
+        format!("{head}{templates}").replace("[{name: data, mountPath: /data}]", "[]")
+    };
+    let folder = Folder::new(&[("old.yaml", &all("one")), ("new.yaml", &all("two"))]);
+    let start = std::time::Instant::now();
+    let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml"]);
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert!(ran.stdout.contains("re-create the set once for all changes"));
+}

@@ -61,8 +61,8 @@ fn kind(change: &Change<'_>, set: &StatefulSet<'_>, policy: &Policy) -> AntiAffi
 /// Whether a set is new, by its claims and pods. What is not known counts as not new: no default is
 /// worth a restart.
 fn is_new(change: &Change<'_>, new: &StatefulSet<'_>, facts: &Facts) -> Result<bool, DecodeError> {
-    let templates = new.claim_templates()?.iter().map(|template| &*template.metadata.name);
-    let fact = facts.is_new_set(&change.namespace, &change.name, &templates.collect());
+    let templates: Vec<&str> = new.template_names()?.collect();
+    let fact = facts.is_new_set(&change.namespace, &change.name, &templates);
     Ok(fact == Fact::Known(true))
 }
 

@@ -268,6 +268,18 @@ impl UpdateStrategy<'_> {
 pub struct RollingUpdate {
     /// ordinals below it keep the old template
     pub partition: Option<i64>,
+    /// how many pods may be missing during an update
+    pub max_unavailable: Option<IntOrString>,
+}
+
+/// A number, or a text such as a percentage.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "this is neither a whole number nor a percentage")]
+pub enum IntOrString {
+    /// such as 1; other numbers do not fit the field
+    Number(i32),
+    /// such as `25%`
+    Text(String),
 }
 
 /// `spec.persistentVolumeClaimRetentionPolicy`.

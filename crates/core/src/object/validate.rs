@@ -223,7 +223,7 @@ mod tests {
     fn a_name_of_64_characters_is_too_long() {
         for (length, errors) in [(63, 0), (64, 1)] {
             let document = set(&"a".repeat(length), SOUND);
-            let found = created(&decode(&document)).unwrap();
+            let found = created(&decode(&document), 36).unwrap();
             assert_eq!(found.len(), errors, "{found:?}");
             assert!(found.iter().all(|error| error.area == Area::Name));
         }
@@ -233,7 +233,8 @@ mod tests {
     fn the_pod_template_is_left_alone_where_the_old_set_was_invalid() {
         let (sound, broken) = (set("s", SOUND), set("s", &SOUND.replace("\"i\"", "\"\"")));
         let worse = set("s", &SOUND.replace("\"i\"", "\"\"").replace("\"c\"", "\"C\""));
-        let count = |old: &str, new: &str| introduced(&decode(old), &decode(new)).unwrap().len();
+        let count =
+            |old: &str, new: &str| introduced(&decode(old), &decode(new), 36).unwrap().len();
         assert_eq!(count(&sound, &broken), 1);
         assert_eq!(count(&sound, &worse), 2);
         assert_eq!(count(&broken, &worse), 0);
@@ -243,8 +244,60 @@ mod tests {
     fn a_value_that_gets_worse_is_introduced() {
         let replicas = |count: i64| set("s", &format!("\"replicas\":{count},{SOUND}"));
         let count = |old: i64, new: i64| {
-            introduced(&decode(&replicas(old)), &decode(&replicas(new))).unwrap().len()
+            introduced(&decode(&replicas(old)), &decode(&replicas(new)), 36).unwrap().len()
         };
         assert_eq!((count(1, -1), count(-1, -1), count(-1, -2), count(-1, 0)), (1, 0, 1, 0));
+    }
+
+    #[test]
+    fn max_unavailable_is_validated_since_1_37() {
+        let with = |value: &str| {
+            set(
+                "s",
+                &format!(
+                    r#""updateStrategy":{{"rollingUpdate":{{"maxUnavailable":{value}}}}},{SOUND}"#
+                ),
+            )
+        };
+        for (value, valid) in [
+            ("1", true),
+            ("2147483647", true),
+            (r#""1%""#, true),
+            (r#""100%""#, true),
+            (r#""0100%""#, true),
+            ("0", false),
+            ("-1", false),
+            (r#""0%""#, false),
+            (r#""101%""#, false),
+            (r#""200%""#, false),
+            (r#""99999999999999999999%""#, false),
+            (r#""-1%""#, false),
+            (r#""+1%""#, false),
+            (r#""1.5%""#, false),
+            (r#""%""#, false),
+            (r#""1""#, false),
+            (r#""""#, false),
+            ("null", true),
+        ] {
+            let document = with(value);
+            let errors = |minor| created(&decode(&document), minor).unwrap().len();
+            assert_eq!((errors(36), errors(37)), (0, usize::from(!valid)), "{value}");
+            // On UPDATE only what the edit brings.
+            let other = with("1");
+            let brought = introduced(&decode(&other), &decode(&document), 37).unwrap();
+            assert_eq!(brought.is_empty(), valid, "{value}");
+            let kept = introduced(&decode(&document), &decode(&document), 37).unwrap();
+            assert!(kept.is_empty(), "{value}");
+        }
+        // Beside OnDelete the whole of it is refused.
+        let both = format!(
+            r#""updateStrategy":{{"type":"OnDelete","rollingUpdate":{{"maxUnavailable":0}}}},{SOUND}"#
+        );
+        let document = set("s", &both);
+        assert_eq!(created(&decode(&document), 37).unwrap().len(), 1);
+        for value in ["true", "1.5", "99999999999", "[1]"] {
+            let document = with(value);
+            assert!(StatefulSet::decode(&Object::decode(&document).unwrap()).is_err(), "{value}");
+        }
     }
 }

@@ -1,18 +1,34 @@
 //! What a rule says.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::object::Pointer;
 
 /// One step of a remedy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// what it does, and what it does to running pods
     pub text: String,
     /// a command that runs as pasted, where the step is one
     pub command: Option<String>,
+    /// the re-creation of the set that the step is a part of
+    #[serde(skip)]
+    pub recreation: Option<Arc<Recreation>>,
+}
+
+/// What a re-creation changes, and what it does to the pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recreation {
+    /// a JSON patch of the live set
+    pub operations: Vec<Value>,
+    /// what becomes of the pods, where they do not just run on
+    pub pods: Option<&'static str>,
+    /// whether the rest of the edit has been taken over as well
+    pub complete: bool,
 }
 
 /// One fault in one field.
@@ -67,13 +83,17 @@ impl Finding {
 
     /// A step of the way out, in words.
     pub fn step(&mut self, text: impl Into<String>) -> &mut Self {
-        self.remedy.push(Step { text: text.into(), command: None });
+        self.remedy.push(Step { text: text.into(), ..Step::default() });
         self
     }
 
     /// A step of the way out that is a command.
     pub fn command(&mut self, text: impl Into<String>, command: impl Into<String>) -> &mut Self {
-        self.remedy.push(Step { text: text.into(), command: Some(command.into()) });
+        self.remedy.push(Step {
+            text: text.into(),
+            command: Some(command.into()),
+            ..Step::default()
+        });
         self
     }
 

@@ -1,6 +1,6 @@
 use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::object::immutable::arrow;
 
 declare_rule! {
@@ -36,15 +36,21 @@ impl Rule for PvcExpandClassDisallows {
         if after.quantity <= before.quantity {
             return Ok(());
         }
-        let Some(status) = &old.status else {
-            return Err(Unjudged::Needs(super::status()));
-        };
         // Another class is the business of pvc-immutable-edit, an unbound claim of
         // pvc-expand-unbound.
         let (class, new_class) = (old.class(), new.class());
         let none = class.is_empty() || new_class.is_empty();
-        if !status.is_bound() || class != new_class && !none {
-            return Ok(());
+        let rigid = || {
+            let fact = facts.class(class);
+            matches!(fact, Fact::Known(fact) if !fact.allow_volume_expansion)
+        };
+        match &old.status {
+            Some(status) if !status.is_bound() => return Ok(()),
+            _ if class != new_class && !none => return Ok(()),
+            // Bound or not, no claim of this class can grow.
+            None if !none && rigid() => {}
+            None => return Err(Unjudged::Needs(super::status())),
+            Some(_) => {}
         }
         let field = crate::object::Pointer::from("/spec/resources/requests/storage");
         let sizes = arrow(Some(&before.text), Some(&after.text));

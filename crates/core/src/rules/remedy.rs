@@ -4,15 +4,18 @@
 //! never restarts its pods unless it says so: where the live template has no answer to
 //! anti-affinity, the new set asks for none, so that nothing is injected when it is created.
 
+mod combine;
 mod recreate;
 mod retention;
 
-pub use self::recreate::{Recreation, recreate, take_over, test_template, transplant};
+pub use self::combine::combine;
+pub use self::recreate::{recreate, take_over, test_template, transplant};
 pub use self::retention::{
     ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, listed, numbered, policy,
     scaled_claims,
 };
-use super::Step;
+pub use super::finding::Recreation;
+use super::finding::Step;
 use crate::change::{Change, Operation, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::{Pointer, StatefulSet};
@@ -38,12 +41,12 @@ pub const fn manifest_place(tool: Tool) -> &'static str {
 
 /// A step in words.
 pub fn say(text: impl Into<String>) -> Step {
-    Step { text: text.into(), command: None }
+    Step { text: text.into(), ..Step::default() }
 }
 
 /// A step that is a command.
 pub fn run(text: impl Into<String>, command: impl Into<String>) -> Step {
-    Step { text: text.into(), command: Some(command.into()) }
+    Step { text: text.into(), command: Some(command.into()), ..Step::default() }
 }
 
 /// Takes the edit back: `field: value`, in the place where the tool keeps it.

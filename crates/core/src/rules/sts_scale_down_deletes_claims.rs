@@ -57,15 +57,21 @@ impl Scaling<'_> {
     }
 
     /// Whether the controller would delete this claim with its pod. It leaves a claim alone that
-    /// somebody else owns.
-    fn takes(&self, leaving: &[Range<i64>], claim: &SetClaim<'_>) -> bool {
-        match &self.old {
-            Some(_) => {
-                leaving.iter().any(|range| range.contains(&claim.ordinal))
-                    && claim.claim.owners.iter().all(|owner| owner == self.uid)
-            }
-            None => !self.new.contains(&claim.ordinal),
+    /// somebody else owns, and one whose pod does not exist.
+    fn takes(
+        &self,
+        leaving: &[Range<i64>],
+        claim: &SetClaim<'_>,
+        change: &Change<'_>,
+        facts: &Facts,
+    ) -> bool {
+        if self.old.is_some() {
+            return leaving.iter().any(|range| range.contains(&claim.ordinal))
+                && claim.claim.owners.iter().all(|owner| owner == self.uid);
         }
+        let pod = format!("{}-{}", change.name, claim.ordinal);
+        !self.new.contains(&claim.ordinal)
+            && facts.pods.get(&change.namespace, &pod) != Fact::Known(None)
     }
 }
 
@@ -87,7 +93,7 @@ impl Rule for StsScaleDownDeletesClaims {
             Fact::Known(claims) => {
                 let claims: Vec<&str> = claims
                     .iter()
-                    .filter(|claim| scaling.takes(&leaving, claim))
+                    .filter(|claim| scaling.takes(&leaving, claim, change, facts))
                     .map(|claim| claim.name)
                     .collect();
                 (i64::try_from(claims.len()).unwrap_or(i64::MAX), remedy::listed(&claims))

@@ -4,6 +4,7 @@ use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::DifferenceKind;
+use crate::object::pod::VolumeMount;
 use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
@@ -64,7 +65,7 @@ impl Rule for StsVctAdded {
         let possible = !recreation.first().is_some_and(|step| step.text.starts_with("do not "));
         steps.extend(remedy::otherwise("or ", recreation));
         if possible {
-            steps.extend(replaced(old, &names)?.map(remedy::say));
+            steps.extend(replaced(old, new, &names)?.map(remedy::say));
             steps.extend(remedy::replace_pods(change, old));
         }
         let what = format!("{noun} {list} would be added");
@@ -80,12 +81,32 @@ impl Rule for StsVctAdded {
     }
 }
 
-/// What the pods keep today in a volume that a new claim template takes the place of.
-fn replaced(old: &StatefulSet<'_>, added: &[&str]) -> Result<Option<String>, DecodeError> {
+/// What the pods keep today in a volume that a new claim template takes the place of: by its name, or
+/// at a path where a container mounts it.
+fn replaced(
+    old: &StatefulSet<'_>,
+    new: &StatefulSet<'_>,
+    added: &[&str],
+) -> Result<Option<String>, DecodeError> {
     let added: BTreeSet<&str> = added.iter().copied().collect();
-    let volumes = old.template()?.spec.volumes.iter();
-    let volume = volumes
-        .filter(|volume| added.contains(volume.name.as_str()))
+    let (before, after) = (&old.template()?.spec, &new.template()?.spec);
+    let path = |mount: &VolumeMount<'_>| mount.mount_path.trim_end_matches('/').to_owned();
+    let taken: BTreeSet<String> = after
+        .all_containers()
+        .flat_map(|(_, _, container)| &container.volume_mounts)
+        .filter(|mount| added.contains(&*mount.name))
+        .map(path)
+        .collect();
+    let displaced: BTreeSet<&str> = before
+        .all_containers()
+        .flat_map(|(_, _, container)| &container.volume_mounts)
+        .filter(|mount| taken.contains(&path(mount)))
+        .map(|mount| mount.name.as_str())
+        .collect();
+    let volume = before
+        .volumes
+        .iter()
+        .filter(|volume| added.contains(&*volume.name) || displaced.contains(&*volume.name))
         .find(|volume| volume.config_map.is_none() && volume.secret.is_none());
     Ok(volume.map(|volume| {
         let name = &volume.name;

@@ -130,7 +130,7 @@ impl Text {
             let _ = write!(line, " (done by step {step})");
         }
         self.painted(1, style, word, &line);
-        for Step { text, command } in &check.advice {
+        for Step { text, command, .. } in &check.advice {
             self.way(5, "", text, command.as_deref());
         }
     }
@@ -195,7 +195,7 @@ impl Text {
                 format!("in steps {} to {last}", first.number)
             };
             self.painted(1, DIM, &place, "");
-            for Step { text, command } in &first.manual_recovery {
+            for Step { text, command, .. } in &first.manual_recovery {
                 self.way(2, "", text, command.as_deref());
             }
             rest = rest.get(count..).unwrap_or_default();

@@ -5,13 +5,17 @@ use super::{
     selector_terms, shown,
 };
 use crate::object::names::is_dns_label;
+use crate::object::statefulset::IntOrString;
 use crate::object::{DecodeError, Pointer, StatefulSet};
 
 /// What is wrong with a new set.
 ///
 /// # Errors
 /// The field that has the wrong type.
-pub fn created(set: &StatefulSet<'_>) -> Result<Vec<ValidationError>, DecodeError> {
+pub fn created(
+    set: &StatefulSet<'_>,
+    kubernetes_minor: u16,
+) -> Result<Vec<ValidationError>, DecodeError> {
     let mut errors = Errors::default();
     identity(&set.metadata, &mut errors);
     name(set, &mut errors);
@@ -30,7 +34,7 @@ pub fn created(set: &StatefulSet<'_>) -> Result<Vec<ValidationError>, DecodeErro
     for (index, template) in set.claim_templates()?.iter().enumerate() {
         claim_template(template, index, &mut errors)?;
     }
-    spec(set, &mut errors)?;
+    spec(set, kubernetes_minor, &mut errors)?;
     Ok(errors.list)
 }
 
@@ -41,15 +45,16 @@ pub fn created(set: &StatefulSet<'_>) -> Result<Vec<ValidationError>, DecodeErro
 pub fn introduced(
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
+    kubernetes_minor: u16,
 ) -> Result<Vec<ValidationError>, DecodeError> {
     let mut errors = Errors::default();
-    touched(old, new, &mut errors)?;
+    touched(old, new, kubernetes_minor, &mut errors)?;
     // The common case: nothing is wrong with the new object, whatever was wrong with the old one.
     if errors.count == 0 {
         return Ok(Vec::new());
     }
     let mut before = Errors::of_old();
-    spec(old, &mut before)?;
+    spec(old, kubernetes_minor, &mut before)?;
     let mut ignored = Vec::new();
     // The server skips the pod template if the old spec is invalid already.
     if before.count > 0 {
@@ -61,7 +66,7 @@ pub fn introduced(
     }
     metadata(&old.metadata, &mut before);
     let mut errors = Errors::besides(before, ignored);
-    touched(old, new, &mut errors)?;
+    touched(old, new, kubernetes_minor, &mut errors)?;
     Ok(errors.list)
 }
 
@@ -69,6 +74,7 @@ pub fn introduced(
 fn touched(
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
+    kubernetes_minor: u16,
     errors: &mut Errors,
 ) -> Result<(), DecodeError> {
     if old.metadata.labels != new.metadata.labels
@@ -77,6 +83,7 @@ fn touched(
         metadata(&new.metadata, errors);
     }
     numbers(new, errors);
+    max_unavailable(new, kubernetes_minor, errors);
     words(new, errors);
     if !old.spec.selector.same_bytes(&new.spec.selector)
         || !old.spec.template.same_bytes(&new.spec.template)
@@ -107,8 +114,13 @@ fn name(set: &StatefulSet<'_>, errors: &mut Errors) {
 }
 
 /// `ValidateStatefulSetSpec` without what is looked at on CREATE only.
-fn spec(set: &StatefulSet<'_>, errors: &mut Errors) -> Result<(), DecodeError> {
+fn spec(
+    set: &StatefulSet<'_>,
+    kubernetes_minor: u16,
+    errors: &mut Errors,
+) -> Result<(), DecodeError> {
     numbers(set, errors);
+    max_unavailable(set, kubernetes_minor, errors);
     words(set, errors);
     parts(set, errors)
 }
@@ -191,6 +203,51 @@ fn numbers(set: &StatefulSet<'_>, errors: &mut Errors) {
             field,
         });
     }
+}
+
+/// The first release that keeps `maxUnavailable`, and so validates it. Before, its feature gate is off
+/// and the server drops the field.
+const MAX_UNAVAILABLE_SINCE: u16 = 37;
+
+fn max_unavailable(set: &StatefulSet<'_>, kubernetes_minor: u16, errors: &mut Errors) {
+    let strategy = &set.spec.update_strategy;
+    let value = strategy.rolling_update.as_ref().and_then(|r| r.max_unavailable.as_ref());
+    // Beside another strategy the whole of it is refused.
+    let Some(value) = value.filter(|_| {
+        kubernetes_minor >= MAX_UNAVAILABLE_SINCE && strategy.kind() == "RollingUpdate"
+    }) else {
+        return;
+    };
+    let (text, fault) = match value {
+        IntOrString::Number(number) => {
+            let fault = (*number < 1).then_some("less than 1");
+            (number.to_string(), fault)
+        }
+        IntOrString::Text(text) => {
+            let digits = text.strip_suffix('%').filter(|digits| {
+                !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+            });
+            let fault = match digits.map(|digits| digits.trim_start_matches('0')) {
+                None => Some("neither a whole number nor a percentage"),
+                Some("") => Some("less than 1%"),
+                Some(digits) if digits.len() > 3 || digits.parse().is_ok_and(|n: u32| n > 100) => {
+                    Some("more than 100%")
+                }
+                Some(_) => None,
+            };
+            (text.clone(), fault)
+        }
+    };
+    let Some(fault) = fault else { return };
+    errors.push(ValidationError {
+        area: Area::Spec,
+        field: "/spec/updateStrategy/rollingUpdate/maxUnavailable".into(),
+        what: format!("maxUnavailable is {}, {fault}", shown(&text)),
+        value: Some(text),
+        instead: "set spec.updateStrategy.rollingUpdate.maxUnavailable to 1 or more, or to a \
+                  percentage up to 100%"
+            .to_owned(),
+    });
 }
 
 fn words(set: &StatefulSet<'_>, errors: &mut Errors) {

@@ -1,5 +1,7 @@
 //! Replaces a set around its running pods: orphan delete, then create.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{keep_deleted_claims, kubectl, manifest_place, quoted, run, say};
@@ -8,18 +10,7 @@ use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::json::decode;
 use crate::object::{DecodeError, Pointer, StatefulSet};
-use crate::rules::Step;
-
-/// What a re-creation changes, and what it does to the pods.
-#[derive(Clone, Debug, Default)]
-pub struct Recreation {
-    /// a JSON patch of the live set
-    pub operations: Vec<Value>,
-    /// what becomes of the pods, where they do not just run on
-    pub pods: Option<&'static str>,
-    /// whether the rest of the edit has been taken over as well
-    pub complete: bool,
-}
+use crate::rules::finding::{Recreation, Step};
 
 /// Replaces the live set `old` by one that `operations` (a JSON patch) have changed, without
 /// restarting a pod.
@@ -35,7 +26,8 @@ pub fn recreate(
 }
 
 impl Recreation {
-    /// The steps, for the tool through which the change comes.
+    /// The steps, for the tool through which the change comes. Each knows the re-creation, so that
+    /// several can become one.
     ///
     /// # Errors
     /// The field of the live set that has the wrong type.
@@ -51,6 +43,19 @@ impl Recreation {
                 field.dotted()
             ))]);
         }
+        let mut steps = self.possible_steps(change, old)?;
+        let recreation = Arc::new(self);
+        for step in &mut steps {
+            step.recreation = Some(Arc::clone(&recreation));
+        }
+        Ok(steps)
+    }
+
+    fn possible_steps(
+        &self,
+        change: &Change<'_>,
+        old: &StatefulSet<'_>,
+    ) -> Result<Vec<Step>, DecodeError> {
         let mut steps = Vec::from_iter(rollout_first(change, old)?);
         if change.circumstances.tool.keeper().is_some() {
             steps.extend(kept_elsewhere(change, old, self.pods)?);
@@ -66,7 +71,7 @@ impl Recreation {
         };
         // The server refuses to create an object that names a version.
         let mut patch = vec![json!({"op": "remove", "path": "/metadata/resourceVersion"})];
-        patch.extend(self.operations);
+        patch.extend(self.operations.iter().cloned());
         let patch = Value::Array(patch).to_string().replace('\'', "'\\''");
         steps.push(run(
             "write the changed set to a file",

@@ -1,0 +1,220 @@
+//! Workloads and claims that come back under another name, and lose their data.
+
+use crate::folder::{CLAIM, Folder, Ran, SET, set};
+
+/// `rule`'s one finding as text, or none.
+fn finding(ran: &Ran) -> Option<String> {
+    let json = ran.json();
+    let findings = json["findings"].as_array().unwrap();
+    let mut own = findings.iter().filter(|finding| finding["rule"] == "data-left-behind");
+    let first = own.next().map(ToString::to_string);
+    assert!(own.next().is_none(), "{findings:#?}");
+    first
+}
+
+/// What is said of `new` in the place of `old`, with and without deletions.
+fn said(old: &str, new: &str) -> Option<String> {
+    let folder = Folder::new(&[("old.yaml", old), ("new.yaml", new)]);
+    let arguments = ["--format", "json", "--old", "old.yaml", "new.yaml"];
+    let ran = folder.check(&arguments);
+    assert_ne!(ran.code, Some(2), "{ran:?}");
+    let found = finding(&ran);
+    let deletions = folder.check(&[&arguments[..], &["--deletions"]].concat());
+    assert_eq!(found, finding(&deletions));
+    assert!(!folder.check(&arguments[2..]).stdout.contains("explain data-left-behind"));
+    found
+}
+
+#[track_caller]
+fn says(old: &str, new: &str, parts: &[&str]) {
+    let text = said(old, new).unwrap_or_else(|| panic!("nothing is said of\n{new}"));
+    for part in parts {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// The set as a Deployment that mounts `volume`.
+fn deployment(volume: &str) -> String {
+    let (head, _) = SET.split_once("  volumeClaimTemplates:").unwrap();
+    format!("{head}      volumes: [{{name: data, {volume}}}]\n")
+        .replace("kind: StatefulSet", "kind: Deployment")
+        .replace("  serviceName: db\n", "")
+}
+
+fn of_kruise(kind: &str) -> String {
+    SET.replace("apps/v1", "apps.kruise.io/v1beta1")
+        .replace("kind: StatefulSet", &format!("kind: {kind}"))
+}
+
+#[test]
+fn a_renamed_or_moved_set_starts_with_empty_claims() {
+    let tag = set("db-backend").replace("postgres:17.2", "mirror.example/postgres:17.3");
+    let moved = SET.replacen("namespace: shop", "namespace: store", 1);
+    let from_3 = SET.replace("  replicas: 3", "  replicas: 3\n  ordinals: {start: 3}");
+    let single = SET.replace("  replicas: 3\n", "");
+    let begin = "would take the place of db, and start with empty claims";
+    let all = "data-db-0 to -2";
+    for (old, new, parts) in [
+        (SET, &set("db-backend"), &[begin, all, "keep the name db", "data-db-backend-0 to -2"][..]),
+        (SET, &tag, &[begin, "fullnameOverride", "VolumeSnapshots", "spec.volumeName"]),
+        (SET, &moved, &["place of shop/db,", "keep the set where it is, as shop/db", "a backup"]),
+        (&from_3, &set("other"), &[begin, "data-db-3 to -5"]),
+        (&single, &set("other"), &[begin, "The data stays in data-db-0,"]),
+        // The claim template has another name, too.
+        (SET, &set("other").replace("name: data", "name: queue"), &[begin, all]),
+        // Every label has another value, as in a chart that is released under another name.
+        (SET, &set("my-db").replace("app: db", "app: my-db").replace("postgres", "pg"), &[begin]),
+    ] {
+        says(old, new, parts);
+    }
+    // What is retained is said to run, and runs as pasted.
+    says(SET, &set("other"), &["for c in data-db-0 data-db-1 data-db-2; do kubectl patch pv"]);
+}
+
+#[test]
+fn claims_that_are_deleted_with_the_set_are_said_to_be_lost() {
+    let deletes = SET.replace(
+        "  replicas: 3",
+        "  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}\n  replicas: 3",
+    );
+    let parts = [
+        "The claims data-db-0 to -2 would be deleted with db",
+        "kubectl -n shop patch statefulset db --type merge",
+        "whenDeleted",
+    ];
+    says(&deletes, &set("db-2"), &parts);
+    // CloneSets make names up, and own their claims.
+    let clone = of_kruise("CloneSet");
+    says(&clone, SET, &["would take the place of CloneSet db", "data-db-*", "would be deleted"]);
+}
+
+#[test]
+fn another_kind_does_not_use_the_claims() {
+    let empty = deployment("emptyDir: {}");
+    let other = deployment("persistentVolumeClaim: {claimName: db}");
+    let begin = "would take the place of StatefulSet db, and start";
+    for (old, new, parts) in [
+        (SET, &empty, &[begin, "without its data", "data-db-0 to -2", "keep StatefulSet db"][..]),
+        (SET, &other, &[begin, "with empty claims", "data-db-0 to -2"]),
+        (
+            &other,
+            &SET.to_owned(),
+            &["place of Deployment db", "stays in db,", "or mount claim db in the pods of"],
+        ),
+        (SET, &of_kruise("CloneSet"), &[begin, "data-db-0 to -2", "create data-db-* "]),
+        (
+            &other.replacen("name: db", "name: old", 1),
+            &set("new"),
+            &["place of Deployment old", "stays in db,"],
+        ),
+        // The first claim goes on, the others stay.
+        (
+            SET,
+            &deployment("persistentVolumeClaim: {claimName: data-db-0}"),
+            &[begin, "The data stays in data-db-1 and -2,"],
+        ),
+        (
+            SET,
+            &of_kruise("StatefulSet").replacen("name: db", "name: db2", 1),
+            &["StatefulSet of apps db", "data-db-0 to -2"],
+        ),
+    ] {
+        says(old, new, parts);
+    }
+    // The sets of OpenKruise name their claims as those of Kubernetes do.
+    for (old, new) in [(SET, &*of_kruise("StatefulSet")), (&*of_kruise("StatefulSet"), SET)] {
+        assert_eq!(said(old, new), None);
+    }
+    let single = SET.replace("replicas: 3", "replicas: 1");
+    let same = deployment("persistentVolumeClaim: {claimName: data-db-0}");
+    assert_eq!(said(&single, &same), None);
+    assert_eq!(said(&same, &single), None);
+}
+
+#[test]
+fn a_renamed_or_moved_claim_starts_empty() {
+    let (renamed, moved) = (CLAIM.replace("data-db-0", "data"), CLAIM.replace("shop", "store"));
+    let manifest = |claim: &str| {
+        let claim = claim.replace("  volumeName: pv-1\n", "");
+        claim.split("status:").next().unwrap().to_owned()
+    };
+    let old = manifest(CLAIM).replace("data-db-0", "traefik-data");
+    let new = manifest(&renamed);
+    says(&old, &new, &["would take the place of traefik-data, and start empty", "keep the name"]);
+    let (old, new) = (manifest(CLAIM), manifest(&moved));
+    says(&old, &new, &["would take the place of shop/data-db-0", "a backup"]);
+    // It names its volume, or what it is copied from.
+    let source = "spec:\n  dataSourceRef: {kind: VolumeSnapshot, name: s, apiGroup: snapshot.storage.k8s.io}\n";
+    for filled in [moved, new.replace("spec:\n", source)] {
+        assert_eq!(said(&old, &filled), None, "{filled}");
+    }
+    // A workload has nothing to add to its claim.
+    let with = |claim: &str, name: &str| {
+        let volume = format!("persistentVolumeClaim: {{claimName: {name}}}");
+        format!("{claim}---\n{}", deployment(&volume))
+    };
+    let old = with(&manifest(CLAIM), "data-db-0");
+    let new = with(&new, "data-db-0").replace("namespace: shop", "namespace: store");
+    says(&old, &new, &["PersistentVolumeClaim store/data-db-0"]);
+    // The Deployment moves, and its claim is kept elsewhere.
+    let old = deployment("persistentVolumeClaim: {claimName: db}");
+    let new = old.replace("namespace: shop", "namespace: store");
+    says(&old, &new, &["Deployment store/db: would take the place of shop/db", "stays in db,"]);
+    // A new name for the same claim loses nothing.
+    assert_eq!(said(&old, &old.replacen("name: db", "name: web", 1)), None);
+}
+
+#[test]
+fn data_that_is_brought_along_is_not_left_behind() {
+    let filled = CLAIM.replace("data-db-0", "data-new-0");
+    assert_eq!(said(SET, &format!("{}---\n{filled}", set("new"))), None);
+}
+
+#[test]
+fn environments_that_are_renamed_together_are_told_apart() {
+    let namespaces = [("dev", "development"), ("prod", "production"), ("stage", "staging")];
+    let all = |names: &dyn Fn(&(&'static str, &'static str)) -> &'static str| {
+        let one = |pair| SET.replacen("namespace: shop", &format!("namespace: {}", names(pair)), 1);
+        namespaces.iter().map(one).collect::<Vec<_>>().join("---\n")
+    };
+    let folder = Folder::new(&[("old.yaml", &all(&|p| p.0)), ("new.yaml", &all(&|p| p.1))]);
+    let ran = folder.judged(0, &["--old", "old.yaml", "new.yaml"]);
+    let json = ran.json();
+    let findings = json["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 3, "{ran:?}");
+    for (finding, (old, new)) in findings.iter().zip(namespaces) {
+        let message = finding["message"].as_str().unwrap();
+        let says = format!("StatefulSet {new}/db: would take the place of {old}/db,");
+        assert!(message.starts_with(&says), "{message}");
+    }
+}
+
+#[test]
+fn a_thousand_renamed_sets_are_compared_in_time() {
+    let all = |prefix: &str| {
+        let one = |number| set(&format!("{prefix}-{number:04}"));
+        (0..1000).map(one).collect::<Vec<_>>().join("---\n")
+    };
+    let folder = Folder::new(&[("old.yaml", &all("old")), ("new.yaml", &all("new"))]);
+    let start = std::time::Instant::now();
+    let ran = folder.judged(0, &["--old", "old.yaml", "new.yaml"]);
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert_eq!(ran.json()["findings"].as_array().unwrap().len(), 1000);
+    assert!(ran.stdout.contains("new-0700: would take the place of old-0700"));
+}
+
+#[test]
+fn what_only_looks_alike_takes_nobody_s_place() {
+    let unlike = set("other").replace("postgres", "redis").replace("app: db", "app: other");
+    assert_eq!(said(SET, &unlike), None);
+    assert_eq!(said(SET, &unlike.replace("name: data", "name: queue")), None);
+    // A second set, or a Deployment, beside the first one.
+    assert_eq!(said(SET, &format!("{SET}---\n{}", set("two"))), None);
+    assert_eq!(said(SET, &format!("{SET}---\n{}", deployment("emptyDir: {}"))), None);
+    // Nothing durable is lost.
+    let empty = deployment("emptyDir: {}");
+    assert_eq!(said(&empty, &empty.replacen("name: db", "name: web", 1)), None);
+    // Another claim that happens to have the same size.
+    let one = CLAIM.replace("  volumeName: pv-1\n", "");
+    assert_eq!(said(&one, &one.replace("data-db-0", "logs")), None);
+}
