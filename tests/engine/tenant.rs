@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
-use stateward_core::facts::{ClaimFact, Facts, Objects, SetFact};
+use stateward_core::facts::{ClaimFact, Facts, Objects, PodFact, SetFact};
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
 use stateward_core::review::WebhookKind;
@@ -420,6 +420,14 @@ fn a_set_is_not_created_so_that_existing_claims_are_deleted() {
     let mut fewer = live.clone();
     fewer["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] = "Delete".into();
     assert_eq!(tenant.denied(None, Some(&fewer)), ["sts-scale-down-deletes-claims"]);
+    // The controller deletes a claim with its pod, and so only where that pod exists.
+    let mut pods = Facts { pods: Objects::all(), ..facts.clone() };
+    let with_pods = |pods: &Facts| {
+        Request { facts: Some(pods), ..Request::default() }.denied(None, Some(&fewer))
+    };
+    assert!(with_pods(&pods).is_empty());
+    pods.pods.insert("shop", "db-2", PodFact::default());
+    assert_eq!(with_pods(&pods), ["sts-scale-down-deletes-claims"]);
     fewer["spec"]["replicas"] = 3.into();
     assert!(tenant.denied(None, Some(&fewer)).is_empty());
     let owned = owned_by("v1", "ConfigMap");

@@ -216,12 +216,7 @@ impl Facts {
 
     /// Whether nothing of a set that is created was there before: no claim of one of its templates
     /// and no pod. Where nobody looks at a cluster, every set is new.
-    pub fn is_new_set(
-        &self,
-        namespace: &str,
-        name: &str,
-        templates: &[&str],
-    ) -> Fact<bool> {
+    pub fn is_new_set(&self, namespace: &str, name: &str, templates: &[&str]) -> Fact<bool> {
         if self.controller == ControllerState::NotLooked {
             return Fact::Known(true);
         }
