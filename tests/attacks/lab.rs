@@ -1,6 +1,8 @@
 //! The control plane with stateward in front of it, and a tenant.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,10 +15,23 @@ pub(crate) const LONG: Duration = Duration::from_secs(90);
 /// Only this user may use the annotation `allow`, and the tenant is somebody else.
 const POLICY: &str = "version: 1\nallow:\n  users: [alice@example.com]\n";
 
-/// The binary under attack.
+/// The binary under attack, built as people run it: time and memory count.
 pub(crate) fn binary() -> PathBuf {
-    std::env::var_os("STATEWARD_ATTACK_BINARY")
-        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_stateward")), PathBuf::from)
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        if let Some(binary) = std::env::var_os("STATEWARD_ATTACK_BINARY") {
+            return PathBuf::from(binary);
+        }
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "--bin=stateward"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success(), "cargo build --release: {built}");
+        // This test runs as target/debug/deps/attacks-….
+        let test = std::env::current_exe().unwrap();
+        test.ancestors().nth(3).unwrap().join("release/stateward")
+    });
+    BUILT.clone()
 }
 
 /// A control plane, the webhook with facts and events, and a controller.

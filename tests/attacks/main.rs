@@ -2,8 +2,8 @@
 //! can do who reaches its ports.
 //!
 //! Each test plays one attack that once worked, with its siblings, against a real control plane, the
-//! binary and its controller. `STATEWARD_ATTACK_BINARY` names another binary than the one of this
-//! build. Figures (memory, answered probes, time by size) are printed with `--nocapture`.
+//! release binary and its controller. The suite builds that binary, unless
+//! `STATEWARD_ATTACK_BINARY` names another. Figures (memory, answered probes, time by size) are printed with `--nocapture`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 

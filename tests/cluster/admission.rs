@@ -183,7 +183,7 @@ async fn growth_follows_lease_claims_and_record() {
     };
     let fixed = claim("data-db-0", "fast", Some(&namespace));
     testbed.create(&claims, fixed).await.unwrap().ok().unwrap();
-    says(testbed, &set, &namespace, "is of no driver that grows volumes").await;
+    says(testbed, &set, &namespace, "has no driver that can expand volumes").await;
     testbed.delete(&format!("{claims}/data-db-0"), Value::Null).await.unwrap().ok().unwrap();
     testbed.create(&claims, claim("data-db-1", "rigid", None)).await.unwrap().ok().unwrap();
     says(testbed, &set, &namespace, "has StorageClass rigid, which does not allow expansion").await;
