@@ -37,7 +37,6 @@ async fn the_token_of_the_controller_starts_no_pod_of_its_own_choice() {
     for (what, change) in [
         ("another image", json!({"spec": {"template": {"spec": {"containers": image}}}})),
         ("no replicas", json!({"spec": {"replicas": 0}})),
-        ("retention Delete", to_delete()),
         ("an allow annotation", allow),
         ("a label", json!({"metadata": {"labels": {"a": "b"}}})),
     ] {
@@ -49,6 +48,12 @@ async fn the_token_of_the_controller_starts_no_pod_of_its_own_choice() {
     }
     assert_eq!(passed, Vec::<String>::new());
     let claims = format!("/api/v1/namespaces/{}/persistentvolumeclaims", tenant.namespace);
+    // A resize puts `whenDeleted: Delete` back, so that this is let through, but no DELETE follows.
+    let fate = format!("{}?fieldManager=stateward", tenant.path("a"));
+    thief.merge(&fate, to_delete()).await.unwrap().ok().unwrap();
+    for body in [Value::Null, json!({"propagationPolicy": "Orphan"})] {
+        assert_eq!(thief.delete(&tenant.path("a"), body).await.unwrap().status, 403);
+    }
     for claim in tenant.claims().await {
         let path = format!("{claims}/{}", claim["metadata"]["name"].as_str().unwrap());
         assert_eq!(thief.delete(&path, Value::Null).await.unwrap().status, 403);

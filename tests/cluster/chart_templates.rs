@@ -94,7 +94,7 @@ pub(crate) async fn shared() -> &'static Testbed {
 }
 
 /// What a chart is made of besides its templates.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "Chart.yaml",
     "values.yaml",
     "files/alerts.yaml",
@@ -102,6 +102,7 @@ const OTHERS: [&str; 8] = [
     "files/crds.yaml",
     "files/dashboard.json",
     "files/controller-policies.yaml",
+    "files/operators.yaml",
     "files/rights.yaml",
 ];
 

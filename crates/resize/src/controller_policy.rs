@@ -160,9 +160,11 @@ fn sets(namespace: &str) -> Vec<Rule> {
         Rule {
             allowed: on(
                 "DELETE",
+                // Whether the set could be deleted is asked before its retention is changed.
                 "request.options.?propagationPolicy.orValue('') == 'Orphan' && \
+                 (request.?dryRun.orValue(false) || \
                  oldObject.spec.?persistentVolumeClaimRetentionPolicy.?whenDeleted.orValue('Retain') \
-                 == 'Retain'",
+                 == 'Retain')",
             ),
             message: "it deletes a StatefulSet only with its pods orphaned and its claims retained",
         },
