@@ -15,6 +15,7 @@ mod parallel;
 pub mod policy;
 pub mod prepare_uninstall;
 pub mod probe;
+pub mod program;
 mod registered;
 pub mod report;
 pub mod resize;
@@ -30,6 +31,9 @@ use clap::{Parser, Subcommand};
 use stateward_check::report::CheckReport;
 use tokio::runtime::{Builder, Runtime};
 
+/// The version, with the commit that it was built from.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STATEWARD_COMMIT"), ")");
+
 /// Protect StatefulSets and their volumes on Kubernetes.
 ///
 /// stateward judges changes to StatefulSets and PersistentVolumeClaims. In the cluster it runs as an
@@ -37,7 +41,7 @@ use tokio::runtime::{Builder, Runtime};
 #[derive(Debug, Parser)]
 #[command(
     name = "stateward",
-    version,
+    version = VERSION,
     arg_required_else_help = true,
     after_help = "Example:\n  stateward check --old-ref origin/main deploy/\n\n\
                   Exit codes:\n  \
