@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod connection;
 pub mod controller;
+pub mod disable;
 pub mod explain;
 pub mod input;
 pub mod man;
@@ -108,6 +109,13 @@ pub enum Command {
     /// Sends a canary through the API server: a dry run that both webhooks must deny. It also shows when the
     /// CA and the certificate expire. Exit code: 0 protected, 1 not protected, 2 unknown.
     Status(status::Args),
+    /// Allow every change for a while, when stateward is the problem.
+    ///
+    /// Annotates the namespace of stateward. Every replica then allows everything until the time has passed,
+    /// and warns about it.
+    Disable(disable::DisableArgs),
+    /// End `disable` before its time
+    Enable(disable::EnableArgs),
     /// Delete the webhooks and wait for resizes before you uninstall stateward.
     ///
     /// Deletes both webhook configurations, then waits until no StatefulSet is being re-created. If one
@@ -182,6 +190,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Disable(args) => disable::disable(&args),
+        Command::Enable(args) => disable::enable(&args),
         Command::PrepareUninstall(args) => prepare_uninstall::run(&args),
         Command::Report(args) => report::run(&args),
         Command::BugReport(args) => bug_report::run(&args),

@@ -254,6 +254,14 @@ fn serve(
             let watch = NamespaceWatch::new(client.clone(), namespace, switch, metrics);
             tokio::spawn(watch.run());
         }
+        // With --dev and a cluster, too: a person tries the switch before the night that needs it.
+        if let (true, Some(client)) = (args.dev, &client) {
+            let (namespace, switch) =
+                (args.cluster.system_namespace.clone(), health.break_glass().clone());
+            let watch =
+                NamespaceWatch::new(client.clone(), namespace, switch, Arc::clone(&metrics));
+            tokio::spawn(watch.run());
+        }
         let controller = cluster::controller(args, client.as_ref(), growth.authorize, resizes)?;
         let controller = controller.map(|controller| {
             let shutdown = shutdown.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use hyper::Method;
 use serde_json::Value;
-use stateward_core::annotations::{RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED};
+use stateward_core::annotations::{RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_UNFINISHED};
 use stateward_core::object::Pointer;
 use stateward_core::record::snapshot;
 use stateward_core::record::{Halt, Phase, Reason, Record, Spec};
@@ -141,8 +141,10 @@ fn deleted_set(before: &Value, sizes: &BTreeMap<String, String>) -> Result<Value
     if let Some(annotations) =
         set.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
     {
-        annotations.remove(RESIZE_ID);
-        annotations.remove(RESIZE_REQUESTED);
+        // This set is not created by a re-creation: a mark of one would block the next resize.
+        for annotation in [RESIZE_ID, RESIZE_REQUESTED, RESIZE_UNFINISHED] {
+            annotations.remove(annotation);
+        }
     }
     Ok(set)
 }
@@ -233,4 +235,40 @@ pub(super) async fn abort(args: &AbortArgs) -> anyhow::Result<Outcome> {
         session.command("status")
     ))?;
     Ok(Outcome::Clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_restored_set_carries_no_mark_of_a_re_creation() {
+        let before = json!({
+            "metadata": {"name": "db", "namespace": "shop", "uid": "A", "annotations": {
+                "team": "a", RESIZE_ID: "R/Z", RESIZE_REQUESTED: "{}", RESIZE_UNFINISHED: "R/Z",
+            }},
+            "spec": {
+                "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}},
+                "persistentVolumeClaimRetentionPolicy": {
+                    "whenDeleted": "Delete", "whenScaled": "Retain",
+                },
+                "volumeClaimTemplates": [{
+                    "metadata": {"name": "data"},
+                    "spec": {"resources": {"requests": {"storage": "5Gi"}}},
+                }],
+            },
+            "status": {"replicas": 3},
+        });
+        let sizes = BTreeMap::from([("data".to_owned(), "8Gi".to_owned())]);
+        let set = deleted_set(&before, &sizes).unwrap();
+        assert_eq!(set["metadata"]["annotations"], json!({"team": "a"}));
+        assert_eq!(set["metadata"]["uid"], Value::Null);
+        for field in ["updateStrategy", "persistentVolumeClaimRetentionPolicy"] {
+            assert_eq!(set["spec"][field], before["spec"][field]);
+        }
+        let size = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+        assert_eq!(set.pointer(size).unwrap(), "8Gi");
+    }
 }
