@@ -118,11 +118,11 @@ impl Place {
     }
 
     fn enable(&self) -> String {
-        let mut command = self.connection.commands().stateward("enable");
-        if self.system_namespace != "stateward" {
-            command.push_str(&format!(" --system-namespace {}", self.system_namespace));
+        let command = self.connection.commands().stateward("enable");
+        match self.system_namespace.as_str() {
+            "stateward" => command,
+            elsewhere => format!("{command} --system-namespace {elsewhere}"),
         }
-        command
     }
 }
 

@@ -95,7 +95,7 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
     let mut directives = parse_level(level)?;
     // Our own log explains once why a watch fails; its library repeats it at every retry.
     if !directives.contains(WATCHES) {
-        directives.push_str(&format!(",{WATCHES}=error"));
+        directives = format!("{directives},{WATCHES}=error");
     }
     let filter = EnvFilter::try_new(&directives)
         .map_err(|why| LogError::Level { level: level.to_owned(), why: why.to_string() })?

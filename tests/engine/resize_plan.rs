@@ -203,9 +203,9 @@ fn every_command_of_a_plan_leads_to_its_cluster() {
     set(&mut owned).owner = Some("RabbitmqCluster shop".to_owned());
     for observed in [cluster(), blocked, owned] {
         let plan = grow(&observed);
-        let checks = plan.checks.iter().flat_map(|check| &check.advice);
+        let advice = plan.checks.iter().flat_map(|check| &check.advice);
         let steps = plan.steps.iter().flat_map(|step| &step.manual_recovery);
-        let commands = checks.chain(steps).filter_map(|step| step.command.clone());
+        let commands = advice.chain(steps).filter_map(|step| step.command.clone());
         let owner = plan.owner.iter().filter_map(|owner| owner.command.clone());
         for command in commands.chain(owner).chain([plan.apply.clone()]) {
             let calls = command.matches("kubectl ").count() + command.matches("stateward ").count();

@@ -505,8 +505,8 @@ mod tests {
             evicted: None,
         };
         let mut status = Status::default();
-        let states = [ClaimState::Done, ClaimState::NodePending, ClaimState::Growing];
-        status.claims = (0..).zip(states).map(|(ordinal, state)| row(ordinal, state)).collect();
+        let each = [ClaimState::Done, ClaimState::NodePending, ClaimState::Growing];
+        status.claims = (0..).zip(each).map(|(ordinal, state)| row(ordinal, state)).collect();
         status.summarize(1, Timestamp::UNIX_EPOCH);
         assert_eq!(status.claims_grown, "1/3");
         assert!(status.conditions.iter().all(|one| one.message == "1/3 claims grown"));

@@ -1,18 +1,16 @@
 //! What each reason means, and what a person does about it. Every command is made here.
 
+mod set;
+
 use std::collections::BTreeMap;
 
-use stateward_core::annotations::{
-    OWNER_MANAGED, RESIZE_MAX, RESIZE_PAUSED, RESIZE_RESTART, RESIZE_UNFINISHED,
-};
+use stateward_core::annotations::{OWNER_MANAGED, RESIZE_MAX, RESIZE_PAUSED};
 use stateward_core::record::{ClaimState, ClaimStatus, Halt, Reason, Record, State, Status};
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{run, say};
 
+use self::set::{finish_recreation, orphaning_stuck, other_dependents, restart_pods, restore_set};
 use crate::Commands;
-
-/// Pods that are named one by one.
-const PODS_SHOWN: usize = 5;
 
 /// The resize that advice is for.
 #[derive(Clone, Copy, Debug)]
@@ -247,9 +245,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 say("set the size in the owner's resource; its operator does the rest"),
                 run(
                     "or allow stateward to grow the claims",
-                    subject.kubectl(&format!(
-                        "annotate statefulset {name} {OWNER_MANAGED}=allow"
-                    )),
+                    subject.kubectl(&format!("annotate statefulset {name} {OWNER_MANAGED}=allow")),
                 ),
             ]
         }
@@ -267,35 +263,8 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::DryRunRefused => {
             vec![say("allow it in the policy, webhook or quota that the answer names")]
         }
-        Reason::OtherDependents => vec![
-            run(
-                "see which objects name the set as their owner",
-                subject.kubectl(&format!(
-                    "get configmaps,services,serviceaccounts,poddisruptionbudgets -o json | jq -r \
-                     '.items[] | select(.metadata.ownerReferences[]? | .kind == \"StatefulSet\" and \
-                     .name == \"{name}\") | .kind + \"/\" + .metadata.name'"
-                )),
-            ),
-            say(
-                "remove the owner reference from each of them; the resize then continues. After it, \
-                 add the reference again with the set's new UID",
-            ),
-            run("or keep the set as it is, with grown claims", subject.resize("abort")),
-        ],
-        Reason::OrphaningStuck => vec![
-            run(
-                "find the webhook or policy that denies updates by the garbage collector, or that \
-                 is down",
-                subject.commands.kubectl(
-                    "get validatingwebhookconfigurations,mutatingwebhookconfigurations,\
-                     validatingadmissionpolicies",
-                ),
-            ),
-            say(
-                "let it allow updates by system:serviceaccount:kube-system:generic-garbage-collector; \
-                 the garbage collector retries within minutes",
-            ),
-        ],
+        Reason::OtherDependents => other_dependents(subject),
+        Reason::OrphaningStuck => orphaning_stuck(subject),
         Reason::ChangedOnCreate => vec![
             say(
                 "write the named fields into the live set if that restarts no pod, or exempt the set \
@@ -328,65 +297,6 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         }
         _ => claim_steps(reason, subject),
     }
-}
-
-/// What a person does about a set that someone else deleted.
-fn restore_set(subject: &Subject<'_>) -> Vec<Step> {
-    let apply = "apply its manifest with the new size; the set uses the claims that are left";
-    if !subject.has_copy {
-        return vec![say(apply)];
-    }
-    vec![
-        run(
-            "restore the set as it was when the resize last read it, with the requested size",
-            subject.resize("finish"),
-        ),
-        say(format!("or {apply}")),
-    ]
-}
-
-/// What a person does about file systems that grow when their pods restart.
-fn restart_pods(subject: &Subject<'_>) -> Vec<Step> {
-    let pods = subject.waiting_pods();
-    let mut steps: Vec<Step> = Vec::new();
-    for (index, pod) in pods.iter().take(PODS_SHOWN).enumerate() {
-        let text = match index {
-            0 => format!("restart pod {pod}"),
-            _ => format!("once that pod is ready, restart pod {pod}"),
-        };
-        steps.push(run(text, subject.kubectl(&format!("delete pod {pod}"))));
-    }
-    match pods.len().saturating_sub(PODS_SHOWN) {
-        0 => {}
-        more => steps.push(say(format!("restart {more} more pods in the same way"))),
-    }
-    steps.push(run(
-        "or let stateward evict pods, one at a time",
-        subject.kubectl(&format!("annotate statefulset {} {RESIZE_RESTART}=evict", subject.name)),
-    ));
-    steps
-}
-
-/// What a person does about a set whose re-creation was not finished.
-fn finish_recreation(subject: &Subject<'_>) -> Vec<Step> {
-    let name = subject.name;
-    vec![
-        run(
-            "compare the set with its pods: a lower partition restarts those that differ",
-            subject.kubectl("get controllerrevisions,pods --show-labels"),
-        ),
-        run(
-            "restore the partition, here 0, unless you set it, and the retention if it was Delete",
-            subject.kubectl(&format!(
-                "patch statefulset {name} --type merge -p \
-                 '{{\"spec\":{{\"updateStrategy\":{{\"rollingUpdate\":{{\"partition\":0}}}}}}}}'"
-            )),
-        ),
-        run(
-            "then mark the re-creation as finished",
-            subject.kubectl(&format!("annotate statefulset {name} {RESIZE_UNFINISHED}-")),
-        ),
-    ]
 }
 
 /// What a person does about a claim that does not grow.

@@ -1,5 +1,7 @@
 //! The commands that are printed for a person: the program as it was called, and the cluster that was asked.
 
+use std::fmt::Write as _;
+
 use stateward_core::shell::shell_quote;
 
 /// Builds every printed command, so that none runs against another cluster than the one that was asked.
@@ -71,7 +73,7 @@ impl Commands {
 
 fn push(options: &mut String, option: &str, value: Option<&str>) {
     if let Some(value) = value {
-        options.push_str(&format!(" {option} {}", shell_quote(value)));
+        let _ = write!(options, " {option} {}", shell_quote(value));
     }
 }
 
