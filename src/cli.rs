@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod connection;
 pub mod controller;
+pub mod disable;
 pub mod explain;
 pub mod input;
 pub mod man;
@@ -15,6 +16,7 @@ mod parallel;
 pub mod policy;
 pub mod prepare_uninstall;
 pub mod probe;
+pub mod program;
 mod registered;
 pub mod report;
 pub mod resize;
@@ -30,6 +32,9 @@ use clap::{Parser, Subcommand};
 use stateward_check::report::CheckReport;
 use tokio::runtime::{Builder, Runtime};
 
+/// The version, with the commit that it was built from.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("STATEWARD_COMMIT"), ")");
+
 /// Protect StatefulSets and their volumes on Kubernetes.
 ///
 /// stateward judges changes to StatefulSets and PersistentVolumeClaims. In the cluster it runs as an
@@ -37,7 +42,7 @@ use tokio::runtime::{Builder, Runtime};
 #[derive(Debug, Parser)]
 #[command(
     name = "stateward",
-    version,
+    version = VERSION,
     arg_required_else_help = true,
     after_help = "Example:\n  stateward check --old-ref origin/main deploy/\n\n\
                   Exit codes:\n  \
@@ -104,6 +109,13 @@ pub enum Command {
     /// Sends a canary through the API server: a dry run that both webhooks must deny. It also shows when the
     /// CA and the certificate expire. Exit code: 0 protected, 1 not protected, 2 unknown.
     Status(status::Args),
+    /// Allow every change for a while, when stateward is the problem.
+    ///
+    /// Annotates the namespace of stateward. Every replica then allows everything until the time has passed,
+    /// and warns about it.
+    Disable(disable::DisableArgs),
+    /// End `disable` before its time
+    Enable(disable::EnableArgs),
     /// Delete the webhooks and wait for resizes before you uninstall stateward.
     ///
     /// Deletes both webhook configurations, then waits until no StatefulSet is being re-created. If one
@@ -178,6 +190,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Certs(args) => certs::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Disable(args) => disable::disable(&args),
+        Command::Enable(args) => disable::enable(&args),
         Command::PrepareUninstall(args) => prepare_uninstall::run(&args),
         Command::Report(args) => report::run(&args),
         Command::BugReport(args) => bug_report::run(&args),

@@ -1,7 +1,6 @@
 //! Parses the arguments, runs one command, turns the outcome into an exit code.
 
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -27,10 +26,9 @@ fn main() -> ExitCode {
 /// Reads the arguments. As a plugin of kubectl the program is called as kubectl calls it.
 fn parse() -> Cli {
     let mut command = Cli::command();
-    let program = std::env::args_os().next().unwrap_or_default();
-    let plugin = Path::new(&program).file_stem().is_some_and(|name| name == "kubectl-stateward");
-    if plugin {
-        command = command.bin_name("kubectl stateward");
+    let program = cli::program::name();
+    if program.starts_with("kubectl ") {
+        command = command.bin_name(program);
     }
     Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }

@@ -61,6 +61,12 @@ pub fn ensure(
     let names = with_loopback(names)?;
     fs::create_dir_all(folder)
         .map_err(|source| CertificateError::Write { path: folder.to_owned(), source })?;
+    // Keys must not be committed, whatever repository this folder is in.
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n")
+            .map_err(|source| CertificateError::Write { path: ignore, source })?;
+    }
     let _lock = lock(folder)?;
     let path = |name: &str| folder.join(name);
     let (ca, ca_key) = (path("ca.crt"), path("ca.key"));

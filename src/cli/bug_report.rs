@@ -14,16 +14,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use stateward_core::policy::Policy;
 use stateward_core::review::WebhookKind;
+use stateward_resize::crd;
 use tokio::net::TcpStream;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::report;
 use super::serve::object_name;
-use crate::cluster::{CanarySender, Client, WebhookConfiguration, path, with_query};
+use super::status::{Protection, protection};
+use crate::cluster::{Client, WebhookConfiguration, path, with_query};
 
 /// Denials that are kept, the youngest.
 const DENIALS: usize = 100;
+/// Resizes that are listed.
+const RESIZES: usize = 200;
 /// How far back denials are looked for.
 const SINCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// How long any single part may take.
@@ -49,8 +53,14 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     pub health: Option<String>,
     /// Namespace of stateward
-    #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
+    #[arg(
+        long = "system-namespace", alias = "namespace", value_name = "NAME",
+        default_value = "stateward", value_parser = object_name
+    )]
     pub namespace: String,
+    /// Namespace for the canary [default: as `stateward status` finds one]
+    #[arg(long, value_name = "NAME", value_parser = object_name)]
+    pub canary_namespace: Option<String>,
     /// Name of both webhook configurations and of the Deployment
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
@@ -74,7 +84,11 @@ async fn collect(args: &Args) -> Value {
     all.insert("time".to_owned(), Timestamp::now().to_string().into());
     all.insert(
         "stateward".to_owned(),
-        json!({"version": env!("CARGO_PKG_VERSION"), "target": std::env::consts::ARCH}),
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "commit": env!("STATEWARD_COMMIT"),
+            "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        }),
     );
     let mut put = |key: &str, found: anyhow::Result<Value>| {
         let value = found.unwrap_or_else(|error| json!({"unavailable": format!("{error:#}")}));
@@ -102,8 +116,16 @@ async fn collect(args: &Args) -> Value {
         let found = get(&client, &WebhookConfiguration::path(kind, name)).await;
         put(kind.configuration_plural(), found.map(without_bundles));
     }
-    let at = path(["apis", "apps", "v1", "namespaces", namespace, "deployments", name]);
-    put("deployment", get(&client, &at).await.map(|found| deployment(&found)));
+    let controller = format!("{name}-controller");
+    for (key, name) in [("deployment", name), ("controller", &controller)] {
+        let at = path(["apis", "apps", "v1", "namespaces", namespace, "deployments", name]);
+        put(key, get(&client, &at).await.map(|found| deployment(&found)));
+    }
+    let kind = format!("{}.{}", crd::PLURAL, crd::GROUP);
+    let at = path(["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions", &kind]);
+    put("customResource", get(&client, &at).await.map(|found| found["status"].clone()));
+    let at = path(["apis", crd::GROUP, crd::VERSION, crd::PLURAL]);
+    put("resizes", get(&client, &at).await.map(|found| resizes(&found)));
     let selector = [("labelSelector", "app.kubernetes.io/name=stateward")];
     let at = with_query(&path(["api", "v1", "namespaces", namespace, "pods"]), selector);
     put("pods", get(&client, &at).await.map(|found| pods(&found)));
@@ -156,13 +178,35 @@ async fn metrics(health: Option<&str>) -> anyhow::Result<Value> {
 }
 
 async fn enforcing(args: &Args, client: &Client) -> anyhow::Result<Value> {
-    let name = &args.webhook_configuration;
-    let sender = CanarySender::new(client.clone(), format!("{name}-canary"), name.clone());
-    let sent = tokio::time::timeout(PATIENCE, sender.send()).await.context("no answer in time")?;
-    Ok(match sent {
-        Ok(()) => json!(true),
-        Err(cause) => json!(cause.describe()),
+    let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.as_deref());
+    let asked = protection(client, name, namespace);
+    let found = tokio::time::timeout(PATIENCE, asked).await.context("no answer in time")?;
+    Ok(match found {
+        Protection::NotInstalled => json!("not installed"),
+        Protection::Asked { canary: Ok(()), .. } => json!(true),
+        Protection::Asked { canary: Err(cause), .. } => json!(cause.describe()),
     })
+}
+
+/// How far resizes are. Sizes and reasons are enough; snapshots of sets stay where they are.
+fn resizes(found: &Value) -> Value {
+    let items = found["items"].as_array().into_iter().flatten();
+    let resize = |record: &Value| {
+        let status = &record["status"];
+        json!({
+            "namespace": record["metadata"]["namespace"],
+            "name": record["metadata"]["name"],
+            "generation": record["metadata"]["generation"],
+            "spec": record["spec"],
+            "phase": status["phase"],
+            "state": status["state"],
+            "reason": status["reason"],
+            "message": status["message"],
+            "claims": status["claims"],
+            "results": status["results"],
+        })
+    };
+    items.take(RESIZES).map(resize).collect()
 }
 
 /// A configuration; of its bundles the length is enough to tell an empty one.

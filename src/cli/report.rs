@@ -7,14 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufReader, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use serde_json::Value;
+use stateward_core::policy::Policy;
 
 use self::log::{Denial, Log};
 use super::Outcome;
 
+/// A proposal from the log alone would undo what the running policy says beyond it.
+const NOT_KEPT: &str = "It comes from the log alone. To keep your own resize, scopes, allow and help, \
+                        give the running policy file with --current.\n";
 /// Names in a column before the rest is counted.
 const NAMED: usize = 3;
 
@@ -22,7 +27,9 @@ const NAMED: usize = 3;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  kubectl logs -n stateward -l app.kubernetes.io/name=stateward --tail=-1 \
-                  | stateward report --since 7d"
+                  | stateward report --since 7d\n  \
+                  kubectl get configmap stateward -n stateward -o jsonpath='{.data.stateward\\.yaml}' > running.yaml\n  \
+                  stateward report serve.log --policy --current running.yaml > stateward.yaml"
 )]
 pub struct Args {
     /// Log files with JSON lines; "-" is standard input
@@ -34,6 +41,9 @@ pub struct Args {
     /// Print only the proposed policy, as a policy file
     #[arg(long)]
     pub policy: bool,
+    /// The running policy file. The proposed policy keeps all of it, except what the report relaxes
+    #[arg(long, value_name = "FILE")]
+    pub current: Option<PathBuf>,
 }
 
 /// A duration that may have days and weeks.
@@ -69,16 +79,27 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             log.foreign
         );
     };
-    let policy = proposal::policy(&log.denials);
+    let policy = match &args.current {
+        Some(file) => on_current(file, &log.denials)?,
+        None => proposal::policy(&log.denials),
+    };
     if args.policy {
         super::print(&policy)?;
         return Ok(Outcome::Clean);
     }
     let audited = log.denials.iter().filter(|denial| denial.is_audited()).count();
+    let denied = log.denials.len() - audited;
+    let were = if denied == 1 { "was" } else { "were" };
     let mut text = format!(
-        "{audited} would have been denied, {} were denied, from {first:.0} to {last:.0}\n",
-        log.denials.len() - audited
+        "{audited} would have been denied, {denied} {were} denied, from {first:.0} to {last:.0}\n"
     );
+    let dry_runs = log.denials.iter().filter(|denial| denial.is_dry_run()).count();
+    if dry_runs > 0 {
+        let _ = writeln!(
+            text,
+            "{dry_runs} of them were dry runs, as kubectl diff and GitOps controllers send them"
+        );
+    }
     if log.foreign > 0 {
         let _ =
             writeln!(text, "{} lines are not from stateward's log and were skipped", log.foreign);
@@ -94,11 +115,22 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         let _ = write!(
             text,
             "\nThe policy to enforce next. It enforces every rule except where it would have denied \
-             something. Talk to the users above, then shorten it.\n\n{policy}"
+             something. Talk to the users above, then shorten it.\n{}\n{policy}",
+            if args.current.is_some() { "" } else { NOT_KEPT }
         );
     }
     super::print(&text)?;
     Ok(Outcome::Clean)
+}
+
+/// The proposal as a change of the running policy.
+fn on_current(file: &Path, denials: &[Denial]) -> anyhow::Result<String> {
+    let at = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read \"{at}\""))?;
+    Policy::parse(&text, "").with_context(|| format!("\"{at}\" is no policy"))?;
+    let current: Value =
+        serde_saphyr::from_str(&text).with_context(|| format!("\"{at}\" is no policy"))?;
+    Ok(serde_saphyr::to_string(&proposal::policy_on(&current, denials))?)
 }
 
 /// Reads logs from files, or from standard input.

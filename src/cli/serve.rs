@@ -150,6 +150,15 @@ pub struct Started {
     pub expires: Option<Timestamp>,
 }
 
+/// What the policy at the start says of growth.
+#[derive(Clone, Copy, Debug)]
+struct Growth {
+    /// which right a user needs
+    authorize: Authorize,
+    /// whether an edit can become a request anywhere
+    accepted: bool,
+}
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -167,10 +176,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         resizes.register(metrics.registry_mut());
     }
     let metrics = Arc::new(metrics);
-    let defaults = Defaults {
-        resize: if args.dev { Resize::Orchestrate } else { Resize::default() },
-        own_namespace: Some(args.cluster.system_namespace.clone()),
-    };
+    let mode = if args.dev { Resize::Orchestrate } else { Resize::default() };
+    let accepts_growth = policy.accepts_growth(mode);
+    let defaults =
+        Defaults { resize: mode, own_namespace: Some(args.cluster.system_namespace.clone()) };
     let handler = ReviewHandler::new(policy, defaults, args.kubernetes_version.unwrap_or_default())
         .with_facts(cluster::without(args))
         .with_break_glass(health.break_glass().clone())
@@ -180,8 +189,14 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         let (metrics, health) = (Arc::clone(&metrics), health.clone());
         Arc::clone(&handler).follow(file, args.certificate_poll, metrics, health);
     }
-    serve(args, handler, authorize, (metrics, resizes), health, |started| {
-        super::print(&format!("policy    {source}\n{started}\n"))?;
+    let growth = Growth { authorize, accepted: accepts_growth };
+    serve(args, handler, growth, (metrics, resizes), health, |started| {
+        // What collects JSON lines reads standard output, too.
+        if args.log_format == LogFormat::Json {
+            started.log(&source);
+        } else {
+            super::print(&format!("policy    {source}\n{started}\n"))?;
+        }
         Ok(())
     })?;
     Ok(Outcome::Clean)
@@ -191,11 +206,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 fn serve(
     args: &Args,
     handler: Arc<ReviewHandler>,
-    authorize: Authorize,
+    growth: Growth,
     (metrics, resizes): (Arc<Metrics>, ResizeMetrics),
     health: Health,
     print: impl FnOnce(&Started) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    args.ports_are_free()?;
     let dev = args.dev_certificates()?;
     let trust = cluster::options(args)?;
     let certificate = match (&dev, &args.tls_cert, &args.tls_key) {
@@ -238,14 +254,22 @@ fn serve(
             let watch = NamespaceWatch::new(client.clone(), namespace, switch, metrics);
             tokio::spawn(watch.run());
         }
-        let controller = cluster::controller(args, client.as_ref(), authorize, resizes)?;
+        // With --dev and a cluster, too: a person tries the switch before the night that needs it.
+        if let (true, Some(client)) = (args.dev, &client) {
+            let (namespace, switch) =
+                (args.cluster.system_namespace.clone(), health.break_glass().clone());
+            let watch =
+                NamespaceWatch::new(client.clone(), namespace, switch, Arc::clone(&metrics));
+            tokio::spawn(watch.run());
+        }
+        let controller = cluster::controller(args, client.as_ref(), growth.authorize, resizes)?;
         let controller = controller.map(|controller| {
             let shutdown = shutdown.clone();
             tokio::spawn(async move { controller.run(shutdown.begun()).await })
         });
         let resize = match &client {
             Some(client) => {
-                let (facts, says) = cluster::facts(args, client).await;
+                let (facts, says) = cluster::facts(args, client, growth.accepted).await;
                 handler.set_cluster_facts(facts);
                 if args.kubernetes_version.is_none() {
                     tokio::spawn(cluster::follow_version(client.clone(), Arc::clone(&handler)));
@@ -276,6 +300,17 @@ fn serve(
 }
 
 impl Args {
+    /// Before any certificate is written.
+    fn ports_are_free(&self) -> anyhow::Result<()> {
+        let ports = [("--listen", self.listen), ("--health-listen", self.health_listen)];
+        for (option, address) in ports {
+            std::net::TcpListener::bind(address).with_context(|| {
+                format!("cannot listen on {address}; choose another address with {option}")
+            })?;
+        }
+        Ok(())
+    }
+
     fn dev_certificates(&self) -> anyhow::Result<Option<DevCertificates>> {
         if !self.dev {
             return Ok(None);
@@ -334,6 +369,15 @@ impl fmt::Display for Started {
 }
 
 impl Started {
+    /// Logs where the server is reached, for a log that holds nothing but JSON.
+    fn log(&self, policy: &str) {
+        let base = format!("https://{}", reachable(self.address));
+        let health = format!("http://{}", reachable(self.health_address));
+        let expires = self.expires.map(|expires| expires.to_string()).unwrap_or_default();
+        let resize = &self.resize;
+        tracing::info!(policy, resize, reviews = base, health, expires, "serving");
+    }
+
     /// A command that sends a review, as typed into a shell.
     pub fn curl(&self) -> String {
         let trust = match &self.dev {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
+use stateward_core::review::WebhookKind;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::registered::{self, Shown, Webhook};
 use super::serve::object_name;
-use crate::cluster::{CanarySender, Cause, Client};
+use crate::cluster::{CanarySender, Cause, Client, WebhookConfiguration};
 
 /// How long to try to see the certificate; from outside a cluster it mostly cannot be seen.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -28,7 +29,8 @@ pub struct Args {
     /// Name of both webhook configurations
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]
     pub webhook_configuration: String,
-    /// Namespace for the canary [default: the name of the configurations plus "-canary"]
+    /// Namespace for the canary [default: the name of the configurations plus "-canary"; if that does not
+    /// exist, default]
     #[arg(long, value_name = "NAMESPACE", value_parser = object_name)]
     pub canary_namespace: Option<String>,
     /// Read the certificate at this address, for example that of `kubectl port-forward`
@@ -43,10 +45,17 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     super::runtime()?.block_on(async {
         let client = args.connection.open().await?;
-        let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.clone());
-        let namespace = namespace.unwrap_or_else(|| format!("{name}-canary"));
-        let sender = CanarySender::new(client.clone(), namespace, name.clone());
-        let (outcome, enforcing) = enforcing(sender.send().await);
+        let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.as_deref());
+        let (outcome, enforcing) = match protection(&client, name, namespace).await {
+            Protection::NotInstalled => {
+                (Outcome::Findings, format!("no: {NOT_INSTALLED} ({name})"))
+            }
+            Protection::Asked { canary, namespace } => enforcing(canary, &namespace),
+        };
+        if enforcing.contains(NOT_INSTALLED) {
+            super::print(&format!("enforcing    {enforcing}\n"))?;
+            return Ok(outcome);
+        }
         let mut report = format!("enforcing    {enforcing}\n");
         for (label, text) in certificates(args, &client, Timestamp::now()).await {
             let _ = writeln!(report, "{label:12} {text}");
@@ -56,11 +65,64 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     })
 }
 
-fn enforcing(sent: Result<(), Cause>) -> (Outcome, String) {
+/// The namespace of a cluster that always exists, for installations without one for canaries.
+const ALWAYS: &str = "default";
+const NOT_INSTALLED: &str =
+    "stateward is not installed: there is no webhook configuration of that name";
+
+/// Whether changes are judged.
+pub(super) enum Protection {
+    /// neither webhook configuration exists
+    NotInstalled,
+    /// a canary was sent
+    Asked {
+        /// whether it was refused
+        canary: Result<(), Cause>,
+        /// where it was sent
+        namespace: String,
+    },
+}
+
+/// Sends a canary into `namespace`. If none is given, it takes the one that the chart makes, or another
+/// that certainly exists: it is a dry run, so nothing is made there.
+pub(super) async fn protection(
+    client: &Client,
+    configuration: &str,
+    namespace: Option<&str>,
+) -> Protection {
+    let mut missing = 0;
+    for webhook in WebhookKind::ALL {
+        let found = WebhookConfiguration::read(client, webhook, configuration).await;
+        missing += usize::from(matches!(found, Ok(None)));
+    }
+    if missing == WebhookKind::ALL.len() {
+        return Protection::NotInstalled;
+    }
+    let send = async |namespace: &str| {
+        let (namespace, name) = (namespace.to_owned(), configuration.to_owned());
+        CanarySender::new(client.clone(), namespace, name).send().await
+    };
+    let own = namespace.map_or_else(|| format!("{configuration}-canary"), str::to_owned);
+    let canary = send(&own).await;
+    if matches!(canary, Err(Cause::NoNamespace { .. })) && namespace.is_none() {
+        return Protection::Asked { canary: send(ALWAYS).await, namespace: ALWAYS.to_owned() };
+    }
+    Protection::Asked { canary, namespace: own }
+}
+
+fn enforcing(sent: Result<(), Cause>, namespace: &str) -> (Outcome, String) {
     match sent {
-        Ok(()) => (Outcome::Clean, "yes: both webhooks refused a canary".to_owned()),
+        Ok(()) => (
+            Outcome::Clean,
+            format!("yes: both webhooks refused a canary in namespace {namespace}"),
+        ),
         Err(cause) if cause.is_unknown() => {
             (Outcome::Failed, format!("unknown: {}", cause.describe()))
+        }
+        // What holds for this namespace alone is no answer for the cluster.
+        Err(cause @ Cause::Selector { .. }) if namespace == ALWAYS => {
+            let hint = "name a namespace that is judged with --canary-namespace";
+            (Outcome::Failed, format!("unknown: {}; {hint}", cause.describe()))
         }
         Err(cause) => (Outcome::Findings, format!("no: {}", cause.describe())),
     }
@@ -115,4 +177,25 @@ fn until(certificate: &CertificateDer<'_>) -> anyhow::Result<Timestamp> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
         .context("a certificate cannot be decoded")?;
     Ok(Timestamp::from_second(parsed.validity().not_after.timestamp())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_left_out_says_nothing_of_the_cluster() {
+        let cause = |namespace: &str| Cause::Selector {
+            webhook: "validate.stateward.dev".to_owned(),
+            namespace: namespace.to_owned(),
+        };
+        let (outcome, text) = enforcing(Err(cause(ALWAYS)), ALWAYS);
+        assert_eq!(outcome, Outcome::Failed);
+        assert!(text.starts_with("unknown: ") && text.ends_with("--canary-namespace"), "{text}");
+        let (outcome, text) = enforcing(Err(cause("shop")), "shop");
+        assert_eq!(outcome, Outcome::Findings);
+        assert!(text.starts_with("no: "), "{text}");
+        let (outcome, text) = enforcing(Ok(()), ALWAYS);
+        assert_eq!((outcome, text.contains("in namespace default")), (Outcome::Clean, true));
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use hyper::Method;
-use stateward_core::record::{Halt, Phase, State, Status};
-use stateward_resize::Action;
+use stateward_core::record::{Halt, Reason, State, Status};
 use stateward_resize::crd::{API_VERSION, KIND};
+use stateward_resize::{Action, advice};
 
 use super::Key;
 use super::cluster::Cluster;
@@ -55,6 +55,13 @@ fn identity(status: &Status) -> String {
     }
 }
 
+/// What an event says: phase and reason, and how many claims have grown to which size.
+fn note(status: &Status) -> String {
+    let progress = status.progress();
+    let heading = advice::heading(status);
+    if progress.is_empty() { heading } else { format!("{heading}; {progress}") }
+}
+
 /// Logs a change of the record's status and publishes it as events. A lost event is not repeated,
 /// since the record holds the same.
 pub(super) async fn status_written(
@@ -82,13 +89,10 @@ pub(super) async fn status_written(
     if identity == self::identity(before) || !passes() {
         return;
     }
-    let needs_a_person = halt.is_some_and(|halt| halt.state == State::Blocked)
-        || matches!(after.phase, Phase::Conflict | Phase::Degraded);
-    let note = match (reason.as_str(), message.as_str()) {
-        ("", _) => format!("resize: {}", after.phase),
-        (reason, "") => format!("resize: {}, {reason}", after.phase),
-        (reason, message) => format!("resize: {}, {reason}: {message}", after.phase),
-    };
+    // A set that someone else deleted is told of at once, not when the resize has given up.
+    let needs_a_person = after.ended_short()
+        || halt.is_some_and(|halt| halt.state == State::Blocked || halt.reason == Reason::SetGone);
+    let note = note(after);
     let now = cluster.now();
     let kind = if needs_a_person { "Warning" } else { "Normal" };
     let set_uid = after.request.as_ref().map_or("", |request| request.set_uid.as_str());
@@ -107,7 +111,31 @@ pub(super) async fn status_written(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stateward_core::record::Reason;
+    use stateward_core::record::{Phase, Request};
+
+    #[test]
+    fn an_event_says_what_grows_and_how_far_it_is() {
+        let request = Request {
+            number: 1,
+            generation: 1,
+            set_uid: "set".to_owned(),
+            targets: [("data".to_owned(), "20Gi".to_owned())].into(),
+            withdrawable: false,
+        };
+        let message = "data-db-0".to_owned();
+        let halt = Halt { state: State::Waiting, reason: Reason::ClaimsGrowing, message };
+        let status = Status {
+            phase: Phase::Growing,
+            halt: Some(halt),
+            request: Some(request),
+            claims_grown: "2/3".to_owned(),
+            ..Status::default()
+        };
+        assert_eq!(
+            note(&status),
+            "Growing: waiting, claims are growing (data-db-0); data to 20Gi, 2/3 claims grown"
+        );
+    }
 
     #[test]
     fn a_new_message_alone_is_no_new_event() {

@@ -4,9 +4,10 @@ use std::io::IsTerminal as _;
 use std::panic::PanicHookInfo;
 
 use clap::ValueEnum;
+use stateward_core::nearest::hint;
 use thiserror::Error;
 use tracing::Metadata;
-use tracing_subscriber::filter::{FilterExt as _, ParseError, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
@@ -25,19 +26,50 @@ pub enum LogFormat {
 #[derive(Debug, Error)]
 pub enum LogError {
     /// The level is neither a level nor a filter.
-    #[error(
-        "log level \"{level}\" is neither error, warn, info, debug, trace nor a filter such as \
-         stateward=debug"
-    )]
+    #[error("log level \"{level}\": {why}")]
     Level {
         /// as given
         level: String,
-        /// what the parser said
-        source: ParseError,
+        /// what is wrong with it
+        why: String,
     },
     /// This process has a subscriber already.
     #[error("logging has started already")]
     Started,
+}
+
+/// The levels. `off` is none of them: a log without errors hides what a person must know.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// Reads a level, or levels per module such as `info,stateward::webhook=debug`. The library that parses
+/// filters takes an unknown word for the name of a module, and then logs nothing else.
+///
+/// # Errors
+/// A word that is no level, or a name that is no module.
+pub fn parse_level(text: &str) -> Result<String, LogError> {
+    let error = |why: String| LogError::Level { level: text.to_owned(), why };
+    let mut directives = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (module, level) = match part.split_once('=') {
+            Some((module, level)) => (Some(module), level),
+            None => (None, part),
+        };
+        let level = level.to_ascii_lowercase();
+        if !LEVELS.contains(&level.as_str()) {
+            let hint = hint(&level, &LEVELS);
+            let known = LEVELS.join(", ");
+            return Err(error(format!("\"{level}\" is no level{hint}; levels are {known}")));
+        }
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        if module.is_some_and(|module| module.is_empty() || !module.chars().all(word)) {
+            return Err(error("a module is named as in stateward::webhook=debug".to_owned()));
+        }
+        directives.push(match module {
+            Some(module) => format!("{module}={level}"),
+            None => level,
+        });
+    }
+    Ok(directives.join(","))
 }
 
 /// The library that watches a cluster.
@@ -60,15 +92,15 @@ pub struct Subscribed {
 /// The level is invalid, the environment configures an export that cannot start, or another
 /// subscriber is set.
 pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
-    let parse = |text: &str| {
-        EnvFilter::try_new(text)
-            .map_err(|source| LogError::Level { level: level.to_owned(), source })
-    };
-    let mut filter = parse(level)?;
+    let mut directives = parse_level(level)?;
     // Our own log explains once why a watch fails; its library repeats it at every retry.
-    if !level.contains(WATCHES) {
-        filter = parse(&format!("{level},{WATCHES}=error"))?;
+    if !directives.contains(WATCHES) {
+        directives = format!("{directives},{WATCHES}=error");
     }
+    let filter = EnvFilter::try_new(&directives)
+        .map_err(|why| LogError::Level { level: level.to_owned(), why: why.to_string() })?
+        // Levels per module say nothing of the others, whose errors are logged all the same.
+        .or(LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_writer(std::io::stderr)
@@ -106,4 +138,34 @@ const OURS: &str = "stateward";
 fn log_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(place, "a thread panicked");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        let said = |text: &str| parse_level(text).unwrap_err().to_string();
+        assert!(said("warning").contains("\"warning\" is no level; did you mean \"warn\"?"));
+        for wrong in ["", "verbose", "off", "info,off", "stateward", "stateward::webhook=off", "3"]
+        {
+            assert!(said(wrong).contains("is no level"), "{wrong}");
+        }
+        for wrong in ["=debug", "a b=debug", "[span]=debug", "info,,warn"] {
+            assert!(parse_level(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn levels_and_modules_are_read() {
+        for (text, read) in [
+            ("info", "info"),
+            ("WARN", "warn"),
+            ("info, stateward::webhook=DEBUG", "info,stateward::webhook=debug"),
+            ("kube_runtime=warn", "kube_runtime=warn"),
+        ] {
+            assert_eq!(parse_level(text).unwrap(), read);
+        }
+    }
 }

@@ -185,7 +185,7 @@ fn controller(kubeconfig: &Path, folder: &Path) -> Process {
 
 /// What the binary prints.
 fn output(arguments: &[&str]) -> String {
-    let output = std::process::Command::new(binary()).args(arguments).output().unwrap();
+    let output = Command::new(binary()).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -36,7 +36,7 @@ fn fails(args: &[&str]) -> String {
     ran.stderr
 }
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "check",
     "review",
     "serve",
@@ -47,6 +47,8 @@ const COMMANDS: [&str; 13] = [
     "policy",
     "manifests",
     "prepare-uninstall",
+    "disable",
+    "enable",
     "certs",
     "completions",
     "man",
@@ -62,7 +64,10 @@ fn help_lists_the_commands_each_with_an_example() {
         assert!(help.contains(&format!("stateward {command} ")), "{command}: another's example");
     }
     assert!(prints(&["check", "--help"]).contains("judged as a CREATE"), "the long help is lost");
-    assert!(prints(&["--version"]).starts_with("stateward 0."));
+    let version = prints(&["--version"]);
+    let (number, commit) = version.trim().split_once(" (").unwrap();
+    assert_eq!(number, concat!("stateward ", env!("CARGO_PKG_VERSION")));
+    assert!(commit.len() > 1 && commit.ends_with(')'), "{version}");
 }
 
 #[test]
@@ -86,6 +91,10 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["resize", "status", "db", "--size", "1Gi"],
         &["serve", "--dev", "--tls-cert", "a", "--tls-key", "b"],
         &["serve", "--tls-cert", "a"],
+        &["disable"],
+        &["disable", "48h"],
+        &["resize", "status", "db", "-A"],
+        &["resize", "status", "-A", "-n", "shop"],
         &["manifests"],
         &["manifests", "--ca", "a"],
         &["manifests", "--url", "https://a"],
@@ -98,6 +107,41 @@ fn arguments_that_exclude_each_other_are_refused() {
     ] {
         assert!(fails(args).starts_with("error: "), "{args:?}");
     }
+}
+
+#[test]
+fn a_word_that_is_no_log_level_is_refused_and_does_not_silence_errors() {
+    for command in [&["serve", "--dev"][..], &["controller"]] {
+        for (level, said) in [("warning", "did you mean \"warn\"?"), ("verbose", "is no level")] {
+            let error = fails(&[command, &["--log-level", level]].concat());
+            assert!(error.contains(said), "{command:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_before_any_key_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let certs = folder.path().join("certs");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--listen", "--health-listen"] {
+        let other = if option == "--listen" { "--health-listen" } else { "--listen" };
+        let error = fails(&[
+            "serve",
+            "--dev",
+            "--certs-dir",
+            certs.to_str().unwrap(),
+            option,
+            &address,
+            other,
+            "127.0.0.1:0",
+        ]);
+        assert!(error.contains(&format!("choose another address with {option}")), "{error}");
+        assert!(!certs.exists(), "a key was written");
+    }
+    prints(&["certs", "--dir", certs.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(certs.join(".gitignore")).unwrap(), "*\n");
 }
 
 #[test]

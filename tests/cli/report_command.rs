@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 
 use serde_json::Value;
 
@@ -20,38 +19,28 @@ impl Serving {
     fn start(folder: &Path) -> Self {
         let (policy, log) = (folder.join("audit.yaml"), folder.join("serve.log"));
         std::fs::write(&policy, "version: 1\nmode: audit\n").unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stateward"))
+        let child = Command::new(env!("CARGO_BIN_EXE_stateward"))
             .args(["serve", "--dev", "--listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"])
             .args(["--log-format=json", "--policy"])
             .arg(&policy)
             .arg("--certs-dir")
             .arg(folder.join("certs"))
-            .stdout(Stdio::piped())
+            .stdout(std::fs::File::create(folder.join("stdout")).unwrap())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut serving = Self {
-            log,
-            reviews: String::new(),
-            health: String::new(),
-            child: {
-                let stdout = child.stdout.take().unwrap();
-                let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-                let mut printed: Vec<String> = lines.by_ref().take(4).collect();
-                printed.extend(lines.by_ref().take_while(|line| !line.starts_with("try")));
-                std::fs::write(folder.join("printed"), printed.join("\n")).unwrap();
-                child
-            },
+        // With JSON lines everything is in the log: what collects it reads standard output, too.
+        let started = (0..600).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let mut lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+            lines.find(|line: &Value| line["message"] == "serving")
+        });
+        let started = started.unwrap();
+        let find = |key: &str, scheme: &str| {
+            started[key].as_str().unwrap().strip_prefix(scheme).unwrap().to_owned()
         };
-        let printed = std::fs::read_to_string(folder.join("printed")).unwrap();
-        let find = |label: &str, scheme: &str| {
-            let line = printed.lines().find(|line| line.starts_with(label)).unwrap();
-            let rest = line.split_once(scheme).unwrap().1;
-            rest.split('/').next().unwrap().to_owned()
-        };
-        serving.reviews = find("reviews", "https://");
-        serving.health = find("health", "http://");
-        serving
+        Self { reviews: find("reviews", "https://"), health: find("health", "http://"), log, child }
     }
 
     /// Sends every review to both endpoints.
@@ -119,7 +108,7 @@ fn what_audit_mode_saw_becomes_a_policy_that_breaks_nobody() {
     assert!(head.contains(" would have been denied, 0 were denied, from 20"), "{head}");
     let count: usize = head.split(' ').next().unwrap().parse().unwrap();
     assert!(count > 20, "{head}");
-    let title = rest.lines().nth(1).unwrap();
+    let title = rest.lines().find(|line| line.starts_with("would deny")).unwrap();
     let columns: Vec<&str> = title.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect();
     assert_eq!(columns, ["would deny", "times", "objects", "namespaces", "users", "last"]);
     assert!(rest.contains("\nsts-retention-to-delete "), "{rest}");
@@ -160,6 +149,73 @@ fn what_audit_mode_saw_becomes_a_policy_that_breaks_nobody() {
 }
 
 #[test]
+fn a_json_log_holds_nothing_else_from_the_first_line_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    assert_eq!(std::fs::read_to_string(folder.path().join("stdout")).unwrap(), "");
+    let log = std::fs::read_to_string(&serving.log).unwrap();
+    assert!(!log.is_empty());
+    for line in log.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line}");
+    }
+}
+
+#[test]
+fn a_proposed_policy_keeps_the_running_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let line = |rule: &str, namespace: &str, dry_run: bool| {
+        serde_json::json!({
+            "timestamp": "2999-01-01T00:00:00Z", "message": "would be denied", "rule": rule,
+            "object": "StatefulSet db", "namespace": namespace, "user": "ann", "dry_run": dry_run,
+        })
+        .to_string()
+    };
+    let mut lines = vec![
+        line("sts-scale-to-zero", "shop", true),
+        line("pvc-fractional-or-huge", "shop", false),
+    ];
+    lines.extend(
+        (0..30).map(|number| line("sts-retention-to-delete", &format!("n{number}"), false)),
+    );
+    let log = file("serve.log", &lines.join("\n"));
+    let running = file(
+        "running.yaml",
+        "version: 1\nmode: audit\nresize: orchestrate\nhelp: {contact: '#storage'}\n\
+         rules: {sts-scale-to-zero: deny, sts-retention-to-delete: {action: deny}}\nscopes:\n\
+         - match: {namespaces: [shop]}\n  rules: {sts-retention-to-delete: deny, sts-no-spread: 'off'}\n\
+         - match: {namespaces: [lab]}\n  resize: ignore\n",
+    );
+    let proposed = text(&stateward(&["report", "--policy", "--current", &running, &log]));
+    let found: Value = serde_saphyr::from_str(&proposed).unwrap();
+    let proposed_file = file("next.yaml", &proposed);
+    assert!(stateward(&["policy", "lint", &proposed_file]).status.success(), "{proposed}");
+    assert_eq!(found["mode"], "enforce");
+    assert_eq!(found["resize"], "orchestrate");
+    assert_eq!(found["help"]["contact"], "#storage");
+    assert_eq!(found["rules"]["sts-scale-to-zero"], "deny");
+    assert_eq!(found["rules"]["sts-retention-to-delete"]["action"], "warn");
+    assert_eq!(found["scopes"][0]["rules"]["sts-retention-to-delete"], "warn");
+    assert_eq!(found["scopes"][0]["rules"]["sts-no-spread"], "off");
+    assert_eq!(found["scopes"][1]["resize"], "ignore");
+    assert_eq!(found["scopes"][2]["match"]["namespaces"], serde_json::json!(["shop"]));
+    assert_eq!(found["scopes"][2]["rules"]["pvc-fractional-or-huge"], "warn");
+
+    let report = text(&stateward(&["report", "--current", &running, &log]));
+    assert!(report.contains("1 of them were dry runs"), "{report}");
+    assert!(!report.contains("--current"), "{report}");
+    let report = text(&stateward(&["report", &log]));
+    assert!(report.contains("give the running policy file with --current"), "{report}");
+    let broken = file("broken.yaml", "version: 1\nmodes: audit\n");
+    let output = stateward(&["report", "--current", &broken, &log]);
+    assert_eq!(output.status.code(), Some(2), "a policy that cannot be read is not kept");
+}
+
+#[test]
 fn a_log_without_our_lines_is_no_report() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("some.log");
@@ -191,6 +247,7 @@ fn a_bug_report_holds_no_bodies() {
     let report = text(&output);
     let found: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(found["stateward"]["version"], env!("CARGO_PKG_VERSION"));
+    assert!(found["stateward"]["commit"].is_string());
     assert_eq!(found["policy"]["text"], "version: 1\nmode: audit\n");
     assert_eq!(found["policy"]["error"], Value::Null);
     let metrics = found["metrics"].as_array().unwrap();

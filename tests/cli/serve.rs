@@ -72,7 +72,7 @@ fn serve_prints_a_command_that_works_and_ends_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let mut serving = Serving::start(folder.path(), &[]);
     assert_eq!(serving.line("policy"), "built-in defaults");
-    assert!(serving.line("resize").starts_with("no controller runs here"));
+    assert!(serving.line("resize").starts_with("no cluster is read"));
     assert!(serving.line("CA file").ends_with("ca.crt (newly made)"));
     let review: Value = serde_json::from_str(&Serving::shell(serving.line("try"))).unwrap();
     assert_eq!(review["response"]["allowed"], true);

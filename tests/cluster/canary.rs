@@ -74,14 +74,15 @@ async fn a_canary_reports_whether_denials_arrive() {
     let mut replica = Replica::start(&account, &arguments);
     let (code, text) = status(&testbed, &[]);
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("MutatingWebhookConfiguration stateward does not exist"), "{text}");
+    assert!(text.starts_with("enforcing    no: stateward is not installed"), "{text}");
     register(&testbed, &replica).await;
     replica.ready().await;
     arrives(&replica).await;
     let (code, text) = status(&testbed, &[]);
     assert_eq!(code, 0, "{text}");
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "enforcing    yes: both webhooks refused a canary");
+    let yes = "enforcing    yes: both webhooks refused a canary in namespace stateward-canary";
+    assert_eq!(lines[0], yes);
     assert!(lines[1].starts_with("authority    expires at ") && lines[1].contains(" days"));
     assert!(lines[2].starts_with("certificate  expires at ") && lines[2].contains("in 6 days"));
     let (code, text) = status(&testbed, &["--connect=127.0.0.1:1".to_owned()]);

@@ -81,7 +81,9 @@ async fn a_resize_is_planned_applied_and_looked_at() {
     let pods = pod_uids(resizing, &namespace).await;
     let plan = format!("plan sts/db --size 20Gi -n {namespace}");
     // As a plugin of kubectl, too; young pods and revision are waited for.
-    let text = ends(resizing, &format!("kubectl stateward resize {plan}"), 0).await;
+    let text = ends(resizing, &format!("kubectl stateward resize {plan} -v"), 0).await;
+    let begin = format!("kubectl stateward resize apply db -n {namespace} --size data=20Gi");
+    has(&text, &[&begin, "ok       a resize controller is running"]);
     has(
         &text,
         &["claim template data 10Gi → 20Gi", "1 Growing", "data-db-2", "Pods that restart: none"],
@@ -99,7 +101,9 @@ async fn a_resize_is_planned_applied_and_looked_at() {
     resizing.complete(&namespace, "20Gi").await;
     assert_eq!(pod_uids(resizing, &namespace).await, pods);
     has(&resize(resizing, &namespace, "status db", 0).await, &["Complete", "data-db-0", "done"]);
-    has(&resize(resizing, &namespace, "status", 0).await, &["db  Complete"]);
+    has(&resize(resizing, &namespace, "status", 0).await, &["SET  GROWN", "3/3", "Complete"]);
+    let every = ends(resizing, "stateward resize status -A; true", 0).await;
+    has(&every, &["NAMESPACE", &namespace]);
     has(&resize(resizing, &namespace, "apply db --size 20Gi", 0).await, &["Nothing to do"]);
     has(&resize(resizing, &namespace, "abort db", 0).await, &["Nothing to do"]);
 
@@ -123,7 +127,10 @@ async fn claims_grow_first_and_the_set_when_it_suits() {
         assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "20Gi", "{claim}");
     }
     let text = resize(resizing, &namespace, "status db", 0).await;
-    has(&text, &["asked to be left alone", &format!("stateward resize finish db -n {namespace}")]);
+    has(
+        &text,
+        &["says to leave the set alone", &format!("stateward resize finish db -n {namespace}")],
+    );
     resize(resizing, &namespace, "pause db", 0).await;
     let text = resize(resizing, &namespace, "finish db --wait --timeout 30s", 1).await;
     has(&text, &["the resize is paused", &format!("stateward resize resume db -n {namespace}")]);
@@ -220,13 +227,21 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
     let live = running(&testbed, &set).await;
     let pods = pod_uids(&testbed, &namespace).await;
     let text = resize(&testbed, &namespace, "apply db --size 20Gi", 1).await;
-    has(&text, &["No controller would carry this out: there is no Lease stateward/", "--here"]);
+    has(&text, &["No controller would carry this out: this cluster does not know", "--here"]);
+    has(&text, &["manifests --crds", "stateward controller --system-namespace stateward"]);
+    // The plan says the same.
+    let text = resize(&testbed, &namespace, "plan db --size 20Gi", 1).await;
+    has(&text, &["BLOCKED", "this cluster does not know StatefulSetResize", "--here"]);
+    let text = resize(&testbed, &namespace, "status", 1).await;
+    has(&text, &["does not know StatefulSetResize", "manifests --crds"]);
+    let text = resize(&testbed, &namespace, "apply db --size 20Gi", 1).await;
     let offered = text.lines().find(|line| line.ends_with("--here")).unwrap().trim();
     let text = ends(&testbed, offered, 0).await;
     has(&text, &["data-db-1", "done", "All claims have grown"]);
     assert_eq!(storage(&testbed, &namespace).await, "10Gi");
-    let text = resize(&testbed, &namespace, "plan db --size 20Gi --format json", 0).await;
+    let text = resize(&testbed, &namespace, "plan db --size 20Gi --format json", 1).await;
     let plan: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(plan["verdict"], "blocked");
     assert!(plan["claims"].as_array().unwrap().iter().all(|claim| claim["state"] == "Done"));
 
     // stateward vanished in the re-creation window: the plan's own words bring the set back.
@@ -281,4 +296,27 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
         &resize(&testbed, &namespace, "finish db", 1).await,
         &["was not created", "already exists"],
     );
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_set_that_others_delete_before_its_re_creation_comes_back_by_the_printed_command() {
+    let resizing = Resizing::shared().await;
+    let (namespace, _) = resizing.prepare(|_| ()).await;
+    resize(resizing, &namespace, "apply db --size 20Gi --claims-only --wait", 0).await;
+    let pods = pod_uids(resizing, &namespace).await;
+    ends(resizing, &format!("kubectl delete sts db -n {namespace} --cascade=orphan"), 0).await;
+    let record = format!("{}/db", records(&namespace));
+    resizing
+        .wait_object(&record, LONG, |record| record["status"]["reason"] == "SetGone")
+        .await
+        .unwrap();
+    let text = resize(resizing, &namespace, "status db", 0).await;
+    let finish = format!("stateward resize finish db -n {namespace}");
+    has(&text, &["someone else deleted the set", &finish]);
+    ends(resizing, &finish, 0).await;
+    let back = |live: &Value| live["status"]["readyReplicas"] == 3;
+    resizing.wait_object(&path(&namespace, "db"), LONG, back).await.unwrap();
+    assert_eq!(storage(resizing, &namespace).await, "20Gi");
+    assert_eq!(pod_uids(resizing, &namespace).await, pods, "a pod was restarted");
 }

@@ -12,9 +12,9 @@ use stateward_resize::observed::{
     Answer, Claim, Dependents, DryRuns, Managers, Memory, Observed, Pod, Progress, Revision, Set,
 };
 use stateward_resize::plan::{
-    CheckOutcome, Plan, PlanError, PlannedCheck, Question, Verdict, plan, render,
+    CheckOutcome, Controller, Plan, PlanError, PlannedCheck, Question, Show, Verdict, plan, render,
 };
-use stateward_resize::{Action, Parameters, step};
+use stateward_resize::{Action, Commands, Parameters, step};
 
 pub(crate) fn now() -> Timestamp {
     "2026-11-21T03:00:00Z".parse().unwrap()
@@ -136,8 +136,25 @@ fn asked(template: &str, size: &str) -> BTreeMap<String, String> {
 }
 
 fn planned(observed: &Observed, targets: &BTreeMap<String, String>, claims_only: bool) -> Plan {
-    let question = Question { namespace: "prod", name: "db", targets, claims_only };
+    with_controller(observed, targets, claims_only, &Controller::Running)
+}
+
+fn with_controller(
+    observed: &Observed,
+    targets: &BTreeMap<String, String>,
+    claims_only: bool,
+    controller: &Controller,
+) -> Plan {
+    let commands = Commands::default().cluster("--context", Some("eu"));
+    let controller = Some(controller);
+    let (namespace, name, commands) = ("prod", "db", &commands);
+    let question = Question { namespace, name, targets, claims_only, controller, commands };
     plan(&question, observed, None, now(), &Parameters::default()).unwrap()
+}
+
+/// All that a plan can print.
+fn all(plan: &Plan) -> String {
+    render(plan, Show { color: false, all_checks: true, by_hand: true })
 }
 
 pub(crate) fn grow(observed: &Observed) -> Plan {
@@ -146,7 +163,75 @@ pub(crate) fn grow(observed: &Observed) -> Plan {
 
 #[test]
 fn a_plan_reads_from_top_to_bottom() {
-    insta::assert_snapshot!(render(&grow(&cluster()), false));
+    insta::assert_snapshot!(render(&grow(&cluster()), Show::default()));
+    insta::assert_snapshot!("a_plan_with_everything", all(&grow(&cluster())));
+}
+
+#[test]
+fn a_plan_is_blocked_if_no_controller_would_carry_it_out() {
+    let (namespace, why) = ("guard".to_owned(), "there is no Lease guard/x".to_owned());
+    let targets = asked("data", "200Gi");
+    for (controller, starts) in [
+        (Controller::NotInstalled { namespace: namespace.clone() }, 3),
+        (Controller::Absent { why, namespace }, 2),
+    ] {
+        for claims_only in [false, true] {
+            let plan = with_controller(&cluster(), &targets, claims_only, &controller);
+            assert_eq!(plan.verdict, Verdict::Blocked, "{controller:?}");
+            let blocked = plan.checks.iter().find(|check| check.outcome.is_blocked()).unwrap();
+            assert_eq!(blocked.advice.len(), starts, "{:?}", blocked.advice);
+            let text = render(&plan, Show::default());
+            for part in ["BLOCKED", "--here", "controller --system-namespace guard --context eu"] {
+                assert!(text.contains(part), "{part} is not in {text}");
+            }
+            for part in ["Deleting", "Begin:", "Pods that restart"] {
+                assert!(!text.contains(part), "{part} is in {text}");
+            }
+        }
+    }
+    let unknown = Controller::Unknown("the Lease may not be read".to_owned());
+    assert_eq!(with_controller(&cluster(), &targets, false, &unknown).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn every_command_of_a_plan_leads_to_its_cluster() {
+    let mut blocked = cluster();
+    set(&mut blocked).foreign_finalizers = vec!["example.com/keep".to_owned()];
+    set(&mut blocked).retention =
+        Retention { when_deleted: Policy::Delete, when_scaled: Policy::Retain };
+    let mut owned = cluster();
+    set(&mut owned).owner = Some("RabbitmqCluster shop".to_owned());
+    for observed in [cluster(), blocked, owned] {
+        let plan = grow(&observed);
+        let advice = plan.checks.iter().flat_map(|check| &check.advice);
+        let steps = plan.steps.iter().flat_map(|step| &step.manual_recovery);
+        let commands = advice.chain(steps).filter_map(|step| step.command.clone());
+        let owner = plan.owner.iter().filter_map(|owner| owner.command.clone());
+        for command in commands.chain(owner).chain([plan.apply.clone()]) {
+            let calls = command.matches("kubectl ").count() + command.matches("stateward ").count();
+            assert_eq!(command.matches("--context eu").count(), calls, "{command}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_does_not_promise_that_no_pod_has_to_restart() {
+    let mut observed = cluster();
+    let says = |observed: &Observed, part: &str| {
+        let text = render(&grow(observed), Show::default());
+        assert!(text.contains(part), "{part} is not in {text}");
+    };
+    says(&observed, "none by stateward; some drivers grow a file system only when you restart");
+    for ordinal in [0, 2] {
+        claims(&mut observed)[ordinal].request = size("200Gi");
+        claims(&mut observed)[ordinal].progress = Progress::FileSystem;
+    }
+    says(&observed, "only when you restart them: db-0, db-2");
+    set(&mut observed).evict = true;
+    says(&observed, "db-0: the file system of data-db-0 grows when this pod restarts");
+    let mut consenting = cluster();
+    set(&mut consenting).evict = true;
+    says(&consenting, "none yet; if a file system grows only at a restart, stateward evicts");
 }
 
 #[test]
@@ -159,7 +244,7 @@ fn what_is_changed_for_a_while_is_said_and_put_back() {
     leftover.owners = vec!["set".to_owned()];
     leftover.mounted = false;
     claims(&mut observed).push(leftover);
-    insta::assert_snapshot!(render(&grow(&observed), false));
+    insta::assert_snapshot!(all(&grow(&observed)));
 }
 
 #[test]
@@ -176,7 +261,7 @@ fn everything_that_blocks_is_named_with_a_way_out() {
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::ClaimsOnly);
     assert!(plan.is_blocked());
-    insta::assert_snapshot!(render(&plan, false));
+    insta::assert_snapshot!(all(&plan));
 }
 
 #[test]
@@ -185,12 +270,12 @@ fn an_owner_keeps_the_size() {
     set(&mut observed).owner = Some("RabbitmqCluster shop".to_owned());
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::Blocked);
-    insta::assert_snapshot!("an_owner_is_asked_first", render(&plan, false));
+    insta::assert_snapshot!("an_owner_is_asked_first", all(&plan));
     set(&mut observed).owner_managed = true;
     let plan = grow(&observed);
     assert_eq!(plan.verdict, Verdict::ClaimsOnly);
     assert_eq!(plan.seconds_without_controller, None);
-    insta::assert_snapshot!(render(&plan, false));
+    insta::assert_snapshot!(all(&plan));
 }
 
 #[test]
@@ -198,7 +283,7 @@ fn claims_alone_leave_the_set_out() {
     let plan = planned(&cluster(), &asked("data", "200Gi"), true);
     assert_eq!(plan.verdict, Verdict::Ready);
     assert_eq!(plan.steps.len(), 2);
-    insta::assert_snapshot!(render(&plan, false));
+    insta::assert_snapshot!(all(&plan));
 }
 
 #[test]
@@ -395,7 +480,7 @@ fn a_pause_is_said_where_it_is_lifted() {
         plan.checks.iter().find(|c| c.outcome == CheckOutcome::Blocked(Reason::Paused)).unwrap();
     assert_eq!(
         check.advice[0].command.as_deref(),
-        Some("kubectl -n prod annotate statefulset db stateward.dev/resize-paused-")
+        Some("kubectl --context eu -n prod annotate statefulset db stateward.dev/resize-paused-")
     );
 }
 
@@ -413,8 +498,14 @@ fn what_could_not_be_read_is_not_called_well() {
     let mut observed = cluster();
     observed.set = Fact::Unknown(unread());
     let targets = asked("data", "200Gi");
-    let question =
-        Question { namespace: "prod", name: "db", targets: &targets, claims_only: false };
+    let question = Question {
+        namespace: "prod",
+        name: "db",
+        targets: &targets,
+        claims_only: false,
+        controller: None,
+        commands: &Commands::default(),
+    };
     let error = plan_error(&question, &observed);
     assert_eq!(
         error.to_string(),
@@ -467,7 +558,10 @@ fn many_pods_take_longer_to_let_go() {
 fn nothing_in_a_cluster_steers_the_terminal() {
     let mut observed = cluster();
     set(&mut observed).foreign_finalizers = vec!["a\u{1b}[31m/b".to_owned()];
-    assert!(!render(&grow(&observed), false).contains('\u{1b}'));
-    assert!(render(&grow(&observed), true).contains('\u{1b}'));
-    assert!(!render(&grow(&observed), true).contains("a\u{1b}[31m/b"));
+    assert!(!all(&grow(&observed)).contains('\u{1b}'));
+    assert!(render(&grow(&observed), Show { color: true, ..Show::default() }).contains('\u{1b}'));
+    assert!(
+        !render(&grow(&observed), Show { color: true, ..Show::default() })
+            .contains("a\u{1b}[31m/b")
+    );
 }

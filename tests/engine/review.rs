@@ -123,7 +123,7 @@ fn growth_becomes_a_request() {
         response["warnings"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     // No false green: nobody is known to carry it out.
-    assert!(warnings[2].contains("no controller is known to run"), "{warnings:?}");
+    assert!(warnings[2].contains("cannot tell if a controller grows it"), "{warnings:?}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn apply_if_possible(world: &mut World, action: &Action, record_fresh: bool) -> 
         Action::WriteStatus(status) => {
             let record = world.record.as_mut().filter(|_| record_fresh)?;
             let before = record.status.read(|status| status.phase.clone());
-            record.status = StatusId::of((**status).clone());
+            record.status = StatusId::of(without_copy(status));
             world.bump_record();
             phase_changes(world, &before, status);
         }
@@ -452,4 +452,18 @@ pub(crate) fn resizer(world: &World) -> Option<World> {
         claim.capacity = claim.request;
     }
     Some(next)
+}
+
+/// The copy of a set that is not deleted yet. No decision reads it, so its content needs no states of its
+/// own; a DELETE that relied on it would create a set from this text, which is none.
+pub(crate) const COPY: &str = "copy";
+
+fn without_copy(status: &Status) -> Status {
+    let early =
+        matches!(status.phase, Phase::Growing | Phase::ClaimsGrown | Phase::RetentionPinned);
+    let mut status = status.clone();
+    if early && status.snapshot.is_some() {
+        status.snapshot = Some(COPY.to_owned());
+    }
+    status
 }

@@ -3,6 +3,7 @@
 use stateward_core::record::{Phase, Reason, State, Status};
 use stateward_resize::Action;
 
+use crate::cluster::COPY;
 use crate::world::{Gone, PodM, RecordM, World};
 
 /// What must hold in every state.
@@ -16,7 +17,7 @@ pub(crate) fn of_state(world: &World) -> Result<(), String> {
         let Some(status) = world.status() else {
             return Err("the set is away through us, and there is no record".into());
         };
-        if status.snapshot.is_none() {
+        if status.snapshot.as_deref().is_none_or(|text| text == COPY) {
             return Err(format!(
                 "the set is away through us in {}, without snapshot",
                 status.phase
@@ -96,7 +97,7 @@ fn deleting(before: &World, uid: &str) -> Result<(), String> {
     if status.recreation.set_uid.as_deref() != Some(uid) {
         return Err("the record does not name the set that is deleted".into());
     }
-    if status.snapshot.is_none() {
+    if status.snapshot.as_deref().is_none_or(|text| text == COPY) {
         return Err("a DELETE without a snapshot".into());
     }
     if set.delete {

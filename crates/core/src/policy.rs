@@ -258,6 +258,15 @@ impl Policy {
             .unwrap_or(base)
     }
 
+    /// Whether an edit that grows a claim template can become a request anywhere, with `default` as the mode
+    /// if the file has none.
+    pub fn accepts_growth(&self, default: Resize) -> bool {
+        let scoped = self.scopes.iter().filter_map(|scope| scope.resize);
+        std::iter::once(self.resize.unwrap_or(default))
+            .chain(scoped)
+            .any(|mode| mode == Resize::Orchestrate)
+    }
+
     /// What becomes of an edit that grows a claim template of this object.
     pub fn resize(&self, change: &Change<'_>) -> Resize {
         self.scoped(change, self.resize.unwrap_or_default(), |scope| scope.resize)

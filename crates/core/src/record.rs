@@ -129,13 +129,14 @@ pub struct Status {
     /// the last time at which a CREATE of this set may have been sent, for any re-creation
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_create: Option<Timestamp>,
-    /// the set as last read, encoded by whoever read it; only from Deleting to Verifying
+    /// a copy of the set, encoded by whoever read it: until Deleting as it was when the request was
+    /// accepted, from then on as it was when it was deleted
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
     /// one row per claim
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimStatus>,
-    /// how many claims their drivers have grown, of how many, as `2/3`
+    /// how many claims have the requested size, of how many, as `2/3`
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub claims_grown: String,
     /// the set has a controller owner and `owner-managed: allow`: a set that its owner creates anew
@@ -358,10 +359,28 @@ pub struct Condition {
 }
 
 impl Status {
+    /// Whether the resize ended, and left behind what a person has to repair: claims or a set short of
+    /// the request, or a set that someone else deleted.
+    pub fn ended_short(&self) -> bool {
+        let deleted = |halt: &Halt| halt.reason == Reason::DeletedByOther;
+        matches!(self.phase, Phase::Conflict | Phase::Degraded)
+            || self.halt.as_ref().is_some_and(deleted)
+    }
+
+    /// The requested sizes and how many claims have them: `data to 20Gi, 2/3 claims grown`.
+    pub fn progress(&self) -> String {
+        let targets = self.request.iter().flat_map(|request| &request.targets);
+        let mut parts: Vec<String> =
+            targets.map(|(template, size)| format!("{template} to {size}")).collect();
+        if !self.claims_grown.is_empty() {
+            parts.push(format!("{} claims grown", self.claims_grown));
+        }
+        parts.join(", ")
+    }
+
     /// Brings the conditions and the count of claims in line with the rest, for a write at `now`.
     pub fn summarize(&mut self, generation: i64, now: Timestamp) {
-        let grown =
-            |row: &&ClaimStatus| matches!(row.state, ClaimState::Done | ClaimState::NodePending);
+        let grown = |row: &&ClaimStatus| row.state == ClaimState::Done;
         self.claims_grown = match self.claims.len() {
             0 => String::new(),
             all => format!("{}/{all}", self.claims.iter().filter(grown).count()),
@@ -369,14 +388,17 @@ impl Status {
         self.observed_generation = generation;
         let stands = |word: State| self.halt.as_ref().is_some_and(|halt| halt.state == word);
         let blocked = stands(State::Blocked);
-        let failed = matches!(self.phase, Phase::Conflict | Phase::Degraded);
+        let failed = self.ended_short();
         let done = self.phase == Phase::Complete;
         let over = !self.phase.is_live() || stands(State::Ended);
         let reason = self
             .halt
             .as_ref()
             .map_or_else(|| self.phase.to_string(), |halt| halt.reason.to_string());
-        let message = self.halt.as_ref().map_or_else(String::new, |halt| halt.message.clone());
+        let about = self.halt.as_ref().map(|halt| halt.message.as_str());
+        let parts = [self.progress(), about.unwrap_or_default().to_owned()];
+        let message = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        let message = message.join("; ");
         let before = std::mem::take(&mut self.conditions);
         for (kind, holds) in [
             ("Ready", over && !failed),
@@ -451,6 +473,43 @@ mod tests {
         assert_eq!(of(&status, "Ready").last_transition_time, late);
         assert_eq!(of(&status, "Reconciling").status, "False");
         assert_eq!(of(&status, "Ready").observed_generation, 2);
+    }
+
+    #[test]
+    fn a_set_that_others_deleted_is_not_ready() {
+        let of = |reason| {
+            let message = String::new();
+            let halt = Some(Halt { state: State::Ended, reason, message });
+            let mut status = Status { phase: Phase::Aborted, halt, ..Status::default() };
+            status.summarize(1, Timestamp::UNIX_EPOCH);
+            let holds =
+                |kind: &str| status.conditions.iter().any(|c| c.kind == kind && c.status == "True");
+            (holds("Ready"), holds("Stalled"))
+        };
+        assert_eq!(of(Reason::DeletedByOther), (false, true));
+        for wanted in [Reason::AbortRequested, Reason::Withdrawn, Reason::LeftAbsent] {
+            assert_eq!(of(wanted.clone()), (true, false), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_claim_counts_as_grown_once_its_file_system_has_grown() {
+        let row = |ordinal: u32, state| ClaimStatus {
+            name: format!("data-db-{ordinal}"),
+            from: "5Gi".to_owned(),
+            target: "8Gi".to_owned(),
+            capacity: Some("5Gi".to_owned()),
+            state,
+            since: None,
+            lowest: None,
+            evicted: None,
+        };
+        let mut status = Status::default();
+        let each = [ClaimState::Done, ClaimState::NodePending, ClaimState::Growing];
+        status.claims = (0..).zip(each).map(|(ordinal, state)| row(ordinal, state)).collect();
+        status.summarize(1, Timestamp::UNIX_EPOCH);
+        assert_eq!(status.claims_grown, "1/3");
+        assert!(status.conditions.iter().all(|one| one.message == "1/3 claims grown"));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! What each reason means, and what a person does about it. Every command is made here.
 
+mod set;
+
 use std::collections::BTreeMap;
 
-use stateward_core::annotations::{
-    OWNER_MANAGED, RESIZE_MAX, RESIZE_PAUSED, RESIZE_RESTART, RESIZE_UNFINISHED,
-};
-use stateward_core::record::{ClaimState, ClaimStatus, Reason};
+use stateward_core::annotations::{OWNER_MANAGED, RESIZE_MAX, RESIZE_PAUSED};
+use stateward_core::record::{ClaimState, ClaimStatus, Halt, Reason, Record, State, Status};
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{run, say};
+
+use self::set::{finish_recreation, orphaning_stuck, other_dependents, restart_pods, restore_set};
+use crate::Commands;
 
 /// The resize that advice is for.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +23,38 @@ pub struct Subject<'s> {
     pub message: &'s str,
     /// how far each claim is
     pub claims: &'s [ClaimStatus],
+    /// the sizes requested, by claim template
+    pub targets: &'s BTreeMap<String, String>,
+    /// whether the record holds a copy of the set
+    pub has_copy: bool,
+    /// builds the commands
+    pub commands: &'s Commands,
+}
+
+impl<'s> Subject<'s> {
+    /// The resize of a record; `halt` is the reason for which it does not go on.
+    pub fn of_record(
+        record: &'s Record,
+        halt: &'s Halt,
+        targets: &'s BTreeMap<String, String>,
+        commands: &'s Commands,
+    ) -> Self {
+        Self {
+            namespace: &record.namespace,
+            name: &record.name,
+            message: &halt.message,
+            claims: &record.status.claims,
+            targets,
+            has_copy: record.status.snapshot.is_some(),
+            commands,
+        }
+    }
 }
 
 impl Subject<'_> {
     /// `kubectl` for this namespace.
     fn kubectl(&self, rest: &str) -> String {
-        format!("kubectl -n {} {rest}", self.namespace)
+        self.commands.kubectl_in(self.namespace, rest)
     }
 
     /// Prints a field of the set.
@@ -34,10 +63,29 @@ impl Subject<'_> {
     }
 
     /// `stateward resize` for this set.
-    fn resize(&self, command: &str) -> String {
-        let (verb, options) = command.split_once(' ').unwrap_or((command, ""));
-        let line = format!("stateward resize {verb} {} -n {} {options}", self.name, self.namespace);
-        line.trim_end().to_owned()
+    fn resize(&self, verb: &str) -> String {
+        self.commands.resize(verb, self.name, self.namespace, "")
+    }
+
+    /// Requests the same sizes again; none if the record does not hold them.
+    fn request_again(&self) -> Option<String> {
+        let sizes: Vec<String> =
+            self.targets.iter().map(|(name, size)| format!("--size {name}={size}")).collect();
+        let apply = || self.commands.resize("apply", self.name, self.namespace, &sizes.join(" "));
+        (!sizes.is_empty()).then(apply)
+    }
+
+    /// The pods that have to restart so that their file systems grow, each once.
+    fn waiting_pods(&self) -> Vec<String> {
+        let waits = self.claims.iter().filter(|claim| claim.state == ClaimState::NodePending);
+        let pod = |claim: &ClaimStatus| {
+            let (_, ordinal) = claim.name.rsplit_once('-')?;
+            Some(format!("{}-{ordinal}", self.name))
+        };
+        let mut pods: Vec<String> = waits.filter_map(pod).collect();
+        pods.sort_unstable();
+        pods.dedup();
+        pods
     }
 
     /// The claim or the pod that the message begins with.
@@ -65,6 +113,23 @@ impl Subject<'_> {
         let all = std::iter::once(self.resize("abort")).chain(patches.iter().cloned());
         (!patches.is_empty()).then(|| all.collect::<Vec<_>>().join(" && "))
     }
+}
+
+/// Phase and reason of a resize in one line.
+pub fn heading(status: &Status) -> String {
+    let mut text = status.phase.to_string();
+    if let Some(halt) = &status.halt {
+        let state = match halt.state {
+            State::Waiting => "waiting, ",
+            State::Blocked => "blocked, ",
+            State::Ended | State::Unknown(_) => "",
+        };
+        text = format!("{text}: {state}{}", meaning(&halt.reason));
+        if !halt.message.is_empty() {
+            text = format!("{text} ({})", halt.message);
+        }
+    }
+    text
 }
 
 /// What a reason means, as the rest of a sentence.
@@ -155,13 +220,13 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::NotObserved => vec![
             run(
                 "see what the controller may read",
-                "kubectl get clusterrole stateward-controller -o yaml",
+                subject.commands.kubectl("get clusterrole stateward-controller -o yaml"),
             ),
             say("the controller's log has the API server's answer"),
         ],
         Reason::RightUnproven => vec![run(
             "restore the admission policy that checks the permission to grow claims",
-            "stateward manifests --crds | kubectl apply --server-side -f -",
+            subject.commands.install_crds(),
         )],
         Reason::OverMax => vec![say(format!(
             "request less, or raise the annotation {RESIZE_MAX} of the namespace"
@@ -180,9 +245,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 say("set the size in the owner's resource; its operator does the rest"),
                 run(
                     "or allow stateward to grow the claims",
-                    subject.kubectl(&format!(
-                        "annotate statefulset {name} {OWNER_MANAGED}=allow"
-                    )),
+                    subject.kubectl(&format!("annotate statefulset {name} {OWNER_MANAGED}=allow")),
                 ),
             ]
         }
@@ -200,33 +263,8 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::DryRunRefused => {
             vec![say("allow it in the policy, webhook or quota that the answer names")]
         }
-        Reason::OtherDependents => vec![
-            run(
-                "see which objects name the set as their owner",
-                subject.kubectl(&format!(
-                    "get configmaps,services,serviceaccounts,poddisruptionbudgets -o json | jq -r \
-                     '.items[] | select(.metadata.ownerReferences[]? | .kind == \"StatefulSet\" and \
-                     .name == \"{name}\") | .kind + \"/\" + .metadata.name'"
-                )),
-            ),
-            say(
-                "remove the owner reference from each of them; the resize then continues. After it, \
-                 add the reference again with the set's new UID",
-            ),
-            run("or keep the set as it is, with grown claims", subject.resize("abort")),
-        ],
-        Reason::OrphaningStuck => vec![
-            run(
-                "find the webhook or policy that denies updates by the garbage collector, or that \
-                 is down",
-                "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,\
-                 validatingadmissionpolicies",
-            ),
-            say(
-                "let it allow updates by system:serviceaccount:kube-system:generic-garbage-collector; \
-                 the garbage collector retries within minutes",
-            ),
-        ],
+        Reason::OtherDependents => other_dependents(subject),
+        Reason::OrphaningStuck => orphaning_stuck(subject),
         Reason::ChangedOnCreate => vec![
             say(
                 "write the named fields into the live set if that restarts no pod, or exempt the set \
@@ -237,10 +275,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::SnapshotTooLarge => {
             vec![say("shorten the set's annotations; a record holds 700 KiB, compressed")]
         }
-        Reason::DeletedByOther => vec![
-            run("restore the set as it was, with the requested size", subject.resize("finish")),
-            say("or apply its manifest with the new size; the set uses the claims that are left"),
-        ],
+        Reason::DeletedByOther | Reason::SetGone => restore_set(subject),
         Reason::LateDuplicate | Reason::RevisionDiffers => vec![run(
             "first compare the set with its pods",
             subject.kubectl(&format!("get statefulset {name} -o yaml --show-managed-fields")),
@@ -264,32 +299,9 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
     }
 }
 
-/// What a person does about a set whose re-creation was not finished.
-fn finish_recreation(subject: &Subject<'_>) -> Vec<Step> {
-    let name = subject.name;
-    vec![
-        run(
-            "compare the set with its pods: a lower partition restarts those that differ",
-            subject.kubectl("get controllerrevisions,pods --show-labels"),
-        ),
-        run(
-            "restore the partition, here 0, unless you set it, and the retention if it was Delete",
-            subject.kubectl(&format!(
-                "patch statefulset {name} --type merge -p \
-                 '{{\"spec\":{{\"updateStrategy\":{{\"rollingUpdate\":{{\"partition\":0}}}}}}}}'"
-            )),
-        ),
-        run(
-            "then mark the re-creation as finished",
-            subject.kubectl(&format!("annotate statefulset {name} {RESIZE_UNFINISHED}-")),
-        ),
-    ]
-}
-
 /// What a person does about a claim that does not grow.
 fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
     let object = subject.object();
-    let name = subject.name;
     let describe = |kind: &str| subject.kubectl(&format!("describe {kind} {object}"));
     match reason {
         Reason::PatchRefused => vec![run("see the claim and its quota", describe("pvc"))],
@@ -303,10 +315,8 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                  unavailable meanwhile"),
         ],
         Reason::Replaced | Reason::Lowered => {
-            vec![run(
-                "request the size again, if it is still wanted",
-                subject.resize("apply --size SIZE"),
-            )]
+            let text = "request the size again, if it is still wanted";
+            vec![subject.request_again().map_or_else(|| say(text), |apply| run(text, apply))]
         }
         Reason::Infeasible => {
             let mut steps = vec![run("see the capacity and the driver's answer", describe("pvc"))];
@@ -318,9 +328,8 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 )),
                 None => steps.push(run("end this resize", subject.resize("abort"))),
             }
-            steps.push(run(
-                "request a size that the driver can make",
-                subject.resize("apply --size SIZE"),
+            steps.push(say(
+                "then request a size that the driver can make; its answer may name the largest",
             ));
             steps
         }
@@ -343,13 +352,7 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 "let the budget allow one disruption, or restart the pod yourself; the controller retries",
             ),
         ],
-        Reason::FileSystemPending => vec![
-            run("restart the pod", subject.kubectl("delete pod POD")),
-            run(
-                "or let stateward evict pods, one at a time",
-                subject.kubectl(&format!("annotate statefulset {name} {RESIZE_RESTART}=evict")),
-            ),
-        ],
+        Reason::FileSystemPending => restart_pods(subject),
         _ => Vec::new(),
     }
 }
@@ -358,12 +361,46 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
 mod tests {
     use super::*;
 
-    const SUBJECT: Subject<'_> = Subject {
-        namespace: "prod",
-        name: "db",
-        message: "data-db-0: its class is slow",
-        claims: &[],
-    };
+    struct Parts {
+        commands: Commands,
+        targets: BTreeMap<String, String>,
+    }
+
+    impl Parts {
+        fn new() -> Self {
+            let commands = Commands::new("kubectl stateward").cluster("--context", Some("eu"));
+            Self { commands, targets: BTreeMap::from([("data".to_owned(), "50Gi".to_owned())]) }
+        }
+
+        fn subject(&self) -> Subject<'_> {
+            Subject {
+                namespace: "prod",
+                name: "db",
+                message: "data-db-0: its class is slow",
+                claims: &[],
+                targets: &self.targets,
+                has_copy: true,
+                commands: &self.commands,
+            }
+        }
+    }
+
+    fn claim(ordinal: u32, state: ClaimState, lowest: &str) -> ClaimStatus {
+        ClaimStatus {
+            name: format!("data-db-{ordinal}"),
+            from: "10Gi".to_owned(),
+            target: "50Gi".to_owned(),
+            capacity: Some("10Gi".to_owned()),
+            state,
+            since: None,
+            lowest: (!lowest.is_empty()).then(|| lowest.to_owned()),
+            evicted: None,
+        }
+    }
+
+    fn commands(steps: &[Step]) -> Vec<&str> {
+        steps.iter().filter_map(|step| step.command.as_deref()).collect()
+    }
 
     #[test]
     fn every_reason_has_a_meaning_of_its_own() {
@@ -379,7 +416,8 @@ mod tests {
 
     #[test]
     fn only_what_passes_by_itself_or_is_over_goes_without_advice() {
-        let silent = |reason: &&Reason| steps(reason, &SUBJECT).is_empty();
+        let parts = Parts::new();
+        let silent = |reason: &&Reason| steps(reason, &parts.subject()).is_empty();
         let silent: Vec<_> = Reason::ALL.iter().filter(silent).map(Reason::as_str).collect();
         assert_eq!(
             silent,
@@ -389,7 +427,6 @@ mod tests {
                 "RecentCreate",
                 "Quota",
                 "RetentionNotPinned",
-                "SetGone",
                 "SetTerminating",
                 "PodsNotAdopted",
                 "Restoring",
@@ -403,31 +440,88 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_for_this_set() {
-        for reason in Reason::ALL {
-            for step in steps(reason, &SUBJECT) {
-                let Some(command) = step.command else { continue };
-                let everybodys =
-                    ["kubectl get clusterrole", "kubectl get validating", "stateward manifests"];
-                let known = command.contains("prod")
-                    || everybodys.iter().any(|start| command.starts_with(start));
-                assert!(known, "{reason}: {command}");
+    fn every_command_runs_as_pasted_against_the_cluster_that_was_asked() {
+        let parts = Parts::new();
+        let claims =
+            [claim(0, ClaimState::NodePending, "11Gi"), claim(1, ClaimState::Failed, "11Gi")];
+        for claims in [&claims[..], &[]] {
+            let subject = Subject { claims, ..parts.subject() };
+            for reason in Reason::ALL {
+                for step in steps(reason, &subject) {
+                    let Some(command) = step.command else { continue };
+                    let calls = command.matches("kubectl ").count();
+                    // `kubectl stateward manifests` asks no cluster.
+                    let offline = command.matches("stateward manifests").count();
+                    let asked = command.matches("--context eu").count();
+                    assert_eq!(asked, calls - offline, "{reason}: {command}");
+                    let shouts = |word: &str| {
+                        word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+                    };
+                    let words = command.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                    let placeholders: Vec<&str> = words.filter(|word| shouts(word)).collect();
+                    assert!(placeholders.is_empty(), "{reason}: {command}: {placeholders:?}");
+                    assert!(!command.contains(['<', '…']), "{reason}: {command}");
+                }
             }
         }
     }
 
     #[test]
-    fn claims_that_are_too_large_are_lowered_by_one_command() {
-        let claim = |ordinal: u32, state, lowest: &str| ClaimStatus {
-            name: format!("data-db-{ordinal}"),
-            from: "10Gi".to_owned(),
-            target: "50Gi".to_owned(),
-            capacity: Some("10Gi".to_owned()),
-            state,
-            since: None,
-            lowest: (!lowest.is_empty()).then(|| lowest.to_owned()),
-            evicted: None,
+    fn each_pod_that_waits_for_a_restart_is_named_once() {
+        let parts = Parts::new();
+        let pending = |template: &str, ordinal: u32| ClaimStatus {
+            name: format!("{template}-db-{ordinal}"),
+            ..claim(ordinal, ClaimState::NodePending, "")
         };
+        let claims = [
+            pending("data", 0),
+            pending("wal", 0),
+            pending("data", 2),
+            claim(1, ClaimState::Done, ""),
+        ];
+        let found =
+            steps(&Reason::FileSystemPending, &Subject { claims: &claims, ..parts.subject() });
+        assert_eq!(
+            commands(&found)[..2],
+            [
+                "kubectl --context eu -n prod delete pod db-0",
+                "kubectl --context eu -n prod delete pod db-2"
+            ]
+        );
+        assert_eq!(found.len(), 3, "{found:?}");
+        let many: Vec<ClaimStatus> = (0..9).map(|ordinal| pending("data", ordinal)).collect();
+        let found =
+            steps(&Reason::FileSystemPending, &Subject { claims: &many, ..parts.subject() });
+        assert!(found.iter().any(|step| step.text == "restart 4 more pods in the same way"));
+    }
+
+    #[test]
+    fn a_set_is_restored_only_from_a_copy() {
+        let parts = Parts::new();
+        for reason in [Reason::DeletedByOther, Reason::SetGone] {
+            let with = steps(&reason, &parts.subject());
+            assert!(commands(&with)[0].contains("resize finish db -n prod"), "{with:?}");
+            let without = steps(&reason, &Subject { has_copy: false, ..parts.subject() });
+            assert!(commands(&without).is_empty() && without.len() == 1, "{without:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_requested_again_as_it_was() {
+        let parts = Parts::new();
+        let found = steps(&Reason::Lowered, &parts.subject());
+        assert_eq!(
+            commands(&found),
+            ["kubectl stateward resize apply db -n prod --context eu --size data=50Gi"]
+        );
+        let none = BTreeMap::new();
+        let found = steps(&Reason::Lowered, &Subject { targets: &none, ..parts.subject() });
+        assert!(commands(&found).is_empty() && found.len() == 1, "{found:?}");
+    }
+
+    #[test]
+    fn claims_that_are_too_large_are_lowered_by_one_command() {
+        let parts = Parts::new();
         let claims = [
             claim(0, ClaimState::Failed, "10241Mi"),
             claim(1, ClaimState::Growing, "10241Mi"),
@@ -435,16 +529,20 @@ mod tests {
             claim(3, ClaimState::Done, ""),
         ];
         let message = "data-db-0";
-        let steps = steps(&Reason::Infeasible, &Subject { message, claims: &claims, ..SUBJECT });
-        assert_eq!(steps[0].command.as_deref(), Some("kubectl -n prod describe pvc data-db-0"));
+        let steps =
+            steps(&Reason::Infeasible, &Subject { message, claims: &claims, ..parts.subject() });
+        assert_eq!(
+            steps[0].command.as_deref(),
+            Some("kubectl --context eu -n prod describe pvc data-db-0")
+        );
         let patch = |claims: &str, size: &str| {
             format!(
-                "kubectl -n prod patch pvc {claims} --type merge \
+                "kubectl --context eu -n prod patch pvc {claims} --type merge \
                  -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}'"
             )
         };
         let expected = [
-            "stateward resize abort db -n prod".to_owned(),
+            "kubectl stateward resize abort db -n prod --context eu".to_owned(),
             patch("data-db-0 data-db-1", "10241Mi"),
             patch("data-db-2", "20481Mi"),
         ];

@@ -69,7 +69,7 @@ fn columns() -> Value {
     json!([
         column("Sizes", ".status.request.targets", "The sizes that are asked of claim templates"),
         column("Phase", ".status.phase", "How far it is"),
-        column("Grown", ".status.claimsGrown", "How many claims their drivers have grown"),
+        column("Grown", ".status.claimsGrown", "How many claims have the requested size"),
         column(
             "State",
             ".status.state",

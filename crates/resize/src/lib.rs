@@ -13,6 +13,7 @@
 pub mod admission_policy;
 pub mod advice;
 pub mod body;
+mod commands;
 pub mod controller_policy;
 pub mod crd;
 pub mod observed;
@@ -23,6 +24,7 @@ pub mod rights;
 pub mod step;
 mod view;
 
+pub use self::commands::Commands;
 pub use self::observed::Observed;
 pub use self::parameters::Parameters;
 pub use self::step::{Action, step};

@@ -9,7 +9,7 @@ mod owner;
 mod steps;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,13 +18,14 @@ use stateward_core::facts::Fact;
 use stateward_core::record::{ClaimState, Phase, Record, Recreation, Request, Retention};
 use stateward_core::rules::Step;
 
+pub use self::checks::without_controller;
 pub use self::owner::OwnerField;
 pub use self::steps::{PlannedStep, Touch};
-pub use self::text::{paint, render, render_checks, render_owner};
-use super::observed::{Memory, Observed, Set};
+pub use self::text::{Show, paint, render, render_checks, render_owner};
+use super::observed::{Claim, Memory, Observed, Set};
 pub use super::preflight::CheckOutcome;
 use super::preflight::{self, Growth};
-use super::{Parameters, View};
+use super::{Commands, Parameters, View};
 
 /// What is planned for.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,44 @@ pub struct Question<'q> {
     pub targets: &'q BTreeMap<String, String>,
     /// only claims are to grow
     pub claims_only: bool,
+    /// the resize controller; none if the resize needs none
+    pub controller: Option<&'q Controller>,
+    /// builds the commands
+    pub commands: &'q Commands,
+}
+
+/// What is known of the resize controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Controller {
+    /// it renews its Lease
+    Running,
+    /// the cluster does not know the custom resource
+    NotInstalled {
+        /// the namespace of its Leases
+        namespace: String,
+    },
+    /// no controller runs
+    Absent {
+        /// how that is known
+        why: String,
+        /// the namespace of its Leases
+        namespace: String,
+    },
+    /// the user may not read the Lease
+    Unknown(String),
+}
+
+impl Controller {
+    /// Why no controller would carry a resize out, if that is known.
+    pub fn absence(&self) -> Option<String> {
+        match self {
+            Self::NotInstalled { .. } => {
+                Some("this cluster does not know StatefulSetResize".to_owned())
+            }
+            Self::Absent { why, .. } => Some(why.clone()),
+            Self::Running | Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// What a resize would do.
@@ -61,8 +100,14 @@ pub struct Plan {
     pub restarts: Vec<Restart>,
     /// how long the set has no controller, in seconds; none where it is not re-created
     pub seconds_without_controller: Option<u32>,
+    /// pods whose file systems grow only when somebody restarts them, which stateward may not
+    pub waiting_pods: Vec<String>,
+    /// whether stateward may evict pods whose file systems wait for that
+    pub may_evict: bool,
     /// where the owner of the set keeps the size
     pub owner: Option<OwnerField>,
+    /// the command that begins it
+    pub apply: String,
 }
 
 /// What a plan comes to.
@@ -233,9 +278,23 @@ pub fn plan(
         checks,
         steps,
         restarts: restarts(&view, set),
+        waiting_pods: if set.evict { Vec::new() } else { waiting_pods(&view) },
+        may_evict: set.evict,
         seconds_without_controller: re_creates.then(|| seconds_without_controller(&observed)),
-        owner: set.owner.as_deref().and_then(|owner| owner::field(owner, question.namespace)),
+        owner: set
+            .owner
+            .as_deref()
+            .and_then(|owner| owner::field(owner, question.namespace, question.commands)),
+        apply: apply(question, if re_creates { "" } else { "--claims-only" }),
     })
+}
+
+/// The command that begins what is planned for, with `options`.
+pub(super) fn apply(question: &Question<'_>, options: &str) -> String {
+    let sizes = question.targets.iter().map(|(name, size)| format!("--size {name}={size}"));
+    let options = (!options.is_empty()).then(|| options.to_owned());
+    let words: Vec<String> = sizes.chain(options).collect();
+    question.commands.resize("apply", question.name, question.namespace, &words.join(" "))
 }
 
 /// Why there is no plan.
@@ -302,26 +361,37 @@ fn verdict(claims: &[PlannedClaim], checks: &[PlannedCheck], re_creates: bool) -
     }
 }
 
-/// Only pods whose file system waits are restarted, and only with consent.
-fn restarts(view: &View<'_>, set: &Set) -> Vec<Restart> {
-    let (Fact::Known(pods), Some(claims), true) =
-        (&view.observed.pods, preflight::claims(view), set.evict)
-    else {
+/// The claims whose file system waits for a restart, each with its pod.
+fn waiting<'v>(view: &'v View<'_>) -> Vec<(&'v Claim, &'v str)> {
+    let (Fact::Known(pods), Some(claims)) = (&view.observed.pods, preflight::claims(view)) else {
         return Vec::new();
     };
+    let pods: BTreeMap<u32, &str> =
+        pods.iter().map(|pod| (pod.ordinal, pod.name.as_str())).collect();
     claims
         .into_iter()
         .filter(|(claim, asked)| preflight::growth(view, claim, asked) == Growth::NodePending)
-        .filter_map(|(claim, _)| {
-            let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal)?;
-            let why = format!(
-                "the file system of {} grows when this pod restarts, and the set has the \
-                 annotation {RESIZE_RESTART}: evict",
-                claim.name
-            );
-            Some(Restart { pod: pod.name.clone(), why })
-        })
+        .filter_map(|(claim, _)| Some((claim, *pods.get(&claim.ordinal)?)))
         .collect()
+}
+
+fn waiting_pods(view: &View<'_>) -> Vec<String> {
+    let pods: BTreeSet<&str> = waiting(view).into_iter().map(|(_, pod)| pod).collect();
+    pods.into_iter().map(str::to_owned).collect()
+}
+
+/// Only pods whose file system waits are restarted, and only with consent.
+fn restarts(view: &View<'_>, set: &Set) -> Vec<Restart> {
+    let consent = waiting(view).into_iter().filter(|_| set.evict);
+    let restart = |(claim, pod): (&Claim, &str)| Restart {
+        pod: pod.to_owned(),
+        why: format!(
+            "the file system of {} grows when this pod restarts, and the set has the \
+             annotation {RESIZE_RESTART}: evict",
+            claim.name
+        ),
+    };
+    consent.map(restart).collect()
 }
 
 fn seconds_without_controller(observed: &Observed) -> u32 {

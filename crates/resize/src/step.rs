@@ -120,6 +120,12 @@ impl View<'_> {
         self.halt(Halt { state: State::Blocked, reason, message: detail.into() })
     }
 
+    /// The set for the record, if it fits.
+    fn copy(&self, set: &Set) -> Option<String> {
+        let fits = (1..=self.parameters.snapshot_limit).contains(&set.snapshot.len());
+        fits.then(|| set.snapshot.clone())
+    }
+
     /// Ends the request. The snapshot goes, unless it is all that is left of the set.
     fn end(&self, phase: Phase, reason: Reason, detail: impl Into<String>) -> Action {
         self.end_with(phase, reason, detail, |_| {})

@@ -31,6 +31,10 @@ enum What {
 }
 
 impl Denial {
+    pub(in crate::cli) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub(in crate::cli) fn is_audited(&self) -> bool {
         self.message == What::Audited
     }

@@ -5,14 +5,18 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use stateward_core::record::{ClaimState, Phase, Reason, Spec, Target};
+use stateward_core::yaml::printable;
 use stateward_resize::plan::{
-    CheckOutcome, Plan, PlannedCheck, Stage, Verdict, render_checks, render_owner,
+    CheckOutcome, Plan, PlannedCheck, Question, Stage, Verdict, render_checks, render_owner,
+    without_controller,
 };
 
 use super::Outcome;
 use super::controller_check;
 use super::manifest;
-use super::target::{Asked, Session};
+use super::plan::Circumstances;
+use super::target::{Asked, Session, Wanted};
+use super::view::numbered;
 use super::wait::Goal;
 use super::write_spec::{is_live, renewed};
 use crate::cli::serve::duration;
@@ -49,7 +53,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (session, wanted) = args.asked.open().await?;
     let claims_only = args.claims_only || args.here;
     let stored = session.cluster.record(&session.key).await?;
-    let plan = session.plan(stored.as_ref(), &wanted, claims_only, false).await?;
+    let asked = Circumstances { claims_only, ..Circumstances::default() };
+    let plan = session.plan(stored.as_ref(), &wanted, asked).await?;
     if let Some(text) = refusal(&plan, claims_only) {
         print_error(&text);
         return Ok(Outcome::Findings);
@@ -61,7 +66,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     if args.here {
         return session.grow_here(&wanted, args.wait.timeout).await;
     }
-    if !session.is_carried_out(args, &plan).await? {
+    if !session.is_carried_out(args, &wanted).await? {
         return Ok(Outcome::Findings);
     }
     session.request(&wanted.targets, &wanted.templates, claims_only, &args.wait).await
@@ -114,24 +119,25 @@ fn spec(stored: Option<&Stored>, targets: &BTreeMap<String, String>, claims_only
 }
 
 impl Session {
-    /// Whether a controller would carry it out; says so where not.
-    async fn is_carried_out(&self, args: &Args, plan: &Plan) -> anyhow::Result<bool> {
-        let namespace = &args.asked.which.place.cluster.system_namespace;
-        let Some(why) = controller_check::absence(&self.cluster, namespace).await? else {
+    /// Whether a controller would carry it out. If not, it prints the reason.
+    async fn is_carried_out(&self, args: &Args, wanted: &Wanted) -> anyhow::Result<bool> {
+        let namespace = &args.asked.which.place.system_namespace;
+        let Some(controller) = controller_check::absence(&self.cluster, namespace).await? else {
             return Ok(true);
         };
-        let mut apply = plan.apply();
-        if !apply.ends_with("--claims-only") {
-            apply.push_str(" --claims-only");
-        }
-        print_error(&format!(
-            "No controller would carry this out: {why}. Nothing was changed.\n  \
-             1. grow the claims from here, which is all that a full disk needs; no pod \
-             restarts:\n     {}\n  \
-             2. or start a controller, here or in the cluster, and ask again:\n     \
-             stateward controller --system-namespace {namespace}\n",
-            apply.replace("--claims-only", "--here")
-        ));
+        let question = Question {
+            namespace: &self.key.namespace,
+            name: &self.key.name,
+            targets: &wanted.targets,
+            claims_only: args.claims_only,
+            controller: None,
+            commands: &self.commands,
+        };
+        let steps = numbered(&without_controller(&question, &controller));
+        let why = controller.absence().unwrap_or_default();
+        print_error(&printable(&format!(
+            "No controller would carry this out: {why}. Nothing was changed.\n{steps}"
+        )));
         Ok(false)
     }
 

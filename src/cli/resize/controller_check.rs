@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use stateward_resize::CAN_RESIZE;
+use serde_json::Value;
+use stateward_resize::plan::Controller;
+use stateward_resize::{CAN_RESIZE, crd};
 use tokio::time::Instant;
 
 use crate::cli::print_error;
@@ -13,38 +15,29 @@ use crate::controller::Cluster;
 /// Between two looks at the Lease.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What is known of the controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Controller {
-    /// it renews its Lease
-    Alive,
-    /// it does not: why that is known
-    Absent(String),
-    /// nobody may tell us
-    Unknown(String),
-}
-
-/// Why nobody would carry out what is asked for; nothing where somebody would, or where that is not
-/// known, which is said.
+/// Why no controller would carry out what is requested. If that cannot be read, it prints a warning, and
+/// the request may be made.
 pub(super) async fn absence(
     cluster: &Cluster,
     namespace: &str,
-) -> Result<Option<String>, ReadError> {
-    match controller(cluster, namespace).await? {
-        Controller::Alive => Ok(None),
-        Controller::Absent(why) => Ok(Some(why)),
-        Controller::Unknown(why) => {
-            print_error(&format!("warning: whether a controller runs is not known: {why}\n"));
-            Ok(None)
-        }
+) -> Result<Option<Controller>, ReadError> {
+    let found = controller(cluster, namespace).await?;
+    if let Controller::Unknown(why) = &found {
+        print_error(&format!("warning: it is unknown if a controller runs: {why}\n"));
     }
+    Ok(found.absence().is_some().then_some(found))
 }
 
-/// Looks at the controller's Lease until it changes, or has not for its whole duration.
+/// Reads if the cluster knows resizes, then the controller's Lease until it changes, or has not for its
+/// whole duration.
 pub(super) async fn controller(
     cluster: &Cluster,
     namespace: &str,
 ) -> Result<Controller, ReadError> {
+    let absent = |why| Controller::Absent { why, namespace: namespace.to_owned() };
+    if !knows_resizes(cluster).await? {
+        return Ok(Controller::NotInstalled { namespace: namespace.to_owned() });
+    }
     let lease = format!("Lease {namespace}/{CAN_RESIZE}");
     let path = format!("{}/{CAN_RESIZE}", leases(namespace));
     let mut liveness = LeaseLiveness::default();
@@ -57,7 +50,7 @@ pub(super) async fn controller(
             Err(why) => return Err(why),
         };
         let Some(found) = found else {
-            return Ok(Controller::Absent(format!("there is no {lease}")));
+            return Ok(absent(format!("there is no {lease}")));
         };
         let found = serde_json::from_value(found)
             .map_err(|why| ReadError::Decode { path: path.clone(), why: why.to_string() })?;
@@ -65,14 +58,22 @@ pub(super) async fn controller(
         let held = read.is_held();
         liveness.observe(read, now);
         if liveness.is_alive(now) {
-            return Ok(Controller::Alive);
+            return Ok(Controller::Running);
         }
         if !held {
-            return Ok(Controller::Absent(format!("nobody holds {lease}")));
+            return Ok(absent(format!("nobody holds {lease}")));
         }
         if liveness.is_expired(now) {
-            return Ok(Controller::Absent(format!("{lease} is not renewed any more")));
+            return Ok(absent(format!("{lease} is not renewed any more")));
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether the custom resource is installed. Every authenticated user may read what an API group has.
+pub(super) async fn knows_resizes(cluster: &Cluster) -> Result<bool, ReadError> {
+    let group = cluster.client.read(&format!("/apis/{}", crd::API_VERSION)).await?;
+    let resources = group.as_ref().and_then(|group| group["resources"].as_array());
+    let named = |resource: &Value| resource["name"] == crd::PLURAL;
+    Ok(resources.is_some_and(|resources| resources.iter().any(named)))
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use hyper::Method;
 use serde_json::Value;
-use stateward_core::annotations::{RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED};
+use stateward_core::annotations::{RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_UNFINISHED};
 use stateward_core::object::Pointer;
 use stateward_core::record::snapshot;
-use stateward_core::record::{Phase, Reason, Record, Spec};
+use stateward_core::record::{Halt, Phase, Reason, Record, Spec};
 use stateward_core::yaml::printable;
 use stateward_resize::body::{BodyError, body};
 
@@ -19,7 +19,7 @@ use super::wait::Goal;
 use super::write_spec::renewed;
 use crate::cli::{print, print_error};
 use crate::cluster::WriteOutcome;
-use crate::controller::Stored;
+use crate::controller::{Key, Stored};
 
 /// Arguments of `stateward resize pause` and `resume`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,8 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
         print(&format!("Nothing to do: the resize of {} is complete.\n", session.key))?;
         return Ok(Outcome::Clean);
     }
-    if status.halt.as_ref().is_some_and(|halt| halt.reason == Reason::DeletedByOther) {
+    let deleted = |halt: &Halt| matches!(halt.reason, Reason::DeletedByOther | Reason::SetGone);
+    if status.halt.as_ref().is_some_and(deleted) {
         return session.bring_back(&before.record).await;
     }
     let asked = session
@@ -97,8 +98,8 @@ impl Session {
     async fn bring_back(&self, record: &Record) -> anyhow::Result<Outcome> {
         let Some(snapshot) = &record.status.snapshot else {
             bail!(
-                "StatefulSet {} was deleted by somebody else, and its copy is kept for a day only; \
-                 apply its manifest with the new size",
+                "someone else deleted StatefulSet {}, and its record holds no copy of it: it was too \
+                 large, or a day has passed; apply its manifest with the new size",
                 self.key
             );
         };
@@ -140,14 +141,42 @@ fn deleted_set(before: &Value, sizes: &BTreeMap<String, String>) -> Result<Value
     if let Some(annotations) =
         set.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
     {
-        annotations.remove(RESIZE_ID);
-        annotations.remove(RESIZE_REQUESTED);
+        // This set is not created by a re-creation: a mark of one would block the next resize.
+        for annotation in [RESIZE_ID, RESIZE_REQUESTED, RESIZE_UNFINISHED] {
+            annotations.remove(annotation);
+        }
     }
     Ok(set)
 }
 
+impl Session {
+    async fn is_paused_by_its_set(&self) -> anyhow::Result<bool> {
+        let set = self.cluster.client.read(&self.key.set()).await?;
+        let paused = Pointer::annotation(RESIZE_PAUSED);
+        let paused = |set: Value| set.pointer(paused.as_str()).is_some_and(|value| value == "true");
+        Ok(set.is_some_and(paused))
+    }
+
+    /// Whether there is nothing to pause or to continue; prints that.
+    async fn is_over(&self) -> anyhow::Result<bool> {
+        let Record { spec, status, .. } = self.record().await?.record;
+        let over = !status.phase.is_live() && !spec.paused && spec.abort.is_none_or(|of| of == 0);
+        if over {
+            let Key { namespace, name } = &self.key;
+            print(&format!(
+                "Nothing to do: the resize of {namespace}/{name} has ended ({}).\n",
+                status.phase
+            ))?;
+        }
+        Ok(over)
+    }
+}
+
 pub(super) async fn pause(args: &Args) -> anyhow::Result<Outcome> {
     let session = args.which.open().await?;
+    if session.is_over().await? {
+        return Ok(Outcome::Clean);
+    }
     session.ask(|stored| edited(&session, stored, |_, spec| spec.paused = true)).await?;
     print(&format!(
         "Paused. A set that is away is still created again; claims that were raised go on \
@@ -159,19 +188,21 @@ pub(super) async fn pause(args: &Args) -> anyhow::Result<Outcome> {
 
 pub(super) async fn resume(args: &Args) -> anyhow::Result<Outcome> {
     let session = args.which.open().await?;
+    if session.is_over().await? {
+        return Ok(Outcome::Clean);
+    }
     let change = |_: &Stored, spec: &mut Spec| {
         spec.paused = false;
         spec.abort = None;
         spec.leave_absent = false;
     };
     session.ask(|stored| edited(&session, stored, change)).await?;
-    let set = session.cluster.client.read(&session.key.set()).await?;
-    let paused = Pointer::annotation(RESIZE_PAUSED);
-    if set.is_some_and(|set| set.pointer(paused.as_str()).is_some_and(|value| value == "true")) {
-        let (namespace, name) = (&session.key.namespace, &session.key.name);
+    if session.is_paused_by_its_set().await? {
+        let Key { namespace, name } = &session.key;
+        let off = format!("annotate statefulset {name} {RESIZE_PAUSED}-");
         print(&format!(
-            "The set itself is still paused by its annotation; take it off with\n  \
-             kubectl -n {namespace} annotate statefulset {name} {RESIZE_PAUSED}-\n"
+            "The set itself is still paused by its annotation; remove it with\n  {}\n",
+            session.commands.kubectl_in(namespace, &off)
         ))?;
         return Ok(Outcome::Findings);
     }
@@ -204,4 +235,40 @@ pub(super) async fn abort(args: &AbortArgs) -> anyhow::Result<Outcome> {
         session.command("status")
     ))?;
     Ok(Outcome::Clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_restored_set_carries_no_mark_of_a_re_creation() {
+        let before = json!({
+            "metadata": {"name": "db", "namespace": "shop", "uid": "A", "annotations": {
+                "team": "a", RESIZE_ID: "R/Z", RESIZE_REQUESTED: "{}", RESIZE_UNFINISHED: "R/Z",
+            }},
+            "spec": {
+                "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}},
+                "persistentVolumeClaimRetentionPolicy": {
+                    "whenDeleted": "Delete", "whenScaled": "Retain",
+                },
+                "volumeClaimTemplates": [{
+                    "metadata": {"name": "data"},
+                    "spec": {"resources": {"requests": {"storage": "5Gi"}}},
+                }],
+            },
+            "status": {"replicas": 3},
+        });
+        let sizes = BTreeMap::from([("data".to_owned(), "8Gi".to_owned())]);
+        let set = deleted_set(&before, &sizes).unwrap();
+        assert_eq!(set["metadata"]["annotations"], json!({"team": "a"}));
+        assert_eq!(set["metadata"]["uid"], Value::Null);
+        for field in ["updateStrategy", "persistentVolumeClaimRetentionPolicy"] {
+            assert_eq!(set["spec"][field], before["spec"][field]);
+        }
+        let size = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+        assert_eq!(set.pointer(size).unwrap(), "8Gi");
+    }
 }

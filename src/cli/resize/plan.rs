@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use stateward_core::facts::Fact;
 use stateward_resize::Parameters;
 use stateward_resize::observed::{Answer, DryRuns, Memory, Observed};
-use stateward_resize::plan::{Plan, Question, hypothetical_record, plan, render};
+use stateward_resize::plan::{Controller, Plan, Question, Show, hypothetical_record, plan, render};
 
-use super::Outcome;
 use super::target::{Asked, Session, Wanted};
+use super::{Outcome, controller_check};
 use crate::cli::{output, print};
 use crate::controller::Stored;
 
@@ -22,6 +22,12 @@ pub struct Args {
     /// Plan for the claims alone
     #[arg(long)]
     pub claims_only: bool,
+    /// Also list the checks that passed
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Also print the commands that finish or undo each step by hand, if stateward is removed in the middle
+    #[arg(long)]
+    pub by_hand: bool,
     /// Form of the plan
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -40,36 +46,58 @@ pub enum Format {
     Json,
 }
 
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Circumstances<'c> {
+    /// only claims are to grow
+    pub(super) claims_only: bool,
+    /// ask the API server for dry runs
+    pub(super) ask: bool,
+    /// the controller; none if the resize needs none
+    pub(super) controller: Option<&'c Controller>,
+}
+
 pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (session, wanted) = args.asked.open().await?;
     let stored = session.cluster.record(&session.key).await?;
-    let plan = session.plan(stored.as_ref(), &wanted, args.claims_only, true).await?;
+    let namespace = &args.asked.which.place.system_namespace;
+    let controller = controller_check::controller(&session.cluster, namespace).await?;
+    let asked =
+        Circumstances { claims_only: args.claims_only, ask: true, controller: Some(&controller) };
+    let plan = session.plan(stored.as_ref(), &wanted, asked).await?;
+    let show = |color| Show { color, all_checks: args.verbose, by_hand: args.by_hand };
     match args.format {
         Format::Json => print(&format!("{}\n", serde_json::to_string_pretty(&plan)?))?,
-        Format::Text => output::print_painted(|color| render(&plan, color), args.color)?,
+        Format::Text => output::print_painted(|color| render(&plan, show(color)), args.color)?,
     }
     Ok(if plan.is_blocked() { Outcome::Findings } else { Outcome::Clean })
 }
 
 impl Session {
-    /// What growing as wanted would do; with `ask`, dry runs are asked for too.
+    /// What growing as wanted would do.
     pub(super) async fn plan(
         &self,
         stored: Option<&Stored>,
         wanted: &Wanted,
-        claims_only: bool,
-        ask: bool,
+        circumstances: Circumstances<'_>,
     ) -> anyhow::Result<Plan> {
         let record = stored.map(|stored| &stored.record);
         let Wanted { uid, targets, .. } = wanted;
         let rehearsed = hypothetical_record(record, targets, uid);
         let mut observed =
             self.cluster.observe(&self.key, Some(&rehearsed), Memory::default()).await;
+        let Circumstances { claims_only, ask, controller } = circumstances;
         if ask {
             self.dry_run(&mut observed, targets, uid).await;
         }
-        let question =
-            Question { namespace: &self.key.namespace, name: &self.key.name, targets, claims_only };
+        let question = Question {
+            namespace: &self.key.namespace,
+            name: &self.key.name,
+            targets,
+            claims_only,
+            controller,
+            commands: &self.commands,
+        };
         Ok(plan(&question, &observed, record, self.now(), &Parameters::default())?)
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Line {
     pub(super) to: String,
     pub(super) volume: String,
     pub(super) state: &'static str,
+    /// since when
+    pub(super) since: Option<Timestamp>,
 }
 
 /// All that is shown at one time.
@@ -34,6 +36,7 @@ impl Line {
             to: row.target.clone(),
             volume: row.capacity.clone().unwrap_or_else(|| "-".to_owned()),
             state: state(&row.state),
+            since: row.since,
         }
     }
 }
@@ -51,25 +54,57 @@ const fn state(state: &ClaimState) -> &'static str {
     }
 }
 
+/// The columns of a claim.
+const HEADER: [&str; 5] = ["CLAIM", "SIZE", "VOLUME", "STATE", "FOR"];
+
+impl Line {
+    fn cells(&self, now: Option<Timestamp>) -> [String; 5] {
+        let since = now.zip(self.since).map(|(now, since)| age(now.duration_since(since)));
+        [
+            self.name.clone(),
+            format!("{} → {}", self.from, self.to),
+            self.volume.clone(),
+            self.state.to_owned(),
+            since.unwrap_or_default(),
+        ]
+    }
+}
+
 impl Frame {
-    /// The claims in columns, each indented.
-    pub(super) fn table(&self) -> Vec<String> {
-        let sizes = |line: &Line| format!("{} → {}", line.from, line.to);
-        let width = |text: &dyn Fn(&Line) -> String| {
-            self.lines.iter().map(|line| text(line).chars().count()).max().unwrap_or(0)
-        };
-        let (name, size) = (width(&|line| line.name.clone()), width(&sizes));
-        let volume = width(&|line| line.volume.clone());
-        let row = |line: &Line| {
-            format!(
-                "  {:name$}  {:size$}  {:volume$}  {}",
-                line.name,
-                sizes(line),
-                line.volume,
-                line.state
-            )
-        };
-        self.lines.iter().map(row).collect()
+    /// The claims in columns, each indented, below the names of the columns. With `now` there is also how
+    /// long each claim has been in its state.
+    pub(super) fn table(&self, now: Option<Timestamp>) -> Vec<String> {
+        if self.lines.is_empty() {
+            return Vec::new();
+        }
+        let columns = if now.is_some() { 5 } else { 4 };
+        let rows: Vec<[String; 5]> = std::iter::once(HEADER.map(str::to_owned))
+            .chain(self.lines.iter().map(|line| line.cells(now)))
+            .collect();
+        let mut widths = [0; 5];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        rows.iter()
+            .map(|row| {
+                let cells = row.iter().zip(widths).take(columns);
+                let cells: Vec<String> =
+                    cells.map(|(cell, width)| format!("{cell:width$}")).collect();
+                format!("  {}", cells.join("  ").trim_end())
+            })
+            .collect()
+    }
+}
+
+/// A duration as kubectl writes ages: `45s`, `12m`, `3h`, `2d`.
+pub(super) fn age(elapsed: SignedDuration) -> String {
+    match elapsed.as_secs().max(0) {
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7200 => format!("{}m", seconds / 60),
+        seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
     }
 }
 
@@ -102,7 +137,7 @@ impl Screen {
         let text = match &mut self.out {
             Out::Terminal(before) => {
                 let (rows, columns) = size();
-                let text = drawn(frame, now.duration_since(self.since), *before, rows, columns);
+                let text = drawn(frame, (self.since, now), *before, rows, columns);
                 *before = text.lines().count();
                 text
             }
@@ -125,13 +160,15 @@ fn size() -> (usize, usize) {
 /// way where there are too many, and no line is longer than the terminal is wide.
 fn drawn(
     frame: &Frame,
-    elapsed: SignedDuration,
+    (since, now): (Timestamp, Timestamp),
     before: usize,
     rows: usize,
     columns: usize,
 ) -> String {
-    let table = frame.table();
-    let room = rows.saturating_sub(3).max(1);
+    let mut table = frame.table(Some(now)).into_iter();
+    let header = table.next();
+    let table: Vec<String> = table.collect();
+    let room = rows.saturating_sub(4).max(1);
     let mut shown: Vec<&String> = table.iter().collect();
     if shown.len() > room {
         let done = |line: &Line| line.state == "done";
@@ -149,8 +186,8 @@ fn drawn(
         text.push_str(&line);
         text.push('\n');
     };
-    line(&format!("{:>6}  {}", clock(elapsed), frame.heading));
-    for text in shown {
+    line(&format!("{:>6}  {}", clock(now.duration_since(since)), frame.heading));
+    for text in header.iter().chain(shown) {
         line(text);
     }
     if hidden > 0 {
@@ -163,7 +200,7 @@ fn drawn(
 fn changes(frame: &Frame, now: Timestamp, said: &mut BTreeMap<String, String>) -> String {
     let mut text = String::new();
     let heading = (String::new(), frame.heading.clone());
-    let lines = frame.lines.iter().zip(frame.table());
+    let lines = frame.lines.iter().zip(frame.table(None).into_iter().skip(1));
     let lines = lines.map(|(line, text)| (line.name.clone(), text.trim().to_owned()));
     for (key, line) in std::iter::once(heading).chain(lines) {
         if said.get(&key) != Some(&line) {
@@ -191,7 +228,12 @@ mod tests {
             to: "200Gi".to_owned(),
             volume: if state == "done" { "200Gi" } else { "100Gi" }.to_owned(),
             state,
+            since: "2026-11-21T02:58:00Z".parse().ok(),
         }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-21T03:00:00Z".parse().unwrap()
     }
 
     fn frame(states: &[&'static str]) -> Frame {
@@ -201,26 +243,36 @@ mod tests {
 
     #[test]
     fn a_terminal_is_drawn_over() {
-        let elapsed = SignedDuration::from_secs(75);
-        let first = drawn(&frame(&["done", "its driver grows it"]), elapsed, 0, 24, 80);
+        let times = (now() - SignedDuration::from_secs(75), now());
+        let first = drawn(&frame(&["done", "its driver grows it"]), times, 0, 24, 80);
         assert_eq!(
             first,
-            "  1:15  Growing\n  data-db-0  100Gi → 200Gi  200Gi  done\n  \
-             data-db-1  100Gi → 200Gi  100Gi  its driver grows it\n"
+            "  1:15  Growing\n  CLAIM      SIZE           VOLUME  STATE                FOR\n  \
+             data-db-0  100Gi → 200Gi  200Gi   done                 2m\n  \
+             data-db-1  100Gi → 200Gi  100Gi   its driver grows it  2m\n"
         );
-        let second = drawn(&frame(&["done"]), elapsed, 3, 24, 80);
-        assert!(second.starts_with("\u{1b}[3A\u{1b}[J  1:15"), "{second:?}");
+        let second = drawn(&frame(&["done"]), times, 4, 24, 80);
+        assert!(second.starts_with("\u{1b}[4A\u{1b}[J  1:15"), "{second:?}");
     }
 
     #[test]
     fn nothing_scrolls_however_many_claims_there_are() {
         let mut states = vec!["done"; 50];
         states[49] = "its driver grows it";
-        let text = drawn(&frame(&states), SignedDuration::ZERO, 0, 10, 30);
+        let text = drawn(&frame(&states), (now(), now()), 0, 10, 30);
         assert!(text.lines().count() < 10, "{text}");
         assert!(text.contains("data-db-49"), "what is not done comes first: {text}");
-        assert!(text.contains("and 43 more"), "{text}");
+        assert!(text.contains("and 44 more"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() < 30), "{text}");
+    }
+
+    #[test]
+    fn ages_are_written_as_kubectl_writes_them() {
+        for (seconds, text) in
+            [(-3, "0s"), (119, "119s"), (120, "2m"), (7200, "2h"), (172_800, "2d")]
+        {
+            assert_eq!(age(SignedDuration::from_secs(seconds)), text);
+        }
     }
 
     #[test]
@@ -230,11 +282,11 @@ mod tests {
         let first = changes(&frame(&["its driver grows it"]), now, &mut said);
         assert_eq!(
             first,
-            "2026-11-21T03:00:00Z Growing\n2026-11-21T03:00:00Z data-db-0  100Gi → 200Gi  100Gi  \
+            "2026-11-21T03:00:00Z Growing\n2026-11-21T03:00:00Z data-db-0  100Gi → 200Gi  100Gi   \
              its driver grows it\n"
         );
         assert_eq!(changes(&frame(&["its driver grows it"]), now, &mut said), "");
         let done = changes(&frame(&["done"]), now, &mut said);
-        assert_eq!(done, "2026-11-21T03:00:00Z data-db-0  100Gi → 200Gi  200Gi  done\n");
+        assert_eq!(done, "2026-11-21T03:00:00Z data-db-0  100Gi → 200Gi  200Gi   done\n");
     }
 }

@@ -1,22 +1,33 @@
 //! `stateward resize status`
 
+mod list;
+
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::ColorChoice;
+use jiff::{SignedDuration, Timestamp};
 use stateward_core::annotations::RESIZE_REQUESTED;
 use stateward_core::object::Pointer;
-use stateward_core::record::{Phase, Reason, Record, State};
+use stateward_core::record::{ClaimState, ClaimStatus, Reason, Record, State};
 use stateward_core::yaml::printable;
-use stateward_resize::advice;
+use stateward_resize::observed::Memory;
 use stateward_resize::plan::paint;
+use stateward_resize::{Commands, Observed, Parameters, View, advice, preflight};
 
 use super::Outcome;
-use super::screen::Frame;
+use super::controller_check::knows_resizes;
+use super::screen::Screen;
 use super::target::{Place, Session, Which};
-use super::view::{advice_text, frame, heading};
+use super::view::{advice_text, frame};
 use crate::cli::{output, print};
-use crate::controller::{Key, Stored};
+use crate::controller::Key;
+
+/// The pause between two reads of --watch.
+const PAUSE: Duration = Duration::from_secs(2);
+/// A claim that its driver has not grown for this long needs a look.
+const SLOW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Arguments of `stateward resize status`.
 #[derive(Debug, clap::Args)]
@@ -26,50 +37,44 @@ pub struct Args {
     pub set: Option<String>,
     #[command(flatten)]
     pub place: Place,
+    /// List the resizes of all namespaces
+    #[arg(short = 'A', long, conflicts_with_all = ["set", "namespace"])]
+    pub all_namespaces: bool,
+    /// Show changes until you interrupt it; that stops nothing
+    #[arg(short, long)]
+    pub watch: bool,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value_t)]
     pub color: ColorChoice,
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let Some(set) = &args.set else { return all(args).await };
+    let Some(set) = &args.set else { return list::run(args).await };
     let which = Which { set: set.clone(), place: args.place.clone() };
     let session = which.open().await?;
     let Some(stored) = session.cluster.record(&session.key).await? else {
         return session.no_record().await;
     };
-    let record = &stored.record;
-    let text = |color| render(record, &frame(record), &session.key, color);
-    output::print_painted(text, args.color)?;
-    Ok(if needs_a_person(&stored.record) { Outcome::Findings } else { Outcome::Clean })
-}
-
-/// One line per resize of the namespace.
-async fn all(args: &Args) -> anyhow::Result<Outcome> {
-    let (cluster, namespace) = args.place.connect().await?;
-    let records = cluster.records(Some(&namespace)).await?;
-    if records.is_empty() {
-        print(&format!("There is no resize in namespace {namespace}.\n"))?;
-        return Ok(Outcome::Clean);
+    if args.watch {
+        return session.watch().await;
     }
-    let name =
-        |stored: &Stored| stored.object["metadata"]["name"].as_str().unwrap_or("?").to_owned();
-    let width = records.iter().map(|stored| name(stored).chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for stored in &records {
-        let line = format!("{:width$}  {}", name(stored), heading(&stored.record));
-        let _ = writeln!(text, "{}", printable(&line));
-    }
-    print(&text)?;
-    let any = records.iter().any(|stored| needs_a_person(&stored.record));
-    Ok(if any { Outcome::Findings } else { Outcome::Clean })
+    let (record, now) = (&stored.record, session.now());
+    let rows = session.rows(record).await;
+    let shown = Shown { record, rows: &rows, commands: &session.commands, now };
+    output::print_painted(|color| render(&shown, &session.key, color), args.color)?;
+    Ok(if needs_a_person(record) { Outcome::Findings } else { Outcome::Clean })
 }
 
 impl Session {
     async fn no_record(&self) -> anyhow::Result<Outcome> {
         let set = self.set().await?;
         let requested = Pointer::annotation(RESIZE_REQUESTED);
-        match set.pointer(requested.as_str()).and_then(|value| value.as_str()) {
+        let requested = set.pointer(requested.as_str()).and_then(|value| value.as_str());
+        if !knows_resizes(&self.cluster).await? {
+            not_installed(&self.commands)?;
+            return Ok(Outcome::Findings);
+        }
+        match requested {
             Some(sizes) => {
                 print(&format!(
                     "StatefulSet {}: {} is asked for, and no controller has begun it.\n",
@@ -81,22 +86,67 @@ impl Session {
             None => bail!("there is no resize of StatefulSet {}", self.key),
         }
     }
+
+    /// The claims of a resize as they are now. The record has them as the controller last wrote them, and
+    /// it does not watch claims of a resize that has ended.
+    async fn rows(&self, record: &Record) -> Vec<ClaimStatus> {
+        let observed = self.cluster.observe(&self.key, Some(record), Memory::default()).await;
+        fresh_rows(&observed, record, self.now())
+    }
+
+    async fn watch(&self) -> anyhow::Result<Outcome> {
+        let mut screen = Screen::new(self.now());
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
+        loop {
+            let Some(stored) = self.cluster.record(&self.key).await? else {
+                return self.no_record().await;
+            };
+            let rows = self.rows(&stored.record).await;
+            screen.show(&frame(&stored.record, &rows), self.now())?;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                _ = &mut interrupted => {
+                    let short = needs_a_person(&stored.record);
+                    return Ok(if short { Outcome::Findings } else { Outcome::Clean });
+                }
+            }
+        }
+    }
+}
+
+/// Prints that this cluster has no resizes, and how to install what they need.
+fn not_installed(commands: &Commands) -> std::io::Result<()> {
+    print(&format!(
+        "This cluster does not know StatefulSetResize, so there is no resize. Install it with\n  {}\n",
+        commands.install_crds()
+    ))
+}
+
+fn fresh_rows(observed: &Observed, record: &Record, now: Timestamp) -> Vec<ClaimStatus> {
+    let parameters = Parameters::default();
+    let rows = preflight::rows(&View::new(observed, record, now, &parameters));
+    // If the claims cannot be read, the record has what was last known of them.
+    if rows.is_empty() { record.status.claims.clone() } else { rows }
 }
 
 /// Whether it will not go on, or did not end well.
 fn needs_a_person(record: &Record) -> bool {
     let halt = record.status.halt.as_ref();
-    let blocked = halt.is_some_and(|halt| halt.state == State::Blocked);
-    match record.status.phase {
-        Phase::Degraded | Phase::Conflict => true,
-        // Ended by whoever asked, or ended by others.
-        Phase::Aborted => halt
-            .is_some_and(|halt| matches!(halt.reason, Reason::DeletedByOther | Reason::Replaced)),
-        _ => blocked,
-    }
+    let replaced = halt.is_some_and(|halt| halt.reason == Reason::Replaced);
+    halt.is_some_and(|halt| halt.state == State::Blocked) || replaced || record.status.ended_short()
 }
 
-fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
+/// A resize to be shown.
+struct Shown<'s> {
+    record: &'s Record,
+    rows: &'s [ClaimStatus],
+    commands: &'s Commands,
+    now: Timestamp,
+}
+
+fn render(shown: &Shown<'_>, key: &Key, color: bool) -> String {
+    let Shown { record, rows, commands, now } = *shown;
     let status = &record.status;
     let request = status.request.iter().flat_map(|request| &request.targets);
     let mut sizes: Vec<String> = request.map(|(name, size)| format!("{name} to {size}")).collect();
@@ -107,6 +157,7 @@ fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
     let bold = anstyle::Style::new().bold();
     let title = printable(&format!("StatefulSet {key}: {}", sizes.join(", ")));
     let mut text = format!("{}\n", paint(color, bold, &title));
+    let frame = frame(record, rows);
     let _ = writeln!(text, "{}", printable(&frame.heading));
     if record.status.observed_generation < record.generation {
         text.push_str("The controller has not seen the last change of what is asked.\n");
@@ -114,10 +165,11 @@ fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
     if record.spec.paused {
         text.push_str("It is paused.\n");
     }
-    for line in frame.table() {
+    for line in frame.table(Some(now)) {
         let _ = writeln!(text, "{}", printable(&line));
     }
-    text.push_str(&advice_text(record, key));
+    text.push_str(&printable(&slow_claims(rows, key, commands, now)));
+    text.push_str(&advice_text(record, rows, commands));
     if status.results.len() > 1 {
         let _ = writeln!(text, "{}", paint(color, bold, "Ended before:"));
         for ended in status.results.iter().rev().skip(1) {
@@ -133,15 +185,31 @@ fn render(record: &Record, frame: &Frame, key: &Key, color: bool) -> String {
     text
 }
 
+/// Where to look if drivers take long.
+fn slow_claims(rows: &[ClaimStatus], key: &Key, commands: &Commands, now: Timestamp) -> String {
+    let slow = |row: &&ClaimStatus| {
+        let since = row.since.filter(|_| row.state == ClaimState::Growing);
+        since.is_some_and(|since| now.duration_since(since) >= SLOW)
+    };
+    let mut slow = rows.iter().filter(slow).map(|row| row.name.as_str());
+    let Some(first) = slow.next() else { return String::new() };
+    let command = commands.kubectl_in(&key.namespace, &format!("describe pvc {first}"));
+    match slow.count() {
+        0 => format!("{first} has not grown for minutes; its events say why:\n  {command}\n"),
+        more => format!(
+            "{first} and {more} more have not grown for minutes; the events say why:\n  {command}\n"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::cli::resize::screen::Line;
-    use stateward_core::record::{
-        ClaimState, ClaimStatus, CompletedRequest, Halt, Request, Status,
-    };
+    use stateward_core::facts::{Fact, NamespaceFact};
+    use stateward_core::record::{CompletedRequest, Halt, Phase, Request, Status};
+    use stateward_resize::observed::{Claim, Dependents, Progress};
 
     fn record(phase: Phase, state: State, reason: Reason, detail: &str) -> Record {
         let request = Request {
@@ -166,74 +234,132 @@ mod tests {
         }
     }
 
-    fn shown(record: &Record) -> String {
-        let line = |ordinal: u32, volume: &str, state| Line {
+    fn now() -> Timestamp {
+        "2026-11-21T03:00:00Z".parse().unwrap()
+    }
+
+    fn row(ordinal: u32, capacity: &str, state: ClaimState) -> ClaimStatus {
+        ClaimStatus {
             name: format!("data-db-{ordinal}"),
             from: "100Gi".to_owned(),
-            to: "200Gi".to_owned(),
-            volume: volume.to_owned(),
+            target: "200Gi".to_owned(),
+            capacity: Some(capacity.to_owned()),
             state,
-        };
-        let frame = Frame {
-            heading: heading(record),
-            lines: vec![line(0, "200Gi", "done"), line(1, "100Gi", "its driver grows it")],
-        };
+            since: Some(now() - SignedDuration::from_secs(42)),
+            lowest: None,
+            evicted: None,
+        }
+    }
+
+    fn shown_at(record: &Record, last: ClaimStatus, now: Timestamp) -> String {
+        let rows = [row(0, "200Gi", ClaimState::Done), last];
         let key = Key { namespace: "prod".to_owned(), name: "db".to_owned() };
-        render(record, &frame, &key, false)
+        let commands = Commands::default();
+        render(&Shown { record, rows: &rows, commands: &commands, now }, &key, false)
     }
 
     #[test]
     fn a_resize_that_works_says_what_it_does() {
         let record = record(Phase::Growing, State::Waiting, Reason::ClaimsGrowing, "data-db-1");
         assert!(!needs_a_person(&record));
-        insta::assert_snapshot!(shown(&record), @r"
+        insta::assert_snapshot!(shown_at(&record, row(1, "100Gi", ClaimState::Growing), now()), @r"
         StatefulSet prod/db: data to 200Gi
         Growing: waiting, claims are growing (data-db-1)
-          data-db-0  100Gi → 200Gi  200Gi  done
-          data-db-1  100Gi → 200Gi  100Gi  its driver grows it
+          CLAIM      SIZE           VOLUME  STATE                FOR
+          data-db-0  100Gi → 200Gi  200Gi   done                 42s
+          data-db-1  100Gi → 200Gi  100Gi   its driver grows it  42s
         ");
     }
 
     #[test]
     fn a_resize_that_does_not_go_on_says_what_to_do() {
         let mut record = record(Phase::Degraded, State::Ended, Reason::Infeasible, "data-db-1");
-        record.status.claims.push(ClaimStatus {
-            name: "data-db-1".to_owned(),
-            from: "100Gi".to_owned(),
-            target: "200Gi".to_owned(),
-            capacity: Some("100Gi".to_owned()),
-            state: ClaimState::Failed,
-            since: None,
-            lowest: Some("102401Mi".to_owned()),
-            evicted: None,
-        });
+        let lowest = Some("102401Mi".to_owned());
+        let failed = ClaimStatus { lowest, ..row(1, "100Gi", ClaimState::Failed) };
         record.generation = 2;
         record.spec.paused = true;
         for (second, phase) in [(0, Phase::Complete), (60, Phase::Degraded)] {
             record.status.push_result(CompletedRequest {
                 phase,
                 reason: Reason::Done,
-                at: jiff::Timestamp::from_second(second).unwrap(),
+                at: Timestamp::from_second(second).unwrap(),
                 generation: 1,
             });
         }
         assert!(needs_a_person(&record));
-        insta::assert_snapshot!(shown(&record), @r#"
+        insta::assert_snapshot!(shown_at(&record, failed, now()), @r#"
         StatefulSet prod/db: data to 200Gi
         Degraded: the driver cannot make the volume this large (data-db-1)
         The controller has not seen the last change of what is asked.
         It is paused.
-          data-db-0  100Gi → 200Gi  200Gi  done
-          data-db-1  100Gi → 200Gi  100Gi  its driver grows it
+          CLAIM      SIZE           VOLUME  STATE          FOR
+          data-db-0  100Gi → 200Gi  200Gi   done           42s
+          data-db-1  100Gi → 200Gi  100Gi   does not grow  42s
         What to do:
           1. see the capacity and the driver's answer:
              kubectl -n prod describe pvc data-db-1
           2. end this resize, and lower each claim to just above its capacity, which Kubernetes allows:
              stateward resize abort db -n prod && kubectl -n prod patch pvc data-db-1 --type merge -p '{"spec":{"resources":{"requests":{"storage":"102401Mi"}}}}'
-          3. request a size that the driver can make:
-             stateward resize apply db -n prod --size SIZE
+          3. then request a size that the driver can make; its answer may name the largest
         Ended before:
           1970-01-01T00:00:00Z Complete: everything has the requested size
         "#);
+    }
+
+    #[test]
+    fn a_claim_that_does_not_move_for_minutes_gets_a_hint() {
+        let record = record(Phase::Growing, State::Waiting, Reason::ClaimsGrowing, "data-db-1");
+        let at = |minutes| {
+            let later = now() + SignedDuration::from_mins(minutes);
+            shown_at(&record, row(1, "100Gi", ClaimState::Growing), later)
+        };
+        let hint = "data-db-1 has not grown for minutes; its events say why:\n  \
+                    kubectl -n prod describe pvc data-db-1\n";
+        assert!(at(5).contains(hint), "{}", at(5));
+        assert!(!at(4).contains("describe"), "{}", at(4));
+    }
+
+    #[test]
+    fn claims_are_shown_as_they_are_now() {
+        let mut record = record(Phase::Complete, State::Ended, Reason::Done, "");
+        record.status.claims = vec![row(0, "100Gi", ClaimState::NodePending)];
+        let claims = vec![Claim {
+            name: "data-db-0".to_owned(),
+            uid: "claim".to_owned(),
+            template: "data".to_owned(),
+            ordinal: 0,
+            request: "200Gi".parse().unwrap(),
+            capacity: "200Gi".parse().ok(),
+            progress: Progress::None,
+            terminating: false,
+            owners: Vec::new(),
+            class: "fast".to_owned(),
+            fixed_volume: None,
+            resize_id: None,
+            mounted: true,
+            foreign: false,
+        }];
+        let mut observed = Observed {
+            fresh: true,
+            namespace: Fact::Known(NamespaceFact::default()),
+            set: Fact::Known(None),
+            pods: Fact::Known(Vec::new()),
+            claims: Fact::Unknown("timeout".to_owned()),
+            classes: Fact::Known(BTreeMap::new()),
+            revisions: Fact::Known(Vec::new()),
+            neighbours: Fact::Known(Vec::new()),
+            dependents: Fact::Known(Dependents::default()),
+            admission_policy: Fact::Known(true),
+            dry_runs: Fact::Unknown(String::new()),
+            last_seen_edit: Fact::Known(None),
+            memory: Memory::default(),
+        };
+        assert_eq!(fresh_rows(&observed, &record, now())[0].state, ClaimState::NodePending);
+        observed.claims = Fact::Known(claims);
+        let rows = fresh_rows(&observed, &record, now());
+        assert_eq!(
+            (rows[0].state.clone(), rows[0].capacity.as_deref()),
+            (ClaimState::Done, Some("200Gi"))
+        );
     }
 }

@@ -47,8 +47,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
         if least != most {
             let _ = writeln!(
                 text,
-                "  The largest is {most}; to bring all of them there: {} --size {template}={most}",
-                session.command("apply")
+                "  The largest is {most}; to bring all of them there: {}",
+                session.command_with("apply", &format!("--size {template}={most}"))
             );
         }
     }
@@ -78,8 +78,9 @@ impl Session {
         if let Some(owner) = &set.owner {
             return refuse(format!("{owner} owns the set and decides its size"));
         }
-        let namespace = &args.which.place.cluster.system_namespace;
-        if let Some(why) = controller_check::absence(&self.cluster, namespace).await? {
+        let namespace = &args.which.place.system_namespace;
+        let found = controller_check::absence(&self.cluster, namespace).await?;
+        if let Some(why) = found.and_then(|controller| controller.absence()) {
             return refuse(format!("No controller would carry this out: {why}"));
         }
         self.request(targets, templates, false, &args.wait).await

@@ -6,10 +6,16 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use stateward_core::nearest::hint;
 use stateward_core::object::Quantity;
+use stateward_resize::Commands;
 
-use crate::cli::controller::ClusterArgs;
+use crate::cli::connection::Connection;
 use crate::cli::manifests::is_subdomain;
+use crate::cli::serve::object_name;
 use crate::controller::{Cluster, Key};
+
+/// Where the chart and `manifests --install` put the controller. The namespace of the pod that runs this
+/// command is no answer: a runner of pipelines has one of its own.
+const SYSTEM_NAMESPACE: &str = "stateward";
 
 /// Which set, in which cluster.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,21 +53,32 @@ pub struct Place {
     /// Namespace of the set [default: that of the kubeconfig's context]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+    /// The cluster
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub connection: Connection,
+    /// Namespace of the resize controller
+    #[arg(long, value_name = "NAMESPACE", default_value = SYSTEM_NAMESPACE, value_parser = object_name)]
+    pub system_namespace: String,
 }
 
 /// A set in a cluster.
 pub(super) struct Session {
     pub(super) cluster: Cluster,
     pub(super) key: Key,
-    /// what leads other commands to the same cluster
-    options: String,
+    /// builds the commands that are printed
+    pub(super) commands: Commands,
 }
 
 impl Place {
+    /// Builds commands that lead back to this cluster and this controller.
+    pub(super) fn commands(&self) -> Commands {
+        let elsewhere = self.system_namespace != SYSTEM_NAMESPACE;
+        let namespace = elsewhere.then_some(self.system_namespace.as_str());
+        self.connection.commands().own("--system-namespace", namespace)
+    }
+
     pub(super) async fn connect(&self) -> anyhow::Result<(Cluster, String)> {
-        let cluster = Cluster::new(self.cluster.connection.open().await?);
+        let cluster = Cluster::new(self.connection.open().await?);
         let namespace = self
             .namespace
             .clone()
@@ -73,8 +90,8 @@ impl Place {
 impl Which {
     pub(super) async fn open(&self) -> anyhow::Result<Session> {
         let (cluster, namespace) = self.place.connect().await?;
-        let options = self.place.cluster.connection.options();
-        Ok(Session { cluster, key: Key { namespace, name: self.set.clone() }, options })
+        let commands = self.place.commands();
+        Ok(Session { cluster, key: Key { namespace, name: self.set.clone() }, commands })
     }
 }
 
@@ -102,8 +119,12 @@ impl Session {
 
     /// A command of ours for this set.
     pub(super) fn command(&self, verb: &str) -> String {
-        let Key { namespace, name } = &self.key;
-        format!("stateward resize {verb} {name} -n {namespace}{}", self.options)
+        self.command_with(verb, "")
+    }
+
+    /// The same with options.
+    pub(super) fn command_with(&self, verb: &str, options: &str) -> String {
+        self.commands.resize(verb, &self.key.name, &self.key.namespace, options)
     }
 }
 

@@ -8,7 +8,7 @@ use stateward_core::record::{Halt, Phase, Record, State};
 use super::Outcome;
 use super::screen::Screen;
 use super::target::Session;
-use super::view::{advice_text, frame};
+use super::view::{advice_text, frame, unread_frame};
 use crate::cli::print;
 
 /// Between two looks.
@@ -74,19 +74,24 @@ impl Session {
                 return Ok(Outcome::Findings);
             };
             let record = stored.record;
-            screen.show(&frame(&record), Timestamp::now())?;
+            let rows = &record.status.claims;
+            let read = record.status.observed_generation >= generation;
+            // What an older generation came to would be taken for the answer.
+            let frame = if read { frame(&record, rows) } else { unread_frame() };
+            screen.show(&frame, Timestamp::now())?;
             match ending(&record, generation, goal) {
                 Ending::Done => return Ok(Outcome::Clean),
                 // What blocks may be gone at the next look.
                 Ending::Stopped if stopped > 0 => {
-                    print(&advice_text(&record, &self.key))?;
+                    print(&advice_text(&record, rows, &self.commands))?;
                     return Ok(Outcome::Findings);
                 }
                 Ending::Stopped => stopped += 1,
                 Ending::Going => stopped = 0,
             }
             if start.elapsed() >= timeout {
-                let advice = advice_text(&record, &self.key);
+                let advice = advice_text(&record, rows, &self.commands);
+                let advice = if read { advice } else { String::new() };
                 let seconds = timeout.as_secs();
                 print(&format!("{advice}Not done after {seconds} s. {}", self.goes_on()))?;
                 return Ok(Outcome::Findings);

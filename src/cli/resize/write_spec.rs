@@ -40,11 +40,15 @@ impl Session {
                 // Somebody wrote it in between: their spec is read before ours is made again.
                 WriteOutcome::Rejected(refusal) if refusal.code == 409 => last = refusal.message,
                 WriteOutcome::Rejected(refusal) if refusal.code == 404 && stored.is_none() => {
+                    let sizes = spec.targets.iter();
+                    let sizes: Vec<String> = sizes
+                        .map(|(name, target)| format!("--size {name}={}", target.storage))
+                        .collect();
                     bail!(
-                        "this cluster does not know StatefulSetResize; install it with\n  \
-                     stateward manifests --crds | kubectl apply --server-side -f -\n\
-                     or grow the claims from here with\n  {} --size SIZE --here",
-                        self.command("apply")
+                        "this cluster does not know StatefulSetResize; install it with\n  {}\n\
+                         or grow the claims from here with\n  {}",
+                        self.commands.install_crds(),
+                        self.command_with("apply", &format!("{} --here", sizes.join(" ")))
                     )
                 }
                 WriteOutcome::Rejected(refusal) => {

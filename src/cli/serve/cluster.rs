@@ -93,7 +93,7 @@ pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
 
 /// What is said where no cluster is looked at.
 pub(super) const NO_CONTROLLER: &str =
-    "no controller runs here: requests to grow are recorded, not carried out";
+    "no cluster is read: nothing tells if a controller carries growth out (--kubeconfig)";
 
 /// What is known where no cluster is looked at. `--dev` shows what would be done, and says that
 /// nobody does it; anywhere else nothing is accepted in the name of nobody.
@@ -110,7 +110,7 @@ pub(super) fn without(args: &Args) -> Facts {
 /// A kubeconfig that cannot be read; with `--service`, no cluster.
 pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
     let cluster = &args.cluster;
-    if cluster.kubeconfig.is_some() || cluster.service.is_some() {
+    if cluster.kubeconfig.is_some() || cluster.service.is_some() || args.with_controller {
         let file = cluster.kubeconfig.as_deref();
         return Ok(Some(Client::connect(file, cluster.context.as_deref()).await?));
     }
@@ -174,7 +174,11 @@ pub(super) fn controller(
 }
 
 /// Starts to look at the cluster; says what becomes of requests to grow.
-pub(super) async fn facts(args: &Args, client: &Client) -> (ClusterFacts, String) {
+pub(super) async fn facts(
+    args: &Args,
+    client: &Client,
+    accepts_growth: bool,
+) -> (ClusterFacts, String) {
     let namespace = &args.cluster.system_namespace;
     let mut options = facts::Options::new(namespace);
     // A controller of this process writes as the very user that this process is.
@@ -185,13 +189,25 @@ pub(super) async fn facts(args: &Args, client: &Client) -> (ClusterFacts, String
             None
         });
     }
-    let carries = if args.with_controller {
-        "this process carries requests out; they"
-    } else {
-        "requests to grow"
-    };
-    let says = format!("{carries} are accepted while Lease {namespace}/{CAN_RESIZE} is renewed");
+    let says = resize_line(args.with_controller, accepts_growth, namespace);
     (ClusterFacts::start(&client.kube(), &options), says)
+}
+
+/// What becomes of edits that grow a claim template, in one line.
+fn resize_line(with_controller: bool, accepts_growth: bool, namespace: &str) -> String {
+    let lease = format!("Lease {namespace}/{CAN_RESIZE} is renewed");
+    match (accepts_growth, with_controller) {
+        (true, true) => {
+            format!("edits that grow are accepted while {lease}; this process carries them out")
+        }
+        (true, false) => format!("edits that grow are accepted while {lease}"),
+        (false, true) => {
+            "the policy rejects edits that grow (resize: reject); this process carries \
+                          out `resize apply`"
+                .to_owned()
+        }
+        (false, false) => "the policy rejects edits that grow (resize: reject)".to_owned(),
+    }
 }
 
 /// What certificates in a cluster are made of, if that was asked for.
@@ -261,6 +277,17 @@ mod tests {
         assert!(matches!(controller("--tls-cert a --tls-key b"), ControllerState::Absent(_)));
         assert!(parse("--dev --context b").unwrap_err().contains("--kubeconfig"));
         assert!(parse("--dev --system-namespace A/b").unwrap_err().contains("no name"));
+    }
+
+    #[test]
+    fn the_line_about_growth_agrees_with_the_policy() {
+        assert!(
+            resize_line(true, true, "guard").contains("accepted while Lease guard/stateward-can")
+        );
+        for with_controller in [false, true] {
+            let line = resize_line(with_controller, false, "guard");
+            assert!(line.contains("rejects") && !line.contains("accepted"), "{line}");
+        }
     }
 
     #[test]

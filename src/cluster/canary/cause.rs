@@ -92,7 +92,10 @@ pub enum Cause {
         message: String,
     },
     /// there is nowhere to send it to
-    #[error("namespace {namespace} for the canary does not exist: apply the chart again")]
+    #[error(
+        "namespace {namespace} for the canary does not exist: apply the chart again, or name another with \
+         --canary-namespace"
+    )]
     NoNamespace {
         /// the namespace of the canary
         namespace: String,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -28,6 +29,7 @@ impl Shared {
             Api::all_with(self.cluster.client.kube(), &crate::cluster::record_resource());
         let events = watcher(api, self.watching()).default_backoff();
         let mut events = pin!(events);
+        let mut complaint = Complaint::default();
         // What a new list does not name is gone, and nobody told of it.
         let mut unlisted = BTreeSet::new();
         while let Some(event) = events.next().await {
@@ -52,7 +54,7 @@ impl Shared {
                         self.wake(&key);
                     }
                 }
-                Err(why) => tracing::warn!(error = %why, "records cannot be watched"),
+                Err(why) => complaint.tell(&why, "StatefulSetResize"),
             }
         }
     }
@@ -115,12 +117,73 @@ where
     PartialObjectMeta<K>: Resource<DynamicType = ()>,
 {
     let kind = kind.to_owned();
+    let mut complaint = Complaint::default();
     watcher(api, watching).default_backoff().touched_objects().filter_map(move |object| {
         if let Err(why) = &object {
-            tracing::warn!(error = %why, kind, "changes cannot be watched");
+            complaint.tell(why, &kind);
         }
         std::future::ready(object.ok())
     })
+}
+
+/// The same failure of a watch is told once in this time; a watch is retried every few seconds.
+const TOLD_EVERY: Duration = Duration::from_secs(300);
+
+/// Tells why a watch fails.
+#[derive(Default)]
+struct Complaint {
+    told: Option<(String, Instant)>,
+}
+
+impl Complaint {
+    fn tell(&mut self, why: &watcher::Error, kind: &str) {
+        if let Some((error, advice)) = self.news(&reason(why), not_served(why), Instant::now()) {
+            tracing::warn!(error, kind, advice, "changes cannot be watched");
+        }
+    }
+
+    /// What is to be told now, if anything.
+    fn news(
+        &mut self,
+        why: &str,
+        not_served: bool,
+        now: Instant,
+    ) -> Option<(String, &'static str)> {
+        let recent = self
+            .told
+            .as_ref()
+            .is_some_and(|(told, at)| told == why && now.duration_since(*at) < TOLD_EVERY);
+        if recent {
+            return None;
+        }
+        self.told = Some((why.to_owned(), now));
+        let advice = "install what resizes need: stateward manifests --crds | kubectl apply \
+                      --server-side -f -";
+        Some((why.to_owned(), if not_served { advice } else { "" }))
+    }
+}
+
+/// What the API server answered, without the form in which the client keeps it.
+fn reason(why: &watcher::Error) -> String {
+    match answer(why) {
+        Some(status) if status.code == 404 => "the cluster does not know this kind".to_owned(),
+        Some(status) => status.message.clone(),
+        None => why.to_string(),
+    }
+}
+
+fn not_served(why: &watcher::Error) -> bool {
+    answer(why).is_some_and(|status| status.code == 404)
+}
+
+fn answer(why: &watcher::Error) -> Option<&kube::core::Status> {
+    match why {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
 }
 
 /// What is remembered of a set that goes.
@@ -151,6 +214,21 @@ fn belongs(part: &Key, set: &Key) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_failure_is_told_once_in_five_minutes() {
+        let (mut complaint, start) = (Complaint::default(), Instant::now());
+        let mut told = |why: &str, seconds| {
+            complaint.news(why, true, start + Duration::from_secs(seconds)).is_some()
+        };
+        assert!(told("a", 0));
+        assert!(!told("a", 1) && !told("a", 299));
+        assert!(told("b", 299), "another failure is news");
+        assert!(told("b", 600));
+        let (_, advice) = Complaint::default().news("a", true, start).unwrap();
+        assert!(advice.contains("manifests --crds"));
+        assert_eq!(Complaint::default().news("a", false, start).unwrap().1, "");
+    }
 
     #[test]
     fn pods_and_claims_belong_to_the_set_that_their_names_end_with() {

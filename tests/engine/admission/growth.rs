@@ -59,7 +59,7 @@ fn without_a_controller_growth_is_refused_with_the_way_by_hand() {
 fn where_nobody_looks_it_is_shown_and_said_that_nobody_carries_it_out() {
     let said = grow(&Facts::none());
     assert!(said.allowed && said.request().is_some());
-    assert!(said.warns_of("no controller is known to run"), "{:?}", said.warnings);
+    assert!(said.warns_of("cannot tell if a controller grows it"), "{:?}", said.warnings);
     // The command line judges manifests, not a cluster.
     let check = |facts: &Facts| {
         let (old, new) = (set(), sized(&set(), "20Gi"));

@@ -38,16 +38,51 @@ fn phase(phase: &str) -> Facts {
 /// As whom the operator of [`owned`] sets runs.
 const OPERATOR: &str = "system:serviceaccount:operators:database-operator";
 
+/// The set after a resize to 20Gi.
+fn resized() -> Value {
+    let id = "/metadata/annotations/stateward.dev~1resize-id";
+    with(&sized(&set(), "20Gi"), id, json!("R/A"))
+}
+
 #[test]
-fn an_old_manifest_is_told_to_raise_git() {
-    let live = with(
-        &sized(&set(), "20Gi"),
-        "/metadata/annotations/stateward.dev~1resize-id",
-        json!("R/A"),
-    );
+fn a_rollback_after_a_resize_keeps_the_live_size_and_brings_back_the_image() {
+    const IMAGE: &str = "/spec/template/spec/containers/0/image";
+    let live = with(&resized(), IMAGE, json!("postgres:17.3"));
+    // An older release knows no annotation of stateward; one that was applied server-side keeps it.
+    for (old_manifest, size) in [
+        (sized(&set(), "10Gi"), "10Gi"),
+        (sized(&set(), "5Gi"), "5Gi"),
+        (sized(&resized(), "10Gi"), "10Gi"),
+    ] {
+        let said = mutate(Some(&live), Some(&old_manifest), &facts());
+        assert!(said.allowed, "{}", said.message);
+        assert_eq!((said.size(), said.done.as_slice()), ("20Gi", &["keep-size"][..]));
+        let stays = format!("claim template data stays 20Gi, not {size}");
+        assert!(said.warns_of(&stays), "{:?}", said.warnings);
+        assert!(
+            said.warns_of("from before a resize; set data to 20Gi there"),
+            "{:?}",
+            said.warnings
+        );
+        assert!(said.warnings.iter().all(|warning| warning.chars().count() <= 120));
+    }
+}
+
+#[test]
+fn a_rollback_that_changes_more_than_sizes_is_still_denied() {
+    let mut old_manifest = sized(&set(), "10Gi");
+    old_manifest["spec"]["serviceName"] = json!("other");
+    let said = mutate(Some(&resized()), Some(&old_manifest), &facts());
+    assert!(!said.allowed);
+    assert!(said.message.contains("serviceName"), "{}", said.message);
+}
+
+#[test]
+fn a_set_that_was_never_resized_is_not_shrunk_in_silence() {
+    let live = sized(&set(), "20Gi");
     let said = mutate(Some(&live), Some(&sized(&live, "10Gi")), &facts());
     assert!(!said.allowed);
-    assert!(said.message.contains("1. raise spec.volumeClaimTemplates[0]"), "{}", said.message);
+    assert!(said.message.contains("would shrink"), "{}", said.message);
 }
 
 #[test]

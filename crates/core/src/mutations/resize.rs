@@ -20,7 +20,7 @@ use serde_json::Value;
 use self::growth_check::GrowthCheck;
 pub use self::limit::limit;
 use super::Mutation;
-use crate::annotations::{RESIZE, RESIZE_REQUESTED};
+use crate::annotations::{RESIZE, RESIZE_ID, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::{DifferenceKind, SpecDifference};
@@ -174,14 +174,16 @@ fn record(change: &Change<'_>, difference: &SpecDifference, mutation: &mut Mutat
     mutation.done.push("request-resize");
 }
 
-/// An owner that has opted in writes its own sizes again and again: the live ones stay, since
-/// neither refusing it nor shrinking would lead anywhere.
+/// An owner that has opted in writes its own sizes again and again, and a rollback writes the sizes from
+/// before a resize: the live ones stay. A denial would also reject what else the edit brings, such as the
+/// old image that a person needs back at once.
 fn keep_sizes(
     change: &Change<'_>,
     old: &StatefulSet<'_>,
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
-    if old.metadata.controller().is_none() {
+    let resized = old.metadata.annotations.get(RESIZE_ID).is_some();
+    if old.metadata.controller().is_none() && !resized {
         return Ok(());
     }
     for difference in change.differences()? {
@@ -196,6 +198,12 @@ fn keep_sizes(
             "{}: claim template {template} stays {live}, not {asked}: claims cannot shrink",
             change.object_name()
         ));
+        if resized {
+            mutation.warnings.push(format!(
+                "{}: its manifest has a size from before a resize; set {template} to {live} there",
+                change.object_name()
+            ));
+        }
         mutation.carries_out.push(SHRINK_RULE);
         mutation.done.push("keep-size");
     }

@@ -5,8 +5,11 @@ use stateward_core::facts::Fact;
 use stateward_core::growth::Growability;
 use stateward_core::object::Quantity;
 use stateward_core::record::{Phase, Reason};
+use stateward_core::rules::Step;
+use stateward_core::rules::remedy::run;
+use stateward_core::shell::shell_quote;
 
-use super::{CheckOutcome, PlannedCheck, PlannedStep, Question, Stage, claims_noun};
+use super::{CheckOutcome, Controller, PlannedCheck, PlannedStep, Question, Stage, claims_noun};
 use crate::View;
 use crate::advice;
 use crate::observed::{Claim, Set};
@@ -67,6 +70,30 @@ pub(super) fn checks(
     all
 }
 
+/// What a person does if no controller would carry the resize out.
+pub fn without_controller(question: &Question<'_>, controller: &Controller) -> Vec<Step> {
+    let (Controller::NotInstalled { namespace } | Controller::Absent { namespace, .. }) =
+        controller
+    else {
+        return Vec::new();
+    };
+    let mut steps = vec![run(
+        "grow the claims from here, which is all that a full disk needs; no pod restarts",
+        super::apply(question, "--here"),
+    )];
+    if matches!(controller, Controller::NotInstalled { .. }) {
+        steps.push(run("or install what resizes need", question.commands.install_crds()));
+    }
+    let start = format!("controller --system-namespace {}", shell_quote(namespace));
+    steps.push(run(
+        format!(
+            "then start a controller, with the chart or from here; namespace {namespace} must exist"
+        ),
+        question.commands.stateward(&start),
+    ));
+    steps
+}
+
 /// Makes rows of checks.
 struct Rows<'r> {
     question: &'r Question<'r>,
@@ -81,6 +108,9 @@ impl Rows<'_> {
             name: self.question.name,
             message: &check.detail,
             claims: &claims,
+            targets: self.question.targets,
+            has_copy: false,
+            commands: self.question.commands,
         };
         let advice = match &check.outcome {
             CheckOutcome::Blocked(reason) => advice::steps(reason, &subject),
@@ -106,7 +136,23 @@ impl Rows<'_> {
         }
         rows.push(self.owner(set));
         rows.push(self.paused(set));
+        rows.extend(self.question.controller.map(|controller| self.controller(controller)));
         rows
+    }
+
+    /// The same answer as `apply` gives.
+    fn controller(&self, controller: &Controller) -> PlannedCheck {
+        let name = "a resize controller is running";
+        let (outcome, detail) = match (controller, controller.absence()) {
+            // It never gets into a record, so it is no reason of the custom resource.
+            (_, Some(why)) => {
+                (CheckOutcome::Blocked(Reason::Unknown("NoController".to_owned())), why)
+            }
+            (Controller::Unknown(why), None) => (CheckOutcome::Unknown, why.clone()),
+            (_, None) => (CheckOutcome::Ok, String::new()),
+        };
+        let row = self.row(Stage::Request, &Check { name, outcome, detail }, None);
+        PlannedCheck { advice: without_controller(self.question, controller), ..row }
     }
 
     fn owner(&self, set: &Set) -> PlannedCheck {

@@ -19,7 +19,7 @@ pub(super) struct ManualRecovery<'h> {
 
 impl ManualRecovery<'_> {
     fn kubectl(&self, rest: &str) -> String {
-        format!("kubectl -n {} {rest}", self.question.namespace)
+        self.question.commands.kubectl_in(self.question.namespace, rest)
     }
 
     fn patch(&self, kind: &str, kind_of_patch: &str, patch: &Value) -> String {
@@ -77,8 +77,8 @@ impl ManualRecovery<'_> {
             run(
                 "if it does not, re-create it as it was; it adopts its pods, and none restarts",
                 format!(
-                    "{read} | base64 -d | gunzip | kubectl patch --local -f - --type json \
-                     -p '{patch}' -o json | {}",
+                    "{read} | base64 -d | gunzip | {} -p '{patch}' -o json | {}",
+                    self.kubectl("patch --local -f - --type json"),
                     self.kubectl("create -f -")
                 ),
             ),

@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::Commands;
+
 /// The field of a set's owner that its size comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OwnerField {
@@ -99,14 +101,15 @@ const KNOWN: [Known; 9] = [
 ];
 
 /// The field of `owner`, which is a kind and a name.
-pub(super) fn field(owner: &str, namespace: &str) -> Option<OwnerField> {
+pub(super) fn field(owner: &str, namespace: &str, commands: &Commands) -> Option<OwnerField> {
     let (kind, name) = owner.split_once(' ')?;
     let known = KNOWN.iter().find(|known| known.kind == kind);
     Some(OwnerField {
         owner: owner.to_owned(),
         field: known.map(|known| known.field),
-        command: known
-            .map(|known| format!("kubectl -n {namespace} edit {} {name}", known.resource)),
+        command: known.map(|known| {
+            commands.kubectl_in(namespace, &format!("edit {} {name}", known.resource))
+        }),
         note: known.map(|known| known.note),
     })
 }
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_known_owner_names_its_field() {
-        let found = field("RabbitmqCluster shop", "prod").unwrap();
+        let found = field("RabbitmqCluster shop", "prod", &Commands::default()).unwrap();
         assert_eq!(found.field, Some("spec.persistence.storage"));
         assert_eq!(
             found.command.unwrap(),
@@ -127,7 +130,7 @@ mod tests {
 
     #[test]
     fn an_owner_that_is_not_known_is_named_and_nothing_more() {
-        let found = field("Ledger books", "prod").unwrap();
+        let found = field("Ledger books", "prod", &Commands::default()).unwrap();
         assert_eq!(
             (found.owner.as_str(), found.field, found.command),
             ("Ledger books", None, None)

@@ -1,4 +1,4 @@
-//! A plan as text: from top to bottom as it will happen.
+//! A plan as text: the verdict, what stands in the way, then the steps as they will happen.
 
 use std::fmt::Write as _;
 
@@ -21,40 +21,34 @@ const WAITING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor
 const BLOCKED: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
 const DIM: Style = Style::new().dimmed();
 
-/// The plan as text.
-pub fn render(plan: &Plan, color: bool) -> String {
-    let mut out = Text { text: String::new(), color };
-    let sizes: Vec<String> = plan
-        .templates
-        .iter()
-        .map(|template| {
-            let from = template.from.as_deref().unwrap_or("(missing)");
-            format!("claim template {} {from} → {}", template.name, template.to)
-        })
-        .collect();
-    out.heading(&format!("StatefulSet {}/{}: {}", plan.namespace, plan.name, sizes.join(", ")));
+/// How much of a plan is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Show {
+    /// in colour
+    pub color: bool,
+    /// the checks that passed, too
+    pub all_checks: bool,
+    /// the commands by which a person finishes or undoes each step
+    pub by_hand: bool,
+}
+
+/// The plan as text: first what it comes to, then what stands in the way, then the steps.
+pub fn render(plan: &Plan, show: Show) -> String {
+    let mut out = Text { text: String::new(), color: show.color };
+    out.verdict(plan);
+    out.consequences(plan);
     if let Some(owner) = &plan.owner {
+        out.text.push('\n');
         out.owner(owner);
     }
-    for (stage, heading) in [
-        (Stage::Request, "Checks of the request"),
-        (Stage::Claims, "Checks before claims grow"),
-        (Stage::Set, "Checks before the set is touched"),
-        (Stage::RetentionPin, "Checks before the set is deleted"),
-    ] {
-        let checks: Vec<_> = plan.checks.iter().filter(|check| check.stage == stage).collect();
-        if checks.is_empty() {
-            continue;
-        }
-        out.section(heading);
-        for check in checks {
-            out.check(check);
-        }
+    out.checks(plan, show.all_checks);
+    // Nothing of a blocked plan happens, so its steps would only mislead.
+    if plan.verdict != Verdict::Blocked || show.by_hand {
+        out.steps(plan);
     }
-    out.steps(plan);
-    out.consequences(plan);
-    out.manual_recovery(&plan.steps);
-    out.verdict(plan);
+    if show.by_hand {
+        out.manual_recovery(&plan.steps);
+    }
     out.text
 }
 
@@ -161,10 +155,37 @@ impl Text {
         }
     }
 
+    fn checks(&mut self, plan: &Plan, all: bool) {
+        let silent = plan.checks.iter().filter(|check| passed(check)).count();
+        for (stage, heading) in [
+            (Stage::Request, "Checks of the request"),
+            (Stage::Claims, "Checks before claims grow"),
+            (Stage::Set, "Checks before the set is touched"),
+            (Stage::RetentionPin, "Checks before the set is deleted"),
+        ] {
+            let shown = |check: &&PlannedCheck| check.stage == stage && (all || !passed(check));
+            let mut shown = plan.checks.iter().filter(shown).peekable();
+            if shown.peek().is_none() {
+                continue;
+            }
+            self.section(heading);
+            for check in shown {
+                self.check(check);
+            }
+        }
+        if silent > 0 && !all {
+            let noun = if silent == 1 { "check" } else { "checks" };
+            self.text.push('\n');
+            self.line(0, &format!("{silent} {noun} passed; -v lists them"));
+        }
+    }
+
     fn consequences(&mut self, plan: &Plan) {
-        self.text.push('\n');
+        if plan.verdict == Verdict::Blocked {
+            return;
+        }
         if plan.restarts.is_empty() {
-            self.painted(0, HEADING, "Pods that restart: ", "none");
+            self.painted(0, HEADING, "Pods that restart: ", &unasked_restarts(plan));
         } else {
             self.heading("Pods that restart:");
             for restart in &plan.restarts {
@@ -203,15 +224,13 @@ impl Text {
     }
 
     fn verdict(&mut self, plan: &Plan) {
-        self.text.push('\n');
-        let growing = plan.claims.iter().filter(|claim| claim.from != claim.to).count();
         let (style, word, rest) = match plan.verdict {
             Verdict::NothingToDo => {
                 (OK, "nothing to do", "claims and template have the requested size")
             }
             Verdict::Ready => (OK, "ready", "every check passed"),
             Verdict::Waits => {
-                (WAITING, "waits", "the resize begins, and waits for the checks above")
+                (WAITING, "waits", "the resize begins, and waits for the checks below")
             }
             Verdict::ClaimsOnly => (
                 BLOCKED,
@@ -225,35 +244,51 @@ impl Text {
                 "something could not be read, and nothing happens before it can",
             ),
         };
-        self.painted(0, style, word, &format!(": {rest}"));
+        self.painted(0, style, &word.to_uppercase(), &format!(": {rest}"));
+        let growing = plan.claims.iter().filter(|claim| claim.from != claim.to).count();
+        let mut changes: Vec<String> = plan
+            .templates
+            .iter()
+            .map(|template| {
+                let from = template.from.as_deref().unwrap_or("(missing)");
+                format!("claim template {} {from} → {}", template.name, template.to)
+            })
+            .collect();
+        if growing > 0 && plan.verdict != Verdict::Blocked {
+            changes.push(format!("{} to grow", claims_noun(growing)));
+        }
+        let title = format!("StatefulSet {}/{}: {}", plan.namespace, plan.name, changes.join(", "));
+        self.heading(&title);
         let begins = matches!(plan.verdict, Verdict::Ready | Verdict::Waits | Verdict::ClaimsOnly);
         if begins && plan.owner.is_none() {
-            let grow = if growing > 0 {
-                format!(" ({} to grow)", claims_noun(growing))
-            } else {
-                String::new()
-            };
-            self.line(0, &format!("begin{grow}:"));
-            self.line(1, &plan.apply());
+            self.line(0, "Begin:");
+            self.line(1, &plan.apply);
         }
     }
+}
+
+fn passed(check: &PlannedCheck) -> bool {
+    check.outcome == CheckOutcome::Ok || check.step.is_some()
+}
+
+/// Which pods may have to restart although stateward restarts none of them now.
+fn unasked_restarts(plan: &Plan) -> String {
+    if plan.waiting_pods.is_empty() && plan.may_evict {
+        return "none yet; if a file system grows only at a restart, stateward evicts its pod, one \
+                at a time"
+            .to_owned();
+    }
+    if plan.waiting_pods.is_empty() {
+        return "none by stateward; some drivers grow a file system only when you restart its pod"
+            .to_owned();
+    }
+    format!(
+        "none by stateward; these grow their file systems only when you restart them: {}",
+        plan.waiting_pods.join(", ")
+    )
 }
 
 fn same(one: &[Step], other: &[Step]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|(a, b)| a.text == b.text && a.command == b.command)
-}
-
-impl Plan {
-    /// The command that begins it.
-    pub fn apply(&self) -> String {
-        let mut command = format!("stateward resize apply {} -n {}", self.name, self.namespace);
-        for template in &self.templates {
-            let _ = write!(command, " --size {}={}", template.name, template.to);
-        }
-        if self.seconds_without_controller.is_none() {
-            command.push_str(" --claims-only");
-        }
-        command
-    }
 }

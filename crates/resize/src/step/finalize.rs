@@ -1,7 +1,9 @@
 //! After the re-creation window: adoption, putting back, and what is left to do once it is over.
 
 use stateward_core::facts::Fact;
-use stateward_core::record::{CompletedRequest, Halt, Phase, Reason, Retention};
+use stateward_core::record::{
+    ClaimState, ClaimStatus, CompletedRequest, Halt, Phase, Reason, Retention,
+};
 
 use super::grow::{self, Claims};
 use super::{Action, View, recreate, request};
@@ -275,10 +277,29 @@ pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
     if request::is_new(view, set) {
         return view.enter(Phase::Requested, |_| {});
     }
+    if status.halt.as_ref().is_some_and(|halt| halt.reason == Reason::DeletedByOther) {
+        // The set exists again, so the record must not keep telling that it is missing.
+        return view.end(Phase::Aborted, Reason::Replaced, recreate::writer(set));
+    }
+    if let Some(rows) = grown_later(view) {
+        return view.write(|status| status.claims = rows);
+    }
     if status.observed_generation != view.record.generation {
         return view.write(|_| {});
     }
     view.wait()
+}
+
+/// The claims of a complete resize, if one of them has changed: a file system may grow long after the
+/// set was re-created, when its pod restarts.
+fn grown_later(view: &View<'_>) -> Option<Vec<ClaimStatus>> {
+    let status = view.status();
+    let done = |row: &ClaimStatus| row.state == ClaimState::Done;
+    if status.phase != Phase::Complete || status.claims.iter().all(done) {
+        return None;
+    }
+    let rows = preflight::rows(view);
+    (!rows.is_empty() && rows != status.claims).then_some(rows)
 }
 
 /// The `resize-id` of a set that a CREATE of ours made after its re-creation had ended.

@@ -228,7 +228,7 @@ fn replaced(view: &View<'_>, set: &Set) -> Action {
         return view.end(Phase::Conflict, Reason::TooSmallAgain, writer(set));
     }
     view.enter(Phase::ClaimsGrown, |status| {
-        status.snapshot = None;
+        status.snapshot = view.copy(set);
         status.last_create = Some(view.now);
         status.recreation =
             Recreation { set_uid: Some(set.uid.clone()), replaced, ..Recreation::default() };

@@ -56,7 +56,8 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
 }
 
 /// Begins to carry `wanted` out on this set. What is asked of which claim is written along: a full
-/// disk does not wait for another write.
+/// disk does not wait for another write. A copy of the set is written too, so that `finish` can restore
+/// a set that someone else deletes before the re-creation.
 fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Action {
     let owed = view.retention_owed(set);
     let mut record = view.record.clone();
@@ -83,7 +84,7 @@ fn act_on(view: &View<'_>, set: &Set, wanted: BTreeMap<String, String>) -> Actio
         ..Recreation::default()
     };
     status.claims.clear();
-    status.snapshot = None;
+    status.snapshot = view.copy(set);
     let view = View::new(view.observed, &record, view.now, view.parameters);
     let rows = preflight::rows(&view);
     view.enter(Phase::Growing, |status| status.claims = rows)

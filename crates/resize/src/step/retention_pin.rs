@@ -281,7 +281,7 @@ fn step_back(view: &View<'_>, set: &Set, same: bool) -> Action {
         };
     }
     view.enter(Phase::RetentionPinned, |status| {
-        status.snapshot = None;
+        status.snapshot = view.copy(set);
         status.recreation.resource_version = None;
         status.recreation.deleted_at = None;
     })

@@ -343,7 +343,7 @@ impl GrowthCheck<'_, '_> {
         let facts = self.facts;
         if facts.controller == ControllerState::NotLooked {
             warnings.push(format!(
-                "{object}: no controller is known to run: nobody carries it out yet"
+                "{object}: stateward reads no cluster here, and cannot tell if a controller grows it"
             ));
             return;
         }

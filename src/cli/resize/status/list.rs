@@ -1,0 +1,132 @@
+//! The resizes of a namespace, or of all namespaces.
+
+use stateward_core::yaml::printable;
+
+use super::{Args, Outcome, needs_a_person, not_installed};
+use crate::cli::print;
+use crate::cli::resize::controller_check::knows_resizes;
+use crate::cli::resize::screen::age;
+use crate::cli::resize::view::heading;
+use crate::controller::{Cluster, Stored};
+
+use jiff::Timestamp;
+
+/// Prints one line per resize; with --watch, each line that changes.
+pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let (cluster, namespace) = args.place.connect().await?;
+    let namespace = (!args.all_namespaces).then_some(namespace.as_str());
+    if !knows_resizes(&cluster).await? {
+        not_installed(&args.place.commands())?;
+        return Ok(Outcome::Findings);
+    }
+    let records = cluster.records(namespace).await?;
+    if records.is_empty() && !args.watch {
+        let text = match namespace {
+            Some(namespace) => format!("There is no resize in namespace {namespace}.\n"),
+            None => "There is no resize in this cluster.\n".to_owned(),
+        };
+        print(&text)?;
+        return Ok(Outcome::Clean);
+    }
+    print(&table(&records, args.all_namespaces, cluster.now()))?;
+    let any = |records: &[Stored]| records.iter().any(|stored| needs_a_person(&stored.record));
+    if !args.watch {
+        return Ok(if any(&records) { Outcome::Findings } else { Outcome::Clean });
+    }
+    watch(&cluster, namespace, args.all_namespaces, records).await?;
+    Ok(Outcome::Clean)
+}
+
+/// Prints the rows that change, as `kubectl get --watch` does.
+async fn watch(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    all: bool,
+    mut before: Vec<Stored>,
+) -> anyhow::Result<()> {
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(super::PAUSE) => {}
+            _ = &mut interrupted => return Ok(()),
+        }
+        let records = cluster.records(namespace).await?;
+        let told: std::collections::BTreeMap<(&str, &str), &Stored> =
+            before.iter().map(|stored| (key(stored), stored)).collect();
+        let differs = |stored: &&Stored| {
+            told.get(&key(stored)).is_none_or(|before| {
+                heading(&before.record, &[]) != heading(&stored.record, &[])
+                    || before.record.status.claims_grown != stored.record.status.claims_grown
+            })
+        };
+        let changed: Vec<Stored> = records.iter().filter(differs).cloned().collect();
+        if !changed.is_empty() {
+            let text = table(&changed, all, cluster.now());
+            print(text.split_once('\n').map_or("", |(_, rows)| rows))?;
+        }
+        before = records;
+    }
+}
+
+fn key(stored: &Stored) -> (&str, &str) {
+    (&stored.record.namespace, &stored.record.name)
+}
+
+/// One row per resize, below the names of the columns.
+fn table(records: &[Stored], all: bool, now: Timestamp) -> String {
+    let header = ["NAMESPACE", "SET", "GROWN", "SINCE", "STATE"].map(str::to_owned);
+    let mut rows = vec![header];
+    for Stored { record, .. } in records {
+        let since = record.status.conditions.iter().map(|one| one.last_transition_time).max();
+        rows.push([
+            record.namespace.clone(),
+            record.name.clone(),
+            record.status.claims_grown.clone(),
+            since.map(|since| age(now.duration_since(since))).unwrap_or_default(),
+            heading(record, &[]),
+        ]);
+    }
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let first = usize::from(!all);
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).skip(first);
+        let cells: Vec<String> = cells.map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(printable(cells.join("  ").trim_end()).as_ref());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use stateward_core::record::{Phase, Record};
+
+    use super::*;
+
+    #[test]
+    fn columns_have_names_and_the_namespace_stands_only_where_there_are_several() {
+        let now: Timestamp = "2026-11-21T03:00:00Z".parse().unwrap();
+        let mut record =
+            Record { namespace: "shop".to_owned(), name: "db".to_owned(), ..Record::default() };
+        record.status.phase = Phase::Growing;
+        record.status.summarize(1, "2026-11-21T02:55:00Z".parse().unwrap());
+        record.status.claims_grown = "1/3".to_owned();
+        let records = [Stored { record, object: Value::Null }];
+        assert_eq!(
+            table(&records, false, now),
+            "SET  GROWN  SINCE  STATE\ndb   1/3    5m     Growing\n"
+        );
+        assert_eq!(
+            table(&records, true, now),
+            "NAMESPACE  SET  GROWN  SINCE  STATE\nshop       db   1/3    5m     Growing\n"
+        );
+    }
+}
