@@ -382,7 +382,7 @@ impl Testbed {
         self.audit_events_after(0)
     }
 
-    /// How long the audit log is, in bytes.
+    /// How long the audit log is, in bytes, the half written line at its end included.
     pub fn audit_position(&self) -> u64 {
         std::fs::metadata(self.plan.audit_log()).map_or(0, |file| file.len())
     }
@@ -391,14 +391,14 @@ impl Testbed {
     /// to read.
     pub fn audit_events_after(&self, position: u64) -> Result<Vec<Value>> {
         let mut bytes = Vec::new();
+        // The byte before the position tells whether a line begins there.
+        let start = position.saturating_sub(1);
         if let Ok(mut file) = File::open(self.plan.audit_log()) {
-            file.seek(SeekFrom::Start(position))?;
+            file.seek(SeekFrom::Start(start))?;
             file.read_to_end(&mut bytes)?;
         }
-        let text = String::from_utf8(bytes)?;
-        // The last line may be half written.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        let lines = whole_lines(&bytes, position > 0);
+        lines.map(|line| Ok(serde_json::from_slice(line)?)).collect()
     }
 
     /// Kills a component, as a crash would. It stays away until [`resume`](Self::resume).
