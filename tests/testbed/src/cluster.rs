@@ -492,3 +492,39 @@ impl Drop for Testbed {
         }
     }
 }
+
+/// The whole lines of a part of a log: its last line may be half written. Where `tail` is set, the part
+/// begins with one byte of an older line, and what is left of that line is dropped.
+fn whole_lines(part: &[u8], tail: bool) -> impl Iterator<Item = &[u8]> {
+    let ends = |byte: &u8| *byte == b'\n';
+    let end = part.iter().rposition(ends).unwrap_or(0);
+    let start = if tail { part.iter().position(ends).map_or(end, |end| end + 1) } else { 0 };
+    let whole = part.get(start..end).unwrap_or_default();
+    whole.split(ends).filter(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_written_lines_are_not_read() {
+        let lines = |part: &str, tail| -> Vec<String> {
+            let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+            whole_lines(part.as_bytes(), tail).map(text).collect()
+        };
+        assert_eq!(lines("", false), [""; 0]);
+        assert_eq!(lines("", true), [""; 0]);
+        assert_eq!(lines("hal", false), [""; 0]);
+        assert_eq!(lines("one\ntwo\nhal", false), ["one", "two"]);
+        // A position at the end of a line, in the middle of one, and at the end of the log.
+        assert_eq!(lines("\none\ntwo\n", true), ["one", "two"]);
+        assert_eq!(lines("zero\none\nhal", true), ["one"]);
+        assert_eq!(lines("zero\nhal", true), [""; 0]);
+        assert_eq!(lines("zero", true), [""; 0]);
+        assert_eq!(lines("\n", true), [""; 0]);
+        // A character that is cut in two at either end does not matter.
+        let cut = ["\u{e4}".as_bytes()[1..].to_vec(), b"\none\n\xc3".to_vec()].concat();
+        assert_eq!(whole_lines(&cut, true).collect::<Vec<_>>(), [b"one"]);
+    }
+}
