@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use stateward_core::facts::Fact;
 use stateward_core::record::Phase;
 use stateward_core::record::snapshot;
-use stateward_resize::observed::{Created, DryRuns, Memory, Observed, Set};
+use stateward_resize::observed::{Answer, Created, DryRuns, Memory, Observed, Set};
 use stateward_resize::{Action, Parameters, step};
 use tokio::time::Instant;
 
 use super::Key;
 use super::cluster::Cluster;
+use super::intervals::DRY_RUNS;
 use super::json_fields::{number, uid};
 use super::record::Stored;
 use crate::cluster::{Rejection, WriteOutcome};
@@ -134,8 +135,12 @@ impl Reconciler {
         };
     }
 
-    /// Looks once, and does one thing.
-    pub(super) async fn reconcile(&mut self, context: &ReconcileContext) -> ReconcileResult {
+    /// Looks once, and does one thing. Before the set is touched a slot is taken by `take_slot`.
+    pub(super) async fn reconcile(
+        &mut self,
+        context: &ReconcileContext,
+        take_slot: &(dyn Fn() -> bool + Sync),
+    ) -> ReconcileResult {
         self.stored = match self.cluster.record(&self.key).await {
             Ok(stored) => stored,
             Err(why) => return ReconcileResult::Unread(why.to_string()),
@@ -170,6 +175,10 @@ impl Reconciler {
             Action::DryRun => {
                 self.ask(&observed).await;
                 return ReconcileResult::Wrote(action);
+            }
+            // Another set was faster, and the record will say that this one waits.
+            Action::AddFinalizer if !take_slot() => {
+                return ReconcileResult::RequeueAfter(self.back_off);
             }
             _ => {}
         }
@@ -254,7 +263,12 @@ impl Reconciler {
     async fn ask(&mut self, observed: &Observed) {
         let (Fact::Known(Some(set)), Some(stored)) = (&observed.set, &self.stored) else { return };
         let id = format!("{}/{}", stored.record.uid, set.uid);
-        let answers = self.cluster.dry_runs(&self.key, set, &self.sizes(), &id).await;
+        let sizes = self.sizes();
+        let asked = self.cluster.dry_runs(&self.key, set, &sizes, &id);
+        let answers = tokio::time::timeout(DRY_RUNS, asked).await.unwrap_or_else(|_| {
+            let late = || Answer::Refused(format!("no answer in {} s", DRY_RUNS.as_secs()));
+            DryRuns { delete: late(), create: late(), unchanged: late() }
+        });
         self.dry_runs = Some((answers, self.asked(set), Instant::now()));
     }
 
