@@ -15,6 +15,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use stateward_resize::crd;
 
 pub use self::canary::{CanarySender, CanaryWatch, Cause};
+pub(crate) use self::client::Extent;
 pub(crate) use self::client::FIELD_MANAGER;
 pub use self::client::{Client, ReadError, Rejection, WriteOutcome};
 pub use self::errors::{ApiError, ClusterError};

@@ -11,13 +11,16 @@ mod admission;
 mod claims;
 mod cluster;
 mod dry_run;
+mod intervals;
 mod json_fields;
 pub mod lease;
 mod manager;
 mod observe;
 mod pods;
+mod queue;
 mod reconcile;
 mod record;
+mod refusals;
 mod set;
 mod telemetry;
 mod write;
@@ -29,7 +32,8 @@ use stateward_resize::crd;
 use crate::cluster::path;
 
 pub use self::cluster::Cluster;
-pub use self::manager::{Controller, Intervals};
+pub use self::intervals::Intervals;
+pub use self::manager::Controller;
 pub use self::record::Stored;
 
 /// The namespace and name of a set, and of its record.

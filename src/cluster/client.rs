@@ -2,6 +2,7 @@
 //! ([`Client::read`]), a write that is sent once ([`Client::write`]).
 
 mod kubeconfig;
+mod list;
 mod read;
 mod response;
 mod write;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER, WARNING};
 use hyper::{Method, Request};
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +26,7 @@ use stateward_core::nearest;
 use tokio::time::Instant;
 
 use self::kubeconfig::Places;
+pub(crate) use self::list::Extent;
 pub use self::read::ReadError;
 pub(crate) use self::response::Response;
 pub(crate) use self::write::FIELD_MANAGER;
@@ -37,6 +40,27 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(5);
 /// No watch lives as long: a connection that says nothing for so long has died without a word.
 const SILENCE: Duration = Duration::from_secs(300);
+
+const JSON: &str = "application/json";
+
+/// One request.
+pub(crate) struct Exchange<'a> {
+    method: Method,
+    path: &'a str,
+    /// the form of the answer
+    accept: &'static str,
+    /// that of `body`
+    content_type: &'a str,
+    body: Option<Vec<u8>>,
+    /// the longest answer that is read, in bytes
+    longest: usize,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, accept: JSON, content_type: "", body: None, longest: usize::MAX }
+    }
+}
 
 /// A connection to the API server. Clones share it.
 #[derive(Clone)]
@@ -185,21 +209,41 @@ impl Client {
         content_type: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Response, ApiError> {
-        let mut request =
-            Request::builder().method(method).uri(path).header(ACCEPT, "application/json");
+        self.exchange(timeout, Exchange { content_type, body, ..Exchange::new(method, path) }).await
+    }
+
+    async fn exchange(
+        &self,
+        timeout: Duration,
+        exchange: Exchange<'_>,
+    ) -> Result<Response, ApiError> {
+        let Exchange { method, path, accept, content_type, body, longest } = exchange;
+        let mut request = Request::builder().method(method).uri(path).header(ACCEPT, accept);
         if !content_type.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
         }
+        let failed = |error: &kube::Error| ApiError::Unreachable(Unreachable(self.explain(error)));
         let exchange = async {
             let request = request.body(Body::from(body.unwrap_or_default()));
-            let request = request.map_err(kube::Error::HttpError)?;
-            let (parts, body) = self.kube.send(request).await?.into_parts();
-            Ok::<_, kube::Error>((parts, body.collect_bytes().await?))
+            let request = request.map_err(|why| failed(&kube::Error::HttpError(why)))?;
+            let answer = self.kube.send(request).await.map_err(|why| failed(&why))?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, longest).collect().await.map_err(|why| match why
+                .downcast::<kube::Error>(
+            ) {
+                Ok(why) => failed(&why),
+                Err(why) if why.is::<LengthLimitError>() => ApiError::TooLong(longest),
+                Err(why) => ApiError::Unreachable(Unreachable(format!(
+                    "{} cannot be reached: {}",
+                    self.server,
+                    innermost(&*why)
+                ))),
+            })?;
+            Ok((parts, body.to_bytes()))
         };
         let (parts, body) = tokio::time::timeout(timeout, exchange)
             .await
-            .map_err(|_| ApiError::Late(timeout))?
-            .map_err(|error| ApiError::Unreachable(Unreachable(self.explain(&error))))?;
+            .map_err(|_| ApiError::Late(timeout))??;
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE).and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let seconds = text(RETRY_AFTER).and_then(|seconds| seconds.parse().ok());

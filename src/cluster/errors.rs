@@ -63,6 +63,9 @@ pub enum ApiError {
     /// no answer came in time
     #[error("the API server did not answer in {} s", .0.as_secs_f32())]
     Late(Duration),
+    /// an answer with more bytes than are read
+    #[error("the API server's answer has more than {0} bytes")]
+    TooLong(usize),
     /// it was refused
     #[error("{method} {path}: the API server said {status}: {message}")]
     Refused {

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Deserialize as _;
 use serde_json::Value;
+use stateward_core::annotations::RESIZE_ID;
 use stateward_core::facts::FixedVolume;
 use stateward_core::object::claim::BETA_CLASS;
 use stateward_resize::observed::{Claim, Progress};
@@ -33,7 +34,7 @@ pub(super) fn read(
             .collect(),
         class: class(object).to_owned(),
         fixed_volume,
-        resize_id: annotation(object, "resize-id").map(str::to_owned),
+        resize_id: annotation(object, RESIZE_ID).map(str::to_owned),
         mounted: false,
         foreign: false,
     })
@@ -102,6 +103,16 @@ mod tests {
         assert_eq!(claim("18Gi", "50Gi", "NodeResizeInfeasible"), Progress::Controller);
         // The resizer begins nothing larger before this is done.
         assert_eq!(claim("30Gi", "20Gi", "NodeResizePending"), Progress::FileSystem);
+    }
+
+    #[test]
+    fn the_resize_that_raised_a_claim_is_read() {
+        let claim = json!({
+            "metadata": {"annotations": {"stateward.dev/resize-id": "R/1"}},
+            "spec": {"resources": {"requests": {"storage": "20Gi"}}},
+        });
+        let read = read(&claim, "data", 0, None).unwrap();
+        assert_eq!(read.resize_id.as_deref(), Some("R/1"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod leases;
 mod set_task;
+mod slots;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,66 +18,20 @@ use serde_json::Value;
 use stateward_core::record::Phase;
 use stateward_resize::CAN_RESIZE;
 use stateward_resize::Parameters;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use self::slots::Slots;
 use super::Key;
 use super::cluster::Cluster;
+use super::intervals::{Intervals, UNANSWERED};
 use super::json_fields::{list, text};
 use super::lease::{LEADER, Lease};
+use super::queue::Queue;
 use super::reconcile::LastSeen;
 use crate::cluster::Limit;
 use crate::telemetry::ResizeMetrics;
-
-/// After how long a request without a record is an alarm.
-const UNANSWERED: Duration = Duration::from_secs(120);
-
-/// Every interval and bound of the driver, so that tests need not wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intervals {
-    /// how long a Lease is held without being renewed
-    pub lease: Duration,
-    /// how often Leases are renewed
-    pub renew: Duration,
-    /// the first pause after a write that failed; it doubles
-    pub back_off: Duration,
-    /// the longest pause after a write that failed
-    pub back_off_limit: Duration,
-    /// the longest pause while a set is away
-    pub recreation_back_off_limit: Duration,
-    /// how long a set may be away before an instance that does not lead brings it back
-    pub patience: Duration,
-    /// how long changes are gathered before a set is reconciled
-    pub gather: Duration,
-    /// how long a watch lives: one that says nothing for longer is taken for dead, and nothing else
-    /// tells of a request of which there is no record yet
-    pub watch: Duration,
-    /// how many sets are reconciled at the same time
-    pub concurrent_reconciles: usize,
-    /// how many sets are between the retention pin and adoption together
-    pub touched: usize,
-    /// how long one reconcile may take before the controller counts as stuck
-    pub stuck: Duration,
-}
-
-impl Default for Intervals {
-    fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(15),
-            renew: Duration::from_secs(5),
-            back_off: Duration::from_millis(100),
-            back_off_limit: Duration::from_secs(30),
-            recreation_back_off_limit: Duration::from_secs(2),
-            patience: Duration::from_millis(500),
-            gather: Duration::from_millis(20),
-            watch: Duration::from_secs(60),
-            concurrent_reconciles: 16,
-            touched: 10,
-            stuck: Duration::from_secs(120),
-        }
-    }
-}
 
 /// The resize controller.
 pub struct Controller {
@@ -90,7 +45,7 @@ struct Shared {
     intervals: Intervals,
     namespace: String,
     identity: String,
-    reconciles: Semaphore,
+    queue: Queue,
     state: Mutex<State>,
     /// keeps events few
     events: Mutex<Limit>,
@@ -108,7 +63,7 @@ struct State {
     /// since when sets ask for something and have no record
     requests: BTreeMap<Key, Instant>,
     /// sets between the retention pin and adoption
-    touched: BTreeSet<Key>,
+    touched: Slots,
     /// sets that were seen to go, as they were last
     seen: BTreeMap<Key, LastSeen>,
     /// when each running reconcile began
@@ -159,11 +114,14 @@ impl Controller {
         let shared = Shared {
             cluster,
             parameters,
-            reconciles: Semaphore::new(intervals.concurrent_reconciles),
+            queue: Queue::new(intervals.concurrent_reconciles, intervals.reconciles_of_one()),
+            state: Mutex::new(State {
+                touched: Slots::new(intervals.touched, intervals.touched_of_one()),
+                ..State::default()
+            }),
             intervals,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
-            state: Mutex::default(),
             events: Mutex::new(Limit::new(Instant::now().into_std())),
             leads: watch::Sender::new(false),
             stops: watch::Sender::new(false),

@@ -29,7 +29,7 @@ pub(super) fn reconciled(key: &Key, result: &ReconcileResult) {
         ReconcileResult::Failed(action @ Action::Create { .. }, why) => {
             tracing::error!(set = %key, why, id = id(action), "the set cannot be created again yet");
         }
-        ReconcileResult::Failed(action, why) => {
+        ReconcileResult::Failed(action, why) | ReconcileResult::Deferred(action, why) => {
             tracing::warn!(set = %key, why, action = action.name(), "not done");
         }
         ReconcileResult::Unread(why) => {
@@ -62,6 +62,37 @@ fn note(status: &Status) -> String {
     if progress.is_empty() { heading } else { format!("{heading}; {progress}") }
 }
 
+/// Whether another event of this identity may be written. Events are few.
+fn passes(events: &Mutex<Limit>, key: &Key, identity: &str) -> bool {
+    // Paused with the runtime's clock.
+    let now = tokio::time::Instant::now().into_std();
+    let mut limit = events.lock().unwrap_or_else(PoisonError::into_inner);
+    limit.passes(key.to_string(), identity, now)
+}
+
+/// What is refused of the record itself cannot be read in it: an event on the set says so.
+pub(super) async fn record_refused(
+    cluster: &Cluster,
+    events: &Mutex<Limit>,
+    key: &Key,
+    set_uid: &str,
+    action: &Action,
+    why: &str,
+) {
+    let of_record = matches!(action, Action::CreateRecord | Action::WriteStatus(_));
+    if !of_record || !passes(events, key, action.name()) {
+        return;
+    }
+    let Key { namespace, name } = key;
+    let about =
+        About { api_version: "apps/v1", kind: "StatefulSet", namespace, name, uid: set_uid };
+    let reason = format!("Resize{}", Reason::WriteRefused);
+    let note = format!("resize: the controller could not {}: {why}", action.description());
+    let event = event(&about, "Warning", &reason, &note, cluster.now());
+    let path = key.core("events");
+    let _ = cluster.client.write(Method::POST, &path, "application/json", &event).await;
+}
+
 /// Logs a change of the record's status and publishes it as events. A lost event is not repeated,
 /// since the record holds the same.
 pub(super) async fn status_written(
@@ -80,13 +111,7 @@ pub(super) async fn status_written(
     let message = halt.map(|halt| halt.message.clone()).unwrap_or_default();
     tracing::info!(set = %key, phase = %after.phase, reason, message, "resize");
     let identity = identity(after);
-    let passes = || {
-        // Paused with the runtime's clock.
-        let now = tokio::time::Instant::now().into_std();
-        let mut limit = events.lock().unwrap_or_else(PoisonError::into_inner);
-        limit.passes(key.to_string(), &identity, now)
-    };
-    if identity == self::identity(before) || !passes() {
+    if identity == self::identity(before) || !passes(events, key, &identity) {
         return;
     }
     // A set that someone else deleted is told of at once, not when the resize has given up.

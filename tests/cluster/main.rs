@@ -43,6 +43,7 @@ mod resize_mutants;
 mod resize_ownership;
 mod resize_paths;
 mod resize_pods;
+mod resize_refusals;
 mod resize_restart;
 mod resize_tools;
 mod resize_watches;

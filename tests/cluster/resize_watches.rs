@@ -125,6 +125,24 @@ async fn watches_tell_what_is_long_past() {
     reads_are_quorum_reads(&proxy);
 }
 
+/// Waits until the controller asks nothing more about a namespace. A set that it still reconciles
+/// would tell of a request without a watch.
+async fn at_rest(resizing: &Resizing, proxy: &Proxy, namespace: &str) {
+    // Twice as long as the controller of a test lets a set that it still reconciles rest.
+    const QUIET: Duration = Duration::from_secs(2);
+    let within = format!("/namespaces/{namespace}/");
+    let asked = || {
+        let exchanges = proxy.exchanges();
+        exchanges.iter().filter(|one| one.request.path.contains(&within)).count()
+    };
+    let rests = resizing.wait_for("the controller to be at rest", LONG, async || {
+        let before = asked();
+        tokio::time::sleep(QUIET).await;
+        Ok((asked() == before).then_some(()))
+    });
+    rests.await.unwrap();
+}
+
 /// Connections die without a word, behind a load balancer for example: what stands on the set is
 /// heard by the next watch.
 #[tokio::test]
@@ -143,6 +161,7 @@ async fn a_request_is_heard_although_its_watch_has_died() {
     };
     resizing.grow(&set, "20Gi").await;
     resizing.complete(&namespace, "20Gi").await;
+    at_rest(&resizing, &proxy, &namespace).await;
     let before = watches(&proxy);
     assert!(before > 0);
     proxy.silence();

@@ -10,4 +10,4 @@ mod limits;
 
 pub use self::claims::{belongs, smallest_claims};
 pub use self::growability::{Growability, Obstacle, growability};
-pub use self::limits::{Extent, GrowthLimit, SizeLimit};
+pub use self::limits::{Extent, GrowthLimit, SizeLimit, no_volume_size};

@@ -145,6 +145,7 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::NoSuchTemplate => "the set has no such claim template",
         Reason::ClaimsGrowing => "claims are growing",
         Reason::PatchRefused => "the API server rejects growing a claim",
+        Reason::WriteRefused => "the API server rejects a write of the controller; it is retried",
         Reason::ClaimTerminating => "a claim is being deleted",
         Reason::OfflineOnly => "the driver expands a volume only while no pod uses it",
         Reason::FileSystemPending => "a file system grows when its pod restarts",
@@ -176,7 +177,8 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::SetGone => "the set was deleted by someone else",
         Reason::SetTerminating => "the set is being deleted",
         Reason::OrphaningStuck => {
-            "the garbage collector does not finish orphaning the pods; the set is re-created then"
+            "the garbage collector does not finish orphaning what the set owns; the set is re-created \
+             then"
         }
         Reason::PodsNotAdopted => "the re-created set has not adopted all its pods yet",
         Reason::Restoring => "what was changed for the resize is being restored",
@@ -263,6 +265,16 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::DryRunRefused => {
             vec![say("allow it in the policy, webhook or quota that the answer names")]
         }
+        Reason::WriteRefused => vec![
+            say(
+                "allow it in the policy, webhook or quota that the answer names; the controller \
+                 retries by itself",
+            ),
+            run(
+                "or see whether the controller lacks a permission",
+                subject.commands.kubectl("get clusterrole stateward-controller -o yaml"),
+            ),
+        ],
         Reason::OtherDependents => other_dependents(subject),
         Reason::OrphaningStuck => orphaning_stuck(subject),
         Reason::ChangedOnCreate => vec![

@@ -3,14 +3,27 @@
 use std::time::Duration;
 
 use hyper::Method;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Client, Response};
+use super::{Client, Exchange, JSON, Response, TIMEOUT};
+use crate::cluster::errors::ApiError;
 
 /// How often a read is tried.
 const TRIES: u32 = 4;
 /// The pause before the second try; it doubles.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause, whatever an answer asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) path: &'a str,
+    /// the form of the answer
+    pub(super) accept: &'static str,
+    /// the longest answer that is read, in bytes
+    pub(super) longest: usize,
+}
 
 /// Why something could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +54,22 @@ pub enum ReadError {
         /// what is wrong with it
         why: String,
     },
+    /// an answer that is too long
+    #[error("{path} cannot be read: the answer has more than {longest} bytes")]
+    TooLong {
+        /// what was asked for
+        path: String,
+        /// the longest answer that is read
+        longest: usize,
+    },
+    /// a list that is too long
+    #[error("{path} cannot be read: there are more than {most} objects")]
+    TooMany {
+        /// what was asked for
+        path: String,
+        /// how many objects are read
+        most: usize,
+    },
 }
 
 impl Client {
@@ -50,16 +79,29 @@ impl Client {
     /// # Errors
     /// No answer after several tries, or one that is neither the object nor 404.
     pub(crate) async fn read(&self, path: &str) -> Result<Option<Value>, ReadError> {
+        self.ask(&Asked { path, accept: JSON, longest: usize::MAX }).await
+    }
+
+    /// One question, asked again until it is answered.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        asked: &Asked<'_>,
+    ) -> Result<Option<T>, ReadError> {
+        let Asked { path, accept, longest } = *asked;
         let mut pause = PAUSE;
         let mut tries = 0;
         loop {
             tries += 1;
-            let why = match self.send(Method::GET, path, "", None).await {
+            let exchange = Exchange { accept, longest, ..Exchange::new(Method::GET, path) };
+            let why = match self.exchange(TIMEOUT, exchange).await {
                 Ok(response) if response.status == 429 || response.status >= 500 => {
-                    pause = pause.max(response.retry_after.unwrap_or_default());
+                    pause = pause.max(response.retry_after.unwrap_or_default()).min(LONGEST_PAUSE);
                     format!("it said {}: {}", response.status, response.message())
                 }
                 Ok(response) => return decode(&response, path),
+                Err(ApiError::TooLong(longest)) => {
+                    return Err(ReadError::TooLong { path: path.to_owned(), longest });
+                }
                 Err(error) => error.to_string(),
             };
             if tries == TRIES {
@@ -69,21 +111,9 @@ impl Client {
             pause *= 2;
         }
     }
-
-    /// The items of the list at `path`; a kind that is not served has none.
-    ///
-    /// # Errors
-    /// As [`Client::read`].
-    pub(crate) async fn list(&self, path: &str) -> Result<Vec<Value>, ReadError> {
-        let Some(mut list) = self.read(path).await? else { return Ok(Vec::new()) };
-        match list.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => Ok(items),
-            _ => Err(ReadError::Decode { path: path.to_owned(), why: "it has no items".into() }),
-        }
-    }
 }
 
-fn decode(response: &Response, path: &str) -> Result<Option<Value>, ReadError> {
+fn decode<T: DeserializeOwned>(response: &Response, path: &str) -> Result<Option<T>, ReadError> {
     match response.status {
         200 => serde_json::from_slice(&response.body)
             .map(Some)

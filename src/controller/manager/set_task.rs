@@ -49,6 +49,7 @@ impl Shared {
         );
         let mut rest = Duration::ZERO;
         let mut failures = 0_u32;
+        let mut idle = 0_u32;
         loop {
             let _ = tokio::time::timeout(rest, wake.notified()).await;
             // A re-creation window is closed before a process ends, and is never waited for.
@@ -57,7 +58,7 @@ impl Shared {
                     self.state().tasks.remove(&key);
                     return;
                 }
-                tokio::time::sleep(self.intervals.gather).await;
+                tokio::time::sleep(self.gather(idle)).await;
             }
             if !self.concerns(&key, &reconciler) {
                 rest = self.intervals.back_off_limit;
@@ -65,21 +66,30 @@ impl Shared {
             }
             let result = self.reconcile(&key, &mut reconciler).await;
             telemetry::reconciled(&key, &result);
-            self.note(&key, &reconciler);
-            failures = if result.is_failure() { failures + 1 } else { 0 };
-            rest = match result {
+            self.note(&key, &reconciler, &result);
+            failures = if result.is_failure() { failures.saturating_add(1) } else { 0 };
+            // An instance that does not lead must not be late to a re-creation window.
+            let rests = matches!(result, ReconcileResult::RequeueAfter(_)) && *self.leads.borrow();
+            idle = if rests { idle.saturating_add(1) } else { 0 };
+            rest = match &result {
                 ReconcileResult::Wrote(action) => {
                     if let (Action::WriteStatus(status), Some(stored)) =
-                        (&action, &reconciler.stored)
+                        (action, &reconciler.stored)
                     {
                         let (cluster, events) = (&self.cluster, &self.events);
                         telemetry::status_written(cluster, events, &key, stored, status).await;
                     }
                     Duration::ZERO
                 }
+                ReconcileResult::Deferred(..) => Duration::ZERO,
                 ReconcileResult::RequeueAfter(_) if self.ended(&key, &reconciler, &wake) => return,
-                ReconcileResult::RequeueAfter(after) => after,
+                ReconcileResult::RequeueAfter(after) => *after,
                 ReconcileResult::Failed(..) | ReconcileResult::Unread(_) => {
+                    if let ReconcileResult::Failed(action, why) = &result {
+                        let (cluster, events) = (&self.cluster, &self.events);
+                        let uid = reconciler.set_uid.as_str();
+                        telemetry::record_refused(cluster, events, &key, uid, action, why).await;
+                    }
                     // What fails is not tried sooner because something stirs.
                     tokio::time::sleep(
                         self.pause(failures, reconciler.recreation_window().is_some()),
@@ -101,6 +111,14 @@ impl Shared {
             || self.state().records.get(key).is_some_and(open)
     }
 
+    /// How long changes are gathered after this many reconciles in a row that came to nothing: a set
+    /// whose pods change all the time is not reconciled all the time.
+    fn gather(&self, idle: u32) -> Duration {
+        let intervals = &self.intervals;
+        let longer = 2_u32.pow(idle.clamp(1, 12) - 1);
+        intervals.gather.saturating_mul(longer).min(intervals.gather_limit)
+    }
+
     /// The pause after this many failures.
     fn pause(&self, failures: u32, in_window: bool) -> Duration {
         let intervals = &self.intervals;
@@ -119,7 +137,7 @@ impl Shared {
         let ended = over && wake.notified().now_or_never().is_none();
         if ended {
             state.tasks.remove(key);
-            state.touched.remove(key);
+            state.touched.release(key);
             if status.is_none() && *self.leads.borrow() {
                 // A reconcile found that nothing is asked, whatever the annotation says.
                 state.requests.remove(key);
@@ -129,30 +147,34 @@ impl Shared {
     }
 
     async fn reconcile(&self, key: &Key, reconciler: &mut Reconciler) -> ReconcileResult {
-        let permit = self.reconciles.acquire().await;
+        // A re-creation window is closed before anything else: it waits in no line.
+        let turn = match reconciler.recreation_window() {
+            Some(_) => None,
+            None => self.queue.turn(&key.namespace).await,
+        };
         self.state().reconciling.insert(key.clone(), Instant::now());
         let context = self.context(key);
-        let result = reconciler.reconcile(&context).await;
+        let take_slot = || self.state().touched.take(key);
+        let result = reconciler.reconcile(&context, &take_slot).await;
         self.state().reconciling.remove(key);
-        drop(permit);
+        drop(turn);
         result
     }
 
     /// The circumstances of a reconcile of the set.
     fn context(&self, key: &Key) -> ReconcileContext {
         let state = self.state();
-        let others = state.touched.len() - usize::from(state.touched.contains(key));
         ReconcileContext {
             standby: !*self.leads.borrow(),
             patience: self.intervals.patience,
-            full: others >= self.intervals.touched,
+            full: state.touched.full_for(key),
             seen: state.seen.get(key).cloned(),
         }
     }
 
     /// Keeps what is known of a set in step with its record. The finalizer comes before the retention pin,
     /// and goes after it was undone: whoever carries it has a slot.
-    fn note(self: &Arc<Self>, key: &Key, reconciler: &Reconciler) {
+    fn note(self: &Arc<Self>, key: &Key, reconciler: &Reconciler, result: &ReconcileResult) {
         let record = reconciler.stored.as_ref().map(|stored| &stored.record);
         let mut state = self.state();
         if reconciler.recreation_window().is_some() {
@@ -160,9 +182,10 @@ impl Shared {
         } else {
             state.away.remove(key);
         }
-        if record.is_some_and(|record| record.finalizer) {
-            state.touched.insert(key.clone());
-        } else if state.touched.remove(key) {
+        let added = matches!(result, ReconcileResult::Wrote(Action::AddFinalizer));
+        if added || record.is_some_and(|record| record.finalizer) {
+            state.touched.note(key);
+        } else if state.touched.release(key) {
             drop(state);
             self.wake_waiting();
         }
@@ -176,7 +199,7 @@ impl Shared {
         let keys: Vec<Key> = {
             let state = self.state();
             let waiting = state.records.iter().filter(|(_, known)| waits(known));
-            waiting.map(|(key, _)| key.clone()).collect()
+            state.touched.next(waiting.map(|(key, _)| key)).into_iter().cloned().collect()
         };
         for key in &keys {
             self.wake(key);

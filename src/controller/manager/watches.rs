@@ -12,6 +12,7 @@ use kube::api::{Api, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
 use stateward_core::annotations::RESIZE_REQUESTED;
+use stateward_core::record::FINALIZER;
 use tokio::time::Instant;
 
 use super::{RecordSummary, Shared};
@@ -37,12 +38,12 @@ impl Shared {
                 Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) => {
                     let Some(key) = key(&record) else { continue };
                     unlisted.remove(&key);
-                    self.state().records.insert(key.clone(), RecordSummary::of(&record.data));
+                    self.record_seen(&key, &record);
                     self.wake(&key);
                 }
                 Ok(watcher::Event::Delete(record)) => {
                     let Some(key) = key(&record) else { continue };
-                    self.state().records.remove(&key);
+                    self.record_gone(&key);
                     self.wake(&key);
                 }
                 Ok(watcher::Event::Init) => {
@@ -50,13 +51,32 @@ impl Shared {
                 }
                 Ok(watcher::Event::InitDone) => {
                     for key in std::mem::take(&mut unlisted) {
-                        self.state().records.remove(&key);
+                        self.record_gone(&key);
                         self.wake(&key);
                     }
                 }
                 Err(why) => complaint.tell(&why, "StatefulSetResize"),
             }
         }
+    }
+
+    /// Whose set is touched is told by the record's finalizer, also of sets that another instance
+    /// has touched.
+    fn record_seen(&self, key: &Key, record: &DynamicObject) {
+        let mut state = self.state();
+        state.records.insert(key.clone(), RecordSummary::of(&record.data));
+        if record.finalizers().iter().any(|name| name == FINALIZER) {
+            state.touched.note(key);
+        } else if !state.tasks.contains_key(key) {
+            state.touched.release(key);
+        }
+    }
+
+    fn record_gone(&self, key: &Key) {
+        let mut state = self.state();
+        state.records.remove(key);
+        state.seen.remove(key);
+        state.touched.release(key);
     }
 
     pub(super) async fn watch_sets(self: Arc<Self>) {

@@ -382,7 +382,7 @@ impl Testbed {
         self.audit_events_after(0)
     }
 
-    /// How long the audit log is, in bytes.
+    /// How long the audit log is, in bytes, the half written line at its end included.
     pub fn audit_position(&self) -> u64 {
         std::fs::metadata(self.plan.audit_log()).map_or(0, |file| file.len())
     }
@@ -391,14 +391,14 @@ impl Testbed {
     /// to read.
     pub fn audit_events_after(&self, position: u64) -> Result<Vec<Value>> {
         let mut bytes = Vec::new();
+        // The byte before the position tells whether a line begins there.
+        let start = position.saturating_sub(1);
         if let Ok(mut file) = File::open(self.plan.audit_log()) {
-            file.seek(SeekFrom::Start(position))?;
+            file.seek(SeekFrom::Start(start))?;
             file.read_to_end(&mut bytes)?;
         }
-        let text = String::from_utf8(bytes)?;
-        // The last line may be half written.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        let lines = whole_lines(&bytes, position > 0);
+        lines.map(|line| Ok(serde_json::from_slice(line)?)).collect()
     }
 
     /// Kills a component, as a crash would. It stays away until [`resume`](Self::resume).
@@ -490,5 +490,41 @@ impl Drop for Testbed {
         for component in [Component::ApiServer, Component::Etcd] {
             drop(processes.remove(&component));
         }
+    }
+}
+
+/// The whole lines of a part of a log: its last line may be half written. Where `tail` is set, the part
+/// begins with one byte of an older line, and what is left of that line is dropped.
+fn whole_lines(part: &[u8], tail: bool) -> impl Iterator<Item = &[u8]> {
+    let ends = |byte: &u8| *byte == b'\n';
+    let end = part.iter().rposition(ends).unwrap_or(0);
+    let start = if tail { part.iter().position(ends).map_or(end, |end| end + 1) } else { 0 };
+    let whole = part.get(start..end).unwrap_or_default();
+    whole.split(ends).filter(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_written_lines_are_not_read() {
+        let lines = |part: &str, tail| -> Vec<String> {
+            let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+            whole_lines(part.as_bytes(), tail).map(text).collect()
+        };
+        assert_eq!(lines("", false), [""; 0]);
+        assert_eq!(lines("", true), [""; 0]);
+        assert_eq!(lines("hal", false), [""; 0]);
+        assert_eq!(lines("one\ntwo\nhal", false), ["one", "two"]);
+        // A position at the end of a line, in the middle of one, and at the end of the log.
+        assert_eq!(lines("\none\ntwo\n", true), ["one", "two"]);
+        assert_eq!(lines("zero\none\nhal", true), ["one"]);
+        assert_eq!(lines("zero\nhal", true), [""; 0]);
+        assert_eq!(lines("zero", true), [""; 0]);
+        assert_eq!(lines("\n", true), [""; 0]);
+        // A character that is cut in two at either end does not matter.
+        let cut = ["\u{e4}".as_bytes()[1..].to_vec(), b"\none\n\xc3".to_vec()].concat();
+        assert_eq!(whole_lines(&cut, true).collect::<Vec<_>>(), [b"one"]);
     }
 }

@@ -91,6 +91,7 @@ pub(super) fn other_dependents(subject: &Subject<'_>) -> Vec<Step> {
 /// What a person does about a garbage collector that does not finish.
 pub(super) fn orphaning_stuck(subject: &Subject<'_>) -> Vec<Step> {
     vec![
+        say("neither abort nor finish can hurry it: the set is re-created as soon as it is gone"),
         run(
             "find the webhook or policy that denies updates by the garbage collector, or that \
                  is down",
