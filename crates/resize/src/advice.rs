@@ -266,10 +266,8 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             vec![say("allow it in the policy, webhook or quota that the answer names")]
         }
         Reason::WriteRefused => vec![
-            say(
-                "allow it in the policy, webhook or quota that the answer names; the controller \
-                 retries by itself",
-            ),
+            say("allow it in the policy, webhook or quota that the answer names; the controller \
+                 retries by itself"),
             run(
                 "or see whether the controller lacks a permission",
                 subject.commands.kubectl("get clusterrole stateward-controller -o yaml"),
