@@ -36,8 +36,9 @@ pub(crate) fn faults(server: &Server, shape: &Shape, safety: &Safety) -> Vec<Str
         format!("the finalizer stays in {phase}"),
     );
     must(
-        // A resize may rest in Verifying while a file system waits for its pod.
-        text(&record, "/status/snapshot").is_empty() || phase == "Verifying",
+        // A resize may rest while a rollout or a file system is waited for, and keeps its copy of the set.
+        text(&record, "/status/snapshot").is_empty()
+            || matches!(phase, "Growing" | "ClaimsGrown" | "RetentionPinned" | "Verifying"),
         format!("the snapshot stays in {phase}"),
     );
     let status = &record["status"];
