@@ -174,7 +174,8 @@ async fn growth_follows_lease_claims_and_record() {
     let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
     let claim = |name: &str, class: &str, volume: Option<&str>| {
         json!({
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "labels": {"app": "db"}},
             "spec": {
                 "accessModes": ["ReadWriteOnce"], "storageClassName": class, "volumeName": volume,
                 "resources": {"requests": {"storage": "10Gi"}},

@@ -27,6 +27,8 @@ pub struct Subject<'s> {
     pub targets: &'s BTreeMap<String, String>,
     /// whether the record holds a copy of the set
     pub has_copy: bool,
+    /// whether the set has an owner that let stateward resize it, and re-creates it
+    pub owner_opted_in: bool,
     /// builds the commands
     pub commands: &'s Commands,
 }
@@ -46,6 +48,7 @@ impl<'s> Subject<'s> {
             claims: &record.status.claims,
             targets,
             has_copy: record.status.snapshot.is_some(),
+            owner_opted_in: record.status.owner_managed,
             commands,
         }
     }
@@ -242,6 +245,10 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             "see the claim templates",
             subject.of_set(".spec.volumeClaimTemplates[*].metadata.name"),
         )],
+        Reason::OwnerManaged if subject.owner_opted_in => vec![run(
+            "delete the set but not its pods; its operator creates it again, with the requested sizes",
+            subject.kubectl(&format!("delete statefulset {name} --cascade=orphan")),
+        )],
         Reason::OwnerManaged => {
             vec![
                 say("set the size in the owner's resource; its operator does the rest"),
@@ -390,6 +397,7 @@ mod tests {
                 claims: &[],
                 targets: &self.targets,
                 has_copy: true,
+                owner_opted_in: false,
                 commands: &self.commands,
             }
         }
@@ -503,6 +511,17 @@ mod tests {
         let found =
             steps(&Reason::FileSystemPending, &Subject { claims: &many, ..parts.subject() });
         assert!(found.iter().any(|step| step.text == "restart 4 more pods in the same way"));
+    }
+
+    #[test]
+    fn an_owner_that_opted_in_re_creates_its_set() {
+        let parts = Parts::new();
+        let opted_in = Subject { owner_opted_in: true, ..parts.subject() };
+        let found = steps(&Reason::OwnerManaged, &opted_in);
+        let orphan = "kubectl --context eu -n prod delete statefulset db --cascade=orphan";
+        assert_eq!(commands(&found), [orphan]);
+        let found = steps(&Reason::OwnerManaged, &parts.subject());
+        assert!(commands(&found)[0].contains("owner-managed=allow"), "{found:?}");
     }
 
     #[test]

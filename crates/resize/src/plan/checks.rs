@@ -110,6 +110,10 @@ impl Rows<'_> {
             claims: &claims,
             targets: self.question.targets,
             has_copy: false,
+            owner_opted_in: matches!(
+                &self.view.observed.set,
+                Fact::Known(Some(set)) if set.owner_managed
+            ),
             commands: self.question.commands,
         };
         let advice = match &check.outcome {
