@@ -20,6 +20,7 @@ mod pods;
 mod queue;
 mod reconcile;
 mod record;
+mod refusals;
 mod set;
 mod telemetry;
 mod write;

@@ -87,7 +87,13 @@ pub struct Args {
     )]
     pub tls_cert: Option<PathBuf>,
     /// Private key in PEM form, reloaded when it changes
-    #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
+    #[arg(
+        long,
+        help_heading = "TLS",
+        value_name = "FILE",
+        requires = "tls_cert",
+        conflicts_with = "dev"
+    )]
     pub tls_key: Option<PathBuf>,
     /// Accept reviews only from clients with a certificate from this CA, in PEM form, reloaded when it
     /// changes. Probes and metrics stay open

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_resize_that_raised_a_claim_is_read() {
         let claim = json!({
-            "metadata": {"annotations": {"stateward.dev/resize-id": "R/1"}},
+            "metadata": {"annotations": {RESIZE_ID: "R/1"}},
             "spec": {"resources": {"requests": {"storage": "20Gi"}}},
         });
         let read = read(&claim, "data", 0, None).unwrap();

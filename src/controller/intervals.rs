@@ -10,6 +10,8 @@ pub(super) const OBSERVING: Duration = Duration::from_secs(60);
 pub(super) const DRY_RUNS: Duration = Duration::from_secs(60);
 /// Once the garbage collector takes longer to orphan what a set owns, that is read as well.
 pub(super) const SLOW_ORPHANING: SignedDuration = SignedDuration::from_secs(5);
+/// For how long a write that was refused is not tried again; it doubles, up to the longest rest.
+pub(super) const REFUSED: Duration = Duration::from_secs(2);
 /// After how long a request without a record is an alarm.
 pub(super) const UNANSWERED: Duration = Duration::from_secs(120);
 /// One namespace has at most this part of the concurrent reconciles: a quarter.

@@ -16,7 +16,7 @@ use stateward_resize::observed::{Memory, Observed, Pod, Set};
 
 use super::cluster::Cluster;
 use super::intervals::{OBSERVING, SLOW_ORPHANING};
-use super::json_fields::{annotation, name, number, time};
+use super::json_fields::{annotation, name, number, time, uid};
 use super::record::Stored;
 use super::{Key, pods, set};
 use crate::cluster::{Extent, ReadError, path, with_query};
@@ -101,14 +101,14 @@ impl Cluster {
     ) -> Observed {
         let status = record.map(|record| &record.status);
         let touches = status.is_some_and(|status| touches_the_set(&status.phase));
-        let touched = shape.filter(|_| touches);
+        let before_delete = shape.filter(|_| touches);
         let (namespace, siblings, pods, classes, neighbours, dependents, admission_policy) = tokio::join!(
             self.namespace(key),
             self.siblings(key, shape),
             self.pods_of(key, shape),
             self.classes(),
-            self.neighbours(key, touched),
-            self.dependents(key, touched),
+            self.neighbours(key, before_delete),
+            self.dependents(key, before_delete),
             self.admission_policy_for(shape, status),
         );
         let revisions = match &siblings {
@@ -164,9 +164,18 @@ impl Cluster {
             if !deleted.is_some_and(long) {
                 return nothing;
             }
-            let (pods, dependents) =
-                tokio::join!(self.pods_left(key, before), self.dependents(key, Some(live)));
-            return Observed { pods: fact(pods), dependents: fact(dependents), ..nothing };
+            let uids = [uid(live)];
+            let (pods, dependents, revisions) = tokio::join!(
+                self.pods_left(key, before),
+                self.dependents(key, Some(live)),
+                self.revisions(key, None, Some(status), &uids),
+            );
+            return Observed {
+                pods: fact(pods),
+                dependents: fact(dependents),
+                revisions: fact(revisions),
+                ..nothing
+            };
         }
         let (live, pods) = tokio::join!(self.live_sets(key), self.pods_left(key, before));
         let revisions = match live {

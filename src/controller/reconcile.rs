@@ -16,6 +16,7 @@ use super::cluster::Cluster;
 use super::intervals::DRY_RUNS;
 use super::json_fields::{number, uid};
 use super::record::Stored;
+use super::refusals::Refusals;
 use crate::cluster::{Rejection, WriteOutcome};
 use crate::telemetry::ResizeMetrics;
 
@@ -28,6 +29,8 @@ pub(super) enum ReconcileResult {
     Wrote(Action),
     /// something could not be written, or is not known to be
     Failed(Action, String),
+    /// a write was refused, which is remembered: it waits, and everything else goes on
+    Deferred(Action, String),
     /// the record could not be read
     Unread(String),
 }
@@ -75,17 +78,18 @@ pub(super) struct Reconciler {
     record_unwritable: bool,
     refused_claims: Refusals,
     refused_evictions: Refusals,
-    dry_runs: Option<(DryRuns, Asked, Instant)>,
+    refused_writes: Refusals,
+    /// what dry runs answered, what they were asked about, and when that was first used
+    dry_runs: Option<(DryRuns, Asked, Option<Instant>)>,
     /// the record as last read
     pub(super) stored: Option<Stored>,
+    /// the UID of the set as last read
+    pub(super) set_uid: String,
     /// the set is known to be away, or going
     away: bool,
     /// when the set was first seen to be away through this record
     window_seen: Option<Instant>,
 }
-
-/// What was refused, with the answer and its time.
-type Refusals = BTreeMap<String, (String, Instant)>;
 
 /// What dry runs were asked about: a set that changes is asked about again.
 type Asked = (String, Vec<String>);
@@ -110,10 +114,12 @@ impl Reconciler {
             create_refused: None,
             retention_refused: (0, String::new()),
             record_unwritable: false,
-            refused_claims: BTreeMap::new(),
-            refused_evictions: BTreeMap::new(),
+            refused_claims: Refusals::default(),
+            refused_evictions: Refusals::default(),
+            refused_writes: Refusals::default(),
             dry_runs: None,
             stored: None,
+            set_uid: String::new(),
             away: false,
             window_seen: None,
         }
@@ -145,15 +151,19 @@ impl Reconciler {
             Ok(stored) => stored,
             Err(why) => return ReconcileResult::Unread(why.to_string()),
         };
-        let record = self.stored.as_ref().map(|stored| &stored.record);
         let memory = self.memory(context);
+        let record = self.stored.as_ref().map(|stored| &stored.record);
         let mut observed = self.cluster.observe(&self.key, record, memory).await;
         observed.last_seen_edit = self.last_seen_edit(context);
+        if let Fact::Known(Some(set)) = &observed.set {
+            self.set_uid.clone_from(&set.uid);
+        }
         self.away = match &observed.set {
             Fact::Known(set) => set.as_ref().is_none_or(|set| set.terminating),
             Fact::Unknown(_) => self.away,
         };
         self.note_window();
+        self.remember_dry_runs(&mut observed);
         let record = self.stored.as_ref().map(|stored| &stored.record);
         if let Some(rest) =
             self.recreation_window().and_then(|open| context.patience.checked_sub(open))
@@ -162,7 +172,6 @@ impl Reconciler {
         {
             return ReconcileResult::RequeueAfter(rest);
         }
-        self.remember_dry_runs(&mut observed);
         let action = step(&observed, record, whole_seconds(self.cluster.now()), &self.parameters);
         match &action {
             Action::Wait { after } => {
@@ -183,9 +192,12 @@ impl Reconciler {
             _ => {}
         }
         let outcome = self.cluster.carry_out(&self.key, self.stored.as_ref(), &action).await;
-        self.learn(&action, &outcome);
+        let deferred = self.learn(&action, &outcome);
         match outcome {
             WriteOutcome::Committed(_) => ReconcileResult::Wrote(action),
+            WriteOutcome::Rejected(refusal) if deferred => {
+                ReconcileResult::Deferred(action, refused(&refusal))
+            }
             WriteOutcome::Rejected(refusal) => ReconcileResult::Failed(action, refused(&refusal)),
             WriteOutcome::Unknown(why) => {
                 ReconcileResult::Failed(action, format!("outcome unknown: {why}"))
@@ -214,11 +226,8 @@ impl Reconciler {
         }
     }
 
-    fn memory(&self, context: &ReconcileContext) -> Memory {
-        let still = |refusals: &Refusals| {
-            let held = refusals.iter().filter(|(_, (_, since))| self.holds(*since));
-            held.map(|(what, (why, _))| (what.clone(), why.clone())).collect()
-        };
+    fn memory(&mut self, context: &ReconcileContext) -> Memory {
+        let longest = self.resync();
         Memory {
             deleted: self.deleted.clone(),
             created: self.created.clone(),
@@ -228,23 +237,25 @@ impl Reconciler {
             retention_refused: (self.retention_refused.0 >= self.parameters.tries)
                 .then(|| self.retention_refused.1.clone()),
             record_unwritable: self.record_unwritable,
-            refused_claims: still(&self.refused_claims),
-            refused_evictions: still(&self.refused_evictions),
+            refused_claims: self.refused_claims.held(longest),
+            refused_evictions: self.refused_evictions.held(longest),
+            refused_writes: self.refused_writes.held(longest),
         }
     }
 
-    /// Whether an answer of then is still counted on.
-    fn holds(&self, since: Instant) -> bool {
-        since.elapsed() < Duration::try_from(self.parameters.resync).unwrap_or_default()
+    /// The longest rest, for which an answer is counted on as well.
+    fn resync(&self) -> Duration {
+        Duration::try_from(self.parameters.resync).unwrap_or_default()
     }
 
-    /// Dry runs answer for the set as it was, and not for long: what admits a set may change too.
-    fn remember_dry_runs(&self, observed: &mut Observed) {
+    /// Dry runs answer for the set as it was, and not for long: what admits a set may change too. That
+    /// counts from the first decision by them on, however long it waited for its turn.
+    fn remember_dry_runs(&mut self, observed: &mut Observed) {
         let Fact::Known(Some(set)) = &observed.set else { return };
-        if let Some((answers, asked, since)) = &self.dry_runs
-            && *asked == self.asked(set)
-            && self.holds(*since)
-        {
+        let about = self.asked(set);
+        let resync = self.resync();
+        let Some((answers, asked, since)) = &mut self.dry_runs else { return };
+        if *asked == about && since.get_or_insert_with(Instant::now).elapsed() < resync {
             observed.dry_runs = Fact::Known(answers.clone());
         }
     }
@@ -269,12 +280,18 @@ impl Reconciler {
             let late = || Answer::Refused(format!("no answer in {} s", DRY_RUNS.as_secs()));
             DryRuns { delete: late(), create: late(), unchanged: late() }
         });
-        self.dry_runs = Some((answers, self.asked(set), Instant::now()));
+        self.dry_runs = Some((answers, self.asked(set), None));
     }
 
-    /// What the answer to a write teaches this process (see [`Memory`]).
-    fn learn(&mut self, action: &Action, outcome: &WriteOutcome) {
+    /// What the answer to a write teaches this process (see [`Memory`]); whether it is a refusal that
+    /// defers this write and no other.
+    fn learn(&mut self, action: &Action, outcome: &WriteOutcome) -> bool {
         self.metrics.wrote(action.name(), outcome.word());
+        let refusal = match outcome {
+            WriteOutcome::Rejected(refusal) if is_refusal(refusal) => Some(&refusal.message),
+            _ => None,
+        };
+        let committed = matches!(outcome, WriteOutcome::Committed(_));
         match (action, outcome) {
             (Action::Create { id, .. }, WriteOutcome::Committed(set)) => {
                 self.create_refused = None;
@@ -284,59 +301,52 @@ impl Reconciler {
                     self.metrics.was_away(since.elapsed());
                 }
             }
+            (Action::Create { .. }, _) => {
+                self.create_refused = refusal.cloned();
+                if refusal.is_none() {
+                    self.deleted = None;
+                }
+            }
             (Action::Delete { uid, .. }, WriteOutcome::Committed(_)) => {
                 self.deleted = Some(uid.clone());
                 self.away = true;
                 self.note_window();
                 self.away_since = Some(Instant::now());
             }
-            (Action::Create { .. }, WriteOutcome::Rejected(refusal)) if is_refusal(refusal) => {
-                self.create_refused = Some(refusal.message.clone());
+            (Action::RestoreRetention { .. } | Action::Unfreeze { retention: Some(_), .. }, _) => {
+                if let Some(why) = refusal {
+                    let times = self.retention_refused.0.saturating_add(1);
+                    self.retention_refused = (times, why.clone());
+                } else if committed {
+                    self.retention_refused = (0, String::new());
+                }
             }
-            (Action::Create { .. }, _) => {
-                self.create_refused = None;
-                self.deleted = None;
-            }
-            (
-                Action::RestoreRetention { .. } | Action::Unfreeze { retention: Some(_), .. },
-                outcome,
-            ) => {
-                self.retention_refused = match outcome {
-                    WriteOutcome::Rejected(refusal) if is_refusal(refusal) => {
-                        (self.retention_refused.0.saturating_add(1), refusal.message.clone())
-                    }
-                    WriteOutcome::Committed(_) => (0, String::new()),
-                    WriteOutcome::Rejected(_) | WriteOutcome::Unknown(_) => return,
-                };
-            }
-            (Action::GrowClaim { claim, .. }, WriteOutcome::Rejected(refusal))
-                if is_refusal(refusal) =>
-            {
-                let refused = (refusal.message.clone(), Instant::now());
-                self.refused_claims.insert(claim.clone(), refused);
+            (Action::GrowClaim { claim, .. }, _) => {
+                return self.refused_claims.learn(claim, refusal, committed);
             }
             // A budget answers 429, and two budgets 500. One that was evicted after all is gone.
             (Action::Evict { uid, .. }, outcome) => {
                 let why = match outcome {
-                    WriteOutcome::Rejected(refusal)
-                        if refusal.code == 429 || is_refusal(refusal) =>
-                    {
-                        &refusal.message
+                    WriteOutcome::Rejected(refusal) if refusal.code == 429 => {
+                        Some(&refusal.message)
                     }
-                    WriteOutcome::Unknown(why) => why,
-                    WriteOutcome::Rejected(_) | WriteOutcome::Committed(_) => return,
+                    WriteOutcome::Unknown(why) => Some(why),
+                    _ => refusal,
                 };
-                self.refused_evictions.insert(uid.clone(), (why.clone(), Instant::now()));
+                return self.refused_evictions.learn(uid, why, committed);
             }
-            (Action::WriteStatus(_), outcome) => {
-                self.record_unwritable = match outcome {
-                    WriteOutcome::Committed(_) => false,
-                    WriteOutcome::Rejected(refusal) => is_refusal(refusal),
-                    WriteOutcome::Unknown(_) => true,
-                };
+            (Action::WriteStatus(_), WriteOutcome::Rejected(_)) => {
+                self.record_unwritable = refusal.is_some();
             }
+            (Action::WriteStatus(_), _) => self.record_unwritable = !committed,
             _ => {}
         }
+        if matches!(action, Action::Delete { .. }) && refusal.is_some() {
+            // What the dry run allowed is refused: the next one may say why.
+            self.dry_runs = None;
+        }
+        action.is_told_when_refused()
+            && self.refused_writes.learn(&action.description(), refusal, committed)
     }
 }
 

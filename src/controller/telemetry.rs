@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use hyper::Method;
-use stateward_core::record::{Halt, Phase, State, Status};
+use stateward_core::record::{Halt, Phase, Reason, State, Status};
 use stateward_resize::Action;
 use stateward_resize::crd::{API_VERSION, KIND};
 
@@ -29,7 +29,7 @@ pub(super) fn reconciled(key: &Key, result: &ReconcileResult) {
         ReconcileResult::Failed(action @ Action::Create { .. }, why) => {
             tracing::error!(set = %key, why, id = id(action), "the set cannot be created again yet");
         }
-        ReconcileResult::Failed(action, why) => {
+        ReconcileResult::Failed(action, why) | ReconcileResult::Deferred(action, why) => {
             tracing::warn!(set = %key, why, action = action.name(), "not done");
         }
         ReconcileResult::Unread(why) => {
@@ -55,6 +55,37 @@ fn identity(status: &Status) -> String {
     }
 }
 
+/// Whether another event of this identity may be written. Events are few.
+fn passes(events: &Mutex<Limit>, key: &Key, identity: &str) -> bool {
+    // Paused with the runtime's clock.
+    let now = tokio::time::Instant::now().into_std();
+    let mut limit = events.lock().unwrap_or_else(PoisonError::into_inner);
+    limit.passes(key.to_string(), identity, now)
+}
+
+/// What is refused of the record itself cannot be read in it: an event on the set says so.
+pub(super) async fn record_refused(
+    cluster: &Cluster,
+    events: &Mutex<Limit>,
+    key: &Key,
+    set_uid: &str,
+    action: &Action,
+    why: &str,
+) {
+    let of_record = matches!(action, Action::CreateRecord | Action::WriteStatus(_));
+    if !of_record || !passes(events, key, action.name()) {
+        return;
+    }
+    let Key { namespace, name } = key;
+    let about =
+        About { api_version: "apps/v1", kind: "StatefulSet", namespace, name, uid: set_uid };
+    let reason = format!("Resize{}", Reason::WriteRefused);
+    let note = format!("resize: the controller could not {}: {why}", action.description());
+    let event = event(&about, "Warning", &reason, &note, cluster.now());
+    let path = key.core("events");
+    let _ = cluster.client.write(Method::POST, &path, "application/json", &event).await;
+}
+
 /// Logs a change of the record's status and publishes it as events. A lost event is not repeated,
 /// since the record holds the same.
 pub(super) async fn status_written(
@@ -73,13 +104,7 @@ pub(super) async fn status_written(
     let message = halt.map(|halt| halt.message.clone()).unwrap_or_default();
     tracing::info!(set = %key, phase = %after.phase, reason, message, "resize");
     let identity = identity(after);
-    let passes = || {
-        // Paused with the runtime's clock.
-        let now = tokio::time::Instant::now().into_std();
-        let mut limit = events.lock().unwrap_or_else(PoisonError::into_inner);
-        limit.passes(key.to_string(), &identity, now)
-    };
-    if identity == self::identity(before) || !passes() {
+    if identity == self::identity(before) || !passes(events, key, &identity) {
         return;
     }
     let needs_a_person = halt.is_some_and(|halt| halt.state == State::Blocked)
@@ -107,7 +132,6 @@ pub(super) async fn status_written(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stateward_core::record::Reason;
 
     #[test]
     fn a_new_message_alone_is_no_new_event() {

@@ -58,8 +58,16 @@ async fn records_are_validated_and_kept() {
     assert!(problems.is_empty(), "{problems:?}");
 
     let admin = testbed.admin();
-    for size in ["20 Gi", "20GiB", "-1Gi", "", "large", "1e", "0x10"] {
+    for size in ["20 Gi", "20GiB", "-1Gi", "", "large", "1e", "0x10", "500m", "2147483648500.5m"] {
         refused(admin, json!({"targets": {"data": {"storage": size}}}), "storage").await;
+    }
+    for size in ["1e30", "99999999E", "99999999Ei", "9223372036854775807", "8Ei", "1e99"] {
+        let said = "a volume has less than 8Ei";
+        refused(admin, json!({"targets": {"data": {"storage": size}}}), said).await;
+    }
+    for size in ["0.5", "1.0000001k", "1e-1"] {
+        let said = "a whole number of bytes";
+        refused(admin, json!({"targets": {"data": {"storage": size}}}), said).await;
     }
     refused(admin, json!({"targets": {"data": {"storage": 5}}}), "storage").await;
     refused(admin, json!({"targets": {"data": {}}}), "storage").await;
@@ -69,7 +77,7 @@ async fn records_are_validated_and_kept() {
     // The controller makes one with an empty spec.
     let made = admin.create(&records("default"), record("bare", &json!({}))).await.unwrap();
     assert!(made.is_success() && made.warnings.is_empty(), "{made:?}");
-    for size in ["20Gi", "1.5Ti", "10737418240", "5e9", "20G", "500m", "1."] {
+    for size in ["20Gi", "1.5Ti", "10737418240", "5e9", "20G", "7Ei", "1."] {
         let spec = json!({"targets": {"data": {"storage": size}}, "hold": "ClaimsGrown"});
         let path = format!("{}?dryRun=All&fieldValidation=Strict", records("default"));
         let reply = admin.create(&path, record("db", &spec)).await.unwrap();

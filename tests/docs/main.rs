@@ -15,5 +15,6 @@ mod chart;
 mod gitops;
 mod links;
 mod metrics;
+mod reasons;
 mod release;
 mod threats;

@@ -17,6 +17,7 @@ mod policy;
 mod quantity_table;
 mod report;
 mod resize_plan;
+mod resize_writes;
 mod review;
 mod rules;
 mod rules_pages;

@@ -117,7 +117,7 @@ pub(crate) fn cluster() -> Observed {
     }
 }
 
-fn set(observed: &mut Observed) -> &mut Set {
+pub(crate) fn set(observed: &mut Observed) -> &mut Set {
     match &mut observed.set {
         Fact::Known(Some(set)) => set,
         _ => unreachable!("the cluster has a set"),
@@ -254,8 +254,17 @@ fn requests_that_cannot_be_taken_are_blocked() {
 }
 
 #[test]
-fn a_size_with_a_fraction_of_a_byte_is_blocked() {
-    for size in ["2147483648500.5m", "214748364800.1", "225.5e-1", "250000000001n"] {
+fn a_size_that_no_volume_has_is_blocked() {
+    for size in [
+        "2147483648500.5m",
+        "214748364800.1",
+        "225.5e-1",
+        "250000000001n",
+        "1e30",
+        "99999999E",
+        "99999999Ei",
+        "9223372036854775807",
+    ] {
         let plan = planned(&cluster(), &asked("data", size), false);
         let check = plan.checks.iter().find(|check| check.outcome.is_blocked()).unwrap();
         assert_eq!(check.outcome, CheckOutcome::Blocked(Reason::BadTarget), "{size}");
@@ -280,7 +289,7 @@ fn decided(observed: &Observed, size: &str) -> Option<Reason> {
 #[test]
 fn growth_that_is_probably_a_typo_is_blocked_for_record_and_plan() {
     for (size, blocked) in
-        [("1000Gi", false), ("1Ti", false), ("1025Gi", true), ("100Ti", true), ("1e30", true)]
+        [("1000Gi", false), ("1Ti", false), ("1025Gi", true), ("100Ti", true), ("7Ei", true)]
     {
         let expected = blocked.then_some(Reason::HugeGrowth);
         assert_eq!(decided(&cluster(), size), expected, "{size}");
@@ -292,7 +301,9 @@ fn growth_that_is_probably_a_typo_is_blocked_for_record_and_plan() {
     // Claims that have grown in steps already, while the template waits.
     let mut stepwise = cluster();
     let Fact::Known(claims) = &mut stepwise.claims else { panic!("claims are known") };
-    claims.iter_mut().for_each(|claim| claim.request = size("900Gi"));
+    for claim in claims.iter_mut() {
+        claim.request = size("900Gi");
+    }
     assert_eq!(decided(&stepwise, "9000Gi"), None);
     // One claim that somebody grew by hand does not vouch for the others.
     let Fact::Known(claims) = &mut stepwise.claims else { panic!("claims are known") };
@@ -341,6 +352,8 @@ fn a_garbage_collector_that_does_not_finish_is_told_of() {
     record.status.observed_generation = 1;
     record.status.recreation.set_uid = Some("set".to_owned());
     set(&mut observed).terminating = true;
+    let found = vec!["ConfigMap settings".to_owned()];
+    observed.dependents = Fact::Known(Dependents { found, unlisted: Vec::new() });
     for (seconds, told) in [(5, false), (29, false), (31, true)] {
         set(&mut observed).deleted = Some(now() - SignedDuration::from_secs(seconds));
         let action = step(&observed, Some(&record), now(), &Parameters::default());
@@ -351,7 +364,8 @@ fn a_garbage_collector_that_does_not_finish_is_told_of() {
         let Action::WriteStatus(status) = action else { panic!("{action:?}") };
         let halt = status.halt.clone().unwrap();
         assert_eq!((halt.state, halt.reason), (State::Waiting, Reason::OrphaningStuck));
-        assert_eq!(halt.message, "db-0, db-1, db-2");
+        let owned = "ConfigMap settings, ControllerRevision db-1, Pod db-0, Pod db-1, Pod db-2";
+        assert_eq!(halt.message, format!("it still owns {owned}"));
         record.status = *status;
         let action = step(&observed, Some(&record), now(), &Parameters::default());
         assert!(matches!(action, Action::Wait { .. }), "it is written once: {action:?}");

@@ -276,6 +276,9 @@ pub(crate) fn learn(world: &mut World, controller: usize, action: &Action, answe
 /// One step of the garbage collector: orphan one dependent, take the finalizer off, or delete one
 /// object whose owner is gone.
 pub(crate) fn garbage_collector(world: &World) -> Option<(&'static str, World)> {
+    if world.orphaning_is_stuck() {
+        return None;
+    }
     let mut next = world.clone();
     if let Some(set) = world.set.as_ref().filter(|set| set.terminating && set.orphan) {
         let owner = Some(set.uid);

@@ -288,11 +288,10 @@ impl World {
     /// The record as the controller reads it.
     pub(crate) fn read_record(&self, fresh: bool) -> Option<Record> {
         let record = self.record_seen(fresh)?;
+        let huge = self.trouble == Some(Trouble::HugeGrowth);
         let target = |size: u8| {
-            BTreeMap::from([(
-                "data".to_owned(),
-                Target { storage: SIZES[usize::from(size)].to_owned() },
-            )])
+            let storage = if huge { "10Pi" } else { SIZES[usize::from(size)] };
+            BTreeMap::from([("data".to_owned(), Target { storage: storage.to_owned() })])
         };
         Some(Record {
             namespace: "prod".to_owned(),

@@ -8,4 +8,4 @@ mod growability;
 mod limits;
 
 pub use self::growability::{Growability, Obstacle, growability};
-pub use self::limits::{Extent, GrowthLimit, SizeLimit};
+pub use self::limits::{Extent, GrowthLimit, SizeLimit, no_volume_size};

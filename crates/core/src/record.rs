@@ -20,8 +20,28 @@ pub const RESULTS: usize = 5;
 /// The finalizer that a record carries while its set is pinned or away.
 pub const FINALIZER: &str = "stateward.dev/resize";
 
-/// What a size looks like; what the decimals come to is judged when it is acted on.
-const QUANTITY: &str = r"^[0-9]+(\.[0-9]*)?(m|k|[KMGTPE]i|[MGTPE]|[eE][+-]?[0-9]+)?$";
+/// What a size looks like. Thousandths of a byte are none of a volume; what other decimals come to is
+/// judged by [`size_rules`], and in full when it is acted on.
+const QUANTITY: &str = r"^[0-9]+(\.[0-9]*)?(k|[KMGTPE]i|[MGTPE]|[eE][+-]?[0-9]{1,2})?$";
+/// The API server bounds the cost of rules by these.
+const MOST_TEMPLATES: u32 = 100;
+const LONGEST_SIZE: u32 = 40;
+
+/// What the API server judges of a size, in CEL. A binary suffix with decimals it does not take for a
+/// whole number, whatever that comes to.
+fn size_rules() -> serde_json::Value {
+    serde_json::json!([
+        {
+            "rule": "!isQuantity(self) || self.endsWith('i') || quantity(self).isInteger()",
+            "message": "a volume has a whole number of bytes, and less than 8Ei",
+        },
+        {
+            "rule": "!isQuantity(self) || \
+                quantity(self).isLessThan(quantity('9223372036854775807'))",
+            "message": "a volume has less than 8Ei",
+        },
+    ])
+}
 
 /// What happens to claims when a set goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +100,7 @@ pub struct Record {
 pub struct Spec {
     /// claim template → size
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MOST_TEMPLATES))]
     pub targets: BTreeMap<String, Target>,
     /// nothing is begun, save closing a re-creation window
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -102,7 +123,11 @@ pub struct Spec {
 )]
 pub struct Target {
     /// as written
-    #[schemars(regex(pattern = QUANTITY))]
+    #[schemars(
+        regex(pattern = QUANTITY),
+        length(max = LONGEST_SIZE),
+        extend("x-kubernetes-validations" = size_rules())
+    )]
     pub storage: String,
 }
 

@@ -80,6 +80,7 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::NoSuchTemplate => "the set has no such claim template",
         Reason::ClaimsGrowing => "claims are growing",
         Reason::PatchRefused => "the API server rejects growing a claim",
+        Reason::WriteRefused => "the API server rejects a write of the controller; it is retried",
         Reason::ClaimTerminating => "a claim is being deleted",
         Reason::OfflineOnly => "the driver expands a volume only while no pod uses it",
         Reason::FileSystemPending => "a file system grows when its pod restarts",
@@ -111,7 +112,8 @@ pub fn meaning(reason: &Reason) -> &str {
         Reason::SetGone => "the set was deleted by someone else",
         Reason::SetTerminating => "the set is being deleted",
         Reason::OrphaningStuck => {
-            "the garbage collector does not finish orphaning the pods; the set is re-created then"
+            "the garbage collector does not finish orphaning what the set owns; the set is re-created \
+             then"
         }
         Reason::PodsNotAdopted => "the re-created set has not adopted all its pods yet",
         Reason::Restoring => "what was changed for the resize is being restored",
@@ -180,9 +182,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 say("set the size in the owner's resource; its operator does the rest"),
                 run(
                     "or allow stateward to grow the claims",
-                    subject.kubectl(&format!(
-                        "annotate statefulset {name} {OWNER_MANAGED}=allow"
-                    )),
+                    subject.kubectl(&format!("annotate statefulset {name} {OWNER_MANAGED}=allow")),
                 ),
             ]
         }
@@ -190,53 +190,6 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             "watch the rollout",
             subject.kubectl(&format!("rollout status statefulset {name}")),
         )],
-        Reason::ForeignFinalizer => vec![run(
-            "see which controller set it; remove it if that controller is gone",
-            subject.of_set(".metadata.finalizers"),
-        )],
-        Reason::OverlappingSelector => {
-            vec![say("give the other controller a selector that matches only its own pods")]
-        }
-        Reason::DryRunRefused => {
-            vec![say("allow it in the policy, webhook or quota that the answer names")]
-        }
-        Reason::OtherDependents => vec![
-            run(
-                "see which objects name the set as their owner",
-                subject.kubectl(&format!(
-                    "get configmaps,services,serviceaccounts,poddisruptionbudgets -o json | jq -r \
-                     '.items[] | select(.metadata.ownerReferences[]? | .kind == \"StatefulSet\" and \
-                     .name == \"{name}\") | .kind + \"/\" + .metadata.name'"
-                )),
-            ),
-            say(
-                "remove the owner reference from each of them; the resize then continues. After it, \
-                 add the reference again with the set's new UID",
-            ),
-            run("or keep the set as it is, with grown claims", subject.resize("abort")),
-        ],
-        Reason::OrphaningStuck => vec![
-            run(
-                "find the webhook or policy that denies updates by the garbage collector, or that \
-                 is down",
-                "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,\
-                 validatingadmissionpolicies",
-            ),
-            say(
-                "let it allow updates by system:serviceaccount:kube-system:generic-garbage-collector; \
-                 the garbage collector retries within minutes",
-            ),
-        ],
-        Reason::ChangedOnCreate => vec![
-            say(
-                "write the named fields into the live set if that restarts no pod, or exempt the set \
-                 from the webhook",
-            ),
-            run("or keep the set as it is, with grown claims", subject.resize("abort")),
-        ],
-        Reason::SnapshotTooLarge => {
-            vec![say("shorten the set's annotations; a record holds 700 KiB, compressed")]
-        }
         Reason::DeletedByOther => vec![
             run("restore the set as it was, with the requested size", subject.resize("finish")),
             say("or apply its manifest with the new size; the set uses the claims that are left"),
@@ -259,6 +212,72 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         Reason::EditLost => vec![say("apply the lost edit again")],
         Reason::LeftAbsent => {
             vec![say("apply the set's manifest; the pods and claims still exist")]
+        }
+        _ => set_steps(reason, subject),
+    }
+}
+
+/// What a person does about a set that cannot be re-created yet.
+fn set_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
+    let name = subject.name;
+    match reason {
+        Reason::ForeignFinalizer => vec![run(
+            "see which controller set it; remove it if that controller is gone",
+            subject.of_set(".metadata.finalizers"),
+        )],
+        Reason::OverlappingSelector => {
+            vec![say("give the other controller a selector that matches only its own pods")]
+        }
+        Reason::DryRunRefused => {
+            vec![say("allow it in the policy, webhook or quota that the answer names")]
+        }
+        Reason::WriteRefused => vec![
+            say(
+                "allow it in the policy, webhook or quota that the answer names; the controller \
+                 retries by itself",
+            ),
+            run(
+                "if the controller lacks a permission, restore its roles and policies",
+                "stateward manifests --crds --rights stateward | kubectl apply --server-side -f -",
+            ),
+        ],
+        Reason::OtherDependents => vec![
+            run(
+                "see which objects name the set as their owner",
+                subject.kubectl(&format!(
+                    "get configmaps,services,serviceaccounts,poddisruptionbudgets -o json | jq -r \
+                     '.items[] | select(.metadata.ownerReferences[]? | .kind == \"StatefulSet\" and \
+                     .name == \"{name}\") | .kind + \"/\" + .metadata.name'"
+                )),
+            ),
+            say(
+                "remove the owner reference from each of them; the resize then continues. After it, \
+                 add the reference again with the set's new UID",
+            ),
+            run("or keep the set as it is, with grown claims", subject.resize("abort")),
+        ],
+        Reason::OrphaningStuck => vec![
+            say("neither abort nor finish can hurry it: the set is re-created as soon as it is gone"),
+            run(
+                "find the webhook or policy that denies updates by the garbage collector, or that \
+                 is down",
+                "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,\
+                 validatingadmissionpolicies",
+            ),
+            say(
+                "let it allow updates by system:serviceaccount:kube-system:generic-garbage-collector; \
+                 the garbage collector retries within minutes",
+            ),
+        ],
+        Reason::ChangedOnCreate => vec![
+            say(
+                "write the named fields into the live set if that restarts no pod, or exempt the set \
+                 from the webhook",
+            ),
+            run("or keep the set as it is, with grown claims", subject.resize("abort")),
+        ],
+        Reason::SnapshotTooLarge => {
+            vec![say("shorten the set's annotations; a record holds 700 KiB, compressed")]
         }
         _ => claim_steps(reason, subject),
     }

@@ -115,7 +115,15 @@ fn reduced(schema: &Value, part: Part) -> Value {
             ("description", Value::String(text)) => Value::String(text.replace('\n', " ")),
             // Of others the API server warns, or refuses what is not of them.
             ("format", Value::String(format)) if format.starts_with("int") => value.clone(),
-            ("enum" | "pattern" | "required", _) if part == Part::Spec => value.clone(),
+            (
+                "enum"
+                | "pattern"
+                | "required"
+                | "maxLength"
+                | "maxProperties"
+                | "x-kubernetes-validations",
+                _,
+            ) if part == Part::Spec => value.clone(),
             _ => continue,
         };
         kept.insert(keyword.clone(), value);

@@ -254,6 +254,9 @@ pub struct Memory {
     pub retention_refused: Option<String>,
     /// the last write of the record failed: a re-creation window is closed without it
     pub record_unwritable: bool,
+    /// other writes that were refused within the last back-off, by
+    /// [`Action::description`](super::Action::description), with the answer
+    pub refused_writes: BTreeMap<String, String>,
     /// claims whose growth was refused within the last back-off, with the answer
     pub refused_claims: BTreeMap<String, String>,
     /// UIDs of pods whose eviction was refused within the last back-off, with the answer

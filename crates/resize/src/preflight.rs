@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use stateward_core::facts::Fact;
-use stateward_core::growth::{Extent, Growability, Obstacle, SizeLimit, growability};
+use stateward_core::growth::{
+    Extent, Growability, Obstacle, SizeLimit, growability, no_volume_size,
+};
 use stateward_core::object::Quantity;
 use stateward_core::record::{ClaimState, ClaimStatus, Halt, Reason, Retention, State};
 
@@ -81,6 +83,18 @@ impl Check {
     }
 }
 
+/// How many objects a message names.
+const NAMED: usize = 10;
+
+/// A list of names for a message: a tenant may make thousands of them.
+pub fn named(names: &[String]) -> String {
+    let some: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}
+
 /// The worst of the checks: the first of those with the most urgent outcome.
 pub fn worst(checks: &[Check]) -> Option<Halt> {
     let mut worst: Option<&Check> = None;
@@ -113,19 +127,12 @@ pub fn requested_size(
     const NAME: &str = "the size can be requested";
     let blocked = |reason, detail: String| Check::new(NAME, CheckOutcome::Blocked(reason), detail);
     let asked = match size.parse::<Quantity>() {
-        Ok(asked) if asked.is_fractional() => {
-            let detail = format!("{template}: {size} is not a whole number of bytes");
-            return blocked(Reason::BadTarget, detail);
-        }
-        Ok(asked) if !asked.is_positive() => {
-            return blocked(
-                Reason::BadTarget,
-                format!("{template}: {size} is no size of a volume"),
-            );
-        }
         Ok(asked) => asked,
         Err(why) => return blocked(Reason::BadTarget, format!("{template}: {why}")),
     };
+    if let Some(why) = no_volume_size(&asked) {
+        return blocked(Reason::BadTarget, format!("{template}: {size} {why}"));
+    }
     let Some(have) = set.templates.get(template) else {
         let names: Vec<&str> = set.templates.keys().map(String::as_str).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -313,7 +320,7 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
             "the set has no foreign finalizer",
             set.foreign_finalizers.is_empty(),
             CheckOutcome::Blocked(Reason::ForeignFinalizer),
-            set.foreign_finalizers.join(", "),
+            named(&set.foreign_finalizers),
         ),
         Check::that(
             "its claim templates have unique names",
@@ -334,7 +341,7 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
             "no other controller selects its pods",
             names.is_empty(),
             CheckOutcome::Blocked(Reason::OverlappingSelector),
-            names.join(", "),
+            named(names),
         ),
         Fact::Unknown(why) => Check::unknown("no other controller selects its pods", why),
     });
@@ -344,13 +351,13 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
             let going: Vec<_> = claims
                 .iter()
                 .filter(|claim| claim.terminating && !claim.foreign)
-                .map(|claim| claim.name.as_str())
+                .map(|claim| claim.name.clone())
                 .collect();
             Check::that(
                 "no claim is being deleted",
                 going.is_empty(),
                 CheckOutcome::Blocked(Reason::ClaimTerminating),
-                going.join(", "),
+                named(&going),
             )
         }
         Fact::Unknown(why) => Check::unknown("no claim is being deleted", why),
@@ -380,7 +387,7 @@ fn dependents(dependents: &Fact<Dependents>) -> Check {
             Check::new(NAME, CheckOutcome::Ok, format!("no permission to list {kinds}"))
         }
         Fact::Known(known) => {
-            Check::new(NAME, CheckOutcome::Blocked(Reason::OtherDependents), known.found.join(", "))
+            Check::new(NAME, CheckOutcome::Blocked(Reason::OtherDependents), named(&known.found))
         }
         Fact::Unknown(why) => Check::unknown(NAME, why),
     }

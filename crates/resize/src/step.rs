@@ -36,26 +36,32 @@ pub fn step(
 ) -> Action {
     let Some(record) = record else { return request::without_record(observed, parameters) };
     let view = View::new(observed, record, now, parameters);
+    let action = next(&view);
+    view.told_if_refused(action)
+}
+
+fn next(view: &View<'_>) -> Action {
+    let View { observed, record, .. } = view;
     let Fact::Known(set) = &observed.set else { return view.wait() };
     let terminating = |namespace: &NamespaceFact| namespace.terminating && !observed.memory.standby;
     if matches!(&observed.namespace, Fact::Known(namespace) if terminating(namespace)) {
-        return finalize::namespace_terminates(&view);
+        return finalize::namespace_terminates(view);
     }
     if observed.memory.standby {
-        return recreate::close_only(&view, set.as_ref());
+        return recreate::close_only(view, set.as_ref());
     }
     match &record.status.phase {
-        Phase::Requested => request::begin(&view, set.as_ref()),
-        Phase::Growing => grow::growing(&view, set.as_ref()),
-        Phase::ClaimsGrown => retention_pin::claims_grown(&view, set.as_ref()),
-        Phase::RetentionPinned => retention_pin::retention_pinned(&view, set.as_ref()),
-        Phase::Deleting | Phase::Creating => recreate::recover(&view, set.as_ref()),
-        Phase::Adopting => finalize::adopting(&view, set.as_ref()),
-        Phase::Verifying => finalize::verifying(&view, set.as_ref()),
+        Phase::Requested => request::begin(view, set.as_ref()),
+        Phase::Growing => grow::growing(view, set.as_ref()),
+        Phase::ClaimsGrown => retention_pin::claims_grown(view, set.as_ref()),
+        Phase::RetentionPinned => retention_pin::retention_pinned(view, set.as_ref()),
+        Phase::Deleting | Phase::Creating => recreate::recover(view, set.as_ref()),
+        Phase::Adopting => finalize::adopting(view, set.as_ref()),
+        Phase::Verifying => finalize::verifying(view, set.as_ref()),
         Phase::Complete | Phase::Aborted | Phase::Conflict | Phase::Degraded => {
-            finalize::over(&view, set.as_ref())
+            finalize::over(view, set.as_ref())
         }
-        Phase::Unknown(_) => recreate::close_only(&view, set.as_ref()),
+        Phase::Unknown(_) => recreate::close_only(view, set.as_ref()),
     }
 }
 
@@ -84,6 +90,31 @@ impl View<'_> {
 
     fn wait_in_window(&self) -> Action {
         Action::Wait { after: self.parameters.recreation_resync }
+    }
+
+    /// The action, or what the record says while the API server refuses it. A write that was refused
+    /// is tried again when it is forgotten, after a back-off.
+    fn told_if_refused(&self, action: Action) -> Action {
+        let description = action.description();
+        let refusal = self.observed.memory.refused_writes.get(&description);
+        let Some(refusal) = refusal.filter(|_| action.is_told_when_refused()) else {
+            return action;
+        };
+        let status = self.status();
+        if self.observed.memory.standby || !status.phase.is_live() {
+            // How a request has ended is not written over.
+            return self.wait();
+        }
+        // A DELETE that was sent before may still commit: an open window waits for nobody.
+        let in_window = matches!(status.phase, Phase::Deleting | Phase::Creating);
+        let state = if in_window { State::Waiting } else { State::Blocked };
+        let message = format!("{description}: {refusal}");
+        self.halt(Halt { state, reason: Reason::WriteRefused, message })
+    }
+
+    /// Whether the record says that a write is refused.
+    fn write_refused(&self) -> bool {
+        self.status().halt.as_ref().is_some_and(|halt| halt.reason == Reason::WriteRefused)
     }
 
     /// Writes the status as `change` leaves it.

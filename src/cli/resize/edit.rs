@@ -8,7 +8,7 @@ use serde_json::Value;
 use stateward_core::annotations::{RESIZE_ID, RESIZE_PAUSED, RESIZE_REQUESTED};
 use stateward_core::object::Pointer;
 use stateward_core::record::snapshot;
-use stateward_core::record::{Phase, Reason, Record, Spec};
+use stateward_core::record::{Phase, Reason, Record, Spec, Status};
 use stateward_core::yaml::printable;
 use stateward_resize::body::{BodyError, body};
 
@@ -203,5 +203,41 @@ pub(super) async fn abort(args: &AbortArgs) -> anyhow::Result<Outcome> {
         },
         session.command("status")
     ))?;
+    if let Some(why) = stuck(&before.record.status) {
+        print(&why)?;
+    }
     Ok(Outcome::Clean)
+}
+
+/// What keeps an abort from bringing the set back, if the garbage collector does.
+fn stuck(status: &Status) -> Option<String> {
+    let halt = status.halt.as_ref().filter(|halt| halt.reason == Reason::OrphaningStuck)?;
+    Some(format!(
+        "This takes effect once the set is gone: it is being deleted, and the garbage collector has \
+         not finished orphaning what it owns ({}).\n",
+        printable(&halt.message)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use stateward_core::record::{Halt, State};
+
+    use super::*;
+
+    #[test]
+    fn an_abort_says_what_it_waits_for() {
+        let status = |reason| Status {
+            halt: Some(Halt {
+                state: State::Waiting,
+                reason,
+                message: "it still owns ConfigMap settings".to_owned(),
+            }),
+            ..Status::default()
+        };
+        let why = stuck(&status(Reason::OrphaningStuck)).unwrap();
+        assert!(why.contains("garbage collector") && why.contains("ConfigMap settings"), "{why}");
+        assert_eq!(stuck(&status(Reason::MidRollout)), None);
+        assert_eq!(stuck(&Status::default()), None);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
+use stateward_core::growth::no_volume_size;
 use stateward_core::nearest::hint;
 use stateward_core::object::Quantity;
 
@@ -128,8 +129,8 @@ impl std::str::FromStr for Size {
             return Err("it has to be SIZE or TEMPLATE=SIZE".to_owned());
         }
         let quantity: Quantity = size.parse().map_err(|why| format!("{why}"))?;
-        if !quantity.is_positive() {
-            return Err(format!("\"{size}\" is no size of a volume"));
+        if let Some(why) = no_volume_size(&quantity) {
+            return Err(format!("\"{size}\" {why}"));
         }
         Ok(Self { template, size: size.to_owned() })
     }

@@ -48,11 +48,11 @@ pub struct ClusterArgs {
     #[arg(long, help_heading = "Cluster", value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
     pub service: Option<Service>,
     /// Write an event on the object for each denial
-    #[arg(long, help_heading = "Cluster", requires = "service")]
+    #[arg(long, help_heading = "Cluster", requires = "service", conflicts_with = "dev")]
     pub events: bool,
     /// Send canaries into this namespace to check that denials take effect. The namespace must be one
     /// that is judged
-    #[arg(long, help_heading = "Cluster", value_name = "NAMESPACE", requires = "service", value_parser = object_name)]
+    #[arg(long, help_heading = "Cluster", value_name = "NAMESPACE", requires = "service", conflicts_with = "dev", value_parser = object_name)]
     pub canary_namespace: Option<String>,
     /// Time between two canaries
     #[arg(long, help_heading = "Cluster", value_name = "DURATION", default_value = "1m", value_parser = duration)]

@@ -13,6 +13,9 @@ pub(crate) const FIELD_MANAGER: &str = "stateward";
 /// As long as the slowest webhook may take, and more.
 const TIMEOUT: Duration = Duration::from_secs(40);
 
+/// Longest message that is kept, in characters: a webhook may answer with any text.
+const MESSAGE: usize = 2000;
+
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WriteOutcome {
@@ -94,5 +97,7 @@ impl Client {
 fn rejection(response: &Response) -> Rejection {
     let status: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let reason = status.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Rejection { code: response.status, reason, message: response.message() }
+    // Records and events hold it.
+    let message = response.message().chars().take(MESSAGE).collect();
+    Rejection { code: response.status, reason, message }
 }

@@ -71,19 +71,25 @@ impl Shared {
             // An instance that does not lead must not be late to a re-creation window.
             let rests = matches!(result, ReconcileResult::RequeueAfter(_)) && *self.leads.borrow();
             idle = if rests { idle.saturating_add(1) } else { 0 };
-            rest = match result {
+            rest = match &result {
                 ReconcileResult::Wrote(action) => {
                     if let (Action::WriteStatus(status), Some(stored)) =
-                        (&action, &reconciler.stored)
+                        (action, &reconciler.stored)
                     {
                         let (cluster, events) = (&self.cluster, &self.events);
                         telemetry::status_written(cluster, events, &key, stored, status).await;
                     }
                     Duration::ZERO
                 }
+                ReconcileResult::Deferred(..) => Duration::ZERO,
                 ReconcileResult::RequeueAfter(_) if self.ended(&key, &reconciler, &wake) => return,
-                ReconcileResult::RequeueAfter(after) => after,
+                ReconcileResult::RequeueAfter(after) => *after,
                 ReconcileResult::Failed(..) | ReconcileResult::Unread(_) => {
+                    if let ReconcileResult::Failed(action, why) = &result {
+                        let (cluster, events) = (&self.cluster, &self.events);
+                        let uid = reconciler.set_uid.as_str();
+                        telemetry::record_refused(cluster, events, &key, uid, action, why).await;
+                    }
                     // What fails is not tried sooner because something stirs.
                     tokio::time::sleep(
                         self.pause(failures, reconciler.recreation_window().is_some()),

@@ -85,7 +85,7 @@ fn observed(case: &Case) -> Observed {
     let mut observed = resize_plan::cluster();
     let Fact::Known(claims) = &mut observed.claims else { panic!("claims are known") };
     claims.truncate(1);
-    claims[0].class = case.class.to_owned();
+    case.class.clone_into(&mut claims[0].class);
     claims[0].fixed_volume = case.fixed;
     if !case.bound {
         claims[0].capacity = None;

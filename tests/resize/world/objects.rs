@@ -151,6 +151,14 @@ pub(crate) enum Trouble {
     BadTarget,
     NoSuchTemplate,
     PatchRefused,
+    /// every write that has no reason of its own
+    WriteRefused,
+    /// a record asks for a size that is probably a typo
+    HugeGrowth,
+    /// an object of another kind names the set as its owner
+    Dependents,
+    /// the garbage collector may not update what the set owns
+    OrphaningStuck,
     EvictionRefused,
     RetentionRefused,
     OfflineOnly,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use stateward_core::facts::{ClassFact, Fact, NamespaceFact};
 use stateward_core::record::{Policy, Retention, RevisionName};
+use stateward_resize::Action;
 use stateward_resize::observed::{
     Answer, Claim, Created, Dependents, DryRuns, Managers, Memory, Observed, Pod, Progress,
     Revision, Set,
@@ -89,6 +90,7 @@ impl World {
         }
         let resize_max = (self.trouble == Some(Trouble::OverMax)).then(|| SIZES[0].to_owned());
         let namespace = NamespaceFact { terminating: self.namespace_terminating, resize_max };
+        let owned = self.trouble == Some(Trouble::Dependents) || self.orphaning_is_stuck();
         let overlap = self.trouble == Some(Trouble::Overlap);
         let refused = self.trouble == Some(Trouble::PatchRefused);
         let refused = (0..ORDINALS).filter(|_| refused);
@@ -114,7 +116,10 @@ impl World {
             neighbours: Fact::Known(
                 overlap.then(|| "ReplicaSet/web".to_owned()).into_iter().collect(),
             ),
-            dependents: Fact::Known(Dependents::default()),
+            dependents: Fact::Known(Dependents {
+                found: owned.then(|| "ConfigMap settings".to_owned()).into_iter().collect(),
+                unlisted: Vec::new(),
+            }),
             admission_policy: Fact::Known(self.trouble != Some(Trouble::PolicyGone)),
             dry_runs: if controller.dry {
                 Fact::Known(dry)
@@ -134,6 +139,11 @@ impl World {
                 retention_refused: (self.trouble == Some(Trouble::RetentionRefused))
                     .then(|| "policy.example.com".to_owned()),
                 record_unwritable: false,
+                refused_writes: if self.trouble == Some(Trouble::WriteRefused) {
+                    refused_writes()
+                } else {
+                    BTreeMap::new()
+                },
                 refused_claims: refused
                     .map(|n| (format!("data-db-{n}"), "exceeded quota".to_owned()))
                     .collect(),
@@ -142,6 +152,12 @@ impl World {
                     .collect(),
             },
         }
+    }
+
+    /// The set is going, and the garbage collector may not orphan what it owns.
+    pub(crate) fn orphaning_is_stuck(&self) -> bool {
+        self.trouble == Some(Trouble::OrphaningStuck)
+            && self.set.as_ref().is_some_and(|set| set.terminating)
     }
 
     fn read_set(&self, set: &SetM) -> Set {
@@ -158,7 +174,7 @@ impl World {
             uid: uid(set.uid),
             resource_version: "now".to_owned(),
             terminating: set.terminating,
-            deleted: None,
+            deleted: self.orphaning_is_stuck().then(|| Timestamp::from_second(1000).unwrap()),
             foreign_finalizers: foreign
                 .then(|| "example.com/keep".to_owned())
                 .into_iter()
@@ -201,4 +217,32 @@ impl World {
             },
         }
     }
+}
+
+/// Every write that the record tells of by its reason `WriteRefused`.
+fn refused_writes() -> BTreeMap<String, String> {
+    let text = String::new;
+    let writes = [
+        Action::AddFinalizer,
+        Action::RemoveFinalizer,
+        Action::PinRetention { uid: text(), resource_version: text(), from: Retention::RETAIN },
+        Action::BumpResourceVersion { uid: text(), had: None, id: None },
+        Action::Delete { uid: text(), resource_version: text() },
+        Action::Unfreeze {
+            uid: text(),
+            mark: None,
+            partition: None,
+            retention: None,
+            resource_version: None,
+        },
+        Action::RestoreManagers { uid: text() },
+        Action::ClearRequest { uid: text(), value: BTreeMap::new() },
+    ];
+    let owners = (0..ORDINALS).map(|n| Action::RemoveClaimOwner {
+        claim: format!("data-db-{n}"),
+        uid: text(),
+        owner: text(),
+    });
+    let all = writes.into_iter().chain(owners);
+    all.map(|write| (write.description(), "policy.example.com".to_owned())).collect()
 }

@@ -77,6 +77,25 @@ impl Default for GrowthLimit {
     }
 }
 
+/// Why nobody can ask for a volume of this size, as the rest of a sentence; nothing if somebody can.
+///
+/// The API server would round a fraction of a byte, and drivers take sizes as whole numbers of 64
+/// bits: such a request would never be found as it was made.
+pub fn no_volume_size(size: &Quantity) -> Option<&'static str> {
+    if !size.is_positive() {
+        Some("is no size of a volume")
+    } else if size.is_fractional() {
+        Some("is not a whole number of bytes")
+    } else if *size >= Quantity::from_units(LARGEST) {
+        Some("is more than a volume can hold")
+    } else {
+        None
+    }
+}
+
+/// What a size of 64 bits ends at, and what the API server makes of larger ones with a binary suffix.
+const LARGEST: u64 = i64::MAX as u64;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +128,23 @@ mod tests {
             ("0", "100Ti", Extent::Usual),
         ] {
             assert_eq!(limit.extent(&size(old), &size(new)), expected, "{old} → {new}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_no_volume_has_are_told_apart() {
+        let why = |size: &str| no_volume_size(&size.parse().unwrap());
+        for size in ["1", "10Gi", "1.5Ti", "2147483648501", "7Ei", "9E", "1e18", "5000m"] {
+            assert_eq!(why(size), None, "{size}");
+        }
+        for size in ["0", "-1Gi", "-0.5", "0e9"] {
+            assert_eq!(why(size), Some("is no size of a volume"), "{size}");
+        }
+        for size in ["2147483648500.5m", "500m", "0.5", "1.3Ki", "1e-1", "1u"] {
+            assert_eq!(why(size), Some("is not a whole number of bytes"), "{size}");
+        }
+        for size in ["1e30", "99999999E", "99999999Ei", "9223372036854775807", "8Ei", "1E30"] {
+            assert_eq!(why(size), Some("is more than a volume can hold"), "{size}");
         }
     }
 }

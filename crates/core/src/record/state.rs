@@ -126,6 +126,8 @@ open_enum! {
         ClaimsGrowing,
         /// a claim's growth was refused by the API server
         PatchRefused,
+        /// a write of the resize was refused by the API server
+        WriteRefused,
         /// a claim is going away
         ClaimTerminating,
         /// the driver grows detached volumes only

@@ -179,7 +179,7 @@ fn a_status_of_another_version_is_kept() {
     }
     let mut count = 0;
     objects(&schema()["properties"]["status"], "/status", &mut count);
-    assert_eq!(count, 9, "objects with named fields");
+    assert_eq!(count, 10, "objects with named fields");
 }
 
 #[test]
@@ -189,7 +189,10 @@ fn what_people_write_is_judged() {
     assert!(spec.get("x-kubernetes-preserve-unknown-fields").is_none());
     let target = &spec["properties"]["targets"]["additionalProperties"];
     assert_eq!(target["required"], json!(["storage"]));
-    assert!(target["properties"]["storage"]["pattern"].is_string());
+    let storage = &target["properties"]["storage"];
+    assert!(storage["pattern"].is_string() && storage["maxLength"].is_u64(), "{storage}");
+    assert_eq!(storage["x-kubernetes-validations"].as_array().unwrap().len(), 2);
+    assert!(spec["properties"]["targets"]["maxProperties"].is_u64());
 }
 
 /// Only keywords of structural schemas, at every place.

@@ -153,4 +153,57 @@ impl Action {
             Self::ClearRequest { .. } => "ClearRequest",
         }
     }
+
+    /// What the action writes, in plain words, as the rest of "the controller may not".
+    pub fn description(&self) -> String {
+        let text = match self {
+            Self::GrowClaim { claim, to, .. } => return format!("raise claim {claim} to {to}"),
+            Self::RemoveClaimOwner { claim, .. } => {
+                return format!("remove an owner reference from claim {claim}");
+            }
+            Self::Evict { pod, .. } => return format!("evict pod {pod}"),
+            Self::Wait { .. } => "wait",
+            Self::Refresh => "read everything again",
+            Self::DryRun => "send dry runs",
+            Self::CreateRecord => "create the record",
+            Self::WriteStatus(_) => "write the status of the record",
+            Self::AddFinalizer => "add the finalizer to the record",
+            Self::RemoveFinalizer => "remove the finalizer from the record",
+            Self::PinRetention { .. } => "set the retention of the set to Retain",
+            Self::RestoreRetention { .. } => "restore the retention of the set",
+            Self::BumpResourceVersion { .. } => "annotate the set with resize-id",
+            Self::Delete { .. } => "delete the set",
+            Self::Create { .. } => "create the set",
+            Self::Unfreeze { .. } => "restore the partition of the set",
+            Self::RestoreManagers { .. } => "restore the field managers of the set",
+            Self::ClearRequest { .. } => "remove the annotation resize-requested from the set",
+        };
+        text.to_owned()
+    }
+
+    /// Whether the record says [`WriteRefused`](stateward_core::record::Reason::WriteRefused) once
+    /// this is refused. Other writes have a reason of their own, or are done without.
+    pub const fn is_told_when_refused(&self) -> bool {
+        match self {
+            Self::Wait { .. }
+            | Self::Refresh
+            | Self::DryRun
+            | Self::CreateRecord
+            | Self::WriteStatus(_)
+            | Self::GrowClaim { .. }
+            | Self::Evict { .. }
+            | Self::Create { .. }
+            // Retention stays Retain instead.
+            | Self::RestoreRetention { .. } => false,
+            Self::Unfreeze { retention, .. } => retention.is_none(),
+            Self::AddFinalizer
+            | Self::RemoveFinalizer
+            | Self::RemoveClaimOwner { .. }
+            | Self::PinRetention { .. }
+            | Self::BumpResourceVersion { .. }
+            | Self::Delete { .. }
+            | Self::RestoreManagers { .. }
+            | Self::ClearRequest { .. } => true,
+        }
+    }
 }

@@ -51,16 +51,34 @@ fn orphaning(view: &View<'_>, set: &Set) -> Action {
     if !set.deleted.is_some_and(late) {
         return view.wait_in_window();
     }
-    let pods = match &view.observed.pods {
-        Fact::Known(pods) => pods.as_slice(),
-        Fact::Unknown(_) => &[],
+    let message = match still_owned(view, set) {
+        owned if owned.is_empty() => "it owns nothing that the controller may list".to_owned(),
+        owned => format!("it still owns {}", preflight::named(&owned)),
     };
-    let owned = pods.iter().filter(|pod| pod.owner.as_ref() == Some(&set.uid));
-    let owned: Vec<&str> = owned.map(|pod| pod.name.as_str()).collect();
-    match view.halt(grow::waiting(Reason::OrphaningStuck, &owned.join(", "))) {
+    match view.halt(grow::waiting(Reason::OrphaningStuck, &message)) {
         Action::Wait { .. } => view.wait_in_window(),
         action => action,
     }
+}
+
+/// What still names a set that is going as its owner: other kinds first, since nobody but us and the
+/// garbage collector looks for them.
+fn still_owned(view: &View<'_>, set: &Set) -> Vec<String> {
+    let mut owned = match &view.observed.dependents {
+        Fact::Known(dependents) => dependents.found.clone(),
+        Fact::Unknown(_) => Vec::new(),
+    };
+    if let Fact::Known(revisions) = &view.observed.revisions {
+        let of_set =
+            |one: &&Revision| one.owner.as_ref().is_some_and(|(owner, _)| *owner == set.uid);
+        let named = |one: &Revision| format!("ControllerRevision {}", one.id.name);
+        owned.extend(revisions.iter().filter(of_set).map(named));
+    }
+    if let Fact::Known(pods) = &view.observed.pods {
+        let of_set = pods.iter().filter(|pod| pod.owner.as_ref() == Some(&set.uid));
+        owned.extend(of_set.map(|pod| format!("Pod {}", pod.name)));
+    }
+    owned
 }
 
 /// In the phases Deleting and Creating.

@@ -134,7 +134,9 @@ pub(super) fn retention_pinned(view: &View<'_>, set: Option<&Set>) -> Action {
     if let Some(asked) = others_retention(view, set) {
         return view.write(|status| status.recreation.retention_asked = Some(asked));
     }
-    let late = view.elapsed(recreation.pinned_since) >= view.parameters.pin_timeout;
+    // What the API server refuses is no other writer's doing.
+    let late = view.elapsed(recreation.pinned_since) >= view.parameters.pin_timeout
+        && !view.write_refused();
     let open = preflight::worst(&preflight::retention_pin(view, set));
     if let Some(halt) = open {
         if late {

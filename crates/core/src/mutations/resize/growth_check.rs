@@ -12,7 +12,7 @@ use super::{Growth, RULE, Requests};
 use crate::annotations::{RESIZE_PAUSED, RESIZE_UNFINISHED};
 use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
-use crate::growth::{Growability, Obstacle, growability};
+use crate::growth::{Growability, Obstacle, growability, no_volume_size};
 use crate::mutations::patch::Objection;
 use crate::object::names::claim_of;
 use crate::object::{DecodeError, Quantity, StatefulSet};
@@ -47,7 +47,7 @@ impl GrowthCheck<'_, '_> {
     /// The warnings to accept the growth with, or the reason why it is rejected.
     pub(super) fn evaluate(&self) -> Result<Result<Vec<String>, Objection>, DecodeError> {
         let mut warnings = Vec::new();
-        if let Some(objection) = self.fraction() {
+        if let Some(objection) = self.no_volume_size() {
             return Ok(Err(objection));
         }
         let objection = match self.template().map(|found| found.or_else(|| self.state()))? {
@@ -77,12 +77,13 @@ impl GrowthCheck<'_, '_> {
         self.growing.first().map(keep).into_iter().collect()
     }
 
-    /// A volume has whole bytes. The API server would round the size, and the controller never find
-    /// it as requested.
-    fn fraction(&self) -> Option<Objection> {
-        let (difference, _) = self.growing.iter().find(|(_, size)| size.is_fractional())?;
-        let size = difference.new.as_deref().unwrap_or_default();
-        let why = format!("{size} is not a whole number of bytes, and no volume has that size.");
+    /// A size that no volume has would never be found as requested.
+    fn no_volume_size(&self) -> Option<Objection> {
+        let why =
+            |(difference, size): &Growth<'_>| Some((no_volume_size(size)?, difference.new.clone()));
+        let (why, size) = self.growing.iter().find_map(why)?;
+        let size = size.as_deref().unwrap_or_default();
+        let why = format!("{size} {why}, and no volume has that size.");
         Some(Objection::instead(RULE, why, self.take_back()))
     }
 
