@@ -101,14 +101,14 @@ impl Cluster {
     ) -> Observed {
         let status = record.map(|record| &record.status);
         let touches = status.is_some_and(|status| touches_the_set(&status.phase));
-        let touched = shape.filter(|_| touches);
+        let before_delete = shape.filter(|_| touches);
         let (namespace, siblings, pods, classes, neighbours, dependents, admission_policy) = tokio::join!(
             self.namespace(key),
             self.siblings(key, shape),
             self.pods_of(key, shape),
             self.classes(),
-            self.neighbours(key, touched),
-            self.dependents(key, touched),
+            self.neighbours(key, before_delete),
+            self.dependents(key, before_delete),
             self.admission_policy_for(shape, status),
         );
         let revisions = match &siblings {

@@ -60,7 +60,7 @@ mod tests {
         let (why, mut refusals) = ("quota".to_owned(), Refusals::default());
         for seconds in [2, 4, 8, 16, 30, 30] {
             assert!(refusals.learn("a", Some(&why), false));
-            tokio::time::advance(Duration::from_secs(seconds) - Duration::from_millis(1)).await;
+            tokio::time::advance(Duration::from_millis(seconds * 1000 - 1)).await;
             assert_eq!(refusals.held(LONGEST).get("a"), Some(&why), "{seconds}");
             tokio::time::advance(Duration::from_millis(1)).await;
             assert!(refusals.held(LONGEST).is_empty(), "{seconds}");

@@ -176,10 +176,12 @@ mod tests {
         });
         assert_eq!(client.list("/p", Extent::Whole, number).await, Ok(vec![0, 1, 2]));
         // Not for ever.
-        let (client, asked) = played(move |query| match query.contains("continue") {
-            false => page(0..2, "next"),
-            true => expired(),
-        });
+        let (client, asked) =
+            played(
+                move |query| {
+                    if query.contains("continue") { expired() } else { page(0..2, "next") }
+                },
+            );
         let found = client.list("/p", Extent::Whole, number).await;
         assert!(matches!(found, Err(ReadError::Refused { code: 410, .. })), "{found:?}");
         assert_eq!(asked.lock().unwrap().len(), 8);
