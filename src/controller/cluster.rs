@@ -15,6 +15,8 @@ pub struct Cluster {
     pub(crate) client: Client,
     /// why volumes cannot grow, by name: what a volume's source is never changes
     pub(super) volumes: Arc<Mutex<HashMap<String, Option<FixedVolume>>>>,
+    /// the account may have a right that the controller is not given
+    pub(super) asks_for_secrets: bool,
 }
 
 impl Cluster {
@@ -31,7 +33,13 @@ impl Cluster {
 
     /// Over a client that does not repeat requests.
     pub fn new(client: impl Into<Client>) -> Self {
-        Self { client: client.into(), volumes: Arc::default() }
+        Self { client: client.into(), volumes: Arc::default(), asks_for_secrets: false }
+    }
+
+    /// Lists Secrets as well, as far as the account may.
+    #[must_use]
+    pub fn with_secrets(self) -> Self {
+        Self { asks_for_secrets: true, ..self }
     }
 
     /// The time by the API server's clock.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testbed::Testbed;
 
-use crate::webhook::{cluster, path, set};
+use crate::webhook::{cluster, path, running, set};
 
 /// A set that a `RabbitmqCluster` controls, with this many owners.
 async fn owned(testbed: &Testbed, namespace: &str, name: &str, owners: usize) {
@@ -71,18 +71,13 @@ async fn an_account_of_the_namespace_is_an_operator_only_with_the_right_to_updat
 async fn finalizers_on_which_claims_depend_are_sent_to_the_webhook() {
     let testbed = cluster().await;
     let namespace = testbed.namespace("finalizers").await.unwrap();
-    let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
-    let claim = json!({
-        "metadata": {"name": "data", "finalizers": ["kubernetes.io/pvc-protection", "x.y/z"]},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"], "volumeName": "none",
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    });
-    testbed.create(&claims, claim).await.unwrap().ok().unwrap();
-    let one = format!("{claims}/data");
-    testbed.delete(&one, json!({})).await.unwrap().ok().unwrap();
+    // A pod uses the claim, so that the control plane leaves the finalizer where it is.
+    running(testbed, &set("db", &namespace)).await;
+    let one = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims/data-db-0");
     let without = |kept: &[&str]| json!({"metadata": {"finalizers": kept}});
+    let both = without(&["kubernetes.io/pvc-protection", "x.y/z"]);
+    testbed.merge(&one, both).await.unwrap().ok().unwrap();
+    testbed.delete(&one, json!({})).await.unwrap().ok().unwrap();
     let path = format!("{one}?dryRun=All");
     let reply = testbed.merge(&path, without(&["x.y/z"])).await.unwrap();
     assert_eq!(reply.status, 403, "{}", reply.body);

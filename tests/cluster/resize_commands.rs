@@ -284,7 +284,10 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
         },
     });
     testbed.replace(&status, record).await.unwrap().ok().unwrap();
-    has(&resize(&testbed, &namespace, "status db", 1).await, &["someone else deleted the set"]);
+    has(
+        &resize(&testbed, &namespace, "status db", 1).await,
+        &["the set was deleted by someone else"],
+    );
     has(&resize(&testbed, &namespace, "finish db", 0).await, &["is there again"]);
     assert_eq!(storage(&testbed, &namespace).await, "20Gi");
     let back = testbed
@@ -313,7 +316,7 @@ async fn a_set_that_others_delete_before_its_re_creation_comes_back_by_the_print
         .unwrap();
     let text = resize(resizing, &namespace, "status db", 0).await;
     let finish = format!("stateward resize finish db -n {namespace}");
-    has(&text, &["someone else deleted the set", &finish]);
+    has(&text, &["the set was deleted by someone else", &finish]);
     ends(resizing, &finish, 0).await;
     let back = |live: &Value| live["status"]["readyReplicas"] == 3;
     resizing.wait_object(&path(&namespace, "db"), LONG, back).await.unwrap();

@@ -1,6 +1,8 @@
 //! What belongs to a set, and what belongs to others: objects that name it as their owner, claims
 //! whose names collide with its own, and fields of its retention policy.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::record::records;
@@ -68,12 +70,12 @@ async fn a_claim_of_somebody_else_with_a_colliding_name_does_not_grow() {
             "metadata": {"name": name, "labels": labels},
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
-                "storageClassName": own["spec"]["storageClassName"],
+                "storageClassName": "immediate",
                 "resources": {"requests": {"storage": "1Gi"}},
             },
         })
     };
-    // Made by hand, and left over from a scale-down.
+    // Made by hand, and left over from a scale-down. No pod has to ask for their volumes.
     let foreign = claim("data-db-9", json!({"app": "web"}));
     let leftover = claim("data-db-8", own["metadata"]["labels"].clone());
     for object in [foreign, leftover] {
@@ -118,10 +120,13 @@ async fn fields_of_the_retention_policy_keep_their_owner() {
         resizing.request("PATCH", &url, content, applied(retention)).await.unwrap()
     };
     apply("Delete", true).await.ok().unwrap();
+    // managedFields tell seconds: what is written in the second of the pin counts as written after it.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     resizing.grow(&set, "20Gi").await;
     let grown = resizing.complete(&namespace, "20Gi").await;
     let retention = &grown["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
-    assert_eq!(retention, "Delete", "{grown}");
+    let record = resizing.get(&format!("{}/db", records(&namespace))).await.unwrap().body;
+    assert_eq!(retention, "Delete", "{grown}\n{}", record["status"]);
     let fields = "/fieldsV1/f:spec/f:persistentVolumeClaimRetentionPolicy/f:whenDeleted";
     let entries = grown["metadata"]["managedFields"].as_array().unwrap();
     let owners = entries.iter().filter(|entry| entry.pointer(fields).is_some());

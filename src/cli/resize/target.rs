@@ -79,7 +79,7 @@ impl Place {
     }
 
     pub(super) async fn connect(&self) -> anyhow::Result<(Cluster, String)> {
-        let cluster = Cluster::new(self.connection.open().await?);
+        let cluster = Cluster::new(self.connection.open().await?).with_secrets();
         let namespace = self
             .namespace
             .clone()

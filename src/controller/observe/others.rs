@@ -14,11 +14,13 @@ use crate::controller::{Key, pods};
 /// claims and revisions are adopted again; other kinds cannot be listed without more permissions.
 const DEPENDENT_KINDS: [(&str, &str, &str); 5] = [
     ("ConfigMap", "/api/v1", "configmaps"),
-    ("Secret", "/api/v1", "secrets"),
+    ("Secret", "/api/v1", SECRETS),
     ("Service", "/api/v1", "services"),
     ("ServiceAccount", "/api/v1", "serviceaccounts"),
     ("PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets"),
 ];
+
+const SECRETS: &str = "secrets";
 
 /// What is kept of a set of the namespace.
 pub(super) struct Sibling {
@@ -64,6 +66,10 @@ impl Cluster {
         let set = uid(shape);
         let mut dependents = Dependents::default();
         for (kind, group, plural) in DEPENDENT_KINDS {
+            if plural == SECRETS && !self.asks_for_secrets {
+                dependents.unlisted.push(plural.to_owned());
+                continue;
+            }
             let within = path(["namespaces", &key.namespace, plural]);
             let owned = |object: &Value| {
                 let mut owners = list(object, "/metadata/ownerReferences").iter();
