@@ -100,7 +100,7 @@ async fn a_claim_of_somebody_else_with_a_colliding_name_does_not_grow() {
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn fields_of_the_retention_policy_keep_their_owner() {
     let resizing = Resizing::shared().await;
-    let (namespace, set) = resizing
+    let (namespace, _) = resizing
         .prepare(|set| {
             set["spec"]["persistentVolumeClaimRetentionPolicy"] =
                 json!({"whenDeleted": "Delete", "whenScaled": "Delete"});
@@ -120,9 +120,12 @@ async fn fields_of_the_retention_policy_keep_their_owner() {
         resizing.request("PATCH", &url, content, applied(retention)).await.unwrap()
     };
     apply("Delete", true).await.ok().unwrap();
-    // managedFields tell seconds: what is written in the second of the pin counts as written after it.
+    // managedFields tell seconds: who writes retention in the second of the pin counts as a writer
+    // after it. So the last of them was earlier, and the request writes no retention.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    resizing.grow(&set, "20Gi").await;
+    let request = json!({"stateward.dev/resize-requested": "{\"data\":\"20Gi\"}"});
+    let request = json!({"metadata": {"annotations": request}});
+    resizing.merge(&live, request).await.unwrap().ok().unwrap();
     let grown = resizing.complete(&namespace, "20Gi").await;
     let retention = &grown["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
     let record = resizing.get(&format!("{}/db", records(&namespace))).await.unwrap().body;
