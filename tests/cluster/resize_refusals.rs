@@ -45,11 +45,11 @@ async fn a_namespace_that_is_slow_to_read_holds_up_no_other() {
     // A reconcile begins with the record: no more begin than are the part of one namespace.
     let of_slow = records(&slow);
     let exchanges = proxy.exchanges();
-    let begun = exchanges.iter().filter(|one| {
+    let reconciles = exchanges.iter().filter(|one| {
         one.answered.is_none() && one.request.path.starts_with(&of_slow) && !one.request.is_watch()
     });
-    let begun = begun.count();
-    assert!((1..=PART).contains(&begun), "{begun}");
+    let reconciles = reconciles.count();
+    assert!((1..=PART).contains(&reconciles), "{reconciles}");
 
     let began = Instant::now();
     resizing.grow(&larger, "20Gi").await;

@@ -498,6 +498,11 @@ async fn the_controllers_token_changes_only_what_a_resize_changes() {
         json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"});
     let part = "its claims retained";
     refused(&token.delete(&db, orphan.clone()).await.unwrap(), part, "retention Delete");
+    // The preflight check asks before retention is pinned.
+    let mut dry = orphan.clone();
+    dry["dryRun"] = json!(["All"]);
+    token.delete(&format!("{db}?dryRun=All"), dry).await.unwrap().ok().unwrap();
+    testbed.get(&db).await.unwrap().ok().unwrap();
     let retain =
         json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}}});
     token.merge(&db, retain).await.unwrap().ok().unwrap();
