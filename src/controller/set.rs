@@ -116,10 +116,22 @@ fn retention_written(object: &Value, recreation: &Recreation) -> Fact<bool> {
             text(entry, "/manager") != FIELD_MANAGER
                 && entry["fieldsV1"].pointer(&owned).is_some()
                 && !before_pin(entry, recreation)
+                && !(text(object, &pointer) == "Delete" && timeless(entry, field, recreation))
         });
         manager || applied.as_ref().is_some_and(|applied| text(applied, &pointer) == "Retain")
     });
     Fact::Known(written)
+}
+
+/// Whether an entry of managedFields has no time, as that of a server-side apply that changed nothing,
+/// and owned the field before the retention pin. While the field is as it was then, nobody wrote it.
+fn timeless(entry: &Value, field: &str, recreation: &Recreation) -> bool {
+    text(entry, "/time").is_empty()
+        && recreation.retention_owners.iter().any(|owner| {
+            owner.manager == text(entry, "/manager")
+                && owner.operation == text(entry, "/operation")
+                && owner.fields.iter().any(|owned| owned == field)
+        })
 }
 
 /// Whether an entry of managedFields is older than the retention pin; in doubt, and within the second, not.
@@ -275,6 +287,33 @@ mod tests {
         assert_eq!(written("kubectl", "2026-01-01T00:00:10Z"), Fact::Known(true), "in doubt");
         assert_eq!(written("kubectl", ""), Fact::Known(true), "in doubt");
         assert_eq!(written(FIELD_MANAGER, "2026-01-01T00:00:11Z"), Fact::Known(false));
+    }
+
+    #[test]
+    fn an_entry_without_a_time_that_stood_there_before_the_retention_pin_wrote_nothing_since() {
+        let set = |deleted: &str| {
+            let fields = json!({"f:spec": {"f:persistentVolumeClaimRetentionPolicy": {"f:whenDeleted": {}}}});
+            json!({
+                "metadata": {"managedFields": [
+                    {"manager": "argocd-controller", "operation": "Apply", "fieldsV1": fields},
+                ]},
+                "spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": deleted}},
+            })
+        };
+        let mut recreation = Recreation {
+            retention: Some(Retention {
+                when_deleted: Policy::Delete,
+                when_scaled: Policy::Retain,
+            }),
+            pinned_since: Some("2026-01-01T00:00:10Z".parse().unwrap()),
+            retention_owners: retention_owners(&set("Delete")),
+            ..Recreation::default()
+        };
+        assert_eq!(retention_written(&set("Delete"), &recreation), Fact::Known(false));
+        // It keeps what the retention pin wrote: that is a wish of its own.
+        assert_eq!(retention_written(&set("Retain"), &recreation), Fact::Known(true));
+        recreation.retention_owners.clear();
+        assert_eq!(retention_written(&set("Delete"), &recreation), Fact::Known(true), "it is new");
     }
 
     #[test]

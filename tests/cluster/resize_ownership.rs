@@ -128,8 +128,8 @@ async fn fields_of_the_retention_policy_keep_their_owner() {
     resizing.merge(&live, request).await.unwrap().ok().unwrap();
     let grown = resizing.complete(&namespace, "20Gi").await;
     let retention = &grown["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"];
-    let record = resizing.get(&format!("{}/db", records(&namespace))).await.unwrap().body;
-    assert_eq!(retention, "Delete", "{grown}\n{}", record["status"]);
+    let record = resizing.ended(&namespace).await;
+    assert_eq!(retention, "Delete", "{}", record["status"]);
     let fields = "/fieldsV1/f:spec/f:persistentVolumeClaimRetentionPolicy/f:whenDeleted";
     let entries = grown["metadata"]["managedFields"].as_array().unwrap();
     let owners = entries.iter().filter(|entry| entry.pointer(fields).is_some());
