@@ -152,11 +152,9 @@ async fn helm_upgrades_again_and_again() {
     let tool = resizing.helms(vec![upgrade("20Gi")], OFTEN).unwrap();
     case.completes(tool).await;
 
-    // What was rolled back is smaller than the claims, which nobody can shrink: it is refused.
+    // What was rolled back is smaller than the claims, which nobody can shrink: the size stays.
     let back = ["rollback", "db", "1", "-n", &namespace];
-    let output = resizing.helm(&back).await.unwrap();
-    assert!(!output.success(), "{}", output.stdout);
-    assert!(output.stderr.contains("sts-vct-size-shrink"), "{}", output.stderr);
+    resizing.helm(&back).await.unwrap().ok().unwrap();
     resizing.complete(&namespace, "20Gi").await;
 }
 

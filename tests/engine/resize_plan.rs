@@ -206,8 +206,8 @@ fn every_command_of_a_plan_leads_to_its_cluster() {
         let advice = plan.checks.iter().flat_map(|check| &check.advice);
         let steps = plan.steps.iter().flat_map(|step| &step.manual_recovery);
         let commands = advice.chain(steps).filter_map(|step| step.command.clone());
-        let owner = plan.owner.iter().filter_map(|owner| owner.command.clone());
-        for command in commands.chain(owner).chain([plan.apply.clone()]) {
+        let operators = plan.owner.iter().filter_map(|step| step.command.clone());
+        for command in commands.chain(operators).chain([plan.apply.clone()]) {
             let calls = command.matches("kubectl ").count() + command.matches("stateward ").count();
             assert_eq!(command.matches("--context eu").count(), calls, "{command}");
         }
