@@ -284,10 +284,7 @@ async fn without_a_controller_claims_grow_from_here_and_a_set_comes_back_by_hand
         },
     });
     testbed.replace(&status, record).await.unwrap().ok().unwrap();
-    has(
-        &resize(&testbed, &namespace, "status db", 1).await,
-        &["someone else deleted the set"],
-    );
+    has(&resize(&testbed, &namespace, "status db", 1).await, &["someone else deleted the set"]);
     has(&resize(&testbed, &namespace, "finish db", 0).await, &["is there again"]);
     assert_eq!(storage(&testbed, &namespace).await, "20Gi");
     let back = testbed
