@@ -118,7 +118,6 @@ impl Webhook {
         let arguments = [
             "serve".to_owned(),
             "--dev".to_owned(),
-            "--events".to_owned(),
             format!("--certs-dir={}", certs.display()),
             format!("--kubeconfig={}", kubeconfig.display()),
             format!("--policy={}", policy.display()),

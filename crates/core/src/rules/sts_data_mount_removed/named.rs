@@ -202,10 +202,12 @@ fn is_helper_name(name: &str) -> bool {
 /// Whether a container looks after the data of others: an exporter, a log shipper, a backup. The
 /// name alone does not say so of a database.
 pub(super) fn is_helper(name: &str, image: &str, has_command: bool) -> bool {
-    let is_data = || {
-        DATA_FOLDERS.iter().any(|row| row.defaults.iter().any(|(known, _)| image.contains(known)))
-    };
-    is_helper_name(image) || (is_helper_name(name) && (has_command || !is_data()))
+    is_helper_name(image) || (is_helper_name(name) && (has_command || !is_data_image(image)))
+}
+
+/// Whether an image is known to keep data.
+pub(super) fn is_data_image(image: &str) -> bool {
+    DATA_FOLDERS.iter().any(|row| row.defaults.iter().any(|(known, _)| image.contains(known)))
 }
 
 /// The default folders of a row: those of `image`, or of every image if it is `None`.

@@ -34,7 +34,11 @@ pub(super) fn successors(
     pairs.pass(old, new, |c| Some(name(c)));
     pairs.pass(old, new, |c| Some((base(c), mounts(c))));
     pairs.pass(old, new, |c| Some(base(c)));
-    pairs.pass(old, new, |c| Some(mounts(c)).filter(|mounts| !mounts.is_empty()));
+    // Who takes the mounts carries on the process only if no other new container may be it.
+    let rivals = pairs.left(new).filter(|candidate| !is_helper(candidate)).count();
+    let may_be =
+        |candidate: &Candidate<'_, '_>| rivals <= 1 || named::is_data_image(base(candidate));
+    pairs.pass(old, new, |c| Some(mounts(c)).filter(|mounts| !mounts.is_empty() && may_be(c)));
     pairs.found
 }
 
@@ -44,6 +48,14 @@ struct Pairs {
 }
 
 impl Pairs {
+    /// The new containers that carry on no process so far.
+    fn left<'k, 'c, 'a>(
+        &self,
+        new: &'k [Candidate<'c, 'a>],
+    ) -> impl Iterator<Item = &'k Candidate<'c, 'a>> {
+        new.iter().zip(&self.taken).filter(|(_, taken)| !**taken).map(|(candidate, _)| candidate)
+    }
+
     /// Pairs containers that are left and have the same key, in their order.
     fn pass<'k, 'c: 'k, 'a: 'k, K: Ord>(
         &mut self,
@@ -80,6 +92,15 @@ fn repository<'k>(candidate: &'k Candidate<'_, '_>) -> &'k str {
 
 fn base<'k>(candidate: &'k Candidate<'_, '_>) -> &'k str {
     named::base(candidate.container.image.as_str())
+}
+
+fn is_helper(candidate: &Candidate<'_, '_>) -> bool {
+    let container = candidate.container;
+    named::is_helper(
+        container.name.as_str(),
+        base(candidate),
+        !container.command.is_empty() || !container.args.is_empty(),
+    )
 }
 
 fn command<'k, 'a>(candidate: &'k Candidate<'_, 'a>) -> &'k [Text<'a>] {
@@ -188,6 +209,12 @@ mod tests {
             [Some("pg")]
         );
         assert_eq!(pairs(&old, &[("x", "x", "", "/srv")]), [None]);
+        // Of two unknown images either may be the database.
+        let unknown = [("db", "db", "", "/data")];
+        let side = ("side", "side", "", "/data");
+        assert_eq!(pairs(&unknown, &[("pg", "pg", "", ""), side]), [None]);
+        assert_eq!(pairs(&unknown, &[("exporter", "exporter", "", ""), side]), [Some("side")]);
+        assert_eq!(pairs(&unknown, &[side]), [Some("side")]);
     }
 
     #[test]
