@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout_at};
 const UNCOUNTED: usize = 128 * 1024;
 /// The size of a part that a review takes; bodies grow in such steps.
 const STEP: usize = 64 * 1024;
-/// What decoding an item of a list or a member of an object takes at most, in bytes: measured with
-/// 24,000 claim templates.
-const PER_ITEM: usize = 320;
+/// What decoding an item of a list or a member of an object takes, in bytes.
+const PER_ITEM: usize = 96;
+/// No review with more items is decoded: 24,000 claim templates take 120 MB.
+const MOST_ITEMS: usize = 128 * 1024;
 /// A review of a real workload has fewer items; one of 12 KB has about 400.
 const UNUSUAL_ITEMS: usize = 8 * 1024;
 
@@ -68,7 +69,7 @@ impl Held {
         if wanted <= self.bytes {
             return Ok(());
         }
-        if wanted > self.memory.total {
+        if wanted > self.memory.total || size.items > MOST_ITEMS {
             return Err(NoMemory::TooLarge);
         }
         let steps = u32::try_from((wanted - self.bytes) / STEP).map_err(|_| NoMemory::TooLarge)?;
