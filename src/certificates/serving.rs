@@ -74,7 +74,7 @@ impl ServingCertificate {
         })
     }
 
-    /// Shows nothing until [`ServingCertificate::show`] is called, so that no client agrees on TLS.
+    /// Shows nothing until [`ServingCertificate::set`] is called, so that no client agrees on TLS.
     pub fn empty() -> Self {
         Self { files: None, shown: ArcSwapOption::empty() }
     }

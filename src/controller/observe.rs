@@ -51,7 +51,7 @@ impl Cluster {
 
     /// What a decision about `key` reads. Dry runs are not part of it: they are asked for by
     /// [`Cluster::dry_runs`]. What the phase of the record has no use for is not read, and neither is
-    /// what takes longer than [`OBSERVING`].
+    /// what takes longer than `OBSERVING`.
     pub async fn observe(&self, key: &Key, record: Option<&Record>, memory: Memory) -> Observed {
         let deadline = tokio::time::Instant::now() + OBSERVING;
         let live = match tokio::time::timeout_at(deadline, self.client.read(&key.set())).await {
