@@ -141,6 +141,48 @@ async fn memory_is_bounded_under_reviews_with_long_lists() {
     assert!(lab.webhook.memory("VmHWM") < MEMORY, "{} KiB", lab.webhook.memory("VmHWM"));
 }
 
+/// A container that is given one long part and many short ones that refer to it.
+fn long_parts(edit: &str) -> Vec<Value> {
+    let many = |value: &dyn Fn(usize) -> String| (0..16_000).map(value).collect::<Vec<_>>();
+    let folders = many(&|n| format!("--data-dirs={n}"));
+    let flags = many(&|n| format!("--a{n}-data-dir=/data/{n}"));
+    let one = [format!("--data-dir=/e/{}", "x".repeat(400_000))];
+    let parts = format!("{edit}/").repeat(600_000);
+    vec![
+        json!({"args": folders, "workingDir": format!("/{edit}/{}", "x".repeat(400_000))}),
+        if edit == "a" { json!({"args": flags}) } else { json!({"args": one}) },
+        json!({"volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": parts}]}),
+        json!({"args": [format!("db {}", format!("-{edit} /{edit} ").repeat(100_000))]}),
+    ]
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn memory_is_bounded_under_reviews_with_long_parts() {
+    let lab = Lab::shared().await;
+    let tenant = lab.tenant().await;
+    let client = client(&lab.webhook).await;
+    for (old_part, new_part) in long_parts("a").into_iter().zip(long_parts("b")) {
+        let with = |part: &Value| {
+            let mut object = set("a", &tenant.namespace);
+            let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+            for (field, value) in part.as_object().unwrap() {
+                container[field] = value.clone();
+            }
+            object
+        };
+        let review = review(&tenant.namespace, &with(&old_part), &with(&new_part));
+        let posts = (0..4).map(|_| post(&client, "/validate", &review));
+        let answers = futures_util::future::join_all(posts).await;
+        let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+        let fields: Vec<_> = old_part.as_object().unwrap().keys().collect();
+        let most = lab.webhook.memory("VmHWM");
+        println!("4 reviews with a long part, {fields:?}: {statuses:?}, {most} KiB at most");
+        assert!(most < MEMORY, "{most} KiB");
+        assert!(answers.iter().any(|(_, answer)| answer.contains(r#""allowed":false"#)));
+    }
+}
+
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_forged_review_learns_no_fact_of_the_cluster() {

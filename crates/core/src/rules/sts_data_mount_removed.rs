@@ -48,7 +48,8 @@ declare_rule! {
     /// - `workingDir` changes, and with it the place of relative paths;
     /// - the container is removed, or renamed without its mount, even if another container now has
     ///   its name or its mount;
-    /// - the mount becomes read-only (a warning).
+    /// - the mount becomes read-only (a warning);
+    /// - the containers are given so many values that they cannot be read.
     ///
     /// The rule reads `env`, `command` and `args`, also scripts of `sh -c`, and expands variables.
     /// It knows the data folders of well-known images. If a name does not say that it is about
@@ -96,6 +97,10 @@ impl Rule for StsDataMountRemoved {
         let mut folders = Folders::default();
         let before = Pod::of(old, before, &templates, &mut folders)?;
         let after = Pod::of(set, after, &templates, &mut folders)?;
+        // A value that is not read may lead elsewhere.
+        if !after.is_read && before.containers.iter().any(|c| c.written().next().is_some()) {
+            words::report_unread(change, findings);
+        }
         // One finding for each claim, or a set with thousands of mounts fills the answer.
         let mut first: BTreeMap<(Source<'_>, bool), (Loss<'_, '_>, usize)> = BTreeMap::new();
         let mut order = Vec::new();

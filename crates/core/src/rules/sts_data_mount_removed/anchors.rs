@@ -1,7 +1,6 @@
 //! Which folders of a claim a process is told to use, and what becomes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use super::data_folders::DATA_FOLDERS;
 use super::folders::Folders;
@@ -14,8 +13,8 @@ use super::view::{Found, Place, Source};
 #[derive(Debug)]
 pub(super) struct Anchor<'p> {
     /// the name that leads to it; `None` for the default of the image
-    pub(super) old: Option<Named<'p>>,
-    pub(super) path: Rc<str>,
+    pub(super) old: Option<&'p Named<'p>>,
+    pub(super) path: &'p str,
     pub(super) meaning: Meaning,
     /// the mount that the path belongs to
     pub(super) mount: usize,
@@ -29,7 +28,7 @@ pub(super) enum Now<'p> {
     /// the process still finds the folder
     Same,
     /// the process is told another folder, which belongs to this mount
-    Elsewhere(Named<'p>, Option<usize>),
+    Elsewhere(&'p Named<'p>, Option<usize>),
     /// the process is no longer told the folder, or no longer finds it by default
     Unnamed,
 }
@@ -48,29 +47,29 @@ impl Anchor<'_> {
 /// A data folder outside of the claims, which the process was not told before.
 #[derive(Debug)]
 pub(super) struct Fresh<'p> {
-    pub(super) new: Named<'p>,
+    pub(super) new: &'p Named<'p>,
     pub(super) mount: Option<usize>,
     pub(super) unsure: bool,
 }
 
 /// A value with what its path leads to.
-type Led<'v, 'p> = (&'v Named<'p>, Option<Found<'p>>);
+type Led<'p> = (&'p Named<'p>, Option<Found<'p>>);
 
 /// The new values, by what they may stand for.
 #[derive(Default)]
-struct Index<'v, 'p> {
-    by_name: BTreeMap<&'v str, Vec<Led<'v, 'p>>>,
+struct Index<'p> {
+    by_name: BTreeMap<&'p str, Vec<Led<'p>>>,
     /// names of the table of data folders by row
-    by_row: BTreeMap<usize, Vec<Led<'v, 'p>>>,
+    by_row: BTreeMap<usize, Vec<Led<'p>>>,
     /// the same by row and folder; a few names are enough
-    row_names: BTreeMap<(usize, Place<'p>), Vec<&'v str>>,
-    names: BTreeSet<(&'v str, Place<'p>)>,
+    row_names: BTreeMap<(usize, Place<'p>), Vec<&'p str>>,
+    names: BTreeSet<(&'p str, Place<'p>)>,
     data: BTreeSet<Place<'p>>,
     any: BTreeSet<Place<'p>>,
 }
 
-impl<'v, 'p> Index<'v, 'p> {
-    fn of(values: &[Led<'v, 'p>]) -> Self {
+impl<'p> Index<'p> {
+    fn of(values: &[Led<'p>]) -> Self {
         let mut index = Self::default();
         for (named, found) in values {
             let plain = named.name.plain.as_str();
@@ -101,9 +100,11 @@ impl<'v, 'p> Index<'v, 'p> {
 /// Compares what two containers are told, the new one in place of the old one.
 pub(super) struct Anchors<'s, 'p, 'a> {
     old: &'s Running<'p, 'a>,
-    values: Vec<Led<'p, 'p>>,
-    new: Index<'p, 'p>,
+    values: Vec<Led<'p>>,
+    new: Index<'p>,
     old_names: BTreeSet<&'p str>,
+    /// by row the first value of a name that the old container was not told
+    fresh_of_row: BTreeMap<usize, Led<'p>>,
     old_rows: BTreeSet<usize>,
     /// default folders: the row, whether they are the image's, and what they lead to
     defaults: Vec<Fallback<'p>>,
@@ -135,9 +136,15 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
         });
         let old_rows: BTreeSet<usize> = old_rows.collect();
         let is_told = |row| old_rows.contains(&row) || index.by_row.contains_key(&row);
+        let old_names: BTreeSet<&str> = names.map(|name| name.plain.as_str()).collect();
+        let fresh = |values: &Vec<Led<'p>>| {
+            values.iter().find(|(named, _)| !old_names.contains(&*named.name.plain)).copied()
+        };
+        let rows = index.by_row.iter();
         Self {
             defaults: defaults(old, new, is_told, folders),
-            old_names: names.map(|name| name.plain.as_str()).collect(),
+            fresh_of_row: rows.filter_map(|(row, values)| Some((*row, fresh(values)?))).collect(),
+            old_names,
             old_rows,
             old,
             values,
@@ -153,8 +160,8 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
             if self.old.writes(found.mount) {
                 anchors.push(Anchor {
                     now: self.now(named, found.place),
-                    old: Some((*named).clone()),
-                    path: Rc::clone(path),
+                    old: Some(*named),
+                    path,
                     meaning: named.name.meaning,
                     mount: found.mount,
                     place: found.place,
@@ -173,7 +180,7 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
         let named = self.new.by_name.get(plain).and_then(|all| all.first());
         if plain.is_empty() {
             // An argument may have become a flag, and others may have come before it.
-            let fresh = |(_, found): &&Led<'p, 'p>| {
+            let fresh = |(_, found): &&Led<'p>| {
                 found.is_none_or(|found| !self.old_arguments().any(|old| old == found.place))
             };
             let arguments = self.new.by_name.get(plain).into_iter().flatten();
@@ -208,9 +215,7 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
         if names.is_some_and(|n| !named::is_of_any(row) || n.iter().any(stands_for)) {
             return Now::Same;
         }
-        let fresh = self.new.by_row.get(&row).into_iter().flatten();
-        let fresh = fresh.filter(|(named, _)| !self.old_names.contains(&*named.name.plain));
-        if let Some(led) = fresh.take(1).next() {
+        if let Some(led) = self.fresh_of_row.get(&row) {
             return elsewhere(led);
         }
         let of_row = || self.defaults.iter().filter(|default| default.row == row);
@@ -245,7 +250,7 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
             };
             anchors.push(Anchor {
                 old: None,
-                path: default.path.trim_start_matches('/').into(),
+                path: default.path.trim_start_matches('/'),
                 meaning: Meaning::Certain(default.row),
                 mount: found.mount,
                 place: found.place,
@@ -298,17 +303,17 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
                 (None, _) => told,
             };
             let mount = found.map(|found| found.mount);
-            fresh.push(Fresh { new: (*named).clone(), mount, unsure });
+            fresh.push(Fresh { new: named, mount, unsure });
         }
         fresh
     }
 }
 
-fn elsewhere<'p>((named, found): &Led<'_, 'p>) -> Now<'p> {
-    Now::Elsewhere((*named).clone(), found.map(|found| found.mount))
+fn elsewhere<'p>((named, found): &Led<'p>) -> Now<'p> {
+    Now::Elsewhere(named, found.map(|found| found.mount))
 }
 
-fn led<'p>(container: &'p Running<'p, '_>, folders: &mut Folders) -> Vec<Led<'p, 'p>> {
+fn led<'p>(container: &'p Running<'p, '_>, folders: &mut Folders) -> Vec<Led<'p>> {
     let paths: Vec<&str> = container.values.iter().filter_map(|v| v.path.as_deref()).collect();
     let mut found = container.view.find(&paths, folders).into_iter();
     let values = container.values.iter();

@@ -163,11 +163,11 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
     }
 
     /// Turns a loss into an exchange with the mount at `path`.
-    fn swap(&mut self, loss: usize, path: &str) {
+    fn swap(&mut self, loss: usize, path: &'p str) {
         if let Some(loss) = self.lost.get_mut(loss)
             && let What::Replaced(now) | What::OtherFolder(now) = loss.what
         {
-            loss.what = What::Swapped(now, path.into());
+            loss.what = What::Swapped(now, path);
         }
     }
 
@@ -183,10 +183,10 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
         let mut data: Vec<_> = anchors.iter().filter(|anchor| anchor.is_data()).collect();
         data.sort_by(|a, b| path::order(&a.path, &b.path));
         let with_data: BTreeSet<usize> = data.iter().map(|anchor| anchor.mount).collect();
-        let folders: Vec<&str> = data.iter().map(|anchor| &*anchor.path).collect();
+        let folders: Vec<&str> = data.iter().map(|anchor| anchor.path).collect();
         let below = path::nearest(&folders, &paths);
         let astray: Vec<&str> =
-            data.iter().filter(|anchor| !anchor.is_same()).map(|anchor| &*anchor.path).collect();
+            data.iter().filter(|anchor| !anchor.is_same()).map(|anchor| anchor.path).collect();
         let above: BTreeSet<usize> = path::nearest(&paths, &astray).into_iter().flatten().collect();
         let mut said = BTreeSet::new();
         for (at, ((index, now), below)) in mounts.into_iter().zip(below).enumerate() {
@@ -224,11 +224,11 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             (Meaning::Certain(_), Some(new)) if new.list == "workingDir" => {
                 anchor.old.is_none() && self.new.reads_config_file()
             }
-            (Meaning::Certain(_) | Meaning::Data, Some(new)) => new.comes_from_elsewhere(),
-            (Meaning::Perhaps, Some(new)) => told || stays || new.comes_from_elsewhere(),
+            (Meaning::Certain(_) | Meaning::Data, Some(new)) => new.from_elsewhere,
+            (Meaning::Perhaps, Some(new)) => told || stays || new.from_elsewhere,
             (Meaning::Data | Meaning::Perhaps, None) | (Meaning::Unclear, Some(_)) => true,
         };
-        let same_path = new.as_ref().is_some_and(|new| new.path.as_ref() == Some(&anchor.path));
+        let same_path = new.as_ref().is_some_and(|new| new.path.as_deref() == Some(anchor.path));
         let mut loss = match now.filter(|_| same_path) {
             Some(now) if said.contains(&(now.list, now.index)) => return,
             Some(now) => self.loss(mount, What::Hidden(now)),
@@ -266,7 +266,7 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             }
             if found.place == mount.place {
                 let rest = path::below(&mount.path, &above.path).unwrap_or_default();
-                let narrow = match named::meaning(rest, "") {
+                let narrow = match named::meaning(rest, &[]) {
                     Meaning::Certain(_) | Meaning::Data => Narrow::Data,
                     _ => Narrow::Unclear,
                 };
@@ -299,7 +299,7 @@ enum Narrow {
 /// Whether a mount surely hides data that lies below it; `None` if it hides none.
 fn hides_data(mount: &Mount<'_>) -> Option<bool> {
     let last = mount.path.rsplit('/').next().unwrap_or_default();
-    let is_scratch = named::meaning(last, "") == Meaning::Scratch;
+    let is_scratch = named::meaning(last, &[]) == Meaning::Scratch;
     match mount.place.source {
         // One file of configuration, over a file of the same name.
         Source::Other(Other::Files, _) if mount.place.folder != ROOT => {

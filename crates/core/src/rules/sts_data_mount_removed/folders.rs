@@ -1,55 +1,63 @@
 //! Folders of volumes, each as one number.
 //!
 //! A volume may have a long `subPath`, and thousands of paths may lead below it. As numbers they
-//! are compared in constant time, and none of them is copied.
+//! are compared in constant time, and none of them is copied. A path may have a part in every
+//! second byte, so that a part takes as few bytes as it can.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::path;
 
 /// A folder of a volume. Two are equal if they are the same folder of the same volume.
-pub(super) type Folder = usize;
+pub(super) type Folder = u32;
 
 /// The root of every volume.
 pub(super) const ROOT: Folder = 0;
 
 /// Every folder that the old or the new pods refer to.
-#[derive(Debug)]
-pub(super) struct Folders {
-    all: Vec<Node>,
-}
-
 #[derive(Debug, Default)]
-struct Node {
-    parent: Folder,
-    name: String,
-    children: BTreeMap<String, Folder>,
+pub(super) struct Folders {
+    /// all but the root: the folder that each lies in, and its name
+    all: Vec<(Folder, Name)>,
+    children: BTreeMap<(Folder, Name), Folder>,
+    names: Vec<Rc<str>>,
+    by_name: BTreeMap<Rc<str>, Name>,
 }
 
-impl Default for Folders {
-    fn default() -> Self {
-        Self { all: vec![Node::default()] }
-    }
-}
+/// The place of a name in [`Folders::names`].
+type Name = u32;
 
 impl Folders {
     /// The folder `path` below `at`.
     pub(super) fn below(&mut self, at: Folder, path: &str) -> Folder {
         path::normal(path).split('/').filter(|name| !name.is_empty()).fold(at, |at, name| {
-            if let Some(child) = self.all[at].children.get(name) {
-                return *child;
-            }
-            let child = self.all.len();
-            self.all[at].children.insert(name.to_owned(), child);
-            self.all.push(Node { parent: at, name: name.to_owned(), ..Node::default() });
-            child
+            let key = (at, self.name(name));
+            *self.children.entry(key).or_insert_with(|| {
+                self.all.push(key);
+                self.all.len() as Folder
+            })
         })
+    }
+
+    fn name(&mut self, name: &str) -> Name {
+        if let Some(known) = self.by_name.get(name) {
+            return *known;
+        }
+        let (shared, number) = (Rc::<str>::from(name), self.names.len() as Name);
+        self.names.push(Rc::clone(&shared));
+        self.by_name.insert(shared, number);
+        number
+    }
+
+    /// The folder that this one lies in, and its name; `None` for the root.
+    fn entry(&self, folder: Folder) -> Option<(Folder, Name)> {
+        self.all.get((folder as usize).checked_sub(1)?).copied()
     }
 
     /// The folder itself and all folders that it lies in, up to the root.
     pub(super) fn upwards(&self, folder: Folder) -> impl Iterator<Item = Folder> {
-        let up = |folder: &Folder| (*folder != ROOT).then(|| self.all[*folder].parent);
-        std::iter::successors(Some(folder), up)
+        std::iter::successors(Some(folder), |folder| Some(self.entry(*folder)?.0))
     }
 
     /// The path below the root of the volume, at most its last few folders. A part that is not
@@ -58,9 +66,8 @@ impl Folders {
         const SHOWN: usize = 6;
         let mut names: Vec<&str> = self
             .upwards(folder)
-            .filter(|folder| *folder != ROOT)
+            .map_while(|folder| Some(&*self.names[self.entry(folder)?.1 as usize]))
             .take(SHOWN + 1)
-            .map(|folder| self.all[folder].name.as_str())
             .collect();
         if names.len() > SHOWN {
             names[SHOWN] = "…";

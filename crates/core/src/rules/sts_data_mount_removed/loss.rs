@@ -1,7 +1,5 @@
 //! A container that no longer finds its data.
 
-use std::rc::Rc;
-
 use super::running::Running;
 use super::values::Named;
 use super::view::{Mount, Place};
@@ -19,7 +17,7 @@ pub(super) struct Loss<'p, 'a> {
     /// the mount through which it wrote
     pub(super) mount: &'p Mount<'p>,
     /// where it looks for its data, and which folder it found there
-    pub(super) path: Rc<str>,
+    pub(super) path: &'p str,
     pub(super) place: Place<'p>,
     pub(super) what: What<'p>,
     /// whether it would write to a claim, though not to its data
@@ -42,11 +40,11 @@ pub(super) enum What<'p> {
     /// another volume is mounted at the path
     Replaced(&'p Mount<'p>),
     /// two claims, or two folders of one, change places: the mount at the path, and the other path
-    Swapped(&'p Mount<'p>, Rc<str>),
+    Swapped(&'p Mount<'p>, &'p str),
     /// another volume is mounted below the path
     Hidden(&'p Mount<'p>),
     /// a variable or an argument names another path than before, or names one for the first time
-    Named { old: Option<Named<'p>>, new: Option<Named<'p>> },
+    Named { old: Option<&'p Named<'p>>, new: Option<&'p Named<'p>> },
     /// the process can read its data and not write it
     ReadOnly(&'p Mount<'p>),
 }
@@ -65,7 +63,7 @@ impl<'p, 'a> Running<'p, 'a> {
             index: self.index,
             successor: new.map(|new| (new.list, new.index, new.container)),
             mount,
-            path: mount.path.as_ref().into(),
+            path: &mount.path,
             place: mount.place,
             what,
             stays: false,

@@ -24,7 +24,7 @@ pub(super) fn losses<'p, 'a>(
         let mut lost = Vec::new();
         if let Some(new) = successor.map(|index| &after.containers[index]) {
             let mounts = compare(old, new, &mut lost, folders);
-            for mount in mounts.into_iter().filter(|_| !old.is_helper()) {
+            for mount in mounts.into_iter().filter(|_| !old.is_helper) {
                 kept.entry(mount.place.source).or_default().insert(mount.place.folder);
             }
         }
@@ -32,7 +32,7 @@ pub(super) fn losses<'p, 'a>(
     }
     let strangers = successors.iter().flatten().count() < after.containers.len();
     for ((old, successor), lost) in both().zip(&mut found) {
-        if old.is_helper() {
+        if old.is_helper {
             lost.retain(|loss| !kept.contains_key(&loss.place.source));
         }
         if successor.is_some() {
@@ -41,7 +41,7 @@ pub(super) fn losses<'p, 'a>(
         for mount in old.written().map(|index| &old.view.mounts[index]) {
             let keepers = kept.get(&mount.place.source);
             // Nobody comes who could start empty, and somebody still has the claim.
-            if keepers.is_some() && (!strangers || old.is_helper()) {
+            if keepers.is_some() && (!strangers || old.is_helper) {
                 continue;
             }
             let mut above = folders.upwards(mount.place.folder);

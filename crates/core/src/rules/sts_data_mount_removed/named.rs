@@ -108,16 +108,25 @@ const HELPERS: &[&str] = &[
     "xtrabackup",
 ];
 
-/// The meaning of a name such as `PGDATA`, `storage.tsdb.path` or `/data/tmp` to `image`.
-pub(super) fn meaning(name: &str, image: &str) -> Meaning {
+/// The rows of [`DATA_FOLDERS`] whose flags count for `image`. It may have a long name, and many
+/// values: it is looked at once.
+pub(super) fn rows_of(image: &str) -> Vec<usize> {
+    let rows = DATA_FOLDERS.iter().enumerate();
+    rows.filter(|(_, row)| is_image(image, row.images)).map(|(index, _)| index).collect()
+}
+
+/// The meaning of a name such as `PGDATA`, `storage.tsdb.path` or `/data/tmp` to an image with
+/// these [rows](rows_of).
+pub(super) fn meaning(name: &str, rows: &[usize]) -> Meaning {
     let words = words(name);
     let ends: Vec<String> = (0..words.len()).map(|from| words[from..].concat()).collect();
     let whole = plain(name);
     let whole = whole.as_str();
-    if let Some(row) = DATA_FOLDERS.iter().position(|row| {
+    let certain = DATA_FOLDERS.iter().enumerate().find(|(index, row)| {
         ends.iter().any(|end| row.names.contains(&end.as_str()))
-            || (row.flags.contains(&whole) && is_image(image, row.images))
-    }) {
+            || (row.flags.contains(&whole) && rows.contains(index))
+    });
+    if let Some((row, _)) = certain {
         return Meaning::Certain(row);
     }
     let is_data = |word: &String| {
@@ -245,7 +254,8 @@ mod tests {
 
     #[test]
     fn names_say_what_they_are_about() {
-        let certain = |name: &str, image: &str| matches!(meaning(name, image), Meaning::Certain(_));
+        let certain =
+            |name: &str, image: &str| matches!(meaning(name, &rows_of(image)), Meaning::Certain(_));
         for name in [
             "PGDATA",
             "storage.tsdb.path",
@@ -285,7 +295,7 @@ mod tests {
             (&["CATALOG", "BACKUP_DIR", "MY_DIR", "JAVA_HOME", ""], Meaning::Unclear),
         ] {
             for name in names {
-                assert_eq!(meaning(name, "x"), wanted, "{name}");
+                assert_eq!(meaning(name, &[]), wanted, "{name}");
             }
         }
     }

@@ -14,6 +14,8 @@ use crate::object::{DecodeError, StatefulSet};
 #[derive(Debug)]
 pub(super) struct Pod<'c, 'a> {
     pub(super) containers: Vec<Running<'c, 'a>>,
+    /// whether every value was read; see [`BUDGET`]
+    pub(super) is_read: bool,
 }
 
 /// A container with what it mounts and what it is told.
@@ -25,6 +27,8 @@ pub(super) struct Running<'c, 'a> {
     pub(super) image: &'c str,
     pub(super) view: View<'c>,
     pub(super) values: Vec<Named<'c>>,
+    /// whether it looks after the data of other containers
+    pub(super) is_helper: bool,
 }
 
 impl<'c, 'a> Pod<'c, 'a> {
@@ -37,20 +41,23 @@ impl<'c, 'a> Pod<'c, 'a> {
         folders: &mut Folders,
     ) -> Result<Self, DecodeError> {
         let volumes = Volumes::of(set, pod, templates)?;
-        let mut left = BUDGET;
+        let mut left = Some(BUDGET);
         let running = pod.all_containers().filter(|(list, _, container)| {
             *list == "containers" || container.restart_policy.as_deref() == Some("Always")
         });
-        let containers = running.map(|(list, index, container)| {
+        let read = |(list, index, container): (_, _, &'c Container<'a>)| {
             let mut variables = Variables::of(container, left);
             let view = View::of(container, &mut variables, &volumes, folders);
             let values =
                 if view.mounts.is_empty() { Vec::new() } else { values(container, &mut variables) };
             left = variables.left;
             let image = named::base(container.image.as_str());
-            Running { list, index, container, image, view, values }
-        });
-        Ok(Self { containers: containers.collect() })
+            let has_command = !container.command.is_empty();
+            let is_helper = named::is_helper(container.name.as_str(), image, has_command);
+            Running { list, index, container, image, view, values, is_helper }
+        };
+        let containers = running.map(read).collect();
+        Ok(Self { containers, is_read: left.is_some() })
     }
 }
 
@@ -74,11 +81,5 @@ impl Running<'_, '_> {
         let is_config = |word: &str| word.rsplit_once('.').is_some_and(|(_, end)| end == "conf");
         let mut words = self.container.command.iter().chain(&self.container.args);
         words.any(|word| word.split_whitespace().any(is_config))
-    }
-
-    /// Whether it looks after the data of other containers.
-    pub(super) fn is_helper(&self) -> bool {
-        let has_command = !self.container.command.is_empty();
-        named::is_helper(self.container.name.as_str(), self.image, has_command)
     }
 }

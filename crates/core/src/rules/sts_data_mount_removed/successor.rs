@@ -156,7 +156,7 @@ mod tests {
         let volumes = Volumes::of(set, pod, &std::iter::once("data").collect()).unwrap();
         pod.containers
             .iter()
-            .map(|c| View::of(c, &mut Variables::of(c, BUDGET), &volumes, folders))
+            .map(|c| View::of(c, &mut Variables::of(c, Some(BUDGET)), &volumes, folders))
             .collect()
     }
 

@@ -20,14 +20,19 @@ pub(super) struct Name {
     pub(super) meaning: Meaning,
 }
 
+/// What a value takes of the budget of its pod: a text of three bytes may be one.
+const VALUE: usize = 64;
+
 /// A value with its name. A list with commas is several values.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Named<'c> {
     pub(super) name: Rc<Name>,
     /// as written, expanded
     pub(super) text: Cow<'c, str>,
+    /// whether it comes from a `ConfigMap`, a Secret or a field of the pod
+    pub(super) from_elsewhere: bool,
     /// the path that it is, if it is one
-    pub(super) path: Option<Rc<str>>,
+    pub(super) path: Option<String>,
     /// the field of the container: `workingDir`, `env`, `command` or `args`
     pub(super) list: &'static str,
     pub(super) index: usize,
@@ -36,11 +41,6 @@ pub(super) struct Named<'c> {
 }
 
 impl Named<'_> {
-    /// Whether the value comes from a `ConfigMap`, a Secret or a field of the pod.
-    pub(super) fn comes_from_elsewhere(&self) -> bool {
-        comes_from_elsewhere(&self.text)
-    }
-
     /// Where it stands in its container.
     pub(super) fn field(&self, container: Pointer) -> Pointer {
         match self.list {
@@ -66,7 +66,8 @@ pub(super) fn values<'c>(
         "" => named::working_dir(image),
         folder => Some(folder),
     };
-    let mut reader = Reader { image, from, order: 0, flag: None, found: Vec::new() };
+    let rows = named::rows_of(image);
+    let mut reader = Reader { variables, rows, from, order: 0, flag: None, found: Vec::new() };
     if !container.working_dir.as_str().is_empty() {
         let text = Cow::Borrowed(container.working_dir.as_str());
         reader.add("workingDir", "", "workingDir", 0, text);
@@ -76,7 +77,7 @@ pub(super) fn values<'c>(
     for (index, variable) in container.env.iter().enumerate() {
         let name = variable.name.as_str();
         let is_last = last.get(name) == Some(&index);
-        let Some(text) = variables.get(name).filter(|_| is_last).cloned() else { continue };
+        let Some(text) = reader.variables.get(name).filter(|_| is_last).cloned() else { continue };
         if text.starts_with('-') || text.contains(" -") {
             reader.script(&text, "env", index);
         }
@@ -84,9 +85,9 @@ pub(super) fn values<'c>(
     }
     for (list, words) in [("command", &container.command), ("args", &container.args)] {
         for (index, word) in words.iter().enumerate() {
-            let text = variables.expand(word.as_str());
+            let text = reader.variables.expand(word.as_str());
             if text.trim().contains(char::is_whitespace) {
-                let text = variables.expand_script(&text).into_owned();
+                let text = reader.variables.expand_script(&text).into_owned();
                 reader.script(&text, list, index);
             } else {
                 let may_be_path = list == "args" || index > 0;
@@ -111,8 +112,10 @@ pub(super) fn values<'c>(
     reader.found
 }
 
-struct Reader<'c> {
-    image: &'c str,
+struct Reader<'v, 'c> {
+    variables: &'v mut Variables<'c>,
+    /// see [`named::rows_of`]
+    rows: Vec<usize>,
     /// the working directory
     from: Option<&'c str>,
     order: usize,
@@ -121,12 +124,12 @@ struct Reader<'c> {
     found: Vec<Named<'c>>,
 }
 
-impl<'c> Reader<'c> {
+impl<'c> Reader<'_, 'c> {
     /// The flags in a script of a shell. What else it names is not read, except by images that are
     /// told their data that way.
     fn script(&mut self, script: &str, list: &'static str, index: usize) {
         self.flag = None;
-        let data = matches!(named::meaning("", self.image), Meaning::Certain(_));
+        let data = matches!(named::meaning("", &self.rows), Meaning::Certain(_));
         // A line that ends in a backslash goes on.
         let script = script.replace("\\\n", " ");
         for command in script.split(['\n', ';', '&', '|', '(', ')']) {
@@ -198,28 +201,32 @@ impl<'c> Reader<'c> {
             "" => "an argument".to_owned(),
             name => format!("{dashes}{}", path::cut(name)),
         };
-        let meaning = named::meaning(plain, self.image);
+        let meaning = named::meaning(plain, &self.rows);
         let name = Rc::new(Name { shown, plain: named::plain(plain), meaning });
         let is_certain = matches!(meaning, Meaning::Certain(_));
         let is_end = |c: char| c == ',' || (is_certain && c.is_whitespace());
         let order = self.order;
+        let mut push = |text: Cow<'c, str>| {
+            if self.variables.take(VALUE) {
+                let path = self.path(&text, &name);
+                let (name, from_elsewhere) = (Rc::clone(&name), comes_from_elsewhere(&text));
+                self.found.push(Named { name, text, from_elsewhere, path, list, index, order });
+            }
+        };
         if !text.contains(is_end) {
-            let path = self.path(&text, &name);
-            self.found.push(Named { name, text, path, list, index, order });
+            push(text);
             return;
         }
         for part in text.split(is_end) {
             // path=/data,size=10
             let value = part.rsplit_once('=').filter(|(_, value)| value.starts_with('/'));
             let part = value.map_or(part, |(_, value)| value).trim();
-            let path = self.path(part, &name);
-            let text = Cow::Owned(part.to_owned());
-            self.found.push(Named { name: Rc::clone(&name), text, path, list, index, order });
+            push(Cow::Owned(part.to_owned()));
         }
     }
 
     /// The path that a value names. A relative one is a path only if its name is about data.
-    fn path(&self, text: &str, name: &Name) -> Option<Rc<str>> {
+    fn path(&mut self, text: &str, name: &Name) -> Option<String> {
         // /bin:/usr/bin is a list.
         if is_unknown(text) || (text.starts_with('/') && text.contains(":/")) {
             return None;
@@ -227,7 +234,7 @@ impl<'c> Reader<'c> {
         let is_certain = matches!(name.meaning, Meaning::Certain(_));
         if let Some(path) = absolute(text, is_certain && name.plain.is_empty()) {
             let first = first_of_range(path);
-            return Some(path::normal(&first).into());
+            return Some(path::normal(&first).into_owned());
         }
         let is_relative = match name.meaning {
             Meaning::Certain(_) => !text.is_empty() && !text.contains(':'),
@@ -235,7 +242,8 @@ impl<'c> Reader<'c> {
             _ => false,
         };
         let from = self.from.filter(|_| is_relative)?;
-        Some(path::normal(&format!("{from}/{text}")).into())
+        let is_left = self.variables.take(from.len() + text.len());
+        is_left.then(|| path::normal(&format!("{from}/{text}")).into_owned())
     }
 }
 
@@ -274,7 +282,7 @@ mod tests {
 
     fn found(container: &str) -> Vec<String> {
         let container: Container<'_> = serde_json::from_str(container).unwrap();
-        values(&container, &mut Variables::of(&container, BUDGET))
+        values(&container, &mut Variables::of(&container, Some(BUDGET)))
             .iter()
             .filter_map(|n| {
                 let path = n.path.as_ref()?;

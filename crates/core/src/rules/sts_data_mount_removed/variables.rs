@@ -3,34 +3,33 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::object::pod::Container;
 
 /// Stands before a value that is not known. No path holds it.
-const UNKNOWN: char = '\0';
+const UNKNOWN: &str = "\0";
 
-/// How many bytes the expansions of one pod may add up to. References multiply: thirty variables
-/// that each name another twice would be a gigabyte.
-pub(super) const BUDGET: usize = 1 << 18;
+/// How many bytes the values of one pod may take beside its own text. References multiply: thirty
+/// variables that each name another twice would be a gigabyte.
+pub(super) const BUDGET: usize = 1 << 20;
 
 /// The variables of a container with their values.
 #[derive(Debug)]
 pub(super) struct Variables<'c> {
     values: BTreeMap<&'c str, Cow<'c, str>>,
-    /// what is left of [`BUDGET`]
-    pub(super) left: usize,
+    /// what is left of [`BUDGET`]; `None` if something needed more
+    pub(super) left: Option<usize>,
 }
 
 impl<'c> Variables<'c> {
     /// Variables refer to those before them, and a later one of the same name wins.
-    pub(super) fn of(container: &'c Container<'_>, left: usize) -> Self {
+    pub(super) fn of(container: &'c Container<'_>, left: Option<usize>) -> Self {
         let mut variables = Self { values: BTreeMap::new(), left };
         for variable in &container.env {
             let value = match (variable.value.as_deref(), variable.value_from) {
                 (Some(value), None) => variables.expand(value),
-                (_, Some(source)) => Cow::Owned(format!("{UNKNOWN}{}", plain(source))),
+                (_, Some(source)) => Cow::Owned(unknown(source)),
                 (None, None) => Cow::Borrowed(""),
             };
             variables.values.insert(variable.name.as_str(), value);
@@ -43,6 +42,22 @@ impl<'c> Variables<'c> {
         self.values.get(name)
     }
 
+    /// Takes so many bytes of the budget, if they are left.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        self.left = self.left.and_then(|left| left.checked_sub(bytes));
+        self.left.is_some()
+    }
+
+    /// Adds the value of a variable to `expanded`, or `reference` marked as unknown.
+    fn write(&mut self, name: &str, reference: &str, expanded: &mut String) {
+        let bytes = self.values.get(name).map(|value| value.len());
+        let is_known = bytes.is_some_and(|bytes| self.take(bytes));
+        match self.values.get(name).filter(|_| is_known) {
+            Some(value) => expanded.push_str(value),
+            None => expanded.extend([UNKNOWN, reference]),
+        }
+    }
+
     /// A script with `$NAME`, `${NAME}` and `${NAME:-default}` expanded as a shell does.
     pub(super) fn expand_script<'t>(&mut self, script: &'t str) -> Cow<'t, str> {
         if !script.contains('$') {
@@ -50,24 +65,19 @@ impl<'c> Variables<'c> {
         }
         let mut expanded = String::new();
         let mut rest = script;
+        let mut braces = Ends::new('{', '}');
         while let Some((before, after)) = rest.split_once('$') {
             expanded.push_str(before);
-            let braces = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+            let braces = braces.inner(after);
             let (inner, after) = braces.unwrap_or_else(|| {
                 let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
                 after.split_at(after.find(|c| !is_name(c)).unwrap_or(after.len()))
             });
             let (name, default) = inner.split_once(":-").unwrap_or((inner, ""));
-            match self.values.get(name) {
-                Some(value) if value.len() <= self.left => {
-                    self.left -= value.len();
-                    expanded.push_str(value);
-                }
-                None if !default.is_empty() => expanded.push_str(default),
-                _ => {
-                    expanded.push(UNKNOWN);
-                    expanded.push_str(inner);
-                }
+            if default.is_empty() || self.values.contains_key(name) {
+                self.write(name, inner, &mut expanded);
+            } else {
+                expanded.push_str(default);
             }
             rest = after;
         }
@@ -83,25 +93,17 @@ impl<'c> Variables<'c> {
         }
         let mut expanded = String::new();
         let mut rest = text;
+        let mut parentheses = Ends::new('(', ')');
         while let Some((before, after)) = rest.split_once('$') {
             expanded.push_str(before);
             rest = after;
-            let reference = after.strip_prefix('(').and_then(|name| name.split_once(')'));
+            let reference = parentheses.inner(after);
             if let Some(escaped) = after.strip_prefix('$') {
                 expanded.push('$');
                 rest = escaped;
             } else if let Some((name, after)) = reference {
                 rest = after;
-                match self.values.get(name) {
-                    Some(value) if value.len() <= self.left => {
-                        self.left -= value.len();
-                        expanded.push_str(value);
-                    }
-                    _ => {
-                        expanded.push(UNKNOWN);
-                        expanded.push_str(name);
-                    }
-                }
+                self.write(name, name, &mut expanded);
             } else {
                 expanded.push('$');
             }
@@ -111,14 +113,43 @@ impl<'c> Variables<'c> {
     }
 }
 
-/// The source of a value, by which two unknown values are taken for equal. The API server adds the
-/// version to a `fieldRef`.
-fn plain(source: &RawValue) -> String {
-    let mut value: Value = serde_json::from_str(source.get()).unwrap_or_default();
-    if let Some(field) = value.get_mut("fieldRef").and_then(Value::as_object_mut) {
-        field.remove("apiVersion");
+/// Finds what stands between a pair of brackets. Once there is no closing one, there is none later,
+/// and nobody looks for it again: a text may have an opening one in every second byte.
+struct Ends {
+    open: char,
+    close: char,
+    closes: bool,
+}
+
+impl Ends {
+    const fn new(open: char, close: char) -> Self {
+        Self { open, close, closes: true }
     }
-    value.to_string()
+
+    /// What stands between the brackets that `text` begins with, and the rest behind them.
+    fn inner<'t>(&mut self, text: &'t str) -> Option<(&'t str, &'t str)> {
+        let inner = text.strip_prefix(self.open).filter(|_| self.closes)?;
+        let parts = inner.split_once(self.close);
+        self.closes = parts.is_some();
+        parts
+    }
+}
+
+/// A value that comes from elsewhere: its source, by which two unknown values are taken for equal.
+/// The API server adds the version to a `fieldRef`.
+fn unknown(source: &RawValue) -> String {
+    type Fields<'j> = BTreeMap<String, &'j RawValue>;
+    let kinds: Fields<'_> = serde_json::from_str(source.get()).unwrap_or_default();
+    let mut text = format!("{UNKNOWN}{{");
+    for (kind, source) in kinds {
+        let fields: Fields<'_> = serde_json::from_str(source.get()).unwrap_or_default();
+        text.push_str(&kind);
+        for (field, value) in fields.iter().filter(|(field, _)| *field != "apiVersion") {
+            text.extend([" ", field, ":", value.get()]);
+        }
+        text.push('}');
+    }
+    text
 }
 
 /// Whether a value holds one that comes from a `ConfigMap`, a Secret or a field of the pod.
@@ -138,7 +169,7 @@ mod tests {
     fn expand(env: &str, text: &str) -> String {
         let container: Container<'_> =
             serde_json::from_str(env).unwrap_or_else(|error| panic!("{error}"));
-        Variables::of(&container, BUDGET).expand(text).into_owned()
+        Variables::of(&container, Some(BUDGET)).expand(text).into_owned()
     }
 
     #[test]
@@ -156,7 +187,7 @@ mod tests {
     fn scripts_are_expanded_as_by_a_shell() {
         let container: Container<'_> =
             serde_json::from_str(r#"{"env":[{"name":"A","value":"/a"}]}"#).unwrap();
-        let mut variables = Variables::of(&container, BUDGET);
+        let mut variables = Variables::of(&container, Some(BUDGET));
         assert_eq!(variables.expand_script("x $A/b ${A} ${A:-/c} ${B:-/d}"), "x /a/b /a /a /d");
         assert!(is_unknown(&variables.expand_script("$B/x")));
         assert!(is_unknown(&variables.expand_script("$")));

@@ -11,6 +11,18 @@ use crate::object::immutable::arrow;
 use crate::object::pod::Container;
 use crate::rules::{Findings, Step, remedy, template};
 
+/// Adds the finding that the pods of the new set cannot be judged.
+pub(super) fn report_unread(change: &Change<'_>, findings: &mut Findings) {
+    let what = "the variables and arguments of the containers are too many or too long to be read";
+    findings
+        .add(Pointer::from("/spec/template/spec/containers"), what.to_owned())
+        .why(
+            "Of the containers of a pod, stateward reads 16,384 values, and less if they refer to \
+             each other. It cannot tell whether a process would still find its data.",
+        )
+        .remedy(vec![remedy::amend(change, "use fewer variables and arguments, or shorter ones")]);
+}
+
 /// Adds the finding of `loss`, which stands for `more` others.
 pub(super) fn report(
     change: &Change<'_>,
@@ -88,7 +100,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                 None,
             ),
             What::Moved(mount) => {
-                let (was, is) = (self.shown(&self.loss.path, &self.loss.place), self.mount(mount));
+                let (was, is) = (self.shown(self.loss.path, &self.loss.place), self.mount(mount));
                 let what = format!("{claim} moves in {keeper}, {}", path_arrow(&was, &is));
                 (self.entry(mount), what, Some(is))
             }
@@ -125,7 +137,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
             }
             What::Named { old, new } => {
                 let is = new.as_ref().map(|new| {
-                    if new.comes_from_elsewhere() {
+                    if new.from_elsewhere {
                         "a value from elsewhere".to_owned()
                     } else {
                         cut(&new.text)
@@ -177,7 +189,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
         match &self.loss.what {
             What::Named { old, .. } => old.as_ref().map(|old| cut(&old.text)),
             What::Replaced(_) | What::Hidden(_) | What::Swapped(..) => Some(self.claim.clone()),
-            _ => Some(self.shown(&self.loss.path, &self.loss.place)),
+            _ => Some(self.shown(self.loss.path, &self.loss.place)),
         }
     }
 
