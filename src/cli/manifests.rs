@@ -22,6 +22,9 @@ use super::Outcome;
 const INSTALL: &str = include_str!("../../charts/install.yaml");
 const IMAGE: &str = concat!("ghcr.io/stateward/stateward:", env!("CARGO_PKG_VERSION"));
 
+/// Names of configurations from files end so, and the API refuses such names (KEP-5793).
+const STATIC_NAME: &str = "stateward.static.k8s.io";
+
 /// Arguments of `stateward manifests`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -70,6 +73,16 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["url", "service", "crds", "rights"])]
     pub install: bool,
 
+    /// Print one webhook configuration as a file for the API server's `staticManifestsDir`
+    /// (Kubernetes 1.37 and newer). Nobody can change or delete it through the API
+    #[arg(
+        long = "static",
+        value_name = "KIND",
+        requires_all = ["url", "ca"],
+        conflicts_with_all = ["crds", "rights"]
+    )]
+    pub static_manifest: Option<WebhookConfiguration>,
+
     /// Image for --install
     #[arg(long, value_name = "IMAGE", requires = "install", default_value = IMAGE)]
     pub image: String,
@@ -113,6 +126,15 @@ impl FailurePolicy {
             Self::Fail => "Fail",
         }
     }
+}
+
+/// Which of the two configurations. The API server takes each kind from a folder of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WebhookConfiguration {
+    /// the MutatingWebhookConfiguration
+    Mutating,
+    /// the ValidatingWebhookConfiguration
+    Validating,
 }
 
 /// A Service.
@@ -216,9 +238,19 @@ fn registration(args: &Args, address: Address<'_>) -> anyhow::Result<String> {
         failure_policy: args.failure_policy,
         timeout: args.timeout,
     };
-    let mutating = serde_json::to_value(registration.mutating())?;
-    let validating = serde_json::to_value(registration.validating())?;
-    yaml(&[mutating, validating])
+    let (mut mutating, mut validating) = (registration.mutating(), registration.validating());
+    if args.static_manifest.is_some() {
+        for metadata in [&mut mutating.metadata, &mut validating.metadata] {
+            metadata.name = Some(STATIC_NAME.to_owned());
+        }
+    }
+    let (mutating, validating) =
+        (serde_json::to_value(mutating)?, serde_json::to_value(validating)?);
+    match args.static_manifest {
+        None => yaml(&[mutating, validating]),
+        Some(WebhookConfiguration::Mutating) => yaml(&[mutating]),
+        Some(WebhookConfiguration::Validating) => yaml(&[validating]),
+    }
 }
 
 /// Documents of one stream.

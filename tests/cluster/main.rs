@@ -50,6 +50,7 @@ mod resize_watches;
 mod rights;
 mod rollout;
 mod scale;
+mod static_admission;
 mod uninstall;
 mod webhook;
 mod worst_night;

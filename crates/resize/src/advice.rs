@@ -258,10 +258,18 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 ),
             ]
         }
-        Reason::MidRollout | Reason::PodsNotReady => vec![run(
-            "watch the rollout",
-            subject.kubectl(&format!("rollout status statefulset {name}")),
-        )],
+        // Kubernetes 1.37 deletes a broken pod of an older revision, in Parallel sets only
+        // (kubernetes/kubernetes#67250).
+        Reason::MidRollout | Reason::PodsNotReady => vec![
+            run(
+                "watch the rollout",
+                subject.kubectl(&format!("rollout status statefulset {name}")),
+            ),
+            say(
+                "if a broken pod holds it up after the template was corrected, delete that pod. A \
+                 Parallel set on Kubernetes 1.37 or newer does so by itself",
+            ),
+        ],
         Reason::ForeignFinalizer => vec![run(
             "see which controller set it; remove it if that controller is gone",
             subject.of_set(".metadata.finalizers"),

@@ -210,7 +210,7 @@ pub const RIGHTS: &[Right] = &[
     webhook("apps", "statefulsets", "the retention, replicas and owner of the set that is scaled"),
     webhook(crd::GROUP, crd::PLURAL, "which sets are being re-created"),
     webhook("", "persistentvolumeclaims", "whether claims can grow, and whether a set is new"),
-    webhook("", "pods", "their names: whether a set that is created is new"),
+    webhook("", "pods", "whether a set is new, and which anti-affinity was injected into its pods"),
     webhook("", "persistentvolumes", "whether claims can grow"),
     webhook("storage.k8s.io", "storageclasses", "whether claims can grow"),
     webhook("", "resourcequotas", "whether the quota has room"),

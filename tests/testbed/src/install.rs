@@ -15,6 +15,10 @@ use crate::say;
 /// A version of Kubernetes that the testbed builds and runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kubernetes {
+    /// 1.34, with which only the API server's answers are compared
+    V1_34,
+    /// 1.35, with which only the API server's answers are compared
+    V1_35,
     /// 1.36
     V1_36,
     /// 1.37
@@ -23,7 +27,10 @@ pub enum Kubernetes {
 
 impl Kubernetes {
     /// All of them, oldest first.
-    pub const ALL: [Self; 2] = [Self::V1_36, Self::V1_37];
+    pub const ALL: [Self; 4] = [Self::V1_34, Self::V1_35, Self::V1_36, Self::V1_37];
+
+    /// Those that every change is tested with.
+    pub const TESTED: [Self; 2] = [Self::V1_36, Self::V1_37];
 
     /// What `STATEWARD_KUBERNETES` names, or else the default.
     pub fn from_environment() -> Result<Self> {
@@ -36,6 +43,8 @@ impl Kubernetes {
     /// The name that people use, such as `1.37`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::V1_34 => "1.34",
+            Self::V1_35 => "1.35",
             Self::V1_36 => "1.36",
             Self::V1_37 => "1.37",
         }
@@ -44,6 +53,8 @@ impl Kubernetes {
     /// The release that is built, such as `v1.37.1`.
     pub fn release(self) -> &'static str {
         match self {
+            Self::V1_34 => "v1.34.4",
+            Self::V1_35 => "v1.35.4",
             Self::V1_36 => "v1.36.3",
             Self::V1_37 => "v1.37.1",
         }
@@ -51,6 +62,8 @@ impl Kubernetes {
 
     fn module(self) -> Module {
         let name = match self {
+            Self::V1_34 => "kubernetes-1.34",
+            Self::V1_35 => "kubernetes-1.35",
             Self::V1_36 => "kubernetes",
             Self::V1_37 => "kubernetes-1.37",
         };
@@ -279,7 +292,7 @@ mod tests {
             assert_eq!(version.name().parse::<Kubernetes>().unwrap(), version);
         }
         let error = "1.20".parse::<Kubernetes>().unwrap_err().to_string();
-        assert!(error.contains("1.36, 1.37"), "{error}");
+        assert!(error.contains("1.34, 1.35, 1.36, 1.37"), "{error}");
     }
 
     #[test]
