@@ -218,7 +218,7 @@ impl Reconciler {
         let before = read.and_then(|text| snapshot::decode(text).ok());
         match before.as_ref().and_then(|before| number(before, "/metadata/generation")) {
             // Its going away counts as a generation too.
-            Some(generation) if seen.generation > generation + 1 => {
+            Some(generation) if seen.generation > generation.saturating_add(1) => {
                 Fact::Known(Some(seen.manager.clone()))
             }
             Some(_) => Fact::Known(None),

@@ -228,8 +228,16 @@ fn own(entries: &mut Vec<Value>, owner: &RetentionOwner, field: &str) {
         }));
         entries.len() - 1
     });
-    entries[index]["fieldsV1"]["f:spec"]["f:persistentVolumeClaimRetentionPolicy"]
-        [format!("f:{field}")] = json!({});
+    // Any part of an entry may have another type: the snapshot is data of the record.
+    let field = format!("f:{field}");
+    let path = ["fieldsV1", "f:spec", "f:persistentVolumeClaimRetentionPolicy", &field];
+    let place = path.into_iter().fold(&mut entries[index], |at, key| {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        &mut at[key]
+    });
+    *place = json!({});
 }
 
 /// Who stands in managedFields.
@@ -354,5 +362,28 @@ mod tests {
         // Retention that stays Retain stays ours.
         let kept = restored_managers(&pinned, &pinned, &owners);
         assert_eq!(kept, own_managers(&pinned).cloned().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_snapshot_with_fields_of_other_types_is_restored_without_a_panic() {
+        let owner = |manager: &str| RetentionOwner {
+            manager: manager.to_owned(),
+            operation: String::new(),
+            fields: vec!["whenDeleted".to_owned()],
+        };
+        let live =
+            json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}});
+        for entry in [
+            json!("text"),
+            json!(["text"]),
+            json!({"fieldsV1": "text"}),
+            json!({"fieldsV1": {"f:spec": 7}}),
+            json!({"fieldsV1": {"f:spec": {"f:persistentVolumeClaimRetentionPolicy": []}}}),
+        ] {
+            let before = json!({"metadata": {"managedFields": [entry.clone()]}});
+            let restored = restored_managers(&before, &live, &[owner("")]);
+            let given = restored[0].pointer(&format!("{OWNED_RETENTION}/f:whenDeleted"));
+            assert_eq!(given, Some(&json!({})), "{entry}");
+        }
     }
 }

@@ -220,7 +220,7 @@ pub fn hypothetical_record(
     let begun = record.status.phase.is_live() && request.is_some_and(|a| a.targets == *targets);
     if !begun {
         record.status.request = Some(Request {
-            number: request.map_or(0, |request| request.number) + 1,
+            number: request.map_or(0, |request| request.number).saturating_add(1),
             generation: record.generation,
             set_uid: set_uid.to_owned(),
             targets: targets.clone(),

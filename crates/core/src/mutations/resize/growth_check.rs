@@ -264,7 +264,7 @@ impl GrowthCheck<'_, '_> {
                     let counts = limit.class.as_ref().is_none_or(|class| *class == claim.class);
                     let request = claim.request.as_ref().filter(|_| ours && counts);
                     if let (Some(asked), Some(has)) = (nanos(size), request.and_then(nanos)) {
-                        need = need.saturating_add((asked - has).max(0));
+                        need = need.saturating_add(asked.saturating_sub(has).max(0));
                     }
                 }
             }
@@ -280,11 +280,14 @@ impl GrowthCheck<'_, '_> {
             };
             let why = format!(
                 "ResourceQuota {name} leaves {} of {what}, and the claims need {} more.",
-                bytes((hard - used).max(0)),
+                bytes(hard.saturating_sub(used).max(0)),
                 bytes(need)
             );
             let mut steps = vec![run(
-                format!("raise it to {} at least, then make the edit again", bytes(used + need)),
+                format!(
+                    "raise it to {} at least, then make the edit again",
+                    bytes(used.saturating_add(need))
+                ),
                 format!("{} edit resourcequota {}", kubectl(self.change), quoted(name)),
             )];
             steps.extend(remedy::otherwise("or ", self.take_back()));
