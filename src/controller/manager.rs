@@ -7,6 +7,8 @@
 mod leases;
 mod set_task;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,7 +146,8 @@ impl Controller {
     /// Works until `stop` ends, then closes every re-creation window that it knows to be open, and returns.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let shared = &self.shared;
-        self.tasks.spawn(Arc::clone(shared).hold_leases());
+        self.tasks.spawn(Arc::clone(shared).lead());
+        self.tasks.spawn(Arc::clone(shared).tell_able());
         self.tasks.spawn(Arc::clone(shared).watch_records());
         self.tasks.spawn(Arc::clone(shared).watch_sets());
         self.tasks.spawn(Arc::clone(shared).watch_parts::<Pod>());
