@@ -39,13 +39,13 @@ impl Cluster {
         self.client.read(&path).await?.map(|object| Stored::read(object, &path)).transpose()
     }
 
-    /// All records, of `namespace` or everywhere.
+    /// All records, of `namespace` or everywhere, without the copies of sets that they hold.
     ///
     /// # Errors
     /// They could not be read.
     pub async fn records(&self, namespace: Option<&str>) -> Result<Vec<Stored>, ReadError> {
         let path = super::records(namespace);
-        let read = |object: &Value| Some(Stored::read(object.clone(), &path));
+        let read = |object: &Value| Some(Stored::listed(object, &path));
         self.client.list(&path, Extent::Whole, read).await?.into_iter().collect()
     }
 

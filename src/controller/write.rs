@@ -19,7 +19,7 @@ use stateward_resize::step::Action;
 use super::cluster::Cluster;
 use super::json_fields::{annotation, list, name, number, quantity, text, uid};
 use super::record::Stored;
-use super::{Key, set};
+use super::{Key, claims, set};
 use crate::cluster::{Rejection, WriteOutcome, path};
 
 const JSON: &str = "application/json";
@@ -55,7 +55,7 @@ impl Cluster {
                 self.edit(&key.claim(claim), uid, |claim| {
                     let request = quantity(claim, "/spec/resources/requests/storage");
                     same(&request, &Some(from.clone()), "its request")?;
-                    same(&annotation(claim, RESIZE_ID), &had_id.as_deref(), "its resize-id")?;
+                    same(&claims::resize_id(claim), &had_id.as_deref(), "its resize-id")?;
                     Ok(json!({
                         "metadata": annotated(RESIZE_ID, id),
                         "spec": {"resources": {"requests": {"storage": size}}},
