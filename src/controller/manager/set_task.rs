@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{RecordSummary, Shared, Task};
+use crate::controller::intervals::doubled;
 use crate::controller::reconcile::{ReconcileContext, ReconcileResult, Reconciler};
 use crate::controller::{Key, telemetry};
 
@@ -114,9 +115,7 @@ impl Shared {
     /// How long changes are gathered after this many reconciles in a row that came to nothing: a set
     /// whose pods change all the time is not reconciled all the time.
     fn gather(&self, idle: u32) -> Duration {
-        let intervals = &self.intervals;
-        let longer = 2_u32.pow(idle.clamp(1, 12) - 1);
-        intervals.gather.saturating_mul(longer).min(intervals.gather_limit)
+        doubled(self.intervals.gather, idle, self.intervals.gather_limit)
     }
 
     /// The pause after this many failures.
@@ -124,7 +123,7 @@ impl Shared {
         let intervals = &self.intervals;
         let limit =
             if in_window { intervals.recreation_back_off_limit } else { intervals.back_off_limit };
-        (intervals.back_off * 2_u32.pow(failures.clamp(1, 12) - 1)).min(limit)
+        doubled(intervals.back_off, failures, limit)
     }
 
     /// Ends the task where nothing more is to be done until something of the set changes.
