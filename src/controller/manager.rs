@@ -172,7 +172,8 @@ impl Controller {
 impl Drop for Controller {
     /// Whoever drops a controller means a crash: nothing of it goes on.
     fn drop(&mut self) {
-        for task in self.shared.state().tasks.values() {
+        let tasks = std::mem::take(&mut self.shared.state().tasks);
+        for task in tasks.values() {
             task.abort.abort();
         }
     }

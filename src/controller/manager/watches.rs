@@ -62,21 +62,25 @@ impl Shared {
 
     /// Whose set is touched is told by the record's finalizer, also of sets that another instance
     /// has touched.
-    fn record_seen(&self, key: &Key, record: &DynamicObject) {
+    pub(super) fn record_seen(self: &Arc<Self>, key: &Key, record: &DynamicObject) {
         let mut state = self.state();
         state.records.insert(key.clone(), RecordSummary::of(&record.data));
         if record.finalizers().iter().any(|name| name == FINALIZER) {
             state.touched.note(key);
         } else if !state.tasks.contains_key(key) {
-            state.touched.release(key);
+            let released = state.touched.release(key);
+            drop(state);
+            self.wake_waiting_if(released);
         }
     }
 
-    fn record_gone(&self, key: &Key) {
+    pub(super) fn record_gone(self: &Arc<Self>, key: &Key) {
         let mut state = self.state();
         state.records.remove(key);
         state.seen.remove(key);
-        state.touched.release(key);
+        let released = state.touched.release(key);
+        drop(state);
+        self.wake_waiting_if(released);
     }
 
     pub(super) async fn watch_sets(self: Arc<Self>) {
