@@ -25,7 +25,7 @@ const LAST_APPLIED: &str =
 /// Finalizers that the garbage collector takes off by itself.
 const COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
 
-/// Reads a set; `re-creation` says what the record remembers of it, `before` is its snapshot.
+/// Reads a set; `recreation` is what the record remembers of it, and `before` is its snapshot.
 pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Value>) -> Set {
     let spec = |field: &str| format!("/spec/{field}");
     let templates = list(object, &spec("volumeClaimTemplates"));
