@@ -10,6 +10,7 @@ use stateward_core::annotations::{
 };
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
+use stateward_core::object::metadata::COLLECTOR_FINALIZERS;
 use stateward_core::record::snapshot;
 use stateward_core::record::{Policy, Recreation, Retention, RetentionOwner};
 use stateward_resize::observed::{Managers, Set};
@@ -22,8 +23,6 @@ use crate::cluster::FIELD_MANAGER;
 /// Where kubectl keeps what was last applied.
 const LAST_APPLIED: &str =
     "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
-/// Finalizers that the garbage collector takes off by itself.
-const COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
 
 /// Reads a set; `recreation` is what the record remembers of it, and `before` is its snapshot.
 pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Value>) -> Set {
@@ -47,7 +46,7 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         terminating: terminating(object),
         deleted: time(object, "/metadata/deletionTimestamp"),
         foreign_finalizers: finalizers
-            .filter(|name| !COLLECTOR.contains(name))
+            .filter(|name| !COLLECTOR_FINALIZERS.contains(name))
             .map(str::to_owned)
             .collect(),
         owner_managed: annotation(object, OWNER_MANAGED) == Some("allow"),

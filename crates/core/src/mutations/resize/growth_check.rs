@@ -14,14 +14,12 @@ use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
 use crate::growth::{Growability, Obstacle, belongs, growability, no_volume_size};
 use crate::mutations::patch::Objection;
+use crate::object::metadata::COLLECTOR_FINALIZERS;
 use crate::object::names::claim_of;
 use crate::object::{DecodeError, Quantity, StatefulSet};
 use crate::record::Phase;
 use crate::rules::Step;
 use crate::rules::remedy::{self, keep, kubectl, quoted, run, say};
-
-/// Finalizers that the garbage collector removes by itself.
-const COLLECTOR_FINALIZERS: [&str; 2] = ["orphan", "foregroundDeletion"];
 
 /// One edit that grows claim templates, and what is known about it.
 pub(super) struct GrowthCheck<'w, 'a> {
