@@ -20,10 +20,15 @@ use super::{RecordSummary, Shared};
 use crate::controller::Key;
 use crate::controller::reconcile::LastSeen;
 
+/// How many objects one page of a list holds: their authors choose how large they are, and a page is
+/// in memory as a whole.
+const PAGE: u32 = 100;
+
 impl Shared {
     fn watching(&self) -> watcher::Config {
         let seconds = self.intervals.watch.as_secs().clamp(1, 290);
-        watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(290))
+        let seconds = u32::try_from(seconds).unwrap_or(290);
+        watcher::Config::default().timeout(seconds).page_size(PAGE)
     }
 
     pub(super) async fn watch_records(self: Arc<Self>) {
