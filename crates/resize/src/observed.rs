@@ -1,8 +1,9 @@
 //! What is observed, reduced to the fields that decisions read.
 //!
-//! Each part is known, or unknown with the reason. The set is always a quorum read. The other
-//! parts may come from watches, and then [`Observed::fresh`] is false: growing claims needs no
-//! more, but nothing that leads to a DELETE or a CREATE is decided from them.
+//! Each part is known, or unknown with the reason. The controller reads every part by quorum reads.
+//! `step` does not depend on that: if parts other than the set came from a cache,
+//! [`Observed::fresh`] would be false, and nothing that leads to a DELETE or a CREATE would be decided
+//! from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
