@@ -2,7 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The characters that stand for themselves in a segment and in a query (RFC 3986, unreserved).
+/// The characters that are escaped in a segment and in a query: all that RFC 3986 does not call
+/// unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The path of these segments, each of which is escaped.

@@ -1,5 +1,7 @@
 //! A claim as the API server gives it → what is read of it.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -11,13 +13,14 @@ use stateward_resize::observed::{Claim, Progress};
 use super::json_fields::{annotation, condition, list, name, quantity, terminating, text, uid};
 use crate::cluster::facts;
 
-/// Reads a claim that `template` and `ordinal` name; nothing where it asks for no storage.
-pub(super) fn read(
-    object: &Value,
-    template: &str,
-    ordinal: u32,
-    fixed_volume: Option<FixedVolume>,
-) -> Option<Claim> {
+/// Longer than every `resize-id` that stateward writes.
+const LONGEST_ID: usize = 128;
+/// Longer than every name of a StorageClass.
+const LONGEST_CLASS: usize = 254;
+
+/// Reads a claim that `template` and `ordinal` name; nothing if it asks for no storage. Why its
+/// volume is fixed, and who mounts it, is not in the object.
+pub(super) fn read(object: &Value, template: &str, ordinal: u32) -> Option<Claim> {
     let owners = list(object, "/metadata/ownerReferences").iter();
     Some(Claim {
         name: name(object).to_owned(),
@@ -33,8 +36,8 @@ pub(super) fn read(
             .map(|owner| text(owner, "/uid").to_owned())
             .collect(),
         class: class(object).to_owned(),
-        fixed_volume,
-        resize_id: annotation(object, RESIZE_ID).map(str::to_owned),
+        fixed_volume: None,
+        resize_id: resize_id(object).map(str::to_owned),
         mounted: false,
         foreign: false,
     })
@@ -42,10 +45,30 @@ pub(super) fn read(
 
 /// The class, in the order in which Kubernetes reads it.
 fn class(object: &Value) -> &str {
-    match object["metadata"]["annotations"][BETA_CLASS].as_str() {
-        Some(class) => class,
-        None => text(object, "/spec/storageClassName"),
-    }
+    let annotated = annotation(object, BETA_CLASS);
+    cut(annotated.unwrap_or_else(|| text(object, "/spec/storageClassName")), LONGEST_CLASS)
+}
+
+/// The annotation `resize-id`.
+pub(super) fn resize_id(object: &Value) -> Option<&str> {
+    annotation(object, RESIZE_ID).map(|id| cut(id, LONGEST_ID))
+}
+
+/// The beginning of a text that somebody else may have made as long as an annotation can be.
+fn cut(text: &str, characters: usize) -> &str {
+    let end = text.char_indices().nth(characters).map(|(at, _)| at);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+/// Keeps the owners among `uids` and the first of all others: one is as good as thousands to tell
+/// that somebody else owns the claim.
+pub(super) fn reduce_owners(owners: &mut Vec<String>, uids: &BTreeSet<&str>) {
+    let mut others = 0;
+    owners.retain(|owner| {
+        let known = uids.contains(owner.as_str());
+        others += usize::from(!known);
+        known || others == 1
+    });
 }
 
 /// `allocatedResourceStatuses` says most (KEP-1790); conditions say the rest, and all of it where
@@ -111,7 +134,7 @@ mod tests {
             "metadata": {"annotations": {RESIZE_ID: "R/1"}},
             "spec": {"resources": {"requests": {"storage": "20Gi"}}},
         });
-        let read = read(&claim, "data", 0, None).unwrap();
+        let read = read(&claim, "data", 0).unwrap();
         assert_eq!(read.resize_id.as_deref(), Some("R/1"));
     }
 
@@ -122,5 +145,25 @@ mod tests {
             "spec": {"storageClassName": "new"},
         });
         assert_eq!((class(&claim), class(&json!({}))), ("old", ""));
+    }
+
+    #[test]
+    fn of_annotations_that_are_too_long_only_the_beginning_is_kept() {
+        let long = "ü".repeat(100_000);
+        let claim = json!({
+            "metadata": {"annotations": {BETA_CLASS: long, RESIZE_ID: long}},
+            "spec": {"resources": {"requests": {"storage": "20Gi"}}},
+        });
+        let read = read(&claim, "data", 0).unwrap();
+        assert_eq!(read.class.chars().count(), LONGEST_CLASS);
+        assert_eq!(read.resize_id.map(|id| id.chars().count()), Some(LONGEST_ID));
+    }
+
+    #[test]
+    fn owners_that_are_not_the_set_or_its_pods_are_kept_once() {
+        let mut owners: Vec<String> =
+            ["other", "set", "another", "pod"].into_iter().map(str::to_owned).collect();
+        reduce_owners(&mut owners, &BTreeSet::from(["set", "pod"]));
+        assert_eq!(owners, ["other", "set", "pod"]);
     }
 }

@@ -69,6 +69,11 @@ impl Default for Intervals {
     }
 }
 
+/// The interval after this many times in a row: `first`, doubled each time, and at most `longest`.
+pub(super) fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2_u32.pow(times.clamp(1, 12) - 1)).min(longest)
+}
+
 impl Intervals {
     /// How many sets of one namespace are reconciled at the same time.
     pub(super) fn reconciles_of_one(&self) -> usize {
@@ -78,5 +83,18 @@ impl Intervals {
     /// How many sets of one namespace are touched together.
     pub(super) fn touched_of_one(&self) -> usize {
         (self.touched / TOUCHED_OF_ONE).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_doubles_up_to_the_longest() {
+        let (first, longest) = (Duration::from_secs(2), Duration::from_secs(30));
+        let after = |times| doubled(first, times, longest).as_secs();
+        assert_eq!([0, 1, 2, 3, 4, 5, u32::MAX].map(after), [2, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(doubled(Duration::MAX, 9, Duration::MAX), Duration::MAX);
     }
 }

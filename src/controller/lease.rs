@@ -111,7 +111,7 @@ impl Lease {
                 "leaseDurationSeconds": seconds.max(1),
                 "acquireTime": acquired.map_or_else(|| micro(now), str::to_owned),
                 "renewTime": micro(now),
-                "leaseTransitions": transitions + i64::from(!same && lease.is_some()),
+                "leaseTransitions": transitions.saturating_add(i64::from(!same && lease.is_some())),
             },
         })
     }

@@ -7,6 +7,8 @@
 mod leases;
 mod set_task;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,7 +146,8 @@ impl Controller {
     /// Works until `stop` ends, then closes every re-creation window that it knows to be open, and returns.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let shared = &self.shared;
-        self.tasks.spawn(Arc::clone(shared).hold_leases());
+        self.tasks.spawn(Arc::clone(shared).lead());
+        self.tasks.spawn(Arc::clone(shared).tell_able());
         self.tasks.spawn(Arc::clone(shared).watch_records());
         self.tasks.spawn(Arc::clone(shared).watch_sets());
         self.tasks.spawn(Arc::clone(shared).watch_parts::<Pod>());
@@ -169,7 +172,8 @@ impl Controller {
 impl Drop for Controller {
     /// Whoever drops a controller means a crash: nothing of it goes on.
     fn drop(&mut self) {
-        for task in self.shared.state().tasks.values() {
+        let tasks = std::mem::take(&mut self.shared.state().tasks);
+        for task in tasks.values() {
             task.abort.abort();
         }
     }

@@ -39,13 +39,13 @@ impl Cluster {
         self.client.read(&path).await?.map(|object| Stored::read(object, &path)).transpose()
     }
 
-    /// All records, of `namespace` or everywhere.
+    /// All records, of `namespace` or everywhere, without the copies of sets that they hold.
     ///
     /// # Errors
     /// They could not be read.
     pub async fn records(&self, namespace: Option<&str>) -> Result<Vec<Stored>, ReadError> {
         let path = super::records(namespace);
-        let read = |object: &Value| Some(Stored::read(object.clone(), &path));
+        let read = |object: &Value| Some(Stored::listed(object, &path));
         self.client.list(&path, Extent::Whole, read).await?.into_iter().collect()
     }
 
@@ -66,9 +66,7 @@ impl Cluster {
         let set = live.as_ref().map(|live| read_set(live, status, before.as_ref()));
         let in_window = live.as_ref().is_none_or(super::json_fields::terminating);
         let parts = match status {
-            Some(status)
-                if matches!(status.phase, Phase::Deleting | Phase::Creating) && in_window =>
-            {
+            Some(status) if may_be_away(&status.phase) && in_window => {
                 let window = self.observe_window(
                     key,
                     live.as_ref(),
@@ -100,32 +98,32 @@ impl Cluster {
         memory: Memory,
     ) -> Observed {
         let status = record.map(|record| &record.status);
-        let touches = status.is_some_and(|status| touches_the_set(&status.phase));
-        let before_delete = shape.filter(|_| touches);
+        let touches = status.is_some_and(|status| touches_the_set(&status.phase, &memory));
         let (namespace, siblings, pods, classes, neighbours, dependents, admission_policy) = tokio::join!(
             self.namespace(key),
             self.siblings(key, shape),
             self.pods_of(key, shape),
             self.classes(),
-            self.neighbours(key, before_delete),
-            self.dependents(key, before_delete),
+            only_if(touches, self.neighbours(key, shape)),
+            only_if(touches, self.dependents(key, shape)),
             self.admission_policy_for(shape, status),
         );
         let revisions = match &siblings {
             Ok(siblings) if touches => {
                 let live: Vec<&str> = siblings.iter().map(|one| one.uid.as_str()).collect();
-                self.revisions(key, shape, status, &live).await
+                fact(self.revisions(key, shape, status, &live).await)
             }
-            Ok(_) => Ok(Vec::new()),
-            Err(why) => Err(why.clone()),
+            Ok(_) => Fact::Unknown(NOT_READ.to_owned()),
+            Err(why) => Fact::Unknown(why.to_string()),
         };
-        let neighbours = match (&siblings, &neighbours) {
-            (Ok(siblings), Ok(found)) => {
+        let neighbours = match (&siblings, neighbours) {
+            (Ok(siblings), Fact::Known(mut found)) => {
                 let others = siblings.iter().filter(|one| one.selects && one.name != key.name);
-                let sets = others.map(|one| format!("StatefulSet {}", one.name));
-                Fact::Known(found.iter().cloned().chain(sets).collect())
+                found.extend(others.map(|one| format!("StatefulSet {}", one.name)));
+                Fact::Known(found)
             }
-            (Err(why), _) | (_, Err(why)) => Fact::Unknown(why.to_string()),
+            (Err(why), _) => Fact::Unknown(why.to_string()),
+            (Ok(_), unknown) => unknown,
         };
         let claims = match (&siblings, &pods) {
             (Ok(siblings), Ok(pods)) => {
@@ -138,9 +136,9 @@ impl Cluster {
             pods: fact(pods.map(|pods| pods.into_iter().map(|(pod, _)| pod).collect())),
             claims,
             classes: fact(classes),
-            revisions: fact(revisions),
+            revisions,
             neighbours,
-            dependents: fact(dependents),
+            dependents,
             admission_policy,
             ..unread(memory, Fact::Known(None), NOT_READ)
         }
@@ -188,17 +186,17 @@ impl Cluster {
         Observed { pods: fact(pods), revisions: fact(revisions), ..nothing }
     }
 
-    /// The admission policy counts for a request that is not in the record yet.
+    /// The admission policy counts for a request of the annotation that is to enter the record.
     async fn admission_policy_for(
         &self,
         shape: Option<&Value>,
         status: Option<&Status>,
     ) -> Fact<bool> {
         let requested = shape.map(set::requested).unwrap_or_default();
-        if status.is_some_and(|status| status.annotation_targets == requested) {
-            return Fact::Unknown("not asked for again".to_owned());
-        }
-        fact(self.admission_policy().await.map(|in_force| in_force.is_ok()))
+        let enters =
+            |status: &Status| !requested.is_empty() && requested != status.annotation_targets;
+        let read = async { Ok(self.admission_policy().await?.is_ok()) };
+        only_if(status.is_some_and(enters), read).await
     }
 
     async fn namespace(&self, key: &Key) -> Result<NamespaceFact, ReadError> {
@@ -291,19 +289,39 @@ fn unread(memory: Memory, set: Fact<Option<Set>>, why: &str) -> Observed {
     }
 }
 
-/// Phases in which the set is about to be touched, or may be.
-fn touches_the_set(phase: &Phase) -> bool {
-    matches!(phase, Phase::ClaimsGrown | Phase::RetentionPinned | Phase::Deleting | Phase::Creating)
+/// What is not read, because no decision asks for it, is unknown and not empty.
+async fn only_if<T>(asked: bool, read: impl Future<Output = Result<T, ReadError>>) -> Fact<T> {
+    if asked { fact(read.await) } else { Fact::Unknown(NOT_READ.to_owned()) }
+}
+
+/// Whether the set may be away through a resize; a phase of another version may mean that, too.
+fn may_be_away(phase: &Phase) -> bool {
+    matches!(phase, Phase::Deleting | Phase::Creating | Phase::Unknown(_))
+}
+
+/// Whether the set is about to be touched, or may be: not while all slots are taken, and not by an
+/// instance that does not lead.
+fn touches_the_set(phase: &Phase, memory: &Memory) -> bool {
+    !memory.standby
+        && match phase {
+            Phase::ClaimsGrown => !memory.full,
+            Phase::RetentionPinned | Phase::Deleting | Phase::Creating => true,
+            _ => false,
+        }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use hyper::{Request, Response};
     use kube::client::Body;
     use serde_json::json;
+    use stateward_core::annotations::RESIZE_REQUESTED;
+    use stateward_core::record::RevisionName;
 
     use super::*;
 
@@ -339,5 +357,78 @@ mod tests {
         }
         let observed = slow("/none").observe(&key, None, Memory::default()).await;
         assert!(matches!(observed.claims, Fact::Known(_)));
+    }
+
+    /// What is observed of set `db` as given (none is a 404), and the kinds or names at the ends of
+    /// the paths that were asked for.
+    async fn asked(
+        set: Option<Value>,
+        record: &Record,
+        memory: Memory,
+    ) -> (Observed, BTreeSet<String>) {
+        let asked = Arc::new(Mutex::new(BTreeSet::new()));
+        let (set, ends) = (set.map(|set| set.to_string()), Arc::clone(&asked));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let end = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+            let (code, body) = match (end.as_str(), &set) {
+                ("db", Some(set)) => (200, set.clone()),
+                ("db", None) => (404, "{}".to_owned()),
+                _ => (200, json!({"metadata": {}, "items": []}).to_string()),
+            };
+            ends.lock().unwrap().insert(end);
+            let answer = Response::builder().status(code).body(Body::from(body.into_bytes()));
+            std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+        });
+        let cluster = Cluster::new(kube::Client::new(service, "default"));
+        let key = Key { namespace: "prod".to_owned(), name: "db".to_owned() };
+        let observed = cluster.observe(&key, Some(record), memory).await;
+        let asked = asked.lock().unwrap().clone();
+        (observed, asked)
+    }
+
+    fn set() -> Value {
+        json!({
+            "metadata": {"uid": "U", "name": "db", "annotations": {}},
+            "status": {"updateRevision": "db-1"},
+        })
+    }
+
+    #[tokio::test]
+    async fn who_else_holds_the_set_is_not_asked_while_all_slots_are_taken() {
+        let mut record = Record::default();
+        record.status.phase = Phase::ClaimsGrown;
+        for (full, reads) in [(false, true), (true, false)] {
+            let memory = Memory { full, ..Memory::default() };
+            let (observed, asked) = asked(Some(set()), &record, memory).await;
+            for end in ["replicasets", "configmaps", "db-1"] {
+                assert_eq!(asked.contains(end), reads, "{end}");
+            }
+            assert_eq!(matches!(observed.neighbours, Fact::Known(_)), reads);
+            assert_eq!(matches!(observed.dependents, Fact::Known(_)), reads);
+            assert_eq!(matches!(observed.revisions, Fact::Known(_)), reads);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_admission_policy_is_asked_for_a_new_request_only() {
+        let policy = stateward_resize::admission_policy::NAME;
+        let mut record = Record::default();
+        let mut set = set();
+        let (observed, without) = asked(Some(set.clone()), &record, Memory::default()).await;
+        assert!(!without.contains(policy) && matches!(observed.admission_policy, Fact::Unknown(_)));
+        set["metadata"]["annotations"][RESIZE_REQUESTED] = r#"{"data":"20Gi"}"#.into();
+        assert!(asked(Some(set.clone()), &record, Memory::default()).await.1.contains(policy));
+        record.status.annotation_targets = set::requested(&set);
+        assert!(!asked(Some(set), &record, Memory::default()).await.1.contains(policy));
+    }
+
+    #[tokio::test]
+    async fn in_a_phase_of_another_version_the_revision_of_a_set_that_is_away_is_read() {
+        let mut record = Record::default();
+        record.status.phase = Phase::Unknown("Sleeping".to_owned());
+        record.status.recreation.revision =
+            Some(RevisionName { name: "db-1".to_owned(), uid: "V".to_owned() });
+        let (_, asked) = asked(None, &record, Memory::default()).await;
+        assert!(asked.contains("db-1"), "{asked:?}");
     }
 }

@@ -2,17 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use stateward_core::object::names::pod_ordinal;
 use stateward_core::record::RevisionName;
 use stateward_resize::observed::{Pod, Revision};
 
 use super::json_fields::{condition, controller, list, name, terminating, text, time, uid};
 
-/// The pod's ordinal in the set `set`, by its name.
-pub(super) fn ordinal(pod: &Value, set: &str) -> Option<u32> {
-    name(pod).strip_prefix(set)?.strip_prefix('-')?.parse().ok()
-}
-
-/// Reads a pod of the set `set`; nothing where its name is none that the set gives.
+/// Reads a pod of the set `set`; nothing if the set gives no pod this name.
 pub(super) fn read(
     pod: &Value,
     set: &str,
@@ -24,7 +20,7 @@ pub(super) fn read(
     Some(Pod {
         name: name(pod).to_owned(),
         uid: uid(pod).to_owned(),
-        ordinal: ordinal(pod, set)?,
+        ordinal: pod_ordinal(name(pod), set)?,
         owner: controller(pod).map(|owner| text(owner, "/uid").to_owned()),
         revision: text(pod, "/metadata/labels/controller-revision-hash").to_owned(),
         terminating: terminating(pod),

@@ -85,6 +85,8 @@ pub(super) struct Reconciler {
     pub(super) stored: Option<Stored>,
     /// the UID of the set as last read
     pub(super) set_uid: String,
+    /// whether the last reconcile could read the set: until then nobody knows what is asked of it
+    pub(super) set_read: bool,
     /// the set is known to be away, or going
     away: bool,
     /// when the set was first seen to be away through this record
@@ -120,6 +122,7 @@ impl Reconciler {
             dry_runs: None,
             stored: None,
             set_uid: String::new(),
+            set_read: false,
             away: false,
             window_seen: None,
         }
@@ -158,6 +161,7 @@ impl Reconciler {
         if let Fact::Known(Some(set)) = &observed.set {
             self.set_uid.clone_from(&set.uid);
         }
+        self.set_read = matches!(observed.set, Fact::Known(_));
         self.away = match &observed.set {
             Fact::Known(set) => set.as_ref().is_none_or(|set| set.terminating),
             Fact::Unknown(_) => self.away,
@@ -218,7 +222,7 @@ impl Reconciler {
         let before = read.and_then(|text| snapshot::decode(text).ok());
         match before.as_ref().and_then(|before| number(before, "/metadata/generation")) {
             // Its going away counts as a generation too.
-            Some(generation) if seen.generation > generation + 1 => {
+            Some(generation) if seen.generation > generation.saturating_add(1) => {
                 Fact::Known(Some(seen.manager.clone()))
             }
             Some(_) => Fact::Known(None),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::intervals::REFUSED;
+use super::intervals::{REFUSED, doubled};
 
 /// What was refused.
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Refusal {
 impl Refusal {
     /// How long it holds: from then on the write is tried again.
     fn holds(&self, longest: Duration) -> Duration {
-        REFUSED.saturating_mul(2_u32.pow(self.times.clamp(1, 12) - 1)).min(longest)
+        doubled(REFUSED, self.times, longest)
     }
 }
 

@@ -10,6 +10,7 @@ use stateward_core::annotations::{
 };
 use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
+use stateward_core::object::metadata::COLLECTOR_FINALIZERS;
 use stateward_core::record::snapshot;
 use stateward_core::record::{Policy, Recreation, Retention, RetentionOwner};
 use stateward_resize::observed::{Managers, Set};
@@ -22,10 +23,8 @@ use crate::cluster::FIELD_MANAGER;
 /// Where kubectl keeps what was last applied.
 const LAST_APPLIED: &str =
     "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
-/// Finalizers that the garbage collector takes off by itself.
-const COLLECTOR: [&str; 2] = ["orphan", "foregroundDeletion"];
 
-/// Reads a set; `re-creation` says what the record remembers of it, `before` is its snapshot.
+/// Reads a set; `recreation` is what the record remembers of it, and `before` is its snapshot.
 pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Value>) -> Set {
     let spec = |field: &str| format!("/spec/{field}");
     let templates = list(object, &spec("volumeClaimTemplates"));
@@ -47,7 +46,7 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         terminating: terminating(object),
         deleted: time(object, "/metadata/deletionTimestamp"),
         foreign_finalizers: finalizers
-            .filter(|name| !COLLECTOR.contains(name))
+            .filter(|name| !COLLECTOR_FINALIZERS.contains(name))
             .map(str::to_owned)
             .collect(),
         owner_managed: annotation(object, OWNER_MANAGED) == Some("allow"),
@@ -228,8 +227,16 @@ fn own(entries: &mut Vec<Value>, owner: &RetentionOwner, field: &str) {
         }));
         entries.len() - 1
     });
-    entries[index]["fieldsV1"]["f:spec"]["f:persistentVolumeClaimRetentionPolicy"]
-        [format!("f:{field}")] = json!({});
+    // Any part of an entry may have another type: the snapshot is data of the record.
+    let field = format!("f:{field}");
+    let path = ["fieldsV1", "f:spec", "f:persistentVolumeClaimRetentionPolicy", &field];
+    let place = path.into_iter().fold(&mut entries[index], |at, key| {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        &mut at[key]
+    });
+    *place = json!({});
 }
 
 /// Who stands in managedFields.
@@ -354,5 +361,28 @@ mod tests {
         // Retention that stays Retain stays ours.
         let kept = restored_managers(&pinned, &pinned, &owners);
         assert_eq!(kept, own_managers(&pinned).cloned().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_snapshot_with_fields_of_other_types_is_restored_without_a_panic() {
+        let owner = |manager: &str| RetentionOwner {
+            manager: manager.to_owned(),
+            operation: String::new(),
+            fields: vec!["whenDeleted".to_owned()],
+        };
+        let live =
+            json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}});
+        for entry in [
+            json!("text"),
+            json!(["text"]),
+            json!({"fieldsV1": "text"}),
+            json!({"fieldsV1": {"f:spec": 7}}),
+            json!({"fieldsV1": {"f:spec": {"f:persistentVolumeClaimRetentionPolicy": []}}}),
+        ] {
+            let before = json!({"metadata": {"managedFields": [entry.clone()]}});
+            let restored = restored_managers(&before, &live, &[owner("")]);
+            let given = restored[0].pointer(&format!("{OWNED_RETENTION}/f:whenDeleted"));
+            assert_eq!(given, Some(&json!({})), "{entry}");
+        }
     }
 }

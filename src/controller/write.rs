@@ -19,7 +19,7 @@ use stateward_resize::step::Action;
 use super::cluster::Cluster;
 use super::json_fields::{annotation, list, name, number, quantity, text, uid};
 use super::record::Stored;
-use super::{Key, set};
+use super::{Key, claims, set};
 use crate::cluster::{Rejection, WriteOutcome, path};
 
 const JSON: &str = "application/json";
@@ -55,7 +55,7 @@ impl Cluster {
                 self.edit(&key.claim(claim), uid, |claim| {
                     let request = quantity(claim, "/spec/resources/requests/storage");
                     same(&request, &Some(from.clone()), "its request")?;
-                    same(&annotation(claim, RESIZE_ID), &had_id.as_deref(), "its resize-id")?;
+                    same(&claims::resize_id(claim), &had_id.as_deref(), "its resize-id")?;
                     Ok(json!({
                         "metadata": annotated(RESIZE_ID, id),
                         "spec": {"resources": {"requests": {"storage": size}}},
@@ -285,7 +285,8 @@ pub(super) fn created(
 ) -> Result<Value, BodyError> {
     let start = number(before, "/spec/ordinals/start").unwrap_or(0);
     let replicas = number(before, "/spec/replicas").unwrap_or(1);
-    let set = body(before, sizes, id, start + replicas + 1)?;
+    let above_all = start.saturating_add(replicas).saturating_add(1);
+    let set = body(before, sizes, id, above_all)?;
     debug_assert_eq!(name(&set), name(before));
     Ok(set)
 }
@@ -314,6 +315,18 @@ fn open(
 mod tests {
     use super::*;
     use stateward_core::record::Policy;
+
+    #[test]
+    fn a_snapshot_with_the_largest_numbers_overflows_nothing() {
+        let before = json!({
+            "metadata": {"name": "db"},
+            "spec": {
+                "replicas": i64::MAX, "ordinals": {"start": i64::MAX}, "volumeClaimTemplates": [],
+            },
+        });
+        let set = created(&before, &BTreeMap::new(), "R/A").unwrap();
+        assert_eq!(set["spec"]["updateStrategy"]["rollingUpdate"]["partition"], i64::MAX);
+    }
 
     #[test]
     fn one_patch_puts_partition_and_retention_back() {

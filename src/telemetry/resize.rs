@@ -128,9 +128,13 @@ impl ResizeMetrics {
         self.unanswered.set(i64::try_from(requests).unwrap_or(i64::MAX));
     }
 
-    /// Whether this instance leads, and whether it says that requests would be carried out.
-    pub fn set_leadership(&self, leads: bool, can_resize: bool) {
+    /// Whether this instance leads.
+    pub fn set_leader(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+    }
+
+    /// Whether this instance says that requests would be carried out.
+    pub fn set_can_resize(&self, can_resize: bool) {
         self.can_resize.set(i64::from(can_resize));
     }
 }

@@ -483,6 +483,18 @@ fn a_claim_of_somebody_else_neither_grows_nor_goes_along_with_the_set() {
 }
 
 #[test]
+fn of_thousands_of_claims_that_would_go_along_a_message_names_ten() {
+    let mut observed = cluster();
+    let Fact::Known(claims) = &mut observed.claims else { panic!("claims are known") };
+    claims.extend(
+        (3..3_000).map(|ordinal| Claim { owners: vec!["set".to_owned()], ..claim(ordinal) }),
+    );
+    let plan = grow(&observed);
+    let held = |check: &PlannedCheck| check.detail.ends_with("and 2987 more");
+    assert!(plan.checks.iter().any(held), "{:?}", plan.checks.last());
+}
+
+#[test]
 fn a_pause_is_said_where_it_is_lifted() {
     let mut observed = cluster();
     set(&mut observed).paused = true;

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use crate::object::compare::shown;
 use crate::object::immutable::{self, DifferenceKind, Differences, SpecDifference};
+use crate::object::metadata::{COLLECTOR_FINALIZERS, ORPHAN};
 use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
 
@@ -303,8 +304,8 @@ impl<'a> Change<'a> {
             (None, Some(policy)) => policy == "Orphan",
             (None, None) => finalizers()
                 .iter()
-                .find(|name| matches!(name.as_str(), "orphan" | "foregroundDeletion"))
-                .is_some_and(|first| first.as_str() == "orphan"),
+                .find(|name| COLLECTOR_FINALIZERS.contains(&name.as_str()))
+                .is_some_and(|first| first.as_str() == ORPHAN),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What each reason means, and what a person does about it. Every command is made here.
+//! What each reason means, and what a person does about it.
 
 mod set;
 

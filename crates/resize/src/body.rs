@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use stateward_core::annotations::{RESIZE_ID, RESIZE_UNFINISHED};
+use stateward_core::object::metadata::COLLECTOR_FINALIZERS;
 
 /// Why a snapshot cannot be made into a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +47,7 @@ pub fn body(
         metadata.remove(field);
     }
     if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
-        finalizers.retain(|finalizer| finalizer != "orphan" && finalizer != "foregroundDeletion");
+        finalizers.retain(|finalizer| !COLLECTOR_FINALIZERS.iter().any(|one| finalizer == one));
         if finalizers.is_empty() {
             metadata.remove("finalizers");
         }

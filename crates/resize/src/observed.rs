@@ -1,8 +1,9 @@
 //! What is observed, reduced to the fields that decisions read.
 //!
-//! Each part is known, or unknown with the reason. The set is always a quorum read. The other
-//! parts may come from watches, and then [`Observed::fresh`] is false: growing claims needs no
-//! more, but nothing that leads to a DELETE or a CREATE is decided from them.
+//! Each part is known, or unknown with the reason. The controller reads every part by quorum reads.
+//! `step` does not depend on that: if parts other than the set came from a cache,
+//! [`Observed::fresh`] would be false, and nothing that leads to a DELETE or a CREATE would be decided
+//! from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,13 +21,14 @@ pub struct Observed {
     pub namespace: Fact<NamespaceFact>,
     /// the set, or that there is none
     pub set: Fact<Option<Set>>,
-    /// every pod that the set's selector matches
+    /// every pod that the set's selector matches and whose name is one that the set gives
     pub pods: Fact<Vec<Pod>>,
-    /// the claims of the set's templates, whatever their ordinal
+    /// claims with names that the set gives for its templates or those of the request, whatever
+    /// their ordinal
     pub claims: Fact<Vec<Claim>>,
     /// storage classes by name
     pub classes: Fact<BTreeMap<String, ClassFact>>,
-    /// ControllerRevisions of the namespace that the record or the set names
+    /// the update revision of the set, and the ControllerRevision that the record names
     pub revisions: Fact<Vec<Revision>>,
     /// other controllers of the namespace that select the set's pods
     pub neighbours: Fact<Vec<String>>,
@@ -34,7 +36,7 @@ pub struct Observed {
     pub dependents: Fact<Dependents>,
     /// whether admission policy and binding stand unchanged
     pub admission_policy: Fact<bool>,
-    /// what dry runs of DELETE and CREATE answered for this generation of the set
+    /// what dry runs of DELETE and CREATE answered for this set, its revision and its replicas
     pub dry_runs: Fact<DryRuns>,
     /// while the set is away: the field manager whose edit of `spec` the watch saw after the
     /// snapshot was read, if any; unknown where nothing watched until the set was gone
@@ -159,7 +161,8 @@ pub struct Claim {
     pub progress: Progress,
     /// it has a `deletionTimestamp`
     pub terminating: bool,
-    /// UIDs of the sets and pods among its owners
+    /// UIDs of the sets and pods among its owners; of those that are neither this set nor its pods
+    /// the first is enough
     pub owners: Vec<String>,
     /// its class
     pub class: String,
@@ -167,7 +170,7 @@ pub struct Claim {
     pub fixed_volume: Option<FixedVolume>,
     /// `resize-id`: the resize that last raised it
     pub resize_id: Option<String>,
-    /// a pod mounts it
+    /// a pod of the set mounts it
     pub mounted: bool,
     /// its name is one that the set would give, and yet it belongs to somebody else
     pub foreign: bool,

@@ -220,7 +220,7 @@ pub fn hypothetical_record(
     let begun = record.status.phase.is_live() && request.is_some_and(|a| a.targets == *targets);
     if !begun {
         record.status.request = Some(Request {
-            number: request.map_or(0, |request| request.number) + 1,
+            number: request.map_or(0, |request| request.number).saturating_add(1),
             generation: record.generation,
             set_uid: set_uid.to_owned(),
             targets: targets.clone(),
@@ -229,6 +229,9 @@ pub fn hypothetical_record(
         record.status.phase = Phase::ClaimsGrown;
         record.status.recreation = Recreation::default();
         record.status.snapshot = None;
+    } else if matches!(record.status.phase, Phase::Requested | Phase::Growing) {
+        // A plan looks ahead at the checks of the set, for which less is read in these phases.
+        record.status.phase = Phase::ClaimsGrown;
     }
     record
 }
@@ -417,5 +420,22 @@ impl Plan {
     /// Whether a person must act, or something is not known.
     pub const fn is_blocked(&self) -> bool {
         matches!(self.verdict, Verdict::Blocked | Verdict::ClaimsOnly | Verdict::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_a_resize_that_has_begun_a_plan_is_read_as_for_the_checks_of_the_set() {
+        let targets = BTreeMap::from([("data".to_owned(), "20Gi".to_owned())]);
+        let phase = |phase| {
+            let mut record = hypothetical_record(None, &targets, "U");
+            record.status.phase = phase;
+            hypothetical_record(Some(&record), &targets, "U").status.phase
+        };
+        assert_eq!(phase(Phase::Growing), Phase::ClaimsGrown);
+        assert_eq!(phase(Phase::RetentionPinned), Phase::RetentionPinned);
     }
 }

@@ -3,7 +3,7 @@
 //! Each is a list of named checks. [`step`](super::step()) acts on the worst of a list, and a plan
 //! prints the whole of it: what a person reads in advance is what is later decided by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -134,8 +134,8 @@ pub fn requested_size(
         return blocked(Reason::BadTarget, format!("{template}: {size} {why}"));
     }
     let Some(have) = set.templates.get(template) else {
-        let names: Vec<&str> = set.templates.keys().map(String::as_str).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let names: Vec<String> = set.templates.keys().cloned().collect();
+        let names = if names.is_empty() { "none".to_owned() } else { named(&names) };
         let detail = format!("{template}; the set's claim templates: {names}");
         return blocked(Reason::NoSuchTemplate, detail);
     };
@@ -185,7 +185,7 @@ pub enum Growth {
     Failed(Reason),
 }
 
-/// How far `claim` is on the way to `asked`; `id` is what our patch writes into `resize-id`.
+/// How far `claim` is on the way to `asked`.
 pub fn growth(view: &View<'_>, claim: &Claim, asked: &Quantity) -> Growth {
     let target = asked.max(&claim.request);
     if claim.request < *asked {
@@ -506,16 +506,17 @@ pub fn retention_pin(view: &View<'_>, set: &Set) -> Vec<Check> {
     ];
     checks.push(match &view.observed.claims {
         Fact::Known(claims) => {
+            let uids = view.observed.uids();
             let held: Vec<_> = claims
                 .iter()
-                .filter(|claim| goes_along(view, claim))
-                .map(|claim| claim.name.as_str())
+                .filter(|claim| goes_along(&uids, claim))
+                .map(|claim| claim.name.clone())
                 .collect();
             Check::that(
                 "no claim is owned by the set or a pod",
                 held.is_empty(),
                 open(),
-                held.join(", "),
+                named(&held),
             )
         }
         Fact::Unknown(why) => Check::unknown("no claim is owned by the set or a pod", why),
@@ -524,9 +525,8 @@ pub fn retention_pin(view: &View<'_>, set: &Set) -> Vec<Check> {
 }
 
 /// Whether the claim could be deleted along with the set: of a claim that belongs to somebody else
-/// only an owner reference to this set or its pods counts.
-pub fn goes_along(view: &View<'_>, claim: &Claim) -> bool {
-    let uids = view.observed.uids();
+/// only an owner reference to this set or its pods counts, whose UIDs are `uids`.
+pub fn goes_along(uids: &BTreeSet<&str>, claim: &Claim) -> bool {
     let ours = claim.owners.iter().any(|owner| uids.contains(owner.as_str()));
     ours || !claim.foreign && !claim.owners.is_empty()
 }
@@ -547,12 +547,14 @@ pub fn templates_reach(set: &Set, targets: &BTreeMap<String, Quantity>) -> bool 
 /// The status of each claim of the request, keeping what earlier ones remember.
 pub fn rows(view: &View<'_>) -> Vec<ClaimStatus> {
     let found = claims(view).unwrap_or_default();
-    let row = |name: &str| view.status().claims.iter().find(|row| row.name == name);
+    let known: BTreeMap<&str, &ClaimStatus> =
+        view.status().claims.iter().map(|row| (row.name.as_str(), row)).collect();
     found
         .into_iter()
         .map(|(claim, asked)| {
             let target = asked.to_string();
-            let before = row(&claim.name).filter(|row| row.target == target);
+            let before = known.get(claim.name.as_str()).copied();
+            let before = before.filter(|row| row.target == target);
             let growth = growth(view, claim, asked);
             let state = match growth {
                 Growth::Short(_) => ClaimState::Short,

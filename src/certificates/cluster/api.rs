@@ -101,10 +101,8 @@ impl Api {
     /// The Secret, and the time by the clock of the API server: it is the one that judges whether
     /// a certificate has expired.
     pub(super) async fn secret(&self) -> Result<(Option<Stored>, Timestamp), ApiError> {
-        let path = self.stored();
-        let answer = self.client.send(Method::GET, &path, "", None).await?;
-        let now = answer.date.unwrap_or_else(Timestamp::now);
-        let Some(mut object) = answer.found::<Secret>(Method::GET, path)? else {
+        let (found, now) = self.client.get::<Secret>(&self.stored()).await?;
+        let Some(mut object) = found else {
             return Ok((None, now));
         };
         let mut data = object.data.take().unwrap_or_default();

@@ -13,15 +13,16 @@ use crate::controller::lease::{LEADER, Lease};
 const RIGHTS: Duration = Duration::from_secs(60);
 
 impl Shared {
-    /// Leads while it can, and says while it leads that a request would be carried out.
-    pub(super) async fn hold_leases(self: Arc<Self>) {
-        let (mut leader, mut can_resize) = (self.lease(LEADER), self.lease(CAN_RESIZE));
+    /// Leads while it can. Nothing else is asked in this loop, so that slow answers to other
+    /// questions do not cost the Lease.
+    pub(super) async fn lead(self: Arc<Self>) {
+        let mut leader = self.lease(LEADER);
         let mut held = Instant::now();
         loop {
-            let leads = match leader.hold().await {
+            let leads = match self.hold(&mut leader).await {
                 Ok(leads) => leads,
                 Err(why) => {
-                    tracing::warn!(error = %why, "the Lease of the leader cannot be held");
+                    tracing::warn!(error = why, "the Lease of the leader cannot be held");
                     // Held until it would have run out for the others.
                     *self.leads.borrow() && held.elapsed() < self.intervals.lease
                 }
@@ -29,14 +30,34 @@ impl Shared {
             if leads {
                 held = Instant::now();
             }
-            if self.leads.send_replace(leads) != leads {
+            if self.leads.send_if_modified(|known| std::mem::replace(known, leads) != leads) {
                 tracing::info!(identity = self.identity, leads, "leadership has changed");
                 self.wake_all();
             }
-            let able = leads && self.say_able(&mut can_resize).await;
-            self.metrics.set_leadership(leads, able);
+            self.metrics.set_leader(leads);
             self.count();
             tokio::time::sleep(self.intervals.renew).await;
+        }
+    }
+
+    /// Says while it leads that a request would be carried out.
+    pub(super) async fn tell_able(self: Arc<Self>) {
+        let mut leads = self.leads.subscribe();
+        let mut can_resize = self.lease(CAN_RESIZE);
+        loop {
+            let leading = *leads.borrow_and_update();
+            let able = leading && self.say_able(&mut can_resize).await;
+            self.metrics.set_can_resize(able);
+            // The sender is as old as this task.
+            let _ = tokio::time::timeout(self.intervals.renew, leads.changed()).await;
+        }
+    }
+
+    /// Takes or renews a Lease; others take it if that is not done in time.
+    async fn hold(&self, lease: &mut Lease) -> Result<bool, String> {
+        match tokio::time::timeout(self.intervals.lease, lease.hold()).await {
+            Ok(held) => held.map_err(|why| why.to_string()),
+            Err(_) => Err("the API server did not answer in time".to_owned()),
         }
     }
 
@@ -47,10 +68,14 @@ impl Shared {
             tracing::warn!(why, "requests are not taken: a resize would stall");
             return false;
         }
-        match lease.hold().await {
+        // Answers may have taken so long that another instance leads now.
+        if !*self.leads.borrow() {
+            return false;
+        }
+        match self.hold(lease).await {
             Ok(held) => held,
             Err(why) => {
-                tracing::warn!(error = %why, "the Lease {CAN_RESIZE} cannot be held");
+                tracing::warn!(error = why, "the Lease {CAN_RESIZE} cannot be held");
                 false
             }
         }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use stateward_core::record::{Phase, Reason, Status};
+use stateward_core::record::{Phase, Reason};
 use stateward_resize::Action;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{RecordSummary, Shared, Task};
+use crate::controller::intervals::doubled;
 use crate::controller::reconcile::{ReconcileContext, ReconcileResult, Reconciler};
 use crate::controller::{Key, telemetry};
 
@@ -38,8 +39,10 @@ impl Shared {
         }
     }
 
-    /// One set's task. It ends where nothing is asked of the set.
+    /// One set's task. It ends when nothing is asked of the set.
     async fn run_set_task(self: Arc<Self>, key: Key, wake: Arc<Notify>) {
+        let _listed =
+            Listed { shared: Arc::clone(&self), key: key.clone(), wake: Arc::clone(&wake) };
         let mut reconciler = Reconciler::new(
             self.cluster.clone(),
             key.clone(),
@@ -55,7 +58,6 @@ impl Shared {
             // A re-creation window is closed before a process ends, and is never waited for.
             if reconciler.recreation_window().is_none() {
                 if *self.stops.borrow() {
-                    self.state().tasks.remove(&key);
                     return;
                 }
                 tokio::time::sleep(self.gather(idle)).await;
@@ -114,9 +116,7 @@ impl Shared {
     /// How long changes are gathered after this many reconciles in a row that came to nothing: a set
     /// whose pods change all the time is not reconciled all the time.
     fn gather(&self, idle: u32) -> Duration {
-        let intervals = &self.intervals;
-        let longer = 2_u32.pow(idle.clamp(1, 12) - 1);
-        intervals.gather.saturating_mul(longer).min(intervals.gather_limit)
+        doubled(self.intervals.gather, idle, self.intervals.gather_limit)
     }
 
     /// The pause after this many failures.
@@ -124,41 +124,48 @@ impl Shared {
         let intervals = &self.intervals;
         let limit =
             if in_window { intervals.recreation_back_off_limit } else { intervals.back_off_limit };
-        (intervals.back_off * 2_u32.pow(failures.clamp(1, 12) - 1)).min(limit)
+        doubled(intervals.back_off, failures, limit)
     }
 
-    /// Ends the task where nothing more is to be done until something of the set changes.
-    fn ended(&self, key: &Key, reconciler: &Reconciler, wake: &Notify) -> bool {
-        let status: Option<&Status> =
-            reconciler.stored.as_ref().map(|stored| &stored.record.status);
-        let over = status.is_none_or(|status| !status.phase.is_live() && status.snapshot.is_none());
+    /// Ends the task if nothing more is to be done until something of the set changes.
+    pub(super) fn ended(
+        self: &Arc<Self>,
+        key: &Key,
+        reconciler: &Reconciler,
+        wake: &Notify,
+    ) -> bool {
+        let stored = reconciler.stored.as_ref();
+        let over = stored.is_none_or(|stored| {
+            let status = &stored.record.status;
+            // A finalizer whose removal was refused is removed by a later try of this task.
+            !status.phase.is_live() && status.snapshot.is_none() && !stored.record.finalizer
+        });
         let mut state = self.state();
         // Whoever wakes does so under this lock: a change since the last reconcile is not lost.
-        let ended = over && wake.notified().now_or_never().is_none();
+        let ended = over && reconciler.set_read && wake.notified().now_or_never().is_none();
         if ended {
             state.tasks.remove(key);
-            state.touched.release(key);
-            if status.is_none() && *self.leads.borrow() {
+            let released = state.touched.release(key);
+            if stored.is_none() && *self.leads.borrow() {
                 // A reconcile found that nothing is asked, whatever the annotation says.
                 state.requests.remove(key);
             }
+            drop(state);
+            self.wake_waiting_if(released);
         }
         ended
     }
 
     async fn reconcile(&self, key: &Key, reconciler: &mut Reconciler) -> ReconcileResult {
         // A re-creation window is closed before anything else: it waits in no line.
-        let turn = match reconciler.recreation_window() {
+        let _turn = match reconciler.recreation_window() {
             Some(_) => None,
             None => self.queue.turn(&key.namespace).await,
         };
-        self.state().reconciling.insert(key.clone(), Instant::now());
+        let _mark = Reconciling::new(self, key);
         let context = self.context(key);
         let take_slot = || self.state().touched.take(key);
-        let result = reconciler.reconcile(&context, &take_slot).await;
-        self.state().reconciling.remove(key);
-        drop(turn);
-        result
+        reconciler.reconcile(&context, &take_slot).await
     }
 
     /// The circumstances of a reconcile of the set.
@@ -185,14 +192,18 @@ impl Shared {
         let added = matches!(result, ReconcileResult::Wrote(Action::AddFinalizer));
         if added || record.is_some_and(|record| record.finalizer) {
             state.touched.note(key);
-        } else if state.touched.release(key) {
+        } else {
+            let released = state.touched.release(key);
             drop(state);
-            self.wake_waiting();
+            self.wake_waiting_if(released);
         }
     }
 
-    /// A slot is free again.
-    fn wake_waiting(self: &Arc<Self>) {
+    /// Wakes the sets that wait for a slot, if one was released.
+    pub(super) fn wake_waiting_if(self: &Arc<Self>, released: bool) {
+        if !released {
+            return;
+        }
         let full = Reason::TooManyAtOnce.to_string();
         let waits =
             |known: &RecordSummary| known.halt.as_ref().is_some_and(|(_, why)| *why == full);
@@ -203,6 +214,52 @@ impl Shared {
         };
         for key in &keys {
             self.wake(key);
+        }
+    }
+}
+
+/// The mark of a running reconcile: a panic ends it too, so that it never counts as stuck.
+struct Reconciling<'s> {
+    shared: &'s Shared,
+    key: &'s Key,
+}
+
+impl<'s> Reconciling<'s> {
+    fn new(shared: &'s Shared, key: &'s Key) -> Self {
+        shared.state().reconciling.insert(key.clone(), Instant::now());
+        Self { shared, key }
+    }
+}
+
+impl Drop for Reconciling<'_> {
+    fn drop(&mut self) {
+        self.shared.state().reconciling.remove(self.key);
+    }
+}
+
+/// The entry of a task in the list of tasks: nobody could wake a set whose task ended by a panic
+/// and is still listed.
+struct Listed {
+    shared: Arc<Shared>,
+    key: Key,
+    wake: Arc<Notify>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        let tasks = &mut state.tasks;
+        // After its end another task of the set may have begun.
+        if tasks.get(&self.key).is_some_and(|task| Arc::ptr_eq(&task.wake, &self.wake)) {
+            tasks.remove(&self.key);
+        }
+        drop(state);
+        if std::thread::panicking() {
+            let (shared, key) = (Arc::clone(&self.shared), self.key.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(shared.intervals.recreation_back_off_limit).await;
+                shared.wake(&key);
+            });
         }
     }
 }

@@ -12,6 +12,7 @@ use kube::api::{Api, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt};
 use stateward_core::annotations::RESIZE_REQUESTED;
+use stateward_core::object::names::{claim_parts, is_pod_of};
 use stateward_core::record::FINALIZER;
 use tokio::time::Instant;
 
@@ -19,10 +20,15 @@ use super::{RecordSummary, Shared};
 use crate::controller::Key;
 use crate::controller::reconcile::LastSeen;
 
+/// How many objects one page of a list holds: their authors choose how large they are, and a page is
+/// in memory as a whole.
+const PAGE: u32 = 100;
+
 impl Shared {
     fn watching(&self) -> watcher::Config {
         let seconds = self.intervals.watch.as_secs().clamp(1, 290);
-        watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(290))
+        let seconds = u32::try_from(seconds).unwrap_or(290);
+        watcher::Config::default().timeout(seconds).page_size(PAGE)
     }
 
     pub(super) async fn watch_records(self: Arc<Self>) {
@@ -62,21 +68,25 @@ impl Shared {
 
     /// Whose set is touched is told by the record's finalizer, also of sets that another instance
     /// has touched.
-    fn record_seen(&self, key: &Key, record: &DynamicObject) {
+    pub(super) fn record_seen(self: &Arc<Self>, key: &Key, record: &DynamicObject) {
         let mut state = self.state();
         state.records.insert(key.clone(), RecordSummary::of(&record.data));
         if record.finalizers().iter().any(|name| name == FINALIZER) {
             state.touched.note(key);
         } else if !state.tasks.contains_key(key) {
-            state.touched.release(key);
+            let released = state.touched.release(key);
+            drop(state);
+            self.wake_waiting_if(released);
         }
     }
 
-    fn record_gone(&self, key: &Key) {
+    pub(super) fn record_gone(self: &Arc<Self>, key: &Key) {
         let mut state = self.state();
         state.records.remove(key);
         state.seen.remove(key);
-        state.touched.release(key);
+        let released = state.touched.release(key);
+        drop(state);
+        self.wake_waiting_if(released);
     }
 
     pub(super) async fn watch_sets(self: Arc<Self>) {
@@ -222,13 +232,10 @@ fn key<K: ResourceExt>(object: &K) -> Option<Key> {
     Some(Key { namespace: object.namespace()?, name: object.name_any() })
 }
 
-/// Whether a pod or claim is one of the set's, by its name: `<set>-<ordinal>` at its end.
+/// Whether a pod or claim is one of the set's, by its name.
 fn belongs(part: &Key, set: &Key) -> bool {
-    let Some((rest, ordinal)) = part.name.rsplit_once('-') else { return false };
     part.namespace == set.namespace
-        && ordinal.bytes().all(|byte| byte.is_ascii_digit())
-        && (rest == set.name
-            || rest.strip_suffix(set.name.as_str()).is_some_and(|front| front.ends_with('-')))
+        && (is_pod_of(&part.name, &set.name) || claim_parts(&part.name, &set.name).is_some())
 }
 
 #[cfg(test)]
@@ -251,12 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn pods_and_claims_belong_to_the_set_that_their_names_end_with() {
+    fn pods_and_claims_belong_to_the_set_that_gives_them_their_names() {
         let key = |name: &str| Key { namespace: "prod".to_owned(), name: name.to_owned() };
         assert!(belongs(&key("db-0"), &key("db")));
         assert!(belongs(&key("data-db-12"), &key("db")));
         assert!(!belongs(&key("data-mydb-0"), &key("db")));
-        assert!(!belongs(&key("db-x"), &key("db")));
+        for name in ["db-x", "db-", "db-01", "-db-0"] {
+            assert!(!belongs(&key(name), &key("db")), "{name}");
+        }
         assert!(!belongs(&key("db"), &key("db")));
         let elsewhere = Key { namespace: "test".to_owned(), ..key("db-0") };
         assert!(!belongs(&elsewhere, &key("db")));

@@ -12,7 +12,7 @@ use stateward_resize::observed::{Claim, Pod};
 use super::others::{Sibling, template_names};
 use crate::cluster::{Extent, ReadError, path};
 use crate::controller::cluster::Cluster;
-use crate::controller::json_fields::{name, number, text};
+use crate::controller::json_fields::{name, number, text, uid};
 use crate::controller::{Key, claims, pods};
 
 /// How many volumes are remembered.
@@ -34,31 +34,29 @@ impl Cluster {
             asked.into_iter().flat_map(|request| request.targets.keys().map(String::as_str));
         let mut templates: Vec<&str> = shape.map(template_names).unwrap_or_default();
         templates.extend(asked);
-        let named = |object: &Value| {
-            claim_of(name(object), &key.name, templates.iter().copied()).map(|_| object.clone())
-        };
-        let path = key.core("persistentvolumeclaims");
-        let found = self.client.list(&path, Extent::Whole, named).await?;
         let others = OtherSets::new(siblings, &key.name);
         let own: BTreeSet<&str> =
             pods.iter().flat_map(|(_, mounts)| mounts.iter().map(String::as_str)).collect();
-        let mut all = Vec::new();
-        for object in &found {
-            let Some((template, ordinal)) =
-                claim_of(name(object), &key.name, templates.iter().copied())
-            else {
-                continue;
-            };
-            let volume = text(object, "/spec/volumeName");
-            let fixed_volume =
-                if volume.is_empty() { None } else { self.fixed_volume(volume).await? };
-            let Some(mut claim) = claims::read(object, template, ordinal, fixed_volume) else {
-                continue;
-            };
+        let mut uids: BTreeSet<&str> = pods.iter().map(|(pod, _)| pod.uid.as_str()).collect();
+        uids.extend(shape.map(uid));
+        // Claims are reduced page by page, because their author chooses how large they are.
+        let read = |object: &Value| {
+            let templates = templates.iter().copied();
+            let (template, ordinal) = claim_of(name(object), &key.name, templates)?;
+            let mut claim = claims::read(object, template, ordinal)?;
+            claims::reduce_owners(&mut claim.owners, &uids);
             claim.mounted = own.contains(claim.name.as_str());
             claim.foreign = !claim.mounted
                 && (others.name(&claim.name)
                     || !runs_with(shape, ordinal) && !has_labels_of(shape, object));
+            Some((claim, text(object, "/spec/volumeName").to_owned()))
+        };
+        let path = key.core("persistentvolumeclaims");
+        let mut all = Vec::new();
+        for (mut claim, volume) in self.client.list(&path, Extent::Whole, read).await? {
+            if !volume.is_empty() {
+                claim.fixed_volume = self.fixed_volume(&volume).await?;
+            }
             all.push(claim);
         }
         if all.iter().any(|claim| !claim.mounted && !claim.foreign) {

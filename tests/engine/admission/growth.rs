@@ -14,6 +14,7 @@ use super::setup::{
     set, sized, with,
 };
 
+const LIMIT: &str = "/metadata/annotations/stateward.dev~1resize-max";
 const UNFINISHED: &str = "/metadata/annotations/stateward.dev~1resize-unfinished";
 
 fn grow(facts: &Facts) -> Said {
@@ -200,7 +201,7 @@ fn two_templates_of_one_name_cannot_grow() {
 
 #[test]
 fn the_limit_of_the_namespace_wins_over_the_sets() {
-    let limited = with(&set(), "/metadata/annotations/stateward.dev~1resize-max", json!("15Gi"));
+    let limited = with(&set(), LIMIT, json!("15Gi"));
     let grow = |facts: &Facts| mutate(Some(&limited), Some(&sized(&limited, "20Gi")), facts);
     let said = grow(&facts());
     assert!(said.message.contains("beyond its limit 15Gi"), "{}", said.message);
@@ -218,7 +219,7 @@ fn the_limit_of_the_namespace_wins_over_the_sets() {
     limit_of_namespace(&mut odd, "plenty");
     assert!(!grow(&odd).allowed);
     // An edit cannot raise the limit that it is held to.
-    let raised = with(&limited, "/metadata/annotations/stateward.dev~1resize-max", json!("1Ti"));
+    let raised = with(&limited, LIMIT, json!("1Ti"));
     assert!(!mutate(Some(&limited), Some(&sized(&raised, "20Gi")), &facts()).allowed);
 }
 
@@ -361,8 +362,46 @@ fn a_set_is_created_without_a_request_above_its_limit() {
     assert!(mutate(None, Some(&asks("15Gi")), &limited).request().is_some());
     assert!(mutate(None, Some(&asks("20Gi")), &facts()).request().is_some());
     // The set's own limit counts as well.
-    let own = with(&asks("20Gi"), "/metadata/annotations/stateward.dev~1resize-max", json!("15Gi"));
+    let own = with(&asks("20Gi"), LIMIT, json!(" 15Gi "));
     assert_eq!(mutate(None, Some(&own), &facts()).request(), None);
+}
+
+#[test]
+fn a_set_is_created_with_its_requests_within_the_limit() {
+    let sizes = json!({"data": "20Gi", "logs": "5Gi", "wal": "30Gi"}).to_string();
+    let mut limited = facts();
+    limit_of_namespace(&mut limited, "15Gi");
+    let said = mutate(None, Some(&with(&set(), REQUESTED, json!(sizes))), &limited);
+    assert_eq!(said.request(), Some("{\"logs\":\"5Gi\"}"));
+    for dropped in ["grow data to 20Gi is dropped", "grow wal to 30Gi is dropped"] {
+        assert!(said.warns_of(dropped), "{:?}", said.warnings);
+    }
+}
+
+#[test]
+fn a_limit_that_cannot_be_read_drops_a_request_and_no_other_mutation() {
+    let limited = with(&set(), LIMIT, json!("plenty"));
+    let limited = with(&limited, REQUESTED, json!("{\"data\":\"20Gi\"}"));
+    let mut recreating = facts();
+    record(
+        &mut recreating,
+        &json!({}),
+        &json!({
+            "phase": "Creating",
+            "request": {"number": 1, "generation": 1, "setUid": "A", "targets": {"data": "15Gi"}},
+        }),
+    );
+    let said = mutate(None, Some(&limited), &recreating);
+    assert!(said.allowed, "{}", said.message);
+    assert_eq!((said.request(), said.size()), (None, "15Gi"), "{:?}", said.warnings);
+    assert!(said.warns_of("resize-max is plenty, which is no size"), "{:?}", said.warnings);
+}
+
+#[test]
+fn whitespace_around_the_limit_is_no_part_of_it() {
+    let limited = with(&set(), LIMIT, json!(" 25Gi\n"));
+    let said = mutate(Some(&limited), Some(&sized(&limited, "20Gi")), &facts());
+    assert!(said.allowed && said.request().is_some(), "{}", said.message);
 }
 
 #[test]

@@ -22,6 +22,11 @@ impl SizeLimit {
         Some(Self { text: text.to_owned(), quantity: text.parse().ok(), of_namespace })
     }
 
+    /// Why the limit cannot be read, if it cannot.
+    pub fn fault(&self) -> Option<String> {
+        self.text.parse::<Quantity>().err().map(|why| why.to_string())
+    }
+
     /// Whether a size is above the limit. An unreadable limit forbids every size: someone wrote it
     /// to restrict growth.
     pub fn forbids(&self, size: &Quantity) -> bool {

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use self::growth_check::GrowthCheck;
 pub use self::limit::limit;
+use self::limit::size_limit;
 use super::Mutation;
 use crate::annotations::{RESIZE, RESIZE_ID, RESIZE_REQUESTED};
 use crate::change::Change;
@@ -68,7 +69,7 @@ pub fn mutate(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     if let Some(new) = change.created_set() {
-        drop_above_limit(change, new, facts, mutation)?;
+        drop_above_limit(change, new, facts, mutation);
         return raise(change, new, facts, mutation);
     }
     let Some((old, new)) = change.updated_set() else { return Ok(()) };
@@ -109,10 +110,9 @@ fn request<'a>(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     // The rule tells of the limit, and of one that cannot be read.
-    match limit(old, &change.namespace, facts) {
-        Ok(Some(limit)) if growing.iter().any(|(_, size)| limit.forbids(size)) => return Ok(()),
-        Ok(_) => {}
-        Err(_) => return Ok(()),
+    let limit = size_limit(old, &change.namespace, facts);
+    if limit.is_some_and(|limit| growing.iter().any(|(_, size)| limit.forbids(size))) {
+        return Ok(());
     }
     let mut wanted = requests.clone();
     for (difference, _) in growing {
@@ -241,27 +241,39 @@ fn keep_claims(
     mutation.done.push("keep-retention");
 }
 
-/// A set that is created with a request above its limit would only be blocked later.
+/// A set that is created with a request above its limit would only be blocked later. Requests within
+/// the limit stay.
 fn drop_above_limit(
     change: &Change<'_>,
     new: &StatefulSet<'_>,
     facts: &Facts,
     mutation: &mut Mutation,
-) -> Result<(), DecodeError> {
+) {
     let Some(requested) = new.metadata.annotations.get(RESIZE_REQUESTED).map(parse) else {
-        return Ok(());
+        return;
     };
-    let Some(limit) = limit(new, &change.namespace, facts)? else { return Ok(()) };
+    let Some(limit) = size_limit(new, &change.namespace, facts) else { return };
     let forbidden = |size: &String| size.parse().is_ok_and(|size| limit.forbids(&size));
-    if let Some((template, size)) = requested.iter().find(|(_, size)| forbidden(size)) {
+    let (above, within): (Requests, Requests) =
+        requested.into_iter().partition(|(_, size)| forbidden(size));
+    if above.is_empty() {
+        return;
+    }
+    if within.is_empty() {
         mutation.remove(&Pointer::annotation(RESIZE_REQUESTED));
+    } else {
+        let text = serde_json::to_string(&within).unwrap_or_default();
+        mutation.annotate(change, RESIZE_REQUESTED, &text);
+    }
+    let unreadable = if limit.fault().is_some() { ", which is no size" } else { "" };
+    for (template, size) in above {
         mutation.warnings.push(format!(
-            "{}: the request to grow {template} to {size} is dropped: resize-max is {limit}",
+            "{}: the request to grow {template} to {size} is dropped: resize-max is \
+             {limit}{unreadable}",
             change.object_name()
         ));
-        mutation.done.push("end-resize-request");
     }
-    Ok(())
+    mutation.done.push("end-resize-request");
 }
 
 /// A set that comes back gets the sizes that its claims already have, whoever creates it.

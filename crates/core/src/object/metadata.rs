@@ -7,6 +7,9 @@ use super::json::{DecodeError, Raw, Text, TextMap, decode, null_default};
 /// The finalizer by which the garbage collector frees the dependents of a deleted object.
 pub const ORPHAN: &str = "orphan";
 
+/// The finalizers that the garbage collector removes by itself.
+pub const COLLECTOR_FINALIZERS: [&str; 2] = [ORPHAN, "foregroundDeletion"];
+
 /// The finalizer that keeps a claim while pods use it.
 pub const PROTECTION: &str = "kubernetes.io/pvc-protection";
 

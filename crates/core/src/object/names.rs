@@ -65,7 +65,12 @@ pub fn claim_parts<'n>(name: &'n str, set: &str) -> Option<(&'n str, u32)> {
 
 /// Whether this is the name of a pod of the set `set`.
 pub fn is_pod_of(name: &str, set: &str) -> bool {
-    ordinal(name).is_some_and(|(stem, _)| stem == set)
+    pod_ordinal(name, set).is_some()
+}
+
+/// The ordinal, if this is the name of a pod of the set `set`.
+pub fn pod_ordinal(name: &str, set: &str) -> Option<u32> {
+    ordinal(name).filter(|(stem, _)| *stem == set).map(|(_, ordinal)| ordinal)
 }
 
 /// The name without its ordinal, and the ordinal, written as Kubernetes writes it.
@@ -126,6 +131,15 @@ mod tests {
         assert_eq!(claim_of("data-a-b-0", "a-b", ["data"]), Some(("data", 0)));
         assert_eq!(claim_of("data-a-b-0", "a", ["data"]), None);
         assert_eq!(claim_of("data-db-12", "db", ["data"]), Some(("data", 12)));
+    }
+
+    #[test]
+    fn a_pod_has_the_name_of_its_set_and_an_ordinal() {
+        assert_eq!(pod_ordinal("db-12", "db"), Some(12));
+        assert_eq!(pod_ordinal("a-b-0", "a-b"), Some(0));
+        for name in ["db", "db-", "db-01", "db-+1", "db-x", "mydb-0", "data-db-0"] {
+            assert_eq!(pod_ordinal(name, "db"), None, "{name}");
+        }
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! StatefulSet.
 
-use crate::annotations::RESIZE_MAX;
 use serde::Deserialize;
 
-use super::claim::Size;
 use super::json::{self, DecodeError, LazyField, Raw, Text, null_default};
 use super::selector::LabelSelector;
-use super::{Claim, Metadata, Object, PodTemplate, Pointer};
+use super::{Claim, Metadata, Object, PodTemplate};
 
 /// An `apps/v1` StatefulSet. Its accessors apply the API server's defaults.
 #[derive(Clone, Debug)]
@@ -83,21 +81,6 @@ impl<'a> StatefulSet<'a> {
     pub fn claim_template(&self, name: &str) -> Result<Option<(usize, &Claim<'a>)>, DecodeError> {
         let templates = self.claim_templates()?;
         Ok(templates.iter().enumerate().find(|(_, template)| &*template.metadata.name == name))
-    }
-
-    /// The annotation `stateward.dev/resize-max`: the largest size that an edit may ask for.
-    ///
-    /// # Errors
-    /// The annotation, where it is no size: a limit that cannot be read is not passed over.
-    pub fn resize_max(&self) -> Result<Option<Size<'a>>, DecodeError> {
-        let Some(text) = self.metadata.annotations.get_text(RESIZE_MAX) else { return Ok(None) };
-        match text.parse() {
-            Ok(quantity) => Ok(Some(Size { text: text.clone(), quantity })),
-            Err(error) => Err(DecodeError {
-                field: Pointer::annotation(RESIZE_MAX),
-                message: format!("{error}"),
-            }),
-        }
     }
 
     /// The ordinals of the pods, from `ordinals.start` on.

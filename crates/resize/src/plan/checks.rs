@@ -4,7 +4,7 @@ use stateward_core::annotations::RESIZE_PAUSED;
 use stateward_core::facts::Fact;
 use stateward_core::growth::Growability;
 use stateward_core::object::Quantity;
-use stateward_core::record::{Phase, Reason};
+use stateward_core::record::{ClaimStatus, Phase, Reason};
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::run;
 use stateward_core::shell::shell_quote;
@@ -27,7 +27,7 @@ pub(super) fn checks(
     re_creates: bool,
 ) -> Vec<PlannedCheck> {
     let does = |phase: Phase| steps.iter().find(|step| step.phase == phase).map(|s| s.number);
-    let rows = Rows { question, view };
+    let rows = Rows { question, view, claims: preflight::rows(view) };
     let mut all = rows.request(set);
     all.extend(rows.claims());
     if set.owner.is_none() && !re_creates {
@@ -98,16 +98,17 @@ pub fn without_controller(question: &Question<'_>, controller: &Controller) -> V
 struct Rows<'r> {
     question: &'r Question<'r>,
     view: &'r View<'r>,
+    /// how far each claim is
+    claims: Vec<ClaimStatus>,
 }
 
 impl Rows<'_> {
     fn row(&self, stage: Stage, check: &Check, step: Option<usize>) -> PlannedCheck {
-        let claims = preflight::rows(self.view);
         let subject = advice::Subject {
             namespace: self.question.namespace,
             name: self.question.name,
             message: &check.detail,
-            claims: &claims,
+            claims: &self.claims,
             targets: self.question.targets,
             has_copy: false,
             owner_opted_in: matches!(

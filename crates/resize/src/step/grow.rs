@@ -1,10 +1,12 @@
 //! Growing claims: at once, whatever the state of pods, rollouts and sibling claims.
 
+use std::collections::BTreeMap;
+
 use stateward_core::facts::Fact;
 use stateward_core::record::{ClaimStatus, Halt, Phase, Reason, State};
 
 use super::{Action, View, request};
-use crate::observed::{Claim, Set};
+use crate::observed::{Claim, Pod, Set};
 use crate::preflight::{self, Growth};
 
 /// What the claims ask for.
@@ -95,21 +97,23 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
     if !set.evict {
         return Ok(None);
     }
-    let row = |name: &str| view.status().claims.iter().find(|row| row.name == name);
+    let rows: BTreeMap<&str, &ClaimStatus> =
+        view.status().claims.iter().map(|row| (row.name.as_str(), row)).collect();
+    let pods = Pods::new(set, pods);
     for (claim, asked) in claims {
         if preflight::growth(view, claim, asked) != Growth::NodePending || !claim.mounted {
             continue;
         }
-        let Some(pod) = pods.iter().find(|pod| pod.ordinal == claim.ordinal) else { continue };
+        let Some(pod) = pods.by_ordinal.get(&claim.ordinal).copied() else { continue };
         if !view.observed.fresh {
             return Ok(Some(Action::Refresh));
         }
-        match row(&claim.name).and_then(|row| row.evicted.as_ref()) {
+        match rows.get(claim.name.as_str()).and_then(|row| row.evicted.as_ref()) {
             // The pod's UID is in the record before the eviction is sent. While it lives the
             // eviction did not happen, and sending it again cannot reach another pod.
             Some(evicted) if *evicted == pod.uid => {
                 let refused = view.observed.memory.refused_evictions.contains_key(&pod.uid);
-                if refused || pod.terminating || !others_are_well(set, pods, pod) {
+                if refused || pod.terminating || !pods.others_are_well(pod) {
                     return Ok(None);
                 }
                 return Ok(Some(Action::Evict { pod: pod.name.clone(), uid: pod.uid.clone() }));
@@ -117,7 +121,7 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
             // Pod and claim are two reads, and the node's word may come after the pod is ready.
             Some(_) if pod.available && preflight::is_young(view, pod.created) => return Ok(None),
             Some(_) if pod.available => return Err(claim.name.clone()),
-            None if others_are_well(set, pods, pod) && !pod.terminating => {
+            None if pods.others_are_well(pod) && !pod.terminating => {
                 let (name, uid) = (claim.name.clone(), pod.uid.clone());
                 return Ok(Some(view.write(|status| {
                     let note = |row: &mut ClaimStatus| row.evicted = Some(uid.clone());
@@ -145,11 +149,33 @@ pub(super) fn restart_pending(view: &View<'_>, claim: &Claim) -> Halt {
     }
 }
 
-/// Every other pod is there, available, and of the update revision, which `pod` must be too.
-fn others_are_well(set: &Set, pods: &[crate::observed::Pod], pod: &crate::observed::Pod) -> bool {
-    pods.len() == set.replicas as usize
-        && pods.iter().all(|other| other.revision == set.update_revision)
-        && pods.iter().filter(|other| other.uid != pod.uid).all(|p| p.available && !p.terminating)
+/// The pods of a set, read once for all its claims.
+struct Pods<'p> {
+    by_ordinal: BTreeMap<u32, &'p Pod>,
+    /// every pod is there, and of the update revision
+    updated: bool,
+    /// how many pods are not available, or are being deleted
+    unwell: usize,
+}
+
+impl<'p> Pods<'p> {
+    fn new(set: &Set, pods: &'p [Pod]) -> Self {
+        Self {
+            by_ordinal: pods.iter().map(|pod| (pod.ordinal, pod)).collect(),
+            updated: pods.len() == set.replicas as usize
+                && pods.iter().all(|pod| pod.revision == set.update_revision),
+            unwell: pods.iter().filter(|pod| is_unwell(pod)).count(),
+        }
+    }
+
+    /// Every other pod is there, available, and of the update revision, which `pod` must be too.
+    fn others_are_well(&self, pod: &Pod) -> bool {
+        self.updated && self.unwell == usize::from(is_unwell(pod))
+    }
+}
+
+fn is_unwell(pod: &Pod) -> bool {
+    !pod.available || pod.terminating
 }
 
 pub(super) fn waiting(reason: Reason, detail: &str) -> Halt {

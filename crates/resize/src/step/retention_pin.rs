@@ -1,5 +1,7 @@
 //! From grown claims to a set that is safe to delete, and every way back.
 
+use std::collections::BTreeSet;
+
 use stateward_core::facts::Fact;
 use stateward_core::record::{Halt, Phase, Reason, Recreation, Retention, RevisionName, State};
 
@@ -200,21 +202,21 @@ fn update_revision(view: &View<'_>, set: &Set) -> Option<RevisionName> {
 /// Claims above the ordinals: the StatefulSet controller leaves their owner references alone.
 fn free_leftover(view: &View<'_>, set: &Set) -> Option<Action> {
     let Fact::Known(claims) = &view.observed.claims else { return None };
+    let uids = view.observed.uids();
     let leftover = claims.iter().find(|claim| {
         !set.ordinals().contains(&claim.ordinal)
-            && preflight::goes_along(view, claim)
+            && preflight::goes_along(&uids, claim)
             && !claim.terminating
     })?;
     Some(Action::RemoveClaimOwner {
         claim: leftover.name.clone(),
         uid: leftover.uid.clone(),
-        owner: owner_to_remove(view, leftover)?,
+        owner: owner_to_remove(&uids, leftover)?,
     })
 }
 
 /// Of a claim that belongs to somebody else only the reference to this set or its pods is removed.
-fn owner_to_remove(view: &View<'_>, claim: &Claim) -> Option<String> {
-    let uids = view.observed.uids();
+fn owner_to_remove(uids: &BTreeSet<&str>, claim: &Claim) -> Option<String> {
     let ours = |owner: &&String| !claim.foreign || uids.contains(owner.as_str());
     claim.owners.iter().find(ours).cloned()
 }

@@ -14,14 +14,12 @@ use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
 use crate::growth::{Growability, Obstacle, belongs, growability, no_volume_size};
 use crate::mutations::patch::Objection;
+use crate::object::metadata::COLLECTOR_FINALIZERS;
 use crate::object::names::claim_of;
 use crate::object::{DecodeError, Quantity, StatefulSet};
 use crate::record::Phase;
 use crate::rules::Step;
 use crate::rules::remedy::{self, keep, kubectl, quoted, run, say};
-
-/// Finalizers that the garbage collector removes by itself.
-const COLLECTOR_FINALIZERS: [&str; 2] = ["orphan", "foregroundDeletion"];
 
 /// One edit that grows claim templates, and what is known about it.
 pub(super) struct GrowthCheck<'w, 'a> {
@@ -264,7 +262,7 @@ impl GrowthCheck<'_, '_> {
                     let counts = limit.class.as_ref().is_none_or(|class| *class == claim.class);
                     let request = claim.request.as_ref().filter(|_| ours && counts);
                     if let (Some(asked), Some(has)) = (nanos(size), request.and_then(nanos)) {
-                        need = need.saturating_add((asked - has).max(0));
+                        need = need.saturating_add(asked.saturating_sub(has).max(0));
                     }
                 }
             }
@@ -280,11 +278,14 @@ impl GrowthCheck<'_, '_> {
             };
             let why = format!(
                 "ResourceQuota {name} leaves {} of {what}, and the claims need {} more.",
-                bytes((hard - used).max(0)),
+                bytes(hard.saturating_sub(used).max(0)),
                 bytes(need)
             );
             let mut steps = vec![run(
-                format!("raise it to {} at least, then make the edit again", bytes(used + need)),
+                format!(
+                    "raise it to {} at least, then make the edit again",
+                    bytes(used.saturating_add(need))
+                ),
                 format!("{} edit resourcequota {}", kubectl(self.change), quoted(name)),
             )];
             steps.extend(remedy::otherwise("or ", self.take_back()));

@@ -1,8 +1,9 @@
 //! The largest size that an edit may ask for.
 
+use crate::annotations::RESIZE_MAX;
 use crate::facts::{Fact, Facts};
 use crate::growth::SizeLimit;
-use crate::object::{DecodeError, StatefulSet};
+use crate::object::{DecodeError, Pointer, StatefulSet};
 
 /// The annotation `stateward.dev/resize-max` of the namespace, or else of the old set: an edit
 /// cannot raise the limit that it is held to.
@@ -14,11 +15,22 @@ pub fn limit(
     namespace: &str,
     facts: &Facts,
 ) -> Result<Option<SizeLimit>, DecodeError> {
-    if let Fact::Known(Some(fact)) = facts.namespaces.get("", namespace)
-        && let Some(text) = &fact.resize_max
-    {
-        return Ok(SizeLimit::new(Some(text), None));
+    let limit = size_limit(old, namespace, facts);
+    match limit.as_ref().filter(|limit| !limit.of_namespace).and_then(SizeLimit::fault) {
+        Some(message) => Err(DecodeError { field: Pointer::annotation(RESIZE_MAX), message }),
+        None => Ok(limit),
     }
-    let of_set = old.resize_max()?;
-    Ok(of_set.and_then(|size| SizeLimit::new(None, Some(&size.text))))
+}
+
+/// The same limit, which forbids every size if it cannot be read.
+pub(super) fn size_limit(
+    set: &StatefulSet<'_>,
+    namespace: &str,
+    facts: &Facts,
+) -> Option<SizeLimit> {
+    let namespace = match facts.namespaces.get("", namespace) {
+        Fact::Known(Some(fact)) => fact.resize_max.as_deref(),
+        Fact::Known(None) | Fact::Unknown(_) => None,
+    };
+    SizeLimit::new(namespace, set.metadata.annotations.get(RESIZE_MAX))
 }
