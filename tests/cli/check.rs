@@ -5,6 +5,7 @@ mod input;
 mod left_behind;
 mod outcome;
 mod pairing;
+mod places;
 mod repository;
 mod revision;
 mod verdict;

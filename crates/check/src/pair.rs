@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use stateward_core::yaml::{Document, InputError};
 
 use self::copies::pair_several;
-use crate::report::{Notice, UnjudgedObject};
+use crate::keep::kept_manifest;
+use crate::report::{Notice, ObjectRef, UnjudgedObject};
 use crate::select::Selection;
 
 /// An object before and after.
@@ -26,6 +27,8 @@ pub struct Paired {
     pub pairings: Vec<Pairing>,
     /// what only the old input has, where deletions do not count
     pub removed: Vec<Document>,
+    /// what only the old input has, and what its tool keeps in the cluster all the same
+    pub kept: Vec<Document>,
     /// workloads that no rule judges and that only one input has
     pub workloads: Workloads,
     /// the errors of the new input, and objects whose old state could be either of two
@@ -72,6 +75,7 @@ impl Paired {
         Self {
             pairings: new.documents.into_iter().map(created).collect(),
             removed: Vec::new(),
+            kept: Vec::new(),
             workloads: Workloads::default(),
             errors: new.errors,
             notices: new.notices,
@@ -163,11 +167,37 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
     paired.pairings.extend(pairings.into_iter().map(|(_, pairing)| pairing));
     let removed = order.iter().filter_map(|key| olds.remove(key)).flatten();
     if deletions {
+        let mut deleted = Vec::new();
+        for document in removed {
+            match kept_manifest(&document.json) {
+                Some(annotation) => {
+                    paired.notices.push(kept_notice(&document, annotation));
+                    paired.kept.push(document);
+                }
+                None => deleted.push(document),
+            }
+        }
+        let removed = deleted.into_iter();
         paired.pairings.extend(removed.map(|document| Pairing { old: Some(document), new: None }));
     } else {
         paired.removed.extend(removed);
     }
     paired
+}
+
+/// Says that a manifest is removed, and its object is not.
+fn kept_notice(document: &Document, annotation: &str) -> Notice {
+    let place = document.location();
+    Notice::note(InputError {
+        file: document.file.to_string(),
+        line: place.line,
+        column: place.column,
+        message: format!(
+            "{} is removed from the manifests, but {annotation} keeps it in the cluster: not judged \
+             as a DELETE",
+            ObjectRef::from(document)
+        ),
+    })
 }
 
 /// What cannot be read in the old manifests does not block the change that mends it, nor one that has

@@ -9,6 +9,7 @@ pub mod github;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod not_judged;
 pub mod sarif;
 pub mod text;
 
@@ -21,6 +22,7 @@ use stateward_core::yaml::{InputError, printable};
 pub use self::checkout::Checkout;
 pub use self::excerpt::Excerpt;
 pub use self::format::{Format, Options, Output, RenderError, render};
+pub use self::not_judged::NotJudged;
 
 /// How rendered output is named where a file would be; the template stands beside it.
 pub const RENDERED: &str = "rendered";
@@ -78,10 +80,15 @@ impl Notice {
         Self { level: NoticeLevel::Warning, input, left_out: Vec::new() }
     }
 
+    /// Something that is as it should be.
+    pub const fn note(input: InputError) -> Self {
+        Self { level: NoticeLevel::Note, input, left_out: Vec::new() }
+    }
+
     /// Says that files were left out.
     pub fn left_out(place: &str, files: Vec<String>, message: String) -> Self {
         let input = InputError { file: place.to_owned(), line: 0, column: 0, message };
-        Self { level: NoticeLevel::Note, input, left_out: files }
+        Self { left_out: files, ..Self::note(input) }
     }
 
     /// Makes a warning of it if a file that was left out has changed: nobody judged that.
@@ -114,7 +121,7 @@ impl CheckReport {
             deny: of(Outcome::Deny),
             warn: of(Outcome::Warn),
             error: of(Outcome::Error) + errors.len(),
-            not_judged: not_judged.len(),
+            not_judged: not_judged::by_object(&not_judged).len(),
             removed: 0,
             left_out: 0,
         };
@@ -423,29 +430,6 @@ pub struct Cause {
     pub message: String,
 }
 
-/// A rule that gave no verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NotJudged {
-    /// rule id
-    pub rule: String,
-    /// the object
-    pub object: ObjectRef,
-    /// what would have to be known
-    pub needs: String,
-}
-
-impl NotJudged {
-    /// What was not judged and why, in one line.
-    fn notice(&self) -> String {
-        let Self { object, rule, needs } = self;
-        if rules::by_id(rule).is_some() {
-            format!("{object}: {rule} needs {needs}")
-        } else {
-            format!("{object}: needs {needs}")
-        }
-    }
-}
-
 impl From<&InputError> for Place {
     fn from(error: &InputError) -> Self {
         Self {
@@ -474,7 +458,7 @@ pub struct Summary {
     pub warn: usize,
     /// findings that are errors, and unreadable inputs
     pub error: usize,
-    /// rules that gave no verdict
+    /// objects of which at least one rule gave no verdict
     pub not_judged: usize,
     /// objects that are removed and not judged
     pub removed: usize,

@@ -161,7 +161,7 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(&finding["remedy"][0], &["text", "command"], &[]);
     holds(&finding["causes"][0], &["field", "message"], &[]);
     let unjudged = &json["notJudged"][0];
-    holds(unjudged, &["rule", "object", "needs"], &[]);
+    holds(unjudged, &["rule", "object", "needs"], &["file", "line"]);
     holds(&unjudged["object"], &object, &[]);
     holds(&json["errors"][0], &["file", "line", "column", "message"], &[]);
     holds(&json["notices"][0], &["level", "file", "line", "column", "message"], &[]);

@@ -9,10 +9,10 @@ use stateward_core::annotations::ALLOW;
 
 use super::{
     CheckReport, InputError, Notice, NoticeLevel, Options, Outcome, Place, ReportedFinding,
-    printable,
+    not_judged, printable,
 };
 
-/// How many rules without a verdict are named without being asked for.
+/// How many objects without a verdict of each rule are named without being asked for.
 const NOT_JUDGED: usize = 10;
 
 /// A longer value is not repeated beside its mark.
@@ -77,10 +77,11 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
         }
     }
     let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
-    for not in report.not_judged.iter().take(shown) {
+    let not_judged = not_judged::by_object(&report.not_judged);
+    for not in not_judged.iter().take(shown) {
         line(format!("not judged: {}", not.notice()));
     }
-    let more = report.not_judged.len().saturating_sub(shown);
+    let more = not_judged.len().saturating_sub(shown);
     if more > 0 {
         line(format!("not judged: {more} more, which --verbose lists"));
     }
