@@ -17,6 +17,7 @@ use stateward_core::yaml::InputError;
 
 use super::input::exclude::{IGNORE_FILE, normal};
 use super::input::git::{self, Base};
+use super::input::render::outside_of_sparse_checkout;
 use super::input::{Exclude, Files, load, load_revision, render, render_revision};
 use super::{Outcome, output, parallel};
 
@@ -222,10 +223,7 @@ impl Inputs<'_> {
                     notice.warn_of_changes(|_| true);
                 }
                 old.notices.retain(|notice| notice.level == NoticeLevel::Warning);
-                if !sparse.is_empty() {
-                    let message = "outside of the sparse checkout, and so not compared".to_owned();
-                    old.notices.push(Notice::left_out(".", sparse, message));
-                }
+                old.notices.extend(outside_of_sparse_checkout(sparse));
                 Some(old)
             }
             (None, _) if !args.old.is_empty() => {

@@ -8,4 +8,5 @@ mod pairing;
 mod places;
 mod repository;
 mod revision;
+mod submodule;
 mod verdict;
