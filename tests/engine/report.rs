@@ -216,8 +216,11 @@ fn text_in_colours() {
 }
 
 #[test]
-fn text_is_silent_where_nothing_was_found() {
-    assert_eq!(rendered(Format::Text, &clean(), &Options::default()), "");
+fn text_counts_what_was_judged_if_nothing_was_found() {
+    assert_eq!(
+        rendered(Format::Text, &clean(), &Options::default()),
+        "1 object judged: nothing found\n"
+    );
     assert_eq!(
         rendered(Format::Text, &clean(), &verbose()),
         "judged: UPDATE StatefulSet shop/db (deploy/db.yaml:1)\n1 object judged: nothing found\n"

@@ -165,14 +165,6 @@ impl CheckReport {
         self
     }
 
-    /// Whether something was left out that may matter: nothing then says that all is well.
-    const fn is_partial(&self) -> bool {
-        !self.not_judged.is_empty()
-            || !self.removed.is_empty()
-            || self.summary.left_out > 0
-            || self.summary.objects == 0
-    }
-
     /// Whether everything could be read and nothing was found.
     pub const fn is_clean(&self) -> bool {
         self.findings.is_empty() && self.errors.is_empty()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use stateward_check::report::{Notice, RENDERED};
-use stateward_core::yaml::File;
+use stateward_core::yaml::{File, InputError};
 
 use super::git::{GitError, Repository};
 use super::{Files, Source};
@@ -70,13 +70,23 @@ pub fn render_revision(command: &str, folder: &Path, revision: &str) -> Result<F
     let temporary = tempfile::tempdir().map_err(RenderError::Folder)?;
     let tree = temporary.path().join("tree");
     std::fs::create_dir(&tree).map_err(RenderError::Folder)?;
-    let sparse = repository.check_out(&tree, &temporary.path().join("index"))?;
+    let checked_out = repository.check_out(&tree, &temporary.path().join("index"))?;
     let folder = tree.join(&repository.prefix);
     if !folder.is_dir() {
         return Ok(Files::default());
     }
     let mut files = rendered(command, &folder, Some(revision))?;
-    files.notices.extend(outside_of_sparse_checkout(sparse));
+    files.notices.extend(checked_out.missing.into_iter().map(|path| {
+        let message = "the clone lacks the old commit of this submodule, so the old rendering is made \
+                       without its files";
+        Notice::warning(InputError {
+            file: format!("{revision}:{path}"),
+            line: 0,
+            column: 0,
+            message: message.to_owned(),
+        })
+    }));
+    files.notices.extend(outside_of_sparse_checkout(checked_out.sparse));
     Ok(files)
 }
 

@@ -23,6 +23,9 @@ fn old_files_of_a_submodule_are_read_at_its_recorded_commit() {
     }
     let absolute = folder.path().join("lib/deploy");
     folder.judged(1, &["--old-ref", "HEAD", absolute.to_str().unwrap()]);
+    // A rendering of the old revision has them, too.
+    let render = ["--old-ref", "HEAD", "--render", "cat lib/deploy/*.yaml"];
+    assert_eq!(folder.judged(1, &render).verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
     // One that is removed is still kept by git.
     folder.git(&["rm", "--quiet", "--force", "lib"]);
     let ran = folder.judged(0, &["--old-ref", "HEAD", "lib"]);
@@ -44,6 +47,9 @@ fn a_submodule_whose_commit_is_missing_is_never_judged_as_new_in_silence() {
     }
     let ran = folder.check(&["--old-ref", "HEAD", "."]);
     let says = "warning: HEAD:lib: the clone lacks commit 0123456789ab of this submodule";
+    assert!(ran.stdout.contains(says), "{ran:?}");
+    let ran = folder.check(&["--old-ref", "HEAD", "--render", "cat lib/deploy/*.yaml || true"]);
+    let says = "warning: HEAD:lib: the clone lacks the old commit of this submodule";
     assert!(ran.stdout.contains(says), "{ran:?}");
 }
 

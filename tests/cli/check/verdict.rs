@@ -146,7 +146,7 @@ fn a_claim_that_grows_is_judged_by_its_class_where_that_is_among_the_inputs() {
     );
     folder.write("new/class.yaml", &class(true));
     let ran = folder.check(&arguments);
-    assert_eq!((ran.code, &*ran.stdout), (Some(0), ""));
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "1 object judged: nothing found\n"));
     folder.write("new/class.yaml", &class(false));
     let ran = folder.judged(1, &arguments);
     assert_eq!(ran.verdicts(), ["pvc-expand-class-disallows deny kubernetes"]);

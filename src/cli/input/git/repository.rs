@@ -39,6 +39,15 @@ pub(super) struct Submodule {
     pub(super) commit: String,
 }
 
+/// What a checkout does not hold.
+#[derive(Debug, Default)]
+pub(in crate::cli::input) struct CheckedOut {
+    /// files outside of the sparse checkout
+    pub(in crate::cli::input) sparse: Vec<String>,
+    /// submodules of which the clone lacks the commit
+    pub(in crate::cli::input) missing: Vec<String>,
+}
+
 #[derive(Clone)]
 pub(super) struct Blob {
     pub(super) name: String,
@@ -80,7 +89,10 @@ impl Repository {
 
     /// A process that finds the objects of submodules, too.
     fn git(&self) -> Git {
-        let git = Git::new(&self.folder);
+        self.with_submodules(Git::new(&self.folder))
+    }
+
+    fn with_submodules(&self, git: Git) -> Git {
         let mut all = self.alternates.borrow().clone();
         if all.is_empty() {
             return git;
@@ -90,28 +102,52 @@ impl Repository {
         git.variable(name, all.join(OsStr::new(":")))
     }
 
-    /// Writes the revision to `into`, by an index of its own at `index`. Returns the files that a
-    /// sparse checkout leaves out, as it does in the work tree.
+    /// Writes the revision to `into`, with its submodules, by indexes of its own beside `index`. A
+    /// sparse checkout leaves out the same files as in the work tree.
     pub(in crate::cli::input) fn check_out(
         &self,
         into: &Path,
         index: &Path,
-    ) -> Result<Vec<String>, GitError> {
+    ) -> Result<CheckedOut, GitError> {
         let directory = Git::new(&self.folder).line(&["rev-parse", "--absolute-git-dir"])?;
-        let git = || {
-            let git = Git::new(into).variable("GIT_INDEX_FILE", index);
-            let git = git.variable("GIT_DIR", &directory).variable("GIT_WORK_TREE", into);
-            // Nothing of the user's settings may reach beyond the two temporary places.
-            let settings = [
-                "core.hooksPath=/dev/null",
-                "core.splitIndex=false",
-                "core.fsmonitor=false",
-                "index.sparse=false",
-            ];
-            settings.into_iter().fold(git, Git::setting)
-        };
-        git().run(&["read-tree", "-m", "-u", &self.commit])?;
-        Ok(left_out(&git().list(&["ls-files", "-t", "-z"])?))
+        let mut all = CheckedOut::default();
+        let mut left = vec![Submodule { path: String::new(), commit: self.commit.clone() }];
+        let mut number = 0;
+        while let Some(Submodule { path, commit }) = left.pop() {
+            let tree = into.join(&path);
+            let index = index.with_extension(number.to_string());
+            number += 1;
+            let git = || {
+                let git = Git::new(&tree).variable("GIT_INDEX_FILE", &index);
+                let git = git.variable("GIT_DIR", &directory).variable("GIT_WORK_TREE", &tree);
+                // Nothing of the user's settings may reach beyond the temporary places.
+                let settings = [
+                    "core.hooksPath=/dev/null",
+                    "core.splitIndex=false",
+                    "core.fsmonitor=false",
+                    "index.sparse=false",
+                ];
+                let git = settings.into_iter().fold(self.with_submodules(git), Git::setting);
+                // The patterns of a sparse checkout are those of the outermost repository.
+                if path.is_empty() { git } else { git.setting("core.sparseCheckout=false") }
+            };
+            git().run(&["read-tree", "-m", "-u", &commit])?;
+            all.sparse.extend(left_out(&git().list(&["ls-files", "-t", "-z"])?));
+            for (mode, commit, below) in self.list(&format!("{commit}^{{tree}}"))? {
+                if mode != SUBMODULE {
+                    continue;
+                }
+                let path = if path.is_empty() { below } else { format!("{path}/{below}") };
+                let submodule = Submodule { path, commit };
+                // git has made its folder, unless a sparse checkout leaves it out.
+                if into.join(&submodule.path).is_dir() && self.enter(&submodule)? {
+                    left.push(submodule);
+                } else {
+                    all.missing.push(submodule.path);
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The path as it is shown, and as the repository knows it.
