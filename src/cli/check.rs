@@ -109,7 +109,15 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         bail!("the old and the new manifests cannot both come from standard input");
     }
     let folder = std::env::current_dir().context("cannot tell the working folder")?;
-    let base = args.old_ref.as_deref().map(|asked| git::base(&folder, asked)).transpose()?;
+    let asked = args.old_ref.as_deref();
+    let unborn = asked.is_some_and(|asked| git::is_unborn(&folder, asked));
+    if unborn {
+        super::print_error(
+            "note: this branch has no commit yet, so every object is judged as new\n",
+        );
+    }
+    let asked = asked.filter(|_| !unborn);
+    let base = asked.map(|asked| git::base(&folder, asked)).transpose()?;
     let policy = match (&args.policy, &base) {
         (None, Some(base)) => super::policy::find_in_revision(&base.tip)?,
         (named, _) => super::policy::find(named.as_deref())?,

@@ -114,6 +114,13 @@ pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
     Ok(Base { revision, tip, note, doubt })
 }
 
+/// Whether `asked` is HEAD on a branch that has no commit yet, so that there is nothing old.
+pub fn is_unborn(folder: &Path, asked: &str) -> bool {
+    asked == "HEAD"
+        && Git::new(folder).run(&["symbolic-ref", "--quiet", "HEAD"]).is_ok()
+        && Git::new(folder).run(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_err()
+}
+
 /// Reads files and folders as they are in `revision`, leaving out what [`super::load`] leaves out.
 /// Relative paths start at `folder`, which may be any folder of the repository. A path that the
 /// revision does not have is empty.
