@@ -3,6 +3,7 @@
 pub mod bug_report;
 pub mod certs;
 pub mod check;
+mod columns;
 pub mod completions;
 pub mod connection;
 pub mod controller;

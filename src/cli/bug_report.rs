@@ -22,12 +22,14 @@ use super::connection::Connection;
 use super::report;
 use super::serve::object_name;
 use super::status::{Protection, protection};
-use crate::cluster::{Client, WebhookConfiguration, path, with_query};
+use crate::cluster::{Client, Extent, WebhookConfiguration, path, with_query};
 
 /// Denials that are kept, the youngest.
 const DENIALS: usize = 100;
 /// Resizes that are listed.
 const RESIZES: usize = 200;
+/// Pods of stateward that are listed.
+const PODS: usize = 50;
 /// How far back denials are looked for.
 const SINCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// How long any single part may take.
@@ -125,10 +127,14 @@ async fn collect(args: &Args) -> Value {
     let at = path(["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions", &kind]);
     put("customResource", get(&client, &at).await.map(|found| found["status"].clone()));
     let at = path(["apis", crd::GROUP, crd::VERSION, crd::PLURAL]);
-    put("resizes", get(&client, &at).await.map(|found| resizes(&found)));
+    let (listed, left_out) = bounded(list(&client, &at, resize).await, RESIZES);
+    put("resizes", listed);
+    put("resizesLeftOut", Ok(left_out.into()));
     let selector = [("labelSelector", "app.kubernetes.io/name=stateward")];
     let at = with_query(&path(["api", "v1", "namespaces", namespace, "pods"]), selector);
-    put("pods", get(&client, &at).await.map(|found| pods(&found)));
+    let (listed, left_out) = bounded(list(&client, &at, pod).await, PODS);
+    put("pods", listed);
+    put("podsLeftOut", Ok(left_out.into()));
     if args.policy.is_none() {
         let at = path(["api", "v1", "namespaces", namespace, "configmaps", name]);
         let found = get(&client, &at).await;
@@ -188,25 +194,44 @@ async fn enforcing(args: &Args, client: &Client) -> anyhow::Result<Value> {
     })
 }
 
-/// How far resizes are. Sizes and reasons are enough; snapshots of sets stay where they are.
-fn resizes(found: &Value) -> Value {
-    let items = found["items"].as_array().into_iter().flatten();
-    let resize = |record: &Value| {
-        let status = &record["status"];
-        json!({
-            "namespace": record["metadata"]["namespace"],
-            "name": record["metadata"]["name"],
-            "generation": record["metadata"]["generation"],
-            "spec": record["spec"],
-            "phase": status["phase"],
-            "state": status["state"],
-            "reason": status["reason"],
-            "message": status["message"],
-            "claims": status["claims"],
-            "results": status["results"],
-        })
-    };
-    items.take(RESIZES).map(resize).collect()
+/// What `summary` takes of each object, page by page.
+async fn list(
+    client: &Client,
+    path: &str,
+    summary: fn(&Value) -> Value,
+) -> anyhow::Result<Vec<Value>> {
+    let listed = client.list(path, Extent::Whole, |object| Some(summary(object)));
+    Ok(tokio::time::timeout(PATIENCE, listed).await.context("no answer in time")??)
+}
+
+/// Up to `most` objects, those with something unfinished first, and how many are left out.
+fn bounded(listed: anyhow::Result<Vec<Value>>, most: usize) -> (anyhow::Result<Value>, usize) {
+    match listed {
+        Ok(mut all) => {
+            let left_out = all.len().saturating_sub(most);
+            all.sort_by_key(|one| one["phase"] == "Complete");
+            all.truncate(most);
+            (Ok(all.into()), left_out)
+        }
+        Err(error) => (Err(error), 0),
+    }
+}
+
+/// How far a resize is. Sizes and reasons are enough; the snapshot of the set stays where it is.
+fn resize(record: &Value) -> Value {
+    let status = &record["status"];
+    json!({
+        "namespace": record["metadata"]["namespace"],
+        "name": record["metadata"]["name"],
+        "generation": record["metadata"]["generation"],
+        "spec": record["spec"],
+        "phase": status["phase"],
+        "state": status["state"],
+        "reason": status["reason"],
+        "message": status["message"],
+        "claims": status["claims"],
+        "results": status["results"],
+    })
 }
 
 /// A configuration; of its bundles the length is enough to tell an empty one.
@@ -232,16 +257,31 @@ fn deployment(found: &Value) -> Value {
     })
 }
 
-fn pods(found: &Value) -> Value {
-    let pods = found["items"].as_array().into_iter().flatten();
-    pods.map(|pod| {
-        json!({
-            "name": pod["metadata"]["name"],
-            "node": pod["spec"]["nodeName"],
-            "phase": pod["status"]["phase"],
-            "conditions": pod["status"]["conditions"],
-            "containers": pod["status"]["containerStatuses"]
-        })
+fn pod(pod: &Value) -> Value {
+    json!({
+        "name": pod["metadata"]["name"],
+        "node": pod["spec"]["nodeName"],
+        "phase": pod["status"]["phase"],
+        "conditions": pod["status"]["conditions"],
+        "containers": pod["status"]["containerStatuses"]
     })
-    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut_to_what_is_unfinished_first() {
+        let phases = ["Complete", "Growing", "Complete", "Aborted"];
+        let all = phases.map(|phase| json!({"phase": phase})).to_vec();
+        let (listed, left_out) = bounded(Ok(all.clone()), 3);
+        let kept: Vec<Value> = listed.unwrap().as_array().unwrap().clone();
+        let kept: Vec<&str> = kept.iter().filter_map(|one| one["phase"].as_str()).collect();
+        assert_eq!((kept, left_out), (vec!["Growing", "Aborted", "Complete"], 1));
+        assert_eq!(bounded(Ok(all), 4).1, 0);
+        let (listed, left_out) = bounded(Err(anyhow::anyhow!("no")), 3);
+        assert!(listed.is_err());
+        assert_eq!(left_out, 0);
+    }
 }

@@ -17,6 +17,7 @@ use stateward_core::yaml::InputError;
 
 use super::input::exclude::{IGNORE_FILE, normal};
 use super::input::git::{self, Base};
+use super::input::render::outside_of_sparse_checkout;
 use super::input::{Exclude, Files, load, load_revision, render, render_revision};
 use super::{Outcome, output, parallel};
 
@@ -108,7 +109,15 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         bail!("the old and the new manifests cannot both come from standard input");
     }
     let folder = std::env::current_dir().context("cannot tell the working folder")?;
-    let base = args.old_ref.as_deref().map(|asked| git::base(&folder, asked)).transpose()?;
+    let asked = args.old_ref.as_deref();
+    let unborn = asked.is_some_and(|asked| git::is_unborn(&folder, asked));
+    if unborn {
+        super::print_error(
+            "note: this branch has no commit yet, so every object is judged as new\n",
+        );
+    }
+    let asked = asked.filter(|_| !unborn);
+    let base = asked.map(|asked| git::base(&folder, asked)).transpose()?;
     let policy = match (&args.policy, &base) {
         (None, Some(base)) => super::policy::find_in_revision(&base.tip)?,
         (named, _) => super::policy::find(named.as_deref())?,
@@ -222,10 +231,7 @@ impl Inputs<'_> {
                     notice.warn_of_changes(|_| true);
                 }
                 old.notices.retain(|notice| notice.level == NoticeLevel::Warning);
-                if !sparse.is_empty() {
-                    let message = "outside of the sparse checkout, and so not compared".to_owned();
-                    old.notices.push(Notice::left_out(".", sparse, message));
-                }
+                old.notices.extend(outside_of_sparse_checkout(sparse));
                 Some(old)
             }
             (None, _) if !args.old.is_empty() => {

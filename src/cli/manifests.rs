@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
+use stateward_core::object::names::is_dns_label;
 use stateward_resize::{admission_policy, controller_policy, crd, rights};
 
 use self::configuration::{Address, Registration};
@@ -156,26 +157,11 @@ impl std::str::FromStr for Service {
         let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
         let (name, port) = rest.split_once(':').unwrap_or((rest, "443"));
         let port = port.parse().map_err(|_| wrong())?;
-        if !is_label(namespace) || !is_label(name) || port == 0 {
+        if !is_dns_label(namespace) || !is_dns_label(name) || port == 0 {
             return Err(wrong());
         }
         Ok(Self { namespace: namespace.to_owned(), name: name.to_owned(), port })
     }
-}
-
-/// Whether `text` is a DNS label, as the names of namespaces and Services are.
-fn is_label(text: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty()
-        && text.len() <= 63
-        && text.chars().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-/// Whether `text` is a DNS subdomain, as the names of most other objects are.
-pub(super) fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// What the API server takes as the URL of a webhook, without its path.
@@ -261,7 +247,7 @@ fn yaml(documents: &[Value]) -> anyhow::Result<String> {
 }
 
 fn namespace(text: &str) -> Result<String, String> {
-    if is_label(text) {
+    if is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err("this is no name of a namespace".to_owned())

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject};
+use serde_json::Value;
 use stateward_core::record::FINALIZER;
 use stateward_core::review::WebhookKind;
+use stateward_resize::crd;
 
 use super::Outcome;
 use super::connection::Connection;
 use super::serve::{duration, object_name};
-use crate::cluster::Client;
+use crate::cluster::{Client, Extent, ReadError, path};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many records one page holds.
-const PAGE: u32 = 500;
 
 /// Arguments of `stateward prepare-uninstall`.
 #[derive(Debug, clap::Args)]
@@ -80,7 +80,7 @@ async fn prepare(args: &Args, cluster: &Client) -> anyhow::Result<Outcome> {
     }
     let mut said = BTreeSet::new();
     loop {
-        let held = held(client).await.map_err(plain).context("cannot list resizes")?;
+        let held = held(cluster).await.context("cannot list resizes")?;
         if held.is_empty() {
             super::print("no StatefulSet is being re-created\n")?;
             return Ok(Outcome::Clean);
@@ -128,28 +128,17 @@ async fn remove(args: &Args, client: &kube::Client, kind: &str) -> kube::Result<
     }
 }
 
-/// The records with a finalizer of ours, as NAMESPACE/NAME; none where their kind does not exist.
-async fn held(client: &kube::Client) -> kube::Result<BTreeSet<String>> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &crate::cluster::record_resource());
-    let mut found = BTreeSet::new();
-    let mut page = ListParams::default().limit(PAGE);
-    loop {
-        let list = match api.list_metadata(&page).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(found),
-            other => other?,
-        };
-        for record in list.items {
-            let metadata = record.metadata;
-            let ours = metadata.finalizers.iter().flatten().any(|one| one == FINALIZER);
-            if let (true, Some(namespace), Some(name)) = (ours, metadata.namespace, metadata.name) {
-                found.insert(format!("{namespace}/{name}"));
-            }
-        }
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
+/// The records with a finalizer of ours, as NAMESPACE/NAME; none if their kind does not exist.
+async fn held(client: &Client) -> Result<BTreeSet<String>, ReadError> {
+    let at = path(["apis", crd::GROUP, crd::VERSION, crd::PLURAL]);
+    let held = |record: &Value| {
+        let metadata = &record["metadata"];
+        let mut finalizers = metadata["finalizers"].as_array()?.iter();
+        let is_held = finalizers.any(|finalizer| finalizer == FINALIZER);
+        let (namespace, name) = (metadata["namespace"].as_str()?, metadata["name"].as_str()?);
+        is_held.then(|| format!("{namespace}/{name}"))
+    };
+    Ok(client.list(&at, Extent::Metadata, held).await?.into_iter().collect())
 }
 
 /// What to do if the wait did not end in time.

@@ -16,6 +16,7 @@ use stateward_core::policy::Policy;
 
 use self::log::{Denial, Log};
 use super::Outcome;
+use super::columns::columns;
 
 /// A proposal from the log alone would undo what the running policy says beyond it.
 const NOT_KEPT: &str = "It comes from the log alone. To keep your own resize, scopes, allow and help, \
@@ -169,19 +170,7 @@ fn table(title: &str, denials: &[&Denial]) -> String {
             last.map(|one| format!("{}: {}", one.object, one.reason)).unwrap_or_default(),
         ]);
     }
-    let mut widths = [0; 6];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut text = "\n".to_owned();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
+    format!("\n{}\n", columns(&rows).join("\n"))
 }
 
 /// The most frequent names, and how many more there are.

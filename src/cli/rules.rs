@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use stateward_core::rules::{Entry, Meta, RULES};
 
 use super::Outcome;
+use super::columns::columns;
 
 /// Arguments of `stateward rules`.
 #[derive(Debug, clap::Args)]
@@ -61,17 +62,7 @@ fn row(meta: &Meta) -> [&'static str; 5] {
 fn table() -> String {
     let rows: Vec<[&str; 5]> =
         std::iter::once(HEADS).chain(RULES.iter().map(|entry| row(entry.meta))).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
-    let widths: [usize; 4] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in &rows {
-        for (cell, width) in row.iter().zip(widths) {
-            let _ = write!(text, "{cell:width$}  ");
-        }
-        text.push_str(row[4]);
-        text.push('\n');
-    }
-    text
+    columns(&rows).join("\n") + "\n"
 }
 
 fn markdown() -> String {

@@ -5,6 +5,8 @@ mod input;
 mod left_behind;
 mod outcome;
 mod pairing;
+mod places;
 mod repository;
 mod revision;
+mod submodule;
 mod verdict;

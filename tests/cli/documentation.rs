@@ -223,7 +223,7 @@ fn every_example_is_used() {
 
 /// The sample policies, with the exit code and the words that scaling a set to zero gets from each.
 const SAMPLES: [(&str, i32, &str); 3] = [
-    ("development", 0, ""),
+    ("development", 0, "1 object judged: nothing found"),
     ("production", 1, "denied: StatefulSet shop/db: would be scaled to zero"),
     ("staging", 0, "StatefulSet shop/db: would be scaled to zero"),
 ];
@@ -235,7 +235,6 @@ fn the_sample_policies_do_what_their_environments_need() {
         stateward(&format!("policy lint {policy}"), 0);
         let edit = "examples/old.yaml examples/catches/scale-to-zero.yaml";
         let printed = stateward(&format!("check --policy {policy} --old {edit}"), code);
-        assert_eq!(printed.is_empty(), answer.is_empty(), "{name}: {printed}");
         assert!(printed.contains(answer), "{name}: {printed}");
     }
 }

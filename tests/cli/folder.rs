@@ -71,6 +71,10 @@ pub(crate) fn size(size: &str) -> String {
     SET.replace("10Gi", size)
 }
 
+/// Git reads no settings of the user or the machine.
+const NO_SETTINGS: [(&str, &str); 2] =
+    [("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")];
+
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -141,6 +145,7 @@ impl Folder {
 
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
+            .envs(NO_SETTINGS)
             .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
             .args(["-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false"])
             .args(arguments)
@@ -188,6 +193,7 @@ fn run(folder: &Path, arguments: &[&str], input: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_stateward"))
         .args(arguments)
         .current_dir(folder)
+        .envs(NO_SETTINGS)
         // The test itself may run in a pipeline.
         .env_remove("GITHUB_SERVER_URL")
         .env_remove("CI_PROJECT_URL")

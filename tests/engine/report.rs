@@ -164,6 +164,9 @@ fn report() -> CheckReport {
             rule: "sts-shared-pvc".to_owned(),
             object: object("StatefulSet", "shop", "db"),
             needs: "PersistentVolumeClaim shop/data".to_owned(),
+            file: "deploy/db.yaml".to_owned(),
+            line: 1,
+            template: None,
         }],
         vec![
             InputError {
@@ -213,8 +216,11 @@ fn text_in_colours() {
 }
 
 #[test]
-fn text_is_silent_where_nothing_was_found() {
-    assert_eq!(rendered(Format::Text, &clean(), &Options::default()), "");
+fn text_counts_what_was_judged_if_nothing_was_found() {
+    assert_eq!(
+        rendered(Format::Text, &clean(), &Options::default()),
+        "1 object judged: nothing found\n"
+    );
     assert_eq!(
         rendered(Format::Text, &clean(), &verbose()),
         "judged: UPDATE StatefulSet shop/db (deploy/db.yaml:1)\n1 object judged: nothing found\n"
@@ -233,10 +239,12 @@ fn text_says_where_nothing_was_judged() {
     let partly = CheckReport::new(clean().judged, 0, Vec::new(), unjudged, Vec::new());
     assert_eq!(
         rendered(Format::Text, &partly, &Options::default()),
-        "not judged: StatefulSet shop/db: sts-shared-pvc needs PersistentVolumeClaim shop/data\n\
-         1 object judged: nothing found; 1 not judged\n"
+        "not judged: StatefulSet shop/db (deploy/db.yaml:1): sts-shared-pvc needs \
+         PersistentVolumeClaim shop/data\n1 object judged: nothing found; 1 not judged\n"
     );
-    let many = vec![partly.not_judged[0].clone(); 12];
+    let numbered =
+        |line| NotJudged { file: format!("{line}.yaml"), ..partly.not_judged[0].clone() };
+    let many = (0..12).map(numbered).collect();
     let mostly = CheckReport::new(clean().judged, 0, Vec::new(), many, Vec::new());
     let short = rendered(Format::Text, &mostly, &Options::default());
     assert_eq!(short.matches("sts-shared-pvc").count(), 10);

@@ -1,5 +1,7 @@
 //! Fields that cannot be decoded, put aside so that the rest of an object is judged.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use stateward_core::change::{Change, Circumstances, Operation, Pair};
 use stateward_core::object::{DecodeError, Kind, Object};
@@ -36,6 +38,7 @@ pub(crate) fn mend(
     }
     let mut pairing = pairing.clone();
     let mut faults: Vec<Fault> = Vec::new();
+    let mut repeated = HashSet::new();
     for _ in 0..MOST {
         let Some(error) = new_error.clone().or_else(|| old_error.clone()) else {
             return Ok(Some((pairing, faults)));
@@ -43,19 +46,29 @@ pub(crate) fn mend(
         let is_at = |other: &Option<DecodeError>| {
             other.as_ref().is_some_and(|other| other.field == error.field)
         };
-        let (in_old, in_new) = (is_at(&old_error), is_at(&new_error));
-        if faults.iter().any(|fault| fault.error.field == error.field) {
-            return Err(error);
-        }
         let mut sides = Sides::read(&pairing);
         let field = error.field.as_str();
+        let unchanged = pairing.old.is_some()
+            && pairing.new.is_some()
+            && sides.old.pointer(field) == sides.new.pointer(field);
+        // Each side names only its first fault, but the same value is at fault in both.
+        let (in_old, in_new) = (is_at(&old_error) || unchanged, is_at(&new_error) || unchanged);
+        if faults.iter().any(|fault| fault.error.field == error.field) {
+            // The value that was taken from the other side is none either.
+            if !repeated.insert(error.field.to_string()) {
+                return Err(error);
+            }
+            sides.replace(field, true, true);
+            sides.write(&mut pairing);
+            (old_error, new_error) = (error_of(&pairing.old), error_of(&pairing.new));
+            continue;
+        }
         let has_variables = |document: &Option<Document>| {
             document.as_ref().is_some_and(|document| variables::is_in(document.source()))
         };
         let retypes =
             (in_old && has_variables(&pairing.old), in_new && has_variables(&pairing.new));
         if !sides.retype(field, retypes) {
-            let unchanged = sides.old.pointer(field) == sides.new.pointer(field);
             sides.replace(field, in_old, in_new);
             faults.push(Fault { error, in_new, unchanged });
         }

@@ -1,6 +1,8 @@
 //! Judges pairs of manifests and says where in the files each finding stands.
 
+mod fault;
 mod side;
+mod variable;
 
 use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
@@ -12,6 +14,7 @@ use stateward_core::rules::{Action, Group};
 use stateward_core::yaml::{Document, InputError};
 
 use self::side::Side;
+use self::variable::Variable;
 use crate::decodable::{self, Fault};
 use crate::left_behind::{self, LeftBehind};
 use crate::live;
@@ -21,7 +24,6 @@ use crate::report::{
     ReportedFinding, UnjudgedObject,
 };
 use crate::select::in_manifests;
-use crate::variables;
 
 /// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
 pub fn check(
@@ -48,7 +50,7 @@ pub fn check_with(
     let created = paired.pairings.iter().filter(|pairing| pairing.old.is_none());
     let created = created.filter_map(|pairing| pairing.new.as_ref());
     let left_behind: Vec<ReportedFinding> = left_behind::find(
-        gone.chain(&paired.removed).chain(&paired.workloads.gone),
+        gone.chain(&paired.removed).chain(&paired.kept).chain(&paired.workloads.gone),
         created.chain(&paired.workloads.new),
     )
     .into_iter()
@@ -163,6 +165,8 @@ pub struct Judgement {
     not_judged: Vec<NotJudged>,
     errors: Vec<InputError>,
     notices: Vec<Notice>,
+    /// fields of the object whose value nobody knows yet
+    variables: Vec<Variable>,
 }
 
 impl Judgement {
@@ -215,8 +219,9 @@ fn judge(
             let pair = JudgedPair::of(&mended, document);
             pair.judge(kind, kubernetes, context, &mut judgement);
         }
-        Err(error) => pair.unreadable(kind, kubernetes, context, &error, &mut judgement),
+        Err(_) => pair.unreadable(kind, kubernetes, context, &mut judgement),
     }
+    judgement.say_variables(document);
     judgement
 }
 
@@ -264,32 +269,6 @@ impl<'a> JudgedPair<'a> {
         }
     }
 
-    /// Judges what a side leaves to judge that cannot be decoded at all.
-    fn unreadable(
-        &self,
-        kind: Kind,
-        kubernetes: KubernetesVersion,
-        context: &EvaluationContext<'_>,
-        error: &DecodeError,
-        judgement: &mut Judgement,
-    ) {
-        let fails = |side: &Option<Side<'_>>| {
-            let error = |side: &Side<'_>| decodable::first_error(kind, &side.document.json);
-            side.as_ref().and_then(error).is_some()
-        };
-        let sides = self.old.as_ref().zip(self.new.as_ref());
-        let unchanged = sides.is_some_and(|(old, new)| old.document.json == new.document.json);
-        if fails(&self.new) && !unchanged {
-            judgement.findings.push(self.malformed(error));
-            return;
-        }
-        self.notice(error, "it was not compared", judgement);
-        if let Some(new) = self.new.as_ref().filter(|_| !unchanged) {
-            let pairing = Pairing { old: None, new: Some(new.document.clone()) };
-            JudgedPair::of(&pairing, new.document).judge(kind, kubernetes, context, judgement);
-        }
-    }
-
     fn change(&self, kind: Kind, kubernetes: KubernetesVersion) -> Result<Change<'a>, DecodeError> {
         let decode = |side: &Option<Side<'a>>| {
             side.as_ref().map(|side| Object::decode(&side.document.json)).transpose()
@@ -320,12 +299,10 @@ impl<'a> JudgedPair<'a> {
             let mut finding = verdict.finding;
             // Nobody knows yet what a variable becomes.
             let fields = [(&self.new, &finding.field), (&self.old, &finding.old_field)];
-            if let Some(missing) =
-                fields.into_iter().find_map(|(side, field)| self.variable(side.as_ref(), field))
-            {
-                if !judgement.not_judged.contains(&missing) {
-                    judgement.not_judged.push(missing);
-                }
+            let variable =
+                fields.into_iter().find_map(|(side, field)| Variable::at(side.as_ref(), field));
+            if let Some(variable) = variable {
+                judgement.add_variable(variable);
                 continue;
             }
             if verdict.carried_out {
@@ -369,6 +346,9 @@ impl<'a> JudgedPair<'a> {
                 rule: missing.rule.to_owned(),
                 object: ObjectRef::from(self.document),
                 needs: missing.needs,
+                file: self.document.file.to_string(),
+                line: self.document.line(),
+                template: self.document.template.clone(),
             });
         }
         for error in &decision.malformed {
@@ -382,78 +362,6 @@ impl<'a> JudgedPair<'a> {
                 unchanged: self.old.is_some() && old == new,
             };
             self.fault(&fault, judgement);
-        }
-    }
-
-    /// Reports a field that cannot be decoded. Only a change that brings it is to blame.
-    fn fault(&self, fault: &Fault, judgement: &mut Judgement) {
-        let Fault { error, in_new, unchanged } = fault;
-        if let Some(missing) = self.unsubstituted(error) {
-            judgement.not_judged.push(missing);
-        } else if *in_new && !unchanged {
-            judgement.findings.push(self.malformed(error));
-        } else {
-            self.notice(error, "this field was not compared", judgement);
-        }
-    }
-
-    /// Says what could not be compared: in the new manifest, or in the old one that it mends.
-    fn notice(&self, error: &DecodeError, consequence: &str, judgement: &mut Judgement) {
-        let sides = [&self.new, &self.old].into_iter().flatten();
-        let mut sides = sides.filter(|side| {
-            decodable::first_error(kind(side.document), &side.document.json).is_some()
-        });
-        let document = sides.next().map_or(self.document, |side| side.document);
-        let place = document.locate_head(&error.field);
-        judgement.notices.push(Notice::warning(InputError {
-            file: document.file.to_string(),
-            line: place.line,
-            column: place.column,
-            message: format!("{}: {error}; {consequence}", ObjectRef::from(document)),
-        }));
-    }
-
-    /// What is not judged because a field holds a variable that Flux or envsubst has yet to
-    /// replace.
-    fn unsubstituted(&self, error: &DecodeError) -> Option<NotJudged> {
-        let sides = [&self.new, &self.old];
-        sides.into_iter().find_map(|side| self.variable(side.as_ref(), &error.field))
-    }
-
-    fn variable(&self, side: Option<&Side<'_>>, field: &Pointer) -> Option<NotJudged> {
-        let text = side?.value(field)?.as_str()?;
-        if !variables::is_in(text) {
-            return None;
-        }
-        Some(NotJudged {
-            rule: "malformed".to_owned(),
-            object: ObjectRef::from(self.document),
-            needs: format!(
-                "the value of {text} in {}: judge what it becomes, with --render 'kustomize build \
-                 FOLDER | flux envsubst'",
-                field.dotted()
-            ),
-        })
-    }
-
-    /// A field of the wrong type: the API server refuses to decode it.
-    fn malformed(&self, error: &DecodeError) -> ReportedFinding {
-        let new = self.new.as_ref();
-        ReportedFinding {
-            rule: "malformed".to_owned(),
-            outcome: Outcome::Error,
-            operation: self.operation.name(),
-            object: ObjectRef::from(self.document),
-            field: error.field.to_string(),
-            remedy: new.and_then(|side| side.meant(error)).into_iter().collect(),
-            old: None,
-            new: new.map(|new| new.place(&error.field, None)),
-            message: format!("{}: {error}", ObjectRef::from(self.document)),
-            why: "The API server cannot read it either, so this field was not judged.".to_owned(),
-            causes: vec![Cause { field: error.field.dotted(), message: error.message.clone() }],
-            refused_by: None,
-            help: None,
-            how_to_allow: None,
         }
     }
 }

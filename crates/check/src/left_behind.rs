@@ -5,13 +5,13 @@ mod claims;
 mod holder;
 mod successor;
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{quoted, run, say};
 use stateward_core::yaml::Document;
 
-use self::claims::Claims;
+use self::claims::{Claims, Names};
 use self::holder::{Form, Holder};
 
 /// The id of the finding.
@@ -41,31 +41,30 @@ pub(crate) fn find<'d>(
     let (new_claims, new_sets) = split(news.filter_map(Holder::of));
     let mut found = Vec::new();
     // A claim is named once: beside it, its workload has nothing to add.
-    let mut told = BTreeSet::new();
+    let mut told: HashMap<&str, Names<'_>> = HashMap::new();
     for (old, new) in successor::pairs(&old_claims, &new_claims) {
         let (old, new) = (&old_claims[old], &new_claims[new]);
-        told.insert((&*old.document.namespace, &*old.document.name));
+        told.entry(&old.document.namespace).or_default().insert(&old.document.name);
         if !new.is_filled {
             found.push(Replacement { old, new, left: old.claims.clone() }.describe());
         }
     }
-    let filled = new_claims.iter().filter(|claim| claim.is_filled);
-    let filled: BTreeSet<_> =
-        filled.map(|claim| (&*claim.document.namespace, &*claim.document.name)).collect();
+    let mut filled: HashMap<&str, Names<'_>> = HashMap::new();
+    for claim in new_claims.iter().filter(|claim| claim.is_filled) {
+        filled.entry(&claim.document.namespace).or_default().insert(&claim.document.name);
+    }
     for (old, new) in successor::pairs(&old_sets, &new_sets) {
         let (old, new) = (&old_sets[old], &new_sets[new]);
-        let namespace = &*old.document.namespace;
         let mut left = old.claims.clone();
-        if namespace == new.document.namespace {
+        if old.document.namespace == new.document.namespace {
             left = left.without(&new.claims);
         }
-        for (_, name) in told.range((namespace, "")..).take_while(|(of, _)| *of == namespace) {
-            left.remove(name);
+        if let Some(told) = told.get(&*old.document.namespace) {
+            left.remove(told);
         }
         // Somebody has brought the data along already.
-        let namespace = &*new.document.namespace;
-        let mut beside = filled.range((namespace, "")..).take_while(|(of, _)| *of == namespace);
-        let brought = beside.any(|(_, name)| new.claims.has(name));
+        let beside = filled.get(&*new.document.namespace);
+        let brought = beside.is_some_and(|filled| new.claims.has_any(filled));
         if !left.is_empty() && !brought {
             found.push(Replacement { old, new, left }.describe());
         }

@@ -6,6 +6,7 @@
 
 mod decodable;
 pub mod judge;
+mod keep;
 pub mod layout;
 mod left_behind;
 mod live;

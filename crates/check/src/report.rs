@@ -9,6 +9,8 @@ pub mod github;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod not_judged;
+mod notice;
 pub mod sarif;
 pub mod text;
 
@@ -21,6 +23,8 @@ use stateward_core::yaml::{InputError, printable};
 pub use self::checkout::Checkout;
 pub use self::excerpt::Excerpt;
 pub use self::format::{Format, Options, Output, RenderError, render};
+pub use self::not_judged::NotJudged;
+pub use self::notice::{Notice, NoticeLevel};
 
 /// How rendered output is named where a file would be; the template stands beside it.
 pub const RENDERED: &str = "rendered";
@@ -49,52 +53,6 @@ pub struct CheckReport {
     pub notices: Vec<Notice>,
 }
 
-/// Something about an input that changes no verdict.
-#[derive(Clone, Debug, Serialize)]
-pub struct Notice {
-    /// how much it matters
-    pub level: NoticeLevel,
-    /// its place
-    #[serde(flatten)]
-    pub input: InputError,
-    /// the files that were left out
-    #[serde(skip)]
-    pub left_out: Vec<String>,
-}
-
-/// How much a notice matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NoticeLevel {
-    /// something that somebody should mend
-    Warning,
-    /// something that is as it should be
-    Note,
-}
-
-impl Notice {
-    /// Something that somebody should mend.
-    pub const fn warning(input: InputError) -> Self {
-        Self { level: NoticeLevel::Warning, input, left_out: Vec::new() }
-    }
-
-    /// Says that files were left out.
-    pub fn left_out(place: &str, files: Vec<String>, message: String) -> Self {
-        let input = InputError { file: place.to_owned(), line: 0, column: 0, message };
-        Self { level: NoticeLevel::Note, input, left_out: files }
-    }
-
-    /// Makes a warning of it if a file that was left out has changed: nobody judged that.
-    pub fn warn_of_changes(&mut self, is_changed: impl Fn(&str) -> bool) {
-        let changed = self.left_out.iter().filter(|file| is_changed(file)).count();
-        if changed > 0 {
-            self.level = NoticeLevel::Warning;
-            let changed = count(changed, "changed file");
-            self.input.message = format!("{changed} not judged: {}", self.input.message);
-        }
-    }
-}
-
 impl CheckReport {
     /// A report in its stable order, counted. `skipped` documents are no Kubernetes objects.
     pub fn new(
@@ -114,7 +72,7 @@ impl CheckReport {
             deny: of(Outcome::Deny),
             warn: of(Outcome::Warn),
             error: of(Outcome::Error) + errors.len(),
-            not_judged: not_judged.len(),
+            not_judged: not_judged::by_object(&not_judged).len(),
             removed: 0,
             left_out: 0,
         };
@@ -156,14 +114,6 @@ impl CheckReport {
         self.removed = removed;
         self.ignored = ignored;
         self
-    }
-
-    /// Whether something was left out that may matter: nothing then says that all is well.
-    const fn is_partial(&self) -> bool {
-        !self.not_judged.is_empty()
-            || !self.removed.is_empty()
-            || self.summary.left_out > 0
-            || self.summary.objects == 0
     }
 
     /// Whether everything could be read and nothing was found.
@@ -423,29 +373,6 @@ pub struct Cause {
     pub message: String,
 }
 
-/// A rule that gave no verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NotJudged {
-    /// rule id
-    pub rule: String,
-    /// the object
-    pub object: ObjectRef,
-    /// what would have to be known
-    pub needs: String,
-}
-
-impl NotJudged {
-    /// What was not judged and why, in one line.
-    fn notice(&self) -> String {
-        let Self { object, rule, needs } = self;
-        if rules::by_id(rule).is_some() {
-            format!("{object}: {rule} needs {needs}")
-        } else {
-            format!("{object}: needs {needs}")
-        }
-    }
-}
-
 impl From<&InputError> for Place {
     fn from(error: &InputError) -> Self {
         Self {
@@ -474,7 +401,7 @@ pub struct Summary {
     pub warn: usize,
     /// findings that are errors, and unreadable inputs
     pub error: usize,
-    /// rules that gave no verdict
+    /// objects of which at least one rule gave no verdict
     pub not_judged: usize,
     /// objects that are removed and not judged
     pub removed: usize,

@@ -3,16 +3,21 @@
 //! Everything is read from git's objects: neither the work tree nor the index is touched, or even
 //! looked at.
 
+mod process;
+mod repository;
+mod walk;
+
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
-use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
 
 use stateward_check::layout::is_kustomization;
-use stateward_check::report::Notice;
 use stateward_core::yaml::{File, InputError};
 
-use super::{Exclude, Files, Source, is_hidden, is_manifest};
+use self::process::Git;
+pub(super) use self::repository::Repository;
+use self::repository::{Blob, Entry};
+use self::walk::Walk;
+use super::{Exclude, Files, Source};
 
 /// Why git could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +37,17 @@ pub enum GitError {
     /// the path leads out of the repository
     #[error("\"{0}\" is outside the repository")]
     Outside(String),
+    /// the path is in a submodule whose old files are not in the clone
+    #[error(
+        "the old files below \"{path}\" are those of a submodule, and the clone lacks its commit \
+         {commit}: fetch it, as with git submodule update --init, or leave the path out"
+    )]
+    Submodule {
+        /// where the submodule is
+        path: String,
+        /// what the revision records of it
+        commit: String,
+    },
     /// git said no
     #[error("git {command} failed: {message}")]
     Failed {
@@ -79,10 +95,10 @@ pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
         Err(GitError::NoRevision(_)) if other == "HEAD" => one.clone(),
         Err(error) => return Err(error),
     };
-    let (revision, note, doubt) = match text(&["merge-base", &one, &two], folder) {
+    let (revision, note, doubt) = match Git::new(folder).line(&["merge-base", &one, &two]) {
         Ok(parted) if parted == one => (tip.clone(), None, None),
         Ok(parted) => {
-            let short = text(&["rev-parse", "--short", &parted], folder)?;
+            let short = Git::new(folder).line(&["rev-parse", "--short", &parted])?;
             let note = format!("{other} and {tip} parted at {short}, which is the old state");
             (short, Some(note), None)
         }
@@ -96,6 +112,13 @@ pub fn base(folder: &Path, asked: &str) -> Result<Base, GitError> {
         Err(error) => return Err(error),
     };
     Ok(Base { revision, tip, note, doubt })
+}
+
+/// Whether `asked` is HEAD on a branch that has no commit yet, so that there is nothing old.
+pub fn is_unborn(folder: &Path, asked: &str) -> bool {
+    asked == "HEAD"
+        && Git::new(folder).run(&["symbolic-ref", "--quiet", "HEAD"]).is_ok()
+        && Git::new(folder).run(&["rev-parse", "--verify", "--quiet", "HEAD"]).is_err()
 }
 
 /// Reads files and folders as they are in `revision`, leaving out what [`super::load`] leaves out.
@@ -116,7 +139,7 @@ pub fn load_revision(
     for path in paths {
         let (name, full) = repository.place(path)?;
         let mut walk = Walk { repository: &repository, blobs: &mut blobs, found: &mut found };
-        walk.path(&name, &full, true, &mut HashSet::new())?;
+        walk.named(&name, &full)?;
     }
     let mut seen: HashSet<PathBuf> = HashSet::new();
     let own_path = |blob: &Blob| super::exclude::normal(&folder.join(&blob.name));
@@ -169,7 +192,7 @@ pub fn changed(
     files: &[&String],
 ) -> Result<HashSet<PathBuf>, GitError> {
     let commit = Repository::open(folder, revision)?.commit;
-    let top = folder.join(text(&["rev-parse", "--show-cdup"], folder)?);
+    let top = folder.join(Git::new(folder).line(&["rev-parse", "--show-cdup"])?);
     let mut changed = HashSet::new();
     // A command line has a limit.
     for some in files.chunks(500) {
@@ -177,12 +200,8 @@ pub fn changed(
             &["diff", "--name-only", "--no-renames", "-z", &commit, "--"][..],
             &["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--"],
         ] {
-            let mut command = git(folder);
-            command.env("GIT_LITERAL_PATHSPECS", "1").args(arguments).args(some);
-            let listing = succeed(arguments[0], command.stdin(Stdio::null()).output())?;
-            let listing = String::from_utf8_lossy(&listing).into_owned();
-            let names = listing.split('\0').filter(|name| !name.is_empty());
-            changed.extend(names.map(|name| super::exclude::normal(&top.join(name))));
+            let names = Git::new(folder).literal_paths().list_of(arguments, some)?;
+            changed.extend(names.iter().map(|name| super::exclude::normal(&top.join(name))));
         }
     }
     Ok(changed)
@@ -193,17 +212,12 @@ pub fn changed(
 /// # Errors
 /// The folder is in no repository.
 pub fn sparse(folder: &Path, paths: &[PathBuf]) -> Result<Vec<String>, GitError> {
-    let files = listed(folder, &["-t"], paths)?;
-    Ok(files.iter().filter_map(|file| Some(file.strip_prefix("S ")?.to_owned())).collect())
+    Ok(repository::left_out(&listed(folder, &["-t"], paths)?))
 }
 
 fn listed(folder: &Path, options: &[&str], paths: &[PathBuf]) -> Result<Vec<String>, GitError> {
-    let mut command = git(folder);
-    command.env("GIT_LITERAL_PATHSPECS", "1");
-    command.args(["ls-files", "-z"]).args(options).arg("--").args(paths);
-    let listing = succeed("ls-files", command.stdin(Stdio::null()).output())?;
-    let listing = String::from_utf8_lossy(&listing).into_owned();
-    Ok(listing.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
+    let arguments = [&["ls-files", "-z"], options, &["--"]].concat();
+    Git::new(folder).literal_paths().list_of(&arguments, paths)
 }
 
 /// The file `name` in `folder` or the nearest folder above it, as `revision` holds it: its path in
@@ -227,375 +241,4 @@ pub fn nearest_file(
         }
     }
     Ok(None)
-}
-
-/// A revision of a repository.
-pub(super) struct Repository {
-    folder: PathBuf,
-    revision: String,
-    commit: String,
-    /// the folder within the repository, with a slash at its end; empty at the top
-    pub(super) prefix: String,
-}
-
-/// What a path of a revision holds.
-enum Entry {
-    File(String),
-    Folder(String),
-    DeadLink,
-    Absent,
-}
-
-#[derive(Clone)]
-struct Blob {
-    name: String,
-    id: String,
-    /// named on the command line, and not found by a walk
-    named: bool,
-}
-
-impl AsRef<str> for Blob {
-    fn as_ref(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Repository {
-    pub(super) fn open(folder: &Path, revision: &str) -> Result<Self, GitError> {
-        let folder = folder.to_owned();
-        let unknown = || GitError::NoRevision(revision.to_owned());
-        let prefix = match text(&["rev-parse", "--show-prefix"], &folder) {
-            Ok(prefix) => prefix,
-            Err(GitError::Failed { message, .. }) if message.contains("not a git repository") => {
-                return Err(GitError::NotARepository(folder.display().to_string()));
-            }
-            Err(error) => return Err(error),
-        };
-        // What begins with a dash would be taken for an option.
-        if revision.is_empty() || revision.starts_with('-') {
-            return Err(unknown());
-        }
-        let commit = format!("{revision}^{{commit}}");
-        let commit = match text(&["rev-parse", "--verify", "--quiet", &commit], &folder) {
-            Ok(commit) => commit,
-            Err(GitError::Failed { .. }) => return Err(unknown()),
-            Err(error) => return Err(error),
-        };
-        Ok(Self { folder, revision: revision.to_owned(), commit, prefix })
-    }
-
-    /// Writes the whole revision to `into`, by an index of its own at `index`.
-    pub(super) fn check_out(&self, into: &Path, index: &Path) -> Result<(), GitError> {
-        let directory = text(&["rev-parse", "--absolute-git-dir"], &self.folder)?;
-        for arguments in [&["read-tree", &self.commit][..], &["checkout-index", "--all", "--force"]]
-        {
-            let mut command = git(into);
-            // Nothing of the user's settings may reach beyond the two temporary places, or leave
-            // a file out.
-            for setting in [
-                "core.hooksPath=/dev/null",
-                "core.splitIndex=false",
-                "core.fsmonitor=false",
-                "core.sparseCheckout=false",
-            ] {
-                command.args(["-c", setting]);
-            }
-            command.env("GIT_INDEX_FILE", index).env("GIT_DIR", &directory);
-            command.env("GIT_WORK_TREE", into).args(arguments);
-            succeed(arguments[0], command.stdin(Stdio::null()).output())?;
-        }
-        Ok(())
-    }
-
-    /// The path as it is shown, and as the repository knows it.
-    fn place(&self, path: &Path) -> Result<(String, String), GitError> {
-        let outside = || GitError::Outside(path.display().to_string());
-        // A request to `cat-file` is one line.
-        if path.as_os_str() == "-" || path.to_string_lossy().contains('\n') {
-            return Err(outside());
-        }
-        if path.is_absolute() {
-            let top = PathBuf::from(text(&["rev-parse", "--show-toplevel"], &self.folder)?);
-            let full = canonical(path);
-            let full = full.strip_prefix(canonical(&top)).map_err(|_| outside())?;
-            return Ok((path.display().to_string(), full.to_string_lossy().into_owned()));
-        }
-        let full = simple(&Path::new(&self.prefix).join(path)).ok_or_else(outside)?;
-        let mut name = super::shown(path);
-        while name.len() > 1 && name.ends_with('/') {
-            name.pop();
-        }
-        Ok((name, full))
-    }
-
-    /// What stands at a path, links followed.
-    fn look_up(&self, full: &str) -> Result<Entry, GitError> {
-        let request = format!("{}:{full}\n", self.commit);
-        let arguments =
-            ["cat-file", "--batch-check=%(objecttype) %(objectname)", "--follow-symlinks"];
-        let answer = feed(&arguments, &self.folder, request.into_bytes())?;
-        let answer = String::from_utf8_lossy(&answer);
-        let line = answer.lines().next().unwrap_or_default();
-        Ok(match line.split_once(' ') {
-            Some(("blob", id)) => Entry::File(id.to_owned()),
-            Some(("tree", id)) => Entry::Folder(id.to_owned()),
-            Some(("symlink" | "dangling" | "loop", _)) => Entry::DeadLink,
-            _ => Entry::Absent,
-        })
-    }
-
-    /// Everything below a tree: mode, id, path.
-    fn list(&self, tree: &str) -> Result<Vec<(String, String, String)>, GitError> {
-        let listing = run(&["ls-tree", "-r", "-t", "-z", "--full-tree", tree], &self.folder)?;
-        let listing = String::from_utf8_lossy(&listing).into_owned();
-        let entry = |entry: &str| {
-            let (head, path) = entry.split_once('\t')?;
-            let mut head = head.split(' ');
-            let mode = head.next()?.to_owned();
-            Some((mode, head.nth(1)?.to_owned(), path.to_owned()))
-        };
-        Ok(listing.split('\0').filter_map(entry).collect())
-    }
-
-    /// The bytes of each blob, as the work tree would hold them: in another encoding, or from a filter
-    /// such as that of Git LFS. If a filter fails, the bytes are those that git keeps.
-    fn read(&self, blobs: &[Blob]) -> Result<Vec<Vec<u8>>, GitError> {
-        let mut contents = self.stored(blobs)?;
-        let converted = self.converted(blobs)?;
-        for (blob, bytes) in blobs.iter().zip(&mut contents) {
-            let path = self.full_path(blob);
-            if converted.contains(&path) {
-                let path = format!("--path={path}");
-                let filtered = run(&["cat-file", "--filters", &path, &blob.id], &self.folder);
-                *bytes = filtered.unwrap_or(std::mem::take(bytes));
-            }
-        }
-        Ok(contents)
-    }
-
-    /// The paths of blobs that a filter or an encoding changes on their way to the work tree.
-    fn converted(&self, blobs: &[Blob]) -> Result<HashSet<String>, GitError> {
-        let mut request = String::new();
-        for blob in blobs {
-            request.push_str(&self.full_path(blob));
-            request.push('\0');
-        }
-        // From the top of the repository, as the paths are.
-        let up = if self.prefix.is_empty() { "." } else { "../" };
-        let top = self.folder.join(up.repeat(self.prefix.matches('/').count().max(1)));
-        let arguments = ["check-attr", "--stdin", "-z", "filter", "working-tree-encoding"];
-        let answer = feed(&arguments, &top, request.into_bytes())?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let mut fields = answer.split('\0');
-        let mut converted = HashSet::new();
-        while let (Some(path), Some(_), Some(value)) = (fields.next(), fields.next(), fields.next())
-        {
-            if !matches!(value, "unspecified" | "unset" | "set") {
-                converted.insert(path.to_owned());
-            }
-        }
-        Ok(converted)
-    }
-
-    /// The bytes of each blob as git keeps them.
-    fn stored(&self, blobs: &[Blob]) -> Result<Vec<Vec<u8>>, GitError> {
-        if blobs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut request = String::new();
-        for blob in blobs {
-            request.push_str(&blob.id);
-            request.push('\n');
-        }
-        let answer =
-            feed(&["cat-file", "--batch", "--buffer"], &self.folder, request.into_bytes())?;
-        let mut rest = answer.as_slice();
-        let mut contents = Vec::with_capacity(blobs.len());
-        for blob in blobs {
-            let Some((bytes, after)) = object(rest) else {
-                let message = format!("it did not answer with {}", blob.id);
-                return Err(GitError::Failed { command: "cat-file".to_owned(), message });
-            };
-            rest = after;
-            contents.push(bytes.to_vec());
-        }
-        Ok(contents)
-    }
-
-    fn full_path(&self, blob: &Blob) -> String {
-        simple(&Path::new(&self.prefix).join(&blob.name)).unwrap_or_default()
-    }
-
-    /// The bytes, unless they are still what Git LFS or git-crypt keeps in the place of a file.
-    fn unfiltered(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-        let tool = if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
-            "Git LFS"
-        } else if bytes.starts_with(b"\0GITCRYPT\0") {
-            "git-crypt"
-        } else {
-            return Ok(bytes);
-        };
-        Err(format!("{tool} keeps this file, and did not give it out for this revision"))
-    }
-}
-
-/// The first object of what `cat-file --batch` prints, and the rest.
-fn object(answer: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = answer.iter().position(|byte| *byte == b'\n')?;
-    let head = std::str::from_utf8(&answer[..end]).ok()?;
-    let size: usize = head.rsplit(' ').next()?.parse().ok()?;
-    let body = answer.get(end + 1..)?;
-    Some((body.get(..size)?, body.get(size + 1..)?))
-}
-
-struct Walk<'a> {
-    repository: &'a Repository,
-    blobs: &'a mut Vec<Blob>,
-    found: &'a mut Files,
-}
-
-impl Walk<'_> {
-    fn path(
-        &mut self,
-        name: &str,
-        full: &str,
-        named: bool,
-        within: &mut HashSet<String>,
-    ) -> Result<(), GitError> {
-        let wanted = named || is_manifest(name);
-        match self.repository.look_up(full)? {
-            Entry::File(id) if wanted => {
-                self.blobs.push(Blob { name: name.to_owned(), id, named });
-            }
-            // A link back to a folder that is being walked adds nothing.
-            Entry::Folder(id) if within.insert(id.clone()) => {
-                self.tree(name, full, &id, within)?;
-                within.remove(&id);
-            }
-            Entry::DeadLink if wanted => self.found.errors.push(InputError {
-                file: format!("{}:{name}", self.repository.revision),
-                line: 0,
-                column: 0,
-                message: "this link leads to nothing within the revision".to_owned(),
-            }),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn tree(
-        &mut self,
-        name: &str,
-        full: &str,
-        id: &str,
-        within: &mut HashSet<String>,
-    ) -> Result<(), GitError> {
-        let mut folders = HashMap::new();
-        for (mode, id, below) in self.repository.list(id)? {
-            if below.split('/').any(is_hidden) {
-                continue;
-            }
-            let join = |parent: &str| match parent {
-                "" | "." => below.clone(),
-                parent => format!("{parent}/{below}"),
-            };
-            match mode.as_str() {
-                "040000" => {
-                    folders.insert(below.clone(), id);
-                }
-                "120000" => {
-                    let parents = Path::new(&below).ancestors().skip(1);
-                    let parents = parents.filter_map(|path| folders.get(path.to_str()?).cloned());
-                    let mut within: HashSet<String> =
-                        within.iter().cloned().chain(parents).collect();
-                    self.path(&join(name), &join(full), false, &mut within)?;
-                }
-                "100644" | "100755" if is_manifest(&below) => {
-                    self.blobs.push(Blob { name: join(name), id, named: false });
-                }
-                // A submodule: its files are another repository's.
-                "160000" => {
-                    let input = InputError {
-                        file: format!("{}:{}", self.repository.revision, join(name)),
-                        line: 0,
-                        column: 0,
-                        message:
-                            "the old files of this submodule are not read, so its objects are \
-                                  judged as new"
-                                .to_owned(),
-                    };
-                    self.found.notices.push(Notice::warning(input));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `a/./b/../c` as `a/c`; `None` where it leads above its start.
-fn simple(path: &Path) -> Option<String> {
-    let mut parts: Vec<String> = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
-            Component::ParentDir => {
-                parts.pop()?;
-            }
-            _ => {}
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// The canonical form of a path whose end may not exist.
-fn canonical(path: &Path) -> PathBuf {
-    if let Ok(path) = path.canonicalize() {
-        return path;
-    }
-    match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => canonical(parent).join(name),
-        _ => path.to_owned(),
-    }
-}
-
-fn git(folder: &Path) -> Command {
-    let mut command = Command::new("git");
-    // Messages are recognised by their words.
-    command.arg("-C").arg(folder).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-    command
-}
-
-fn run(arguments: &[&str], folder: &Path) -> Result<Vec<u8>, GitError> {
-    succeed(arguments[0], git(folder).args(arguments).stdin(Stdio::null()).output())
-}
-
-fn text(arguments: &[&str], folder: &Path) -> Result<String, GitError> {
-    let output = run(arguments, folder)?;
-    Ok(String::from_utf8_lossy(&output).trim_end_matches('\n').to_owned())
-}
-
-/// Runs git with `input`, written beside the reading, since either pipe may fill up.
-fn feed(arguments: &[&str], folder: &Path, input: Vec<u8>) -> Result<Vec<u8>, GitError> {
-    let mut command = git(folder);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(GitError::Start)?;
-    let stdin = child.stdin.take();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // A git that stops reading says why by itself.
-            stdin.map(|mut stdin| stdin.write_all(&input))
-        });
-        child.wait_with_output()
-    });
-    succeed(arguments[0], output)
-}
-
-fn succeed(command: &str, output: std::io::Result<Output>) -> Result<Vec<u8>, GitError> {
-    let output = output.map_err(GitError::Start)?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(GitError::Failed { command: command.to_owned(), message })
 }

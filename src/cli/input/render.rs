@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use stateward_check::report::RENDERED;
-use stateward_core::yaml::File;
+use stateward_check::report::{Notice, RENDERED};
+use stateward_core::yaml::{File, InputError};
 
 use super::git::{GitError, Repository};
 use super::{Files, Source};
@@ -59,8 +59,8 @@ pub fn render(command: &str, folder: &Path) -> Result<Files, RenderError> {
     rendered(command, folder, None)
 }
 
-/// The same in a temporary checkout of `revision`, in the folder that corresponds to `folder`.
-/// The work tree and the index stay as they are. A folder that the revision does not have renders
+/// The same in a temporary checkout of `revision`, in the folder that corresponds to `folder`. The
+/// checkout is as sparse as the work tree, or what that lacks would look deleted. The work tree and the index stay as they are. A folder that the revision does not have renders
 /// to nothing.
 ///
 /// # Errors
@@ -70,12 +70,30 @@ pub fn render_revision(command: &str, folder: &Path, revision: &str) -> Result<F
     let temporary = tempfile::tempdir().map_err(RenderError::Folder)?;
     let tree = temporary.path().join("tree");
     std::fs::create_dir(&tree).map_err(RenderError::Folder)?;
-    repository.check_out(&tree, &temporary.path().join("index"))?;
+    let checked_out = repository.check_out(&tree, &temporary.path().join("index"))?;
     let folder = tree.join(&repository.prefix);
     if !folder.is_dir() {
         return Ok(Files::default());
     }
-    rendered(command, &folder, Some(revision))
+    let mut files = rendered(command, &folder, Some(revision))?;
+    files.notices.extend(checked_out.missing.into_iter().map(|path| {
+        let message = "the clone lacks the old commit of this submodule, so the old rendering is made \
+                       without its files";
+        Notice::warning(InputError {
+            file: format!("{revision}:{path}"),
+            line: 0,
+            column: 0,
+            message: message.to_owned(),
+        })
+    }));
+    files.notices.extend(outside_of_sparse_checkout(checked_out.sparse));
+    Ok(files)
+}
+
+/// Says how many files were not compared, as the work tree lacks them on purpose.
+pub fn outside_of_sparse_checkout(files: Vec<String>) -> Option<Notice> {
+    let message = "outside of the sparse checkout, and so not compared";
+    (!files.is_empty()).then(|| Notice::left_out(".", files, message.to_owned()))
 }
 
 fn rendered(command: &str, folder: &Path, revision: Option<&str>) -> Result<Files, RenderError> {

@@ -1,6 +1,7 @@
 //! Requirements on the labels of namespaces.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
+use stateward_core::object::names::{is_label_value, is_qualified_name};
 
 pub(super) fn not_in(key: &str, values: Vec<String>) -> LabelSelectorRequirement {
     requirement(key, "NotIn", Some(values))
@@ -22,29 +23,12 @@ pub(super) fn parse(text: &str) -> Result<LabelSelectorRequirement, String> {
         (text, "Exists", None)
     };
     let (key, value) = (key.trim(), value.map(str::trim));
-    if !is_key(key) || !value.is_none_or(is_value) {
+    if !is_qualified_name(key) || !value.is_none_or(is_label_value) {
         return Err(format!(
             "\"{text}\" is not KEY=VALUE, KEY!=VALUE, KEY or !KEY with the characters of labels"
         ));
     }
     Ok(requirement(key, operator, value.map(|value| vec![value.to_owned()])))
-}
-
-fn is_key(text: &str) -> bool {
-    let (prefix, name) = text.split_once('/').unwrap_or(("a", text));
-    !name.is_empty()
-        && is_value(name)
-        && prefix.split('.').all(super::is_label)
-        && prefix.len() <= 253
-}
-
-/// Up to 63 letters, digits, dashes, dots and underscores, a letter or digit at both ends.
-fn is_value(text: &str) -> bool {
-    let ends = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && ends(text.chars().next())
-        && ends(text.chars().last())
 }
 
 #[cfg(test)]

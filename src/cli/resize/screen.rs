@@ -8,6 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use stateward_core::record::{ClaimState, ClaimStatus};
 use stateward_core::yaml::printable;
 
+use crate::cli::columns::columns;
+
 /// One claim as people see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
@@ -77,24 +79,12 @@ impl Frame {
         if self.lines.is_empty() {
             return Vec::new();
         }
-        let columns = if now.is_some() { 5 } else { 4 };
+        let shown = if now.is_some() { 5 } else { 4 };
         let rows: Vec<[String; 5]> = std::iter::once(HEADER.map(str::to_owned))
             .chain(self.lines.iter().map(|line| line.cells(now)))
             .collect();
-        let mut widths = [0; 5];
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
-            }
-        }
-        rows.iter()
-            .map(|row| {
-                let cells = row.iter().zip(widths).take(columns);
-                let cells: Vec<String> =
-                    cells.map(|(cell, width)| format!("{cell:width$}")).collect();
-                format!("  {}", cells.join("  ").trim_end())
-            })
-            .collect()
+        let rows: Vec<&[String]> = rows.iter().map(|row| &row[..shown]).collect();
+        columns(&rows).into_iter().map(|line| format!("  {line}")).collect()
     }
 }
 

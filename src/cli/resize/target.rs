@@ -7,10 +7,10 @@ use serde_json::Value;
 use stateward_core::growth::no_volume_size;
 use stateward_core::nearest::hint;
 use stateward_core::object::Quantity;
+use stateward_core::object::names::is_dns_subdomain;
 use stateward_resize::Commands;
 
 use crate::cli::connection::Connection;
-use crate::cli::manifests::is_subdomain;
 use crate::cli::serve::object_name;
 use crate::controller::{Cluster, Key};
 
@@ -170,7 +170,7 @@ pub(super) fn set_name(text: &str) -> Result<String, String> {
         }
         None => text,
     };
-    if is_subdomain(name) { Ok(name.to_owned()) } else { Err(format!("\"{name}\" is no name")) }
+    if is_dns_subdomain(name) { Ok(name.to_owned()) } else { Err(format!("\"{name}\" is no name")) }
 }
 
 /// The names of the set's claim templates, with their sizes as written.

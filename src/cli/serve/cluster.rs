@@ -8,12 +8,13 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::facts::{ControllerState, Facts};
+use stateward_core::object::names::is_dns_subdomain;
 use stateward_core::policy::Authorize;
 use stateward_resize::CAN_RESIZE;
 
 use super::{Args, duration};
 use crate::certificates::cluster::Options;
-use crate::cli::manifests::{Service, is_subdomain};
+use crate::cli::manifests::Service;
 use crate::cluster::facts::{self, ClusterFacts};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
 use crate::controller::{Cluster, Controller, lease};
@@ -88,7 +89,7 @@ impl ClusterArgs {
 
 /// The name of an object.
 pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
-    if is_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
+    if is_dns_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
 }
 
 /// What is said where no cluster is looked at.

@@ -218,3 +218,33 @@ fn what_only_looks_alike_takes_nobody_s_place() {
     let one = CLAIM.replace("  volumeName: pv-1\n", "");
     assert_eq!(said(&one, &one.replace("data-db-0", "logs")), None);
 }
+
+#[test]
+fn what_an_annotation_keeps_in_the_cluster_is_no_deletion() {
+    for annotation in [
+        "helm.sh/resource-policy: keep",
+        "argocd.argoproj.io/sync-options: \"Replace=true, Prune=false\"",
+        "kustomize.toolkit.fluxcd.io/prune: disabled",
+    ] {
+        let metadata = format!("namespace: shop\n  annotations: {{{annotation}}}");
+        let deletes = "spec:\n  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}";
+        let old = SET.replacen("namespace: shop", &metadata, 1).replacen("spec:", deletes, 1);
+        let folder = Folder::new(&[("old.yaml", &old), ("new.yaml", CLAIM)]);
+        let arguments = ["--old", "old.yaml", "new.yaml", "--deletions"];
+        let ran = folder.judged(0, &arguments);
+        assert_eq!(ran.verdicts(), [""; 0], "{annotation}");
+        assert_eq!(ran.json()["judged"].as_array().unwrap().len(), 1);
+        let text = folder.check(&[&arguments[..], &["-v"]].concat()).stdout;
+        let key = annotation.split(": ").next().unwrap();
+        let says =
+            format!("shop/db is removed from the manifests, but {key} keeps it in the cluster");
+        assert!(text.contains(&says), "{text}");
+        // A set that takes its place still starts empty, and no claim is deleted.
+        folder.write("new.yaml", &set("other"));
+        let text = folder.check(&arguments).stdout;
+        assert!(text.contains("The data stays in data-db-0 to -2"), "{text}");
+        // Without the annotation it is one.
+        folder.write("old.yaml", &old.replace(annotation, "a: b"));
+        folder.judged(1, &arguments);
+    }
+}

@@ -8,11 +8,16 @@ use serde_json::Value;
 use crate::folder::{CLAIM, Folder, SET, annotated, replicas, set, size};
 
 #[test]
-fn a_clean_manifest_is_met_with_silence() {
+fn a_clean_check_says_what_was_judged_in_one_line() {
     let folder = Folder::new(&[("db.yaml", SET), ("claim.yaml", CLAIM)]);
-    for arguments in [&["db.yaml"][..], &["."], &["db.yaml", "claim.yaml"]] {
+    for (arguments, objects) in [
+        (&["db.yaml"][..], "1 object"),
+        (&["."], "2 objects"),
+        (&["db.yaml", "claim.yaml"], "2 objects"),
+    ] {
         let ran = folder.check(arguments);
-        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (Some(0), "", ""), "{arguments:?}");
+        let says = format!("{objects} judged: nothing found\n");
+        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (Some(0), &*says, ""), "{arguments:?}");
     }
     let ran = folder.check(&["--verbose", "."]);
     assert_eq!(
@@ -161,7 +166,7 @@ fn the_json_has_the_fields_that_were_promised() {
     holds(&finding["remedy"][0], &["text", "command"], &[]);
     holds(&finding["causes"][0], &["field", "message"], &[]);
     let unjudged = &json["notJudged"][0];
-    holds(unjudged, &["rule", "object", "needs"], &[]);
+    holds(unjudged, &["rule", "object", "needs"], &["file", "line"]);
     holds(&unjudged["object"], &object, &[]);
     holds(&json["errors"][0], &["file", "line", "column", "message"], &[]);
     holds(&json["notices"][0], &["level", "file", "line", "column", "message"], &[]);

@@ -361,22 +361,6 @@ fn a_file_is_read_once_however_often_it_is_named() {
 }
 
 #[test]
-fn a_submodule_is_said_to_be_new() {
-    let inner = Folder::repository(&[("db.yaml", SET)]);
-    let folder = Folder::repository(&[("a.yaml", &set("a"))]);
-    let url = inner.path().display().to_string();
-    let allow = ["-c", "protocol.file.allow=always"];
-    folder.git(&[&allow[..], &["submodule", "--quiet", "add", &url, "vendor/db"]].concat());
-    folder.commit();
-    let ran = folder.judged(0, &["--old-ref", "HEAD", "."]);
-    assert_eq!(
-        notices(&ran),
-        ["warning HEAD:vendor/db: the old files of this submodule are not read, so its objects \
-          are judged as new"]
-    );
-}
-
-#[test]
 fn what_a_sparse_checkout_lacks_is_not_deleted() {
     let folder = Folder::repository(&[("a/db.yaml", SET), ("b/db.yaml", &set("b"))]);
     folder.git(&["sparse-checkout", "set", "a"]);

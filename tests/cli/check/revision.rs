@@ -161,7 +161,7 @@ fn rendered_output_is_judged_and_named_by_its_template() {
     let text = folder.check_in("chart", &arguments).stdout;
     assert!(text.contains("= note: rendered from db/templates/set.yaml\n"), "{text}");
     let alone = folder.check_in("chart", &["--render", RENDER]);
-    assert_eq!((alone.code, &*alone.stdout), (Some(0), ""));
+    assert_eq!((alone.code, &*alone.stdout), (Some(0), "1 object judged: nothing found\n"));
 }
 
 #[test]
@@ -258,4 +258,26 @@ fn a_folder_that_is_gone_holds_objects_that_are_gone() {
     // What was never there is a slip of the pen.
     let ran = folder.judged(2, &["--old-ref", "HEAD", "deploi"]);
     assert_eq!(ran.errors(), ["deploi:0:0: no such file or folder"]);
+}
+
+/// A pre-commit hook runs before the first commit, too.
+#[test]
+fn everything_is_new_before_the_first_commit_of_a_branch() {
+    let folder = Folder::new(&[("db.yaml", &size("1Ki"))]);
+    folder.git(&["init", "--quiet"]);
+    for old in [&["--old-ref", "HEAD", "."][..], &["--old-ref", "HEAD", "--render", "cat db.yaml"]]
+    {
+        let ran = folder.judged(0, old);
+        assert_eq!(ran.json()["judged"][0]["operation"], "CREATE", "{old:?}");
+        let says = "note: this branch has no commit yet, so every object is judged as new\n";
+        assert_eq!(ran.stderr, says);
+    }
+    // Another name is still a mistake.
+    let ran = folder.check(&["--old-ref", "HEAD^", "."]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    // So is a revision that a repository with commits lacks; a branch without one has nothing old.
+    folder.commit();
+    assert_eq!(folder.check(&["--old-ref", "other", "."]).code, Some(2));
+    folder.git(&["checkout", "--quiet", "--orphan", "other"]);
+    folder.judged(0, &["--old-ref", "HEAD", "."]);
 }

@@ -141,12 +141,12 @@ fn a_claim_that_grows_is_judged_by_its_class_where_that_is_among_the_inputs() {
     assert_eq!(json["notJudged"][0]["needs"], "StorageClass fast");
     assert_eq!(
         folder.check(&arguments).stdout,
-        "not judged: PersistentVolumeClaim shop/data-db-0: pvc-expand-class-disallows needs \
-         StorageClass fast\n1 object judged: nothing found; 1 not judged\n"
+        "not judged: PersistentVolumeClaim shop/data-db-0 (new/claim.yaml:1): \
+         pvc-expand-class-disallows needs StorageClass fast\n1 object judged: nothing found; 1 not judged\n"
     );
     folder.write("new/class.yaml", &class(true));
     let ran = folder.check(&arguments);
-    assert_eq!((ran.code, &*ran.stdout), (Some(0), ""));
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "1 object judged: nothing found\n"));
     folder.write("new/class.yaml", &class(false));
     let ran = folder.judged(1, &arguments);
     assert_eq!(ran.verdicts(), ["pvc-expand-class-disallows deny kubernetes"]);
@@ -193,7 +193,9 @@ fn a_claim_that_shrinks_in_git_is_a_warning_in_every_format() {
         github.starts_with("::warning file=new.yaml,line=8,col=35,title=warning pvc-shrink::"),
         "{github}"
     );
-    assert!(github.contains("::notice title=not judged%3A pvc-expand-unbound::"), "{github}");
+    let notice = "::notice file=new.yaml,line=1,col=1,title=not judged::PersistentVolumeClaim \
+                  shop/data-db-0 (new.yaml:1): pvc-expand-unbound needs ";
+    assert!(github.contains(notice), "{github}");
     let markdown = folder.check(&[&arguments[..], &["--format", "markdown"]].concat()).stdout;
     assert!(markdown.contains(&format!("| warning | {says} | `new.yaml:8` |\n")), "{markdown}");
     assert!(markdown.contains("<summary>1 not judged</summary>"), "{markdown}");
@@ -205,7 +207,7 @@ fn a_claim_that_shrinks_in_git_is_a_warning_in_every_format() {
     let markdown = folder.check(&[&arguments[..], &["--format", "markdown"]].concat()).stdout;
     assert!(
         markdown.starts_with(
-            "**stateward**: 1 object judged: nothing found; 2 not judged\n\n<details><summary>2 not \
+            "**stateward**: 1 object judged: nothing found; 1 not judged\n\n<details><summary>1 not \
              judged</summary>\n\n- "
         ),
         "{markdown}"

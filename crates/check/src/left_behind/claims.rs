@@ -1,6 +1,6 @@
 //! The claims that an object uses, and which of them its successor does not use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 /// The claims of one object in its namespace.
@@ -19,32 +19,32 @@ impl Claims {
         self.numbered.is_empty() && self.named.is_empty() && self.generated.is_empty()
     }
 
-    /// Whether the claim called `name` is one of these.
-    pub(super) fn has(&self, name: &str) -> bool {
-        let numbered = || {
-            let (stem, ordinal) = name.rsplit_once('-')?;
-            let ordinal: i64 = ordinal.parse().ok()?;
-            Some(self.numbered.get(stem)?.iter().any(|range| range.contains(&ordinal)))
+    /// Whether one of `names` is the name of one of these.
+    pub(super) fn has_any(&self, names: &Names<'_>) -> bool {
+        let numbered = |(stem, ranges): (&String, &Vec<Range<i64>>)| {
+            names.of_stem(stem).is_some_and(|ordinals| {
+                ranges.iter().any(|range| ordinals.range(range.clone()).next().is_some())
+            })
         };
-        self.named.contains(name) || numbered() == Some(true)
+        self.named.iter().any(|name| names.all.contains(&**name))
+            || self.numbered.iter().any(numbered)
     }
 
-    /// Removes one claim. Pieces of a range stay in order.
-    pub(super) fn remove(&mut self, name: &str) {
-        self.named.remove(name);
-        let Some((stem, ordinal)) = name.rsplit_once('-') else { return };
-        let Ok(ordinal) = ordinal.parse::<i64>() else { return };
-        let Some(ranges) = self.numbered.get_mut(stem) else { return };
-        let at = ranges.partition_point(|range| range.end <= ordinal);
-        if let Some(Range { start, end }) = ranges.get(at).cloned()
-            && start <= ordinal
-        {
-            let pieces = [start..ordinal, ordinal.saturating_add(1)..end];
-            ranges.splice(at..=at, pieces.into_iter().filter(|piece| !piece.is_empty()));
+    /// Removes the claims with these names.
+    pub(super) fn remove(&mut self, names: &Names<'_>) {
+        self.named.retain(|name| !names.all.contains(&**name));
+        for (stem, ranges) in &mut self.numbered {
+            if let Some(ordinals) = names.of_stem(stem) {
+                *ranges =
+                    ranges.iter().flat_map(|range| without_ordinals(range, ordinals)).collect();
+            }
         }
-        if ranges.is_empty() {
-            self.numbered.remove(stem);
-        }
+        self.numbered.retain(|_, ranges| !ranges.is_empty());
+    }
+
+    /// Whether the claim called `name` is one of these.
+    fn has(&self, name: &str) -> bool {
+        self.has_any(&Names::from_iter([name]))
     }
 
     /// The claims of these that `successor`, in the same namespace, does not use.
@@ -61,7 +61,7 @@ impl Claims {
         }
         self.numbered.retain(|_, ranges| !ranges.is_empty());
         self.named.retain(|name| !successor.has(name));
-        successor.named.iter().for_each(|name| self.remove(name));
+        self.remove(&successor.named.iter().map(String::as_str).collect());
         self.generated.retain(|stem| !successor.generated.contains(stem));
         self
     }
@@ -93,6 +93,50 @@ impl Claims {
             ranges.iter().cloned().flatten().map(move |ordinal| format!("{stem}-{ordinal}"))
         });
         Some(numbered.chain(self.named.iter().cloned()).collect())
+    }
+}
+
+/// The ranges that are left of `range`.
+fn without_ordinals(range: &Range<i64>, ordinals: &BTreeSet<i64>) -> Vec<Range<i64>> {
+    let mut left = Vec::new();
+    let mut start = range.start;
+    for ordinal in ordinals.range(range.clone()) {
+        left.push(start..*ordinal);
+        start = ordinal.saturating_add(1);
+    }
+    left.push(start..range.end);
+    left.retain(|range| !range.is_empty());
+    left
+}
+
+/// Names of claims of one namespace, which sets find by the stems of their claims.
+#[derive(Debug, Default)]
+pub(super) struct Names<'n> {
+    all: HashSet<&'n str>,
+    /// `data-db` → the ordinals of `data-db-0` and so on
+    numbered: HashMap<&'n str, BTreeSet<i64>>,
+}
+
+impl<'n> Names<'n> {
+    pub(super) fn insert(&mut self, name: &'n str) {
+        self.all.insert(name);
+        if let Some((stem, ordinal)) = name.rsplit_once('-')
+            && let Ok(ordinal) = ordinal.parse()
+        {
+            self.numbered.entry(stem).or_default().insert(ordinal);
+        }
+    }
+
+    fn of_stem(&self, stem: &str) -> Option<&BTreeSet<i64>> {
+        self.numbered.get(stem)
+    }
+}
+
+impl<'n> FromIterator<&'n str> for Names<'n> {
+    fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
+        let mut all = Self::default();
+        names.into_iter().for_each(|name| all.insert(name));
+        all
     }
 }
 

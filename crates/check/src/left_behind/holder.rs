@@ -7,6 +7,7 @@ use stateward_core::object::Kind;
 use stateward_core::yaml::Document;
 
 use super::claims::Claims;
+use crate::keep::kept_by;
 use crate::variables;
 
 /// How an object comes by its claims.
@@ -85,7 +86,8 @@ impl<'d> Holder<'d> {
             document,
             form,
             // OpenKruise's CloneSet owns the claims that it makes.
-            deletes_claims: !claims.generated.is_empty() || retention == "Delete",
+            deletes_claims: (!claims.generated.is_empty() || retention == "Delete")
+                && kept_by(&object).is_none(),
             claims,
             is_filled: false,
             images: images.collect(),

@@ -139,6 +139,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether `place` is in the old revision: no line of a file that is there now is meant.
+    pub(super) fn is_of_old_revision(&self, place: &Place) -> bool {
+        let revision = self.checkout.as_ref().and_then(|checkout| checkout.revision.as_deref());
+        revision
+            .and_then(|revision| place.file.strip_prefix(revision))
+            .is_some_and(|rest| rest.starts_with(':'))
+    }
+
     /// The file of `place` as a code host names it.
     pub(super) fn hosted_file(&self, place: &Place) -> String {
         if let Some(checkout) = &self.checkout {

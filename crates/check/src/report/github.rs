@@ -1,6 +1,6 @@
 //! GitHub's workflow commands: a line each, shown beside the lines of a pull request.
 
-use super::{CheckReport, NoticeLevel, Options, Outcome, Place, printable};
+use super::{CheckReport, NoticeLevel, Options, Outcome, Place, not_judged, printable};
 
 /// The report as workflow commands; empty where everything was judged and nothing found.
 pub fn render(report: &CheckReport, options: &Options) -> String {
@@ -13,19 +13,24 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
         let mut properties = finding.place().map(|at| place(at, options)).unwrap_or_default();
         let title = format!("{} {}", finding.outcome.severity(), finding.rule);
         properties.push(("title", title.trim_end().to_owned()));
-        text.push_str(&line(command, &properties, &finding.prose()));
+        let prose = said_at(finding.place(), finding.prose(), options);
+        text.push_str(&line(command, &properties, &prose));
     }
     for error in &report.errors {
-        let mut properties = place(&Place::from(error), options);
+        let at = Place::from(error);
+        let mut properties = place(&at, options);
         properties.push(("title", "error".to_owned()));
-        text.push_str(&line("error", &properties, &error.message));
+        let message = said_at(Some(&at), error.message.clone(), options);
+        text.push_str(&line("error", &properties, &message));
     }
     for notice in report.notices.iter().filter(|notice| notice.level == NoticeLevel::Warning) {
-        let properties = place(&Place::from(&notice.input), options);
-        text.push_str(&line("warning", &properties, &notice.input.message));
+        let at = Place::from(&notice.input);
+        let message = said_at(Some(&at), notice.input.message.clone(), options);
+        text.push_str(&line("warning", &place(&at, options), &message));
     }
-    for not in &report.not_judged {
-        let properties = [("title", format!("not judged: {}", not.rule))];
+    for not in not_judged::by_object(&report.not_judged) {
+        let mut properties = place(&not.place(), options);
+        properties.push(("title", "not judged".to_owned()));
         text.push_str(&line("notice", &properties, &not.notice()));
     }
     for removed in &report.removed {
@@ -35,7 +40,23 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     text
 }
 
+/// The message; if `place` is in the old revision, it begins with that place.
+fn said_at(place: Option<&Place>, message: String, options: &Options) -> String {
+    let Some(place) = place.filter(|place| options.is_of_old_revision(place)) else {
+        return message;
+    };
+    let file = options.hosted_file(place);
+    match place.shown_position() {
+        Some((line, _)) => format!("{file}:{line}: {message}"),
+        None => format!("{file}: {message}"),
+    }
+}
+
 fn place(place: &Place, options: &Options) -> Vec<(&'static str, String)> {
+    // An annotation is shown in the new files only, where another line has this number.
+    if options.is_of_old_revision(place) {
+        return Vec::new();
+    }
     // GitHub matches the path with the changed files as it stands.
     let mut properties = vec![("file", options.hosted_file(place))];
     if let Some((line, column)) = place.shown_position() {
@@ -52,7 +73,8 @@ fn line(command: &str, properties: &[(&str, String)], message: &str) -> String {
             format!("{key}={}", data(value).replace(':', "%3A").replace(',', "%2C"))
         })
         .collect();
-    format!("::{command} {}::{}\n", properties.join(","), data(message))
+    let gap = if properties.is_empty() { "" } else { " " };
+    format!("::{command}{gap}{}::{}\n", properties.join(","), data(message))
 }
 
 /// The percent sign goes first, or the escapes themselves would be escaped.

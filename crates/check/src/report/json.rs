@@ -19,7 +19,7 @@
 //!     "help": "… | null",
 //!     "howToAllow": "… | null"
 //!   }],
-//!   "notJudged": [{"rule": "…", "object": {…}, "needs": "…"}],
+//!   "notJudged": [{"rule": "…", "object": {…}, "needs": "…", "file": "…", "line": 1}],
 //!   "errors": [{"file": "…", "line": 1, "column": 1, "message": "…"}],
 //!   "summary": {"objects": 0, "skipped": 0, "deny": 0, "warn": 0, "error": 0, "notJudged": 0,
 //!     "removed": 0, "leftOut": 0},

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::{CheckReport, InputError, Options, Outcome, RenderError, ReportedFinding};
+use super::not_judged::{self, Unjudged};
+use super::{CheckReport, InputError, Options, Outcome, Place, RenderError, ReportedFinding};
 
 /// The suite of what belongs to no file.
 const NO_FILE: &str = "stateward";
@@ -31,11 +32,14 @@ pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderE
     for error in &report.errors {
         suites.entry(&error.file).or_default().push(unreadable(error));
     }
-    for not in &report.not_judged {
+    let not_judged = not_judged::by_object(&report.not_judged);
+    let places: Vec<Place> = not_judged.iter().map(Unjudged::place).collect();
+    for (not, place) in not_judged.iter().zip(&places) {
         let mut status = TestCaseStatus::skipped();
-        status.set_message(format!("not judged: needs {}", not.needs));
-        let case = case(format!("{}: {}", not.rule, not.object), &not.rule, status);
-        suites.entry(NO_FILE).or_default().push(case);
+        status.set_message(format!("not judged: {}", not.reason()));
+        let case = case(not.object().to_string(), "not judged", status);
+        let file = if place.file.is_empty() { NO_FILE } else { &place.file };
+        suites.entry(file).or_default().push(case);
     }
     let mut document = quick_junit::Report::new("stateward check");
     for (file, cases) in suites {

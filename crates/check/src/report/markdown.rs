@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{CheckReport, NotJudged, Options, Place, ReportedFinding, UnjudgedObject};
+use super::not_judged::{self, Unjudged};
+use super::{CheckReport, Options, Place, ReportedFinding, UnjudgedObject};
 
 /// GitHub takes comments of 65,536 characters. Counted in bytes here, which are never fewer.
 const LENGTH: usize = 65_000;
@@ -18,7 +19,8 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     if !report.is_clean() {
         findings(report, options, &mut text);
     }
-    folded("not judged", report.not_judged.iter().map(NotJudged::notice), &mut text);
+    let not_judged = not_judged::by_object(&report.not_judged);
+    folded("not judged", not_judged.iter().map(Unjudged::notice), &mut text);
     folded("removed", report.removed.iter().map(UnjudgedObject::removal_notice), &mut text);
     let notices = report.notices.iter().map(|notice| notice.input.to_string());
     folded("notes on the inputs", notices, &mut text);
@@ -95,7 +97,8 @@ fn link(place: &Place, options: &Options) -> String {
         None => file.clone(),
     };
     let name = code(&name);
-    let Some(base) = &options.link_base else { return name };
+    let base = options.link_base.as_ref().filter(|_| !options.is_of_old_revision(place));
+    let Some(base) = base else { return name };
     let fragment = position.map(|(line, _)| format!("#L{line}")).unwrap_or_default();
     let path = super::sarif::percent_encode(&file);
     format!("[{name}]({}/{path}{fragment})", base.trim_end_matches('/'))

@@ -156,7 +156,7 @@ pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderE
     notifications.extend(report.not_judged.iter().map(|not| Notification {
         level: "note",
         message: text(format!("{} was not judged: needs {}", not.object, not.needs)),
-        locations: Vec::new(),
+        locations: vec![location(&not.place(), options)],
         associated_rule: Some(json!({"id": not.rule})),
     }));
     let mut seen = BTreeMap::new();

@@ -9,16 +9,16 @@ use stateward_core::annotations::ALLOW;
 
 use super::{
     CheckReport, InputError, Notice, NoticeLevel, Options, Outcome, Place, ReportedFinding,
-    printable,
+    not_judged, printable,
 };
 
-/// How many rules without a verdict are named without being asked for.
+/// How many objects without a verdict of each rule are named without being asked for.
 const NOT_JUDGED: usize = 10;
 
 /// A longer value is not repeated beside its mark.
 const VALUE_LENGTH: usize = 60;
 
-/// The report as text; empty where nothing was found.
+/// The report as text. Its last line counts what was judged and found.
 pub fn render(report: &CheckReport, options: &Options) -> String {
     let renderer = if options.color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
@@ -77,19 +77,17 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
         }
     }
     let shown = if options.verbose { usize::MAX } else { NOT_JUDGED };
-    for not in report.not_judged.iter().take(shown) {
+    let not_judged = not_judged::by_object(&report.not_judged);
+    for not in not_judged.iter().take(shown) {
         line(format!("not judged: {}", not.notice()));
     }
-    let more = report.not_judged.len().saturating_sub(shown);
+    let more = not_judged.len().saturating_sub(shown);
     if more > 0 {
         line(format!("not judged: {more} more, which --verbose lists"));
     }
-    // Silence means clean. What was not judged is not known to be clean, nor is nothing at all.
-    let silent = report.is_clean() && !report.is_partial() && warnings.is_empty();
-    if !silent || options.verbose {
-        text.push_str(&report.summary.to_string());
-        text.push('\n');
-    }
+    // In a pipeline, silence looks as if nothing had run.
+    text.push_str(&report.summary.to_string());
+    text.push('\n');
     text
 }
 

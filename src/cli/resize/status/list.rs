@@ -3,6 +3,7 @@
 use stateward_core::yaml::printable;
 
 use super::{Args, Outcome, needs_a_person, not_installed};
+use crate::cli::columns::columns;
 use crate::cli::print;
 use crate::cli::resize::controller_check::knows_resizes;
 use crate::cli::resize::screen::age;
@@ -87,18 +88,11 @@ fn table(records: &[Stored], all: bool, now: Timestamp) -> String {
             heading(record, &[]),
         ]);
     }
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
     let first = usize::from(!all);
+    let rows: Vec<&[String]> = rows.iter().map(|row| &row[first..]).collect();
     let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths).skip(first);
-        let cells: Vec<String> = cells.map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(printable(cells.join("  ").trim_end()).as_ref());
+    for line in columns(&rows) {
+        text.push_str(printable(&line).as_ref());
         text.push('\n');
     }
     text
