@@ -278,3 +278,123 @@ fn what_is_named_does_not_excuse_what_is_lost() {
         cases.iter().map(|(n, old, new, s)| (*n, old.as_str(), new.as_str(), *s)).collect();
     try_all_owned(&cases);
 }
+
+/// A name that is nearly the same is not read by the process.
+#[test]
+fn a_variable_under_another_name_is_no_longer_given() {
+    const NAMED: &str = "env: [{name: PGDATA, value: /var/lib/postgresql/data/pg}],";
+    let mount = "{name: data, mountPath: /var/lib/postgresql/data}";
+    let renamed = "env: [{name: PG_DATA, value: /var/lib/postgresql/data/pg}],";
+    let lower = "env: [{name: pgdata, value: /var/lib/postgresql/data/pg}],";
+    try_told(
+        "postgres:16",
+        mount,
+        &[
+            ("an underscore more", NAMED, renamed, Denied),
+            ("in lower case", NAMED, lower, Denied),
+            ("a flag in its place", NAMED, "args: [-D, /var/lib/postgresql/data/pg],", Nothing),
+            (
+                "the default under another name",
+                "env: [{name: PGDATA, value: /var/lib/postgresql/data}],",
+                "env: [{name: PG_DATA, value: /var/lib/postgresql/data}],",
+                Nothing,
+            ),
+        ],
+    );
+    try_told(
+        "app",
+        DATA,
+        &[
+            (
+                "an underscore less",
+                "env: [{name: APP_DATA_DIR, value: /data/x}],",
+                "env: [{name: APP_DATADIR, value: /data/x}],",
+                Denied,
+            ),
+            (
+                "a flag in its place",
+                "env: [{name: DATA_DIR, value: /data/x}],",
+                "args: [--data-dir=/data/x],",
+                Nothing,
+            ),
+        ],
+    );
+}
+
+/// Arguments of the container take the place of those of the image, which name the folder.
+#[test]
+fn arguments_take_those_of_the_image_away() {
+    let mount = "{name: data, mountPath: /prometheus}";
+    let told = "args: [--storage.tsdb.path=/prometheus, --log.level=debug],";
+    try_told(
+        "prom/prometheus:v3.1.0",
+        mount,
+        &[
+            ("the flag goes", told, "args: [--log.level=debug],", Denied),
+            ("all arguments go", told, "", Nothing),
+            ("arguments come", "", "args: [--log.level=debug],", Warned),
+            ("arguments come with the folder", "", told, Nothing),
+            (
+                "arguments change",
+                "args: [--log.level=warn],",
+                "args: [--log.level=debug],",
+                Nothing,
+            ),
+        ],
+    );
+}
+
+/// The same mount with an image of another publisher, which looks for its data elsewhere.
+#[test]
+fn images_of_bitnami_have_folders_of_their_own() {
+    let pod = |image: &str, path: &str| {
+        format!(
+            "containers: [{{name: db, image: '{image}', volumeMounts: [{{name: data, mountPath: {path}}}]}}]"
+        )
+    };
+    for (name, old, new, path, wanted) in [
+        ("away", "bitnami/postgresql:16", "postgres:16", "/bitnami/postgresql", Warned),
+        ("mongo", "bitnami/mongodb:7.0", "mongo:7", "/bitnami/mongodb", Warned),
+        ("to it", "mongo:7", "docker.io/bitnami/mongodb:7.0", "/data/db", Warned),
+        ("maria", "mariadb:11", "bitnami/mariadb:11", "/var/lib/mysql", Warned),
+        ("moved", "bitnami/kafka:3", "bitnamilegacy/kafka:3", "/bitnami/kafka", Nothing),
+        ("mirrored", "bitnami/kafka:3", "mirror.example/kafka:3", "/bitnami/kafka", Nothing),
+        ("newer", "postgres:16", "library/postgres:17", "/var/lib/postgresql/data", Nothing),
+        ("made from it", "postgres:16", "acme/postgres-ha:17", "/var/lib/postgresql/data", Nothing),
+    ] {
+        try_all_owned(&[(name, &pod(old, path), &pod(new, path), wanted)]);
+    }
+}
+
+/// They look like paths in the claim and are none, or say little about data.
+#[test]
+fn addresses_and_home_folders_are_hardly_data() {
+    try_told(
+        "prom/prometheus",
+        "{name: data, mountPath: /prometheus}",
+        &[
+            (
+                "the address under which it is known",
+                "args: [--storage.tsdb.path=/prometheus, --web.external-url=/prometheus],",
+                "args: [--storage.tsdb.path=/prometheus, --web.external-url=/prom],",
+                Nothing,
+            ),
+            (
+                "a prefix of routes",
+                "args: [--storage.tsdb.path=/prometheus, --web.route-prefix=/prometheus],",
+                "args: [--storage.tsdb.path=/prometheus, --web.route-prefix=/],",
+                Nothing,
+            ),
+        ],
+    );
+    try_told(
+        "app",
+        DATA,
+        &[(
+            "home",
+            "env: [{name: HOME, value: /data}],",
+            "env: [{name: HOME, value: /root}],",
+            Warned,
+        )],
+    );
+}

@@ -46,7 +46,7 @@ fn helpers_come_and_go() {
         ("a shipper is replaced by another one", &[DB, shipper], &[DB, vector], Nothing),
         ("a reader is replaced", &[DB, reader], &[DB, other], Nothing),
         ("a reader becomes a writer", &[DB, reader], &[DB, worker], Nothing),
-        ("a process of its own loses its mount", &[DB, worker], &[DB, worker_without], Denied),
+        ("a process of its own loses its mount", &[DB, worker], &[DB, worker_without], Warned),
         (
             "the database loses it, and a helper keeps it",
             &[DB, exporter],
@@ -197,4 +197,35 @@ fn claims_that_change_places_are_a_loss() {
             Warned,
         ),
     ]);
+}
+
+/// A container whose image is not known to keep data, beside a database that keeps its folder.
+#[test]
+fn what_moves_beside_a_database_that_stays_is_a_warning() {
+    let at = |image: &str, path: &str| {
+        format!(
+            "{{name: side, image: '{image}', volumeMounts: [{{name: data, mountPath: {path}}}]}}"
+        )
+    };
+    let without = |image: &str| format!("{{name: side, image: '{image}'}}");
+    for (image, wanted) in [
+        ("thanosio/thanos:v0.35", Warned),
+        ("filebrowser/filebrowser:v2", Warned),
+        ("alpine:3.20", Warned),
+        ("quay.io/prometheus-operator/prometheus-config-reloader:v0.75", Nothing),
+        ("rclone/rclone:1.66", Nothing),
+        ("wal-g:1", Nothing),
+        ("eeacms/rsync:1", Nothing),
+        ("redis:7", Denied),
+    ] {
+        let old = [DB, &at(image, "/data")];
+        try_pods(&[
+            (image, &old, &[DB, &at(image, "/src")], wanted),
+            (image, &old, &[DB, &without(image)], wanted),
+        ]);
+    }
+    // The database itself moves, and the other one stays.
+    let moved = "{name: db, image: 'mysql:8', volumeMounts: [{name: data, mountPath: /srv}]}";
+    let side = at("alpine:3.20", "/data");
+    try_pods(&[("the database", &[DB, &side], &[moved, &side], Denied)]);
 }

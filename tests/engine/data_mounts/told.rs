@@ -2,7 +2,7 @@
 //! that its image takes if it is told none.
 
 use super::Said::{self, Denied, Nothing, Warned};
-use super::try_all_owned;
+use super::{judge, try_all_owned};
 
 /// What is tried, the fields of the container before and after, and what has to be said. `mounts`
 /// are those of both.
@@ -471,4 +471,39 @@ fn variables_and_scripts_are_expanded() {
     let cases: Vec<_> =
         cases.iter().map(|(n, old, new, s)| (*n, old.as_str(), new.as_str(), *s)).collect();
     try_told("app", DATA, &cases);
+}
+
+/// What has to stay is named as a whole, and where it stands.
+#[test]
+fn the_words_lead_to_what_has_to_stay() {
+    let one = |env: &str, mount: &str| {
+        format!("containers: [{{name: k, image: app, env: [{env}], volumeMounts: [{mount}]}}]")
+    };
+    let finding = |old: &str, new: &str| {
+        let pod = |text: &str| serde_saphyr::from_str(&format!("{{{text}}}")).unwrap();
+        let mut findings = judge(&pod(old), &pod(new));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let finding = findings.remove(0);
+        (finding.denial("StatefulSet db"), finding.what, finding.field.to_string())
+    };
+    let expression = "{name: data, mountPath: /data, subPathExpr: $(D)}";
+    let of = |value: &str| {
+        one(&format!("{{name: X, value: x}}, {{name: D, value: {value}}}"), expression)
+    };
+    let (denial, what, field) = finding(&of("a"), &of("b"));
+    assert_eq!(what, "data moves in k, subPath a → b");
+    assert!(denial.contains("keep the value of D in container k"), "{denial}");
+    assert_eq!(field, "/spec/template/spec/containers/0/env/1/value");
+
+    let of = |value: &str| one(&format!("{{name: KAFKA_LOG_DIRS, value: '{value}'}}"), DATA);
+    let (denial, what, _) = finding(&of("/data/a,/data/b"), &of("/data/a"));
+    assert_eq!(what, "KAFKA_LOG_DIRS in k would change, /data/a,/data/b → /data/a");
+    assert!(denial.contains("keep KAFKA_LOG_DIRS /data/a,/data/b in"), "{denial}");
+
+    let long = format!("/data/{}", "x".repeat(100));
+    let of = |value: &str| one(&format!("{{name: DATA_DIR, value: {value}}}"), DATA);
+    let (_, what, _) = finding(&of(&format!("{long}/a")), &of(&format!("{long}/b")));
+    assert!(what.ends_with("/a → …/b"), "{what}");
+    let (_, what, _) = finding(&of(&format!("{long}a")), &of(&format!("{long}b")));
+    assert!(what.ends_with("xa → …xxxxxxxxxxxxxb") || what.ends_with('b'), "{what}");
 }

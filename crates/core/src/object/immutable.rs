@@ -414,9 +414,14 @@ pub fn arrow(old: Option<&str>, new: Option<&str>) -> String {
 fn common(old: &str, new: &str) -> usize {
     let alike = old.char_indices().zip(new.chars()).take_while(|((_, a), b)| a == b);
     let end = alike.last().map_or(0, |((at, c), _)| at + c.len_utf8());
-    let part = old[..end].rfind([',', '/', '=', ' ']);
-    let near = part.filter(|at| end - at < 2 * SHOWN / 3);
-    let start = near.or_else(|| old[..end].rfind(|c: char| !c.is_alphanumeric())).unwrap_or(0);
+    let is_near = |at: &usize| end - at < 2 * SHOWN / 3;
+    let part = old[..end].rfind([',', '/', '=', ' ']).filter(is_near);
+    let word = || old[..end].rfind(|c: char| !c.is_alphanumeric()).filter(is_near);
+    // A word may be longer than what is shown.
+    let start = part.or_else(word).unwrap_or_else(|| {
+        let before = old[..end].char_indices().rev().nth(SHOWN / 3);
+        before.map_or(0, |(at, _)| at)
+    });
     // A few characters are not worth an ellipsis.
     if start > 4 { start } else { 0 }
 }

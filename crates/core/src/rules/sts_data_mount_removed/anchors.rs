@@ -31,6 +31,8 @@ pub(super) enum Now<'p> {
     Elsewhere(&'p Named<'p>, Option<usize>),
     /// the process is no longer told the folder, or no longer finds it by default
     Unnamed,
+    /// the process, which is told nothing, has another default folder
+    OtherDefault,
 }
 
 impl Anchor<'_> {
@@ -64,6 +66,8 @@ struct Index<'p> {
     /// the same by row and folder; a few names are enough
     row_names: BTreeMap<(usize, Place<'p>), Vec<&'p str>>,
     names: BTreeSet<(&'p str, Place<'p>)>,
+    /// variables as they are written, by name; `None` stands for a name that is also a flag
+    variables: BTreeMap<&'p str, Option<BTreeSet<&'p str>>>,
     data: BTreeSet<Place<'p>>,
     any: BTreeSet<Place<'p>>,
 }
@@ -74,6 +78,13 @@ impl<'p> Index<'p> {
         for (named, found) in values {
             let plain = named.name.plain.as_str();
             index.by_name.entry(plain).or_default().push((*named, *found));
+            let variables = index.variables.entry(plain).or_insert_with(|| Some(BTreeSet::new()));
+            match variables {
+                Some(variables) if named.list == "env" => {
+                    variables.insert(named.name.shown.as_str());
+                }
+                _ => *variables = None,
+            }
             if let Meaning::Certain(row) = named.name.meaning {
                 index.by_row.entry(row).or_default().push((*named, *found));
             }
@@ -113,8 +124,8 @@ pub(super) struct Anchors<'s, 'p, 'a> {
 struct Fallback<'p> {
     row: usize,
     path: &'static str,
-    /// whether it is a default of the old and of the new image
-    image: (bool, bool),
+    /// whether it is a default of the old and of the new container
+    counts: (bool, bool),
     found: (Option<Found<'p>>, Option<Found<'p>>),
 }
 
@@ -174,6 +185,16 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
 
     fn now(&self, old: &Named<'p>, place: Place<'p>) -> Now<'p> {
         let plain = old.name.plain.as_str();
+        // No process reads PG_DATA in place of PGDATA.
+        if old.list == "env"
+            && let Some(Some(variables)) = self.new.variables.get(plain)
+            && !variables.contains(old.name.shown.as_str())
+        {
+            return match old.name.meaning {
+                Meaning::Certain(row) if self.is_default(row, place) => Now::Same,
+                _ => Now::Unnamed,
+            };
+        }
         if self.new.names.contains(&(plain, place)) {
             return Now::Same;
         }
@@ -218,12 +239,17 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
         if let Some(led) = self.fresh_of_row.get(&row) {
             return elsewhere(led);
         }
+        if self.is_default(row, place) { Now::Same } else { Now::Unnamed }
+    }
+
+    /// Whether the new container finds `place` if nothing of `row` is named. Without a default of its
+    /// own any default of the row may be meant.
+    fn is_default(&self, row: usize, place: Place<'p>) -> bool {
         let of_row = || self.defaults.iter().filter(|default| default.row == row);
-        let of_image = of_row().any(|default| default.image.1);
-        let leads_there = of_row()
-            .filter(|default| default.image.1 || !of_image)
-            .any(|default| default.found.1.is_some_and(|found| found.place == place));
-        if leads_there { Now::Same } else { Now::Unnamed }
+        let has_own = of_row().any(|default| default.counts.1);
+        of_row()
+            .filter(|default| default.counts.1 || !has_own)
+            .any(|default| default.found.1.is_some_and(|found| found.place == place))
     }
 
     /// The default folders that lead into a claim. A default of another image counts only if the
@@ -236,7 +262,7 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
             let Some(found) = default.found.0.filter(|found| self.old.writes(found.mount)) else {
                 continue;
             };
-            let counts = default.image.0 || (told.is_some() && !named::is_of_any(default.row));
+            let counts = default.counts.0 || (told.is_some() && !named::is_of_any(default.row));
             if !counts || self.old_rows.contains(&default.row) || !rows.insert(default.row) {
                 continue;
             }
@@ -245,8 +271,9 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
                     Now::Same
                 }
                 Some(led) => elsewhere(led),
-                None if default.found.1.is_some_and(|new| new.place == found.place) => Now::Same,
-                None => Now::Unnamed,
+                None if default.found.1.is_none_or(|new| new.place != found.place) => Now::Unnamed,
+                None if self.is_default(default.row, found.place) => Now::Same,
+                None => Now::OtherDefault,
             };
             anchors.push(Anchor {
                 old: None,
@@ -328,13 +355,14 @@ fn defaults<'p>(
 ) -> Vec<Fallback<'p>> {
     let mut defaults = Vec::new();
     for row in 0..DATA_FOLDERS.len() {
-        for path in named::defaults(row, None) {
-            let of = |image| named::defaults(row, Some(image)).any(|of_image| of_image == path);
-            let image = (of(old.image), of(new.image));
-            if !image.0 && !image.1 && !is_told(row) {
+        for path in named::defaults(row) {
+            let of =
+                |container: &Running<'_, '_>| named::is_default(row, path, container.container);
+            let counts = (of(old), of(new));
+            if !counts.0 && !counts.1 && !is_told(row) {
                 continue;
             }
-            defaults.push(Fallback { row, path, image, found: (None, None) });
+            defaults.push(Fallback { row, path, counts, found: (None, None) });
         }
     }
     let paths: Vec<&str> = defaults.iter().map(|d| d.path.trim_start_matches('/')).collect();

@@ -208,9 +208,10 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
     fn astray(&mut self, anchor: Anchor<'p>, told: bool, said: &BTreeSet<(&str, usize)>) {
         let mount = &self.old.view.mounts[anchor.mount];
         let mounts = &self.new.view.mounts;
+        let other_default = matches!(anchor.now, Now::OtherDefault);
         let (new, now) = match anchor.now {
             Now::Same => return,
-            Now::Unnamed => (None, None),
+            Now::Unnamed | Now::OtherDefault => (None, None),
             Now::Elsewhere(new, found) => (Some(new), found.map(|index| &mounts[index])),
         };
         let stays = now.is_some_and(|now| now.place.source.is_claim());
@@ -218,9 +219,10 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             (Meaning::Scratch, _) | (Meaning::Unclear, None) => return,
             (Meaning::Perhaps, None) if told => return,
             (Meaning::Perhaps, Some(new)) if told && new.list == "workingDir" => return,
+            _ if other_default => true,
             // What a mount hides is said where the mount is.
             (_, None) if anchor.old.is_none() => return,
-            (Meaning::Certain(row), None) => named::defaults(row, None).next().is_none(),
+            (Meaning::Certain(row), None) => named::defaults(row).next().is_none(),
             (Meaning::Certain(_), Some(new)) if new.list == "workingDir" => {
                 anchor.old.is_none() && self.new.reads_config_file()
             }

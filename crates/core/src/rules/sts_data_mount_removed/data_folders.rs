@@ -12,7 +12,11 @@ pub(super) struct DataFolder {
     pub(super) flags: &'static [&'static str],
     /// an image, and the folder that it takes if nothing is named
     pub(super) defaults: &'static [(&'static str, &'static str)],
+    /// the same if the image names its folder by arguments, and the container has others
+    pub(super) defaults_with_arguments: &'static [(&'static str, &'static str)],
 }
+
+const NONE: DataFolder = any_image(&[]);
 
 /// Names that certainly name data. Those of an image stand before those of all.
 pub(super) const DATA_FOLDERS: &[DataFolder] = &[
@@ -27,6 +31,7 @@ pub(super) const DATA_FOLDERS: &[DataFolder] = &[
             ("timescale", "/var/lib/postgresql/data"),
             ("pgvector", "/var/lib/postgresql/data"),
         ],
+        ..NONE
     },
     DataFolder {
         names: &["mysqldatadir", "mariadbdatadir"],
@@ -38,12 +43,14 @@ pub(super) const DATA_FOLDERS: &[DataFolder] = &[
             ("mariadb", "/bitnami/mariadb/data"),
             ("percona", "/var/lib/mysql"),
         ],
+        ..NONE
     },
     DataFolder {
         names: &["mongodbpath"],
         images: &["mongo"],
         flags: &["dbpath", "storagedbpath"],
         defaults: &[("mongo", "/data/db"), ("mongo", "/bitnami/mongodb/data/db")],
+        ..NONE
     },
     DataFolder {
         names: &["redisdatadir", "redisdir"],
@@ -55,12 +62,14 @@ pub(super) const DATA_FOLDERS: &[DataFolder] = &[
             ("keydb", "/data"),
             ("dragonfly", "/data"),
         ],
+        ..NONE
     },
     DataFolder {
         names: &["cockroachstore"],
         images: &["cockroach"],
         flags: &["store", "s"],
         defaults: &[("cockroach", "/cockroach/cockroach-data")],
+        ..NONE
     },
     // An argument of its own has no name.
     DataFolder {
@@ -68,16 +77,19 @@ pub(super) const DATA_FOLDERS: &[DataFolder] = &[
         images: &["minio"],
         flags: &["", "volumes"],
         defaults: &[],
+        ..NONE
     },
     DataFolder {
         names: &["rethinkdbdirectory"],
         images: &["rethinkdb"],
         flags: &["d", "directory"],
         defaults: &[("rethinkdb", "/data")],
+        ..NONE
     },
-    DataFolder { names: &["storedir"], images: &["nats"], flags: &["sd"], defaults: &[] },
+    DataFolder { names: &["storedir"], images: &["nats"], flags: &["sd"], defaults: &[], ..NONE },
     DataFolder {
         defaults: &[("prometheus", "/prometheus")],
+        defaults_with_arguments: &[("prometheus", "/prometheus/data")],
         ..any_image(&["storagetsdbpath", "tsdbpath"])
     },
     DataFolder {
@@ -150,5 +162,5 @@ pub(super) const ANY: &[&str] = &[
 ];
 
 const fn any_image(names: &'static [&'static str]) -> DataFolder {
-    DataFolder { names, images: &[], flags: &[], defaults: &[] }
+    DataFolder { names, images: &[], flags: &[], defaults: &[], defaults_with_arguments: &[] }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::compare;
-use super::folders::{Folder, Folders};
+use super::folders::{Folder, Folders, ROOT};
 use super::loss::{Loss, What};
 use super::running::Pod;
 use super::successor::{Candidate, successors};
-use super::view::Source;
+use super::view::{Place, Source};
 
 /// What the containers of `before` lose in `after`, in their order.
 pub(super) fn losses<'p, 'a>(
@@ -19,13 +19,20 @@ pub(super) fn losses<'p, 'a>(
     let both = || before.containers.iter().zip(&successors);
     // By claim the folders that a container keeps, unless it looks after the data of others.
     let mut kept: BTreeMap<Source<'_>, BTreeSet<Folder>> = BTreeMap::new();
+    // The same of containers whose images are known to keep data.
+    let mut owned: BTreeSet<(Source<'_>, Folder)> = BTreeSet::new();
     let mut found: Vec<Vec<Loss<'p, 'a>>> = Vec::new();
     for (old, successor) in both() {
         let mut lost = Vec::new();
         if let Some(new) = successor.map(|index| &after.containers[index]) {
             let mounts = compare(old, new, &mut lost, folders);
-            for mount in mounts.into_iter().filter(|_| !old.is_helper) {
-                kept.entry(mount.place.source).or_default().insert(mount.place.folder);
+            for Place { source, folder, .. } in mounts.iter().map(|mount| mount.place) {
+                if !old.is_helper {
+                    kept.entry(source).or_default().insert(folder);
+                }
+                if old.is_data {
+                    owned.insert((source, folder));
+                }
             }
         }
         found.push(lost);
@@ -36,6 +43,11 @@ pub(super) fn losses<'p, 'a>(
             lost.retain(|loss| !kept.contains_key(&loss.place.source));
         }
         if successor.is_some() {
+            // Beside a database that keeps its folder, another container hardly owns the data.
+            for loss in lost.iter_mut().filter(|_| !old.is_data) {
+                let Place { source, folder, .. } = loss.mount.place;
+                loss.unsure |= owned.contains(&(source, folder)) || owned.contains(&(source, ROOT));
+            }
             continue;
         }
         for mount in old.written().map(|index| &old.view.mounts[index]) {

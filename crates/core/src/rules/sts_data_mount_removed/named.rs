@@ -1,6 +1,7 @@
 //! Names of variables, flags and folders, and what they say about data: `PGDATA`, `--data-dir`.
 
 use super::data_folders::{ANY, DATA_FOLDERS};
+use crate::object::pod::Container;
 
 /// What people take a name for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(super) enum Meaning {
     Perhaps,
     /// it says nothing about data
     Unclear,
-    /// logs, caches, configuration and the like, which do not have to last
+    /// logs, caches, configuration and the like, which do not have to last, and addresses
     Scratch,
 }
 
@@ -28,8 +29,6 @@ const PERHAPS: &[&str] = &[
     "directory",
     "folder",
     "h",
-    "home",
-    "homedir",
     "path",
     "prefix",
     "root",
@@ -46,6 +45,9 @@ const PERHAPS: &[&str] = &[
 
 /// Words for data.
 const DATA: &[&str] = &["db", "dbpath", "persistence", "tsdb", "wal"];
+
+/// Words for addresses, which only look like paths.
+const ADDRESSES: &[&str] = &["endpoint", "host", "href", "link", "route", "uri", "url", "urls"];
 
 /// Words for what does not have to last.
 const SCRATCH: &[&str] = &[
@@ -98,12 +100,14 @@ const HELPERS: &[&str] = &[
     "metrics",
     "pgbackrest",
     "promtail",
+    "rclone",
+    "reloader",
     "restic",
+    "rsync",
     "shipper",
     "telegraf",
     "vector",
     "velero",
-    "wal-g",
     "walg",
     "xtrabackup",
 ];
@@ -138,6 +142,8 @@ pub(super) fn meaning(name: &str, rows: &[usize]) -> Meaning {
         Meaning::Perhaps
     } else if words.iter().any(is_data) {
         Meaning::Data
+    } else if words.iter().any(|word| ADDRESSES.contains(&&**word)) {
+        Meaning::Scratch
     } else {
         Meaning::Unclear
     }
@@ -205,7 +211,10 @@ fn is_image(image: &str, images: &[&str]) -> bool {
 }
 
 fn is_helper_name(name: &str) -> bool {
-    words(name).iter().any(|word| HELPERS.contains(&word.as_str()))
+    // wal-g is one word to people.
+    let words = words(name);
+    words.iter().any(|word| HELPERS.contains(&word.as_str()))
+        || words.windows(2).any(|pair| HELPERS.contains(&pair.concat().as_str()))
 }
 
 /// Whether a container looks after the data of others: an exporter, a log shipper, a backup. The
@@ -219,12 +228,65 @@ pub(super) fn is_data_image(image: &str) -> bool {
     DATA_FOLDERS.iter().any(|row| row.defaults.iter().any(|(known, _)| image.contains(known)))
 }
 
-/// The default folders of a row: those of `image`, or of every image if it is `None`.
-pub(super) fn defaults(row: usize, image: Option<&str>) -> impl Iterator<Item = &'static str> {
+/// The default folders of all images in a row.
+pub(super) fn defaults(row: usize) -> impl Iterator<Item = &'static str> {
     let row = DATA_FOLDERS.get(row).into_iter();
-    row.flat_map(|row| row.defaults)
-        .filter(move |(known, _)| image.is_none_or(|image| is_image(image, &[known])))
+    row.flat_map(|row| row.defaults.iter().chain(row.defaults_with_arguments))
         .map(|(_, folder)| *folder)
+}
+
+/// Whether a container takes this folder of a row if nothing is named.
+pub(super) fn is_default(row: usize, folder: &str, container: &Container<'_>) -> bool {
+    let Some(row) = DATA_FOLDERS.get(row) else { return false };
+    let repository = repository(container.image.as_str());
+    let publisher = Publisher::of(repository);
+    let image = base(repository);
+    let lists = |list: &[(&str, &str)], folder: Option<&str>| {
+        list.iter().any(|(known, path)| {
+            folder.is_none_or(|folder| folder == *path)
+                && publisher.may_publish(path)
+                && is_image(image, &[known])
+        })
+    };
+    // Arguments of the container take the place of those of the image.
+    let has_arguments = !container.command.is_empty() || !container.args.is_empty();
+    if has_arguments && lists(row.defaults_with_arguments, None) {
+        lists(row.defaults_with_arguments, Some(folder))
+    } else {
+        lists(row.defaults, Some(folder))
+    }
+}
+
+/// Who made an image. Those of Bitnami have folders of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Publisher {
+    Bitnami,
+    /// the images without a name before them
+    Official,
+    /// a mirror, or somebody else
+    Unknown,
+}
+
+impl Publisher {
+    fn of(repository: &str) -> Self {
+        let path = repository.strip_prefix("docker.io/").unwrap_or(repository);
+        let path = path.strip_prefix("library/").unwrap_or(path);
+        if repository.contains("bitnami") {
+            Self::Bitnami
+        } else if path.contains('/') {
+            Self::Unknown
+        } else {
+            Self::Official
+        }
+    }
+
+    fn may_publish(self, folder: &str) -> bool {
+        match self {
+            Self::Bitnami => folder.starts_with("/bitnami/"),
+            Self::Official => !folder.starts_with("/bitnami/"),
+            Self::Unknown => true,
+        }
+    }
 }
 
 /// The working directory of an image, in which a relative path begins.
@@ -287,12 +349,21 @@ mod tests {
         }
         for (names, wanted) in [
             (&["DATABASE_URL", "METADATA", "CASSANDRA_DATA_X"][..], Meaning::Data),
-            (&["path", "d", "home", "workingDir", "dir"], Meaning::Perhaps),
+            (&["path", "d", "workingDir", "dir"], Meaning::Perhaps),
             (
-                &["LOG_DIR", "pid-file", "/data/tmp", "lost.cache", "config.file", "DATA_LOGS"],
+                &[
+                    "LOG_DIR",
+                    "pid-file",
+                    "/data/tmp",
+                    "lost.cache",
+                    "config.file",
+                    "DATA_LOGS",
+                    "web.external-url",
+                    "route-prefix",
+                ],
                 Meaning::Scratch,
             ),
-            (&["CATALOG", "BACKUP_DIR", "MY_DIR", "JAVA_HOME", ""], Meaning::Unclear),
+            (&["CATALOG", "BACKUP_DIR", "MY_DIR", "JAVA_HOME", "HOME", ""], Meaning::Unclear),
         ] {
             for name in names {
                 assert_eq!(meaning(name, &[]), wanted, "{name}");
@@ -302,9 +373,12 @@ mod tests {
 
     #[test]
     fn helpers_are_known_by_image_or_name() {
-        for (name, image) in
-            [("x", "postgres-exporter"), ("log-shipper", "busybox"), ("x", "fluent-bit")]
-        {
+        for (name, image) in [
+            ("x", "postgres-exporter"),
+            ("log-shipper", "busybox"),
+            ("x", "fluent-bit"),
+            ("x", "wal-g"),
+        ] {
             assert!(is_helper(name, image, false), "{name} {image}");
         }
         for (name, image) in

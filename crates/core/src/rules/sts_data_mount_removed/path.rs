@@ -67,11 +67,15 @@ pub(super) fn nearest(folders: &[&str], paths: &[&str]) -> Vec<Option<usize>> {
 /// A text that fits into a line: names and paths of any length end up in messages.
 pub(super) fn cut(text: &str) -> String {
     const SHOWN: usize = 60;
-    let clean = |c: char| if c.is_control() { '$' } else { c };
     match text.char_indices().nth(SHOWN) {
-        None => text.chars().map(clean).collect(),
-        Some((end, _)) => text[..end].chars().map(clean).chain(['…']).collect(),
+        None => clean(text),
+        Some((end, _)) => clean(&text[..end]) + "…",
     }
+}
+
+/// A text in which what is not known, and what is no character to show, is a `$`.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '$' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -24,11 +24,12 @@ pub(super) struct Running<'c, 'a> {
     pub(super) list: &'static str,
     pub(super) index: usize,
     pub(super) container: &'c Container<'a>,
-    pub(super) image: &'c str,
     pub(super) view: View<'c>,
     pub(super) values: Vec<Named<'c>>,
     /// whether it looks after the data of other containers
     pub(super) is_helper: bool,
+    /// whether its image is known to keep data
+    pub(super) is_data: bool,
 }
 
 impl<'c, 'a> Pod<'c, 'a> {
@@ -54,7 +55,8 @@ impl<'c, 'a> Pod<'c, 'a> {
             let image = named::base(container.image.as_str());
             let has_command = !container.command.is_empty();
             let is_helper = named::is_helper(container.name.as_str(), image, has_command);
-            Running { list, index, container, image, view, values, is_helper }
+            let is_data = !is_helper && named::is_data_image(image);
+            Running { list, index, container, view, values, is_helper, is_data }
         };
         let containers = running.map(read).collect();
         Ok(Self { containers, is_read: left.is_some() })

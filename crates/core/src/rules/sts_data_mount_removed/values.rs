@@ -29,6 +29,8 @@ pub(super) struct Named<'c> {
     pub(super) name: Rc<Name>,
     /// as written, expanded
     pub(super) text: Cow<'c, str>,
+    /// the list that it is a part of
+    pub(super) list_text: Option<Rc<str>>,
     /// whether it comes from a `ConfigMap`, a Secret or a field of the pod
     pub(super) from_elsewhere: bool,
     /// the path that it is, if it is one
@@ -48,6 +50,13 @@ impl Named<'_> {
             "env" => container.key("env").index(self.index).key("value"),
             list => container.key(list).index(self.index),
         }
+    }
+}
+
+impl Named<'_> {
+    /// As written, with the other parts of its list.
+    pub(super) fn whole_text(&self) -> &str {
+        self.list_text.as_deref().unwrap_or(&self.text)
     }
 }
 
@@ -206,22 +215,33 @@ impl<'c> Reader<'_, 'c> {
         let is_certain = matches!(meaning, Meaning::Certain(_));
         let is_end = |c: char| c == ',' || (is_certain && c.is_whitespace());
         let order = self.order;
-        let mut push = |text: Cow<'c, str>| {
+        let mut push = |text: Cow<'c, str>, list_text: Option<&Rc<str>>| {
             if self.variables.take(VALUE) {
                 let path = self.path(&text, &name);
                 let (name, from_elsewhere) = (Rc::clone(&name), comes_from_elsewhere(&text));
-                self.found.push(Named { name, text, from_elsewhere, path, list, index, order });
+                let list_text = list_text.map(Rc::clone);
+                self.found.push(Named {
+                    name,
+                    text,
+                    list_text,
+                    from_elsewhere,
+                    path,
+                    list,
+                    index,
+                    order,
+                });
             }
         };
         if !text.contains(is_end) {
-            push(text);
+            push(text, None);
             return;
         }
+        let whole = Rc::<str>::from(&*text);
         for part in text.split(is_end) {
             // path=/data,size=10
             let value = part.rsplit_once('=').filter(|(_, value)| value.starts_with('/'));
             let part = value.map_or(part, |(_, value)| value).trim();
-            push(Cow::Owned(part.to_owned()));
+            push(Cow::Owned(part.to_owned()), Some(&whole));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::folders::{Folders, ROOT};
 use super::loss::{Loss, What};
-use super::path::cut;
+use super::path::{clean, cut};
 use super::view::{Mount, Other, Place, Source};
 use crate::annotations::ALLOW;
 use crate::change::Change;
@@ -59,15 +59,27 @@ struct Words<'w, 'p, 'a> {
     claim: String,
     /// the path of the data
     at: String,
+    /// the variable of an unchanged `subPathExpr` that leads elsewhere, and its field
+    variable: Option<(String, Pointer)>,
 }
 
 impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
     fn of(loss: &'w Loss<'p, 'a>, folders: &'w Folders) -> Self {
         let keeper = loss.successor.map_or(loss.container, |(_, _, container)| container);
         let at = loss.successor.map(|(list, index, _)| template::container(list, index));
+        let variable = match loss.what {
+            What::OtherFolder(now) => changed_variable(loss, now),
+            _ => None,
+        };
+        let variable = variable.map(|(name, index)| {
+            let env = at.clone().unwrap_or_default().key("env");
+            let field = index.map_or(env.clone(), |index| env.index(index).key("value"));
+            (cut(name), field)
+        });
         Self {
             loss,
             folders,
+            variable,
             name: cut(loss.container.name.as_str()),
             keeper: cut(keeper.name.as_str()),
             new_container: at.unwrap_or_default(),
@@ -107,7 +119,8 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
             What::OtherFolder(mount) => {
                 let (from, to) = (self.folder(&self.loss.place), self.folder(&mount.place));
                 let what = format!("{claim} moves in {keeper}, subPath {from} → {to}");
-                (self.entry(mount), what, Some(self.mount(mount)))
+                let variable = self.variable.as_ref().map(|(_, field)| field.clone());
+                (variable.unwrap_or_else(|| self.entry(mount)), what, Some(self.mount(mount)))
             }
             What::Replaced(mount) => {
                 let is = cut(&mount.place.source.to_string());
@@ -140,18 +153,19 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                     if new.from_elsewhere {
                         "a value from elsewhere".to_owned()
                     } else {
-                        cut(&new.text)
+                        cut(new.whole_text())
                     }
                 });
                 let field = new.as_ref().map(|new| new.field(self.new_container.clone()));
                 let field = field.unwrap_or_else(|| {
-                    let list = old.as_ref().map_or("env", |old| old.list);
+                    let list = old.as_ref().map_or("image", |old| old.list);
                     self.new_container.clone().key(list)
                 });
                 let names = || old.as_ref().map(|old| &old.name.shown);
                 let what = match (old, new, &is) {
                     (Some(old), Some(new), Some(is)) if old.name.shown == new.name.shown => {
-                        let change = path_arrow(&cut(&old.text), is);
+                        let new = if new.from_elsewhere { is } else { new.whole_text() };
+                        let change = path_arrow(old.whole_text(), new);
                         format!("{} in {keeper} would change, {change}", old.name.shown)
                     }
                     (_, Some(new), Some(is)) => {
@@ -163,7 +177,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                         format!("{} in {keeper} would be {is}, {instead}", new.name.shown)
                     }
                     _ => {
-                        let old = names().map_or("its data folder", String::as_str);
+                        let old = names().map_or("the default data folder", String::as_str);
                         format!("{old} in {keeper} would no longer be {at}")
                     }
                 };
@@ -187,7 +201,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
 
     fn was(&self) -> Option<String> {
         match &self.loss.what {
-            What::Named { old, .. } => old.as_ref().map(|old| cut(&old.text)),
+            What::Named { old, .. } => old.as_ref().map(|old| cut(old.whole_text())),
             What::Replaced(_) | What::Hidden(_) | What::Swapped(..) => Some(self.claim.clone()),
             _ => Some(self.shown(self.loss.path, &self.loss.place)),
         }
@@ -258,7 +272,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                 amend(format!(
                     "keep {} {} in container {keeper}",
                     old.name.shown.replacen("an argument", "the argument", 1),
-                    cut(&old.text)
+                    cut(old.whole_text())
                 )),
                 allow("the files are moved"),
             ],
@@ -288,6 +302,13 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                 vec![amend(format!(
                     "leave readOnly out of the mount at {at} in container {keeper}"
                 ))]
+            }
+            What::OtherFolder(_) if self.variable.is_some() => {
+                let name = self.variable.as_ref().map_or("", |(name, _)| name);
+                vec![
+                    amend(format!("keep the value of {name} in container {keeper}")),
+                    allow("the files are moved"),
+                ]
             }
             What::Replaced(_) if matches!(self.loss.place.source, Source::Claim(_)) => vec![
                 amend(format!("keep {} behind the volume at {at}", self.claim)),
@@ -344,16 +365,51 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
     }
 }
 
+/// The first variable of a `subPathExpr` that stays as it is, whose own value changes, and its place in
+/// the new container.
+fn changed_variable<'p>(loss: &Loss<'p, '_>, now: &Mount<'_>) -> Option<(&'p str, Option<usize>)> {
+    /// Each variable is looked for, for each claim.
+    const MOST: usize = 1000;
+    type Value<'c> = (Option<&'c str>, Option<&'c str>);
+    fn value<'c>(container: &'c Container<'_>, name: &str) -> Option<(usize, Value<'c>)> {
+        let (index, variable) = container
+            .env
+            .iter()
+            .enumerate()
+            .rfind(|(_, variable)| variable.name.as_str() == name)?;
+        Some((index, (variable.value.as_deref(), variable.value_from.map(|raw| raw.get()))))
+    }
+    let (_, _, new) = loss.successor?;
+    let expression = &*loss.container.volume_mounts.get(loss.mount.index)?.sub_path_expr;
+    let same = new.volume_mounts.get(now.index)?.sub_path_expr.as_str() == expression;
+    if !same || loss.container.env.len() + new.env.len() > MOST {
+        return None;
+    }
+    expression.split("$(").skip(1).take(8).find_map(|part| {
+        let (name, _) = part.split_once(')')?;
+        let (old, new) = (value(loss.container, name), value(new, name));
+        let differs = old.map(|(_, value)| value) != new.map(|(_, value)| value);
+        differs.then_some((name, new.map(|(index, _)| index)))
+    })
+}
+
 const fn is_files(mount: &Mount<'_>) -> bool {
     matches!(mount.place.source, Source::Other(Other::Files, _))
 }
 
 /// Both paths, without what they have in common if a line could not hold them.
 fn path_arrow(old: &str, new: &str) -> String {
+    /// No path is longer, and a text of any length may be the value of many claims.
+    const LONGEST: usize = 4096;
+    let (old, new) = if old.len() + new.len() > LONGEST {
+        (cut(old), cut(new))
+    } else {
+        (clean(old), clean(new))
+    };
     if old.chars().count() + new.chars().count() <= 48 {
         format!("{old} → {new}")
     } else {
-        arrow(Some(old), Some(new))
+        arrow(Some(&old), Some(&new))
     }
 }
 
