@@ -1,7 +1,13 @@
 //! "Did you mean …": the nearest known name for an unknown one.
 
+/// No name that is known is longer, and the comparison takes the product of both lengths.
+const LONGEST: usize = 64;
+
 /// `; did you mean "…"?`, or what is known where nothing is near.
 pub fn hint(wrong: &str, known: &[&str]) -> String {
+    if wrong.len() > LONGEST {
+        return String::new();
+    }
     let nearest = known
         .iter()
         .map(|name| (strsim::normalized_damerau_levenshtein(wrong, name), *name))
@@ -21,5 +27,6 @@ mod tests {
     fn names_the_nearest_or_all() {
         assert_eq!(hint("scops", &["scopes", "rules"]), "; did you mean \"scopes\"?");
         assert_eq!(hint("zzz", &["scopes", "rules"]), "; known are scopes, rules");
+        assert_eq!(hint(&"a".repeat(3_000_000), &["scopes", "rules"]), "");
     }
 }

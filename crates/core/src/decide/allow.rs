@@ -1,8 +1,10 @@
 //! Which rules the `allow` annotation silences, and whose word that takes.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::Stage;
 use crate::annotations::{ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL};
@@ -12,6 +14,9 @@ use crate::nearest;
 use crate::object::{Metadata, Object, Pointer};
 use crate::policy::Policy;
 use crate::rules::{self, RULES};
+
+/// Unknown rules that are named one by one: an annotation may hold very many.
+const UNKNOWN_SHOWN: usize = 3;
 
 /// What the `allow` annotation of an object comes to.
 #[derive(Debug, Default)]
@@ -24,30 +29,29 @@ pub(super) struct Allowances {
 
 /// Who granted an exemption, written into the object by the mutating webhook. An annotation that got
 /// there in any other way has no such grant, and does not count if the policy names people.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Grant<'a> {
-    by: &'a str,
-    allow: &'a str,
+    by: Cow<'a, str>,
+    allow: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<&'a str>,
+    until: Option<Cow<'a, str>>,
 }
 
 impl<'a> Grant<'a> {
     /// What `user` grants by the annotations of `metadata`.
     fn of(metadata: &'a Metadata<'_>, user: &'a str) -> Option<Self> {
-        let allow = metadata.annotations.get(ALLOW)?;
-        Some(Self { by: user, allow, until: metadata.annotations.get(ALLOW_UNTIL) })
+        let allow = metadata.annotations.get(ALLOW)?.into();
+        let until = metadata.annotations.get(ALLOW_UNTIL).map(Cow::from);
+        Some(Self { by: user.into(), allow, until })
     }
 }
 
 /// Whether the annotations still are what somebody granted.
 fn is_granted(metadata: &Metadata<'_>) -> bool {
     let Some(written) = metadata.annotations.get(ALLOW_GRANTED) else { return false };
-    // Compared as JSON, because a user's name may hold characters that JSON escapes.
-    let Ok(value) = serde_json::from_str::<Value>(written) else { return false };
-    let by = value["by"].as_str().unwrap_or_default();
-    let granted = Grant::of(metadata, by).and_then(|grant| serde_json::to_value(grant).ok());
-    !by.is_empty() && granted.as_ref() == Some(&value)
+    let Ok(grant) = serde_json::from_str::<Grant<'_>>(written) else { return false };
+    !grant.by.is_empty() && Grant::of(metadata, &grant.by).as_ref() == Some(&grant)
 }
 
 /// The rules that the `allow` annotation silences for this change: read from the new object on
@@ -87,16 +91,21 @@ pub(super) fn allowances(
         fault("the policy reserves it, and nobody whom the policy names has granted it".to_owned());
     }
     let in_force = allowances.faults.is_empty();
-    for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
-        match rules::by_id(id) {
-            Some(entry) if in_force => allowances.rules.push(entry.meta.id),
-            Some(_) => {}
-            None => {
-                let known: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
-                let hint = nearest::hint(id, &known);
-                allowances.faults.push(format!("there is no rule \"{id}\"{hint}"));
-            }
-        }
+    let ids: BTreeSet<&str> = list.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        ids.into_iter().map(|id| (id, rules::by_id(id))).partition(|(_, rule)| rule.is_some());
+    if in_force {
+        allowances.rules = known.into_iter().filter_map(|(_, rule)| Some(rule?.meta.id)).collect();
+    }
+    let all: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+    for (id, _) in unknown.iter().take(UNKNOWN_SHOWN) {
+        let hint = nearest::hint(id, &all);
+        let id: String = id.chars().take(60).collect();
+        allowances.faults.push(format!("there is no rule \"{id}\"{hint}"));
+    }
+    match unknown.len().saturating_sub(UNKNOWN_SHOWN) {
+        0 => {}
+        more => allowances.faults.push(format!("it names {more} other rules that do not exist")),
     }
     allowances
 }

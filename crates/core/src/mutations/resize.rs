@@ -134,26 +134,38 @@ fn request<'a>(
     Ok(())
 }
 
+/// The bytes that all annotations of a stored object may take together. The webhook sees objects before
+/// the API server refuses more, and JSON takes far more memory decoded than as text.
+const ANNOTATIONS: usize = 256 * 1024;
+
 /// The claim templates that ask for more than before, with the new size.
 fn growing<'c>(
     change: &'c Change<'_>,
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
 ) -> Result<Vec<Growth<'c>>, DecodeError> {
+    let (before, after) = (sizes(old)?, sizes(new)?);
     let mut growing = Vec::new();
     for (name, difference) in change.template_differences(DifferenceKind::TemplateStorage)? {
-        if let (Some(before), Some(after)) = (size(old, name)?, size(new, name)?)
+        if let (Some(before), Some(after)) = (before.get(name), after.get(name))
             && after > before
         {
-            growing.push((difference, after));
+            growing.push((difference, (*after).clone()));
         }
     }
     Ok(growing)
 }
 
-fn size(set: &StatefulSet<'_>, name: &str) -> Result<Option<Quantity>, DecodeError> {
-    let template = set.claim_template(name)?;
-    Ok(template.and_then(|(_, claim)| claim.spec.storage()).map(|size| size.quantity.clone()))
+/// The sizes of the claim templates by name; of two with one name the first counts.
+fn sizes<'s>(set: &'s StatefulSet<'_>) -> Result<BTreeMap<&'s str, &'s Quantity>, DecodeError> {
+    let mut sizes = BTreeMap::new();
+    for claim in set.claim_templates()?.iter().rev() {
+        match claim.spec.storage() {
+            Some(size) => sizes.insert(claim.metadata.name.as_str(), &size.quantity),
+            None => sizes.remove(claim.metadata.name.as_str()),
+        };
+    }
+    Ok(sizes)
 }
 
 fn record(change: &Change<'_>, difference: &SpecDifference, mutation: &mut Mutation) {
@@ -317,23 +329,23 @@ fn drop_ended(
     requests: &mut Requests,
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
-    let applied = newly_applied(old, new);
+    let (applied, live) = (newly_applied(old, new), sizes(old)?);
     let mut ended = Vec::new();
     for (name, wanted) in requests.iter() {
         let Ok(wanted) = wanted.parse::<Quantity>() else { continue };
-        let Some(live) = size(old, name)? else { continue };
+        let Some(live) = live.get(name.as_str()).copied() else { continue };
         let withdrawn = applied
             .as_ref()
             .and_then(|templates| templates.get(name))
             .and_then(|text| text.parse::<Quantity>().ok())
-            .is_some_and(|applied| applied <= live && applied < wanted);
+            .is_some_and(|applied| applied <= *live && applied < wanted);
         if withdrawn {
             mutation.warnings.push(format!(
                 "{}: the request to grow claim template {name} is withdrawn",
                 change.object_name()
             ));
         }
-        if withdrawn || live >= wanted {
+        if withdrawn || *live >= wanted {
             ended.push(name.clone());
         }
     }
@@ -348,7 +360,7 @@ fn drop_ended(
 /// annotation that this request changes speaks of it.
 fn newly_applied(old: &StatefulSet<'_>, new: &StatefulSet<'_>) -> Option<Requests> {
     let now = new.metadata.annotations.get(LAST_APPLIED)?;
-    if old.metadata.annotations.get(LAST_APPLIED) == Some(now) {
+    if now.len() > ANNOTATIONS || old.metadata.annotations.get(LAST_APPLIED) == Some(now) {
         return None;
     }
     let applied: Value = serde_json::from_str(now).ok()?;
@@ -367,5 +379,8 @@ fn newly_applied(old: &StatefulSet<'_>, new: &StatefulSet<'_>) -> Option<Request
 
 /// Requests as the annotation holds them; what cannot be read asks for nothing.
 fn parse(text: &str) -> Requests {
+    if text.len() > ANNOTATIONS {
+        return Requests::new();
+    }
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -12,6 +12,10 @@ use crate::object::json::decode;
 use crate::object::{DecodeError, Pointer, StatefulSet};
 use crate::rules::finding::{Recreation, Step};
 
+/// The most bytes of a patch in a command. Linux takes 128 KiB in one argument, and decoded JSON takes
+/// many times the memory of its text.
+const LONGEST: usize = 16 * 1024;
+
 /// Replaces the live set `old` by one that `operations` (a JSON patch) have changed, without
 /// restarting a pod.
 ///
@@ -69,17 +73,19 @@ impl Recreation {
         } else {
             String::new()
         };
-        // The server refuses to create an object that names a version.
-        let mut patch = vec![json!({"op": "remove", "path": "/metadata/resourceVersion"})];
-        patch.extend(self.operations.iter().cloned());
-        let patch = Value::Array(patch).to_string().replace('\'', "'\\''");
-        steps.push(run(
-            "write the changed set to a file",
-            format!(
-                "{kubectl} get statefulset {name} -o yaml{annotate} \
-                 | kubectl patch --local -f - --type json -p '{patch}' -o yaml > {file}"
+        steps.push(match self.patch() {
+            Some(patch) => run(
+                "write the changed set to a file",
+                format!(
+                    "{kubectl} get statefulset {name} -o yaml{annotate} \
+                     | kubectl patch --local -f - --type json -p '{patch}' -o yaml > {file}"
+                ),
             ),
-        ));
+            None => say(format!(
+                "write the changed set to {file} without its resourceVersion: the change is too long \
+                 for a command"
+            )),
+        });
         if deletes_claims(old)? {
             steps.push(keep_deleted_claims(change));
         }
@@ -99,6 +105,23 @@ impl Recreation {
             steps.push(say("apply the manifest again for its other changes"));
         }
         Ok(steps)
+    }
+}
+
+impl Recreation {
+    /// The JSON patch in single quotes of a shell, if it is short enough for a command.
+    fn patch(&self) -> Option<String> {
+        // The server refuses to create an object that names a version.
+        let mut patch = json!([{"op": "remove", "path": "/metadata/resourceVersion"}]).to_string();
+        patch.pop();
+        for operation in &self.operations {
+            if operation.is_null() || patch.len() > LONGEST {
+                return None;
+            }
+            patch += ",";
+            patch += &operation.to_string();
+        }
+        Some((patch + "]").replace('\'', "'\\''"))
     }
 }
 
@@ -205,7 +228,8 @@ pub fn take_over(
 }
 
 /// The patch operation that gives the live set what the new one has at `field`, which is at
-/// `old_field` there. Where the live set lacks the parent, the parent is taken over.
+/// `old_field` there. Where the live set lacks the parent, the parent is taken over. It is null if it
+/// is too long for a command.
 ///
 /// # Errors
 /// The place where a document is no JSON.
@@ -226,6 +250,7 @@ pub fn transplant(
         (to, from) = (to_parent, from_parent);
     }
     Ok(Some(match new.value_at(&from)? {
+        Some(value) if value.get().len() > LONGEST => Value::Null,
         Some(value) => {
             let value: Value = decode(value.get(), from.as_str())?;
             json!({"op": "add", "path": to, "value": value})
