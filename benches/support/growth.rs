@@ -262,7 +262,7 @@ pub(crate) const GROWING: &[Growing] = {
     ]
 };
 
-fn base(kind: &str) -> Value {
+pub(crate) fn base(kind: &str) -> Value {
     let metadata = json!({"name": "db", "namespace": "shop", "uid": "u", "labels": {"app": "db"}});
     match kind {
         "StatefulSet" => json!({
@@ -355,7 +355,12 @@ impl Growing {
     }
 }
 
-fn review(kind: &str, operation: &str, old: Option<&Value>, new: Option<&Value>) -> Vec<u8> {
+pub(crate) fn review(
+    kind: &str,
+    operation: &str,
+    old: Option<&Value>,
+    new: Option<&Value>,
+) -> Vec<u8> {
     let (group, version, resource) = match kind {
         "StatefulSet" => ("apps", "v1", "statefulsets"),
         "PersistentVolumeClaim" => ("", "v1", "persistentvolumeclaims"),

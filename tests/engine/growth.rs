@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use stateward_core::annotations;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::{ClaimFact, Facts, Objects};
@@ -55,6 +56,41 @@ fn no_list_takes_more_than_its_length() {
         }
     }
     assert!(slow.is_empty(), "{FACTOR} times the elements take\n{}", slow.join("\n"));
+}
+
+/// Whatever somebody writes into an annotation that stateward reads.
+#[test]
+fn no_annotation_takes_more_than_its_length() {
+    let texts: [(&str, fn(usize) -> String); 5] = [
+        ("a word", |n| "a".repeat(n)),
+        ("words", |n| "a,".repeat(n / 2)),
+        ("rules", |n| "pvc-shrink,".repeat(n / 11)),
+        ("an object", |n| {
+            let pairs: Vec<String> = (0..n / 16).map(|n| format!(r#""t{n}":"1Gi""#)).collect();
+            format!("{{{}}}", pairs.join(","))
+        }),
+        ("brackets", |n| "[".repeat(n)),
+    ];
+    let applied = "kubectl.kubernetes.io/last-applied-configuration";
+    let keys: Vec<&str> = annotations::ALL.iter().map(|annotation| annotation.key).collect();
+    let mut slow = Vec::new();
+    for key in keys.iter().copied().chain([applied]) {
+        for (name, text) in texts {
+            let review = |length: usize| {
+                let mut object = lists::base("StatefulSet");
+                object["metadata"]["annotations"] = serde_json::json!({key: text(length)});
+                let old = lists::base("StatefulSet");
+                lists::review("StatefulSet", "UPDATE", Some(&old), Some(&object))
+            };
+            let (short, long) = (review(4_000), review(4_000 * FACTOR));
+            let short = (0..3).map(|_| work(&short)).min().unwrap().max(LEAST / FACTOR as u32);
+            let ratio = work(&long).as_secs_f64() / short.as_secs_f64();
+            if ratio > MOST {
+                slow.push(format!("{key} {name}: {ratio:.0}"));
+            }
+        }
+    }
+    assert!(slow.is_empty(), "{FACTOR} times the text takes\n{}", slow.join("\n"));
 }
 
 /// As many claims in the namespace as the set has templates.
