@@ -30,7 +30,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use stateward_check::report::CheckReport;
+use stateward_check::report::{CheckReport, Notice, NoticeLevel};
 use tokio::runtime::{Builder, Runtime};
 
 /// The version, with the commit that it was built from.
@@ -151,12 +151,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// An error outweighs a finding, because input that could not be judged may hide worse findings.
-    pub const fn of(report: &CheckReport, fail_on: check::FailOn) -> Self {
+    pub fn of(report: &CheckReport, fail_on: check::FailOn) -> Self {
         let summary = &report.summary;
-        let warnings_count = matches!(fail_on, check::FailOn::Warn);
+        let is_warning = |notice: &Notice| notice.level == NoticeLevel::Warning;
+        let has_warnings = summary.warn > 0 || report.notices.iter().any(is_warning);
         if summary.error > 0 {
             Self::Failed
-        } else if summary.deny > 0 || (warnings_count && summary.warn > 0) {
+        } else if summary.deny > 0 || (has_warnings && fail_on == check::FailOn::Warn) {
             Self::Findings
         } else {
             Self::Clean

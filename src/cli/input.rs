@@ -96,9 +96,10 @@ enum Read<T> {
 
 /// Finds files, walks folders and, for the path `-`, reads `stdin`.
 ///
-/// A folder is walked in order of names; hidden files, what is neither `.yaml`, `.yml` nor `.json`,
-/// what `exclude` names and what is only a part of a chart or a kustomization are left out. A file
-/// that is named is read whatever it is called.
+/// A folder is walked in order of names, hidden files included, as `kubectl apply -f` does. What a
+/// version control keeps for itself, what is neither `.yaml`, `.yml` nor `.json`, what `exclude` names
+/// and what is only a part of a chart or a kustomization are left out. A file that is named is read
+/// whatever it is called.
 pub fn load(paths: &[PathBuf], exclude: &Exclude, stdin: &mut dyn std::io::Read) -> Files {
     let here = std::env::current_dir().unwrap_or_default();
     let mut found = Files::default();
@@ -162,14 +163,16 @@ fn on_disk(path: &Path) -> Source {
 
 fn walk(folder: &Path, found: &mut Vec<Walked>, errors: &mut Vec<InputError>) {
     let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !is_hidden(&entry.file_name().to_string_lossy())
+        entry.depth() == 0 || !is_history(&entry.file_name().to_string_lossy())
     };
     let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name();
     for entry in entries.into_iter().filter_entry(visible) {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
-                if is_manifest(&entry.file_name().to_string_lossy()) {
+                // A named pipe would never end.
+                let is_file = entry.file_type().is_file();
+                if is_file && is_manifest(&entry.file_name().to_string_lossy()) {
                     found.push(Walked { name: shown(entry.path()), path: entry.path().to_owned() });
                 }
             }
@@ -179,7 +182,7 @@ fn walk(folder: &Path, found: &mut Vec<Walked>, errors: &mut Vec<InputError>) {
                 let path = error.path().unwrap_or(folder);
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 // A link that leads nowhere matters where it would have been read.
-                if path.is_symlink() && (is_hidden(&name) || !is_manifest(&name)) {
+                if path.is_symlink() && !is_manifest(&name) {
                     continue;
                 }
                 let name = shown(path);
@@ -194,12 +197,15 @@ fn walk(folder: &Path, found: &mut Vec<Walked>, errors: &mut Vec<InputError>) {
     }
 }
 
-fn is_hidden(name: &str) -> bool {
-    name.starts_with('.')
+/// Whether a folder of this name holds the history of a repository.
+fn is_history(name: &str) -> bool {
+    matches!(name, ".git" | ".hg" | ".jj" | ".svn")
 }
 
 fn is_manifest(name: &str) -> bool {
-    matches!(ending(name), "yaml" | "yml" | "json") || is_kustomization(name)
+    let ending = ending(name);
+    let endings = ["yaml", "yml", "json"];
+    endings.iter().any(|known| ending.eq_ignore_ascii_case(known)) || is_kustomization(name)
 }
 
 fn ending(name: &str) -> &str {

@@ -193,7 +193,11 @@ fn judge(
         let Some(new) = &pairing.new else { return judgement };
         match not_served(new) {
             // The version that the old manifest has already is nobody's change.
-            Some(error) if pairing.old.is_some() => judgement.notices.push(Notice::warning(error)),
+            Some(error)
+                if pairing.old.as_ref().is_some_and(|old| self::kind(old) == Kind::Other) =>
+            {
+                judgement.notices.push(Notice::warning(error));
+            }
             Some(error) => judgement.errors.push(error),
             None => judgement.ignored.push(UnjudgedObject::from(new)),
         }

@@ -268,3 +268,24 @@ fn the_report_is_the_same_whatever_the_number_of_threads() {
         assert!(reports.iter().all(|report| *report == reports[0]), "{format}");
     }
 }
+
+/// What nobody judged is a warning as well.
+#[test]
+fn a_warning_about_the_input_fails_the_job_too() {
+    let twice = SET.replace("  replicas: 3\n", "  replicas: 3\n  replicas: 3\n");
+    let unserved = SET.replace("apps/v1", "apps/v1beta2");
+    let folder = Folder::new(&[
+        ("old.yaml", SET),
+        ("twice.yaml", &twice),
+        ("unserved.yaml", &unserved),
+        ("newer.yaml", &unserved.replace("replicas: 3", "replicas: 4")),
+    ]);
+    let code = |arguments: &[&str]| folder.check(arguments).code.unwrap();
+    for fail_on in ["warn", "deny"] {
+        let fail_on = format!("--fail-on={fail_on}");
+        let wanted = i32::from(fail_on.ends_with("warn"));
+        let both = &["--old", "unserved.yaml", "newer.yaml", &fail_on];
+        assert_eq!(code(both), wanted, "{fail_on}: a version that was unserved before");
+    }
+    assert_eq!(code(&["--old", "old.yaml", "unserved.yaml"]), 2, "it was served before");
+}

@@ -430,3 +430,27 @@ fn any_filter_and_encoding_of_git_is_undone() {
     let ran = folder.judged(1, &["--old-ref", "HEAD", "."]);
     assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
 }
+
+/// `kubectl apply -f` reads them too, so a change could hide in them.
+#[test]
+fn hidden_files_are_read_and_the_history_is_not() {
+    let files = [".db.yaml", ".k8s/db.yaml", "a/.deploy/db.yaml", "db.YAML", ".git/db.yaml"];
+    for file in files {
+        let folder =
+            Folder::new(&[(&format!("old/{file}"), SET), (&format!("new/{file}"), &size("5Gi"))]);
+        let ran = folder.check(&["--old", "old", "new"]);
+        let wanted = if file.starts_with(".git/") { 0 } else { 1 };
+        assert_eq!(ran.code, Some(wanted), "{file}: {}{}", ran.stdout, ran.stderr);
+    }
+}
+
+/// A named pipe in a folder is no manifest: nobody would ever write to it.
+#[test]
+fn a_pipe_in_a_folder_is_not_waited_for() {
+    let folder = Folder::new(&[("db.yaml", SET)]);
+    let made =
+        std::process::Command::new("mkfifo").arg(folder.path().join("a.yaml")).status().unwrap();
+    assert!(made.success());
+    let ran = folder.check(&["."]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "1 object judged: nothing found\n"));
+}

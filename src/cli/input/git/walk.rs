@@ -6,7 +6,7 @@ use std::path::Path;
 use stateward_check::report::Notice;
 use stateward_core::yaml::InputError;
 
-use super::super::{Files, is_hidden, is_manifest};
+use super::super::{Files, is_history, is_manifest};
 use super::GitError;
 use super::repository::{Blob, Entry, Repository, SUBMODULE, Submodule};
 
@@ -63,7 +63,7 @@ impl Walk<'_> {
     ) -> Result<(), GitError> {
         let mut folders = HashMap::new();
         for (mode, id, below) in self.repository.list(id)? {
-            if below.split('/').any(is_hidden) {
+            if below.split('/').any(is_history) {
                 continue;
             }
             let join = |parent: &str| match parent {
