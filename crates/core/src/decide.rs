@@ -197,11 +197,10 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     decision.allow_faults = allowances.faults;
     for rule in policy.rules(change, stage.in_cluster()) {
         let refusal = rule.entry.meta.group == Group::Refusal;
-        let excused = if stage.in_cluster() {
-            terminating && !rule.entry.meta.judges_terminating
-        } else {
-            exempt && !refusal
-        };
+        // What the API server refuses, the CLI says of every object.
+        let excused = exempt
+            && !(terminating && rule.entry.meta.judges_terminating)
+            && (stage.in_cluster() || !refusal);
         let elsewhere = subresource && !rule.entry.meta.judges_subresources;
         let left_to_server = refusal && stage.in_cluster() && is_left_to_server(ownership, &rule);
         if excused || elsewhere || left_to_server || !judged_at(stage, &rule, change) {
