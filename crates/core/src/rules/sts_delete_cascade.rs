@@ -1,9 +1,11 @@
+use super::pvc_keep_removed::only_leaves_the_manifests;
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
 
 declare_rule! {
-    /// A set that has pods is deleted, and not with `--cascade=orphan`.
+    /// A set that has pods is deleted, and not with `--cascade=orphan`. In manifests, the rule is silent
+    /// if the set says that its tool keeps it, as in `pvc-keep-removed`.
     ///
     /// ## Why
     /// The garbage collector deletes all pods at the same time. A scale-down stops them one after the
@@ -32,7 +34,7 @@ impl Rule for StsDeleteCascade {
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.deleted_set() else { return Ok(()) };
         let replicas = set.spec.replicas();
-        if change.orphans() || replicas <= 0 {
+        if change.orphans() || replicas <= 0 || only_leaves_the_manifests(change) {
             return Ok(());
         }
         let (pods, all) = match replicas {
