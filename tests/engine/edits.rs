@@ -171,3 +171,17 @@ fn a_removed_finalizer_is_judged_in_manifests() {
         ),
     ]);
 }
+
+#[test]
+fn a_renamed_set_is_not_told_that_its_pods_keep_running() {
+    let mut renamed = set(&json!({}), "10Gi");
+    renamed["metadata"]["name"] = json!("db2");
+    try_all(&[(
+        "renamed",
+        "",
+        vec![set(&json!({}), "10Gi")],
+        vec![renamed],
+        &["would take the place of", "to create it again under this name"],
+        &["to replace the set"],
+    )]);
+}

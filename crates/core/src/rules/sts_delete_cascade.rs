@@ -53,7 +53,7 @@ impl Rule for StsDeleteCascade {
             steps.push(remedy::keep_deleted_claims(change));
         }
         steps.push(remedy::run(
-            "to replace the set, delete it alone and create it again; its pods keep running",
+            "to create it again under this name, delete it alone first; its pods keep running",
             format!(
                 "{} delete statefulset {} --cascade=orphan",
                 remedy::kubectl(change),
