@@ -185,3 +185,25 @@ fn a_renamed_set_is_not_told_that_its_pods_keep_running() {
         &["to replace the set"],
     )]);
 }
+
+#[test]
+fn no_loop_raises_claims_to_a_size_that_is_denied() {
+    try_all(&[
+        (
+            "denied",
+            "",
+            vec![set(&json!({}), "100Gi")],
+            vec![set(&json!({}), "100Ti")],
+            &["deny pvc-fractional-or-huge", "first settle the size"],
+            &["patch pvc", "Raise the claims"],
+        ),
+        (
+            "warned",
+            "",
+            vec![set(&json!({}), "10Gi")],
+            vec![set(&json!({}), "200Gi")],
+            &["warn pvc-fractional-or-huge", "patch pvc"],
+            &["first settle the size"],
+        ),
+    ]);
+}

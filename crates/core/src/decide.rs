@@ -11,7 +11,7 @@ use crate::annotations::{ALLOW, ALLOW_REASON};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
 use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize};
-use crate::object::{DecodeError, Kind};
+use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
 use crate::rules::{Action, Finding, Findings, Group, Unjudged, remedy};
@@ -258,11 +258,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
             }
         }
     }
-    let refused = decision.verdicts.iter_mut();
-    let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
-    if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
-        decision.malformed(error);
-    }
+    settle(change, &mut decision);
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
@@ -271,6 +267,22 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
         decision.mutation = mutation;
     }
     decision
+}
+
+/// What findings say in view of each other.
+fn settle(change: &Change<'_>, decision: &mut Decision) {
+    let verdicts = &mut decision.verdicts;
+    // A size that is denied as a mistake is no size to grow claims to.
+    let rule = "pvc-fractional-or-huge";
+    let denied = verdicts.iter().filter(|v| v.finding.rule == rule);
+    let denied = denied.filter(|v| v.action == Action::Deny || v.audited);
+    let sizes: Vec<Pointer> = denied.map(|v| v.finding.field.clone()).collect();
+    remedy::settle_size(rule, &sizes, verdicts.iter_mut().map(|v| &mut v.finding));
+    let refused = decision.verdicts.iter_mut();
+    let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
+    if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
+        decision.malformed(error);
+    }
 }
 
 /// Operators act on the refusals of the API server, so those of objects that a controller owns are

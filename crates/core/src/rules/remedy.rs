@@ -8,7 +8,7 @@ mod combine;
 mod recreate;
 mod retention;
 
-pub use self::combine::combine;
+pub use self::combine::{combine, settle_size};
 pub use self::recreate::{recreate, take_over, test_template, transplant};
 pub use self::retention::{
     ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, listed, numbered, policy,
