@@ -207,3 +207,35 @@ fn no_loop_raises_claims_to_a_size_that_is_denied() {
         ),
     ]);
 }
+
+#[test]
+fn growth_that_the_class_forbids_is_no_request() {
+    let orchestrate = "resize: orchestrate";
+    let grown = || set(&json!({}), "20Gi");
+    try_all(&[
+        (
+            "forbidden",
+            orchestrate,
+            vec![set(&json!({}), "10Gi"), class(false)],
+            vec![grown(), class(false)],
+            &["deny sts-vct-size-grow", "StorageClass slow, which does not allow expansion"],
+            &["recorded as a request"],
+        ),
+        (
+            "allowed",
+            orchestrate,
+            vec![set(&json!({}), "10Gi"), class(true)],
+            vec![grown(), class(true)],
+            &["warn sts-vct-size-grow", "recorded as a request"],
+            &["deny"],
+        ),
+        (
+            "not known",
+            orchestrate,
+            vec![set(&json!({}), "10Gi")],
+            vec![grown()],
+            &["warn sts-vct-size-grow", "recorded as a request"],
+            &["deny"],
+        ),
+    ]);
+}
