@@ -239,3 +239,36 @@ fn growth_that_the_class_forbids_is_no_request() {
         ),
     ]);
 }
+
+#[test]
+fn a_refusal_names_the_tool_that_forces_the_edit() {
+    let flux = annotated("kustomize.toolkit.fluxcd.io/force", "enabled");
+    let argo = annotated("argocd.argoproj.io/sync-options", "Force=true,Replace=true");
+    let other = annotated("argocd.argoproj.io/sync-options", "Replace=true");
+    let shrunk = |metadata: &Value| vec![set(metadata, "5Gi")];
+    let old = || vec![set(&json!({}), "10Gi")];
+    let mut invalid = set(&flux, "10Gi");
+    invalid["spec"]["replicas"] = json!(-1);
+    let pods = "deletes the set and all of its pods, and creates it again";
+    try_all(&[
+        (
+            "Flux",
+            "",
+            old(),
+            shrunk(&flux),
+            &["kustomize.toolkit.fluxcd.io/force, Flux then", pods],
+            &[],
+        ),
+        ("Argo CD", "", old(), shrunk(&argo), &["With Force=true, Argo CD then", pods], &[]),
+        ("Replace alone", "", old(), shrunk(&other), &["deny sts-vct-size-shrink"], &[pods]),
+        (
+            "claim",
+            "",
+            vec![claim(&json!({}), "x")],
+            vec![claim(&flux, "y")],
+            &["deletes the claim, and its volume unless that is retained"],
+            &[],
+        ),
+        ("invalid", "", old(), vec![invalid], &["deny sts-invalid-value"], &[pods]),
+    ]);
+}

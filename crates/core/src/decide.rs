@@ -258,7 +258,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
             }
         }
     }
-    settle(change, &mut decision);
+    settle(stage, change, &mut decision);
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
@@ -269,8 +269,8 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     decision
 }
 
-/// What findings say in view of each other.
-fn settle(change: &Change<'_>, decision: &mut Decision) {
+/// What findings say in view of each other, and of what tools make of a refusal.
+fn settle(stage: Stage, change: &Change<'_>, decision: &mut Decision) {
     let verdicts = &mut decision.verdicts;
     // A size that is denied as a mistake is no size to grow claims to.
     let rule = "pvc-fractional-or-huge";
@@ -278,6 +278,13 @@ fn settle(change: &Change<'_>, decision: &mut Decision) {
     let denied = denied.filter(|v| v.action == Action::Deny || v.audited);
     let sizes: Vec<Pointer> = denied.map(|v| v.finding.field.clone()).collect();
     remedy::settle_size(rule, &sizes, verdicts.iter_mut().map(|v| &mut v.finding));
+    if stage == Stage::Check {
+        let mut refusals = decision.verdicts.iter_mut().filter(|v| v.group == Group::Refusal);
+        let forced = refusals.try_for_each(|v| remedy::warn_of_force(change, &mut v.finding));
+        if let Err(error) = forced {
+            decision.malformed(error);
+        }
+    }
     let refused = decision.verdicts.iter_mut();
     let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
     if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
