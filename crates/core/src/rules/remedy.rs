@@ -62,6 +62,30 @@ pub fn keep(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
     })
 }
 
+/// Keeps the replicas of a manifest that leaves them out, as people do for an autoscaler: without them the
+/// set has one pod until the autoscaler sets their number again. Nothing if the manifest names them.
+pub fn keep_replicas(change: &Change<'_>) -> Vec<Step> {
+    let Some((old, new)) = change.updated_set() else { return Vec::new() };
+    let Some(replicas) = old.spec.replicas.filter(|_| new.spec.replicas.is_none()) else {
+        return Vec::new();
+    };
+    let tool = change.circumstances.tool;
+    let place = manifest_place(tool);
+    let text = format!("keep replicas: {replicas} {place}: without it, the set has one pod");
+    let mut steps = vec![say(text)];
+    if tool == Tool::Kubectl {
+        steps.push(run(
+            "or, if an autoscaler sets replicas, first remove them from what was applied last, then leave them out",
+            format!(
+                "{} apply edit-last-applied statefulset/{}",
+                kubectl(change),
+                quoted(&change.name)
+            ),
+        ));
+    }
+    steps
+}
+
 /// Takes a value back to Kubernetes' default: `field: value`, or no such field.
 pub fn default(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
     let place = manifest_place(change.circumstances.tool);
