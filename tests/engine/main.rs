@@ -10,6 +10,7 @@
 mod admission;
 mod damaged_reviews;
 mod data_mounts;
+mod edits;
 mod fuzz;
 mod growth;
 mod manifest;

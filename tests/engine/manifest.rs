@@ -37,7 +37,7 @@ fn render_revision(command: &str, folder: &Path, revision: &str) -> Result<Input
     input::render_revision(command, folder, revision).map(whole)
 }
 
-fn read(text: &str) -> Inputs {
+pub(crate) fn read(text: &str) -> Inputs {
     load(&[PathBuf::from("-")], &mut text.as_bytes())
 }
 

@@ -2,13 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use stateward_core::change::{Change, Circumstances, Operation, Pair, Tool, User};
+use stateward_check::judge::check;
+use stateward_check::pair::{Paired, Pairing};
+use stateward_check::report::CheckReport;
+use stateward_core::change::{
+    Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User,
+};
+use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::{
     ClaimFact, ClassFact, Facts, NamespaceFact, Objects, RecordFact, SetFact,
 };
 use stateward_core::object::{Kind, Object};
+use stateward_core::policy::Policy;
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
+use stateward_core::yaml::Document;
 
 /// A fixture: `old` and `new` (either may be missing), and what else the change is about.
 struct Fixture {
@@ -47,7 +56,7 @@ impl Fixture {
             sub_resource: text("subResource").unwrap_or_default(),
             propagation_policy: text("propagationPolicy"),
             field_manager: text("fieldManager").unwrap_or_default(),
-            kubernetes: text("kubernetesVersion").map(|v| v.parse().unwrap()).unwrap_or_default(),
+            kubernetes: self.kubernetes(),
             ..Circumstances::default()
         };
         let change = Change::new(operation, kind, "", objects, circumstances).unwrap();
@@ -64,6 +73,41 @@ impl Fixture {
         let mut findings = Findings::new(entry.meta.id);
         let judged = check(&change, &self.facts(), &mut findings);
         (change.object_name(), judged.map(|()| findings.into_vec()))
+    }
+
+    /// What `stateward check` reports of it; `None` if two manifests do not say the same as the fixture:
+    /// it has something of a request, or its old side is a live object, of which fields stay that the new
+    /// manifest leaves out.
+    fn check(&self, entry: &Entry) -> Option<CheckReport> {
+        let only_in_requests = ["user", "subResource", "propagationPolicy"];
+        let live = self.document.pointer("/old/metadata/uid").is_some();
+        if live || only_in_requests.iter().any(|key| self.document.get(key).is_some()) {
+            return None;
+        }
+        let side = |key: &str| -> Option<Document> {
+            crate::manifest::read(&self.document.get(key)?.to_string()).documents.pop()
+        };
+        let pairing = Pairing { old: side("old"), new: side("new") };
+        let key = entry.meta.params_from;
+        let policy = match (self.document.get("params"), key) {
+            (None, _) => json!({"version": 1}),
+            (Some(params), Some(key)) => json!({"version": 1, key: params}),
+            (Some(params), None) => {
+                json!({"version": 1, "rules": {entry.meta.id: {"params": params}}})
+            }
+        };
+        let context = EvaluationContext {
+            policy: &Policy::parse(&policy.to_string(), "test").unwrap(),
+            facts: &self.facts(),
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let paired = Paired { pairings: vec![pairing], ..Paired::default() };
+        Some(check(paired, self.kubernetes(), &context))
+    }
+
+    fn kubernetes(&self) -> KubernetesVersion {
+        let version = self.document.get("kubernetesVersion").and_then(Value::as_str);
+        version.map(|v| v.parse().unwrap()).unwrap_or_default()
     }
 
     /// `facts: [manifest, …]`: objects that are known besides; `clusterIsKnown: true`: no other sets
@@ -189,6 +233,28 @@ fn rules_find_no_fault_with_their_pass_fixtures() {
             assert_eq!(judged, Ok(Vec::new()), "{}", fixture.path.display());
         }
     }
+}
+
+#[test]
+fn check_reports_what_a_rule_finds_in_its_fixtures() {
+    let mut silent = Vec::new();
+    for entry in RULES {
+        for fixture in fixtures(entry, "fail") {
+            let (_, judged) = fixture.judge(entry);
+            let Some(report) = fixture.check(entry) else { continue };
+            let reported = match judged {
+                Ok(_) => report.findings.iter().any(|finding| finding.rule == entry.meta.id),
+                Err(Unjudged::Needs(_)) => {
+                    report.not_judged.iter().any(|missing| missing.rule == entry.meta.id)
+                }
+                Err(Unjudged::Malformed(_)) => continue,
+            };
+            if !reported {
+                silent.push(fixture.path.display().to_string());
+            }
+        }
+    }
+    assert!(silent.is_empty(), "check is silent about\n{}", silent.join("\n"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::annotations::{ALLOW, ALLOW_REASON};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
 use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize};
-use crate::object::{DecodeError, Kind};
+use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
 use crate::rules::{Action, Finding, Findings, Group, Unjudged, remedy};
@@ -197,11 +197,10 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     decision.allow_faults = allowances.faults;
     for rule in policy.rules(change, stage.in_cluster()) {
         let refusal = rule.entry.meta.group == Group::Refusal;
-        let excused = if stage.in_cluster() {
-            terminating && !rule.entry.meta.judges_terminating
-        } else {
-            exempt && !refusal
-        };
+        // What the API server refuses, the CLI says of every object.
+        let excused = exempt
+            && !(terminating && rule.entry.meta.judges_terminating)
+            && (stage.in_cluster() || !refusal);
         let elsewhere = subresource && !rule.entry.meta.judges_subresources;
         let left_to_server = refusal && stage.in_cluster() && is_left_to_server(ownership, &rule);
         if excused || elsewhere || left_to_server || !judged_at(stage, &rule, change) {
@@ -259,11 +258,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
             }
         }
     }
-    let refused = decision.verdicts.iter_mut();
-    let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
-    if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
-        decision.malformed(error);
-    }
+    settle(stage, change, &mut decision);
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
@@ -272,6 +267,29 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
         decision.mutation = mutation;
     }
     decision
+}
+
+/// What findings say in view of each other, and of what tools make of a refusal.
+fn settle(stage: Stage, change: &Change<'_>, decision: &mut Decision) {
+    let verdicts = &mut decision.verdicts;
+    // A size that is denied as a mistake is no size to grow claims to.
+    let rule = "pvc-fractional-or-huge";
+    let denied = verdicts.iter().filter(|v| v.finding.rule == rule);
+    let denied = denied.filter(|v| v.action == Action::Deny || v.audited);
+    let sizes: Vec<Pointer> = denied.map(|v| v.finding.field.clone()).collect();
+    remedy::settle_size(rule, &sizes, verdicts.iter_mut().map(|v| &mut v.finding));
+    if stage == Stage::Check {
+        let mut refusals = decision.verdicts.iter_mut().filter(|v| v.group == Group::Refusal);
+        let forced = refusals.try_for_each(|v| remedy::warn_of_force(change, &mut v.finding));
+        if let Err(error) = forced {
+            decision.malformed(error);
+        }
+    }
+    let refused = decision.verdicts.iter_mut();
+    let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
+    if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
+        decision.malformed(error);
+    }
 }
 
 /// Operators act on the refusals of the API server, so those of objects that a controller owns are

@@ -57,6 +57,12 @@ impl<T> Objects<T> {
         }
     }
 
+    /// The object called `name`, if no other namespace has one of that name.
+    pub fn only(&self, name: &str) -> Option<&T> {
+        let mut found = self.namespaces.values().filter_map(|names| names.get(name));
+        found.next().filter(|_| found.next().is_none()).map(|object| &**object)
+    }
+
     /// All objects of a namespace, where all are known.
     pub fn of(&self, namespace: &str) -> Fact<impl Iterator<Item = (&str, &T)>> {
         match &self.extent {
@@ -111,6 +117,15 @@ mod tests {
         let unknown: Objects<u8> = Objects::unknown("light");
         assert_eq!(unknown.get("shop", "db"), Fact::Unknown("light".to_owned()));
         assert!(matches!(inputs.of("shop"), Fact::Unknown(_)));
+    }
+
+    #[test]
+    fn an_object_is_found_without_its_namespace_if_no_other_has_its_name() {
+        let mut objects = Objects::inputs("Lamp");
+        objects.insert("shop", "db", 1);
+        assert_eq!((objects.only("db"), objects.only("web")), (Some(&1), None));
+        objects.insert("lab", "db", 2);
+        assert_eq!(objects.only("db"), None);
     }
 
     #[test]

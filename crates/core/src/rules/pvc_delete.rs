@@ -1,11 +1,13 @@
+use super::pvc_keep_removed::is_kept;
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::{Change, Operation, Subject};
 use crate::facts::Facts;
 
 declare_rule! {
     /// A claim is deleted. The rule is silent if the claim has no volume yet, or if the manifest
-    /// says that the tool keeps the claim: `helm.sh/resource-policy: keep`, or `Prune=false` or
-    /// `Delete=false` in `argocd.argoproj.io/sync-options`.
+    /// says that the tool keeps the claim: `helm.sh/resource-policy: keep`, `Prune=false` in
+    /// `argocd.argoproj.io/sync-options`, or `kustomize.toolkit.fluxcd.io/prune: disabled`. Argo CD's
+    /// `Delete=false` does not count, because it only holds when the Application is deleted.
     ///
     /// ## Why
     /// If the reclaim policy of the volume is `Delete`, the disk is deleted with the claim. While a
@@ -40,10 +42,7 @@ impl Rule for PvcDelete {
         };
         let volume = claim.spec.volume_name.as_str();
         let unbound = volume.is_empty() && claim.status.is_some();
-        let kept = super::pvc_keep_removed::PROTECTIONS
-            .iter()
-            .any(|(key, holds)| claim.metadata.annotations.get(key).is_some_and(holds));
-        if unbound || kept {
+        if unbound || is_kept(&claim.metadata) {
             return Ok(());
         }
         let finding = findings.add("", "would be deleted, and its volume unless that is retained");

@@ -1,11 +1,12 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::Pointer;
+use crate::object::{Metadata, Pointer};
 
 declare_rule! {
-    /// An annotation that keeps a claim or a set is removed: `helm.sh/resource-policy: keep`, or
-    /// `Prune=false` or `Delete=false` in `argocd.argoproj.io/sync-options`.
+    /// What keeps a claim or a set from being deleted is removed: `helm.sh/resource-policy: keep`,
+    /// `Prune=false` or `Delete=false` in `argocd.argoproj.io/sync-options`, or `disabled` in
+    /// `kustomize.toolkit.fluxcd.io/prune` or `kustomize.toolkit.fluxcd.io/reconcile`.
     ///
     /// ## Why
     /// Nothing happens at once. The tool deletes the object the next time that it is missing from
@@ -22,43 +23,97 @@ declare_rule! {
         action: Warn,
         since: "0.1.0",
         judges: [StatefulSet: [Update], Claim: [Update]],
-        source: "helm.sh/docs/howto/charts_tips_and_tricks; argo-cd docs/user-guide/sync-options.md",
+        source: "helm.sh/docs/howto/charts_tips_and_tricks; argo-cd docs/user-guide/sync-options.md; fluxcd.io/flux/components/kustomize/kustomizations/#prune",
     }
 }
 
-/// The annotations by which a tool deletes no object, and whether a value says so.
-pub(super) const PROTECTIONS: [(&str, fn(&str) -> bool); 2] = [
-    ("helm.sh/resource-policy", |value| value.trim() == "keep"),
-    ("argocd.argoproj.io/sync-options", |value| {
-        value.split(',').any(|option| {
-            matches!(
-                option.trim(),
-                "Prune=false" | "Prune=confirm" | "Delete=false" | "Delete=confirm"
-            )
-        })
-    }),
+/// How a manifest keeps a tool from deleting the object.
+struct Protection {
+    /// the annotation, and to Flux also a label
+    key: &'static str,
+    /// whether a value keeps the object
+    holds: fn(&str) -> bool,
+    /// whether the tool keeps an object that is missing from the manifests
+    prunes: bool,
+}
+
+const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+
+const PROTECTIONS: [Protection; 5] = [
+    Protection {
+        key: "helm.sh/resource-policy",
+        holds: |value| value.trim() == "keep",
+        prunes: true,
+    },
+    Protection {
+        key: SYNC_OPTIONS,
+        holds: |value| has_option(value, &["Prune=false", "Prune=confirm"]),
+        prunes: true,
+    },
+    Protection {
+        key: SYNC_OPTIONS,
+        holds: |value| has_option(value, &["Delete=false", "Delete=confirm"]),
+        prunes: false,
+    },
+    Protection { key: "kustomize.toolkit.fluxcd.io/prune", holds: is_disabled, prunes: true },
+    Protection { key: "kustomize.toolkit.fluxcd.io/reconcile", holds: is_disabled, prunes: true },
 ];
+
+fn has_option(value: &str, options: &[&str]) -> bool {
+    value.split(',').any(|option| options.contains(&option.trim()))
+}
+
+fn is_disabled(value: &str) -> bool {
+    value.eq_ignore_ascii_case("disabled")
+}
+
+impl Protection {
+    /// Where the object is protected, with the value.
+    fn of<'m>(&self, metadata: &'m Metadata<'_>) -> Option<(Pointer, &'m str)> {
+        let labels = self.key.starts_with("kustomize.").then_some(("labels", &metadata.labels));
+        [("annotations", &metadata.annotations)].into_iter().chain(labels).find_map(|(at, map)| {
+            let value = map.get(self.key).filter(|value| (self.holds)(value))?;
+            Some((Pointer::from("/metadata").key(at).key(self.key), value))
+        })
+    }
+}
+
+/// Whether the tool that manages an object keeps it if it is missing from the manifests.
+pub(super) fn is_kept(metadata: &Metadata<'_>) -> bool {
+    PROTECTIONS.iter().any(|protection| protection.prunes && protection.of(metadata).is_some())
+}
+
+/// Whether an object is only missing from the manifests, and its tool keeps it. A request that deletes
+/// the object does not ask the tool, and every request has a user.
+pub(super) fn only_leaves_the_manifests(change: &Change<'_>) -> bool {
+    change.circumstances.user.name.is_empty() && change.metadata().is_some_and(is_kept)
+}
 
 impl Rule for PvcKeepRemoved {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.objects.both() else { return Ok(()) };
-        for (key, holds) in PROTECTIONS {
-            let before = old.metadata.annotations.get(key);
-            let after = new.metadata.annotations.get(key);
-            if !before.is_some_and(holds) || after.is_some_and(holds) {
+        let mut told = "";
+        for protection in &PROTECTIONS {
+            let Some((field, before)) = protection.of(&old.metadata) else { continue };
+            let key = protection.key;
+            if key == told || protection.of(&new.metadata).is_some() {
                 continue;
             }
-            let field = Pointer::from("/metadata/annotations").key(key);
-            let keep = remedy::keep(change, &field, before.unwrap_or_default());
+            told = key;
+            let keep = remedy::keep(change, &field, before);
+            let after = new.metadata.annotations.get(key);
             findings
                 .add(field, format!("would no longer be kept by {key}"))
-                .values(before, after)
-                .why(
+                .values(Some(before), after)
+                .why(if protection.prunes {
                     "The tool deletes the object as soon as it is missing from the manifests, and a \
-                     claim takes its data along.",
-                )
+                     claim takes its data along."
+                } else {
+                    "Argo CD deletes the object together with its Application, and a claim takes its \
+                     data along."
+                })
                 .remedy(vec![keep]);
         }
         Ok(())

@@ -5,10 +5,12 @@
 //! anti-affinity, the new set asks for none, so that nothing is injected when it is created.
 
 mod combine;
+mod force;
 mod recreate;
 mod retention;
 
-pub use self::combine::combine;
+pub use self::combine::{combine, settle_size};
+pub use self::force::warn_of_force;
 pub use self::recreate::{recreate, take_over, test_template, transplant};
 pub use self::retention::{
     ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, listed, numbered, policy,
@@ -58,6 +60,30 @@ pub fn keep(change: &Change<'_>, field: &Pointer, value: &str) -> Step {
         Tool::Helm => format!("set the chart's values so that {field} stays {value}"),
         tool => format!("keep {field}: {value} {}", manifest_place(tool)),
     })
+}
+
+/// Keeps the replicas of a manifest that leaves them out, as people do for an autoscaler: without them the
+/// set has one pod until the autoscaler sets their number again. Nothing if the manifest names them.
+pub fn keep_replicas(change: &Change<'_>) -> Vec<Step> {
+    let Some((old, new)) = change.updated_set() else { return Vec::new() };
+    let Some(replicas) = old.spec.replicas.filter(|_| new.spec.replicas.is_none()) else {
+        return Vec::new();
+    };
+    let tool = change.circumstances.tool;
+    let place = manifest_place(tool);
+    let text = format!("keep replicas: {replicas} {place}: without it, the set has one pod");
+    let mut steps = vec![say(text)];
+    if tool == Tool::Kubectl {
+        steps.push(run(
+            "or, if an autoscaler sets replicas, first remove them from what was applied last, then leave them out",
+            format!(
+                "{} apply edit-last-applied statefulset/{}",
+                kubectl(change),
+                quoted(&change.name)
+            ),
+        ));
+    }
+    steps
 }
 
 /// Takes a value back to Kubernetes' default: `field: value`, or no such field.

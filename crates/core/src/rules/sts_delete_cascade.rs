@@ -1,9 +1,11 @@
+use super::pvc_keep_removed::only_leaves_the_manifests;
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
 
 declare_rule! {
-    /// A set that has pods is deleted, and not with `--cascade=orphan`.
+    /// A set that has pods is deleted, and not with `--cascade=orphan`. In manifests, the rule is silent
+    /// if the set says that its tool keeps it, as in `pvc-keep-removed`.
     ///
     /// ## Why
     /// The garbage collector deletes all pods at the same time. A scale-down stops them one after the
@@ -32,7 +34,7 @@ impl Rule for StsDeleteCascade {
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.deleted_set() else { return Ok(()) };
         let replicas = set.spec.replicas();
-        if change.orphans() || replicas <= 0 {
+        if change.orphans() || replicas <= 0 || only_leaves_the_manifests(change) {
             return Ok(());
         }
         let (pods, all) = match replicas {
@@ -51,7 +53,7 @@ impl Rule for StsDeleteCascade {
             steps.push(remedy::keep_deleted_claims(change));
         }
         steps.push(remedy::run(
-            "to replace the set, delete it alone and create it again; its pods keep running",
+            "to create it again under this name, delete it alone first; its pods keep running",
             format!(
                 "{} delete statefulset {} --cascade=orphan",
                 remedy::kubectl(change),

@@ -1,3 +1,4 @@
+use super::pvc_keep_removed::only_leaves_the_manifests;
 use super::{Findings, Judged, NoParams, Rule, Step, Unjudged, remedy};
 use crate::annotations::ALLOW;
 use crate::change::{Change, Operation, Pair, Subject};
@@ -27,7 +28,8 @@ declare_rule! {
     /// set.
     ///
     /// The webhook knows which claims a set owns if it watches a cluster. Without that, the rule
-    /// judges by the retention policy alone.
+    /// judges by the retention policy alone. In manifests, it is silent if the set says that its tool
+    /// keeps it, as in `pvc-keep-removed`.
     StsDeletePvcRetentionDelete {
         id: "sts-delete-pvc-retention-delete",
         title: "a StatefulSet is deleted together with its claims",
@@ -128,7 +130,7 @@ fn loss(change: &Change<'_>, facts: &Facts) -> Option<Loss> {
     if change.operation == Operation::Delete {
         return match (change.orphans(), old.is_terminating()) {
             (true, _) => None,
-            (false, false) => Some(Loss::Delete),
+            (false, false) => (!only_leaves_the_manifests(change)).then_some(Loss::Delete),
             // Otherwise it was decided by the first DELETE.
             (false, true) => orphans.then_some(Loss::DeleteAgain),
         };

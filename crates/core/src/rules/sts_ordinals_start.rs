@@ -58,25 +58,35 @@ impl Rule for StsOrdinalsStart {
                 )
             }
             (Some(leaving), None) => format!("{leaving} would be deleted; {fate}."),
+            (None, Some(coming)) if !old.ordinals().is_empty() => {
+                let kept = remedy::numbered(&change.name, &old.ordinals());
+                format!(
+                    "{kept} would keep their claims; {coming} would be added, each with its own."
+                )
+            }
             _ => "Pods to come would not use the claims that exist: a pod's ordinal names its \
                   claims."
                 .to_owned(),
         };
         let pointer = Pointer::from("/spec/ordinals/start");
         let keep = remedy::keep(change, &pointer, &before.to_string());
-        let finding = findings.add(
-            pointer,
-            format!("pods would get other ordinals, ordinals.start {before} → {after}"),
-        );
-        finding.values(Some(&before.to_string()), Some(&after.to_string())).why(why).remedy(vec![
-            keep,
-            remedy::say(format!(
-                "for pods numbered from {after} on, create a second set and let the database \
-                     copy its data"
-            )),
-        ]);
+        let what = if idle && !old.ordinals().is_empty() {
+            format!("pods would be added below the first, ordinals.start {before} → {after}")
+        } else {
+            format!("pods would get other ordinals, ordinals.start {before} → {after}")
+        };
+        let finding = findings.add(pointer, what);
+        finding
+            .values(Some(&before.to_string()), Some(&after.to_string()))
+            .why(why)
+            .remedy(vec![keep]);
         if idle {
             finding.unsure();
+        } else {
+            finding.step(format!(
+                "for pods numbered from {after} on, create a second set and let the database copy \
+                 its data"
+            ));
         }
         Ok(())
     }

@@ -75,6 +75,11 @@ impl Rule for StsReplicaJump {
                 "Members that leave in a row can take a quorum, or data not yet copied, with them."
             }
         });
+        let left_out = remedy::keep_replicas(change);
+        if !left_out.is_empty() {
+            finding.remedy(left_out);
+            return Ok(());
+        }
         if step < 0 && claims == remedy::ScaledClaims::Deleted {
             finding.step(format!(
                 "first set persistentVolumeClaimRetentionPolicy.whenScaled: Retain {}, or each \

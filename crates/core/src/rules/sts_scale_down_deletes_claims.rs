@@ -103,7 +103,9 @@ impl Rule for StsScaleDownDeletesClaims {
                 let pods: i64 = leaving.iter().map(|range| range.end - range.start).sum();
                 let templates = i64::try_from(scaling.templates.len()).unwrap_or(i64::MAX);
                 let named = named(&scaling.templates, &change.name, &leaving);
-                (pods.saturating_mul(templates), format!("{named}, as far as they exist"))
+                let count = pods.saturating_mul(templates);
+                let exist = if count == 1 { "if it exists" } else { "as far as they exist" };
+                (count, format!("{named}, {exist}"))
             }
         };
         if count == 0 {
@@ -114,24 +116,28 @@ impl Rule for StsScaleDownDeletesClaims {
         } else {
             format!("{count} claims would be deleted with their pods")
         };
-        let after = size(&scaling.new);
-        let (field, before, why) = if let Some(old) = &scaling.old {
-            let before = size(old);
-            let field = if before == after { "/spec/ordinals/start" } else { "/spec/replicas" };
-            let why = format!("The controller deletes {named}, and the data in them.");
-            (field, Some(before.to_string()), why)
+        let (replicas, new) = (size(&scaling.new), &scaling.new);
+        let (field, before, after, why) = if let Some(old) = &scaling.old {
+            let (field, before, after) = if size(old) == replicas {
+                ("/spec/ordinals/start", old.start, new.start)
+            } else {
+                ("/spec/replicas", size(old), replicas)
+            };
+            let data = if count == 1 { "the data in it" } else { "the data in them" };
+            let why = format!("The controller deletes {named}, and {data}.");
+            (field, Some(before.to_string()), after, why)
         } else {
             let why = format!(
                 "If pods of an earlier set still run beyond the replicas, the controller removes \
                  them, and deletes {named} with the data."
             );
-            ("/spec/replicas", None, why)
+            ("/spec/replicas", None, replicas, why)
         };
         findings
             .add(field, format!("{what}, as whenScaled is Delete"))
             .values(before.as_deref(), Some(&after.to_string()))
             .why(why)
-            .remedy(steps(change, after));
+            .remedy(steps(change, replicas));
         Ok(())
     }
 }
@@ -190,7 +196,7 @@ fn named(templates: &[&str], set: &str, leaving: &[Range<i64>]) -> String {
 fn steps(change: &Change<'_>, after: i64) -> Vec<super::Step> {
     let place = remedy::manifest_place(change.circumstances.tool);
     let keeper = change.circumstances.tool.keeper().is_some();
-    let mut steps = Vec::new();
+    let mut steps = remedy::keep_replicas(change);
     if keeper || change.written_set().is_some() {
         steps.push(remedy::say(format!(
             "set persistentVolumeClaimRetentionPolicy.whenScaled: Retain {place}, together with \

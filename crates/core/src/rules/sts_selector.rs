@@ -5,6 +5,7 @@ use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::Pointer;
 use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
+use crate::object::selector::LabelSelector;
 
 declare_rule! {
     /// `spec.selector` changes. The API server rejects this edit.
@@ -44,13 +45,14 @@ impl Rule for StsSelector {
         let place = remedy::manifest_place(change.circumstances.tool);
         let mut steps = vec![keep(change, first)];
         // A label has one value, so no pod can match both selectors.
-        let clashing: Vec<&str> = before
+        let clash = before
             .match_labels
             .iter()
-            .filter(|(key, value)| after.match_labels.get(key).is_some_and(|new| new != *value))
-            .map(|(key, _)| key)
-            .collect();
-        let rest = before.match_labels.iter().count() - clashing.len();
+            .any(|(key, value)| after.match_labels.get(key).is_some_and(|new| new != value));
+        let (unlike_old, unlike_new) = (unlike(before, after), unlike(after, before));
+        // What both ask for, the running pods have.
+        let common = unlike_new.len() < after.match_labels.iter().count()
+            && before.match_expressions == after.match_expressions;
         if after.matches(&old.template()?.metadata.labels) {
             let at = "/spec/selector";
             let operations = remedy::transplant(change, &at.into(), &at.into())?;
@@ -58,7 +60,7 @@ impl Rule for StsSelector {
                 "or, because the running pods match the new one, too, ",
                 remedy::recreate(change, old, Vec::from_iter(operations))?,
             ));
-        } else if clashing.is_empty() {
+        } else if !clash {
             steps.push(remedy::say(format!(
                 "or first add labels to spec.template.metadata.labels {place} until they match \
                  both selectors"
@@ -66,9 +68,9 @@ impl Rule for StsSelector {
             steps.push(remedy::say(
                 "that restarts the pods one at a time; then make this edit again",
             ));
-        } else if rest > 0 {
-            let keys = clashing.join(" and ");
-            let operations = clashing
+        } else if common {
+            let keys = unlike_new.join(" and ");
+            let operations = unlike_old
                 .iter()
                 .map(|key| {
                     let path = Pointer::from("/spec/selector/matchLabels").key(key);
@@ -97,9 +99,9 @@ impl Rule for StsSelector {
         let (old_text, new_text) = (first.old.clone(), first.new.clone());
         let arrow = arrow(old_text.as_deref(), new_text.as_deref());
         let what = match key {
-            // Without its prefix: the whole key stands in the field.
+            // Without its prefix, unless another label ends alike: the whole key stands in the field.
             Some(key) => {
-                let key = key.rsplit('/').next().unwrap_or_default();
+                let key = short(&key, before, after);
                 format!("selector would change, label {key} {arrow}{more}")
             }
             None => format!("selector would change, {arrow}{more}"),
@@ -114,6 +116,21 @@ impl Rule for StsSelector {
             .remedy(steps);
         Ok(())
     }
+}
+
+/// The labels of `selector` that `other` does not ask for with the same value.
+fn unlike<'s>(selector: &'s LabelSelector<'_>, other: &LabelSelector<'_>) -> Vec<&'s str> {
+    let labels = selector.match_labels.iter();
+    let unlike = labels.filter(|(key, value)| other.match_labels.get(key) != Some(*value));
+    unlike.map(|(key, _)| key).collect()
+}
+
+/// The last part of a label's key, or the whole key if another label ends alike.
+fn short<'k>(key: &'k str, old: &LabelSelector<'_>, new: &LabelSelector<'_>) -> &'k str {
+    let last = |key: &'k str| key.rsplit('/').next().unwrap_or_default();
+    let mut others = old.match_labels.keys().chain(new.match_labels.keys());
+    let alike = |other: &str| other != key && other.rsplit('/').next() == key.rsplit('/').next();
+    if others.any(alike) { key } else { last(key) }
 }
 
 /// Takes the difference back, in the words of the label that it is about.

@@ -1,7 +1,8 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::immutable::{DifferenceKind, arrow};
+use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
+use crate::object::{DecodeError, Object};
 
 declare_rule! {
     /// `spec.serviceName` names the Service that gives each pod its DNS name. The API server rejects
@@ -34,10 +35,17 @@ impl Rule for StsServiceName {
             if difference.kind != DifferenceKind::ServiceName {
                 continue;
             }
-            let (before, after) = (difference.old.as_deref(), difference.new.as_deref());
+            // An absent name is an empty one to the API server.
+            let written = |value: &Option<String>, object: &Object<'_>| {
+                let absent = object.value_at(&difference.field)?.is_none();
+                Ok::<_, DecodeError>(value.clone().filter(|_| !absent))
+            };
+            let Some((was, is)) = change.objects.both() else { return Ok(()) };
+            let (before, after) = (written(&difference.old, was)?, written(&difference.new, is)?);
             let operations = remedy::take_over(change, difference)?;
-            let mut steps =
-                vec![remedy::keep(change, &difference.field, before.unwrap_or_default())];
+            let shown = SpecDifference { old: before.clone(), ..difference.clone() };
+            let mut steps = vec![remedy::keep_old(change, &shown)];
+            let (before, after) = (before.as_deref(), after.as_deref());
             let lead = match after {
                 None | Some("") => "or ",
                 Some(_) => "or, once the new Service is there, ",

@@ -116,12 +116,21 @@ fn shared<'c>(set: &'c StatefulSet<'_>) -> Result<BTreeSet<&'c str>, DecodeError
     Ok(claims.map(|source| source.claim_name.as_str()).collect())
 }
 
-/// The claim, also if its manifest leaves the namespace to the command that applies it.
+/// The claim, also if its manifest or that of the set leaves the namespace to the command that applies
+/// it.
 fn known<'f>(facts: &'f Facts, namespace: &str, claim: &str) -> Fact<&'f ClaimFact> {
-    match (facts.claim(namespace, claim), facts.claim("", claim)) {
-        (Fact::Unknown(_), Fact::Known(found)) => Fact::Known(found),
-        (found, _) => found,
+    let found = facts.claim(namespace, claim);
+    if matches!(found, Fact::Known(_)) {
+        return found;
     }
+    let elsewhere = match namespace {
+        "" => facts.claims.only(claim),
+        _ => match facts.claim("", claim) {
+            Fact::Known(claim) => Some(claim),
+            Fact::Unknown(_) => None,
+        },
+    };
+    elsewhere.map_or(found, Fact::Known)
 }
 
 fn is_shared(access_modes: &[String]) -> bool {

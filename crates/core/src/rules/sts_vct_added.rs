@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::DifferenceKind;
-use crate::object::pod::VolumeMount;
+use crate::object::pod::{Volume, VolumeMount};
 use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
@@ -17,8 +17,8 @@ declare_rule! {
     ///
     /// ## Way out
     /// Re-create the set around its pods, then delete the pods one at a time, starting with the first
-    /// ordinal. Every pod restarts once. If the new template replaces another volume, such as an
-    /// `emptyDir`, copy its data first: it is deleted with each pod.
+    /// ordinal. Every pod restarts once. If the new template replaces another template or volume, such
+    /// as an `emptyDir`, create the new claims first and copy the data into them.
     StsVctAdded {
         id: "sts-vct-added",
         title: "a claim template is added",
@@ -65,7 +65,7 @@ impl Rule for StsVctAdded {
         let possible = !recreation.first().is_some_and(|step| step.text.starts_with("do not "));
         steps.extend(remedy::otherwise("or ", recreation));
         if possible {
-            steps.extend(replaced(old, new, &names)?.map(remedy::say));
+            steps.extend(copies(change, old, new, &names)?.into_iter().map(remedy::say));
             steps.extend(remedy::replace_pods(change, old));
         }
         let what = format!("{noun} {list} would be added");
@@ -81,42 +81,90 @@ impl Rule for StsVctAdded {
     }
 }
 
-/// What the pods keep today in a volume that a new claim template takes the place of: by its name, or
-/// at a path where a container mounts it.
-fn replaced(
+/// How to take the data along that the pods keep today where the new claim templates are mounted, or in
+/// a volume of their name.
+fn copies(
+    change: &Change<'_>,
     old: &StatefulSet<'_>,
     new: &StatefulSet<'_>,
     added: &[&str],
-) -> Result<Option<String>, DecodeError> {
-    let added: BTreeSet<&str> = added.iter().copied().collect();
+) -> Result<Vec<String>, DecodeError> {
+    const SHOWN: usize = 2;
     let (before, after) = (&old.template()?.spec, &new.template()?.spec);
     let path = |mount: &VolumeMount<'_>| mount.mount_path.trim_end_matches('/').to_owned();
-    let taken: BTreeSet<String> = after
+    // Where each new template is mounted.
+    let taken: BTreeMap<String, &str> = after
         .all_containers()
         .flat_map(|(_, _, container)| &container.volume_mounts)
-        .filter(|mount| added.contains(&*mount.name))
-        .map(path)
+        .filter_map(|mount| {
+            let template = added.iter().find(|name| **name == mount.name.as_str())?;
+            Some((path(mount), *template))
+        })
         .collect();
-    let displaced: BTreeSet<&str> = before
-        .all_containers()
-        .flat_map(|(_, _, container)| &container.volume_mounts)
-        .filter(|mount| taken.contains(&path(mount)))
-        .map(|mount| mount.name.as_str())
-        .collect();
-    let volume = before
-        .volumes
-        .iter()
-        .filter(|volume| added.contains(&*volume.name) || displaced.contains(&*volume.name))
-        .find(|volume| volume.config_map.is_none() && volume.secret.is_none());
-    Ok(volume.map(|volume| {
-        let name = &volume.name;
-        if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
-            format!(
-                "first copy what the pods hold in volume {name}, or let the members synchronise: it \
-                 is deleted with each pod"
-            )
-        } else {
-            format!("first copy the data of volume {name}: the new pods do not mount it any more")
+    let mut replaced: BTreeMap<&str, &str> = BTreeMap::new();
+    for (_, _, container) in before.all_containers() {
+        for mount in &container.volume_mounts {
+            let template = taken.get(&path(mount)).copied();
+            let same = added.iter().find(|name| **name == mount.name.as_str()).copied();
+            if let Some(template) = template.or(same) {
+                replaced.entry(&*mount.name).or_insert(template);
+            }
         }
-    }))
+    }
+    // A pod need not mount a volume for its name to be taken.
+    for name in added {
+        replaced.entry(*name).or_insert(*name);
+    }
+    let (olds, news) =
+        (template::by_name(old.claim_templates()?), template::by_name(new.claim_templates()?));
+    let mut copies = Vec::new();
+    for (name, template) in replaced {
+        let into = format!("into {} (create missing ones)", claims(change, old, template));
+        if olds.contains_key(name) {
+            // A template that stays keeps its claims mounted, or another rule tells that it does not.
+            if !news.contains_key(name) {
+                let theirs = claims(change, old, name);
+                copies.push(format!(
+                    "first copy the data of {theirs} {into}: the new pods do not mount the old ones"
+                ));
+            }
+            continue;
+        }
+        let volume = before.volumes.iter().find(|volume| &*volume.name == name);
+        let Some(volume) = volume.filter(|volume| holds_data(volume)) else { continue };
+        let source = if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
+            let kind = if volume.empty_dir.is_some() { "emptyDir" } else { "ephemeral volume" };
+            copies.push(format!(
+                "first copy each pod's {kind} {name} {into}, or let the members synchronise: the \
+                 {kind} is deleted with its pod"
+            ));
+            continue;
+        } else if let Some(source) = &volume.persistent_volume_claim {
+            format!("claim {}", source.claim_name)
+        } else if let Some(folder) = &volume.host_path {
+            format!("the node's folder {}", folder.path)
+        } else {
+            format!("volume {name}")
+        };
+        copies.push(format!(
+            "first copy the data of {source} {into}: the new pods do not mount {source}"
+        ));
+    }
+    copies.truncate(SHOWN);
+    Ok(copies)
+}
+
+/// Whether a volume holds more than files that the API server makes.
+fn holds_data(volume: &Volume<'_>) -> bool {
+    let files = [volume.config_map, volume.secret, volume.projected, volume.downward_api];
+    files.iter().all(Option::is_none)
+}
+
+/// The claims of a template in words: `claims data-db-0 to data-db-2`.
+fn claims(change: &Change<'_>, set: &StatefulSet<'_>, template: &str) -> String {
+    let (stem, ordinals) = (format!("{template}-{}", change.name), set.ordinals());
+    match ordinals.end - ordinals.start {
+        ..=1 => format!("claim {stem}-{}", ordinals.start),
+        _ => format!("claims {}", remedy::numbered(&stem, &ordinals)),
+    }
 }

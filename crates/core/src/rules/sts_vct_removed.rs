@@ -4,6 +4,7 @@ use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::immutable::DifferenceKind;
+use crate::object::names::claim_of;
 use crate::object::{DecodeError, StatefulSet};
 
 declare_rule! {
@@ -43,6 +44,8 @@ impl Rule for StsVctRemoved {
         let place = remedy::manifest_place(change.circumstances.tool);
         let noun = if names.len() == 1 { "claim template" } else { "claim templates" };
         let mut steps = vec![remedy::say(format!("keep {noun} {list} {place}"))];
+        let (adopted, more) = adopted(change, old, new, &names)?;
+        let mounted_by_name = remedy::listed(&adopted);
         if mounts(new, &names)? {
             steps.push(remedy::say(format!(
                 "the pod template still mounts {list}, so a set without it could not be created: remove those mounts first"
@@ -51,6 +54,7 @@ impl Rule for StsVctRemoved {
             let mut operations = Vec::new();
             // If the live pods mount it, the template has to change as well.
             let mounted = mounts(old, &names)?;
+            let lead = if more { "or, if its data is no longer needed, " } else { "or " };
             for (field, wanted) in
                 [("/spec/volumeClaimTemplates", true), ("/spec/template", mounted)]
             {
@@ -60,26 +64,74 @@ impl Rule for StsVctRemoved {
             }
             let recreation = remedy::Recreation {
                 operations,
-                pods: mounted.then_some(
-                    "its pods are adopted, then restart one at a time without the volume",
-                ),
+                pods: mounted.then_some(if adopted.is_empty() {
+                    "its pods are adopted, then restart one at a time without these claims"
+                } else {
+                    "its pods are adopted, then restart one at a time and mount these claims by name"
+                }),
                 complete: mounted,
             };
-            let lead = "or, if its data is no longer needed, ";
             steps.extend(remedy::otherwise(lead, recreation.steps(change, old)?));
-            steps.push(remedy::say(format!("the claims of {list} stay until you delete them")));
+            if !adopted.is_empty() {
+                steps.push(remedy::say(format!(
+                    "do not delete {mounted_by_name}, which the pods still mount"
+                )));
+            }
+            if more {
+                let other = if adopted.is_empty() { "" } else { "other " };
+                steps.push(remedy::say(format!(
+                    "the {other}claims of {list} stay until you delete them"
+                )));
+            }
         }
         let what = format!("{noun} {list} would be removed");
         findings
             .add(first.field.clone(), what)
             .old_field(first.old_field.clone())
             .values(Some(&list), None)
-            .why(
-                "Its claims would stay behind with their data, and the next pod would start without them.",
-            )
+            .why(match (adopted.is_empty(), more) {
+                (true, _) => {
+                    "Its claims would stay behind with their data, and the next pod would \
+                              start without them."
+                        .to_owned()
+                }
+                (false, true) => format!(
+                    "Every pod would mount {mounted_by_name}. The other claims would stay behind \
+                     with their data."
+                ),
+                (false, false) => format!(
+                    "The set would no longer create its claims, and its pod would mount \
+                     {mounted_by_name} by name."
+                ),
+            })
             .remedy(steps);
         Ok(())
     }
+}
+
+/// The claims of the removed templates that the new pods mount by name, and whether there are others.
+fn adopted<'c>(
+    change: &Change<'_>,
+    old: &StatefulSet<'_>,
+    new: &'c StatefulSet<'_>,
+    names: &[&str],
+) -> Result<(Vec<&'c str>, bool), DecodeError> {
+    let spec = &new.template()?.spec;
+    let used = template::used_volumes(spec);
+    let ordinals = old.ordinals();
+    let is_ours = |claim: &str| {
+        claim_of(claim, &change.name, names.iter().copied())
+            .is_some_and(|(_, ordinal)| ordinals.contains(&i64::from(ordinal)))
+    };
+    let claims: BTreeSet<&str> = spec
+        .volumes
+        .iter()
+        .filter(|volume| used.contains(&*volume.name))
+        .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
+        .filter(|claim| is_ours(claim))
+        .collect();
+    let more = claims.len() < names.len().saturating_mul(ordinals.count());
+    Ok((claims.into_iter().collect(), more))
 }
 
 /// Whether a container uses one of the claim templates called `names`.

@@ -143,7 +143,7 @@ impl GrowthCheck<'_, '_> {
         let claims: Vec<(&str, &ClaimFact)> = match self.facts.claims.of(self.namespace()) {
             Fact::Known(claims) => claims.collect(),
             // Carrying it out begins with reading them.
-            Fact::Unknown(_) => return Ok(None),
+            Fact::Unknown(_) => return self.templates(),
         };
         for (difference, size) in self.growing {
             let Some(template) = difference.template.as_deref() else { continue };
@@ -188,6 +188,23 @@ impl GrowthCheck<'_, '_> {
             }
         }
         self.quota(&claims)
+    }
+
+    /// Without a cluster, only the classes of the templates tell what their claims allow.
+    fn templates(&self) -> Result<Option<Objection>, DecodeError> {
+        if self.facts.controller != ControllerState::NotLooked {
+            return Ok(None);
+        }
+        for (difference, _) in self.growing {
+            let Some(template) = difference.template.as_deref() else { continue };
+            let class = self.old.claim_template(template)?.map(|(_, claim)| claim.class());
+            let first = format!("{template}-{}-{}", self.change.name, self.old.ordinals().start);
+            let reason = class.and_then(|class| self.class_forbids(class, Some(first)));
+            if let Some((why, steps)) = reason {
+                return Ok(Some(Objection::instead(RULE, why, steps)));
+            }
+        }
+        Ok(None)
     }
 
     fn ability(&self, name: &str, claim: &ClaimFact, size: &Quantity) -> Ability {

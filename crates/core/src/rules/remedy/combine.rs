@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{otherwise, say};
 use crate::change::Change;
-use crate::object::DecodeError;
+use crate::object::{DecodeError, Pointer};
 use crate::rules::finding::{Finding, Recreation, Step};
 
 /// The claim templates as a whole.
@@ -51,6 +51,21 @@ pub fn combine<'f>(
         replace(finding, otherwise(&lead, instead));
     }
     Ok(())
+}
+
+/// Lets no finding print how to reach a size that `sizes` rejects: `sizes` are the fields of such sizes,
+/// which the rule called `rule` names.
+pub fn settle_size<'f>(
+    rule: &str,
+    sizes: &[Pointer],
+    findings: impl Iterator<Item = &'f mut Finding>,
+) {
+    for finding in findings.filter(|finding| finding.rule != rule) {
+        if sizes.contains(&finding.field) {
+            "Kubernetes rejects this edit.".clone_into(&mut finding.why);
+            finding.remedy = vec![say(format!("first settle the size, as {rule} says"))];
+        }
+    }
 }
 
 fn recreation(finding: &Finding) -> Option<Arc<Recreation>> {
