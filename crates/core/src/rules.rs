@@ -68,6 +68,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::finding::{Finding, Findings, Step};
+pub use self::pvc_keep_removed::kept_by;
 use crate::change::{Change, Operation};
 use crate::facts::{Fact, Facts};
 use crate::object::{DecodeError, Kind};

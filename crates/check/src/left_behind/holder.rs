@@ -7,7 +7,7 @@ use stateward_core::object::Kind;
 use stateward_core::yaml::Document;
 
 use super::claims::Claims;
-use crate::keep::kept_by;
+use crate::keep::kept_manifest;
 use crate::variables;
 
 /// How an object comes by its claims.
@@ -87,7 +87,7 @@ impl<'d> Holder<'d> {
             form,
             // OpenKruise's CloneSet owns the claims that it makes.
             deletes_claims: (!claims.generated.is_empty() || retention == "Delete")
-                && kept_by(&object).is_none(),
+                && kept_manifest(&document.json).is_none(),
             claims,
             is_filled: false,
             images: images.collect(),

@@ -1,11 +1,11 @@
-use super::pvc_keep_removed::is_kept;
+use super::pvc_keep_removed::only_leaves_the_manifests;
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::{Change, Operation, Subject};
 use crate::facts::Facts;
 
 declare_rule! {
-    /// A claim is deleted. The rule is silent if the claim has no volume yet, or if the manifest
-    /// says that the tool keeps the claim: `helm.sh/resource-policy: keep`, `Prune=false` in
+    /// A claim is deleted. The rule is silent if the claim has no volume yet, or if it is only missing
+    /// from the manifests and they say that the tool keeps the claim: `helm.sh/resource-policy: keep`, `Prune=false` in
     /// `argocd.argoproj.io/sync-options`, or `kustomize.toolkit.fluxcd.io/prune: disabled`. Argo CD's
     /// `Delete=false` does not count, because it only holds when the Application is deleted.
     ///
@@ -42,7 +42,7 @@ impl Rule for PvcDelete {
         };
         let volume = claim.spec.volume_name.as_str();
         let unbound = volume.is_empty() && claim.status.is_some();
-        if unbound || is_kept(&claim.metadata) {
+        if unbound || only_leaves_the_manifests(change) {
             return Ok(());
         }
         let finding = findings.add("", "would be deleted, and its volume unless that is retained");

@@ -78,15 +78,17 @@ impl Protection {
     }
 }
 
-/// Whether the tool that manages an object keeps it if it is missing from the manifests.
-pub(super) fn is_kept(metadata: &Metadata<'_>) -> bool {
-    PROTECTIONS.iter().any(|protection| protection.prunes && protection.of(metadata).is_some())
+/// The annotation or label by which the tool that manages an object keeps it if it is missing from the
+/// manifests.
+pub fn kept_by(metadata: &Metadata<'_>) -> Option<&'static str> {
+    let mut keeps = PROTECTIONS.iter().filter(|protection| protection.prunes);
+    keeps.find(|protection| protection.of(metadata).is_some()).map(|protection| protection.key)
 }
 
 /// Whether an object is only missing from the manifests, and its tool keeps it. A request that deletes
 /// the object does not ask the tool, and every request has a user.
 pub(super) fn only_leaves_the_manifests(change: &Change<'_>) -> bool {
-    change.circumstances.user.name.is_empty() && change.metadata().is_some_and(is_kept)
+    change.circumstances.user.name.is_empty() && change.metadata().and_then(kept_by).is_some()
 }
 
 impl Rule for PvcKeepRemoved {
