@@ -21,7 +21,8 @@ declare_rule! {
     /// Stop the pods that use the claim. The controller then removes the finalizer by itself. If the
     /// data may be deleted, say so with the `allow` annotation on the claim.
     ///
-    /// The rule does not know which pods use the claim. It is silent in a namespace that is being
+    /// The rule does not know which pods use the claim. It only warns if neither `volumeName` nor the
+    /// status tells whether the claim has a volume. It is silent in a namespace that is being
     /// deleted. It judges terminating claims and the subresource `status`, too.
     PvcProtectionRemoved {
         id: "pvc-protection-removed",
@@ -49,7 +50,9 @@ impl Rule for PvcProtectionRemoved {
             facts.namespaces.get("", &change.namespace),
             Fact::Known(Some(namespace)) if namespace.terminating
         );
-        if claim.spec.volume_name.is_empty() || goes {
+        let named = !claim.spec.volume_name.is_empty();
+        // A manifest without a status does not tell whether the claim has a volume.
+        if goes || !named && claim.status.is_some() {
             return Ok(());
         }
         if before.has_finalizer(PROTECTION) && !after.has_finalizer(PROTECTION) {
@@ -60,8 +63,12 @@ impl Rule for PvcProtectionRemoved {
             } else {
                 "Without the finalizer, a claim that is deleted does not wait for its pods."
             };
-            findings
-                .add("/metadata/finalizers", format!("would lose its finalizer {PROTECTION}"))
+            let finding = findings
+                .add("/metadata/finalizers", format!("would lose its finalizer {PROTECTION}"));
+            if !named {
+                finding.unsure();
+            }
+            finding
                 .values(Some(PROTECTION), None)
                 .why(why)
                 .step("leave the finalizer: the controller removes it once no pod uses the claim")
