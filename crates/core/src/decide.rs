@@ -14,7 +14,9 @@ use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize}
 use crate::object::{DecodeError, Kind};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
+use crate::rules::finding::ALL_REMEDIES;
 use crate::rules::{Action, Finding, Findings, Group, Unjudged, remedy};
+use crate::text::cut;
 use crate::webhook_kind::WebhookKind;
 
 /// Who asks for a verdict, and hence what is judged.
@@ -127,7 +129,7 @@ impl Decision {
         if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
             return verdict.on_purpose(policy);
         }
-        Some(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")))
+        Some(cut(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")), ERROR))
     }
 
     /// The verdicts that deny.
@@ -150,7 +152,7 @@ impl Decision {
     }
 
     fn not_judged(&mut self, rule: &'static str, needs: String) {
-        let missing = Missing { rule, needs };
+        let missing = Missing { rule, needs: cut(needs, ERROR) };
         if !self.not_judged.contains(&missing) {
             self.not_judged.push(missing);
         }
@@ -264,6 +266,11 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
         decision.malformed(error);
     }
+    // The reasons of mutations and one re-creation for all findings come after the rules.
+    let mut left = ALL_REMEDIES;
+    for verdict in &mut decision.verdicts {
+        verdict.finding.limit(&mut left);
+    }
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
@@ -315,6 +322,16 @@ fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> boo
     }
 }
 
+/// The longest text about a field that cannot be read, a fact that is missing or an annotation, in
+/// bytes.
+const ERROR: usize = 1024;
+
+/// The length in bytes up to which further findings are listed in a denial.
+const MESSAGE: usize = 48 << 10;
+
+/// The most warnings of one review. The API server hands on 4096 characters of them.
+const WARNINGS: usize = 64;
+
 impl Decision {
     /// The text of a denial: the first finding in full, the others in a line each, then how to
     /// read on. `None` where nothing is denied.
@@ -324,13 +341,19 @@ impl Decision {
         let Some(first) = denials.next() else {
             let error = self.malformed.first().filter(|_| !self.allowed())?;
             return Some(format!(
-                "{object}: {error}\nThe object cannot be judged, and the policy refuses what \
-                 cannot be judged (on-error: deny)."
+                "{object}: {}\nThe object cannot be judged, and the policy refuses what \
+                 cannot be judged (on-error: deny).",
+                cut(error.to_string(), ERROR)
             ));
         };
         let mut text = first.finding.denial(&object);
-        for other in denials {
+        let mut others = denials.peekable();
+        while let Some(other) = others.next_if(|_| text.len() < MESSAGE) {
             let _ = write!(text, "\nalso: {} [{}]", other.finding.what, other.finding.rule);
+        }
+        let more = others.count();
+        if more > 0 {
+            let _ = write!(text, "\nalso: {more} more");
         }
         let rule = first.finding.rule;
         let _ = write!(text, "\n{rule} · stateward explain {rule}");
@@ -362,6 +385,7 @@ impl Decision {
             .cloned()
             .chain(from_findings)
             .chain(from_errors)
+            .take(WARNINGS)
             .map(|text| crate::rules::finding::one_line(&text))
             .collect()
     }
