@@ -12,6 +12,7 @@ mod damaged_reviews;
 mod data_mounts;
 mod fuzz;
 mod growth;
+mod long_texts;
 mod manifest;
 mod policy;
 mod quantity_table;
