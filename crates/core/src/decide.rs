@@ -151,6 +151,20 @@ impl Decision {
         }
     }
 
+    /// Makes one re-creation of all, and limits the texts that came after the rules.
+    fn finish_remedies(&mut self, change: &Change<'_>) {
+        let refused = self.verdicts.iter_mut();
+        let refused =
+            refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
+        if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
+            self.malformed(error);
+        }
+        let mut left = ALL_REMEDIES;
+        for verdict in &mut self.verdicts {
+            verdict.finding.limit(&mut left);
+        }
+    }
+
     fn not_judged(&mut self, rule: &'static str, needs: String) {
         let missing = Missing { rule, needs: cut(needs, ERROR) };
         if !self.not_judged.contains(&missing) {
@@ -261,16 +275,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
             }
         }
     }
-    let refused = decision.verdicts.iter_mut();
-    let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
-    if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
-        decision.malformed(error);
-    }
-    // The reasons of mutations and one re-creation for all findings come after the rules.
-    let mut left = ALL_REMEDIES;
-    for verdict in &mut decision.verdicts {
-        verdict.finding.limit(&mut left);
-    }
+    decision.finish_remedies(change);
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
