@@ -14,6 +14,7 @@ use axum::routing::{MethodRouter, post};
 use axum::{BoxError, Extension, Router};
 use hyper::body::Bytes;
 use stateward_core::review::{self, NoVerdict, WebhookKind};
+use stateward_core::text::cut;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tower::ServiceBuilder;
@@ -407,6 +408,7 @@ impl Webhook {
             self.metrics.judged(rule, verdict.name());
         }
         if let Some(error) = &answer.error {
+            let error = logged(error, 1024);
             tracing::warn!(endpoint = kind.endpoint(), error, "not judged");
         }
         self.metrics.reviewed(
@@ -421,14 +423,20 @@ impl Webhook {
 fn log_denial(denial: &review::Denial, what: &'static str) {
     tracing::info!(
         rule = denial.rule,
-        object = denial.object,
-        namespace = denial.namespace,
-        user = denial.user,
-        field = denial.field,
-        reason = denial.message,
+        object = logged(&denial.object, 400),
+        namespace = logged(&denial.namespace, 100),
+        user = logged(&denial.user, 256),
+        field = logged(&denial.field, 400),
+        reason = logged(&denial.message, 512),
         dry_run = denial.dry_run,
         "{what}"
     );
+}
+
+/// A text of a tenant for a log line, which stays below 4 KiB with all its texts. A control character
+/// would take six.
+fn logged(text: &str, most: usize) -> String {
+    cut(text, most).replace(char::is_control, " ")
 }
 
 /// Counts a review while it is judged, however that ends.
@@ -444,5 +452,56 @@ impl<'a> InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight().dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_logged_denial_has_at_most_4_kib() {
+        for text in ["\"", "\u{1}", "ü", "x"] {
+            let long = text.repeat(1_000_000);
+            let denial = review::Denial {
+                rule: "sts-delete-pvc-retention-delete",
+                object: long.clone(),
+                namespace: long.clone(),
+                user: long.clone(),
+                field: long.clone(),
+                message: long.clone(),
+                dry_run: false,
+                kind: "StatefulSet",
+                name: long.clone(),
+                uid: long.clone(),
+            };
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber =
+                tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                log_denial(&denial, "would be denied")
+            });
+            let line = lines.0.lock().unwrap().clone();
+            assert!((1000..=4096).contains(&line.len()), "{text:?}: {}", line.len());
+            assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok());
+        }
     }
 }

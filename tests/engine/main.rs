@@ -13,6 +13,7 @@ mod data_mounts;
 mod edits;
 mod fuzz;
 mod growth;
+mod long_texts;
 mod manifest;
 mod policy;
 mod quantity_table;

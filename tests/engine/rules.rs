@@ -20,9 +20,9 @@ use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
 use stateward_core::yaml::Document;
 
 /// A fixture: `old` and `new` (either may be missing), and what else the change is about.
-struct Fixture {
-    path: PathBuf,
-    document: Value,
+pub(crate) struct Fixture {
+    pub(crate) path: PathBuf,
+    pub(crate) document: Value,
 }
 
 impl Fixture {
@@ -33,7 +33,7 @@ impl Fixture {
         Self { path: path.to_owned(), document }
     }
 
-    fn judge(&self, entry: &Entry) -> (String, Result<Vec<Finding>, Unjudged>) {
+    pub(crate) fn judge(&self, entry: &Entry) -> (String, Result<Vec<Finding>, Unjudged>) {
         let side = |key: &str| self.document.get(key).map(Value::to_string);
         let (old, new) = (side("old"), side("new"));
         let operation = match (&old, &new) {
@@ -110,6 +110,26 @@ impl Fixture {
         version.map(|v| v.parse().unwrap()).unwrap_or_default()
     }
 
+    /// Whether the rule judges it, and its objects can be read.
+    pub(crate) fn is_judged(&self, entry: &Entry) -> bool {
+        let side = |key: &str| self.document.get(key).map(Value::to_string);
+        let (old, new) = (side("old"), side("new"));
+        let operation = match (&old, &new) {
+            (None, _) => Operation::Create,
+            (_, None) => Operation::Delete,
+            _ => Operation::Update,
+        };
+        let old = old.as_deref().map(Object::decode).transpose();
+        let new = new.as_deref().map(Object::decode).transpose();
+        let (Ok(old), Ok(new)) = (old, new) else { return false };
+        let objects = Pair { old, new };
+        let Some(any) = objects.any() else { return false };
+        let kind = Kind::of_manifest(&any.api_version, &any.kind);
+        let circumstances = Circumstances::default();
+        entry.meta.applies(kind, operation)
+            && Change::new(operation, kind, "", objects, circumstances).is_ok()
+    }
+
     /// `facts: [manifest, …]`: objects that are known besides; `clusterIsKnown: true`: no other sets
     /// and claims exist.
     fn facts(&self) -> Facts {
@@ -160,7 +180,7 @@ fn folder(entry: &Entry) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/rules").join(entry.meta.id)
 }
 
-fn fixtures(entry: &Entry, verdict: &str) -> Vec<Fixture> {
+pub(crate) fn fixtures(entry: &Entry, verdict: &str) -> Vec<Fixture> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder(entry).join(verdict))
         .unwrap_or_else(|error| panic!("{}/{verdict}: {error}", entry.meta.id))
         .map(|file| file.unwrap().path())

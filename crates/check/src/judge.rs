@@ -11,6 +11,7 @@ use stateward_core::object::{DecodeError, Kind, Object, Pointer};
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::rules::remedy::say;
 use stateward_core::rules::{Action, Group};
+use stateward_core::text::cut;
 use stateward_core::yaml::{Document, InputError};
 
 use self::side::Side;
@@ -156,6 +157,12 @@ fn left_behind_finding(left: LeftBehind<'_>) -> ReportedFinding {
     }
 }
 
+/// The most faults of an `allow` annotation that a report lists.
+const FAULTS: usize = 16;
+
+/// The longest of them, in bytes.
+const FAULT: usize = 1024;
+
 /// What came out of judging a pair.
 #[derive(Debug, Default)]
 pub struct Judgement {
@@ -294,7 +301,8 @@ impl<'a> JudgedPair<'a> {
             judged.exemption = decision.exemption.map(Exemption::name);
             judged.exemption_reason = decision.exemption.map(Exemption::reason);
             judged.allowed.clone_from(&decision.allowed_rules);
-            judged.allow_faults.clone_from(&decision.allow_faults);
+            let faults = decision.allow_faults.iter().take(FAULTS);
+            judged.allow_faults = faults.map(|fault| cut(fault.as_str(), FAULT)).collect();
         }
         let how_to_allow: Vec<Option<String>> =
             decision.verdicts.iter().map(|v| decision.on_purpose(v, policy)).collect();

@@ -17,7 +17,9 @@ pub mod text;
 use std::fmt;
 
 use serde::Serialize;
+use stateward_core::object::Pointer;
 use stateward_core::rules::{self, Step};
+use stateward_core::text::cut;
 use stateward_core::yaml::{InputError, printable};
 
 pub use self::checkout::Checkout;
@@ -59,9 +61,12 @@ impl CheckReport {
         judged: Vec<JudgedObject>,
         skipped: usize,
         mut findings: Vec<ReportedFinding>,
-        not_judged: Vec<NotJudged>,
+        mut not_judged: Vec<NotJudged>,
         mut errors: Vec<InputError>,
     ) -> Self {
+        findings.iter_mut().for_each(ReportedFinding::limit);
+        not_judged.iter_mut().for_each(|not| limit(&mut not.needs));
+        errors.iter_mut().for_each(|error| limit(&mut error.message));
         // The sort is stable: findings at one place stay in the order of the rules.
         findings.sort_by(|a, b| a.order().cmp(&b.order()));
         errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
@@ -93,6 +98,7 @@ impl CheckReport {
     /// The report with what else is worth knowing about the inputs.
     #[must_use]
     pub fn with_notices(mut self, mut notices: Vec<Notice>) -> Self {
+        notices.iter_mut().for_each(|notice| limit(&mut notice.input.message));
         let key = |notice: &Notice| {
             let InputError { file, line, column, .. } = &notice.input;
             (file.clone(), *line, *column)
@@ -120,6 +126,17 @@ impl CheckReport {
     pub const fn is_clean(&self) -> bool {
         self.findings.is_empty() && self.errors.is_empty()
     }
+}
+
+/// The longest text about an input, in bytes. Findings repeat what manifests hold, and a manifest can
+/// hold a name of megabytes.
+const TEXT: usize = 4096;
+
+/// The longest message of a finding, in bytes. It begins with the object's name.
+const MESSAGE: usize = 2048;
+
+fn limit(text: &mut String) {
+    *text = cut(std::mem::take(text), TEXT);
 }
 
 /// An object that was judged.
@@ -243,6 +260,21 @@ pub struct ReportedFinding {
 }
 
 impl ReportedFinding {
+    /// Cuts what the rules do not: texts about fields that cannot be read, and values.
+    fn limit(&mut self) {
+        let field = Pointer::from(std::mem::take(&mut self.field));
+        self.field = field.nameable().to_string();
+        self.message = cut(std::mem::take(&mut self.message), MESSAGE);
+        for cause in &mut self.causes {
+            cause.field = cut(std::mem::take(&mut cause.field), MESSAGE);
+            cause.message = cut(std::mem::take(&mut cause.message), MESSAGE);
+        }
+        limit(&mut self.why);
+        if self.remedy.iter().any(Step::is_too_long) {
+            self.remedy.clear();
+        }
+    }
+
     /// Where it is shown: in the new file, or in the old one on DELETE.
     pub fn place(&self) -> Option<&Place> {
         self.new.as_ref().or(self.old.as_ref())

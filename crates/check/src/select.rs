@@ -2,6 +2,7 @@
 
 use stateward_core::change::label;
 use stateward_core::object::{KINDS, Kind, KindInfo};
+use stateward_core::text::{NAME, cut};
 use stateward_core::yaml::{Document, InputError, Inputs};
 
 use crate::report::{Notice, ObjectRef, UnjudgedObject};
@@ -73,9 +74,9 @@ impl From<Inputs> for Selection {
 impl From<&Document> for ObjectRef {
     fn from(document: &Document) -> Self {
         Self {
-            api_version: document.api_version.clone(),
-            kind: document.kind.clone(),
-            namespace: document.namespace.clone(),
+            api_version: cut(document.api_version.as_str(), NAME),
+            kind: cut(document.kind.as_str(), NAME),
+            namespace: cut(document.namespace.as_str(), NAME),
             name: label(&document.name, &document.generate_name),
         }
     }

@@ -7,6 +7,7 @@ use crate::object::immutable::{self, DifferenceKind, Differences, SpecDifference
 use crate::object::metadata::{COLLECTOR_FINALIZERS, ORPHAN};
 use crate::object::validate::{self, ValidationError};
 use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
+use crate::text::{self, cut};
 
 /// The operation of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,12 +185,13 @@ pub struct Circumstances {
     pub sub_resource: String,
 }
 
-/// The name of an object as people read it, also of one that has none yet.
+/// The name of an object as people read it, also of one that has none yet. A name that no object
+/// can have is cut.
 pub fn label(name: &str, generate_name: &str) -> String {
     match (name, generate_name) {
         ("", "") => "(no name)".to_owned(),
-        ("", stem) => format!("{stem}*"),
-        (name, _) => name.to_owned(),
+        ("", stem) => format!("{}*", cut(stem, text::NAME)),
+        (name, _) => cut(name, text::NAME),
     }
 }
 
@@ -454,7 +456,7 @@ impl<'a> Change<'a> {
         if self.namespace.is_empty() {
             format!("{kind} {name}")
         } else {
-            format!("{kind} {}/{name}", self.namespace)
+            format!("{kind} {}/{name}", cut(self.namespace.as_str(), text::NAME))
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize}
 use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
+use crate::rules::finding::ALL_REMEDIES;
 use crate::rules::{Action, Finding, Findings, Group, Unjudged, remedy};
+use crate::text::cut;
 use crate::webhook_kind::WebhookKind;
 
 /// Who asks for a verdict, and hence what is judged.
@@ -127,7 +129,7 @@ impl Decision {
         if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
             return verdict.on_purpose(policy);
         }
-        Some(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")))
+        Some(cut(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")), ERROR))
     }
 
     /// The verdicts that deny.
@@ -149,8 +151,22 @@ impl Decision {
         }
     }
 
+    /// Makes one re-creation of all, and limits the texts that came after the rules.
+    fn finish_remedies(&mut self, change: &Change<'_>) {
+        let refused = self.verdicts.iter_mut();
+        let refused =
+            refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
+        if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
+            self.malformed(error);
+        }
+        let mut left = ALL_REMEDIES;
+        for verdict in &mut self.verdicts {
+            verdict.finding.limit(&mut left);
+        }
+    }
+
     fn not_judged(&mut self, rule: &'static str, needs: String) {
-        let missing = Missing { rule, needs };
+        let missing = Missing { rule, needs: cut(needs, ERROR) };
         if !self.not_judged.contains(&missing) {
             self.not_judged.push(missing);
         }
@@ -259,6 +275,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
         }
     }
     settle(stage, change, &mut decision);
+    decision.finish_remedies(change);
     if policy.mode == Mode::Audit {
         let would = |text: &String| format!("(audit) {text}");
         decision.warnings.extend(mutation.warnings.iter().map(would));
@@ -284,11 +301,6 @@ fn settle(stage: Stage, change: &Change<'_>, decision: &mut Decision) {
         if let Err(error) = forced {
             decision.malformed(error);
         }
-    }
-    let refused = decision.verdicts.iter_mut();
-    let refused = refused.filter(|verdict| verdict.action == Action::Deny && !verdict.carried_out);
-    if let Err(error) = remedy::combine(change, refused.map(|verdict| &mut verdict.finding)) {
-        decision.malformed(error);
     }
 }
 
@@ -333,6 +345,16 @@ fn judged_at(stage: Stage, rule: &EffectiveRule<'_>, change: &Change<'_>) -> boo
     }
 }
 
+/// The longest text about a field that cannot be read, a fact that is missing or an annotation, in
+/// bytes.
+const ERROR: usize = 1024;
+
+/// The length in bytes up to which further findings are listed in a denial.
+const MESSAGE: usize = 48 << 10;
+
+/// The most warnings of one review. The API server hands on 4096 characters of them.
+const WARNINGS: usize = 64;
+
 impl Decision {
     /// The text of a denial: the first finding in full, the others in a line each, then how to
     /// read on. `None` where nothing is denied.
@@ -342,13 +364,19 @@ impl Decision {
         let Some(first) = denials.next() else {
             let error = self.malformed.first().filter(|_| !self.allowed())?;
             return Some(format!(
-                "{object}: {error}\nThe object cannot be judged, and the policy refuses what \
-                 cannot be judged (on-error: deny)."
+                "{object}: {}\nThe object cannot be judged, and the policy refuses what \
+                 cannot be judged (on-error: deny).",
+                cut(error.to_string(), ERROR)
             ));
         };
         let mut text = first.finding.denial(&object);
-        for other in denials {
+        let mut others = denials.peekable();
+        while let Some(other) = others.next_if(|_| text.len() < MESSAGE) {
             let _ = write!(text, "\nalso: {} [{}]", other.finding.what, other.finding.rule);
+        }
+        let more = others.count();
+        if more > 0 {
+            let _ = write!(text, "\nalso: {more} more");
         }
         let rule = first.finding.rule;
         let _ = write!(text, "\n{rule} · stateward explain {rule}");
@@ -380,6 +408,7 @@ impl Decision {
             .cloned()
             .chain(from_findings)
             .chain(from_errors)
+            .take(WARNINGS)
             .map(|text| crate::rules::finding::one_line(&text))
             .collect()
     }

@@ -22,5 +22,6 @@ pub mod record;
 pub mod review;
 pub mod rules;
 pub mod shell;
+pub mod text;
 pub mod webhook_kind;
 pub mod yaml;

@@ -7,9 +7,13 @@ use stateward_core::object::compare::plain;
 use stateward_core::object::{DecodeError, Pointer, Quantity};
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::say;
+use stateward_core::text::cut;
 use stateward_core::yaml::Document;
 
 use crate::report::{Excerpt, Place};
+
+/// The longest value that a report holds, in bytes.
+const VALUE: usize = 1024;
 
 /// One side of a pair.
 pub(super) struct Side<'a> {
@@ -34,10 +38,11 @@ impl<'a> Side<'a> {
         let document = self.document;
         let location = document.locate_head(field);
         let value = value.or_else(|| self.value(field).filter(|value| is_scalar(value)).map(plain));
+        let value = value.map(|value| cut(value, VALUE));
         let excerpt = Excerpt::new(document.source(), location.span.start, value.as_deref());
         Place {
             value,
-            missing: location.missing,
+            missing: location.missing.map(|missing| cut(missing, VALUE)),
             file: document.file.to_string(),
             line: location.line,
             column: location.column,

@@ -117,7 +117,7 @@ fn request<'a>(
     let mut wanted = requests.clone();
     for (difference, _) in growing {
         if let (Some(name), Some(size)) = (&difference.template, &difference.new) {
-            wanted.insert(name.clone(), size.clone());
+            wanted.insert(name.to_string(), size.clone());
         }
     }
     let check = GrowthCheck { change, old, growing, wanted: &wanted, facts };

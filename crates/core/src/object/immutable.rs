@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -46,8 +47,8 @@ pub enum DifferenceKind {
 pub struct SpecDifference {
     /// its kind
     pub kind: DifferenceKind,
-    /// the name of the claim template, if the field belongs to one
-    pub template: Option<String>,
+    /// the name of the claim template, if the field belongs to one; its differences share it
+    pub template: Option<Arc<str>>,
     /// the field in the new object; in the old one where the new has none
     pub field: Pointer,
     /// the field in the old object
@@ -244,7 +245,7 @@ fn claim_templates(
             }
             None => found.push(SpecDifference {
                 kind: DifferenceKind::TemplateAdded,
-                template: Some(template.name.to_string()),
+                template: Some(Arc::from(&*template.name)),
                 field: field(),
                 old_field: at.clone(),
                 old: None,
@@ -255,7 +256,7 @@ fn claim_templates(
     for (index, template) in olds.iter().enumerate().filter(|(index, _)| !kept[*index]) {
         found.push(SpecDifference {
             kind: DifferenceKind::TemplateRemoved,
-            template: Some(template.name.to_string()),
+            template: Some(Arc::from(&*template.name)),
             field: at.clone(),
             old_field: at.clone().index(index),
             old: Some(template.name.to_string()),
@@ -275,7 +276,7 @@ fn claim_template(
     // The wrong type is named instead of called a difference.
     decode::<Claim<'_>>(old.raw.get(), old_at.as_str())?;
     decode::<Claim<'_>>(new.raw.get(), new_at.as_str())?;
-    let new_name = new.name.to_string();
+    let new_name: Arc<str> = Arc::from(&*new.name);
     let (olds, news) = (members(Some(old.raw), old_at)?, members(Some(new.raw), new_at)?);
     for (part, shape) in
         [("metadata", &OBJECT_META), ("spec", &CLAIM_SPEC), ("status", &CLAIM_STATUS)]
@@ -294,7 +295,7 @@ fn claim_template(
             };
             found.push(SpecDifference {
                 kind,
-                template: Some(new_name.clone()),
+                template: Some(Arc::clone(&new_name)),
                 field: Pointer::from(format!("{new_at}{path}")),
                 old_field: Pointer::from(format!("{old_at}{path}")),
                 old: difference.old,

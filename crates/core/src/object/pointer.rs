@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// The longest pointer that a message names, in bytes.
+const NAMED: usize = 1024;
+
 /// Where a field stands in its object, such as `/spec/volumeClaimTemplates/0/spec`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -43,6 +46,17 @@ impl Pointer {
     /// The pointer to the parent; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('/').map(|(parent, _)| Self::from(parent))
+    }
+
+    /// The pointer, or the nearest parent of one that is too long to be named: a key can have
+    /// megabytes, and a pointer that is cut points to nothing.
+    #[must_use]
+    pub fn nameable(self) -> Self {
+        if self.0.len() <= NAMED {
+            return self;
+        }
+        let parent = (0..=NAMED).rev().find(|at| self.0.as_bytes()[*at] == b'/');
+        Self::from(&self.0[..parent.unwrap_or_default()])
     }
 
     /// The unescaped tokens, from the root on.
@@ -104,6 +118,16 @@ mod tests {
         assert_eq!(pointer.as_str(), "/metadata/labels/a~1b~0c");
         assert_eq!(pointer.tokens().last().as_deref(), Some("a/b~c"));
         assert_eq!(pointer.dotted(), "metadata.labels[a/b~c]");
+    }
+
+    #[test]
+    fn a_key_of_any_length_is_named_by_its_parent() {
+        let labels = Pointer::from("/metadata/labels");
+        let key = |length| labels.clone().key(&"k".repeat(length));
+        assert_eq!(key(1000).nameable(), key(1000));
+        assert_eq!(key(1_000_000).nameable(), labels);
+        assert_eq!(key(1_000_000).key("below").nameable(), labels);
+        assert_eq!(Pointer::default().key(&"k".repeat(2000)).nameable(), Pointer::default());
     }
 
     #[test]

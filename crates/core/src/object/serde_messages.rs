@@ -2,6 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::text::cut;
+
+/// The longest value that a message quotes, in bytes: a message ends up in a log.
+const QUOTED: usize = 160;
+
 /// serde's message about a field in plain words: `"three" is a string, not a whole number`.
 pub fn plain(message: &str) -> Cow<'_, str> {
     // The line and column are those of a re-encoded document, which the reader never sees.
@@ -79,9 +84,9 @@ fn listed(text: &str) -> Option<(&str, Vec<&str>)> {
 
 /// `string "x"` as `"x" is a string`.
 fn is(found: &str) -> String {
-    let quoted = |text: &str| text.trim_matches('`').to_owned();
+    let quoted = |text: &str| quoted(text.trim_matches('`'));
     if let Some(text) = found.strip_prefix("string ") {
-        return format!("{text} is a string");
+        return format!("{} is a string", quoted(text));
     }
     for kind in ["integer ", "floating point ", "number "] {
         if let Some(number) = found.strip_prefix(kind) {
@@ -104,7 +109,13 @@ fn value(found: &str) -> String {
         .iter()
         .find_map(|kind| found.strip_prefix(kind))
         .unwrap_or(found);
-    text.trim_matches('`').to_owned()
+    quoted(text.trim_matches('`'))
+}
+
+fn quoted(text: &str) -> String {
+    let short = cut(text, QUOTED);
+    let closes = short.len() < text.len() && short.starts_with('"');
+    if closes { short + "\"" } else { short }
 }
 
 fn wanted(expected: &str) -> String {
@@ -161,6 +172,9 @@ mod tests {
         ] {
             assert_eq!(plain(message), expected);
         }
+        let long = format!("invalid type: string \"{}\", expected a map", "x".repeat(1000));
+        let expected = format!("\"{}…\" is a string, not a mapping", "x".repeat(156));
+        assert_eq!(plain(&long), expected);
         assert!(is_about_key(&plain("unknown field `a`, there are no fields")));
         assert!(!is_about_key(&plain("unknown variant `of`, expected one of `off`, `deny`")));
     }

@@ -17,6 +17,7 @@ use self::selector::selector_terms;
 pub use self::set::{created, introduced};
 use super::names::{is_dns_label, is_label_value, is_qualified_name};
 use super::{Metadata, Pointer, TextMap};
+use crate::text::cut;
 
 /// The part of an object that has the error. It decides when the server checks it, and which rule
 /// reports it.
@@ -57,6 +58,28 @@ pub struct ValidationError {
     pub instead: String,
 }
 
+impl ValidationError {
+    /// The error with texts that can be kept once for each error, whatever they quote.
+    fn short(self) -> Self {
+        Self {
+            area: self.area,
+            field: self.field.nameable(),
+            value: self.value.map(|value| cut(value, VALUE)),
+            what: cut(self.what, WHAT),
+            instead: cut(self.instead, INSTEAD),
+        }
+    }
+}
+
+/// The longest value that an error keeps, in bytes.
+const VALUE: usize = 1024;
+
+/// The longest description of an error, in bytes.
+const WHAT: usize = 512;
+
+/// The longest description of what to write instead, in bytes. A finding leaves out such a step.
+const INSTEAD: usize = 2048;
+
 /// The most errors that are kept: nobody corrects more at once, and an object that is wrong
 /// everywhere must not cost more memory than one that is wrong somewhere.
 const MOST: usize = 64;
@@ -90,7 +113,7 @@ impl Errors {
 
     fn push(&mut self, mut error: ValidationError) {
         self.count += 1;
-        error.what.insert_str(0, &self.prefix);
+        error.what = format!("{}{}", self.prefix, error.what);
         // An old object may have any number of errors: a number stands for each.
         let mut hasher = DefaultHasher::new();
         (&error.field, &error.value, &error.what).hash(&mut hasher);
@@ -101,7 +124,8 @@ impl Errors {
             && !self.ignored.contains(&error.area)
             && !self.known.contains(&fingerprint)
         {
-            self.list.push(error);
+            // The fingerprint is that of the whole texts: two of them may begin alike.
+            self.list.push(error.short());
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::object::DecodeError;
 use crate::policy::{OnError, Policy};
 use crate::rules::Action;
 use crate::rules::finding::one_line;
+use crate::text::{NAME, cut};
 
 /// The body of an answer, and what to log and count about it.
 #[derive(Clone, Debug)]
@@ -104,6 +105,12 @@ impl RuleOutcome {
     }
 }
 
+/// The most fields that an answer names.
+const CAUSES: usize = 64;
+
+/// The longest text about a request that cannot be judged, or of an annotation, in bytes.
+const ERROR: usize = 1024;
+
 /// A refusal, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -192,17 +199,19 @@ impl Answer {
         let warnings = decision.all_warnings(change);
         let causes = decision
             .denials()
+            .take(CAUSES)
             .map(|verdict| Cause {
                 reason: "FieldValueForbidden",
                 message: verdict.finding.what.clone(),
                 field: verdict.finding.field.dotted(),
             })
             .collect();
+        let name = cut(change.name.as_str(), NAME);
         let status = message.as_deref().map(|message| Status {
             code: 403,
             reason: "Forbidden",
             message,
-            details: Some(Details { name: &change.name, kind: change.kind.name(), causes }),
+            details: Some(Details { name: &name, kind: change.kind.name(), causes }),
         });
         let verdicts = verdicts(decision);
         let outcome = if !allowed {
@@ -218,22 +227,19 @@ impl Answer {
         } else {
             Outcome::Warned
         };
+        let object = change.object_name();
+        let uid = change.objects.old.as_ref().map(|old| cut(&*old.metadata.uid, NAME));
         let denial = |verdict: &Verdict| Denial {
             rule: verdict.finding.rule,
-            object: change.object_name(),
-            namespace: change.namespace.clone(),
+            object: object.clone(),
+            namespace: cut(change.namespace.as_str(), NAME),
             field: verdict.finding.field.dotted(),
             message: verdict.finding.what.clone(),
-            user: review.user().to_owned(),
+            user: cut(review.user(), NAME),
             dry_run: review.dry_run(),
             kind: change.kind.reported_as(),
-            name: change.name.clone(),
-            uid: change
-                .objects
-                .old
-                .as_ref()
-                .map(|old| old.metadata.uid.to_string())
-                .unwrap_or_default(),
+            name: name.clone(),
+            uid: uid.clone().unwrap_or_default(),
         };
         let denials = decision.denials().map(denial).collect();
         let audited = decision.verdicts.iter().filter(|verdict| verdict.audited).map(denial);
@@ -256,7 +262,7 @@ impl Answer {
             denials,
             audited,
             verdicts,
-            error: decision.malformed.first().map(ToString::to_string),
+            error: decision.malformed.first().map(|error| cut(error.to_string(), ERROR)),
         }
     }
 
@@ -267,6 +273,7 @@ impl Answer {
 
     /// The answer where nothing could be judged: what the policy's `on-error` says.
     pub fn failed(review: &Review<'_>, why: &str, policy: &Policy) -> Self {
+        let why = &cut(why, ERROR);
         let what = format!("stateward could not judge this request: {why}");
         let denial = (policy.on_error == OnError::Deny)
             .then(|| format!("{what}\nThe policy refuses what cannot be judged (on-error: deny)."));
@@ -304,7 +311,10 @@ impl Answer {
     ) -> Self {
         let (warnings, audit) = (vec![one_line(what)], noted("error", why));
         let answer = Self::unjudged(head.into(), denial, warnings, audit, Outcome::Error);
-        Self { error: Some(format!("{what}, asked by {}", head.user())), ..answer }
+        Self {
+            error: Some(format!("{}, asked by {}", cut(what, ERROR), cut(head.user(), NAME))),
+            ..answer
+        }
     }
 
     /// An answer to which no rule contributed. `denial` denies the request; without it, the request
@@ -414,7 +424,7 @@ fn audit_annotations(
             .metadata()
             .and_then(|metadata| metadata.annotations.get(ALLOW_REASON))
             .unwrap_or_default();
-        put("allowed", format!("{}: {reason}", decision.allowed_rules.join(",")));
+        put("allowed", format!("{}: {}", decision.allowed_rules.join(","), cut(reason, ERROR)));
     }
     annotations
 }

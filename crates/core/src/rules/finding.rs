@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::object::Pointer;
+use crate::text::cut;
 
 /// One step of a remedy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -58,49 +59,133 @@ pub struct Finding {
 impl Finding {
     /// The values before and after.
     pub fn values(&mut self, old: Option<&str>, new: Option<&str>) -> &mut Self {
-        self.old = old.map(ToOwned::to_owned);
-        self.new = new.map(ToOwned::to_owned);
+        self.old = old.map(|old| cut(old, VALUE));
+        self.new = new.map(|new| cut(new, VALUE));
         self
     }
 
     /// Where the field stands in the old object, if elsewhere than in the new one.
     pub fn old_field(&mut self, field: Pointer) -> &mut Self {
-        self.old_field = field;
+        self.old_field = field.nameable();
         self
     }
 
     /// Why it matters.
     pub fn why(&mut self, why: impl Into<String>) -> &mut Self {
-        self.why = why.into();
+        self.why = cut(why, WHY);
         self
     }
 
     /// The way out.
     pub fn remedy(&mut self, steps: Vec<Step>) -> &mut Self {
         self.remedy = steps;
+        self.limit_remedy();
         self
     }
 
     /// A step of the way out, in words.
     pub fn step(&mut self, text: impl Into<String>) -> &mut Self {
-        self.remedy.push(Step { text: text.into(), ..Step::default() });
-        self
+        self.add_step(Step { text: text.into(), ..Step::default() })
     }
 
     /// A step of the way out that is a command.
     pub fn command(&mut self, text: impl Into<String>, command: impl Into<String>) -> &mut Self {
-        self.remedy.push(Step {
-            text: text.into(),
-            command: Some(command.into()),
-            ..Step::default()
-        });
-        self
+        self.add_step(Step { text: text.into(), command: Some(command.into()), ..Step::default() })
     }
 
     /// Not sure enough to deny: at most a warning.
     pub fn unsure(&mut self) -> &mut Self {
         self.unsure = true;
         self
+    }
+}
+
+/// The longest description of what changes, in bytes. A tenant chooses the names and values that
+/// texts quote, and one of megabytes would be repeated by each finding.
+const WHAT: usize = 512;
+
+/// The longest reason, in bytes.
+const WHY: usize = 1024;
+
+/// The longest value, in bytes.
+const VALUE: usize = 1024;
+
+/// The longest text of a step, in bytes.
+const STEP: usize = 1024;
+
+/// The longest command, in bytes. It can hold claim templates.
+const COMMAND: usize = 16 << 10;
+
+/// The longest JSON patch of a re-creation, in bytes.
+const OPERATIONS: usize = 64 << 10;
+
+/// The most bytes that the steps of one finding have together.
+const REMEDY: usize = 32 << 10;
+
+/// The most bytes that the steps of all findings of a change have together.
+pub const ALL_REMEDIES: usize = 128 << 10;
+
+impl Step {
+    /// How many bytes its texts have.
+    fn bytes(&self) -> usize {
+        self.text.len() + self.command.as_deref().map_or(0, str::len)
+    }
+
+    /// Whether it quotes a text that is too long for a finding.
+    pub fn is_too_long(&self) -> bool {
+        let operations = self.recreation.iter().flat_map(|recreation| &recreation.operations);
+        let operations = operations.map(|operation| operation.to_string().len()).sum::<usize>();
+        self.text.len() > STEP
+            || self.command.as_deref().is_some_and(|command| command.len() > COMMAND)
+            || operations > OPERATIONS
+    }
+}
+
+impl Finding {
+    /// Shortens texts that were set without the methods above. `left` bytes are left for steps;
+    /// those of this finding are taken off.
+    pub fn limit(&mut self, left: &mut usize) {
+        let take = |text: &mut String, most| *text = cut(std::mem::take(text), most);
+        take(&mut self.what, WHAT);
+        take(&mut self.why, WHY);
+        self.limit_remedy();
+        let bytes = self.remedy.iter().map(Step::bytes).sum();
+        match left.checked_sub(bytes) {
+            Some(rest) => *left = rest,
+            None => self.leave_remedy_out(),
+        }
+    }
+
+    fn add_step(&mut self, step: Step) -> &mut Self {
+        // A way out without its first steps would be another one.
+        if !self.is_remedy_left_out() {
+            self.remedy.push(step);
+            self.limit_remedy();
+        }
+        self
+    }
+
+    /// A cut step would tell something else, and so would the others without it.
+    fn limit_remedy(&mut self) {
+        let bytes: usize = self.remedy.iter().map(Step::bytes).sum();
+        if bytes > REMEDY || self.remedy.iter().any(Step::is_too_long) {
+            self.leave_remedy_out();
+        }
+    }
+
+    fn leave_remedy_out(&mut self) {
+        self.remedy = vec![Step { text: self.left_out(), ..Step::default() }];
+    }
+
+    fn is_remedy_left_out(&self) -> bool {
+        matches!(self.remedy.as_slice(), [step] if step.text == self.left_out())
+    }
+
+    fn left_out(&self) -> String {
+        format!(
+            "see stateward explain {} for the way out: its steps would be too long here",
+            self.rule
+        )
     }
 }
 
@@ -167,7 +252,7 @@ impl Findings {
 
     /// A finding about `field`; `what` continues a sentence that begins with the object's name.
     pub fn add(&mut self, field: impl Into<Pointer>, what: impl Into<String>) -> &mut Finding {
-        let field = field.into();
+        let field = field.into().nameable();
         // Those beyond the limit take the same place, one after the other.
         if self.list.len() > MOST {
             self.list.pop();
@@ -179,7 +264,7 @@ impl Findings {
             field,
             old: None,
             new: None,
-            what: what.into(),
+            what: cut(what, WHAT),
             why: String::new(),
             remedy: Vec::new(),
             unsure: false,
@@ -193,8 +278,57 @@ impl Findings {
         if let Some(last) = self.list.last_mut()
             && self.omitted > 0
         {
-            last.what = format!("{}, and {} more like it", last.what, self.omitted);
+            let what = cut(std::mem::take(&mut last.what), WHAT - 64);
+            last.what = format!("{what}, and {} more like it", self.omitted);
         }
         self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_a_finding_have_a_limit() {
+        let long = "x".repeat(1_000_000);
+        let mut findings = Findings::new("a-rule");
+        findings
+            .add(Pointer::from("/metadata/labels").key(&long), long.clone())
+            .values(Some(&long), Some(&long))
+            .why(long.clone())
+            .step(format!("set the name to {long}"))
+            .command("then run", "true");
+        let finding = findings.into_vec().remove(0);
+        assert_eq!(finding.field.as_str(), "/metadata/labels");
+        assert!(finding.denial("StatefulSet db").len() < 3000);
+        assert!(finding.old.is_some_and(|old| old.len() <= VALUE && old.ends_with('…')));
+        let steps: Vec<&str> = finding.remedy.iter().map(|step| step.text.as_str()).collect();
+        assert_eq!(
+            steps,
+            ["see stateward explain a-rule for the way out: its steps would be too long here"]
+        );
+    }
+
+    #[test]
+    fn a_long_command_is_left_out_with_its_way_out() {
+        let mut findings = Findings::new("a-rule");
+        findings.add("/spec", "it changes").step("look").command("run", "y".repeat(COMMAND + 1));
+        let finding = findings.into_vec().remove(0);
+        assert!(finding.remedy.iter().all(|step| step.command.is_none()));
+        assert!(finding.is_remedy_left_out());
+    }
+
+    #[test]
+    fn steps_of_all_findings_have_a_limit() {
+        let mut findings = Findings::new("a-rule");
+        for _ in 0..3 {
+            findings.add("/spec", "it changes").command("run", "y".repeat(100));
+        }
+        let mut left = 250;
+        let mut found = findings.into_vec();
+        found.iter_mut().for_each(|finding| finding.limit(&mut left));
+        let left_out: Vec<bool> = found.iter().map(Finding::is_remedy_left_out).collect();
+        assert_eq!((left_out, left), (vec![false, false, true], 44));
     }
 }

@@ -10,7 +10,11 @@ pub(super) fn named(source: &str) -> Option<String> {
         .take_while(|line| line.is_empty() || line.starts_with('#') || line.starts_with("---"))
         .find_map(|line| line.strip_prefix("# Source: "))
         .map(|name| name.trim_end().to_owned())
+        .filter(|name| name.len() <= LONGEST)
 }
+
+/// The longest name of a template, in bytes: each finding repeats it.
+const LONGEST: usize = 1024;
 
 const HINT: &str =
     "unresolved Helm template (`{{`): check what it renders to, with --render 'helm template …'";

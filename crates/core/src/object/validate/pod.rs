@@ -316,13 +316,17 @@ fn unknown(
             format!("set {}.name to a volume or a claim template", at().dotted()),
         );
     } else if !volumes.contains_key(name) {
-        let mut known: Vec<&str> =
-            volumes.keys().copied().filter(|name| !name.is_empty()).take(LISTED + 1).collect();
+        // Other names are refused themselves, and may have any length.
+        let names = volumes.keys().copied().filter(|name| is_dns_label(name));
+        let mut known: Vec<&str> = names.take(LISTED + 1).collect();
         if known.len() > LISTED {
             known[LISTED] = "…";
         }
         let instead = match known.as_slice() {
-            [] => format!("add a volume called {name}, or leave {} out", at().dotted()),
+            [] if is_dns_label(name) => {
+                format!("add a volume called {name}, or leave {} out", at().dotted())
+            }
+            [] => format!("leave {} out", at().dotted()),
             [one] => format!("set {}.name to {one}", at().dotted()),
             _ => format!("set {}.name to one of {}", at().dotted(), known.join(", ")),
         };
