@@ -26,6 +26,8 @@ const CLASS_STORAGE: &str = ".storageclass.storage.k8s.io/requests.storage";
 
 /// The most that is kept of one object, in bytes.
 const MOST: usize = 8 << 10;
+/// The longest name of an object, in characters.
+const LONGEST_NAME: usize = 253;
 /// What an entry of a list or map needs besides its text, in bytes.
 const ENTRY: usize = 48;
 
@@ -73,6 +75,15 @@ fn reduced<K: DeserializeOwned, T>(
         let fact = keep(object);
         if fact.as_ref().is_some_and(|fact| size(fact) > MOST) { Err(TOO_LARGE) } else { Ok(fact) }
     })
+}
+
+/// Cuts a text to one character more than names have, so that it still names nothing that exists.
+fn name_like(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_NAME + 1) {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    text
 }
 
 fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
@@ -296,10 +307,10 @@ pub(super) fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
         let terminating = metadata.deletion_timestamp.is_some();
         let mut owners = metadata.owner_references.into_iter();
         let owner = owners.find(|owner| owner.controller == Some(true)).map(|owner| OwnerFact {
-            api_version: owner.api_version,
-            kind: owner.kind,
-            name: owner.name,
-            uid: owner.uid,
+            api_version: name_like(owner.api_version),
+            kind: name_like(owner.kind),
+            name: name_like(owner.name),
+            uid: name_like(owner.uid),
         });
         Some(SetFact::new(metadata.uid, terminating, owner, &spec))
     })
@@ -526,6 +537,9 @@ mod tests {
         owned["annotations"] = json!({"x": "y".repeat(1 << 20)});
         let object = json!({"metadata": owned, "spec": {"template": {"x": "y".repeat(1 << 20)}}});
         assert!(set(&of(&object)).unwrap().fact.is_ok(), "what is not kept has no bound");
+        owned["ownerReferences"] = json!([{"name": "y".repeat(1 << 20), "controller": true}]);
+        let owner = fact(set, &json!({"metadata": owned, "spec": {}})).unwrap().owner;
+        assert_eq!(owner.unwrap().name.len(), LONGEST_NAME + 1);
         let targets: Value = many(8500);
         let status = json!({"phase": "Complete", "annotationTargets": targets});
         let kept = fact(record, &json!({"metadata": metadata, "status": status}));
