@@ -538,8 +538,8 @@ mod tests {
         let object = json!({"metadata": owned, "spec": {"template": {"x": "y".repeat(1 << 20)}}});
         assert!(set(&of(&object)).unwrap().fact.is_ok(), "what is not kept has no bound");
         owned["ownerReferences"] = json!([{"name": "y".repeat(1 << 20), "controller": true}]);
-        let owner = fact(set, &json!({"metadata": owned, "spec": {}})).unwrap().owner;
-        assert_eq!(owner.unwrap().name.len(), LONGEST_NAME + 1);
+        let cut = fact(set, &json!({"metadata": owned, "spec": {}})).unwrap();
+        assert_eq!(cut.owner.unwrap().name.len(), LONGEST_NAME + 1);
         let targets: Value = many(8500);
         let status = json!({"phase": "Complete", "annotationTargets": targets});
         let kept = fact(record, &json!({"metadata": metadata, "status": status}));
