@@ -9,6 +9,7 @@ pub mod facts;
 pub mod lease;
 mod namespace;
 mod path;
+pub(crate) mod watch;
 mod webhook_configuration;
 
 use kube::core::{ApiResource, GroupVersionKind};

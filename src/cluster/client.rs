@@ -2,6 +2,7 @@
 //! ([`Client::read`]), a write that is sent once ([`Client::write`]).
 
 mod kubeconfig;
+mod lines;
 mod list;
 mod read;
 mod response;
@@ -23,9 +24,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::de::DeserializeOwned;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::nearest;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::kubeconfig::Places;
+pub(crate) use self::lines::Lines;
 pub(crate) use self::list::Extent;
 pub use self::read::ReadError;
 pub(crate) use self::response::Response;
@@ -40,6 +43,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(5);
 /// No watch lives as long: a connection that says nothing for so long has died without a word.
 const SILENCE: Duration = Duration::from_secs(300);
+
+/// How many pages of watched lists are in memory at a time: tenants decide how large their objects are.
+const PAGES: usize = 2;
 
 const JSON: &str = "application/json";
 
@@ -70,12 +76,14 @@ pub struct Client {
     server: Arc<str>,
     /// its clock as of the last answer, and when that came
     clock: Arc<Mutex<Option<(Timestamp, Instant)>>>,
+    /// bounds how many pages of watched lists are read at a time
+    pages: Arc<Semaphore>,
 }
 
 impl From<kube::Client> for Client {
     /// Over a client that does not repeat requests.
     fn from(client: kube::Client) -> Self {
-        Self { kube: client, server: Arc::from("the API server"), clock: Arc::default() }
+        Self::over(client, Arc::from("the API server"))
     }
 }
 
@@ -184,9 +192,13 @@ impl Client {
             let _ = write!(server, " (context {context})");
         }
         match kube::Client::try_from(config) {
-            Ok(kube) => Ok(Self { kube, server: server.into(), clock: Arc::default() }),
+            Ok(kube) => Ok(Self::over(kube, server.into())),
             Err(error) => Err(ClusterError::Client { server, reason: reasons(&error) }),
         }
+    }
+
+    fn over(kube: kube::Client, server: Arc<str>) -> Self {
+        Self { kube, server, clock: Arc::default(), pages: Arc::new(Semaphore::new(PAGES)) }
     }
 
     /// One request, sent once; `content_type` is that of `body`.

@@ -17,15 +17,13 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    Namespace, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota,
+    Namespace, PersistentVolume as Volume, PersistentVolumeClaim, Pod, ResourceQuota,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
-use kube::runtime::watcher;
-use kube::{Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::Resource;
+use kube::api::DynamicObject;
+use serde_json::value::RawValue;
 use stateward_core::facts::{ControllerState, Facts};
 use stateward_resize::CAN_RESIZE;
 use tokio::sync::mpsc;
@@ -33,10 +31,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::read::Reduced;
-pub(crate) use self::read::fixed_volume;
+pub(crate) use self::read::{PersistentVolume, fixed_volume};
 use self::state::{Edit, Slot, State};
-use self::watch::{Seen, watch};
-use super::lease::LeaseRead;
+use self::watch::watch;
+use super::lease::{LeaseRead, leases};
+use super::watch::{Seen, Watched, Watcher};
+use super::{Client, Extent, record_resource, with_query};
 
 /// What was seen is handed on in portions of at most this many.
 const PORTION: usize = 1024;
@@ -84,24 +84,26 @@ struct Published {
 
 impl ClusterFacts {
     /// Starts to watch, on the runtime of the caller. Everything is unknown until it was listed.
-    pub fn start(client: &Client, options: &Options) -> Self {
+    pub fn start(client: &kube::Client, options: &Options) -> Self {
         let (edits, received) = mpsc::channel(PORTION);
         let state = State::new(options);
         let published = Arc::new(ArcSwap::from_pointee(state.publish(Instant::now())));
         let mut tasks = JoinSet::new();
-        let config = watcher::Config::default().timeout(options.watch_seconds);
-        let mut follow = Follow { client, config: &config, edits: &edits, tasks: &mut tasks };
-        follow.all::<PersistentVolumeClaim, _>(read::claim, |state| &mut state.claims);
-        follow.all::<StorageClass, _>(read::class, |state| &mut state.classes);
-        follow.all::<PartialObjectMeta<Namespace>, _>(read::namespace, |s| &mut s.namespaces);
-        follow.all::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
-        follow.all::<PersistentVolume, _>(read::volume, |state| &mut state.fixed_volumes);
-        let sets = Api::all_with(client.clone(), &ApiResource::erase::<StatefulSet>(&()));
-        follow.kind(sets, read::set, |state| &mut state.sets);
+        let mut follow = Follow {
+            client: Client::from(client.clone()),
+            seconds: options.watch_seconds,
+            edits: &edits,
+            tasks: &mut tasks,
+        };
+        follow.kind::<PersistentVolumeClaim, _>(read::claim, |state| &mut state.claims);
+        follow.kind::<StorageClass, _>(read::class, |state| &mut state.classes);
+        follow.namespaces();
+        follow.kind::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
+        follow.kind::<Volume, _>(read::volume, |state| &mut state.fixed_volumes);
+        follow.kind::<StatefulSet, _>(read::set, |state| &mut state.sets);
         follow.pods();
-        let records: Api<DynamicObject> =
-            Api::all_with(client.clone(), &crate::cluster::record_resource());
-        follow.kind(records, read::record, |state| &mut state.records);
+        let records = DynamicObject::url_path(&record_resource(), None);
+        follow.path(records, Extent::Whole, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);
         tasks.spawn(publish(state, received, Arc::clone(&published)));
         Self { published, _tasks: tasks }
@@ -140,64 +142,70 @@ impl Debug for Snapshot {
 
 /// Starts watches.
 struct Follow<'a> {
-    client: &'a Client,
-    config: &'a watcher::Config,
+    client: Client,
+    seconds: u32,
     edits: &'a mpsc::Sender<Edit>,
     tasks: &'a mut JoinSet<()>,
 }
 
 impl Follow<'_> {
-    /// All objects of a kind that is known at compile time.
-    fn all<K, T>(&mut self, reduce: fn(&K) -> Reduced<T>, slot: fn(&mut State) -> &mut Slot<T>)
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-        T: Clone + Send + Sync + 'static,
-    {
-        self.kind(Api::all(self.client.clone()), reduce, slot);
-    }
-
+    /// All objects of a kind.
     fn kind<K, T>(
         &mut self,
-        api: Api<K>,
-        reduce: fn(&K) -> Reduced<T>,
+        reduce: fn(&RawValue) -> Option<Reduced<T>>,
         slot: fn(&mut State) -> &mut Slot<T>,
     ) where
-        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Resource<DynamicType = ()>,
         T: Clone + Send + Sync + 'static,
     {
-        self.selected(api, self.config.clone(), reduce, slot);
+        self.path(K::url_path(&(), None), Extent::Whole, reduce, slot);
+    }
+
+    fn namespaces(&mut self) {
+        let path = Namespace::url_path(&(), None);
+        self.path(path, Extent::Metadata, read::namespace, |state| &mut state.namespaces);
     }
 
     /// The pods that sets have created; their label outlives an orphan delete.
     fn pods(&mut self) {
-        let config = self.config.clone().labels("statefulset.kubernetes.io/pod-name");
-        let api = Api::all_with(self.client.clone(), &ApiResource::erase::<Pod>(&()));
-        self.selected(api, config, read::pod, |state| &mut state.pods);
-    }
-
-    fn selected<K, T>(
-        &mut self,
-        api: Api<K>,
-        config: watcher::Config,
-        reduce: fn(&K) -> Reduced<T>,
-        slot: fn(&mut State) -> &mut Slot<T>,
-    ) where
-        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-        T: Clone + Send + Sync + 'static,
-    {
-        let edit = move |seen: Seen<Reduced<T>>| -> Edit {
-            Box::new(move |state, now| slot(state).apply(seen, now))
-        };
-        self.tasks.spawn(watch(api, config, reduce, self.edits.clone(), edit));
+        let selector = ("labelSelector", "statefulset.kubernetes.io/pod-name");
+        let path = with_query(&Pod::url_path(&(), None), [selector]);
+        self.path(path, Extent::Whole, read::pod, |state| &mut state.pods);
     }
 
     /// The one Lease.
     fn lease(&mut self, namespace: &str) {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
-        let config = self.config.clone().fields(&format!("metadata.name={CAN_RESIZE}"));
-        let read = |lease: &Lease| LeaseRead::new(lease);
+        let selector = format!("metadata.name={CAN_RESIZE}");
+        let path = with_query(&leases(namespace), [("fieldSelector", selector.as_str())]);
         let edit = |seen| -> Edit { Box::new(move |state, now| state.lease.apply(seen, now)) };
-        self.tasks.spawn(watch(api, config, read, self.edits.clone(), edit));
+        let read = |lease: &RawValue| Some(LeaseRead::read(lease));
+        self.spawn(path, Extent::Whole, read, edit);
+    }
+
+    fn path<T: Clone + Send + Sync + 'static>(
+        &mut self,
+        path: String,
+        extent: Extent,
+        reduce: fn(&RawValue) -> Option<Reduced<T>>,
+        slot: fn(&mut State) -> &mut Slot<T>,
+    ) {
+        let edit = move |seen: Seen<Reduced<T>>| -> Edit {
+            Box::new(move |state, now| slot(state).apply(seen, now))
+        };
+        self.spawn(path, extent, reduce, edit);
+    }
+
+    fn spawn<R: Send + 'static>(
+        &mut self,
+        path: String,
+        extent: Extent,
+        read: fn(&RawValue) -> Option<R>,
+        edit: impl Fn(Seen<R>) -> Edit + Send + 'static,
+    ) {
+        let what = path.split('?').next().unwrap_or_default().to_owned();
+        let target = Watched { path, extent, seconds: self.seconds };
+        let watcher = Watcher::new(self.client.clone(), target, read);
+        self.tasks.spawn(watch(what, watcher, self.edits.clone(), edit));
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::path;
@@ -14,6 +15,21 @@ use super::path;
 /// The longest duration that is believed of a Lease that is alive, so that a wrong number does not
 /// keep it alive for ever.
 const LONGEST: Duration = Duration::from_secs(300);
+
+/// What is decoded of a Lease. The time is text because it is only ever compared with another.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Lease {
+    spec: Option<Spec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    renew_time: Option<String>,
+    lease_duration_seconds: Option<i64>,
+    holder_identity: Option<String>,
+}
 
 /// What is read of a Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,10 +47,15 @@ impl LeaseRead {
         let Some(spec) = &lease.spec else { return Self::default() };
         let seconds = u64::try_from(spec.lease_duration_seconds.unwrap_or_default());
         Self {
-            renewed: spec.renew_time.as_ref().map(|time| time.0.to_string()).unwrap_or_default(),
+            renewed: spec.renew_time.clone().unwrap_or_default(),
             duration: Duration::from_secs(seconds.unwrap_or_default()),
             holder: spec.holder_identity.clone().unwrap_or_default(),
         }
+    }
+
+    /// A Lease as the API server wrote it. One that cannot be read is held by nobody.
+    pub(crate) fn read(lease: &RawValue) -> Self {
+        serde_json::from_str(lease.get()).map(|lease| Self::new(&lease)).unwrap_or_default()
     }
 
     pub(crate) fn is_held(&self) -> bool {

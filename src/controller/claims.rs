@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Deserialize as _;
 use serde_json::Value;
 use stateward_core::annotations::RESIZE_ID;
@@ -98,7 +97,7 @@ fn progress(object: &Value) -> Progress {
 
 /// Why the volume cannot be expanded; the API server and the driver judge one that is not understood.
 pub(super) fn fixed_volume(volume: &Value) -> Option<FixedVolume> {
-    facts::fixed_volume(&PersistentVolume::deserialize(volume).ok()?)
+    facts::fixed_volume(&facts::PersistentVolume::deserialize(volume).ok()?)
 }
 
 #[cfg(test)]

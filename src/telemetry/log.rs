@@ -6,9 +6,10 @@ use std::panic::PanicHookInfo;
 use clap::ValueEnum;
 use stateward_core::nearest::hint;
 use thiserror::Error;
-use tracing::Metadata;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
@@ -92,15 +93,7 @@ pub struct Subscribed {
 /// The level is invalid, the environment configures an export that cannot start, or another
 /// subscriber is set.
 pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
-    let mut directives = parse_level(level)?;
-    // Our own log explains once why a watch fails; its library repeats it at every retry.
-    if !directives.contains(WATCHES) {
-        directives = format!("{directives},{WATCHES}=error");
-    }
-    let filter = EnvFilter::try_new(&directives)
-        .map_err(|why| LogError::Level { level: level.to_owned(), why: why.to_string() })?
-        // Levels per module say nothing of the others, whose errors are logged all the same.
-        .or(LevelFilter::ERROR);
+    let filter = filter(level)?;
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_writer(std::io::stderr)
@@ -109,7 +102,7 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let subscriber = Registry::default().with(lines.with_filter(filter.and(filter_fn(is_event))));
+    let subscriber = Registry::default().with(lines.with_filter(filter));
     #[cfg(feature = "otel")]
     let (subscriber, exporter) = {
         let exporter = super::traces::Exporter::start()?;
@@ -126,8 +119,32 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
     })
 }
 
-fn is_event(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event()
+/// Which events are logged at `level`.
+fn filter<S: Subscriber + for<'span> LookupSpan<'span>>(
+    level: &str,
+) -> Result<impl Filter<S> + use<S>, LogError> {
+    let mut directives = parse_level(level)?;
+    // Our own log explains once why a watch fails; its library repeats it at every retry.
+    if !directives.contains(WATCHES) {
+        directives = format!("{directives},{WATCHES}=error");
+    }
+    let levels = EnvFilter::try_new(&directives)
+        .map_err(|why| LogError::Level { level: level.to_owned(), why: why.to_string() })?
+        // Levels per module say nothing of the others, whose errors are logged all the same.
+        .or(LevelFilter::ERROR);
+    Ok(levels.and(filter_fn(logged)))
+}
+
+/// The module of the client that logs an answer which it cannot decode, with all objects in it.
+const QUOTES: &str = "kube_client::client";
+
+/// Answers hold Secrets and passwords, so no level shows what quotes them.
+fn quotes_nothing(metadata: &Metadata<'_>) -> bool {
+    metadata.target() != QUOTES || *metadata.level() == Level::ERROR
+}
+
+fn logged(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && quotes_nothing(metadata)
 }
 
 /// The start of our modules' paths.
@@ -155,6 +172,36 @@ mod tests {
         for wrong in ["=debug", "a b=debug", "[span]=debug", "info,,warn"] {
             assert!(parse_level(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_level_logs_the_answers_of_the_api_server() {
+        use std::io::Write;
+        use std::sync::{Arc, Mutex};
+
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let lines = Lines::default();
+        let written = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || written.clone());
+        let layer = layer.with_filter(filter("trace,kube_client=trace").unwrap());
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            tracing::warn!(target: "kube_client::client", "a list with a password");
+            tracing::debug!(target: "kube_client::client", "a list with a password");
+            tracing::warn!(target: "kube_client::config", "something else");
+        });
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(lines.contains("something else") && !lines.contains("password"), "{lines}");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(crate) fn binary() -> PathBuf {
 /// A control plane, the webhook with facts and events, and a controller.
 pub(crate) struct Lab {
     pub(crate) bed: Testbed,
+    /// The kubeconfig of the webhook's account.
+    facts: PathBuf,
     /// The kubeconfig of the controller's account.
     pub(crate) account: PathBuf,
     pub(crate) webhook: Webhook,
@@ -88,7 +90,12 @@ impl Lab {
         let webhook = Webhook::start(&facts).await;
         webhook.register(&bed).await;
         let controller = controller(&account, bed.folder());
-        Self { bed, account, webhook, _controller: controller }
+        Self { bed, facts, account, webhook, _controller: controller }
+    }
+
+    /// A replica that starts now. The API server does not call it.
+    pub(crate) async fn replica(&self) -> Webhook {
+        Webhook::start(&self.facts).await
     }
 
     /// A namespace in which the user `dev` has the role `edit`.

@@ -10,6 +10,7 @@
 mod account;
 mod bypass;
 mod data;
+mod facts;
 mod growth;
 mod lab;
 mod mounts;

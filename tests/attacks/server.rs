@@ -58,7 +58,7 @@ async fn probes_are_answered_whatever_is_left_open_on_the_health_port() {
 }
 
 /// A client of the review port, with the authority that `--dev` made.
-async fn client(webhook: &Webhook) -> kube::Client {
+pub(crate) async fn client(webhook: &Webhook) -> kube::Client {
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\nusers: [{{name: u, user: {{}}}}]\n\
          contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nclusters: [{{name: c, cluster: \
@@ -73,7 +73,7 @@ async fn client(webhook: &Webhook) -> kube::Client {
 }
 
 /// Sends a review as anybody could; gives status and body.
-async fn post(client: &kube::Client, path: &str, review: &Value) -> (u16, String) {
+pub(crate) async fn post(client: &kube::Client, path: &str, review: &Value) -> (u16, String) {
     let request = hyper::Request::post(path)
         .header("content-type", "application/json")
         .body(kube::client::Body::from(serde_json::to_vec(review).unwrap()))

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::read::{Asked, ReadError};
 use super::{Client, JSON};
@@ -11,6 +12,9 @@ use crate::cluster::path::with_query;
 const PAGE: usize = 500;
 /// The longest answer that is read, in bytes; pages of large objects are asked for in smaller ones.
 const LONGEST: usize = 8 << 20;
+/// The longest answer with a single object. An object of 1.5 MiB is about six times as long if all its
+/// characters are escaped.
+const LONGEST_OBJECT: usize = 64 << 20;
 /// How many objects of one list are read.
 const MOST: usize = 50_000;
 /// How often a list begins anew whose continue token has expired.
@@ -27,23 +31,42 @@ pub(crate) enum Extent {
     Metadata,
 }
 
+impl Extent {
+    /// The form of a list of this extent.
+    const fn accepted_list(self) -> &'static str {
+        match self {
+            Self::Whole => JSON,
+            Self::Metadata => METADATA,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]
-    metadata: Next,
+    metadata: ListMetadata,
     #[serde(deserialize_with = "items")]
-    items: Vec<Value>,
+    items: Vec<Box<RawValue>>,
 }
 
 /// A list of metadata without objects is `null`; a page without the field is no list.
-fn items<'de, D: serde::Deserializer<'de>>(decoder: D) -> Result<Vec<Value>, D::Error> {
+fn items<'de, D: serde::Deserializer<'de>>(decoder: D) -> Result<Vec<Box<RawValue>>, D::Error> {
     Ok(Option::deserialize(decoder)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]
-struct Next {
-    #[serde(default, rename = "continue")]
+#[serde(rename_all = "camelCase", default)]
+struct ListMetadata {
+    #[serde(rename = "continue")]
     token: String,
+    resource_version: String,
+}
+
+/// A list, reduced to what is kept.
+pub(crate) struct Listed<T> {
+    pub(crate) kept: Vec<T>,
+    /// from which version on the objects can be watched
+    pub(crate) version: String,
 }
 
 impl Client {
@@ -58,7 +81,35 @@ impl Client {
         extent: Extent,
         mut keep: impl FnMut(&Value) -> Option<T>,
     ) -> Result<Vec<T>, ReadError> {
-        let accept = if extent == Extent::Metadata { METADATA } else { JSON };
+        let read = |item: &RawValue| -> serde_json::Result<_> {
+            Ok(keep(&serde_json::from_str::<Value>(item.get())?))
+        };
+        let listed = self.pages(path, extent, Some(MOST), false, read).await?;
+        Ok(listed.map(|listed| listed.kept).unwrap_or_default())
+    }
+
+    /// What `keep` makes of each object of the list at `path`, as the API server wrote it; nothing if
+    /// the kind is not served. Few lists are read so at the same time.
+    ///
+    /// # Errors
+    /// As [`Client::read`].
+    pub(crate) async fn list_raw<T>(
+        &self,
+        path: &str,
+        extent: Extent,
+        keep: impl Fn(&RawValue) -> Option<T>,
+    ) -> Result<Option<Listed<T>>, ReadError> {
+        self.pages(path, extent, None, true, |item| Ok(keep(item))).await
+    }
+
+    async fn pages<T>(
+        &self,
+        path: &str,
+        extent: Extent,
+        most: Option<usize>,
+        in_turn: bool,
+        mut keep: impl FnMut(&RawValue) -> serde_json::Result<Option<T>>,
+    ) -> Result<Option<Listed<T>>, ReadError> {
         let (mut kept, mut seen, mut token) = (Vec::new(), 0, String::new());
         let (mut limit, mut restarts) = (PAGE, 0);
         loop {
@@ -67,10 +118,14 @@ impl Client {
             if !token.is_empty() {
                 page = with_query(&page, [("continue", token.as_str())]);
             }
-            let asked = Asked { path: &page, accept, longest: LONGEST };
+            let longest = if limit > 1 { LONGEST } else { LONGEST_OBJECT };
+            let asked = Asked { path: &page, accept: extent.accepted_list(), longest };
+            // Several pages of large objects at once would need too much memory.
+            let _turn = if in_turn { self.pages.acquire().await.ok() } else { None };
             let page = match self.ask::<Page>(&asked).await {
                 Ok(Some(page)) => page,
-                Ok(None) => return Ok(kept),
+                Ok(None) if token.is_empty() => return Ok(None),
+                Ok(None) => return Ok(Some(Listed { kept, version: String::new() })),
                 Err(ReadError::TooLong { .. }) if limit > 1 => {
                     limit = (limit / 10).max(1);
                     continue;
@@ -85,14 +140,22 @@ impl Client {
                 Err(why) => return Err(why),
             };
             seen += page.items.len();
-            if seen > MOST {
-                return Err(ReadError::TooMany { path: path.to_owned(), most: MOST });
+            if let Some(most) = most.filter(|most| seen > *most) {
+                return Err(ReadError::TooMany { path: path.to_owned(), most });
             }
-            kept.extend(page.items.iter().filter_map(&mut keep));
+            for item in &page.items {
+                let read = keep(item).map_err(|why| ReadError::Decode {
+                    path: path.to_owned(),
+                    why: why.to_string(),
+                })?;
+                kept.extend(read);
+            }
             token = page.metadata.token;
             if token.is_empty() {
-                return Ok(kept);
+                return Ok(Some(Listed { kept, version: page.metadata.resource_version }));
             }
+            // A few large objects must not make the rest of the list slow.
+            limit = (limit * 2).min(PAGE);
         }
     }
 }
@@ -203,13 +266,20 @@ mod tests {
         };
         let (client, asked) = played(move |query| match query {
             "limit=5" => large(5, "next"),
-            "limit=5&continue=next" => large(3, ""),
+            "limit=10&continue=next" => large(3, ""),
             _ => large(9, "next"),
         });
         assert_eq!(client.list("/p", Extent::Whole, number).await.unwrap().len(), 8);
         assert_eq!(asked.lock().unwrap()[..3], ["limit=500", "limit=50", "limit=5"]);
+        // A single object may be larger than a page.
+        let (client, _) = played(move |query| match query {
+            "limit=1" => large(9, ""),
+            _ => large(9, "next"),
+        });
+        assert_eq!(client.list("/p", Extent::Whole, number).await.unwrap().len(), 9);
         // One object that is too large by itself is an error.
-        let (client, _) = played(move |_| large(9, ""));
+        let larger = large(65, "");
+        let (client, _) = played(move |_| larger.clone());
         let found = client.list("/p", Extent::Whole, number).await;
         assert!(matches!(found, Err(ReadError::TooLong { .. })), "{found:?}");
     }

@@ -6,8 +6,8 @@ use stateward_core::facts::ControllerState;
 use stateward_resize::CAN_RESIZE;
 use tokio::time::Instant;
 
-use super::watch::Seen;
 use crate::cluster::lease::{LeaseLiveness, LeaseRead};
+use crate::cluster::watch::Seen;
 
 /// What a watch has seen of the Lease.
 pub(super) struct LeaseSlot {
@@ -38,7 +38,7 @@ impl LeaseSlot {
             }
             Seen::Applied(lease) => self.liveness.observe(lease, now),
             Seen::Deleted(_) => self.liveness = LeaseLiveness::default(),
-            Seen::Lost(why) => self.lost = Some(why),
+            Seen::Lost(failure) => self.lost = Some(failure.why),
         }
     }
 
@@ -69,6 +69,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::lease::tests::lease;
+    use crate::cluster::watch::Failure;
 
     fn why(slot: &LeaseSlot, now: Instant) -> String {
         match slot.controller(now) {
@@ -106,7 +107,7 @@ mod tests {
         let mut slot = LeaseSlot::new("stateward");
         slot.apply(Seen::All(vec![lease("1", "a")]), at(0));
         slot.apply(Seen::Applied(lease("2", "a")), at(1));
-        slot.apply(Seen::Lost("cut".to_owned()), at(2));
+        slot.apply(Seen::Lost(Failure::of("cut")), at(2));
         assert_eq!(why(&slot, at(15)), "runs");
         assert_eq!(why(&slot, at(16)), "it cannot be watched: cut");
         slot.apply(Seen::All(vec![lease("700", "a")]), at(3600));

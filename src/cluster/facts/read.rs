@@ -1,16 +1,14 @@
 //! Objects of the API server, reduced to what is read.
+//!
+//! Their authors choose what they contain. Nothing is decoded that is not read, and an object that
+//! cannot be read, or of which too much would be kept, is unknown by itself.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    Namespace, PersistentVolume, PersistentVolumeClaim, ResourceQuota,
-};
-use k8s_openapi::api::storage::v1::StorageClass;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
-use kube::ResourceExt;
-use kube::api::{DynamicObject, NotUsed, Object, PartialObjectMeta};
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use stateward_core::annotations::RESIZE_MAX;
 use stateward_core::facts::{
     ClaimFact, ClassFact, FixedVolume, NamespaceFact, OwnerFact, PodFact, QuotaFact, RecordFact,
@@ -19,165 +17,346 @@ use stateward_core::facts::{
 use stateward_core::mutations::anti_affinity;
 use stateward_core::object::Quantity;
 use stateward_core::object::claim::BETA_CLASS;
+use stateward_core::object::json::null_default;
 
 /// The annotation that a provisioner leaves on its volumes.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 const STORAGE: &str = "requests.storage";
 const CLASS_STORAGE: &str = ".storageclass.storage.k8s.io/requests.storage";
 
-/// An object's place, and what is kept of it; nothing where nothing is to be said.
+/// The most that is kept of one object, in bytes.
+const MOST: usize = 8 << 10;
+/// The longest name of an object, in characters.
+const LONGEST_NAME: usize = 253;
+/// What an entry of a list or map needs besides its text, in bytes.
+const ENTRY: usize = 48;
+
+/// An object's place, and what is kept of it: nothing where nothing is to be said, or why it is
+/// unknown.
 #[derive(Debug)]
 pub(super) struct Reduced<T> {
     pub(super) namespace: String,
     pub(super) name: String,
-    pub(super) fact: Option<T>,
+    pub(super) fact: Result<Option<T>, &'static str>,
 }
 
-fn reduced<T>(object: &impl ResourceExt, fact: Option<T>) -> Reduced<T> {
-    Reduced { namespace: object.namespace().unwrap_or_default(), name: object.name_any(), fact }
+const UNREADABLE: &str = "which cannot be read";
+const TOO_LARGE: &str = "which has more labels, owners or templates than are read";
+
+#[derive(Deserialize)]
+struct Placed {
+    metadata: Place,
 }
 
-fn quantity(texts: Option<&BTreeMap<String, Text>>, key: &str) -> Option<Quantity> {
-    texts?.get(key)?.0.parse().ok()
-}
-
-pub(super) fn claim(claim: &PersistentVolumeClaim) -> Reduced<ClaimFact> {
-    let beta = claim.annotations().get(BETA_CLASS).cloned();
-    let spec = claim.spec.as_ref();
-    let requests = spec.and_then(|s| s.resources.as_ref()).and_then(|r| r.requests.as_ref());
-    let owners = claim.owner_references().iter().filter(|owner| owner.kind != "Pod");
-    let fact = ClaimFact {
-        uid: claim.uid().unwrap_or_default(),
-        access_modes: spec.and_then(|spec| spec.access_modes.clone()).unwrap_or_default(),
-        class: beta
-            .or_else(|| spec.and_then(|spec| spec.storage_class_name.clone()))
-            .unwrap_or_default(),
-        volume: spec.and_then(|spec| spec.volume_name.clone()).unwrap_or_default(),
-        request: quantity(requests, "storage"),
-        labels: claim.labels().clone(),
-        owners: owners.map(|owner| owner.uid.clone()).collect(),
-    };
-    reduced(claim, Some(fact))
-}
-
-pub(super) fn class(class: &StorageClass) -> Reduced<ClassFact> {
-    let allow_volume_expansion = class.allow_volume_expansion.unwrap_or_default();
-    reduced(class, Some(ClassFact { allow_volume_expansion }))
-}
-
-pub(super) fn namespace(namespace: &PartialObjectMeta<Namespace>) -> Reduced<NamespaceFact> {
-    let fact = NamespaceFact {
-        terminating: namespace.metadata.deletion_timestamp.is_some(),
-        resize_max: namespace.annotations().get(RESIZE_MAX).cloned(),
-    };
-    let is_default = fact == NamespaceFact::default();
-    reduced(namespace, (!is_default).then_some(fact))
-}
-
-/// A pod of which little is decoded.
-pub(super) type Pod = Object<PodSpec, NotUsed>;
-
-/// What is decoded of a pod's spec.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct PodSpec {
+#[derive(Deserialize)]
+struct Place {
     #[serde(default)]
+    namespace: String,
+    name: String,
+}
+
+/// Every stored object has a name, so one without is left out.
+fn placed<T>(
+    object: &RawValue,
+    fact: impl FnOnce() -> Result<Option<T>, &'static str>,
+) -> Option<Reduced<T>> {
+    let Placed { metadata } = serde_json::from_str(object.get()).ok()?;
+    Some(Reduced { namespace: metadata.namespace, name: metadata.name, fact: fact() })
+}
+
+/// What `keep` makes of an object, unless that is too much; `size` tells how much it is.
+fn reduced<K: DeserializeOwned, T>(
+    object: &RawValue,
+    size: fn(&T) -> usize,
+    keep: fn(K) -> Option<T>,
+) -> Option<Reduced<T>> {
+    placed(object, || {
+        let object = serde_json::from_str(object.get()).map_err(|_| UNREADABLE)?;
+        let fact = keep(object);
+        if fact.as_ref().is_some_and(|fact| size(fact) > MOST) { Err(TOO_LARGE) } else { Ok(fact) }
+    })
+}
+
+/// Cuts a text to one character more than names have, so that it still names nothing that exists.
+fn name_like(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_NAME + 1) {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    text
+}
+
+fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
+    texts.into_iter().map(|text| text.len() + ENTRY).sum()
+}
+
+fn entries(map: &BTreeMap<String, String>) -> usize {
+    texts(map.keys()) + texts(map.values())
+}
+
+/// The metadata that is read of some kind.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    uid: String,
+    #[serde(deserialize_with = "null_default")]
+    labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_default")]
+    annotations: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_default")]
+    owner_references: Vec<Owner>,
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Owner {
+    api_version: String,
+    kind: String,
+    name: String,
+    uid: String,
+    controller: Option<bool>,
+}
+
+/// An object of which `S` is decoded as spec and `T` as status.
+#[derive(Deserialize)]
+#[serde(bound = "S: Deserialize<'de> + Default, T: Deserialize<'de> + Default")]
+struct Object<S, T = IgnoredAny> {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default, deserialize_with = "null_default")]
+    spec: S,
+    #[serde(default, deserialize_with = "null_default")]
+    status: T,
+}
+
+type Quantities = Option<BTreeMap<String, Value>>;
+
+/// A quantity is a string, but people write numbers, too.
+fn quantity(texts: &Quantities, key: &str) -> Option<Quantity> {
+    match texts.as_ref()?.get(key)? {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClaimSpec {
+    access_modes: Option<Vec<String>>,
+    storage_class_name: Option<String>,
+    volume_name: Option<String>,
+    resources: Option<Resources>,
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    #[serde(default)]
+    requests: Quantities,
+}
+
+pub(super) fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
+    let size = |fact: &ClaimFact| {
+        entries(&fact.labels)
+            + texts(fact.access_modes.iter().chain(&fact.owners))
+            + texts([&fact.class, &fact.volume, &fact.uid])
+    };
+    reduced(claim, size, |claim: Object<ClaimSpec>| {
+        let Object { mut metadata, spec, .. } = claim;
+        let owners = metadata.owner_references.into_iter().filter(|owner| owner.kind != "Pod");
+        let beta = metadata.annotations.remove(BETA_CLASS);
+        Some(ClaimFact {
+            uid: metadata.uid,
+            access_modes: spec.access_modes.unwrap_or_default(),
+            class: beta.or(spec.storage_class_name).unwrap_or_default(),
+            volume: spec.volume_name.unwrap_or_default(),
+            request: spec.resources.and_then(|of| quantity(&of.requests, "storage")),
+            labels: metadata.labels,
+            owners: owners.map(|owner| owner.uid).collect(),
+        })
+    })
+}
+
+pub(super) fn class(class: &RawValue) -> Option<Reduced<ClassFact>> {
+    reduced(class, |_| 0, Some::<ClassFact>)
+}
+
+pub(super) fn namespace(namespace: &RawValue) -> Option<Reduced<NamespaceFact>> {
+    let size = |fact: &NamespaceFact| texts(&fact.resize_max);
+    reduced(namespace, size, |namespace: Object<IgnoredAny>| {
+        let mut metadata = namespace.metadata;
+        let fact = NamespaceFact {
+            terminating: metadata.deletion_timestamp.is_some(),
+            resize_max: metadata.annotations.remove(RESIZE_MAX),
+        };
+        (fact != NamespaceFact::default()).then_some(fact)
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodSpec {
     affinity: Option<PodAffinity>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PodAffinity {
     #[serde(default)]
     pod_anti_affinity: Option<Value>,
 }
 
-pub(super) fn pod(pod: &Pod) -> Reduced<PodFact> {
-    let affinity = pod.spec.affinity.as_ref();
-    let terms = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
-    let injected_key = terms.and_then(anti_affinity::injected_key);
-    reduced(pod, Some(PodFact { injected_key }))
+pub(super) fn pod(pod: &RawValue) -> Option<Reduced<PodFact>> {
+    reduced(
+        pod,
+        |_| 0,
+        |pod: Object<PodSpec>| {
+            let terms = pod.spec.affinity.and_then(|affinity| affinity.pod_anti_affinity);
+            let injected_key = terms.as_ref().and_then(anti_affinity::injected_key);
+            Some(PodFact { injected_key })
+        },
+    )
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct QuotaSpec {
+    scopes: Option<IgnoredAny>,
+    scope_selector: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct QuotaStatus {
+    hard: Quantities,
+    used: Quantities,
 }
 
 /// Quotas with a scope count some claims only, and which cannot be told here.
-pub(super) fn quota(quota: &ResourceQuota) -> Reduced<QuotaFact> {
-    let spec = quota.spec.as_ref();
-    let scoped = spec.is_some_and(|spec| spec.scopes.is_some() || spec.scope_selector.is_some());
-    let status = quota.status.as_ref().filter(|_| !scoped);
-    let hard = status.and_then(|status| status.hard.as_ref());
-    let used = status.and_then(|status| status.used.as_ref());
-    let limits: Vec<StorageLimit> = hard
-        .into_iter()
-        .flat_map(BTreeMap::keys)
-        .filter_map(|resource| {
-            let class = match resource.as_str() {
-                STORAGE => None,
-                resource => Some(resource.strip_suffix(CLASS_STORAGE)?.to_owned()),
-            };
-            let (hard, used) = (quantity(hard, resource)?, quantity(used, resource)?);
-            Some(StorageLimit { class, hard, used })
-        })
-        .collect();
-    let fact = (!limits.is_empty()).then_some(QuotaFact { limits });
-    reduced(quota, fact)
+pub(super) fn quota(quota: &RawValue) -> Option<Reduced<QuotaFact>> {
+    let size = |fact: &QuotaFact| {
+        let classes = fact.limits.iter().filter_map(|limit| limit.class.as_ref());
+        texts(classes) + fact.limits.len() * 2 * ENTRY
+    };
+    reduced(quota, size, |quota: Object<QuotaSpec, QuotaStatus>| {
+        if quota.spec.scopes.is_some() || quota.spec.scope_selector.is_some() {
+            return None;
+        }
+        let QuotaStatus { hard, used } = &quota.status;
+        let limits: Vec<StorageLimit> = hard
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .filter_map(|resource| {
+                let class = match resource.as_str() {
+                    STORAGE => None,
+                    resource => Some(resource.strip_suffix(CLASS_STORAGE)?.to_owned()),
+                };
+                let (hard, used) = (quantity(hard, resource)?, quantity(used, resource)?);
+                Some(StorageLimit { class, hard, used })
+            })
+            .collect();
+        (!limits.is_empty()).then_some(QuotaFact { limits })
+    })
 }
 
-pub(super) fn volume(volume: &PersistentVolume) -> Reduced<FixedVolume> {
-    reduced(volume, fixed_volume(volume))
+/// What is decoded of a volume.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PersistentVolume(Object<VolumeSpec>);
+
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+struct VolumeSpec(Option<Map<String, Value>>);
+
+/// The sources that can be expanded: CSI drivers, and drivers that were part of Kubernetes and were
+/// migrated to CSI (KEP-625).
+const EXPANDABLE: [&str; 10] = [
+    "csi",
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cinder",
+    "flexVolume",
+    "gcePersistentDisk",
+    "portworxVolume",
+    "rbd",
+    "vsphereVolume",
+];
+
+pub(super) fn volume(volume: &RawValue) -> Option<Reduced<FixedVolume>> {
+    reduced(volume, |_| 0, |volume| fixed_volume(&volume))
 }
 
-/// Why a volume cannot be expanded, as far as the volume itself tells. Expandable are volumes of CSI
-/// drivers, and of drivers that were part of Kubernetes and were migrated to CSI (KEP-625).
-pub(crate) fn fixed_volume(volume: &PersistentVolume) -> Option<FixedVolume> {
-    let expandable = volume.spec.as_ref().is_none_or(|spec| {
-        spec.csi.is_some()
-            || spec.aws_elastic_block_store.is_some()
-            || spec.azure_disk.is_some()
-            || spec.azure_file.is_some()
-            || spec.cinder.is_some()
-            || spec.flex_volume.is_some()
-            || spec.gce_persistent_disk.is_some()
-            || spec.portworx_volume.is_some()
-            || spec.rbd.is_some()
-            || spec.vsphere_volume.is_some()
+/// Why a volume cannot be expanded, as far as the volume itself tells.
+pub(crate) fn fixed_volume(PersistentVolume(volume): &PersistentVolume) -> Option<FixedVolume> {
+    let spec = volume.spec.0.as_ref();
+    let expandable =
+        spec.is_none_or(|spec| EXPANDABLE.iter().any(|source| spec.contains_key(*source)));
+    FixedVolume::of(expandable, volume.metadata.annotations.contains_key(PROVISIONED_BY))
+}
+
+/// The pod template is not decoded.
+pub(super) fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
+    let size = |fact: &SetFact| {
+        let owner = fact.owner.iter().flat_map(|o| [&o.api_version, &o.kind, &o.name, &o.uid]);
+        texts(&fact.template_names) + texts(owner) + texts([&fact.uid, &fact.selector])
+    };
+    reduced(set, size, |set: Object<SetSpec>| {
+        let Object { metadata, spec, .. } = set;
+        let terminating = metadata.deletion_timestamp.is_some();
+        let mut owners = metadata.owner_references.into_iter();
+        let owner = owners.find(|owner| owner.controller == Some(true)).map(|owner| OwnerFact {
+            api_version: name_like(owner.api_version),
+            kind: name_like(owner.kind),
+            name: name_like(owner.name),
+            uid: name_like(owner.uid),
+        });
+        Some(SetFact::new(metadata.uid, terminating, owner, &spec))
+    })
+}
+
+/// A record that cannot be read, or of which too much would be kept, counts as one in a phase of
+/// another version.
+pub(super) fn record(record: &RawValue) -> Option<Reduced<RecordFact>> {
+    placed(record, || {
+        let read = serde_json::from_str(record.get());
+        let read = read.and_then(|record: Value| RecordFact::read(&record));
+        Ok(Some(read.ok().and_then(bounded).unwrap_or_else(RecordFact::unreadable)))
+    })
+}
+
+fn bounded(mut record: RecordFact) -> Option<RecordFact> {
+    let injected = record.injected.as_ref().map_or(0, |injected| {
+        let affinity = injected.pod_anti_affinity.as_ref().map(ToString::to_string);
+        texts(&injected.names) + texts(&affinity)
     });
-    FixedVolume::of(expandable, volume.annotations().contains_key(PROVISIONED_BY))
-}
-
-/// A StatefulSet whose pod template is not decoded.
-pub(super) type Set = Object<SetSpec, NotUsed>;
-
-pub(super) fn set(set: &Set) -> Reduced<SetFact> {
-    let terminating = set.metadata.deletion_timestamp.is_some();
-    let controller = set.owner_references().iter().find(|owner| owner.controller == Some(true));
-    let owner = controller.map(|owner| OwnerFact {
-        api_version: owner.api_version.clone(),
-        kind: owner.kind.clone(),
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
-    });
-    reduced(set, Some(SetFact::new(set.uid().unwrap_or_default(), terminating, owner, &set.spec)))
-}
-
-/// A record that cannot be read counts as one in a phase of another version.
-pub(super) fn record(record: &DynamicObject) -> Reduced<RecordFact> {
-    let deleting = record.metadata.deletion_timestamp.is_some();
-    let fact = RecordFact::read_parts(&record.data, deleting).unwrap_or_else(|error| {
-        let (namespace, name) = (record.namespace(), record.name_any());
-        tracing::warn!(namespace, name, %error, "cannot read a StatefulSetResize");
-        RecordFact::unreadable()
-    });
-    reduced(record, Some(fact))
+    // It then counts as a record whose snapshot cannot be read.
+    if injected > MOST {
+        record.injected = None;
+    }
+    let names =
+        record.phase.as_str().len() + record.reason.as_ref().map_or(0, |r| r.as_str().len());
+    let uids = record.old_uid.iter().chain(&record.new_uid);
+    let size = entries(&record.targets) + entries(&record.taken) + texts(uids) + names;
+    (size <= MOST).then_some(record)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::de::DeserializeOwned;
-    use serde_json::{Value, json};
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
 
     use super::*;
 
-    fn of<K: DeserializeOwned>(object: Value) -> K {
-        serde_json::from_value(object).unwrap()
+    type Read<T> = fn(&RawValue) -> Option<Reduced<T>>;
+
+    fn of(object: &Value) -> Box<RawValue> {
+        to_raw_value(object).unwrap()
+    }
+
+    fn fact<T>(read: Read<T>, object: &Value) -> Option<T> {
+        read(&of(object)).unwrap().fact.unwrap()
     }
 
     #[test]
@@ -186,7 +365,7 @@ mod tests {
             let mut spec = source;
             spec["capacity"] = json!({"storage": "1Gi"});
             let metadata = json!({"name": "v", "annotations": annotations});
-            volume(&of(json!({"metadata": metadata, "spec": spec}))).fact
+            fact(volume, &json!({"metadata": metadata, "spec": spec}))
         };
         let csi = json!({"csi": {"driver": "d", "volumeHandle": "h"}});
         let made = json!({PROVISIONED_BY: "d"});
@@ -204,8 +383,8 @@ mod tests {
             let list = |storage| json!({"requests.storage": storage, "pods": "3", "gold.storageclass.storage.k8s.io/requests.storage": "5Gi"});
             let status = json!({"hard": list("100Gi"), "used": list("60Gi")});
             let metadata = json!({"name": "q", "namespace": "shop"});
-            let quota = of(json!({"metadata": metadata, "spec": spec, "status": status}));
-            super::quota(&quota).fact.map(|fact| fact.limits)
+            let object = json!({"metadata": metadata, "spec": spec, "status": status});
+            fact(quota, &object).map(|fact| fact.limits)
         };
         let found = limits(json!({})).unwrap();
         let classes: Vec<_> = found.iter().map(|limit| limit.class.as_deref()).collect();
@@ -233,16 +412,16 @@ mod tests {
             },
             "status": {"replicas": 3},
         });
-        let reduced = set(&of(object.clone()));
+        let reduced = set(&of(&object)).unwrap();
         assert_eq!((reduced.namespace.as_str(), reduced.name.as_str()), ("shop", "db"));
-        assert_eq!(reduced.fact, Some(SetFact::read(&object).unwrap()));
+        assert_eq!(reduced.fact, Ok(Some(SetFact::read(&object).unwrap())));
     }
 
     #[test]
     fn a_record_of_another_form_is_no_reason_to_fail() {
         let object = |status: Value| {
             let metadata = json!({"name": "db", "namespace": "shop"});
-            record(&of(json!({"metadata": metadata, "status": status}))).fact.unwrap()
+            fact(record, &json!({"metadata": metadata, "status": status})).unwrap()
         };
         assert_eq!(object(json!({"phase": "RetentionPinned"})).phase.as_str(), "RetentionPinned");
         let odd = object(json!({"phase": ["RetentionPinned"]}));
@@ -251,13 +430,119 @@ mod tests {
 
     #[test]
     fn the_class_of_old_claims_stands_in_an_annotation() {
-        let metadata = json!({"name": "c", "annotations": {BETA_CLASS: "old"}});
+        let metadata =
+            json!({"name": "c", "namespace": "shop", "annotations": {BETA_CLASS: "old"}});
         let spec = json!({
             "storageClassName": "new", "volumeName": "v",
             "resources": {"requests": {"storage": "10Gi"}},
         });
-        let fact = claim(&of(json!({"metadata": metadata, "spec": spec}))).fact.unwrap();
+        let fact = fact(claim, &json!({"metadata": metadata, "spec": spec})).unwrap();
         assert_eq!((fact.class.as_str(), fact.volume.as_str()), ("old", "v"));
         assert_eq!(fact.request.unwrap().to_string(), "10Gi");
+    }
+
+    /// Metadata that the API server stores and that kube's types cannot decode.
+    fn hostile() -> Value {
+        json!({
+            "name": "odd", "namespace": "shop", "uid": "u", "generation": 1,
+            "creationTimestamp": "9999-12-31T23:59:59Z",
+            "deletionTimestamp": "9999-12-31T23:59:59Z",
+            "deletionGracePeriodSeconds": "much",
+            "managedFields": [{
+                "manager": "m", "operation": "Update", "time": "9999-12-31T23:59:59Z",
+                "fieldsV1": [1, "not decoded"],
+            }],
+        })
+    }
+
+    fn is_read<T: std::fmt::Debug>(read: Read<T>, rest: &Value) {
+        let mut object = rest.clone();
+        object["metadata"] = hostile();
+        let reduced = read(&of(&object)).unwrap();
+        assert_eq!((&*reduced.namespace, &*reduced.name), ("shop", "odd"));
+        assert!(matches!(reduced.fact, Ok(Some(_))), "{reduced:?}");
+    }
+
+    #[test]
+    fn metadata_that_is_not_read_is_not_decoded() {
+        let condition = json!([{"lastTransitionTime": "9999-12-31T23:59:59Z", "type": 1}]);
+        let status = json!({"conditions": condition, "startTime": "9999-12-31T23:59:59Z"});
+        let plain = json!({"spec": {}, "status": status});
+        is_read(claim, &plain);
+        is_read(class, &json!({"allowVolumeExpansion": true, "mountOptions": 1}));
+        is_read(namespace, &plain);
+        is_read(pod, &json!({"spec": {"activeDeadlineSeconds": "x"}, "status": status}));
+        is_read(set, &plain);
+        is_read(record, &plain);
+        is_read(volume, &json!({"spec": {"local": {}, "claimRef": 1}, "status": status}));
+        let limits = json!({"requests.storage": "1Gi"});
+        is_read(quota, &json!({"spec": {}, "status": {"hard": limits, "used": limits}}));
+    }
+
+    fn told<T>(reduced: Option<Reduced<T>>) -> Option<(String, String, Result<(), &'static str>)> {
+        reduced.map(|r| (r.namespace, r.name, r.fact.map(|_| ())))
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_unknown_by_itself() {
+        let metadata = json!({"name": "odd", "namespace": "shop"});
+        let place = "shop odd";
+        let unknown = |reduced: Option<(String, String, Result<(), &'static str>)>| {
+            let (namespace, name, fact) = reduced.unwrap();
+            assert_eq!((format!("{namespace} {name}").as_str(), fact), (place, Err(UNREADABLE)));
+        };
+        let odd =
+            of(&json!({"metadata": metadata, "spec": 7, "status": 7, "allowVolumeExpansion": 7}));
+        unknown(told(claim(&odd)));
+        unknown(told(class(&odd)));
+        unknown(told(pod(&odd)));
+        unknown(told(set(&odd)));
+        unknown(told(quota(&odd)));
+        unknown(told(volume(&odd)));
+        let annotations = of(&json!({
+            "metadata": {"name": "odd", "namespace": "shop", "annotations": 7},
+        }));
+        unknown(told(namespace(&annotations)));
+        assert_eq!(record(&odd).unwrap().fact, Ok(Some(RecordFact::unreadable())));
+        let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+        let deep = format!(
+            r#"{{"metadata":{{"name":"odd","namespace":"shop"}},"status":{{"x":{deep}}}}}"#
+        );
+        let deep = RawValue::from_string(deep).unwrap();
+        assert_eq!(record(&deep).unwrap().fact, Ok(Some(RecordFact::unreadable())));
+    }
+
+    #[test]
+    fn what_is_kept_of_large_objects_is_bounded() {
+        let metadata = json!({"name": "large", "namespace": "shop", "uid": "u"});
+        let many = |count: usize| -> Value {
+            (0..count).map(|n| (format!("label-{n}"), json!("x"))).collect::<Map<_, _>>().into()
+        };
+        let labelled = |count: usize| {
+            let mut metadata = metadata.clone();
+            metadata["labels"] = many(count);
+            claim(&of(&json!({"metadata": metadata, "spec": {}}))).unwrap().fact
+        };
+        assert_eq!(labelled(8500).unwrap_err(), TOO_LARGE);
+        assert_eq!(labelled(50).unwrap().unwrap().labels.len(), 50);
+        let templated = |count: usize| {
+            let templates: Vec<Value> =
+                (0..count).map(|n| json!({"metadata": {"name": format!("t{n}")}})).collect();
+            set(&of(&json!({"metadata": metadata, "spec": {"volumeClaimTemplates": templates}})))
+        };
+        assert_eq!(templated(20_000).unwrap().fact.unwrap_err(), TOO_LARGE);
+        assert_eq!(templated(50).unwrap().fact.unwrap().unwrap().template_names.len(), 50);
+        let mut owned = metadata.clone();
+        owned["labels"] = many(8500);
+        owned["annotations"] = json!({"x": "y".repeat(1 << 20)});
+        let object = json!({"metadata": owned, "spec": {"template": {"x": "y".repeat(1 << 20)}}});
+        assert!(set(&of(&object)).unwrap().fact.is_ok(), "what is not kept has no bound");
+        owned["ownerReferences"] = json!([{"name": "y".repeat(1 << 20), "controller": true}]);
+        let cut = fact(set, &json!({"metadata": owned, "spec": {}})).unwrap();
+        assert_eq!(cut.owner.unwrap().name.len(), LONGEST_NAME + 1);
+        let targets: Value = many(8500);
+        let status = json!({"phase": "Complete", "annotationTargets": targets});
+        let kept = fact(record, &json!({"metadata": metadata, "status": status}));
+        assert_eq!(kept, Some(RecordFact::unreadable()));
     }
 }

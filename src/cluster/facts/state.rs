@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Options;
 use super::lease::LeaseSlot;
 use super::read::Reduced;
-use super::watch::Seen;
+use crate::cluster::watch::{Failure, Seen};
 
 /// What a watch saw, to be put in at a time.
 pub(super) type Edit = Box<dyn FnOnce(&mut State, Instant) + Send>;
@@ -74,11 +74,16 @@ pub(super) struct Slot<T> {
     objects: Option<Objects<T>>,
     /// since when nothing is seen, and why
     lost: Option<(Instant, String)>,
+    /// when an object was last logged that cannot be read
+    told: Option<Instant>,
 }
+
+/// Tenants decide how many objects cannot be read, so the log names one of each kind in this time.
+const TOLD_EVERY: Duration = Duration::from_secs(300);
 
 impl<T: Clone> Slot<T> {
     fn new(kind: &'static str) -> Self {
-        Self { kind, objects: None, lost: None }
+        Self { kind, objects: None, lost: None, told: None }
     }
 
     /// Takes note of what a watch saw.
@@ -87,12 +92,14 @@ impl<T: Clone> Slot<T> {
             Seen::All(list) => {
                 let mut objects = Objects::all();
                 for reduced in list {
+                    self.tell(&reduced, now);
                     put(&mut objects, reduced);
                 }
                 self.objects = Some(objects);
                 self.lost = None;
             }
             Seen::Applied(reduced) => {
+                self.tell(&reduced, now);
                 if let Some(objects) = &mut self.objects {
                     put(objects, reduced);
                 }
@@ -102,10 +109,18 @@ impl<T: Clone> Slot<T> {
                     objects.remove(&reduced.namespace, &reduced.name);
                 }
             }
-            Seen::Lost(why) => match &mut self.lost {
+            Seen::Lost(Failure { why, .. }) => match &mut self.lost {
                 Some((_, known)) => *known = why,
                 None => self.lost = Some((now, why)),
             },
+        }
+    }
+
+    fn tell(&mut self, reduced: &Reduced<T>, now: Instant) {
+        let Reduced { namespace, name, fact: Err(why) } = reduced else { return };
+        if self.told.is_none_or(|told| now.duration_since(told) >= TOLD_EVERY) {
+            self.told = Some(now);
+            tracing::warn!(kind = self.kind, namespace, name, why, "an object cannot be read");
         }
     }
 
@@ -127,8 +142,13 @@ impl<T: Clone> Slot<T> {
 fn put<T: Clone>(objects: &mut Objects<T>, reduced: Reduced<T>) {
     let Reduced { namespace, name, fact } = reduced;
     match fact {
-        Some(fact) => objects.insert(&namespace, &name, fact),
-        None => objects.remove(&namespace, &name),
+        Ok(Some(fact)) => objects.insert(&namespace, &name, fact),
+        Ok(None) => objects.remove(&namespace, &name),
+        Err(why) => {
+            let place =
+                if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") };
+            objects.insert_unknown(&namespace, &name, &format!("{place}, {why}"));
+        }
     }
 }
 
@@ -138,7 +158,7 @@ mod tests {
     use stateward_core::facts::Fact;
 
     fn reduced(name: &str, fact: Option<u8>) -> Reduced<u8> {
-        Reduced { namespace: "shop".to_owned(), name: name.to_owned(), fact }
+        Reduced { namespace: "shop".to_owned(), name: name.to_owned(), fact: Ok(fact) }
     }
 
     #[test]
@@ -154,13 +174,13 @@ mod tests {
             Fact::Unknown(why) => Err(why),
         };
         assert_eq!(told(&slot, 0, "a"), Err("the Lamps, which are not yet read".to_owned()));
-        slot.apply(Seen::Lost("no rights".to_owned()), at(0));
+        slot.apply(Seen::Lost(Failure::of("no rights")), at(0));
         assert_eq!(told(&slot, 0, "a"), Err("the Lamps: no rights".to_owned()));
         slot.apply(Seen::All(vec![reduced("a", Some(1)), reduced("default", None)]), at(1));
         assert_eq!(told(&slot, 99, "a"), Ok(Some(1)), "a quiet watch is no lost one");
         assert_eq!(told(&slot, 1, "default"), Ok(None));
-        slot.apply(Seen::Lost("cut".to_owned()), at(10));
-        slot.apply(Seen::Lost("still cut".to_owned()), at(20));
+        slot.apply(Seen::Lost(Failure::of("cut")), at(10));
+        slot.apply(Seen::Lost(Failure::of("still cut")), at(20));
         assert_eq!(told(&slot, 40, "a"), Ok(Some(1)));
         let why = "the Lamps, which cannot be watched: still cut".to_owned();
         assert_eq!(told(&slot, 41, "a"), Err(why));

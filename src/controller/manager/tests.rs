@@ -106,7 +106,8 @@ async fn whoever_waits_for_a_slot_is_woken_however_one_becomes_free() {
     let gone = |shared: &Arc<Shared>| shared.record_gone(&key("first"));
     let seen = |shared: &Arc<Shared>| {
         let record = json!({"metadata": {"name": "first", "namespace": "prod"}});
-        shared.record_seen(&key("first"), &serde_json::from_value(record).unwrap());
+        let record = serde_json::value::to_raw_value(&record).unwrap();
+        shared.record_seen(watches::SeenRecord::read(&record).unwrap());
     };
     let ended = |shared: &Arc<Shared>| {
         assert!(shared.ended(&key("first"), &reconciler(shared, None), &Notify::new()));

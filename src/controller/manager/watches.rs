@@ -1,80 +1,156 @@
 //! What wakes a set's task: changes of its record, of itself, of its pods and claims.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::{Api, DynamicObject, ObjectMeta, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Resource, ResourceExt};
+use kube::Resource;
+use kube::api::DynamicObject;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use stateward_core::annotations::RESIZE_REQUESTED;
+use stateward_core::object::json::null_default;
 use stateward_core::object::names::{claim_parts, is_pod_of};
 use stateward_core::record::FINALIZER;
 use tokio::time::Instant;
 
 use super::{RecordSummary, Shared};
+use crate::cluster::Extent;
+use crate::cluster::watch::{Failure, Seen, Watched, Watcher};
 use crate::controller::Key;
 use crate::controller::reconcile::LastSeen;
 
-/// How many objects one page of a list holds: their authors choose how large they are, and a page is
-/// in memory as a whole.
-const PAGE: u32 = 100;
+/// The metadata that is read of a record or set. Times stay text: a tenant may store one that no
+/// decoder of times can read.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    uid: String,
+    generation: i64,
+    #[serde(deserialize_with = "null_default")]
+    annotations: Map<String, Value>,
+    #[serde(deserialize_with = "null_default")]
+    finalizers: Vec<String>,
+    deletion_timestamp: Option<IgnoredAny>,
+    #[serde(deserialize_with = "null_default")]
+    managed_fields: Vec<Writer>,
+}
+
+/// An entry of `managedFields`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Writer {
+    manager: String,
+    subresource: String,
+    /// the API server writes all times in one form, in which their order is that of the text
+    time: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Object {
+    metadata: Metadata,
+}
+
+/// An event's record, reduced.
+pub(super) struct SeenRecord {
+    key: Key,
+    summary: RecordSummary,
+    touched: bool,
+}
+
+impl SeenRecord {
+    /// A record that cannot be read still wakes the task of its set.
+    pub(super) fn read(record: &RawValue) -> Option<Self> {
+        let key = key(record)?;
+        let object: Value = serde_json::from_str(record.get()).unwrap_or_default();
+        let Object { metadata } = serde_json::from_str(record.get()).unwrap_or_default();
+        let touched = metadata.finalizers.iter().any(|name| name == FINALIZER);
+        Some(Self { key, summary: RecordSummary::of(&object), touched })
+    }
+}
+
+/// An event's set, reduced.
+struct SeenSet {
+    key: Key,
+    requested: bool,
+    /// what is remembered if it is being deleted
+    deleting: Option<LastSeen>,
+}
+
+impl SeenSet {
+    fn read(set: &RawValue) -> Option<Self> {
+        let key = key(set)?;
+        let Object { metadata } = serde_json::from_str(set.get()).unwrap_or_default();
+        Some(Self {
+            key,
+            requested: metadata.annotations.contains_key(RESIZE_REQUESTED),
+            deleting: metadata.deletion_timestamp.is_some().then(|| last_seen(metadata)),
+        })
+    }
+}
 
 impl Shared {
-    fn watching(&self) -> watcher::Config {
+    fn watcher<R>(
+        &self,
+        path: String,
+        extent: Extent,
+        read: fn(&RawValue) -> Option<R>,
+    ) -> Watcher<R> {
         let seconds = self.intervals.watch.as_secs().clamp(1, 290);
         let seconds = u32::try_from(seconds).unwrap_or(290);
-        watcher::Config::default().timeout(seconds).page_size(PAGE)
+        let watched = Watched { path, extent, seconds };
+        Watcher::new(self.cluster.client.clone(), watched, read)
     }
 
     pub(super) async fn watch_records(self: Arc<Self>) {
-        let api: Api<DynamicObject> =
-            Api::all_with(self.cluster.client.kube(), &crate::cluster::record_resource());
-        let events = watcher(api, self.watching()).default_backoff();
-        let mut events = pin!(events);
+        let path = DynamicObject::url_path(&crate::cluster::record_resource(), None);
+        let mut watcher = self.watcher(path, Extent::Whole, SeenRecord::read);
         let mut complaint = Complaint::default();
-        // What a new list does not name is gone, and nobody told of it.
-        let mut unlisted = BTreeSet::new();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) => {
-                    let Some(key) = key(&record) else { continue };
-                    unlisted.remove(&key);
-                    self.record_seen(&key, &record);
-                    self.wake(&key);
-                }
-                Ok(watcher::Event::Delete(record)) => {
-                    let Some(key) = key(&record) else { continue };
-                    self.record_gone(&key);
-                    self.wake(&key);
-                }
-                Ok(watcher::Event::Init) => {
-                    unlisted = self.state().records.keys().cloned().collect();
-                }
-                Ok(watcher::Event::InitDone) => {
-                    for key in std::mem::take(&mut unlisted) {
+        loop {
+            match watcher.next().await {
+                Seen::All(records) => {
+                    // What a new list does not name is gone, and nobody told of it.
+                    let mut unlisted: BTreeSet<Key> =
+                        self.state().records.keys().cloned().collect();
+                    for record in records {
+                        unlisted.remove(&record.key);
+                        self.record_applied(record);
+                    }
+                    for key in unlisted {
                         self.record_gone(&key);
                         self.wake(&key);
                     }
                 }
-                Err(why) => complaint.tell(&why, "StatefulSetResize"),
+                Seen::Applied(record) => self.record_applied(record),
+                Seen::Deleted(SeenRecord { key, .. }) => {
+                    self.record_gone(&key);
+                    self.wake(&key);
+                }
+                Seen::Lost(failure) => complaint.tell(&failure, "StatefulSetResize"),
             }
         }
     }
 
+    fn record_applied(self: &Arc<Self>, record: SeenRecord) {
+        let key = record.key.clone();
+        self.record_seen(record);
+        self.wake(&key);
+    }
+
     /// Whose set is touched is told by the record's finalizer, also of sets that another instance
     /// has touched.
-    pub(super) fn record_seen(self: &Arc<Self>, key: &Key, record: &DynamicObject) {
+    pub(super) fn record_seen(self: &Arc<Self>, record: SeenRecord) {
+        let SeenRecord { key, summary, touched } = record;
         let mut state = self.state();
-        state.records.insert(key.clone(), RecordSummary::of(&record.data));
-        if record.finalizers().iter().any(|name| name == FINALIZER) {
-            state.touched.note(key);
-        } else if !state.tasks.contains_key(key) {
-            let released = state.touched.release(key);
+        state.records.insert(key.clone(), summary);
+        if touched {
+            state.touched.note(&key);
+        } else if !state.tasks.contains_key(&key) {
+            let released = state.touched.release(&key);
             drop(state);
             self.wake_waiting_if(released);
         }
@@ -90,70 +166,66 @@ impl Shared {
     }
 
     pub(super) async fn watch_sets(self: Arc<Self>) {
-        let api = Api::<PartialObjectMeta<StatefulSet>>::all(self.cluster.client.kube());
-        let mut sets = pin!(touched("sets", api, self.watching()));
-        while let Some(set) = sets.next().await {
-            let Some(key) = key(&set) else { continue };
-            let requested = set.annotations().contains_key(RESIZE_REQUESTED);
-            let known = {
-                let mut state = self.state();
-                if set.meta().deletion_timestamp.is_some() && state.records.contains_key(&key) {
-                    state.seen.insert(key.clone(), seen(set.meta()));
-                }
-                if requested && set.meta().deletion_timestamp.is_none() {
-                    state.requests.entry(key.clone()).or_insert_with(Instant::now);
-                } else {
-                    state.requests.remove(&key);
-                }
-                state.records.contains_key(&key)
-            };
-            if requested || known {
-                self.wake(&key);
+        let path = StatefulSet::url_path(&(), None);
+        let mut watcher = self.watcher(path, Extent::Metadata, SeenSet::read);
+        let mut complaint = Complaint::default();
+        loop {
+            for set in touched(watcher.next().await, &mut complaint, "sets") {
+                self.set_seen(set);
             }
         }
     }
 
+    fn set_seen(self: &Arc<Self>, set: SeenSet) {
+        let SeenSet { key, requested, deleting } = set;
+        let known = {
+            let mut state = self.state();
+            if requested && deleting.is_none() {
+                state.requests.entry(key.clone()).or_insert_with(Instant::now);
+            } else {
+                state.requests.remove(&key);
+            }
+            let known = state.records.contains_key(&key);
+            if let Some(seen) = deleting.filter(|_| known) {
+                state.seen.insert(key.clone(), seen);
+            }
+            known
+        };
+        if requested || known {
+            self.wake(&key);
+        }
+    }
+
     /// Pods and claims wake the set that their names say.
-    pub(super) async fn watch_parts<K>(self: Arc<Self>)
-    where
-        K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
-        PartialObjectMeta<K>: Resource<DynamicType = ()>,
-    {
-        let api = Api::<PartialObjectMeta<K>>::all(self.cluster.client.kube());
+    pub(super) async fn watch_parts<K: Resource<DynamicType = ()>>(self: Arc<Self>) {
         let kind = K::kind(&());
-        let mut parts = pin!(touched(&kind, api, self.watching()));
-        while let Some(part) = parts.next().await {
-            let Some(part) = key(&part) else { continue };
-            let sets: Vec<Key> = {
-                let state = self.state();
-                let tasks = state.tasks.keys();
-                tasks.filter(|set| belongs(&part, set)).cloned().collect()
-            };
-            for set in &sets {
-                self.wake(set);
+        let mut watcher = self.watcher(K::url_path(&(), None), Extent::Metadata, key);
+        let mut complaint = Complaint::default();
+        loop {
+            for part in touched(watcher.next().await, &mut complaint, &kind) {
+                let sets: Vec<Key> = {
+                    let state = self.state();
+                    let tasks = state.tasks.keys();
+                    tasks.filter(|set| belongs(&part, set)).cloned().collect()
+                };
+                for set in &sets {
+                    self.wake(set);
+                }
             }
         }
     }
 }
 
-/// The objects that change, deletions included.
-fn touched<K>(
-    kind: &str,
-    api: Api<PartialObjectMeta<K>>,
-    watching: watcher::Config,
-) -> impl Stream<Item = PartialObjectMeta<K>> + Send
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
-    PartialObjectMeta<K>: Resource<DynamicType = ()>,
-{
-    let kind = kind.to_owned();
-    let mut complaint = Complaint::default();
-    watcher(api, watching).default_backoff().touched_objects().filter_map(move |object| {
-        if let Err(why) = &object {
-            complaint.tell(why, &kind);
+/// The objects that were listed, or changed, or are gone.
+fn touched<R>(seen: Seen<R>, complaint: &mut Complaint, kind: &str) -> Vec<R> {
+    match seen {
+        Seen::All(objects) => objects,
+        Seen::Applied(object) | Seen::Deleted(object) => vec![object],
+        Seen::Lost(failure) => {
+            complaint.tell(&failure, kind);
+            Vec::new()
         }
-        std::future::ready(object.ok())
-    })
+    }
 }
 
 /// The same failure of a watch is told once in this time; a watch is retried every few seconds.
@@ -166,8 +238,9 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn tell(&mut self, why: &watcher::Error, kind: &str) {
-        if let Some((error, advice)) = self.news(&reason(why), not_served(why), Instant::now()) {
+    fn tell(&mut self, failure: &Failure, kind: &str) {
+        let Failure { why, not_served } = failure;
+        if let Some((error, advice)) = self.news(why, *not_served, Instant::now()) {
             tracing::warn!(error, kind, advice, "changes cannot be watched");
         }
     }
@@ -193,43 +266,30 @@ impl Complaint {
     }
 }
 
-/// What the API server answered, without the form in which the client keeps it.
-fn reason(why: &watcher::Error) -> String {
-    match answer(why) {
-        Some(status) if status.code == 404 => "the cluster does not know this kind".to_owned(),
-        Some(status) => status.message.clone(),
-        None => why.to_string(),
-    }
-}
-
-fn not_served(why: &watcher::Error) -> bool {
-    answer(why).is_some_and(|status| status.code == 404)
-}
-
-fn answer(why: &watcher::Error) -> Option<&kube::core::Status> {
-    match why {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => Some(status),
-        _ => None,
-    }
-}
-
 /// What is remembered of a set that goes.
-fn seen(metadata: &ObjectMeta) -> LastSeen {
-    let entries = metadata.managed_fields.iter().flatten();
-    let own = entries.filter(|entry| entry.subresource.is_none());
-    let last = own.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+fn last_seen(metadata: Metadata) -> LastSeen {
+    let own = metadata.managed_fields.into_iter().filter(|entry| entry.subresource.is_empty());
+    let last = own.max_by(|one, other| one.time.cmp(&other.time));
     LastSeen {
-        uid: metadata.uid.clone().unwrap_or_default(),
-        generation: metadata.generation.unwrap_or_default(),
-        manager: last.and_then(|entry| entry.manager.clone()).unwrap_or_default(),
+        uid: metadata.uid,
+        generation: metadata.generation,
+        manager: last.map(|entry| entry.manager).unwrap_or_default(),
     }
 }
 
-fn key<K: ResourceExt>(object: &K) -> Option<Key> {
-    Some(Key { namespace: object.namespace()?, name: object.name_any() })
+/// Every stored object of a namespace has both; one without is left out.
+fn key(object: &RawValue) -> Option<Key> {
+    #[derive(Deserialize)]
+    struct Named {
+        metadata: Names,
+    }
+    #[derive(Deserialize)]
+    struct Names {
+        namespace: String,
+        name: String,
+    }
+    let Named { metadata: Names { namespace, name } } = serde_json::from_str(object.get()).ok()?;
+    Some(Key { namespace, name })
 }
 
 /// Whether a pod or claim is one of the set's, by its name.

@@ -12,6 +12,8 @@ use super::Fact;
 pub struct Objects<T> {
     extent: Extent,
     namespaces: Arc<BTreeMap<Arc<str>, Names<T>>>,
+    /// the objects that exist but are not known, with the reason
+    unknown: Arc<BTreeMap<Arc<str>, Names<str>>>,
 }
 
 type Names<T> = Arc<BTreeMap<Arc<str>, Arc<T>>>;
@@ -30,22 +32,29 @@ enum Extent {
 impl<T> Objects<T> {
     /// Those among some inputs; others of this kind may exist.
     pub fn inputs(kind: &'static str) -> Self {
-        Self { extent: Extent::Inputs(kind), namespaces: Arc::default() }
+        Self::none(Extent::Inputs(kind))
     }
 
     /// All that there are: none so far.
     pub fn all() -> Self {
-        Self { extent: Extent::All, namespaces: Arc::default() }
+        Self::none(Extent::All)
     }
 
     /// Nothing is known; `why` completes "needs …".
     pub fn unknown(why: impl Into<Arc<str>>) -> Self {
-        Self { extent: Extent::Unknown(why.into()), namespaces: Arc::default() }
+        Self::none(Extent::Unknown(why.into()))
+    }
+
+    fn none(extent: Extent) -> Self {
+        Self { extent, namespaces: Arc::default(), unknown: Arc::default() }
     }
 
     /// The object, or that there is none.
     pub fn get(&self, namespace: &str, name: &str) -> Fact<Option<&T>> {
         let found = self.namespaces.get(namespace).and_then(|names| names.get(name));
+        if let Some(why) = self.unknown.get(namespace).and_then(|names| names.get(name)) {
+            return Fact::Unknown(why.to_string());
+        }
         match (found, &self.extent) {
             (Some(object), _) => Fact::Known(Some(object)),
             (None, Extent::All) => Fact::Known(None),
@@ -65,6 +74,10 @@ impl<T> Objects<T> {
 
     /// All objects of a namespace, where all are known.
     pub fn of(&self, namespace: &str) -> Fact<impl Iterator<Item = (&str, &T)>> {
+        let unknown = self.unknown.get(namespace).and_then(|names| names.values().next());
+        if let Some(why) = unknown {
+            return Fact::Unknown(why.to_string());
+        }
         match &self.extent {
             Extent::All => {
                 let names = self.namespaces.get(namespace).into_iter().flat_map(|n| n.iter());
@@ -77,26 +90,51 @@ impl<T> Objects<T> {
 
     /// Puts an object in, or in the place of the one of the same name.
     pub fn insert(&mut self, namespace: &str, name: &str, object: T) {
-        let namespaces = Arc::make_mut(&mut self.namespaces);
-        let names = match namespaces.get_mut(namespace) {
-            Some(names) => names,
-            None => namespaces.entry(Arc::from(namespace)).or_default(),
-        };
-        Arc::make_mut(names).insert(Arc::from(name), Arc::new(object));
+        take(&mut self.unknown, namespace, name);
+        put(&mut self.namespaces, namespace, name, Arc::new(object));
+    }
+
+    /// Puts in that an object exists of which nothing is known; `why` completes "needs …".
+    pub fn insert_unknown(&mut self, namespace: &str, name: &str, why: &str) {
+        take(&mut self.namespaces, namespace, name);
+        put(&mut self.unknown, namespace, name, Arc::from(why));
     }
 
     /// Takes an object out.
     pub fn remove(&mut self, namespace: &str, name: &str) {
-        // What is not there must not cost a copy.
-        if !self.namespaces.get(namespace).is_some_and(|names| names.contains_key(name)) {
-            return;
-        }
-        let namespaces = Arc::make_mut(&mut self.namespaces);
-        if let Some(names) = namespaces.get_mut(namespace) {
-            Arc::make_mut(names).remove(name);
-            if names.is_empty() {
-                namespaces.remove(namespace);
-            }
+        take(&mut self.unknown, namespace, name);
+        take(&mut self.namespaces, namespace, name);
+    }
+}
+
+fn put<T: ?Sized>(
+    namespaces: &mut Arc<BTreeMap<Arc<str>, Names<T>>>,
+    namespace: &str,
+    name: &str,
+    object: Arc<T>,
+) {
+    let namespaces = Arc::make_mut(namespaces);
+    let names = match namespaces.get_mut(namespace) {
+        Some(names) => names,
+        None => namespaces.entry(Arc::from(namespace)).or_default(),
+    };
+    Arc::make_mut(names).insert(Arc::from(name), object);
+}
+
+fn take<T: ?Sized>(
+    namespaces: &mut Arc<BTreeMap<Arc<str>, Names<T>>>,
+    namespace: &str,
+    name: &str,
+) {
+    // What is not there must not cost a copy.
+    if !namespaces.get(namespace).is_some_and(|names| names.contains_key(name)) {
+        return;
+    }
+    let namespaces = Arc::make_mut(namespaces);
+    if let Some(names) = namespaces.get_mut(namespace) {
+        Arc::make_mut(names).remove(name);
+        if names.is_empty() {
+            namespaces.remove(namespace);
         }
     }
 }
@@ -126,6 +164,23 @@ mod tests {
         assert_eq!((objects.only("db"), objects.only("web")), (Some(&1), None));
         objects.insert("lab", "db", 2);
         assert_eq!(objects.only("db"), None);
+    }
+
+    #[test]
+    fn an_unknown_object_hides_no_object_of_another_namespace() {
+        let mut objects = Objects::all();
+        objects.insert("shop", "db", 1);
+        objects.insert("lab", "db", 2);
+        objects.insert_unknown("lab", "odd", "the odd one");
+        objects.insert_unknown("lab", "db", "db, too");
+        assert_eq!(objects.get("lab", "db"), Fact::Unknown("db, too".to_owned()));
+        assert_eq!(objects.get("lab", "web"), Fact::Known(None));
+        assert!(matches!(objects.of("lab"), Fact::Unknown(_)));
+        assert!(matches!(objects.of("shop"), Fact::Known(_)));
+        objects.remove("lab", "odd");
+        objects.insert("lab", "db", 3);
+        assert_eq!(objects.get("lab", "db"), Fact::Known(Some(&3)));
+        assert!(matches!(objects.of("lab"), Fact::Known(_)));
     }
 
     #[test]
