@@ -15,7 +15,7 @@ use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
 use crate::rules::finding::ALL_REMEDIES;
-use crate::rules::{Action, Finding, Findings, Group, Unjudged, remedy};
+use crate::rules::{self, Action, Finding, Findings, Group, Unjudged, remedy};
 use crate::text::cut;
 use crate::webhook_kind::WebhookKind;
 
@@ -403,13 +403,23 @@ impl Decision {
             .iter()
             .filter(|_| self.on_error == OnError::Allow)
             .map(|error| format!("{object} was not judged: {error}"));
+        // Data may be lost without a word where a fact is missing.
+        let blind = |missing: &&Missing| {
+            rules::by_id(missing.rule).is_some_and(|rule| {
+                rule.meta.group == Group::Data && rule.meta.action == Action::Deny
+            })
+        };
+        let unknown = self.not_judged.iter().filter(blind).map(|Missing { rule, needs }| {
+            format!("{object}: {rule} was not judged: it needs {needs}")
+        });
         self.warnings
             .iter()
             .cloned()
             .chain(from_findings)
             .chain(from_errors)
+            .chain(unknown)
             .take(WARNINGS)
-            .map(|text| crate::rules::finding::one_line(&text))
+            .map(|text| rules::finding::one_line(&text))
             .collect()
     }
 }
