@@ -472,6 +472,14 @@ fn a_scale_down_is_denied_at_every_door() {
     let mut later = down.clone();
     later["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] = "Delete".into();
     assert_eq!(tenant.denied(Some(&down), Some(&later)), ["sts-retention-to-delete"]);
+    // A Scale does not tell the retention of its set.
+    let unknown = Request::default();
+    let (old, new) = (scale(2), scale(1));
+    let validating = Stage::Webhook(WebhookKind::Validating);
+    let warnings = unknown.judge(validating, Some(&old), Some(&new), |decision, _| {
+        decision.not_judged.iter().map(|missing| missing.rule).collect::<Vec<_>>()
+    });
+    assert_eq!(warnings, SCALE_RULE);
 }
 
 fn claim(metadata: &Value) -> Value {

@@ -147,12 +147,12 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
         for anchor in anchors {
             if kept_mounts.contains(&anchor.mount) {
                 let told = evidence.get(&anchor.mount).is_some_and(|evidence| evidence.told);
-                self.astray(anchor, told, &said);
+                self.astray(&anchor, told, &said);
             }
         }
         if let Some(first) = kept_mounts.first() {
             for fresh in fresh {
-                self.fresh(&old.mounts[*first], fresh);
+                self.fresh(&old.mounts[*first], &fresh);
             }
         }
         kept
@@ -181,7 +181,7 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
         // The new mounts are in the order of their paths, and so are those that hide something.
         let paths: Vec<&str> = mounts.iter().map(|(_, mount)| &*mount.path).collect();
         let mut data: Vec<_> = anchors.iter().filter(|anchor| anchor.is_data()).collect();
-        data.sort_by(|a, b| path::order(&a.path, &b.path));
+        data.sort_by(|a, b| path::order(a.path, b.path));
         let with_data: BTreeSet<usize> = data.iter().map(|anchor| anchor.mount).collect();
         let folders: Vec<&str> = data.iter().map(|anchor| anchor.path).collect();
         let below = path::nearest(&folders, &paths);
@@ -205,7 +205,7 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
     /// Adds the loss of a path that is named and leads elsewhere, while its mount stays. `told` is
     /// whether another name says where the data is, and `said` are the mounts that are known to
     /// hide something.
-    fn astray(&mut self, anchor: Anchor<'p>, told: bool, said: &BTreeSet<(&str, usize)>) {
+    fn astray(&mut self, anchor: &Anchor<'p>, told: bool, said: &BTreeSet<(&str, usize)>) {
         let mount = &self.old.view.mounts[anchor.mount];
         let mounts = &self.new.view.mounts;
         let other_default = matches!(anchor.now, Now::OtherDefault);
@@ -243,7 +243,7 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
         self.lost.push(loss);
     }
 
-    fn fresh(&mut self, mount: &'p Mount<'p>, fresh: Fresh<'p>) {
+    fn fresh(&mut self, mount: &'p Mount<'p>, fresh: &Fresh<'p>) {
         let now = fresh.mount.map(|index| &self.new.view.mounts[index]);
         let mut loss = self.loss(mount, What::Named { old: None, new: Some(fresh.new) });
         loss.stays = now.is_some_and(|now| now.place.source.is_claim());

@@ -1,5 +1,7 @@
 //! How a loss is reported.
 
+use serde_json::value::RawValue;
+
 use super::folders::{Folders, ROOT};
 use super::loss::{Loss, What};
 use super::path::{clean, cut};
@@ -377,7 +379,7 @@ fn changed_variable<'p>(loss: &Loss<'p, '_>, now: &Mount<'_>) -> Option<(&'p str
             .iter()
             .enumerate()
             .rfind(|(_, variable)| variable.name.as_str() == name)?;
-        Some((index, (variable.value.as_deref(), variable.value_from.map(|raw| raw.get()))))
+        Some((index, (variable.value.as_deref(), variable.value_from.map(RawValue::get))))
     }
     let (_, _, new) = loss.successor?;
     let expression = &*loss.container.volume_mounts.get(loss.mount.index)?.sub_path_expr;
