@@ -327,7 +327,9 @@ mod tests {
         }
         let mut left = 250;
         let mut found = findings.into_vec();
-        found.iter_mut().for_each(|finding| finding.limit(&mut left));
+        for finding in &mut found {
+            finding.limit(&mut left);
+        }
         let left_out: Vec<bool> = found.iter().map(Finding::is_remedy_left_out).collect();
         assert_eq!((left_out, left), (vec![false, false, true], 44));
     }
