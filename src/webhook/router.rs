@@ -497,7 +497,7 @@ mod tests {
             let subscriber =
                 tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
             tracing::subscriber::with_default(subscriber, || {
-                log_denial(&denial, "would be denied")
+                log_denial(&denial, "would be denied");
             });
             let line = lines.0.lock().unwrap().clone();
             assert!((1000..=4096).contains(&line.len()), "{text:?}: {}", line.len());

@@ -65,8 +65,12 @@ impl CheckReport {
         mut errors: Vec<InputError>,
     ) -> Self {
         findings.iter_mut().for_each(ReportedFinding::limit);
-        not_judged.iter_mut().for_each(|not| limit(&mut not.needs));
-        errors.iter_mut().for_each(|error| limit(&mut error.message));
+        for not in &mut not_judged {
+            limit(&mut not.needs);
+        }
+        for error in &mut errors {
+            limit(&mut error.message);
+        }
         // The sort is stable: findings at one place stay in the order of the rules.
         findings.sort_by(|a, b| a.order().cmp(&b.order()));
         errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
@@ -98,7 +102,9 @@ impl CheckReport {
     /// The report with what else is worth knowing about the inputs.
     #[must_use]
     pub fn with_notices(mut self, mut notices: Vec<Notice>) -> Self {
-        notices.iter_mut().for_each(|notice| limit(&mut notice.input.message));
+        for notice in &mut notices {
+            limit(&mut notice.input.message);
+        }
         let key = |notice: &Notice| {
             let InputError { file, line, column, .. } = &notice.input;
             (file.clone(), *line, *column)

@@ -327,7 +327,7 @@ mod tests {
         }
         let mut left = 250;
         let mut found = findings.into_vec();
-        for finding in &mut *found {
+        for finding in &mut found {
             finding.limit(&mut left);
         }
         let left_out: Vec<bool> = found.iter().map(Finding::is_remedy_left_out).collect();
