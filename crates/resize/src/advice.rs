@@ -9,7 +9,9 @@ use stateward_core::record::{ClaimState, ClaimStatus, Halt, Reason, Record, Stat
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{run, say};
 
-use self::set::{finish_recreation, orphaning_stuck, other_dependents, restart_pods, restore_set};
+use self::set::{
+    finish_recreation, orphaning_stuck, other_dependents, restart_pods, restore_set, rollout,
+};
 use crate::Commands;
 
 /// The resize that advice is for.
@@ -258,18 +260,7 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
                 ),
             ]
         }
-        // Kubernetes 1.37 deletes a broken pod of an older revision, in Parallel sets only
-        // (kubernetes/kubernetes#67250).
-        Reason::MidRollout | Reason::PodsNotReady => vec![
-            run(
-                "watch the rollout",
-                subject.kubectl(&format!("rollout status statefulset {name}")),
-            ),
-            say(
-                "if a broken pod holds it up after the template was corrected, delete that pod. A \
-                 Parallel set on Kubernetes 1.37 or newer does so by itself",
-            ),
-        ],
+        Reason::MidRollout | Reason::PodsNotReady => rollout(subject),
         Reason::ForeignFinalizer => vec![run(
             "see which controller set it; remove it if that controller is gone",
             subject.of_set(".metadata.finalizers"),

@@ -439,7 +439,7 @@ fn hidden_files_are_read_and_the_history_is_not() {
         let folder =
             Folder::new(&[(&format!("old/{file}"), SET), (&format!("new/{file}"), &size("5Gi"))]);
         let ran = folder.check(&["--old", "old", "new"]);
-        let wanted = if file.starts_with(".git/") { 0 } else { 1 };
+        let wanted = i32::from(!file.starts_with(".git/"));
         assert_eq!(ran.code, Some(wanted), "{file}: {}{}", ran.stdout, ran.stderr);
     }
 }

@@ -24,6 +24,19 @@ pub(super) fn restore_set(subject: &Subject<'_>) -> Vec<Step> {
     ]
 }
 
+/// What a person does about a rollout that is under way.
+pub(super) fn rollout(subject: &Subject<'_>) -> Vec<Step> {
+    let status = format!("rollout status statefulset {}", subject.name);
+    vec![
+        run("watch the rollout", subject.kubectl(&status)),
+        // kubernetes/kubernetes#67250
+        say(
+            "if a broken pod holds it up after the template was corrected, delete that pod. A Parallel \
+             set on Kubernetes 1.37 or newer does so by itself",
+        ),
+    ]
+}
+
 /// What a person does about file systems that grow when their pods restart.
 pub(super) fn restart_pods(subject: &Subject<'_>) -> Vec<Step> {
     let pods = subject.waiting_pods();
