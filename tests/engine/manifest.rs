@@ -679,7 +679,8 @@ fn the_settings_of_a_repository_change_nothing_that_is_rendered() {
     let hook = root.join(".git/hooks/post-index-change");
     write(root, &[(".git/hooks/post-index-change", "#!/bin/sh\ntouch $GIT_DIR/ran\n")]);
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
-    write(root, &[(".git/info/sparse-checkout", "/top.yaml\n")]);
+    // What a sparse checkout leaves out is left out of both sides.
+    write(root, &[(".git/info/sparse-checkout", "/deploy/\n")]);
     git(root, &["config", "core.sparseCheckout", "true"]);
     git(root, &["config", "core.splitIndex", "true"]);
     let old = render_revision("cat deploy/a.yaml", root, "v1").unwrap();

@@ -60,8 +60,8 @@ pub fn render(command: &str, folder: &Path) -> Result<Files, RenderError> {
 }
 
 /// The same in a temporary checkout of `revision`, in the folder that corresponds to `folder`. The
-/// checkout is as sparse as the work tree, or what that lacks would look deleted. The work tree and the index stay as they are. A folder that the revision does not have renders
-/// to nothing.
+/// checkout is as sparse as the work tree, or what that lacks would look deleted. The work tree and
+/// the index stay as they are. A folder that the revision does not have renders to nothing.
 ///
 /// # Errors
 /// The revision does not exist, or the command does not start or fails.
