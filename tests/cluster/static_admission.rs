@@ -54,5 +54,5 @@ async fn a_configuration_from_a_file_is_out_of_reach_of_the_api() {
     .unwrap();
     let edit = json!({"spec": {"volumeClaimTemplates": []}});
     let reply = testbed.merge(&path("default", "db"), edit).await.unwrap();
-    assert!(reply.message().contains("[sts-vct-removed]"), "{}", reply.body);
+    assert!(reply.message().contains("claim template data would be removed"), "{}", reply.body);
 }

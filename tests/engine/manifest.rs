@@ -444,15 +444,16 @@ fn a_folder_is_walked_and_a_named_file_always_read() {
         ("b/a.yaml", &set("a")),
         ("a.json", r#"{"apiVersion":"v1","kind":"X","metadata":{"name":"json"}}"#),
         ("readme.txt", &set("text")),
-        (".hidden/a.yaml", &set("hidden")),
+        (".hidden/a.yaml", &set("below")),
         (".x.yaml", &set("hidden")),
+        (".git/a.yaml", &set("history")),
     ]);
     let root = folder.path();
     std::os::unix::fs::symlink(root, root.join("b/loop")).unwrap();
     std::os::unix::fs::symlink("nowhere", root.join("b/dead.yaml")).unwrap();
     std::os::unix::fs::symlink("nowhere", root.join("b/dead")).unwrap();
     let inputs = load(&[root.to_owned()], &mut std::io::empty());
-    assert_eq!(names(&inputs), ["json", "a", "z"]);
+    assert_eq!(names(&inputs), ["below", "hidden", "json", "a", "z"]);
     assert_eq!(
         errors(&inputs),
         [format!("{}/b/dead.yaml:0:0: no such file or folder", root.display())]
@@ -575,11 +576,17 @@ fn a_revision_is_read_from_any_folder() {
             .map(|document| format!("{} {}", document.file, document.name))
             .collect::<Vec<_>>()
     };
-    let deploy =
-        ["v1:deploy/a.yaml old-a", "v1:deploy/deep/b.yml old-b", "v1:deploy/link.yaml top"];
+    let deploy = [
+        "v1:deploy/.hidden/c.yaml hidden",
+        "v1:deploy/a.yaml old-a",
+        "v1:deploy/deep/b.yml old-b",
+        "v1:deploy/link.yaml top",
+    ];
     assert_eq!(files(root, &["deploy"]), deploy);
     assert_eq!(files(root, &["./deploy/", "deploy"]), deploy);
-    assert_eq!(files(root, &["deploy/a.yaml", "deploy"]), deploy);
+    let mut named_first = deploy;
+    named_first.swap(0, 1);
+    assert_eq!(files(root, &["deploy/a.yaml", "deploy"]), named_first);
     assert_eq!(files(root, &["other/odd ü.manifest"]), ["v1:other/odd ü.manifest odd"]);
     assert_eq!(files(root, &["deploy/new.yaml", "absent/x"]), [""; 0]);
     assert_eq!(
@@ -588,7 +595,7 @@ fn a_revision_is_read_from_any_folder() {
     );
     assert_eq!(
         files(&root.join("deploy"), &["."]),
-        ["v1:a.yaml old-a", "v1:deep/b.yml old-b", "v1:link.yaml top"]
+        ["v1:.hidden/c.yaml hidden", "v1:a.yaml old-a", "v1:deep/b.yml old-b", "v1:link.yaml top"]
     );
     assert_eq!(files(root, &["alias/a.yaml"]), ["v1:alias/a.yaml old-a"]);
     let absolute = root.join("deploy/a.yaml");

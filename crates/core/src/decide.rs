@@ -91,6 +91,8 @@ pub struct Missing {
     pub rule: &'static str,
     /// what would have to be known
     pub needs: String,
+    /// whether claims may be deleted unnoticed
+    pub blind: bool,
 }
 
 /// Findings, patch and warnings of one change.
@@ -165,8 +167,8 @@ impl Decision {
         }
     }
 
-    fn not_judged(&mut self, rule: &'static str, needs: String) {
-        let missing = Missing { rule, needs: cut(needs, ERROR) };
+    fn not_judged(&mut self, rule: &'static str, needs: String, blind: bool) {
+        let missing = Missing { rule, needs: cut(needs, ERROR), blind };
         if !self.not_judged.contains(&missing) {
             self.not_judged.push(missing);
         }
@@ -236,7 +238,8 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
         let mut findings = Findings::new(id);
         match (rule.check)(change, facts, &mut findings) {
             Ok(()) => {}
-            Err(Unjudged::Needs(needs)) => decision.not_judged(id, needs),
+            Err(Unjudged::Needs(needs)) => decision.not_judged(id, needs, false),
+            Err(Unjudged::Blind(needs)) => decision.not_judged(id, needs, true),
             Err(Unjudged::Malformed(error)) => decision.malformed(error),
         }
         let allowed = allowances.rules.contains(&id);
@@ -403,13 +406,8 @@ impl Decision {
             .iter()
             .filter(|_| self.on_error == OnError::Allow)
             .map(|error| format!("{object} was not judged: {error}"));
-        // Data may be lost without a word where a fact is missing.
-        let blind = |missing: &&Missing| {
-            rules::by_id(missing.rule).is_some_and(|rule| {
-                rule.meta.group == Group::Data && rule.meta.action == Action::Deny
-            })
-        };
-        let unknown = self.not_judged.iter().filter(blind).map(|Missing { rule, needs }| {
+        let blind = self.not_judged.iter().filter(|missing| missing.blind);
+        let unknown = blind.map(|Missing { rule, needs, .. }| {
             format!("{object}: {rule} was not judged: it needs {needs}")
         });
         self.warnings

@@ -217,8 +217,21 @@ impl Meta {
 pub enum Unjudged {
     /// a fact is not known; the text completes "needs …"
     Needs(String),
+    /// the same, and claims may be deleted unnoticed: the answer says so
+    Blind(String),
     /// a field of the object has the wrong type
     Malformed(DecodeError),
+}
+
+impl Unjudged {
+    /// The same, if claims may be deleted unnoticed.
+    #[must_use]
+    pub fn blind(self) -> Self {
+        match self {
+            Self::Needs(needs) => Self::Blind(needs),
+            other => other,
+        }
+    }
 }
 
 impl From<DecodeError> for Unjudged {

@@ -82,7 +82,7 @@ impl Rule for StsDeletePvcRetentionDelete {
             Fact::Unknown(needs) => {
                 if !deletes || matches!(loss, Loss::LastFinalizer) {
                     let pending = !matches!(loss, Loss::Delete) || !set.is_observed()?;
-                    return if pending { Err(Unjudged::Needs(needs)) } else { Ok(()) };
+                    return if pending { Err(Unjudged::Blind(needs)) } else { Ok(()) };
                 }
                 let why = format!(
                     "The garbage collector would delete every claim that the set owns, such as \

@@ -79,7 +79,9 @@ impl Rule for StsScaleDownDeletesClaims {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
-        let Some(scaling) = scaling(change, facts)? else { return Ok(()) };
+        let Some(scaling) = scaling(change, facts).map_err(Unjudged::blind)? else {
+            return Ok(());
+        };
         if scaling.when_scaled != Policy::Delete || scaling.templates.is_empty() {
             return Ok(());
         }
@@ -98,7 +100,7 @@ impl Rule for StsScaleDownDeletesClaims {
                     .collect();
                 (i64::try_from(claims.len()).unwrap_or(i64::MAX), remedy::listed(&claims))
             }
-            Fact::Unknown(needs) if scaling.old.is_none() => return Err(Unjudged::Needs(needs)),
+            Fact::Unknown(needs) if scaling.old.is_none() => return Err(Unjudged::Blind(needs)),
             Fact::Unknown(_) => {
                 let pods: i64 = leaving.iter().map(|range| range.end - range.start).sum();
                 let templates = i64::try_from(scaling.templates.len()).unwrap_or(i64::MAX);
