@@ -34,6 +34,16 @@ fn work(body: &[u8]) -> Duration {
     processor_time().saturating_sub(before)
 }
 
+/// How many times the work of `small` that of `large` is. Each is the least of some: a cold cache and
+/// a neighbour that fills it are no growth.
+fn ratio(small: impl Fn() -> Duration, large: impl Fn() -> Duration) -> f64 {
+    const TRIES: usize = 5;
+    let small = (0..3).map(|_| small()).min().unwrap().max(LEAST / FACTOR as u32);
+    let ratio = || large().as_secs_f64() / small.as_secs_f64();
+    let first = ratio();
+    (1..TRIES).fold(first, |least, _| if least > MOST { least.min(ratio()) } else { least })
+}
+
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.try_into().unwrap()
@@ -46,10 +56,7 @@ fn no_list_takes_more_than_its_length() {
         let small = list.reviews(SMALL);
         let large = list.reviews(SMALL * FACTOR);
         for ((edit, small), (_, large)) in small.iter().zip(&large) {
-            // The least of three: a cold cache is no growth.
-            let small = (0..3).map(|_| work(small)).min().unwrap().max(LEAST / FACTOR as u32);
-            let large = work(large);
-            let ratio = large.as_secs_f64() / small.as_secs_f64();
+            let ratio = ratio(|| work(small), || work(large));
             if ratio > MOST {
                 slow.push(format!("{} {} {edit}: {ratio:.0}", list.kind, list.field));
             }
@@ -83,8 +90,7 @@ fn no_annotation_takes_more_than_its_length() {
                 lists::review("StatefulSet", "UPDATE", Some(&old), Some(&object))
             };
             let (short, long) = (review(4_000), review(4_000 * FACTOR));
-            let short = (0..3).map(|_| work(&short)).min().unwrap().max(LEAST / FACTOR as u32);
-            let ratio = work(&long).as_secs_f64() / short.as_secs_f64();
+            let ratio = ratio(|| work(&short), || work(&long));
             if ratio > MOST {
                 slow.push(format!("{key} {name}: {ratio:.0}"));
             }
@@ -107,7 +113,6 @@ fn the_claims_of_a_set_are_found_in_the_time_of_their_number() {
         assert_eq!(found.map(|claims| claims.len()), stateward_core::facts::Fact::Known(count));
         processor_time().saturating_sub(before)
     };
-    let small = (0..3).map(|_| find(SMALL)).min().unwrap().max(LEAST / FACTOR as u32);
-    let ratio = find(SMALL * FACTOR).as_secs_f64() / small.as_secs_f64();
+    let ratio = ratio(|| find(SMALL), || find(SMALL * FACTOR));
     assert!(ratio <= MOST, "{ratio:.0}");
 }
