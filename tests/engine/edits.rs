@@ -11,6 +11,7 @@ use stateward_core::facts::Facts;
 use stateward_core::policy::Policy;
 use stateward_core::yaml::Inputs;
 
+use crate::fuzz::targets::with_size;
 use crate::manifest::read;
 
 /// What is tried: its name, the policy, the old and the new manifests, the words that have to be said,
@@ -62,33 +63,10 @@ fn judge(policy: &str, old: &[Value], new: &[Value]) -> String {
 }
 
 fn set(metadata: &Value, size: &str) -> Value {
-    let mut set = json!({
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "db", "namespace": "shop"},
-        "spec": {
-            "serviceName": "db",
-            "replicas": 3,
-            "selector": {"matchLabels": {"app": "db"}},
-            "template": {
-                "metadata": {"labels": {"app": "db"}},
-                "spec": {"containers": [{
-                    "name": "db",
-                    "image": "postgres:17.2",
-                    "readinessProbe": {"tcpSocket": {"port": 5432}},
-                    "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                }]},
-            },
-            "volumeClaimTemplates": [{
-                "metadata": {"name": "data"},
-                "spec": {
-                    "accessModes": ["ReadWriteOnce"],
-                    "storageClassName": "slow",
-                    "resources": {"requests": {"storage": size}},
-                },
-            }],
-        },
-    });
+    let mut set = with_size(size);
+    let probe = json!({"tcpSocket": {"port": 5432}});
+    set["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe;
+    set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = json!("slow");
     merge(&mut set["metadata"], metadata);
     set
 }

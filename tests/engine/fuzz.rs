@@ -10,7 +10,7 @@ use serde_json::Value;
 
 #[expect(unreachable_pub, reason = "a library of its own for cargo-fuzz")]
 #[path = "../../fuzz/src/lib.rs"]
-mod targets;
+pub(crate) mod targets;
 
 type Target = (&'static str, fn(&[u8]), Vec<Vec<u8>>);
 

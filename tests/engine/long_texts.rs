@@ -16,6 +16,7 @@ use stateward_core::review::{self, Answer, WebhookKind};
 use stateward_core::rules::{Finding, RULES};
 use stateward_core::yaml::{File, Inputs};
 
+use crate::fuzz::targets::with_size;
 use crate::rules::{Fixture, fixtures};
 
 const LONG: usize = 1_000_000;
@@ -99,34 +100,14 @@ fn no_rule_quotes_a_long_text_in_full() {
 
 /// A set whose every part can be made long.
 fn set(name: &str, template: &str, volume: &str, key: &str) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": name, "namespace": "shop", "labels": {key: "v"}},
-        "spec": {
-            "serviceName": "db",
-            "replicas": 3,
-            "selector": {"matchLabels": {"app": "db"}},
-            "template": {
-                "metadata": {"labels": {"app": "db"}},
-                "spec": {
-                    "volumes": [{"name": volume, "emptyDir": {}}],
-                    "containers": [{
-                        "name": "db",
-                        "image": "postgres:17.2",
-                        "volumeMounts": [{"name": template, "mountPath": "/data"}],
-                    }],
-                },
-            },
-            "volumeClaimTemplates": [{
-                "metadata": {"name": template},
-                "spec": {
-                    "accessModes": ["ReadWriteOnce"],
-                    "resources": {"requests": {"storage": "10Gi"}},
-                },
-            }],
-        },
-    })
+    let mut set = with_size("10Gi");
+    set["metadata"]["name"] = json!(name);
+    set["metadata"]["labels"] = json!({key: "v"});
+    let pod = &mut set["spec"]["template"]["spec"];
+    pod["volumes"] = json!([{"name": volume, "emptyDir": {}}]);
+    pod["containers"][0]["volumeMounts"][0]["name"] = json!(template);
+    set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"] = json!(template);
+    set
 }
 
 /// The set with 66 mounts of a volume that it does not have.
