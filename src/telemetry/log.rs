@@ -73,9 +73,6 @@ pub fn parse_level(text: &str) -> Result<String, LogError> {
     Ok(directives.join(","))
 }
 
-/// The library that watches a cluster.
-const WATCHES: &str = "kube_runtime";
-
 /// Keeps what the subscriber of this process needs to its end.
 #[derive(Debug)]
 #[must_use = "dropping it ends the export of spans"]
@@ -123,11 +120,7 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<Subscribed> {
 fn filter<S: Subscriber + for<'span> LookupSpan<'span>>(
     level: &str,
 ) -> Result<impl Filter<S> + use<S>, LogError> {
-    let mut directives = parse_level(level)?;
-    // Our own log explains once why a watch fails; its library repeats it at every retry.
-    if !directives.contains(WATCHES) {
-        directives = format!("{directives},{WATCHES}=error");
-    }
+    let directives = parse_level(level)?;
     let levels = EnvFilter::try_new(&directives)
         .map_err(|why| LogError::Level { level: level.to_owned(), why: why.to_string() })?
         // Levels per module say nothing of the others, whose errors are logged all the same.
@@ -157,6 +150,30 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     tracing::error!(place, "a thread panicked");
 }
 
+/// Where tests log to.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl Lines {
+    pub(crate) fn written(&self) -> Vec<u8> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[cfg(test)]
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,21 +193,6 @@ mod tests {
 
     #[test]
     fn no_level_logs_the_answers_of_the_api_server() {
-        use std::io::Write;
-        use std::sync::{Arc, Mutex};
-
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl Write for Lines {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-
         let lines = Lines::default();
         let written = lines.clone();
         let layer = tracing_subscriber::fmt::layer().with_writer(move || written.clone());
@@ -200,7 +202,7 @@ mod tests {
             tracing::debug!(target: "kube_client::client", "a list with a password");
             tracing::warn!(target: "kube_client::config", "something else");
         });
-        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = String::from_utf8(lines.written()).unwrap();
         assert!(lines.contains("something else") && !lines.contains("password"), "{lines}");
     }
 

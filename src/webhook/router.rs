@@ -457,24 +457,8 @@ impl Drop for InFlight<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::Mutex;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::log::Lines;
 
     #[test]
     fn a_logged_denial_has_at_most_4_kib() {
@@ -499,7 +483,7 @@ mod tests {
             tracing::subscriber::with_default(subscriber, || {
                 log_denial(&denial, "would be denied");
             });
-            let line = lines.0.lock().unwrap().clone();
+            let line = lines.written();
             assert!((1000..=4096).contains(&line.len()), "{text:?}: {}", line.len());
             assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok());
         }
