@@ -4,6 +4,7 @@
 //! Where it hears of a pod's going twice it takes the next one along, and the next pod of a
 //! `StatefulSet` has the same name.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -45,11 +46,14 @@ async fn watch(client: Client, node: Session) {
     let pods = Api::<PartialObjectMeta<Pod>>::all(client);
     let pods = watcher(pods, watcher::Config::default()).default_backoff().applied_objects();
     let mut pods = pin!(pods);
+    // Two deletions of one pod at once are both answered with 200.
+    let mut ended = BTreeSet::new();
     while let Some(pod) = pods.next().await {
         // An API server that is away is what tests do; the watch comes back by itself.
         let Ok(pod) = pod else { continue };
         let stuck = pod.annotations().get(STUCK).is_some_and(|value| value == "true");
-        if pod.metadata.deletion_timestamp.is_some() && !stuck {
+        let is_going = pod.metadata.deletion_timestamp.is_some() && !stuck;
+        if is_going && ended.insert(pod.uid()) {
             tokio::spawn(end(node.clone(), pod));
         }
     }

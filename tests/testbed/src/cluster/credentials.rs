@@ -145,6 +145,14 @@ fn audit_policy() -> serde_json::Value {
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
         "rules": [
+            // Which pod an eviction meant, and what a record said at each moment.
+            {
+                "level": "RequestResponse", "userGroups": ["system:serviceaccounts:stateward"],
+                "verbs": ["create", "update", "patch"],
+                "resources": [
+                    {"group": "", "resources": ["pods/eviction"]}, {"group": "stateward.dev"},
+                ],
+            },
             // What stateward asks for is compared with its rights, events included.
             {"level": "Metadata", "userGroups": ["system:serviceaccounts:stateward"]},
             // Leases and events are most of the writes and say nothing.
