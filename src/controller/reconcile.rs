@@ -85,7 +85,7 @@ pub(super) struct Reconciler {
     pub(super) stored: Option<Stored>,
     /// the UID of the set as last read
     pub(super) set_uid: String,
-    /// whether the last reconcile could read the set: until then nobody knows what is asked of it
+    /// whether the last reconcile could read the set, and so knows what size is requested
     pub(super) set_read: bool,
     /// the set is known to be away, or going
     away: bool,

@@ -8,7 +8,7 @@ use crate::webhook::{LONG, Webhook, path, set};
 
 const SETS: &str = "/apis/apps/v1/namespaces/default/statefulsets";
 
-/// `docs/static-admission.md`, with a folder of ours as that of the control plane.
+/// The configuration of `docs/static-admission.md`, pointed at `folder`.
 fn admission(folder: &std::path::Path) -> String {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/static-admission.md");
     let page = std::fs::read_to_string(page).unwrap();

@@ -40,7 +40,7 @@ fn texts(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The document with `text` made long, wherever it is.
+/// A copy of the document in which every string that equals `text` is replaced with `long`.
 fn lengthened(value: &Value, text: &str, long: &str) -> Value {
     match value {
         Value::String(found) if found == text => json!(long),

@@ -31,8 +31,8 @@ const LONGEST_NAME: usize = 253;
 /// What an entry of a list or map needs besides its text, in bytes.
 const ENTRY: usize = 48;
 
-/// An object's place, and what is kept of it: nothing where nothing is to be said, or why it is
-/// unknown.
+/// An object's name, and what is kept of it: nothing if no rule reads anything of it, or the reason
+/// why it is unknown.
 #[derive(Debug)]
 pub(super) struct Reduced<T> {
     pub(super) namespace: String,

@@ -113,8 +113,8 @@ impl<'c> Variables<'c> {
     }
 }
 
-/// Finds what stands between a pair of brackets. Once there is no closing one, there is none later,
-/// and nobody looks for it again: a text may have an opening one in every second byte.
+/// Finds the text between a pair of brackets. Where one search found no closing bracket, later ones
+/// cannot find one either and are skipped: a hostile text opens a bracket in every second byte.
 struct Ends {
     open: char,
     close: char,
@@ -126,7 +126,7 @@ impl Ends {
         Self { open, close, closes: true }
     }
 
-    /// What stands between the brackets that `text` begins with, and the rest behind them.
+    /// The text between the brackets that `text` begins with, and the rest after them.
     fn inner<'t>(&mut self, text: &'t str) -> Option<(&'t str, &'t str)> {
         let inner = text.strip_prefix(self.open).filter(|_| self.closes)?;
         let parts = inner.split_once(self.close);
