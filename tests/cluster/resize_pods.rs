@@ -1,8 +1,6 @@
 //! Pods that must restart, must stop, or are not ready: what a resize does to them, and what it
 //! waits for.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -117,24 +115,19 @@ async fn pods_restart_one_by_one_within_their_budget() {
     resizing.complete(&namespace, "20Gi").await;
     resizing.grown(&namespace, "20Gi").await;
     let events = resizing.audit_events_after(from).unwrap();
+    let meant = |event: &Value| {
+        let options = &event["requestObject"]["deleteOptions"];
+        options["preconditions"]["uid"].as_str().unwrap().to_owned()
+    };
+    // The eviction in a record may be sent again before the pod goes, and reaches no other pod.
+    let mut evictions: Vec<&Value> = asked(&events, &namespace, "eviction", 201).collect();
+    evictions.dedup_by_key(|event| meant(event));
+    let mut evicted: Vec<String> = evictions.iter().map(|event| meant(event)).collect();
+    evicted.sort();
+    let mut before: Vec<String> = before.into_iter().map(|(_, uid)| uid).collect();
+    before.sort();
+    assert_eq!(evicted, before, "each pod once, and none that came after it");
     let pod = |event: &Value| event["objectRef"]["name"].as_str().unwrap().to_owned();
-    let mut evictions: Vec<&Value> = Vec::new();
-    for event in asked(&events, &namespace, "eviction", 201) {
-        // A new leader may send the eviction in the record again, which reaches only the same pod.
-        let is_same = evictions.last().is_some_and(|last| {
-            let since = at(last, "requestReceivedTimestamp");
-            pod(last) == pod(event)
-                && ready_after(&events, &namespace, &pod(event), since)
-                    .is_none_or(|ready| at(event, "requestReceivedTimestamp") < ready)
-        });
-        if !is_same {
-            evictions.push(event);
-        }
-    }
-    let names: Vec<String> = evictions.iter().map(|event| pod(event)).collect();
-    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 3, "each pod: {names:?}");
-    // Beside other tests pods were evicted once more in two of six runs, which is not understood yet.
-    assert!(names.len() <= 6, "each pod once, or once more: {names:?}");
     for pair in evictions.windows(2) {
         let (name, evicted) = (pod(pair[0]), at(pair[0], "requestReceivedTimestamp"));
         let ready = ready_after(&events, &namespace, &name, evicted).unwrap();
@@ -142,12 +135,7 @@ async fn pods_restart_one_by_one_within_their_budget() {
         assert!(ready < next, "{} was evicted before {name} was ready again", pod(pair[1]));
     }
     // The set was re-created around them, and the kubelet ended what was evicted.
-    let lives = resizing.lives(&namespace, from);
-    let restarts = names.len();
-    assert!(
-        [(1, 1), (3, 3), (0, 0)] == lives || [(1, 1), (restarts, restarts), (0, 0)] == lives,
-        "{lives:?}"
-    );
+    assert_eq!(resizing.lives(&namespace, from), [(1, 1), (3, 3), (0, 0)]);
     let deleted = events.iter().filter(|event| {
         let object = &event["objectRef"];
         event["verb"] == "delete"

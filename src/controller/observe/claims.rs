@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use stateward_core::facts::FixedVolume;
-use stateward_core::object::names::claim_of;
+use stateward_core::object::TextMap;
+use stateward_core::object::names::{claim_of, pod_ordinal};
+use stateward_core::object::selector::LabelSelector;
 use stateward_core::record::Record;
 use stateward_resize::observed::{Claim, Pod};
 
-use super::others::{Sibling, template_names};
+use super::others::{Sibling, selector, template_names};
 use crate::cluster::{Extent, ReadError, path};
 use crate::controller::cluster::Cluster;
 use crate::controller::json_fields::{name, number, text, uid};
@@ -62,7 +65,7 @@ impl Cluster {
         if all.iter().any(|claim| !claim.mounted && !claim.foreign) {
             let unmounted = all.iter().filter(|claim| !claim.mounted);
             let unmounted: BTreeSet<String> = unmounted.map(|claim| claim.name.clone()).collect();
-            let mounted = self.mounted_by_any(key, &unmounted).await?;
+            let mounted = self.mounted_by_others(key, shape, &unmounted).await?;
             for claim in all.iter_mut().filter(|claim| !claim.mounted) {
                 claim.foreign |= mounted.contains(&claim.name);
             }
@@ -70,13 +73,19 @@ impl Cluster {
         Ok(all)
     }
 
-    /// Those of `names` that some pod of the namespace mounts.
-    async fn mounted_by_any(
+    /// Those of `names` that a pod of the namespace mounts, other than the set's own pods: one of these
+    /// may have come back since they were read.
+    async fn mounted_by_others(
         &self,
         key: &Key,
+        shape: Option<&Value>,
         names: &BTreeSet<String>,
     ) -> Result<BTreeSet<String>, ReadError> {
+        let selector = shape.and_then(selector);
         let mounts = |pod: &Value| {
+            if is_own(pod, &key.name, selector.as_ref()) {
+                return None;
+            }
             let mounts = pods::claims(pod).filter(|claim| names.contains(*claim));
             Some(mounts.map(str::to_owned).collect::<Vec<_>>())
         };
@@ -127,6 +136,12 @@ impl<'s> OtherSets<'s> {
     }
 }
 
+/// Whether a pod is one of the set's: it has such a name, and labels that the set selects.
+fn is_own(pod: &Value, set: &str, selector: Option<&LabelSelector<'_>>) -> bool {
+    let labels = TextMap::deserialize(&pod["metadata"]["labels"]).unwrap_or_default();
+    pod_ordinal(name(pod), set).is_some() && selector.is_some_and(|one| one.matches(&labels))
+}
+
 /// Whether the set runs a pod of this ordinal, which mounts the claim whatever its labels are.
 fn runs_with(set: Option<&Value>, ordinal: u32) -> bool {
     let whole = |pointer| set.and_then(|set| number(set, pointer));
@@ -145,7 +160,23 @@ fn has_labels_of(set: Option<&Value>, claim: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_pod_that_comes_back_makes_its_claim_nobody_elses() {
+        let set = json!({"spec": {"selector": {"matchLabels": {"app": "db"}}}});
+        let pod =
+            |name: &str, app: &str| json!({"metadata": {"name": name, "labels": {"app": app}}});
+        let selector = selector(&set);
+        let is_own = |pod: &Value| is_own(pod, "db", selector.as_ref());
+        assert!(is_own(&pod("db-0", "db")) && is_own(&pod("db-12", "db")));
+        for other in [pod("db-0", "web"), pod("db-a-0", "db"), pod("backup", "db")] {
+            assert!(!is_own(&other), "{other}");
+        }
+        assert!(!is_own(&json!({"metadata": {"name": "db-0"}})));
+    }
 
     #[test]
     fn a_claim_that_two_sets_would_name_is_found_by_its_name() {
