@@ -27,8 +27,32 @@ struct Case {
 
 impl Case {
     async fn new() -> Self {
+        Self::of(Resizing::shared().await, |_| {}).await
+    }
+
+    /// Of a set whose controller owner lets stateward resize it.
+    async fn owned() -> Self {
         let resizing = Resizing::shared().await;
-        let (namespace, set) = resizing.prepare(|_| {}).await;
+        // It stands for an operator's resource: the garbage collector asks only whether it exists.
+        let resource = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": "database"}, "rules": [],
+        });
+        let resource = resizing.apply(resource).await.unwrap();
+        let owner = json!([{
+            "apiVersion": resource["apiVersion"], "kind": resource["kind"],
+            "name": "database", "uid": resource["metadata"]["uid"],
+            "controller": true, "blockOwnerDeletion": true,
+        }]);
+        Self::of(resizing, |set| {
+            set["metadata"]["ownerReferences"] = owner.clone();
+            set["metadata"]["annotations"]["stateward.dev/owner-managed"] = json!("allow");
+        })
+        .await
+    }
+
+    async fn of(resizing: &'static Resizing, change: impl Fn(&mut Value)) -> Self {
+        let (namespace, set) = resizing.prepare(change).await;
         let pods = pod_uids(resizing, &namespace).await;
         Self { resizing, namespace, set, pods, since: resizing.audit_position() }
     }
@@ -156,6 +180,19 @@ async fn helm_upgrades_again_and_again() {
     let back = ["rollback", "db", "1", "-n", &namespace];
     resizing.helm(&back).await.unwrap().ok().unwrap();
     resizing.complete(&namespace, "20Gi").await;
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn an_operator_that_lets_stateward_resize_its_set_keeps_it() {
+    let case = Case::owned().await;
+    let tool = case.resizing.applies(&case.sized("20Gi"), Apply::ServerSide, OFTEN).unwrap();
+    case.completes(tool).await;
+    case.no_claim_is_lost().await;
+    let live = case.resizing.get(&path(&case.namespace, "db")).await.unwrap().ok().unwrap();
+    assert_eq!(live["metadata"]["ownerReferences"], case.set["metadata"]["ownerReferences"]);
+    // What was there before was deleted by us, and the pods knew nothing of it.
+    assert_eq!(case.resizing.lives(&case.namespace, case.since), [(1, 1), (0, 0), (0, 0)]);
 }
 
 #[tokio::test]

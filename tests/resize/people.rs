@@ -4,7 +4,7 @@
 use stateward_core::record::{Phase, Reason};
 
 use crate::cluster::last;
-use crate::world::{ControllerM, Gone, RecordM, SetM, Stale, Trouble, World};
+use crate::world::{ControllerM, Gone, Last, RecordM, SetM, Stale, Trouble, World};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
@@ -150,7 +150,8 @@ pub(crate) fn strike(world: &World, fault: Fault) -> Option<World> {
             let set = live(&mut next)?;
             set.terminating = true;
             set.orphan = true;
-            next.last = Some(last(set));
+            let last = last(set);
+            next.last = Some(Last { edited: edited_since_copied(&next, &last), ..last });
             next.gone = Gone::PersonOrphan;
             next.doomed |= claims_may_follow(world);
             next.bump_set();
@@ -401,6 +402,13 @@ fn editable(world: &mut World) -> Option<&mut SetM> {
     world.set.as_mut().filter(|set| !(set.terminating && denied))
 }
 
+/// Whether a set is not what the record holds of it, which its generation tells.
+fn edited_since_copied(world: &World, last: &Last) -> bool {
+    let Some(copy) = world.status().and_then(|status| status.snapshot) else { return false };
+    let fields: Vec<u8> = copy.split(',').filter_map(|field| field.parse().ok()).collect();
+    matches!(fields[..], [_, revision, replicas, ..] if (revision, replicas) != (last.revision, last.replicas))
+}
+
 /// Somebody else wrote `spec`.
 fn edited(world: &mut World) {
     world.edited = true;
@@ -409,7 +417,7 @@ fn edited(world: &mut World) {
         set.terminating.then(|| last(set))
     });
     if let Some(going) = going {
-        world.last = Some(crate::world::Last { edited: true, ..going });
+        world.last = Some(Last { edited: true, ..going });
     }
     world.bump_spec();
 }

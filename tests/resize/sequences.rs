@@ -713,32 +713,51 @@ fn a_request_outlives_the_set_that_carried_it() {
     play.completes_at(1);
 }
 
-/// An owner's set: the claims grow where that is allowed, and the set is the owner's business.
+/// An owner's set is resized to its end if its owner lets stateward do it, and else left alone. If
+/// the owner takes that back meanwhile, the claims have grown, and that is all.
 #[test]
-fn the_claims_of_an_owned_set_grow_where_it_is_allowed() {
+fn an_owned_set_is_resized_if_its_owner_allows_it() {
     let owned = |allowed| {
         Play::new(
             World::steady(1, 1).with(|kind| (kind.owned, kind.owner_managed) = (true, allowed)),
         )
     };
     let mut play = owned(true);
-    play.rests_in(Phase::ClaimsGrown, Reason::OwnerManaged);
-    assert_eq!((uid(&play), play.detail().as_str()), (Some(0), "Database/db"));
-    assert_eq!(play.world.claims[0].as_ref().unwrap().capacity, 1);
+    play.until_phase(&Phase::ClaimsGrown);
+    let mut taken_back = Play { world: play.world.clone() };
+    play.completes_at(1);
+    assert_ne!(uid(&play), Some(0));
+    taken_back.world.kind.owner_managed = false;
+    taken_back.rests_in(Phase::ClaimsGrown, Reason::OwnerManaged);
+    assert_eq!((uid(&taken_back), taken_back.detail().as_str()), (Some(0), "Database/db"));
+    assert_eq!(taken_back.world.claims[0].as_ref().unwrap().capacity, 1);
     let mut play = owned(false);
     play.rests_in(Phase::Requested, Reason::OwnerManaged);
     assert_eq!(play.world.claims[0].as_ref().unwrap().request, 0);
 }
 
-/// An owner re-creates its set: the webhook raises what it creates, since the record remembers, and
-/// the request is carried out. Without the webhook the owner is named.
+/// An owner is faster than stateward and creates its set itself: the webhook raises what it creates,
+/// and the set is adopted.
+#[test]
+fn an_owner_that_creates_its_set_in_the_window_gets_the_sizes_asked() {
+    let mut play = in_the_window(Play::new(World::steady(1, 1).with(|kind| {
+        (kind.owned, kind.owner_managed, kind.webhook) = (true, true, true);
+    })));
+    play.strike(Fault::CreateSmall);
+    let theirs = uid(&play);
+    play.completes_at(1);
+    assert_eq!(uid(&play), theirs);
+}
+
+/// An owner deletes and creates its set before stateward does: the webhook raises what it creates,
+/// since the record remembers, and the request is carried out. Without the webhook the owner is named.
 #[test]
 fn a_set_that_its_owner_creates_anew_has_the_sizes_asked() {
     let anew = |webhook| {
         let mut play = Play::new(World::steady(1, 1).with(|kind| {
             (kind.owned, kind.owner_managed, kind.webhook) = (true, true, webhook);
         }));
-        play.rests_in(Phase::ClaimsGrown, Reason::OwnerManaged);
+        play.until_phase(&Phase::ClaimsGrown);
         play.strike(Fault::DeleteOrphan);
         play.until("told", |play| play.stands().1 == Some(Reason::SetGone));
         play.strike(Fault::CreateSmall);

@@ -29,8 +29,6 @@ pub struct Subject<'s> {
     pub targets: &'s BTreeMap<String, String>,
     /// whether the record holds a copy of the set
     pub has_copy: bool,
-    /// whether the set has an owner that let stateward resize it, and re-creates it
-    pub owner_opted_in: bool,
     /// builds the commands
     pub commands: &'s Commands,
 }
@@ -50,7 +48,6 @@ impl<'s> Subject<'s> {
             claims: &record.status.claims,
             targets,
             has_copy: record.status.snapshot.is_some(),
-            owner_opted_in: record.status.owner_managed,
             commands,
         }
     }
@@ -247,15 +244,11 @@ pub fn steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
             "see the claim templates",
             subject.of_set(".spec.volumeClaimTemplates[*].metadata.name"),
         )],
-        Reason::OwnerManaged if subject.owner_opted_in => vec![run(
-            "delete the set but not its pods; its operator creates it again, with the requested sizes",
-            subject.kubectl(&format!("delete statefulset {name} --cascade=orphan")),
-        )],
         Reason::OwnerManaged => {
             vec![
                 say("set the size in the owner's resource; its operator does the rest"),
                 run(
-                    "or allow stateward to grow the claims",
+                    "or let stateward resize the set",
                     subject.kubectl(&format!("annotate statefulset {name} {OWNER_MANAGED}=allow")),
                 ),
             ]
@@ -396,7 +389,6 @@ mod tests {
                 claims: &[],
                 targets: &self.targets,
                 has_copy: true,
-                owner_opted_in: false,
                 commands: &self.commands,
             }
         }
@@ -513,12 +505,8 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_opted_in_re_creates_its_set() {
+    fn an_owner_may_let_stateward_resize_its_set() {
         let parts = Parts::new();
-        let opted_in = Subject { owner_opted_in: true, ..parts.subject() };
-        let found = steps(&Reason::OwnerManaged, &opted_in);
-        let orphan = "kubectl --context eu -n prod delete statefulset db --cascade=orphan";
-        assert_eq!(commands(&found), [orphan]);
         let found = steps(&Reason::OwnerManaged, &parts.subject());
         assert!(commands(&found)[0].contains("owner-managed=allow"), "{found:?}");
     }

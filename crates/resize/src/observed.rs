@@ -61,7 +61,7 @@ pub struct Set {
     pub foreign_finalizers: Vec<String>,
     /// the kind and name of a controller owner
     pub owner: Option<String>,
-    /// `owner-managed: allow`: the claims of a set with a controller owner may grow
+    /// `owner-managed: allow`: stateward may resize the set although a controller owns it
     pub owner_managed: bool,
     /// `metadata.generation` = `status.observedGeneration`
     pub generation_observed: bool,
@@ -279,6 +279,11 @@ impl Set {
     /// The ordinals that the set runs.
     pub fn ordinals(&self) -> std::ops::Range<u32> {
         self.first_ordinal..self.first_ordinal.saturating_add(self.replicas)
+    }
+
+    /// The controller that owns the set, unless it lets stateward resize it.
+    pub fn forbidding_owner(&self) -> Option<&str> {
+        self.owner.as_deref().filter(|_| !self.owner_managed)
     }
 
     /// A partition above every ordinal: no pod is updated.

@@ -259,7 +259,7 @@ pub fn plan(
     let view = View::new(&observed, &record, now, parameters);
     let claims = planned_claims(&view);
     let re_creates = !question.claims_only
-        && set.owner.is_none()
+        && set.forbidding_owner().is_none()
         && !preflight::templates_reach(set, &view.targets);
     let steps = steps::steps(question, &view, set, &claims, re_creates);
     let checks = checks::checks(question, &view, set, &steps, re_creates);

@@ -58,7 +58,7 @@ impl Check {
         Self::new(name, CheckOutcome::Ok, "")
     }
 
-    fn that(
+    pub(crate) fn that(
         name: &'static str,
         holds: bool,
         otherwise: CheckOutcome,
@@ -303,10 +303,10 @@ pub fn reads(view: &View<'_>, set: &Set) -> Vec<Check> {
     let observed = view.observed;
     let mut checks = vec![
         Check::that(
-            "no controller owns the set",
-            set.owner.is_none(),
+            "no controller owns the set, or it allows the re-creation",
+            set.forbidding_owner().is_none(),
             CheckOutcome::Blocked(Reason::OwnerManaged),
-            set.owner.clone().unwrap_or_default(),
+            set.forbidding_owner().unwrap_or_default(),
         ),
         Check::that(
             "the set is not being deleted",

@@ -74,10 +74,10 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
         return session.bring_back(&before.record).await;
     }
     let by_owner = |halt: &Halt| halt.reason == Reason::OwnerManaged;
-    if status.owner_managed && status.halt.as_ref().is_some_and(by_owner) {
+    if status.halt.as_ref().is_some_and(by_owner) {
         bail!(
-            "an operator owns StatefulSet {}, and would undo a re-creation; its claims have grown. \
-             `{}` prints the step that is left",
+            "an operator owns StatefulSet {}, and would undo a re-creation. `{}` prints what is left \
+             to do",
             session.key,
             session.command("status")
         );

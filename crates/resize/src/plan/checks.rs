@@ -30,7 +30,7 @@ pub(super) fn checks(
     let rows = Rows { question, view, claims: preflight::rows(view) };
     let mut all = rows.request(set);
     all.extend(rows.claims());
-    if set.owner.is_none() && !re_creates {
+    if set.forbidding_owner().is_none() && !re_creates {
         return all;
     }
     let grows = all.iter().all(|check| !check.outcome.is_blocked());
@@ -111,10 +111,6 @@ impl Rows<'_> {
             claims: &self.claims,
             targets: self.question.targets,
             has_copy: false,
-            owner_opted_in: matches!(
-                &self.view.observed.set,
-                Fact::Known(Some(set)) if set.owner_managed
-            ),
             commands: self.question.commands,
         };
         let advice = match &check.outcome {
@@ -161,15 +157,12 @@ impl Rows<'_> {
     }
 
     fn owner(&self, set: &Set) -> PlannedCheck {
-        let name = "the set's owner lets its claims grow";
-        let check = match &set.owner {
-            Some(owner) if !set.owner_managed => Check {
-                name,
-                outcome: CheckOutcome::Blocked(Reason::OwnerManaged),
-                detail: owner.clone(),
-            },
-            _ => Check { name, outcome: CheckOutcome::Ok, detail: String::new() },
-        };
+        let check = Check::that(
+            "the set's owner lets stateward resize it",
+            set.forbidding_owner().is_none(),
+            CheckOutcome::Blocked(Reason::OwnerManaged),
+            set.forbidding_owner().unwrap_or_default(),
+        );
         self.row(Stage::Request, &check, None)
     }
 

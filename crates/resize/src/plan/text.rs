@@ -260,7 +260,7 @@ impl Text {
         let title = format!("StatefulSet {}/{}: {}", plan.namespace, plan.name, changes.join(", "));
         self.heading(&title);
         let begins = matches!(plan.verdict, Verdict::Ready | Verdict::Waits | Verdict::ClaimsOnly);
-        if begins && plan.owner.is_none() {
+        if begins {
             self.line(0, "Begin:");
             self.line(1, &plan.apply);
         }

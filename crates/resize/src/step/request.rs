@@ -44,7 +44,7 @@ pub(super) fn begin(view: &View<'_>, set: Option<&Set>) -> Action {
     if wanted.is_empty() {
         return view.end(Phase::Aborted, Reason::Withdrawn, "");
     }
-    if let (Some(owner), false) = (&set.owner, set.owner_managed) {
+    if let Some(owner) = set.forbidding_owner() {
         return view.blocked(Reason::OwnerManaged, owner);
     }
     match wrong(view, set, &wanted) {

@@ -43,10 +43,10 @@ pub(super) fn claims_grown(view: &View<'_>, set: Option<&Set>) -> Action {
             status.recreation.new_uid = Some(set.uid.clone());
         });
     }
-    if let Some(owner) = &set.owner {
+    if let Some(owner) = set.forbidding_owner() {
         // Its owner would undo a re-creation: the claims have grown, and that is all.
         let halt =
-            Halt { state: State::Ended, reason: Reason::OwnerManaged, message: owner.clone() };
+            Halt { state: State::Ended, reason: Reason::OwnerManaged, message: owner.to_owned() };
         return release(view).unwrap_or_else(|| view.halt(halt));
     }
     if view.record.spec.hold == Some(Phase::ClaimsGrown) {
