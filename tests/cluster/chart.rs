@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stateward_core::record::FINALIZER;
 use stateward_resize::crd;
 use testbed::client::APPLY_PATCH;
-use testbed::{Output, Testbed};
+use testbed::{Kubernetes, Output, Testbed};
 
 use crate::certificates::Replica;
 use crate::record::{record, records};
@@ -354,7 +354,8 @@ async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     pod.refresh(&testbed).await;
     pod.enforcing("0").await;
     let refused = answered(&testbed, 422).await;
-    assert!(refused.contains("Forbidden: updates to statefulset spec"), "{refused}");
+    let refusal = Kubernetes::from_environment().unwrap().immutable_field_message();
+    assert!(refused.contains(refusal), "{refused}");
 
     helm(&testbed, &["rollback", "stateward", "1"]).await.ok().unwrap();
     pod.refresh(&testbed).await;
