@@ -1,6 +1,6 @@
 //! What the chart renders, for all combinations of values that matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -583,239 +583,216 @@ async fn wrong_values_are_refused() {
     }
 }
 
+const SERVICE: (&str, &str) = ("Service", "stateward");
+const WEBHOOK: (&str, &str) = ("Deployment", "stateward");
+const CONTROLLER: (&str, &str) = ("Deployment", "stateward-controller");
+const HOOK: (&str, &str) = ("Job", "stateward-uninstall");
+const KIND: (&str, &str) = ("CustomResourceDefinition", "statefulsetresizes.stateward.dev");
+const MONITOR: (&str, &str) = ("ServiceMonitor", "stateward");
+const MUTATING: (&str, &str) = ("MutatingWebhookConfiguration", "stateward");
+
+/// Values, an object, a field of it (`POD` and `CONTAINER` stand for those of its pods), and what the
+/// field then holds, as JSON.
+const CHANGES: [(&str, (&str, &str), &str, &str); 40] = [
+    ("{commonLabels: {team: dba}}", SERVICE, "/metadata/labels/team", "\"dba\""),
+    ("{commonLabels: {team: dba}}", HOOK, "/spec/template/metadata/labels/team", "\"dba\""),
+    (
+        "{image: {registry: \"mirror:5000\", tag: e}}",
+        WEBHOOK,
+        "CONTAINER/image",
+        "\"mirror:5000/stateward/stateward:e\"",
+    ),
+    (
+        "{image: {registry: a.io/b, repository: c/d, tag: e}}",
+        HOOK,
+        "CONTAINER/image",
+        "\"a.io/b/c/d:e\"",
+    ),
+    ("{extraEnv: [{name: A}]}", WEBHOOK, "CONTAINER/env/0/name", "\"A\""),
+    ("{extraEnv: [{name: A}]}", CONTROLLER, "CONTAINER/env/1", "null"),
+    ("{controller: {extraEnv: [{name: A}]}}", CONTROLLER, "CONTAINER/env/1/name", "\"A\""),
+    ("{hooks: {extraEnv: [{name: A}]}}", HOOK, "CONTAINER/env/0/name", "\"A\""),
+    ("{extraVolumes: [{name: v}]}", WEBHOOK, "POD/volumes/1/name", "\"v\""),
+    ("{extraVolumeMounts: [{name: v}]}", WEBHOOK, "CONTAINER/volumeMounts/1/name", "\"v\""),
+    ("{controller: {extraVolumes: [{name: v}]}}", CONTROLLER, "POD/volumes/1/name", "\"v\""),
+    (
+        "{controller: {extraVolumeMounts: [{name: v}]}}",
+        CONTROLLER,
+        "CONTAINER/volumeMounts/1/name",
+        "\"v\"",
+    ),
+    (
+        "{podSecurityContext: {runAsUser: null, runAsGroup: null}}",
+        CONTROLLER,
+        "POD/securityContext",
+        "{\"runAsNonRoot\":true,\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}",
+    ),
+    (
+        "{containerSecurityContext: {privileged: false}}",
+        HOOK,
+        "CONTAINER/securityContext/privileged",
+        "false",
+    ),
+    ("{nodeSelector: {a: b}}", CONTROLLER, "POD/nodeSelector", "{\"a\":\"b\"}"),
+    (
+        "{nodeSelector: {a: b}, controller: {nodeSelector: {c: d}}}",
+        CONTROLLER,
+        "POD/nodeSelector",
+        "{\"c\":\"d\"}",
+    ),
+    (
+        "{nodeSelector: {a: b}, controller: {nodeSelector: {c: d}}}",
+        WEBHOOK,
+        "POD/nodeSelector",
+        "{\"a\":\"b\"}",
+    ),
+    ("{hooks: {nodeSelector: {c: d}}}", HOOK, "POD/nodeSelector", "{\"c\":\"d\"}"),
+    (
+        "{tolerations: [{key: a}], controller: {tolerations: [{key: b}]}}",
+        CONTROLLER,
+        "POD/tolerations",
+        "[{\"key\":\"b\"}]",
+    ),
+    ("{hooks: {tolerations: [{key: b}]}}", HOOK, "POD/tolerations", "[{\"key\":\"b\"}]"),
+    (
+        "{controller: {affinity: {nodeAffinity: {}}}}",
+        CONTROLLER,
+        "POD/affinity",
+        "{\"nodeAffinity\":{}}",
+    ),
+    ("{hooks: {affinity: {nodeAffinity: {}}}}", HOOK, "POD/affinity", "{\"nodeAffinity\":{}}"),
+    (
+        "{priorityClassName: a, controller: {priorityClassName: b}}",
+        CONTROLLER,
+        "POD/priorityClassName",
+        "\"b\"",
+    ),
+    (
+        "{priorityClassName: a, hooks: {priorityClassName: b}}",
+        HOOK,
+        "POD/priorityClassName",
+        "\"b\"",
+    ),
+    (
+        "{podAnnotations: {a: b}, controller: {podAnnotations: {c: d}}}",
+        CONTROLLER,
+        "/spec/template/metadata/annotations",
+        "{\"c\":\"d\"}",
+    ),
+    (
+        "{podAnnotations: {a: b}, hooks: {podAnnotations: {c: d}}}",
+        HOOK,
+        "/spec/template/metadata/annotations",
+        "{\"c\":\"d\"}",
+    ),
+    (
+        "{podLabels: {a: b}, controller: {podLabels: {c: d}}}",
+        CONTROLLER,
+        "/spec/template/metadata/labels/c",
+        "\"d\"",
+    ),
+    ("{updateStrategy: {type: Recreate}}", WEBHOOK, "/spec/strategy", "{\"type\":\"Recreate\"}"),
+    (
+        "{controller: {updateStrategy: {type: Recreate}}}",
+        CONTROLLER,
+        "/spec/strategy",
+        "{\"type\":\"Recreate\"}",
+    ),
+    ("{revisionHistoryLimit: 2}", WEBHOOK, "/spec/revisionHistoryLimit", "2"),
+    ("{revisionHistoryLimit: 2}", CONTROLLER, "/spec/revisionHistoryLimit", "2"),
+    (
+        "{livenessProbe: {failureThreshold: 9}}",
+        WEBHOOK,
+        "CONTAINER/livenessProbe/failureThreshold",
+        "9",
+    ),
+    (
+        "{readinessProbe: {initialDelaySeconds: 9}}",
+        CONTROLLER,
+        "CONTAINER/readinessProbe/initialDelaySeconds",
+        "9",
+    ),
+    ("{crds: {keep: false}}", KIND, "/metadata/annotations", "null"),
+    (
+        "{canary: {namespace: probes}}",
+        ("RoleBinding", "probes"),
+        "/metadata/namespace",
+        "\"probes\"",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, namespace: watch}}}",
+        MONITOR,
+        "/metadata/namespace",
+        "\"watch\"",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, namespace: watch}}}",
+        MONITOR,
+        "/spec/namespaceSelector/matchNames",
+        "[\"stateward\"]",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, relabelings: [{a: b}]}}}",
+        MONITOR,
+        "/spec/endpoints/0/relabelings",
+        "[{\"a\":\"b\"}]",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, metricRelabelings: [{a: b}]}}}",
+        MONITOR,
+        "/spec/endpoints/0/metricRelabelings",
+        "[{\"a\":\"b\"}]",
+    ),
+    (
+        "{webhook: {excludeUsers: [admin, \"system:node:a\"]}}",
+        MUTATING,
+        "/webhooks/0/matchConditions/2/expression",
+        "\"!(request.userInfo.username in ['admin', 'system:node:a'])\"",
+    ),
+];
+
 /// Each value changes the field that it is about.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn values_change_the_fields_that_they_name() {
-    const WEBHOOK: (&str, &str) = ("Deployment", "stateward");
-    const CONTROLLER: (&str, &str) = ("Deployment", "stateward-controller");
-    const HOOK: (&str, &str) = ("Job", "stateward-uninstall");
-    const POD: &str = "/spec/template/spec";
-    const CONTAINER: &str = "/spec/template/spec/containers/0";
-    let user = "system:serviceaccount:ci:deployer";
-    let cases: [(&str, (&str, &str), String, Value); 40] = [
-        (
-            "{commonLabels: {team: dba}}",
-            ("Service", "stateward"),
-            "/metadata/labels/team".into(),
-            json!("dba"),
-        ),
-        (
-            "{commonLabels: {team: dba}}",
-            HOOK,
-            "/spec/template/metadata/labels/team".into(),
-            json!("dba"),
-        ),
-        (
-            "{image: {registry: \"mirror:5000\"}}",
-            WEBHOOK,
-            format!("{CONTAINER}/image"),
-            json!(format!("mirror:5000/stateward/stateward:{}", env!("CARGO_PKG_VERSION"))),
-        ),
-        (
-            "{image: {registry: a.io/b, repository: c/d, tag: e}}",
-            HOOK,
-            format!("{CONTAINER}/image"),
-            json!("a.io/b/c/d:e"),
-        ),
-        ("{extraEnv: [{name: A}]}", WEBHOOK, format!("{CONTAINER}/env/0/name"), json!("A")),
-        ("{extraEnv: [{name: A}]}", CONTROLLER, format!("{CONTAINER}/env/1"), Value::Null),
-        (
-            "{controller: {extraEnv: [{name: A}]}}",
-            CONTROLLER,
-            format!("{CONTAINER}/env/1/name"),
-            json!("A"),
-        ),
-        ("{hooks: {extraEnv: [{name: A}]}}", HOOK, format!("{CONTAINER}/env/0/name"), json!("A")),
-        ("{extraVolumes: [{name: v}]}", WEBHOOK, format!("{POD}/volumes/1/name"), json!("v")),
-        (
-            "{extraVolumeMounts: [{name: v}]}",
-            WEBHOOK,
-            format!("{CONTAINER}/volumeMounts/1/name"),
-            json!("v"),
-        ),
-        (
-            "{controller: {extraVolumes: [{name: v}]}}",
-            CONTROLLER,
-            format!("{POD}/volumes/1/name"),
-            json!("v"),
-        ),
-        (
-            "{controller: {extraVolumeMounts: [{name: v}]}}",
-            CONTROLLER,
-            format!("{CONTAINER}/volumeMounts/1/name"),
-            json!("v"),
-        ),
-        // As OpenShift needs it.
-        (
-            "{podSecurityContext: {runAsUser: null, runAsGroup: null}}",
-            CONTROLLER,
-            format!("{POD}/securityContext"),
-            json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}),
-        ),
-        (
-            "{containerSecurityContext: {privileged: false}}",
-            HOOK,
-            format!("{CONTAINER}/securityContext/privileged"),
-            json!(false),
-        ),
-        ("{nodeSelector: {a: b}}", CONTROLLER, format!("{POD}/nodeSelector"), json!({"a": "b"})),
-        (
-            "{nodeSelector: {a: b}, controller: {nodeSelector: {c: d}}}",
-            CONTROLLER,
-            format!("{POD}/nodeSelector"),
-            json!({"c": "d"}),
-        ),
-        (
-            "{nodeSelector: {a: b}, controller: {nodeSelector: {c: d}}}",
-            WEBHOOK,
-            format!("{POD}/nodeSelector"),
-            json!({"a": "b"}),
-        ),
-        ("{hooks: {nodeSelector: {c: d}}}", HOOK, format!("{POD}/nodeSelector/c"), json!("d")),
-        (
-            "{tolerations: [{key: a}], controller: {tolerations: [{key: b}]}}",
-            CONTROLLER,
-            format!("{POD}/tolerations"),
-            json!([{"key": "b"}]),
-        ),
-        (
-            "{hooks: {tolerations: [{key: b}]}}",
-            HOOK,
-            format!("{POD}/tolerations/0/key"),
-            json!("b"),
-        ),
-        (
-            "{controller: {affinity: {nodeAffinity: {}}}}",
-            CONTROLLER,
-            format!("{POD}/affinity"),
-            json!({"nodeAffinity": {}}),
-        ),
-        // A node of a replica has the image.
-        (
-            "{}",
-            HOOK,
-            format!(
-                "{POD}/affinity/podAffinity/preferredDuringSchedulingIgnoredDuringExecution/0/\
-                 podAffinityTerm/labelSelector/matchLabels"
-            ),
-            json!({"app.kubernetes.io/name": "stateward", "app.kubernetes.io/instance": "stateward"}),
-        ),
-        (
-            "{hooks: {affinity: {nodeAffinity: {}}}}",
-            HOOK,
-            format!("{POD}/affinity"),
-            json!({"nodeAffinity": {}}),
-        ),
-        (
-            "{priorityClassName: a, controller: {priorityClassName: b}}",
-            CONTROLLER,
-            format!("{POD}/priorityClassName"),
-            json!("b"),
-        ),
-        (
-            "{priorityClassName: a, hooks: {priorityClassName: b}}",
-            HOOK,
-            format!("{POD}/priorityClassName"),
-            json!("b"),
-        ),
-        (
-            "{podAnnotations: {a: b}, controller: {podAnnotations: {c: d}}}",
-            CONTROLLER,
-            "/spec/template/metadata/annotations".into(),
-            json!({"c": "d"}),
-        ),
-        (
-            "{podAnnotations: {a: b}, hooks: {podAnnotations: {c: d}}}",
-            HOOK,
-            "/spec/template/metadata/annotations".into(),
-            json!({"c": "d"}),
-        ),
-        (
-            "{podLabels: {a: b}, controller: {podLabels: {c: d}}}",
-            CONTROLLER,
-            "/spec/template/metadata/labels/c".into(),
-            json!("d"),
-        ),
-        (
-            "{updateStrategy: {type: Recreate}}",
-            WEBHOOK,
-            "/spec/strategy".into(),
-            json!({"type": "Recreate"}),
-        ),
-        (
-            "{controller: {updateStrategy: {type: Recreate}}}",
-            CONTROLLER,
-            "/spec/strategy".into(),
-            json!({"type": "Recreate"}),
-        ),
-        ("{revisionHistoryLimit: 2}", WEBHOOK, "/spec/revisionHistoryLimit".into(), json!(2)),
-        ("{revisionHistoryLimit: 2}", CONTROLLER, "/spec/revisionHistoryLimit".into(), json!(2)),
-        (
-            "{livenessProbe: {failureThreshold: 9}}",
-            WEBHOOK,
-            format!("{CONTAINER}/livenessProbe/failureThreshold"),
-            json!(9),
-        ),
-        (
-            "{readinessProbe: {initialDelaySeconds: 9}}",
-            CONTROLLER,
-            format!("{CONTAINER}/readinessProbe/initialDelaySeconds"),
-            json!(9),
-        ),
-        (
-            "{crds: {keep: false}}",
-            ("CustomResourceDefinition", "statefulsetresizes.stateward.dev"),
-            "/metadata/annotations".into(),
-            Value::Null,
-        ),
-        (
-            "{canary: {namespace: probes}}",
-            ("RoleBinding", "probes"),
-            "/metadata/namespace".into(),
-            json!("probes"),
-        ),
-        (
-            "{monitoring: {serviceMonitor: {enabled: true, namespace: watch}}}",
-            ("ServiceMonitor", "stateward"),
-            "/spec/namespaceSelector/matchNames/0".into(),
-            json!("stateward"),
-        ),
-        (
-            "{monitoring: {serviceMonitor: {enabled: true, relabelings: [{a: b}]}}}",
-            ("ServiceMonitor", "stateward"),
-            "/spec/endpoints/0/relabelings/0/a".into(),
-            json!("b"),
-        ),
-        (
-            "{monitoring: {serviceMonitor: {enabled: true, metricRelabelings: [{a: b}]}}}",
-            ("ServiceMonitor", "stateward"),
-            "/spec/endpoints/0/metricRelabelings/0/a".into(),
-            json!("b"),
-        ),
-        (
-            "{webhook: {excludeUsers: [admin, \"system:serviceaccount:ci:deployer\"]}}",
-            ("MutatingWebhookConfiguration", "stateward"),
-            "/webhooks/0/matchConditions/2/expression".into(),
-            json!(format!("!(request.userInfo.username in ['admin', '{user}'])")),
-        ),
-    ];
-    for (values, (kind, name), pointer, expected) in cases {
+    for (values, (kind, name), field, expected) in CHANGES {
+        let pod = "/spec/template/spec";
+        let field = field.replace("CONTAINER", "POD/containers/0").replace("POD", pod);
         let all = rendered(values).await;
         let object = &all[&(kind.to_owned(), name.to_owned())];
-        let found = object.pointer(&pointer).unwrap_or(&Value::Null);
-        assert_eq!(found, &expected, "{values}: {kind} {name} {pointer}");
+        let found = object.pointer(&field).unwrap_or(&Value::Null);
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        assert_eq!(found, &expected, "{values}: {kind} {name} {field}");
     }
-    let found =
-        arguments(&rendered("{canary: {namespace: probes}}").await, "Deployment", "stateward");
+    let all = rendered("{canary: {namespace: probes}}").await;
+    let found = arguments(&all, "Deployment", "stateward");
     assert!(found.iter().any(|one| one == "--canary-namespace=probes"), "{found:?}");
-    let kinds = |values| async move {
+    let kinds = async |values| {
         let all = rendered(values).await;
-        all.into_keys().map(|(kind, _)| kind).collect::<std::collections::BTreeSet<_>>()
+        all.into_keys().map(|(kind, _)| kind).collect::<BTreeSet<_>>()
     };
     assert!(!kinds("{crds: {install: false}}").await.contains("CustomResourceDefinition"));
     let without_roles = kinds("{rbac: {create: false}}").await;
     assert!(without_roles.iter().all(|kind| !kind.contains("Role")), "{without_roles:?}");
+}
+
+/// A node of a replica has the image, also while the registry cannot be reached.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_uninstall_hook_prefers_nodes_that_have_the_image() {
+    let all = rendered("{}").await;
+    let pod = |(kind, name): (&str, &str)| {
+        all[&(kind.to_owned(), name.to_owned())]["spec"]["template"].clone()
+    };
+    let term = &pod(HOOK)["spec"]["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        [0]["podAffinityTerm"];
+    assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
+    for replica in [WEBHOOK, CONTROLLER] {
+        let labels = &pod(replica)["metadata"]["labels"];
+        for (key, value) in term["labelSelector"]["matchLabels"].as_object().unwrap() {
+            assert_eq!(labels.get(key), Some(value), "{replica:?}");
+        }
+    }
 }
 
 /// No label of the values is one by which pods are selected, and no two are written twice.
