@@ -56,12 +56,12 @@ pub struct Args {
     pub health: Option<String>,
     /// Namespace of stateward
     #[arg(
-        long = "system-namespace", alias = "namespace", value_name = "NAME",
+        long = "system-namespace", alias = "namespace", value_name = "NAMESPACE",
         default_value = "stateward", value_parser = object_name
     )]
     pub namespace: String,
     /// Namespace for the canary [default: as `stateward status` finds one]
-    #[arg(long, value_name = "NAME", value_parser = object_name)]
+    #[arg(long, value_name = "NAMESPACE", value_parser = object_name)]
     pub canary_namespace: Option<String>,
     /// Name of both webhook configurations and of the Deployment
     #[arg(long, value_name = "NAME", default_value = "stateward", value_parser = object_name)]

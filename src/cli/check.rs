@@ -72,7 +72,7 @@ pub struct Args {
 
     /// Output format, and the file to write it to: text, json, sarif, junit, github, markdown; repeatable
     /// [default: text]
-    #[arg(long, value_name = "FORMAT[=FILE]")]
+    #[arg(short = 'o', long, value_name = "FORMAT[=FILE]")]
     pub format: Vec<Output>,
 
     /// When to colour text; NO_COLOR turns colours off
@@ -104,6 +104,10 @@ pub enum FailOn {
 /// A policy that is wrong, a revision that is not there, a command that fails.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let outputs = Output::resolve(&args.format)?;
+    judge(args, &outputs).inspect_err(|error| output::annotate_failure(&outputs, error))
+}
+
+fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
     let stdin = Path::new("-");
     if args.paths.iter().any(|path| path == stdin) && args.old.iter().any(|path| path == stdin) {
         bail!("the old and the new manifests cannot both come from standard input");
@@ -159,7 +163,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             super::print_error(&format!("note: {note}\n"));
         }
     }
-    output::write(&outputs, &report, &options)?;
+    output::write(outputs, &report, &options)?;
     Ok(Outcome::of(&report, args.fail_on))
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
-use stateward_check::report::{CheckReport, Checkout, Format, Options, Output, render};
+use stateward_check::report::{CheckReport, Checkout, Format, Options, Output, github, render};
 
 /// Writes the report to each of `outputs`, standard output last: an error then stands below it.
 ///
@@ -30,6 +30,15 @@ pub fn write(outputs: &[Output], report: &CheckReport, options: &Options) -> any
         }
     }
     Ok(())
+}
+
+/// Says where annotations are asked for that there is no report.
+pub fn annotate_failure(outputs: &[Output], error: &anyhow::Error) {
+    let annotates = |output: &Output| output.format == Format::Github && output.file.is_none();
+    if outputs.iter().any(annotates) {
+        // If standard output is closed, the message on standard error is all there is.
+        super::print(&github::failure(&format!("{error:#}"))).ok();
+    }
 }
 
 /// Prints what `render` makes for a terminal with colours, or for one without.

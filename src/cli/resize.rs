@@ -29,6 +29,16 @@ pub struct Args {
     pub verb: Verb,
 }
 
+/// How a plan or a status is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// for people
+    #[default]
+    Text,
+    /// for programs
+    Json,
+}
+
 /// What to do with a resize.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {

@@ -14,7 +14,7 @@ use super::columns::columns;
 #[command(after_help = "Example:\n  stateward rules --format markdown")]
 pub struct Args {
     /// Output format
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
 

@@ -36,6 +36,24 @@ fn fails(args: &[&str]) -> String {
     ran.stderr
 }
 
+/// Every command that prints several formats takes `-o`, as kubectl does.
+#[test]
+fn formats_have_the_short_option_of_kubectl() {
+    fn visit(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        for argument in command.get_arguments().filter(|one| one.get_long() == Some("format")) {
+            assert_eq!(argument.get_short(), Some('o'), "{path}");
+            found.push(path.to_owned());
+        }
+        for command in command.get_subcommands() {
+            visit(command, &format!("{path} {}", command.get_name()), found);
+        }
+    }
+    let mut found = Vec::new();
+    visit(&<stateward::cli::Cli as clap::CommandFactory>::command(), "stateward", &mut found);
+    assert!(found.iter().any(|path| path == "stateward resize status"), "{found:?}");
+    assert_eq!(prints(&["rules", "-o", "json"]), prints(&["rules", "--format", "json"]));
+}
+
 const COMMANDS: [&str; 15] = [
     "check",
     "review",

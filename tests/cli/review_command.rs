@@ -98,7 +98,9 @@ fn a_policy_beside_it_counts() {
             "value": "10Gi"
         })
     );
-    assert!(allowed["warnings"][0].as_str().unwrap().contains("is recorded as a request"));
+    assert!(
+        allowed["warnings"][0].as_str().unwrap().contains("growth of claim template data accepted")
+    );
     folder.write("reject.yaml", "version: 1\n");
     assert_eq!(judge(&folder, &["--policy", "reject.yaml", grows])["allowed"], false);
 }
@@ -122,7 +124,7 @@ fn what_is_patched_is_validated_too() {
     let warnings: Vec<&str> =
         both["warnings"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
     assert!(
-        warnings.iter().any(|warning| warning.contains("recorded as a request")),
+        warnings.iter().any(|warning| warning.contains("growth of claim template data accepted")),
         "{warnings:?}"
     );
     assert!(

@@ -150,7 +150,7 @@ async fn growth_follows_lease_claims_and_record() {
     testbed.create(LEASES, lease).await.unwrap().ok().unwrap();
     says(testbed, &set, &namespace, "was not yet seen to be renewed").await;
     let renewal = Renewal::start(testbed);
-    says(testbed, &set, &namespace, "growth to 20Gi is recorded as a request").await;
+    says(testbed, &set, &namespace, "growth of claim template data accepted, 10Gi → 20Gi").await;
     assert!(grow(testbed, &set, &namespace).await.unwrap().is_success());
 
     // The namespace's limit.
@@ -160,7 +160,7 @@ async fn growth_follows_lease_claims_and_record() {
     testbed.merge(&namespaces, limit(json!("15Gi"))).await.unwrap().ok().unwrap();
     says(testbed, &set, &namespace, "beyond its namespace's limit 15Gi").await;
     testbed.merge(&namespaces, limit(Value::Null)).await.unwrap().ok().unwrap();
-    says(testbed, &set, &namespace, "recorded as a request").await;
+    says(testbed, &set, &namespace, "growth of claim template data accepted").await;
 
     // A claim of a volume that grows for nobody, then one of a class that allows no growth.
     let volume = json!({
@@ -189,7 +189,7 @@ async fn growth_follows_lease_claims_and_record() {
     testbed.create(&claims, claim("data-db-1", "rigid", None)).await.unwrap().ok().unwrap();
     says(testbed, &set, &namespace, "has StorageClass rigid, which does not allow expansion").await;
     testbed.delete(&format!("{claims}/data-db-1"), Value::Null).await.unwrap().ok().unwrap();
-    says(testbed, &set, &namespace, "recorded as a request").await;
+    says(testbed, &set, &namespace, "growth of claim template data accepted").await;
 
     // The record.
     record(testbed, &namespace, json!({"paused": true}), json!({"phase": "Growing"})).await;

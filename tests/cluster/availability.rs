@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testbed::Testbed;
+use testbed::{Kubernetes, Testbed};
 
 use crate::load::Load;
 use crate::webhook::{Webhook, apply, path, set, with};
@@ -21,7 +21,8 @@ async fn without_the_server_edits_behave_as_without_stateward() {
     let live = testbed.get(&path(&namespace, "db")).await.unwrap().body;
     assert!(live["metadata"]["annotations"]["stateward.dev/injected"].is_null());
     let output = apply(&testbed, &with(&base, "/spec/serviceName", json!("x")), &[]).await;
-    assert!(output.stderr.contains("is invalid: spec: Forbidden"), "{}", output.stderr);
+    let refusal = Kubernetes::from_environment().unwrap().immutable_field_message();
+    assert!(output.stderr.contains(refusal), "{}", output.stderr);
     let scale = ["scale", "statefulset/db", "--replicas=0", "-n", &namespace];
     assert_eq!(testbed.kubectl(&scale).await.unwrap().status, 0);
 }

@@ -1,6 +1,6 @@
 //! What the chart renders, for all combinations of values that matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 13] = [
+const COMBINATIONS: [(&str, &str); 15] = [
     ("defaults", "{}"),
     (
         "audit",
@@ -33,7 +33,8 @@ const COMBINATIONS: [(&str, &str); 13] = [
     (
         "node network",
         "{hostNetwork: true, ports: {webhook: 10443, health: 10080}, listenAddress: \"::\",
-          service: {port: 8443, annotations: {a/b: c}}, fullnameOverride: sw}",
+          service: {port: 8443, annotations: {a/b: c}}, fullnameOverride: sw,
+          image: {registry: \"mirror.example.com:5000\"}}",
     ),
     (
         "existing Secret",
@@ -50,7 +51,9 @@ const COMBINATIONS: [(&str, &str); 13] = [
     (
         "cert-manager",
         "{certificates: {source: cert-manager}, policy: {resize: reject},
-          monitoring: {serviceMonitor: {enabled: true, labels: {release: p}},
+          monitoring: {serviceMonitor: {enabled: true, labels: {release: p}, namespace: watch,
+          relabelings: [{targetLabel: a, replacement: b}],
+          metricRelabelings: [{action: drop, regex: a, sourceLabels: [b]}]},
           alerts: {enabled: true, labels: {release: p}}, dashboard: {enabled: true}}}",
     ),
     (
@@ -73,6 +76,11 @@ const COMBINATIONS: [(&str, &str); 13] = [
         "{policy: {resize: {authorize: sets}}, monitoring: {alerts: {enabled: true}}}",
     ),
     (
+        "no roles and no kind",
+        "{rbac: {create: false}, crds: {install: false}, canary: {namespace: probes}}",
+    ),
+    ("nothing kept", "{crds: {keep: false}, webhook: {excludeUsers: [admin, ops@example.com]}}"),
+    (
         "everything of one's own",
         "{certificates: {source: own}, networkPolicy: {enabled: true},
           existingPolicyConfigMap: rules, kubernetesVersion: \"1.33\",
@@ -80,7 +88,12 @@ const COMBINATIONS: [(&str, &str); 13] = [
           serviceAccount: {name: sa, annotations: {a/b: c}}, podAnnotations: {a/b: c},
           podLabels: {team: db}, nodeSelector: {a: b}, tolerations: [{operator: Exists}],
           affinity: {nodeAffinity: {}}, extraArgs: [--max-reviews=64],
-          controller: {replicas: 3, extraArgs: [--dry], terminationGracePeriodSeconds: 60},
+          commonLabels: {team: dba}, extraEnv: [{name: A, value: b}],
+          extraVolumes: [{name: v, emptyDir: {}}], extraVolumeMounts: [{name: v, mountPath: /v}],
+          updateStrategy: {type: Recreate}, hooks: {extraEnv: [{name: A, value: b}]},
+          controller: {replicas: 3, extraArgs: [--dry], terminationGracePeriodSeconds: 60,
+          extraEnv: [{name: A, value: b}], extraVolumes: [{name: v, emptyDir: {}}],
+          extraVolumeMounts: [{name: v, mountPath: /v}], updateStrategy: {type: Recreate}},
           topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable:
           DoNotSchedule, labelSelector: {matchLabels: {app.kubernetes.io/name: stateward}}}]}",
     ),
@@ -311,7 +324,7 @@ async fn the_admission_policy_is_there_unless_sets_authorize() {
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn helm_renders_every_combination_of_values() {
     let testbed = shared().await;
-    for name in ["stateward", "stateward-canary", "sw-canary"] {
+    for name in ["stateward", "stateward-canary", "sw-canary", "probes", "watch"] {
         testbed.ensure_namespace(name).await.unwrap();
     }
     for file in [
@@ -552,6 +565,10 @@ async fn wrong_values_are_refused() {
         ("{webhook: {clientCA: {secret: a, key: a/b}}}", "/webhook/clientCA/key"),
         ("{certificates: {secret: {caBundle: LS0t}}}", "/certificates/secret/caBundle"),
         ("{controller: {replicas: 0}}", "/controller/replicas"),
+        ("{webhook: {excludeUsers: [\"a' || 'b\"]}}", "/webhook/excludeUsers/0"),
+        ("{webhook: {objectSelector: {}}}", "objectSelector"),
+        ("{livenessProbe: {exec: {command: [a]}}}", "/livenessProbe"),
+        ("{canary: {namespace: Canary}}", "/canary/namespace"),
         ("{log: {level: warning}}", "/log/level"),
         ("{policy: {resize: orchestrat}}", "/policy/resize"),
         ("{policy: {rules: {sts-scale-zero: deny}}}", "sts-scale-zero"),
@@ -563,6 +580,259 @@ async fn wrong_values_are_refused() {
         let output = template(Path::new(CHART), "stateward", values, &[]).await;
         assert!(!output.success(), "{values}");
         assert!(output.stderr.contains(said), "{values}: {}", output.stderr);
+    }
+}
+
+const SERVICE: (&str, &str) = ("Service", "stateward");
+const WEBHOOK: (&str, &str) = ("Deployment", "stateward");
+const CONTROLLER: (&str, &str) = ("Deployment", "stateward-controller");
+const HOOK: (&str, &str) = ("Job", "stateward-uninstall");
+const KIND: (&str, &str) = ("CustomResourceDefinition", "statefulsetresizes.stateward.dev");
+const MONITOR: (&str, &str) = ("ServiceMonitor", "stateward");
+const MUTATING: (&str, &str) = ("MutatingWebhookConfiguration", "stateward");
+
+/// Values, an object, a field of it (`POD` and `CONTAINER` stand for those of its pods), and what the
+/// field then holds, as JSON.
+const CHANGES: [(&str, (&str, &str), &str, &str); 40] = [
+    ("{commonLabels: {team: dba}}", SERVICE, "/metadata/labels/team", "\"dba\""),
+    ("{commonLabels: {team: dba}}", HOOK, "/spec/template/metadata/labels/team", "\"dba\""),
+    (
+        "{image: {registry: \"mirror:5000\", tag: e}}",
+        WEBHOOK,
+        "CONTAINER/image",
+        "\"mirror:5000/stateward/stateward:e\"",
+    ),
+    (
+        "{image: {registry: a.io/b, repository: c/d, tag: e}}",
+        HOOK,
+        "CONTAINER/image",
+        "\"a.io/b/c/d:e\"",
+    ),
+    ("{extraEnv: [{name: A}]}", WEBHOOK, "CONTAINER/env/0/name", "\"A\""),
+    ("{extraEnv: [{name: A}]}", CONTROLLER, "CONTAINER/env/1", "null"),
+    ("{controller: {extraEnv: [{name: A}]}}", CONTROLLER, "CONTAINER/env/1/name", "\"A\""),
+    ("{hooks: {extraEnv: [{name: A}]}}", HOOK, "CONTAINER/env/0/name", "\"A\""),
+    ("{extraVolumes: [{name: v}]}", WEBHOOK, "POD/volumes/1/name", "\"v\""),
+    ("{extraVolumeMounts: [{name: v}]}", WEBHOOK, "CONTAINER/volumeMounts/1/name", "\"v\""),
+    ("{controller: {extraVolumes: [{name: v}]}}", CONTROLLER, "POD/volumes/1/name", "\"v\""),
+    (
+        "{controller: {extraVolumeMounts: [{name: v}]}}",
+        CONTROLLER,
+        "CONTAINER/volumeMounts/1/name",
+        "\"v\"",
+    ),
+    (
+        "{podSecurityContext: {runAsUser: null, runAsGroup: null}}",
+        CONTROLLER,
+        "POD/securityContext",
+        "{\"runAsNonRoot\":true,\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}",
+    ),
+    (
+        "{containerSecurityContext: {privileged: false}}",
+        HOOK,
+        "CONTAINER/securityContext/privileged",
+        "false",
+    ),
+    ("{nodeSelector: {a: b}}", CONTROLLER, "POD/nodeSelector", "{\"a\":\"b\"}"),
+    (
+        "{nodeSelector: {a: b}, controller: {nodeSelector: {c: d}}}",
+        CONTROLLER,
+        "POD/nodeSelector",
+        "{\"c\":\"d\"}",
+    ),
+    (
+        "{nodeSelector: {a: b}, controller: {nodeSelector: {c: d}}}",
+        WEBHOOK,
+        "POD/nodeSelector",
+        "{\"a\":\"b\"}",
+    ),
+    ("{hooks: {nodeSelector: {c: d}}}", HOOK, "POD/nodeSelector", "{\"c\":\"d\"}"),
+    (
+        "{tolerations: [{key: a}], controller: {tolerations: [{key: b}]}}",
+        CONTROLLER,
+        "POD/tolerations",
+        "[{\"key\":\"b\"}]",
+    ),
+    ("{hooks: {tolerations: [{key: b}]}}", HOOK, "POD/tolerations", "[{\"key\":\"b\"}]"),
+    (
+        "{controller: {affinity: {nodeAffinity: {}}}}",
+        CONTROLLER,
+        "POD/affinity",
+        "{\"nodeAffinity\":{}}",
+    ),
+    ("{hooks: {affinity: {nodeAffinity: {}}}}", HOOK, "POD/affinity", "{\"nodeAffinity\":{}}"),
+    (
+        "{priorityClassName: a, controller: {priorityClassName: b}}",
+        CONTROLLER,
+        "POD/priorityClassName",
+        "\"b\"",
+    ),
+    (
+        "{priorityClassName: a, hooks: {priorityClassName: b}}",
+        HOOK,
+        "POD/priorityClassName",
+        "\"b\"",
+    ),
+    (
+        "{podAnnotations: {a: b}, controller: {podAnnotations: {c: d}}}",
+        CONTROLLER,
+        "/spec/template/metadata/annotations",
+        "{\"c\":\"d\"}",
+    ),
+    (
+        "{podAnnotations: {a: b}, hooks: {podAnnotations: {c: d}}}",
+        HOOK,
+        "/spec/template/metadata/annotations",
+        "{\"c\":\"d\"}",
+    ),
+    (
+        "{podLabels: {a: b}, controller: {podLabels: {c: d}}}",
+        CONTROLLER,
+        "/spec/template/metadata/labels/c",
+        "\"d\"",
+    ),
+    ("{updateStrategy: {type: Recreate}}", WEBHOOK, "/spec/strategy", "{\"type\":\"Recreate\"}"),
+    (
+        "{controller: {updateStrategy: {type: Recreate}}}",
+        CONTROLLER,
+        "/spec/strategy",
+        "{\"type\":\"Recreate\"}",
+    ),
+    ("{revisionHistoryLimit: 2}", WEBHOOK, "/spec/revisionHistoryLimit", "2"),
+    ("{revisionHistoryLimit: 2}", CONTROLLER, "/spec/revisionHistoryLimit", "2"),
+    (
+        "{livenessProbe: {failureThreshold: 9}}",
+        WEBHOOK,
+        "CONTAINER/livenessProbe/failureThreshold",
+        "9",
+    ),
+    (
+        "{readinessProbe: {initialDelaySeconds: 9}}",
+        CONTROLLER,
+        "CONTAINER/readinessProbe/initialDelaySeconds",
+        "9",
+    ),
+    ("{crds: {keep: false}}", KIND, "/metadata/annotations", "null"),
+    (
+        "{canary: {namespace: probes}}",
+        ("RoleBinding", "probes"),
+        "/metadata/namespace",
+        "\"probes\"",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, namespace: watch}}}",
+        MONITOR,
+        "/metadata/namespace",
+        "\"watch\"",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, namespace: watch}}}",
+        MONITOR,
+        "/spec/namespaceSelector/matchNames",
+        "[\"stateward\"]",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, relabelings: [{a: b}]}}}",
+        MONITOR,
+        "/spec/endpoints/0/relabelings",
+        "[{\"a\":\"b\"}]",
+    ),
+    (
+        "{monitoring: {serviceMonitor: {enabled: true, metricRelabelings: [{a: b}]}}}",
+        MONITOR,
+        "/spec/endpoints/0/metricRelabelings",
+        "[{\"a\":\"b\"}]",
+    ),
+    (
+        "{webhook: {excludeUsers: [admin, \"system:node:a\"]}}",
+        MUTATING,
+        "/webhooks/0/matchConditions/2/expression",
+        "\"!(request.userInfo.username in ['admin', 'system:node:a'])\"",
+    ),
+];
+
+/// Each value changes the field that it is about.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn values_change_the_fields_that_they_name() {
+    for (values, (kind, name), field, expected) in CHANGES {
+        let pod = "/spec/template/spec";
+        let field = field.replace("CONTAINER", "POD/containers/0").replace("POD", pod);
+        let all = rendered(values).await;
+        let object = &all[&(kind.to_owned(), name.to_owned())];
+        let found = object.pointer(&field).unwrap_or(&Value::Null);
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        assert_eq!(found, &expected, "{values}: {kind} {name} {field}");
+    }
+    let all = rendered("{canary: {namespace: probes}}").await;
+    let found = arguments(&all, "Deployment", "stateward");
+    assert!(found.iter().any(|one| one == "--canary-namespace=probes"), "{found:?}");
+    let kinds = async |values| {
+        let all = rendered(values).await;
+        all.into_keys().map(|(kind, _)| kind).collect::<BTreeSet<_>>()
+    };
+    assert!(!kinds("{crds: {install: false}}").await.contains("CustomResourceDefinition"));
+    let without_roles = kinds("{rbac: {create: false}}").await;
+    assert!(without_roles.iter().all(|kind| !kind.contains("Role")), "{without_roles:?}");
+}
+
+/// A node of a replica has the image, also while the registry cannot be reached.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_uninstall_hook_prefers_nodes_that_have_the_image() {
+    let all = rendered("{}").await;
+    let pod = |(kind, name): (&str, &str)| {
+        all[&(kind.to_owned(), name.to_owned())]["spec"]["template"].clone()
+    };
+    let term = &pod(HOOK)["spec"]["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        [0]["podAffinityTerm"];
+    assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
+    for replica in [WEBHOOK, CONTROLLER] {
+        let labels = &pod(replica)["metadata"]["labels"];
+        for (key, value) in term["labelSelector"]["matchLabels"].as_object().unwrap() {
+            assert_eq!(labels.get(key), Some(value), "{replica:?}");
+        }
+    }
+}
+
+/// No label of the values is one by which pods are selected, and no two are written twice.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn labels_of_the_values_leave_selectors_alone() {
+    let labels = "{app.kubernetes.io/name: mine, app.kubernetes.io/component: mine, team: dba}";
+    let all = rendered(&format!(
+        "{{commonLabels: {labels}, podLabels: {labels}, canary: {{namespaceLabels: {labels}}},
+          monitoring: {{serviceMonitor: {{enabled: true, labels: {labels}}}}}}}"
+    ))
+    .await;
+    for ((kind, name), object) in &all {
+        assert_eq!(object["metadata"]["labels"]["team"], "dba", "{kind} {name}");
+        if kind == "Deployment" {
+            let found = &object["spec"]["template"]["metadata"]["labels"];
+            for (key, value) in object["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+                assert!(value != "mine" && found.get(key) == Some(value), "{name}: {found}");
+            }
+        }
+    }
+    let service = &all[&("Service".to_owned(), "stateward".to_owned())];
+    assert_eq!(service["spec"]["selector"]["app.kubernetes.io/component"], "webhook");
+}
+
+/// The name of a chart is a part of the names of objects, and no label: people find pods by that.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_name_override_names_the_objects() {
+    for (release, values, expected) in [
+        ("guard", "{}", "guard-stateward"),
+        ("guard", "{nameOverride: sw}", "guard-sw"),
+        ("sw-prod", "{nameOverride: sw}", "sw-prod"),
+        ("guard", "{nameOverride: sw, fullnameOverride: mine}", "mine"),
+    ] {
+        let output = template(Path::new(CHART), release, values, &[]).await;
+        let all = objects(&output.ok().unwrap());
+        let service = all.iter().find(|object| object["kind"] == "Service").unwrap();
+        assert_eq!(service["metadata"]["name"], expected, "{release}: {values}");
+        assert_eq!(service["metadata"]["labels"]["app.kubernetes.io/name"], "stateward");
     }
 }
 
@@ -584,7 +854,9 @@ async fn own_certificates_leave_no_bundle_in_the_templates() {
         // Of the controller; of people; of the pre-delete hook.
         let resizes = if controller { 4 + 2 + 2 } else { 0 };
         // What the webhook looks up.
-        assert_eq!(roles, webhook + 4 + resizes, "{name}: rights without need");
+        let created = !combination.contains("rbac: {create: false}");
+        let expected = if created { webhook + 4 + resizes } else { 0 };
+        assert_eq!(roles, expected, "{name}: rights without need");
         let deployments = all.iter().filter(|((kind, _), _)| kind == "Deployment");
         let mut count = 0;
         for ((_, deployment), object) in deployments {
@@ -707,6 +979,8 @@ async fn notes_warn_of_risks() {
         ("clients of an authority", 3),
         ("requests without a controller", 1),
         ("requests of whoever may edit sets", 0),
+        ("no roles and no kind", 0),
+        ("nothing kept", 1),
         ("everything of one's own", 1),
     ];
     for ((name, expected), (_, combination)) in risks.into_iter().zip(COMBINATIONS) {

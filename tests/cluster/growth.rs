@@ -33,7 +33,11 @@ async fn kubectl_applies_twice_in_a_row() {
         for _ in 0..2 {
             let output = apply(testbed, &grown, arguments).await;
             assert_eq!(output.status, 0, "{}", output.stderr);
-            assert!(output.stderr.contains("growth to 20Gi is recorded"), "{}", output.stderr);
+            assert!(
+                output.stderr.contains("growth of claim template data accepted"),
+                "{}",
+                output.stderr
+            );
             assert_requested(testbed, &namespace, "20Gi").await;
         }
     }

@@ -18,7 +18,7 @@ fn admission(folder: &std::path::Path) -> String {
     block.replace("/etc/kubernetes/stateward", folder.to_str().unwrap())
 }
 
-/// Kubernetes 1.37 and newer.
+/// Kubernetes reads configurations from files since 1.37.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_configuration_from_a_file_is_out_of_reach_of_the_api() {

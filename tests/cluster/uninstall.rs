@@ -48,6 +48,18 @@ async fn the_page_removes_everything() {
         let object = json!({"apiVersion": api, "kind": kind, "metadata": metadata});
         testbed.apply(object).await.unwrap();
     }
+    // As after a hook whose image could not be pulled.
+    let pod = json!({"restartPolicy": "Never", "containers": [{"name": "a", "image": "none"}]});
+    let (job, test) = ("stateward-uninstall", "stateward-test");
+    for object in [
+        json!({"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": job, "namespace": "stateward"},
+            "spec": {"template": {"spec": pod}}}),
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": test, "namespace": "stateward"}, "spec": pod}),
+    ] {
+        testbed.apply(object).await.unwrap();
+    }
     testbed.ensure_namespace("shop").await.unwrap();
     let annotated = json!({"metadata": {"annotations": {
         "stateward.dev/injected": "[]", "stateward.dev/resize-id": "a/b", "example.com/team": "db",
@@ -70,6 +82,15 @@ async fn the_page_removes_everything() {
     assert_eq!(run(&testbed, unfinished).await, "");
 
     run(&testbed, "kubectl delete secret stateward-authority").await;
+    for left in [
+        format!("/apis/batch/v1/namespaces/stateward/jobs/{job}"),
+        format!("/api/v1/namespaces/stateward/pods/{test}"),
+    ] {
+        let found = testbed.get(&left).await.unwrap().ok().ok();
+        let terminating =
+            found.is_none_or(|object| object["metadata"]["deletionTimestamp"].is_string());
+        assert!(terminating, "{left} stays");
+    }
     run(&testbed, "stateward manifests --install | kubectl delete").await;
     run(&testbed, "kubectl delete namespace stateward").await;
     run(&testbed, "kubectl annotate").await;

@@ -18,3 +18,4 @@ mod metrics;
 mod reasons;
 mod release;
 mod threats;
+mod versions;

@@ -269,10 +269,20 @@ fn anti_affinity_is_injected_once_and_kept() {
     assert_eq!(terms[0]["podAffinityTerm"]["labelSelector"], created["spec"]["selector"]);
     assert_eq!(terms[1]["podAffinityTerm"]["topologyKey"], "topology.kubernetes.io/zone");
     assert_eq!(created["metadata"]["annotations"]["stateward.dev/injected"], "[\"anti-affinity\"]");
-    // Reinvocation: nothing to add.
+    let warned = |response: &Value| {
+        let warnings = response["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().filter(|text| text.as_str().unwrap().contains("anti-affinity")).count()
+    };
+    assert_eq!(
+        verdict(&review)["warnings"][0],
+        "StatefulSet lab-c/web: its pods were given anti-affinity; stateward.dev/anti-affinity: \
+         none prevents it"
+    );
+    // Reinvocation: nothing to add, and nothing to tell.
     let original = review["request"]["object"].clone();
     review["request"]["object"] = created.clone();
     assert_eq!(verdict(&review)["patch"], Value::Null);
+    assert_eq!(warned(&verdict(&review)), 0);
     // An UPDATE that omits it, with a new image: kept, and the template is otherwise as asked.
     let mut update = original;
     update["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:2");
@@ -280,6 +290,7 @@ fn anti_affinity_is_injected_once_and_kept() {
     review["request"]["oldObject"] = created.clone();
     review["request"]["object"] = update.clone();
     let kept = patched(&review, &verdict(&review));
+    assert_eq!(warned(&verdict(&review)), 0);
     assert_eq!(
         kept["spec"]["template"]["spec"]["affinity"],
         created["spec"]["template"]["spec"]["affinity"]

@@ -12,7 +12,7 @@ use stateward_core::change::{
 };
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::{
-    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, RecordFact, SetFact,
+    ClaimFact, ClassFact, ControllerState, Facts, NamespaceFact, Objects, RecordFact, SetFact,
 };
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
@@ -159,6 +159,8 @@ impl Fixture {
                     let fact = NamespaceFact { resize_max, terminating };
                     facts.namespaces.insert("", &name, fact);
                 }
+                // Of a controller that renews it.
+                "Lease" => facts.controller = ControllerState::Runs,
                 "StatefulSetResize" => {
                     facts.records.insert(&namespace, &name, RecordFact::read(fact).unwrap());
                 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use testbed::Testbed;
+use testbed::{Kubernetes, Testbed};
 
 use self::draft::Draft;
 use self::requests::{draft, first};
@@ -85,7 +85,9 @@ impl Table {
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn random_requests_get_the_same_answers() {
-    let real = Testbed::builder().controllers(false).start().await.unwrap();
+    // The version that the server in memory imitates.
+    let real = Testbed::builder().kubernetes(Kubernetes::V1_36).controllers(false).start();
+    let real = real.await.unwrap();
     let memory = Server::new();
     prepare(&real, &memory).await;
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();

@@ -1,10 +1,11 @@
 {{- define "stateward.fullname" -}}
+{{- $name := .Values.nameOverride | default "stateward" -}}
 {{- if .Values.fullnameOverride -}}
 {{ .Values.fullnameOverride }}
-{{- else if contains "stateward" .Release.Name -}}
+{{- else if contains $name .Release.Name -}}
 {{ .Release.Name | trunc 50 | trimSuffix "-" }}
 {{- else -}}
-{{ .Release.Name | trunc 40 | trimSuffix "-" }}-stateward
+{{ .Release.Name | trunc (sub 49 (len $name) | int) | trimSuffix "-" }}-{{ $name }}
 {{- end -}}
 {{- end -}}
 
@@ -25,10 +26,28 @@ app.kubernetes.io/component: controller
 {{- end -}}
 
 {{- define "stateward.labels" -}}
-{{ include "stateward.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{ include "stateward.labelsAnd" (list . dict) }}
+{{- end -}}
+
+{{- /* The labels of an object and, as second of the list, some of its own. No value can replace those by
+which pods are selected. */}}
+{{- define "stateward.labelsAnd" -}}
+{{- $root := first . -}}
+{{- $ours := include "stateward.selector" $root | fromYaml -}}
+{{- $_ := set $ours "app.kubernetes.io/version" $root.Chart.AppVersion -}}
+{{- $_ := set $ours "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $_ := set $ours "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version) -}}
+{{- toYaml (merge $ours (last .) $root.Values.commonLabels) -}}
+{{- end -}}
+
+{{- /* The labels of the pods of a Deployment. `own` are the values that go before those for all pods. */}}
+{{- define "stateward.podLabels" -}}
+{{- $ours := include .selector .root | fromYaml -}}
+{{- include "stateward.labelsAnd" (list .root (merge $ours (.own.podLabels | default .root.Values.podLabels))) -}}
+{{- end -}}
+
+{{- define "stateward.canary" -}}
+{{ .Values.canary.namespace | default (printf "%s-canary" (include "stateward.fullname" .)) }}
 {{- end -}}
 
 {{- define "stateward.account" -}}
@@ -41,10 +60,15 @@ stateward-controller
 {{- end -}}
 
 {{- define "stateward.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with .Values.image.registry -}}
+{{- /* The first part of a repository is a registry if it has a dot or a port. */ -}}
+{{- $repository = printf "%s/%s" . (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "") -}}
+{{- end -}}
 {{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{ $repository }}@{{ .Values.image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
@@ -102,17 +126,20 @@ a third of its life is left: half of that, and `most` at most. */}}
 {{- contains ":" . | ternary (printf "[%s]" .) . -}}
 {{- end -}}
 
-{{- /* Where pods run, for webhook and controller alike. */}}
+{{- /* Where pods run. `own` are the values that go before those for all pods; pods of a Deployment have a
+`selector`. */}}
 {{- define "stateward.placement" -}}
-{{- with .root.Values.imagePullSecrets }}
+{{- $values := .root.Values }}
+{{- with $values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .root.Values.priorityClassName }}
+{{- with .own.priorityClassName | default $values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- if .selector }}
 topologySpreadConstraints:
-  {{- with .root.Values.topologySpreadConstraints }}
+  {{- with $values.topologySpreadConstraints }}
   {{- toYaml . | nindent 2 }}
   {{- else }}
   {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
@@ -124,31 +151,41 @@ topologySpreadConstraints:
         {{- include $.selector $.root | nindent 8 }}
   {{- end }}
   {{- end }}
-{{- with .root.Values.nodeSelector }}
+{{- end }}
+{{- with .own.nodeSelector | default $values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .root.Values.tolerations }}
+{{- with .own.tolerations | default $values.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .root.Values.affinity }}
+{{- with .own.affinity | default $values.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
+{{- else }}
+{{- if not .selector }}
+# A node of a replica has the image, also while the registry cannot be reached.
+affinity:
+  podAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "stateward.selector" .root | nindent 14 }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
-{{- define "stateward.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{- define "stateward.hookLabels" -}}
+{{- /* Not those that the Service selects. */ -}}
+{{- $ours := dict "app.kubernetes.io/name" .name "app.kubernetes.io/instance" .root.Release.Name -}}
+{{- toYaml (merge $ours .root.Values.commonLabels) -}}
 {{- end -}}
 
-{{- define "stateward.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+{{- /* A probe of the health port. */}}
+{{- define "stateward.probe" -}}
+{{- toYaml (merge (dict "httpGet" (dict "path" .path "port" "health")) .timing) -}}
 {{- end -}}

@@ -382,7 +382,7 @@ impl Decision {
             let _ = write!(text, "\nalso: {more} more");
         }
         let rule = first.finding.rule;
-        let _ = write!(text, "\n{rule} · stateward explain {rule}");
+        let _ = write!(text, "\n{rule} · {}", rules::page::url(rule));
         if let Some(on_purpose) = self.on_purpose(first, policy) {
             let gap = if self.allow_faults.is_empty() { " · " } else { "\n" };
             let _ = write!(text, "{gap}{on_purpose}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::{ColorChoice, ValueEnum};
+use clap::ColorChoice;
 use jiff::Timestamp;
 use stateward_core::facts::Fact;
 use stateward_resize::Parameters;
@@ -10,7 +10,7 @@ use stateward_resize::observed::{Answer, DryRuns, Memory, Observed};
 use stateward_resize::plan::{Controller, Plan, Question, Show, hypothetical_record, plan, render};
 
 use super::target::{Asked, Session, Wanted};
-use super::{Outcome, controller_check};
+use super::{Format, Outcome, controller_check};
 use crate::cli::{output, print};
 use crate::controller::Stored;
 
@@ -29,21 +29,11 @@ pub struct Args {
     #[arg(long)]
     pub by_hand: bool,
     /// Form of the plan
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(short = 'o', long, value_enum, default_value_t)]
     pub format: Format,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value_t)]
     pub color: ColorChoice,
-}
-
-/// Form of a plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// for people
-    #[default]
-    Text,
-    /// for programs
-    Json,
 }
 
 /// What a plan is made for.

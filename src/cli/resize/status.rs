@@ -2,12 +2,14 @@
 
 mod list;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::bail;
 use clap::ColorChoice;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use stateward_core::annotations::RESIZE_REQUESTED;
 use stateward_core::object::Pointer;
 use stateward_core::record::{ClaimState, ClaimStatus, Reason, Record, State};
@@ -16,11 +18,11 @@ use stateward_resize::observed::Memory;
 use stateward_resize::plan::paint;
 use stateward_resize::{Commands, Observed, Parameters, View, advice, preflight};
 
-use super::Outcome;
 use super::controller_check::knows_resizes;
 use super::screen::Screen;
 use super::target::{Place, Session, Which};
-use super::view::{advice_text, frame};
+use super::view::{advice_steps, advice_text, frame};
+use super::{Format, Outcome};
 use crate::cli::{output, print};
 use crate::controller::Key;
 
@@ -43,6 +45,9 @@ pub struct Args {
     /// Show changes until you interrupt it; that stops nothing
     #[arg(short, long)]
     pub watch: bool,
+    /// Form of the status
+    #[arg(short = 'o', long, value_enum, default_value_t, conflicts_with = "watch")]
+    pub format: Format,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value_t)]
     pub color: ColorChoice,
@@ -53,7 +58,12 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let which = Which { set: set.clone(), place: args.place.clone() };
     let session = which.open().await?;
     let Some(stored) = session.cluster.record(&session.key).await? else {
-        return session.no_record().await;
+        // A program reads one form from standard output, or nothing.
+        match (args.format, session.no_record().await?) {
+            (Format::Json, text) => bail!("{}", text.trim_end()),
+            (Format::Text, text) => print(&text)?,
+        }
+        return Ok(Outcome::Findings);
     };
     if args.watch {
         return session.watch().await;
@@ -61,28 +71,33 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (record, now) = (&stored.record, session.now());
     let rows = session.rows(record).await;
     let shown = Shown { record, rows: &rows, commands: &session.commands, now };
-    output::print_painted(|color| render(&shown, &session.key, color), args.color)?;
+    match args.format {
+        Format::Json => print(&format!("{:#}\n", described(record, &rows, &session.commands)))?,
+        Format::Text => {
+            output::print_painted(|color| render(&shown, &session.key, color), args.color)?;
+        }
+    }
     Ok(if needs_a_person(record) { Outcome::Findings } else { Outcome::Clean })
 }
 
 impl Session {
-    async fn no_record(&self) -> anyhow::Result<Outcome> {
+    /// Why there is nothing to show.
+    ///
+    /// # Errors
+    /// There is no resize, and none is requested.
+    async fn no_record(&self) -> anyhow::Result<String> {
         let set = self.set().await?;
         let requested = Pointer::annotation(RESIZE_REQUESTED);
         let requested = set.pointer(requested.as_str()).and_then(|value| value.as_str());
         if !knows_resizes(&self.cluster).await? {
-            not_installed(&self.commands)?;
-            return Ok(Outcome::Findings);
+            return Ok(not_installed(&self.commands));
         }
         match requested {
-            Some(sizes) => {
-                print(&format!(
-                    "StatefulSet {}: {} is asked for, and no controller has begun it.\n",
-                    self.key,
-                    printable(sizes)
-                ))?;
-                Ok(Outcome::Findings)
-            }
+            Some(sizes) => Ok(format!(
+                "StatefulSet {}: {} is asked for, and no controller has begun it.\n",
+                self.key,
+                printable(sizes)
+            )),
             None => bail!("there is no resize of StatefulSet {}", self.key),
         }
     }
@@ -100,7 +115,8 @@ impl Session {
         tokio::pin!(interrupted);
         loop {
             let Some(stored) = self.cluster.record(&self.key).await? else {
-                return self.no_record().await;
+                print(&self.no_record().await?)?;
+                return Ok(Outcome::Findings);
             };
             let rows = self.rows(&stored.record).await;
             screen.show(&frame(&stored.record, &rows), self.now())?;
@@ -115,12 +131,12 @@ impl Session {
     }
 }
 
-/// Prints that this cluster has no resizes, and how to install what they need.
-fn not_installed(commands: &Commands) -> std::io::Result<()> {
-    print(&format!(
+/// Says that this cluster has no resizes, and how to install what they need.
+fn not_installed(commands: &Commands) -> String {
+    format!(
         "This cluster does not know StatefulSetResize, so there is no resize. Install it with\n  {}\n",
         commands.install_crds()
-    ))
+    )
 }
 
 fn fresh_rows(observed: &Observed, record: &Record, now: Timestamp) -> Vec<ClaimStatus> {
@@ -145,15 +161,40 @@ struct Shown<'s> {
     now: Timestamp,
 }
 
+/// A resize for programs.
+fn described(record: &Record, rows: &[ClaimStatus], commands: &Commands) -> Value {
+    json!({
+        "namespace": record.namespace,
+        "name": record.name,
+        "phase": record.status.phase,
+        "state": record.status.halt.as_ref().map(|halt| &halt.state),
+        "reason": record.status.halt.as_ref().map(|halt| &halt.reason),
+        "message": record.status.halt.as_ref().map(|halt| &halt.message),
+        "paused": record.spec.paused,
+        "sizes": sizes(record),
+        "claimsGrown": record.status.claims_grown,
+        "claims": rows,
+        "needsAttention": needs_a_person(record),
+        "whatToDo": advice_steps(record, rows, commands),
+    })
+}
+
+/// The requested sizes by claim template: those that are carried out, otherwise those of the spec.
+fn sizes(record: &Record) -> BTreeMap<&str, &str> {
+    let request = record.status.request.iter().flat_map(|request| &request.targets);
+    let sizes: BTreeMap<&str, &str> = request.map(|(name, size)| (&**name, &**size)).collect();
+    if !sizes.is_empty() {
+        return sizes;
+    }
+    let spec = record.spec.targets.iter();
+    spec.map(|(name, target)| (name.as_str(), target.storage.as_str())).collect()
+}
+
 fn render(shown: &Shown<'_>, key: &Key, color: bool) -> String {
     let Shown { record, rows, commands, now } = *shown;
     let status = &record.status;
-    let request = status.request.iter().flat_map(|request| &request.targets);
-    let mut sizes: Vec<String> = request.map(|(name, size)| format!("{name} to {size}")).collect();
-    if sizes.is_empty() {
-        let asked = record.spec.targets.iter();
-        sizes = asked.map(|(name, target)| format!("{name} to {}", target.storage)).collect();
-    }
+    let sizes: Vec<String> =
+        sizes(record).into_iter().map(|(name, size)| format!("{name} to {size}")).collect();
     let bold = anstyle::Style::new().bold();
     let title = printable(&format!("StatefulSet {key}: {}", sizes.join(", ")));
     let mut text = format!("{}\n", paint(color, bold, &title));
@@ -204,8 +245,6 @@ fn slow_claims(rows: &[ClaimStatus], key: &Key, commands: &Commands, now: Timest
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use stateward_core::facts::{Fact, NamespaceFact};
     use stateward_core::record::{CompletedRequest, Halt, Phase, Request, Status};
@@ -304,6 +343,28 @@ mod tests {
         Ended before:
           1970-01-01T00:00:00Z Complete: everything has the requested size
         "#);
+    }
+
+    #[test]
+    fn a_program_reads_the_claims_and_what_to_do() {
+        let record = record(Phase::Degraded, State::Ended, Reason::Infeasible, "data-db-1");
+        let failed = row(1, "100Gi", ClaimState::Failed);
+        let found = described(&record, &[failed], &Commands::default());
+        for (pointer, value) in [
+            ("/namespace", "prod"),
+            ("/name", "db"),
+            ("/phase", "Degraded"),
+            ("/state", "Ended"),
+            ("/reason", "Infeasible"),
+            ("/message", "data-db-1"),
+            ("/sizes/data", "200Gi"),
+            ("/claims/0/name", "data-db-1"),
+            ("/claims/0/state", "Failed"),
+            ("/whatToDo/0/command", "kubectl -n prod describe pvc data-db-1"),
+        ] {
+            assert_eq!(found.pointer(pointer), Some(&json!(value)), "{pointer}: {found:#}");
+        }
+        assert_eq!((&found["needsAttention"], &found["paused"]), (&json!(true), &json!(false)));
     }
 
     #[test]

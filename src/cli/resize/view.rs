@@ -46,19 +46,28 @@ fn waiting(rows: &[ClaimStatus]) -> usize {
 
 /// What a person does about the reason for which a resize waits or ended.
 pub(super) fn advice_text(record: &Record, rows: &[ClaimStatus], commands: &Commands) -> String {
+    let text = numbered(&advice_steps(record, rows, commands));
+    if text.is_empty() { text } else { format!("What to do:\n{}", printable(&text)) }
+}
+
+/// The steps of that.
+pub(super) fn advice_steps(
+    record: &Record,
+    rows: &[ClaimStatus],
+    commands: &Commands,
+) -> Vec<Step> {
     let file_systems =
         Halt { state: State::Waiting, reason: Reason::FileSystemPending, message: String::new() };
     let halt = match &record.status.halt {
         _ if record.status.phase == Phase::Complete && waiting(rows) > 0 => &file_systems,
         Some(halt) => halt,
-        None => return String::new(),
+        None => return Vec::new(),
     };
     let request = record.status.request.as_ref();
     let targets: BTreeMap<String, String> =
         request.map(|request| request.targets.clone()).unwrap_or_default();
     let subject = Subject { claims: rows, ..Subject::of_record(record, halt, &targets, commands) };
-    let text = numbered(&advice::steps(&halt.reason, &subject));
-    if text.is_empty() { text } else { format!("What to do:\n{}", printable(&text)) }
+    advice::steps(&halt.reason, &subject)
 }
 
 /// Steps, numbered.

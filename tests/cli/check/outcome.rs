@@ -7,6 +7,27 @@ use serde_json::Value;
 
 use crate::folder::{CLAIM, Folder, SET, annotated, replicas, set, size};
 
+/// Without an annotation, a pull request shows only that a step failed.
+#[test]
+fn github_is_told_why_a_check_could_not_run() {
+    let folder = Folder::new(&[("new.yaml", "")]);
+    let cases: [(&[&str], &str); 3] = [
+        (&["--policy", "none.yaml", "new.yaml"], "cannot read the policy none.yaml"),
+        (&["--old-ref", "nope", "new.yaml"], "is not in a git repository"),
+        (&["--render", "false"], "`false` ended with exit status"),
+    ];
+    for (arguments, why) in cases {
+        let run = folder.check(&[arguments, &["--format", "github"]].concat());
+        assert_eq!(run.code, Some(2), "{arguments:?}");
+        let lines: Vec<&str> = run.stdout.lines().collect();
+        assert_eq!(lines.len(), 1, "{}", run.stdout);
+        assert!(lines[0].starts_with("::error title=stateward check could not run::"), "{lines:?}");
+        assert!(lines[0].contains(why) && run.stderr.contains(why), "{lines:?}");
+        // Other forms go on as they were: what is half a report is none.
+        assert_eq!(folder.check(&[arguments, &["-o", "json"]].concat()).stdout, "");
+    }
+}
+
 #[test]
 fn a_clean_check_says_what_was_judged_in_one_line() {
     let folder = Folder::new(&[("db.yaml", SET), ("claim.yaml", CLAIM)]);

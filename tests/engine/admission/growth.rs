@@ -32,8 +32,42 @@ fn growth_becomes_a_request_while_a_controller_runs() {
     let said = grow(&facts());
     assert!(said.allowed, "{}", said.message);
     assert_eq!((said.size(), said.request()), ("10Gi", Some("{\"data\":\"20Gi\"}")));
-    assert_eq!(said.warnings.len(), 2, "{:?}", said.warnings);
+    assert_eq!(
+        said.warnings,
+        [
+            "StatefulSet shop/db: growth of claim template data accepted, 10Gi → 20Gi",
+            "StatefulSet shop/db: its claims grow now; its claim template follows",
+            "Watch: kubectl get statefulsetresize db -n shop -w",
+            "To cancel, remove the annotation stateward.dev/resize-requested; a rollback does not \
+             cancel it",
+        ]
+    );
     assert_eq!(said.done, ["request-resize"]);
+}
+
+#[test]
+fn warnings_about_growth_promise_only_what_happens_now() {
+    let promise = "its claims grow now";
+    let paused = with(&set(), "/metadata/annotations/stateward.dev~1resize-paused", json!("true"));
+    let said = mutate(Some(&paused), Some(&sized(&paused, "20Gi")), &facts());
+    assert!(!said.warns_of(promise) && said.warns_of("Watch: kubectl"), "{:?}", said.warnings);
+    // Where nobody looks at a cluster, there may be nothing to watch.
+    let said = grow(&Facts::none());
+    assert!(!said.warns_of(promise) && !said.warns_of("Watch:"), "{:?}", said.warnings);
+}
+
+#[test]
+fn several_templates_that_grow_are_told_how_to_cancel_once() {
+    let mut old = set();
+    let template = old["spec"]["volumeClaimTemplates"][0].clone();
+    old["spec"]["volumeClaimTemplates"].as_array_mut().unwrap().push(template);
+    old["spec"]["volumeClaimTemplates"][1]["metadata"]["name"] = json!("logs");
+    let mut new = sized(&old, "20Gi");
+    new["spec"]["volumeClaimTemplates"][1]["spec"]["resources"]["requests"]["storage"] =
+        json!("20Gi");
+    let said = mutate(Some(&old), Some(&new), &facts());
+    let count = |text: &str| said.warnings.iter().filter(|line| line.contains(text)).count();
+    assert_eq!((count("accepted"), count("Watch"), count("To cancel")), (2, 1, 1), "{said:#?}");
 }
 
 #[test]
@@ -166,7 +200,7 @@ fn a_claim_that_is_not_bound_is_a_warning_unless_none_could_ever_grow() {
     empty.claims = Objects::all();
     let old = with(&set(), "/spec/replicas", json!(0));
     let said = mutate(Some(&old), Some(&sized(&old, "20Gi")), &empty);
-    assert!(said.allowed && said.warnings.len() == 2, "{said:#?}");
+    assert!(said.allowed && said.warns_of("accepted"), "{said:#?}");
 }
 
 #[test]
@@ -313,6 +347,7 @@ fn growth_is_accepted_with_a_warning_if_the_set_shows_that_its_re_creation_is_bl
         assert!(said.allowed, "{}", said.message);
         let warning = format!("{cause} blocks re-creation; claims grow");
         assert!(said.warns_of(&warning), "{:?}", said.warnings);
+        assert!(!said.warns_of("template follows"), "{:?}", said.warnings);
     }
     let live = finalizers(json!(["orphan"]));
     let said = mutate(Some(&live), Some(&sized(&live, "20Gi")), &facts());

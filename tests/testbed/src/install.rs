@@ -60,6 +60,16 @@ impl Kubernetes {
         }
     }
 
+    /// What the API server says of an edit of an immutable field of a StatefulSet.
+    pub fn immutable_field_message(self) -> &'static str {
+        match self {
+            Self::V1_34 | Self::V1_35 | Self::V1_36 => {
+                "updates to statefulset spec for fields other than"
+            }
+            Self::V1_37 => "field is immutable",
+        }
+    }
+
     fn module(self) -> Module {
         let name = match self {
             Self::V1_34 => "kubernetes-1.34",

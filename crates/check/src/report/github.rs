@@ -40,6 +40,12 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     text
 }
 
+/// The annotation for a check that could not run: without one, the pull request shows only that the
+/// step failed.
+pub fn failure(message: &str) -> String {
+    line("error", &[("title", "stateward check could not run".to_owned())], message)
+}
+
 /// The message; if `place` is in the old revision, it begins with that place.
 fn said_at(place: Option<&Place>, message: String, options: &Options) -> String {
     let Some(place) = place.filter(|place| options.is_of_old_revision(place)) else {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use stateward_core::rules;
+
 use super::not_judged::{self, Unjudged};
 use super::{CheckReport, Options, Place, ReportedFinding, UnjudgedObject};
 
@@ -142,8 +144,8 @@ fn details(finding: &ReportedFinding) -> String {
         let _ = write!(text, "{}\n\n", escape(&note));
     }
     if finding.more().is_some() {
-        let explain = format!("stateward explain {}", finding.rule);
-        let _ = write!(text, "{} · {}\n\n", code(&finding.rule), code(&explain));
+        let url = rules::page::url(&finding.rule);
+        let _ = write!(text, "[{}]({url})\n\n", code(&finding.rule));
     }
     text.push_str("</details>\n\n");
     text

@@ -117,6 +117,10 @@ fn inject(
         injected.push(NAME.to_owned());
     }
     mutation.annotate(change, INJECTED, &Value::from(injected).to_string());
+    mutation.warnings.push(format!(
+        "{}: its pods were given anti-affinity; {ANTI_AFFINITY}: none prevents it",
+        change.object_name()
+    ));
     mutation.done.push("inject-anti-affinity");
     Ok(())
 }

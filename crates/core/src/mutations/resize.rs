@@ -124,7 +124,7 @@ fn request<'a>(
     match check.evaluate()? {
         Ok(warnings) => {
             for (difference, _) in growing {
-                record(change, difference, mutation);
+                record(difference, mutation);
             }
             mutation.warnings.extend(warnings);
             *requests = wanted;
@@ -168,20 +168,9 @@ fn sizes<'s>(set: &'s StatefulSet<'_>) -> Result<BTreeMap<&'s str, &'s Quantity>
     Ok(sizes)
 }
 
-fn record(change: &Change<'_>, difference: &SpecDifference, mutation: &mut Mutation) {
-    let (Some(name), Some(old), Some(new)) =
-        (&difference.template, &difference.old, &difference.new)
-    else {
-        return;
-    };
+fn record(difference: &SpecDifference, mutation: &mut Mutation) {
+    let Some(old) = &difference.old else { return };
     mutation.replace(&difference.field, Value::from(old.as_str()));
-    let object = change.object_name();
-    mutation.warnings.push(format!(
-        "{object}: claim template {name} stays {old}; growth to {new} is recorded as a request"
-    ));
-    mutation.warnings.push(format!(
-        "{object}: a rollback does not withdraw it; removing the annotation {RESIZE_REQUESTED} does"
-    ));
     mutation.carries_out.push(RULE);
     mutation.done.push("request-resize");
 }

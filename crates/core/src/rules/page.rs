@@ -40,6 +40,11 @@ pub fn explain(entry: &Entry) -> String {
     collect(|text| write_explanation(entry, text))
 }
 
+/// Where anybody can read the page of the rule called `id`, also without this program.
+pub fn url(id: &str) -> String {
+    format!("{}/blob/main/policies/rules/{id}/README.md", env!("CARGO_PKG_REPOSITORY"))
+}
+
 const MADE: &str = "<!-- Generated. To write it again: STATEWARD_UPDATE=1 cargo test --test engine rules_pages -->";
 
 /// Writing to a string does not fail.

@@ -5,13 +5,14 @@
 //! anti-affinity, the new set asks for none, so that nothing is injected when it is created.
 
 mod combine;
+mod differences;
 mod force;
 mod recreate;
 mod retention;
 
 pub use self::combine::{combine, settle_size};
 pub use self::force::warn_of_force;
-pub use self::recreate::{recreate, take_over, test_template, transplant};
+pub use self::recreate::{recreate, take_over, take_over_parts, test_template, transplant};
 pub use self::retention::{
     ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, listed, numbered, policy,
     scaled_claims,

@@ -43,13 +43,9 @@ impl Rule for StsVctAdded {
         let Some(first) = added.first() else { return Ok(()) };
         let names: Vec<&str> = added.iter().filter_map(|d| d.template.as_deref()).collect();
         // The whole edit goes into the new set, so that its pods restart once and not twice.
-        let mut operations = Vec::new();
-        for field in ["/spec/volumeClaimTemplates", "/spec/template"] {
-            operations.extend(remedy::transplant(change, &field.into(), &field.into())?);
-        }
-        if old.spec.template.same_bytes(&new.spec.template) {
-            operations.pop();
-        }
+        let templates = "/spec/volumeClaimTemplates".into();
+        let mut operations = Vec::from_iter(remedy::transplant(change, &templates, &templates)?);
+        operations.extend(remedy::take_over_parts(change, &"/spec/template".into())?);
         let list = names.join(", ");
         let noun = if names.len() == 1 { "claim template" } else { "claim templates" };
         let mut steps = vec![remedy::say(format!(

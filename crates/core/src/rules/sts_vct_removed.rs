@@ -51,16 +51,14 @@ impl Rule for StsVctRemoved {
                 "the pod template still mounts {list}, so a set without it could not be created: remove those mounts first"
             )));
         } else {
-            let mut operations = Vec::new();
+            let templates = "/spec/volumeClaimTemplates".into();
+            let mut operations =
+                Vec::from_iter(remedy::transplant(change, &templates, &templates)?);
             // If the live pods mount it, the template has to change as well.
             let mounted = mounts(old, &names)?;
             let lead = if more { "or, if its data is no longer needed, " } else { "or " };
-            for (field, wanted) in
-                [("/spec/volumeClaimTemplates", true), ("/spec/template", mounted)]
-            {
-                if wanted {
-                    operations.extend(remedy::transplant(change, &field.into(), &field.into())?);
-                }
+            if mounted {
+                operations.extend(remedy::take_over_parts(change, &"/spec/template".into())?);
             }
             let recreation = remedy::Recreation {
                 operations,

@@ -1,8 +1,9 @@
 use super::{Findings, Judged, NoParams, Rule, Step, remedy};
 use crate::annotations::RESIZE_MAX;
 use crate::change::Change;
-use crate::facts::{Fact, Facts};
+use crate::facts::{ControllerState, Fact, Facts};
 use crate::mutations::resize::limit;
+use crate::object::DecodeError;
 use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
 
 declare_rule! {
@@ -96,6 +97,10 @@ impl Rule for StsVctSizeGrow {
             } else {
                 let mut steps = remedy::grow_claims(change, old, template, size);
                 steps.extend(recreation);
+                if facts.controller == ControllerState::Runs {
+                    steps = remedy::otherwise("or by hand: ", steps);
+                    steps.insert(0, resize_apply(change)?);
+                }
                 let why = "Kubernetes rejects this edit. Raise the claims, then re-create the set.";
                 (why.to_owned(), steps)
             };
@@ -108,6 +113,27 @@ impl Rule for StsVctSizeGrow {
         }
         Ok(())
     }
+}
+
+/// The command by which the controller does all of it, for every claim template that grows.
+fn resize_apply(change: &Change<'_>) -> Result<Step, DecodeError> {
+    let mut command = format!(
+        "stateward resize apply {} -n {}",
+        remedy::quoted(&format!("sts/{}", change.name)),
+        remedy::quoted(&change.namespace)
+    );
+    for difference in change.differences()? {
+        let Some((template, before, after)) = difference.sizes() else { continue };
+        if difference.kind == DifferenceKind::TemplateStorage && after > before {
+            let size = difference.new.as_deref().unwrap_or_default();
+            command += " --size ";
+            command += &remedy::quoted(&format!("{template}={size}"));
+        }
+    }
+    Ok(remedy::run(
+        "let the controller grow the claims, then re-create the set; no pod restarts",
+        command,
+    ))
 }
 
 /// The ways out if the class of the claims is known to allow no expansion.

@@ -1,8 +1,10 @@
 //! The resizes of a namespace, or of all namespaces.
 
+use serde_json::Value;
 use stateward_core::yaml::printable;
+use stateward_resize::Commands;
 
-use super::{Args, Outcome, needs_a_person, not_installed};
+use super::{Args, Format, Outcome, described, needs_a_person, not_installed};
 use crate::cli::columns::columns;
 use crate::cli::print;
 use crate::cli::resize::controller_check::knows_resizes;
@@ -17,10 +19,21 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (cluster, namespace) = args.place.connect().await?;
     let namespace = (!args.all_namespaces).then_some(namespace.as_str());
     if !knows_resizes(&cluster).await? {
-        not_installed(&args.place.commands())?;
+        let text = not_installed(&args.place.commands());
+        if args.format == Format::Json {
+            anyhow::bail!("{}", text.trim_end());
+        }
+        print(&text)?;
         return Ok(Outcome::Findings);
     }
     let records = cluster.records(namespace).await?;
+    let any = |records: &[Stored]| records.iter().any(|stored| needs_a_person(&stored.record));
+    let outcome =
+        |records: &[Stored]| if any(records) { Outcome::Findings } else { Outcome::Clean };
+    if args.format == Format::Json {
+        print(&format!("{:#}\n", Value::Array(all_described(&records, &args.place.commands()))))?;
+        return Ok(outcome(&records));
+    }
     if records.is_empty() && !args.watch {
         let text = match namespace {
             Some(namespace) => format!("There is no resize in namespace {namespace}.\n"),
@@ -30,12 +43,16 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Clean);
     }
     print(&table(&records, args.all_namespaces, cluster.now()))?;
-    let any = |records: &[Stored]| records.iter().any(|stored| needs_a_person(&stored.record));
     if !args.watch {
-        return Ok(if any(&records) { Outcome::Findings } else { Outcome::Clean });
+        return Ok(outcome(&records));
     }
     watch(&cluster, namespace, args.all_namespaces, records).await?;
     Ok(Outcome::Clean)
+}
+
+fn all_described(records: &[Stored], commands: &Commands) -> Vec<Value> {
+    let one = |Stored { record, .. }: &Stored| described(record, &record.status.claims, commands);
+    records.iter().map(one).collect()
 }
 
 /// Prints the rows that change, as `kubectl get --watch` does.
@@ -100,7 +117,6 @@ fn table(records: &[Stored], all: bool, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
     use stateward_core::record::{Phase, Record};
 
     use super::*;

@@ -9,16 +9,18 @@
 use std::fmt::Write as _;
 
 use super::{Growth, RULE, Requests};
-use crate::annotations::{RESIZE_PAUSED, RESIZE_UNFINISHED};
+use crate::annotations::{RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_UNFINISHED};
 use crate::change::Change;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
 use crate::growth::{Growability, Obstacle, belongs, growability, no_volume_size};
 use crate::mutations::patch::Objection;
+use crate::object::immutable::arrow;
 use crate::object::metadata::COLLECTOR_FINALIZERS;
 use crate::object::names::claim_of;
 use crate::object::{DecodeError, Quantity, StatefulSet};
 use crate::record::Phase;
 use crate::rules::Step;
+use crate::rules::finding::one_line;
 use crate::rules::remedy::{self, keep, kubectl, quoted, run, say};
 
 /// One edit that grows claim templates, and what is known about it.
@@ -56,7 +58,7 @@ impl GrowthCheck<'_, '_> {
             return Ok(Err(objection));
         }
         self.warn(&mut warnings);
-        Ok(Ok(warnings))
+        Ok(Ok(self.accepted().into_iter().chain(warnings).collect()))
     }
 
     fn namespace(&self) -> &str {
@@ -357,6 +359,41 @@ impl GrowthCheck<'_, '_> {
             .map(|(name, _)| format!("StatefulSet {name} selects its pods, too, and blocks"))
     }
 
+    /// What becomes of the edit, and where to see it happen.
+    fn accepted(&self) -> Vec<String> {
+        let object = self.change.object_name();
+        let mut said: Vec<String> = Vec::new();
+        for (difference, _) in self.growing {
+            let template = difference.template.as_deref().unwrap_or_default();
+            let sizes = arrow(difference.old.as_deref(), difference.new.as_deref());
+            said.push(format!("{object}: growth of claim template {template} accepted, {sizes}"));
+        }
+        if self.facts.controller == ControllerState::Runs {
+            if !self.is_paused() {
+                let follows = match self.recreation_blocked() {
+                    Some(_) => "",
+                    None => "; its claim template follows",
+                };
+                said.push(format!("{object}: its claims grow now{follows}"));
+            }
+            let (name, namespace) = (quoted(&self.change.name), quoted(self.namespace()));
+            let watch = format!("Watch: kubectl get statefulsetresize {name} -n {namespace} -w");
+            // A command that is cut does something else, or nothing.
+            said.extend(Some(watch).filter(|watch| *watch == one_line(watch)));
+        }
+        said.push(format!(
+            "To cancel, remove the annotation {RESIZE_REQUESTED}; a rollback does not cancel it"
+        ));
+        said
+    }
+
+    fn is_paused(&self) -> bool {
+        let set =
+            |set: &StatefulSet<'_>| set.metadata.annotations.get(RESIZE_PAUSED) == Some("true");
+        let new = self.change.written_set().map(|(_, new)| new);
+        self.record().is_some_and(|record| record.paused) || set(self.old) || new.is_some_and(set)
+    }
+
     fn warn(&self, warnings: &mut Vec<String>) {
         let object = self.change.object_name();
         let facts = self.facts;
@@ -366,13 +403,10 @@ impl GrowthCheck<'_, '_> {
             ));
             return;
         }
-        let paused =
-            |set: &StatefulSet<'_>| set.metadata.annotations.get(RESIZE_PAUSED) == Some("true");
-        let new = self.change.written_set().map(|(_, new)| new);
         if self.record().is_some_and(|record| record.paused) {
             warnings
                 .push(format!("{object}: its resize is paused until {}", self.resize("resume")));
-        } else if paused(self.old) || new.is_some_and(paused) {
+        } else if self.is_paused() {
             warnings
                 .push(format!("{object}: its resize is paused by its annotation {RESIZE_PAUSED}"));
         }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::differences::differences;
 use super::{keep_deleted_claims, kubectl, manifest_place, quoted, run, say};
 use crate::annotations::ANTI_AFFINITY;
 use crate::change::{Change, Tool};
 use crate::object::immutable::SpecDifference;
-use crate::object::json::decode;
+use crate::object::json::{Raw, decode};
 use crate::object::{DecodeError, Pointer, StatefulSet};
 use crate::rules::finding::{Recreation, Step};
 
@@ -257,4 +258,23 @@ pub fn transplant(
         }
         None => json!({"op": "remove", "path": to}),
     }))
+}
+
+/// The patch operations that give the live set what the new one has within `field`, part by part: a
+/// command with a whole pod template would fill the terminal.
+///
+/// # Errors
+/// The place where a document is no JSON.
+pub fn take_over_parts(change: &Change<'_>, field: &Pointer) -> Result<Vec<Value>, DecodeError> {
+    let Some((old, new)) = change.objects.both() else { return Ok(Vec::new()) };
+    let (before, after) = (old.value_at(field)?, new.value_at(field)?);
+    let short = |raw: &Raw<'_>| raw.get().len() <= LONGEST;
+    let (Some(before), Some(after)) = (before.filter(short), after.filter(short)) else {
+        return Ok(Vec::from_iter(transplant(change, field, field)?));
+    };
+    let mut operations = Vec::new();
+    let (before, after) =
+        (decode(before.get(), field.as_str())?, decode(after.get(), field.as_str())?);
+    differences(field, &before, &after, &mut operations);
+    Ok(operations)
 }
