@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
-use stateward_check::report::{CheckReport, Checkout, Format, Options, Output, render};
+use stateward_check::report::{CheckReport, Checkout, Format, Options, Output, github, render};
 
 /// Writes the report to each of `outputs`, standard output last: an error then stands below it.
 ///
@@ -30,6 +30,15 @@ pub fn write(outputs: &[Output], report: &CheckReport, options: &Options) -> any
         }
     }
     Ok(())
+}
+
+/// Says in the workflow commands of GitHub, if those go to standard output, why there is no report.
+pub fn write_error(outputs: &[Output], error: &str) {
+    let github = |output: &Output| output.format == Format::Github && output.file.is_none();
+    if outputs.iter().any(github) {
+        // The error itself goes to standard error.
+        let _ = super::print(&github::failure(error));
+    }
 }
 
 /// Prints what `render` makes for a terminal with colours, or for one without.

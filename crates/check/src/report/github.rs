@@ -40,6 +40,11 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     text
 }
 
+/// Why there is no report.
+pub fn failure(error: &str) -> String {
+    line("error", &[("title", "error".to_owned())], error)
+}
+
 /// The message; if `place` is in the old revision, it begins with that place.
 fn said_at(place: Option<&Place>, message: String, options: &Options) -> String {
     let Some(place) = place.filter(|place| options.is_of_old_revision(place)) else {
