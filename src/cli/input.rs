@@ -135,8 +135,11 @@ pub fn load(
     // A file that is named twice, or is in a folder that is named too, is read once.
     walked.retain(|file| named.insert(exclude::normal(&here.join(&file.path))));
     walked.retain(|file| !exclude.excludes(&here, &file.name));
-    let was_manifest = |file: &Walked| manifests.contains(&exclude::normal(&here.join(&file.path)));
     let read = |file: &Walked| std::fs::read_to_string(&file.path).ok();
+    let was_manifest = |file: &Walked| {
+        manifests.contains(&exclude::normal(&here.join(&file.path)))
+            && read(file).is_none_or(|text| may_be_whole(&text))
+    };
     found.notices = leave_out(&mut walked, read, was_manifest);
     let walked = walked.into_iter().map(|file| {
         let Walked { name, path } = file;
@@ -144,6 +147,12 @@ pub fn load(
     });
     found.sources.extend(walked);
     found
+}
+
+/// Whether a set or a claim in this text may be whole. A patch that takes the place of a manifest
+/// lacks the fields without which Kubernetes rejects either.
+fn may_be_whole(text: &str) -> bool {
+    text.contains("selector") || text.contains("accessModes")
 }
 
 /// A file that a walk has found.

@@ -582,3 +582,14 @@ fn a_comment_about_a_set_makes_no_error() {
         folder.judged(2, &["."]);
     }
 }
+
+#[test]
+fn a_manifest_that_becomes_a_patch_is_compared_as_its_base() {
+    let folder = Folder::repository(&[("prod/db.yaml", SET)]);
+    folder.write("prod/db.yaml", PATCH);
+    folder.write("prod/kustomization.yaml", "resources: [../base]\npatches: [{path: db.yaml}]\n");
+    folder.write("base/db.yaml", SET);
+    folder.write("base/kustomization.yaml", "resources: [db.yaml]\n");
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "--deletions", "."]);
+    assert_eq!((ran.verdicts(), judged(&ran)), (vec![], vec!["base/db.yaml".to_owned()]));
+}
