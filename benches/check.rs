@@ -10,6 +10,7 @@
 #[path = "support/generate.rs"]
 mod generate;
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -69,7 +70,12 @@ fn size(folder: &Path) -> std::io::Result<u64> {
 fn in_process(old: &Path, new: &Path, bytes: u64) -> Result<(), Box<dyn std::error::Error>> {
     let policy = Policy::default();
     let read = |folder: &Path| {
-        let files = load(&[PathBuf::from(folder)], &Exclude::default(), &mut std::io::empty());
+        let files = load(
+            &[PathBuf::from(folder)],
+            &Exclude::default(),
+            &BTreeSet::new(),
+            &mut std::io::empty(),
+        );
         let mut all = Selection::default();
         let one = NonZero::<usize>::MIN;
         files.read(one, Selection::from).into_iter().for_each(|part| all.append(part));

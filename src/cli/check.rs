@@ -1,5 +1,6 @@
 //! `stateward check`: judges manifests.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use stateward_core::yaml::InputError;
 use super::input::exclude::{IGNORE_FILE, normal};
 use super::input::git::{self, Base};
 use super::input::render::outside_of_sparse_checkout;
-use super::input::{Exclude, Files, load, load_revision, render, render_revision};
+use super::input::{DEAD_LINK, Exclude, Files, load, load_revision, render, render_revision};
 use super::{Outcome, output, parallel};
 
 /// Arguments of `stateward check`.
@@ -128,16 +129,19 @@ fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
     };
     let threads = args.jobs.unwrap_or_else(parallel::cores);
     let inputs = Inputs { args, folder, base };
-    let new = select(inputs.new_files()?, threads);
+    let old = inputs.old_files()?;
+    let manifests = old.as_ref().map(|old| old.paths.clone()).unwrap_or_default();
+    let old = old.map(|mut old| (std::mem::take(&mut old.notices), select(old, threads)));
+    let new = select(inputs.new_files(&manifests)?, threads);
     let (facts, unreadable) = Facts::from_documents(new.documents.iter().chain(&new.classes));
     // What a command renders is whole: an object that is missing from it is deleted.
     let deletions = args.deletions || args.render.is_some();
-    let mut paired = match inputs.old_files()? {
-        Some(mut old) => {
-            let notices = std::mem::take(&mut old.notices);
-            let mut old = select(old, threads);
+    let mut paired = match old {
+        Some((notices, mut old)) => {
             // A file without any place in it is missing: that is no fault which the change mends.
-            let missing = |error: &InputError| inputs.base.is_none() && error.line == 0;
+            let missing = |error: &InputError| {
+                inputs.base.is_none() && error.line == 0 && error.message != DEAD_LINK
+            };
             let (missing, errors) = old.errors.into_iter().partition(missing);
             old.errors = errors;
             let mut paired = pair(old, new, deletions);
@@ -188,7 +192,8 @@ impl Inputs<'_> {
         }
     }
 
-    fn new_files(&self) -> anyhow::Result<Files> {
+    /// The new files. `manifests` were read as such in the old revision.
+    fn new_files(&self, manifests: &BTreeSet<PathBuf>) -> anyhow::Result<Files> {
         if let Some(command) = &self.args.render {
             return Ok(render(command, &self.folder)?);
         }
@@ -198,10 +203,9 @@ impl Inputs<'_> {
         if self.base.is_some() {
             exclude.add_files(&self.folder, &git::ignored(&self.folder, &self.in_repository())?);
         }
-        let mut files = load(&paths, &exclude, &mut std::io::stdin());
+        let mut files = load(&paths, &exclude, manifests, &mut std::io::stdin());
         if let Some(base) = &self.base {
-            let left_out: Vec<&String> =
-                files.notices.iter().flat_map(|notice| &notice.left_out).collect();
+            let left_out: Vec<&String> = files.notices.iter().flat_map(Notice::unjudged).collect();
             let changed = git::changed(&self.folder, &base.revision, &left_out)?;
             for notice in &mut files.notices {
                 notice.warn_of_changes(|file| changed.contains(&normal(&self.folder.join(file))));
@@ -232,6 +236,7 @@ impl Inputs<'_> {
                 // Of the files that are left out, those of the work tree are told with it.
                 for notice in &mut old.notices {
                     notice.left_out.retain(|file| !folder.join(file).exists());
+                    notice.own.retain(|file| !folder.join(file).exists());
                     notice.warn_of_changes(|_| true);
                 }
                 old.notices.retain(|notice| notice.level == NoticeLevel::Warning);
@@ -239,7 +244,8 @@ impl Inputs<'_> {
                 Some(old)
             }
             (None, _) if !args.old.is_empty() => {
-                Some(load(&args.old, &self.exclude()?, &mut std::io::stdin()))
+                let exclude = self.exclude()?;
+                Some(load(&args.old, &exclude, &BTreeSet::new(), &mut std::io::stdin()))
             }
             (None, _) => None,
         })
@@ -281,7 +287,12 @@ impl Inputs<'_> {
 /// Reads files and keeps what is judged.
 fn select(mut files: Files, threads: NonZero<usize>) -> Selection {
     let notices = std::mem::take(&mut files.notices);
+    let templates = std::mem::take(&mut files.templates);
     let mut all = Selection { notices, ..Selection::default() };
     files.read(threads, Selection::from).into_iter().for_each(|part| all.append(part));
+    let lists = [&mut all.documents, &mut all.classes, &mut all.workloads];
+    for document in lists.into_iter().flatten() {
+        templates.name(&mut document.template);
+    }
     all
 }

@@ -4,18 +4,18 @@ pub mod exclude;
 pub mod git;
 pub mod render;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use stateward_check::layout::{Layout, is_kustomization};
+use stateward_check::layout::{Layout, is_chart_part, is_kustomization};
 use stateward_check::report::Notice;
 use stateward_core::yaml::{File, InputError, Inputs, Part, split};
 use walkdir::WalkDir;
 
 pub use self::exclude::Exclude;
 pub use self::git::{GitError, load_revision};
-pub use self::render::{RenderError, render, render_revision};
+pub use self::render::{RenderError, Templates, render, render_revision};
 use super::parallel;
 
 /// Files that are yet to be read, and what could not be found.
@@ -25,6 +25,10 @@ pub struct Files {
     errors: Vec<InputError>,
     /// what was left out
     pub notices: Vec<Notice>,
+    /// the paths that the manifests of an old revision have in the work tree
+    pub paths: BTreeSet<PathBuf>,
+    /// what the templates that a rendering names are called in the work tree
+    pub templates: Templates,
 }
 
 /// Where the bytes of a file come from.
@@ -60,7 +64,9 @@ impl Files {
                 Source::Memory(file) => (file, true),
                 Source::Disk { name, path, named } => match std::fs::read(&path) {
                     Ok(bytes) => (File { name, bytes }, named),
-                    Err(error) => return vec![Read::Done(failed(unreadable(&name, &error)))],
+                    Err(error) => {
+                        return vec![Read::Done(failed(unreadable(&name, &path, &error)))];
+                    }
                 },
             };
             let large = file.bytes.len() > LARGE;
@@ -98,9 +104,14 @@ enum Read<T> {
 ///
 /// A folder is walked in order of names, hidden files included, as `kubectl apply -f` does. What a
 /// version control keeps for itself, what is neither `.yaml`, `.yml` nor `.json`, what `exclude` names
-/// and what is only a part of a chart or a kustomization are left out. A file that is named is read
-/// whatever it is called.
-pub fn load(paths: &[PathBuf], exclude: &Exclude, stdin: &mut dyn std::io::Read) -> Files {
+/// and what is only a part of a chart or a kustomization are left out, unless it is among
+/// `manifests`. A file that is named is read whatever it is called.
+pub fn load(
+    paths: &[PathBuf],
+    exclude: &Exclude,
+    manifests: &BTreeSet<PathBuf>,
+    stdin: &mut dyn std::io::Read,
+) -> Files {
     let here = std::env::current_dir().unwrap_or_default();
     let mut found = Files::default();
     let mut named = HashSet::new();
@@ -113,7 +124,7 @@ pub fn load(paths: &[PathBuf], exclude: &Exclude, stdin: &mut dyn std::io::Read)
             let mut bytes = Vec::new();
             match stdin.read_to_end(&mut bytes) {
                 Ok(_) => found.sources.push(Source::Memory(File { name: "-".to_owned(), bytes })),
-                Err(error) => found.errors.push(unreadable("-", &error)),
+                Err(error) => found.errors.push(unreadable("-", path, &error)),
             }
         } else if path.is_dir() {
             walk(path, &mut walked, &mut found.errors);
@@ -124,13 +135,24 @@ pub fn load(paths: &[PathBuf], exclude: &Exclude, stdin: &mut dyn std::io::Read)
     // A file that is named twice, or is in a folder that is named too, is read once.
     walked.retain(|file| named.insert(exclude::normal(&here.join(&file.path))));
     walked.retain(|file| !exclude.excludes(&here, &file.name));
-    found.notices = leave_out(&mut walked, |file| std::fs::read_to_string(&file.path).ok());
+    let read = |file: &Walked| std::fs::read_to_string(&file.path).ok();
+    let was_manifest = |file: &Walked| {
+        manifests.contains(&exclude::normal(&here.join(&file.path)))
+            && read(file).is_none_or(|text| may_be_whole(&text))
+    };
+    found.notices = leave_out(&mut walked, read, was_manifest);
     let walked = walked.into_iter().map(|file| {
         let Walked { name, path } = file;
         Source::Disk { name, path, named: false }
     });
     found.sources.extend(walked);
     found
+}
+
+/// Whether a set or a claim in this text may be whole. A patch that takes the place of a manifest
+/// lacks the fields without which Kubernetes rejects either.
+fn may_be_whole(text: &str) -> bool {
+    text.contains("selector") || text.contains("accessModes")
 }
 
 /// A file that a walk has found.
@@ -149,12 +171,13 @@ impl AsRef<str> for Walked {
 fn leave_out<T: AsRef<str>>(
     files: &mut Vec<T>,
     read: impl Fn(&T) -> Option<String>,
+    was_manifest: impl Fn(&T) -> bool,
 ) -> Vec<Notice> {
     let kustomizations = files.iter().filter(|file| is_kustomization(file.as_ref()));
     let kustomizations: Vec<(String, String)> =
         kustomizations.filter_map(|file| Some((file.as_ref().to_owned(), read(file)?))).collect();
     let layout = Layout::new(files.iter().map(AsRef::as_ref), &kustomizations);
-    layout.leave_out(files, |file| file.as_ref())
+    layout.leave_out(files, |file| file.as_ref(), was_manifest)
 }
 
 fn on_disk(path: &Path) -> Source {
@@ -172,7 +195,7 @@ fn walk(folder: &Path, found: &mut Vec<Walked>, errors: &mut Vec<InputError>) {
             Ok(entry) => {
                 // A named pipe would never end.
                 let is_file = entry.file_type().is_file();
-                if is_file && is_manifest(&entry.file_name().to_string_lossy()) {
+                if is_file && is_wanted(&entry.file_name().to_string_lossy()) {
                     found.push(Walked { name: shown(entry.path()), path: entry.path().to_owned() });
                 }
             }
@@ -187,7 +210,7 @@ fn walk(folder: &Path, found: &mut Vec<Walked>, errors: &mut Vec<InputError>) {
                 }
                 let name = shown(path);
                 errors.push(match error.io_error() {
-                    Some(error) => unreadable(&name, error),
+                    Some(error) => unreadable(&name, path, error),
                     None => {
                         InputError { file: name, line: 0, column: 0, message: error.to_string() }
                     }
@@ -208,6 +231,11 @@ fn is_manifest(name: &str) -> bool {
     endings.iter().any(|known| ending.eq_ignore_ascii_case(known)) || is_kustomization(name)
 }
 
+/// Whether a walk takes a file of this name: as a manifest, or to see that it changed.
+fn is_wanted(name: &str) -> bool {
+    is_manifest(name) || is_chart_part(name)
+}
+
 fn ending(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
@@ -217,8 +245,12 @@ fn shown(path: &Path) -> String {
     text.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(&text).to_owned()
 }
 
-fn unreadable(file: &str, error: &std::io::Error) -> InputError {
+/// What is said of a link that leads nowhere, in the work tree and in a revision alike.
+pub const DEAD_LINK: &str = "this link leads to nothing that could be read";
+
+fn unreadable(file: &str, path: &Path, error: &std::io::Error) -> InputError {
     let message = match error.kind() {
+        _ if path.is_symlink() => DEAD_LINK.to_owned(),
         std::io::ErrorKind::NotFound => "no such file or folder".to_owned(),
         _ => format!("could not be read: {error}"),
     };

@@ -1,6 +1,7 @@
 //! Manifests as people keep them: what becomes an object, where its fields stand, and what is said
 //! about the rest.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +23,7 @@ fn whole(files: Files) -> Inputs {
 }
 
 fn load(paths: &[PathBuf], stdin: &mut dyn std::io::Read) -> Inputs {
-    whole(input::load(paths, &Exclude::default(), stdin))
+    whole(input::load(paths, &Exclude::default(), &BTreeSet::new(), stdin))
 }
 
 fn load_revision(folder: &Path, revision: &str, paths: &[PathBuf]) -> Result<Inputs, GitError> {
@@ -456,7 +457,7 @@ fn a_folder_is_walked_and_a_named_file_always_read() {
     assert_eq!(names(&inputs), ["below", "hidden", "json", "a", "z"]);
     assert_eq!(
         errors(&inputs),
-        [format!("{}/b/dead.yaml:0:0: no such file or folder", root.display())]
+        [format!("{}/b/dead.yaml:0:0: {}", root.display(), input::DEAD_LINK)]
     );
     let named = [root.join("readme.txt"), root.join(".x.yaml"), root.join("readme.txt")];
     assert_eq!(names(&load(&named, &mut std::io::empty())), ["text", "hidden"]);

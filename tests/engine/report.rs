@@ -400,8 +400,8 @@ fn code_hosts_are_told_paths_from_the_root_of_the_repository() {
         annotations.contains("::error file=apps/shop/deploy/db.yaml,line=10,"),
         "{annotations}"
     );
-    // Helm names a template by its chart, wherever the chart lies.
-    assert!(annotations.contains("::error file=chart/templates/db%3A1.yaml,"), "{annotations}");
+    let template = "::error file=apps/shop/chart/templates/db%3A1.yaml,";
+    assert!(annotations.contains(template), "{annotations}");
     let markdown = rendered(Format::Markdown, &report(), &options);
     assert!(markdown.contains("/blob/main/apps/shop/deploy/db.yaml#L10)"), "{markdown}");
     let log = rendered(Format::Sarif, &report(), &options);

@@ -5,7 +5,7 @@ mod side;
 mod variable;
 
 use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
-use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, decide};
+use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, action_on, decide};
 use stateward_core::mutations::resize;
 use stateward_core::object::{DecodeError, Kind, Object, Pointer};
 use stateward_core::policy::{Policy, Resize};
@@ -55,7 +55,7 @@ pub fn check_with(
         created.chain(&paired.workloads.new),
     )
     .into_iter()
-    .map(left_behind_finding)
+    .filter_map(|left| left_behind_finding(left, kubernetes, context))
     .collect();
     let removed = paired.removed.iter().map(UnjudgedObject::from).collect();
     let mut all = Judgement { errors: paired.errors, ..Judgement::default() };
@@ -135,14 +135,33 @@ impl Task {
     }
 }
 
-fn left_behind_finding(left: LeftBehind<'_>) -> ReportedFinding {
+/// The finding as policy and annotations make it; none if they silence it.
+fn left_behind_finding(
+    left: LeftBehind<'_>,
+    kubernetes: KubernetesVersion,
+    context: &EvaluationContext<'_>,
+) -> Option<ReportedFinding> {
     let LeftBehind { document, what, why, remedy } = left;
+    let operation = Operation::Create;
+    let circumstances = Circumstances { kubernetes, ..Circumstances::default() };
+    let change = Object::decode(&document.json).and_then(|object| {
+        let objects = Pair { old: None, new: Some(object) };
+        Change::new(operation, kind(document), "", objects, circumstances)
+    });
+    // What cannot be read grants nothing.
+    let action =
+        change.map_or(Action::Warn, |change| action_on(left_behind::RULE, &change, context));
+    let (outcome, refused_by) = match action {
+        Action::Off => return None,
+        Action::Warn => (Outcome::Warn, None),
+        Action::Deny => (Outcome::Deny, Some(RefusedBy::Policy)),
+    };
     let field = Pointer::default().key("metadata").key("name");
     let object = ObjectRef::from(document);
-    ReportedFinding {
+    Some(ReportedFinding {
         rule: left_behind::RULE.to_owned(),
-        outcome: Outcome::Warn,
-        operation: Operation::Create.name(),
+        outcome,
+        operation: operation.name(),
         field: field.to_string(),
         old: None,
         new: Some(Side::new(document).place(&field, None)),
@@ -151,10 +170,10 @@ fn left_behind_finding(left: LeftBehind<'_>) -> ReportedFinding {
         object,
         why,
         remedy,
-        refused_by: None,
+        refused_by,
         help: None,
         how_to_allow: None,
-    }
+    })
 }
 
 /// The most faults of an `allow` annotation that a report lists.

@@ -13,6 +13,12 @@ pub fn is_kustomization(path: &str) -> bool {
     matches!(file_name(path), "kustomization.yaml" | "kustomization.yml" | "Kustomization")
 }
 
+/// Whether a file of this name is a part of a chart, and a manifest in no chart.
+pub fn is_chart_part(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, ending)| ending == "tpl")
+        || matches!(file_name(path), "Chart.lock" | "requirements.lock")
+}
+
 /// Why files are not read as manifests.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
@@ -30,11 +36,11 @@ impl Layout {
         kustomizations: &[(String, String)],
     ) -> Self {
         let charts = paths.into_iter().filter(|path| file_name(path) == "Chart.yaml");
-        let charts = charts.map(|path| folder(path).to_owned()).collect();
+        let charts = charts.map(|path| folder_of(path).to_owned()).collect();
         let mut parts = BTreeMap::new();
         let mut resources = BTreeSet::new();
         for (path, text) in kustomizations {
-            let folder = folder(path);
+            let folder = folder_of(path);
             let Ok(document) = YamlDocument::read(text) else { continue };
             let Ok(kustomization) = serde_json::from_str::<Value>(document.json()) else {
                 continue;
@@ -55,7 +61,7 @@ impl Layout {
         if let Some(folder) = self.parts.get(path) {
             return Some((folder, Tool::Kustomize));
         }
-        if let Some(chart) = self.charts.get(folder(path))
+        if let Some(chart) = self.charts.get(folder_of(path))
             && file_name(path).contains("values")
         {
             return Some((chart, Tool::Helm));
@@ -70,33 +76,70 @@ impl Layout {
         Some((chart, Tool::Helm))
     }
 
-    /// Leaves out what is no manifest, and says so once for each folder.
-    pub fn leave_out<T>(&self, files: &mut Vec<T>, path: impl Fn(&T) -> &str) -> Vec<Notice> {
-        let mut left_out: BTreeMap<(String, Tool), Vec<String>> = BTreeMap::new();
+    /// The folder that this file describes to a tool, and the tool.
+    fn described<'p>(&'p self, path: &'p str) -> Option<(&'p str, Tool)> {
+        if is_kustomization(path) {
+            return Some((folder_of(path), Tool::Kustomize));
+        }
+        let names = ["Chart.yaml", "Chart.lock", "requirements.yaml", "requirements.lock"];
+        let chart = self.charts.get(folder_of(path)).filter(|_| names.contains(&file_name(path)));
+        Some((chart?, Tool::Helm))
+    }
+
+    /// Leaves out what is no manifest, and says so once for each folder. What was a manifest before
+    /// stays one: a chart or a kustomization that is added must not hide changes of it.
+    pub fn leave_out<T>(
+        &self,
+        files: &mut Vec<T>,
+        path: impl Fn(&T) -> &str,
+        was_manifest: impl Fn(&T) -> bool,
+    ) -> Vec<Notice> {
+        let mut folders: BTreeMap<(String, Tool), Parts> = BTreeMap::new();
+        let key = |(folder, tool): (&str, Tool)| (folder.to_owned(), tool);
         files.retain(|file| {
-            let Some((folder, tool)) = self.owner(path(file)) else { return true };
-            let files = left_out.entry((folder.to_owned(), tool)).or_default();
-            files.push(path(file).to_owned());
-            false
+            let path_of = path(file);
+            if let Some(described) = self.described(path_of) {
+                folders.entry(key(described)).or_default().own.push(path_of.to_owned());
+            } else if let Some(owner) = self.owner(path_of).filter(|_| !was_manifest(file)) {
+                folders.entry(key(owner)).or_default().left_out.push(path_of.to_owned());
+                return false;
+            }
+            !is_chart_part(path_of)
         });
-        let notice = |((folder, tool), files): ((String, Tool), Vec<String>)| {
-            let folder = if folder.is_empty() { "." } else { &folder };
+        let notice = |((folder, tool), Parts { left_out, own }): ((&str, Tool), Parts)| {
+            let folder = if folder.is_empty() { "." } else { folder };
+            let render = match tool {
+                Tool::Helm => format!("helm template NAME {folder}"),
+                Tool::Kustomize => format!("kustomize build {folder}"),
+            };
+            let files = crate::report::count(left_out.len(), "file");
             let message = match tool {
+                _ if left_out.is_empty() => {
+                    format!("to judge the result, use --render '{render}'")
+                }
                 Tool::Helm => format!(
-                    "{} of this chart left out; to judge what it renders, use --render 'helm \
-                     template NAME {folder}'",
-                    crate::report::count(files.len(), "file")
+                    "{files} of this chart left out; to judge what it renders, use --render \
+                     '{render}'"
                 ),
                 Tool::Kustomize => format!(
-                    "{} that this kustomization patches with or reads as data left out; to judge \
-                     the result, use --render 'kustomize build {folder}'",
-                    crate::report::count(files.len(), "file")
+                    "{files} that this kustomization patches with or reads as data left out; to \
+                     judge the result, use --render '{render}'"
                 ),
             };
-            Notice::left_out(folder, files, message)
+            Notice { own, ..Notice::left_out(folder, left_out, message) }
         };
-        left_out.into_iter().map(notice).collect()
+        let folders = folders
+            .iter_mut()
+            .map(|((folder, tool), parts)| ((folder.as_str(), *tool), std::mem::take(parts)));
+        folders.map(notice).collect()
     }
+}
+
+/// Files of a folder that Helm or Kustomize reads.
+#[derive(Default)]
+struct Parts {
+    left_out: Vec<String>,
+    own: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,7 +199,7 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-fn folder(path: &str) -> &str {
+fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 

@@ -3,10 +3,11 @@
 mod copies;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
 
 use stateward_core::yaml::{Document, InputError};
 
-use self::copies::pair_several;
+use self::copies::{pair_several, without_copies};
 use crate::keep::kept_manifest;
 use crate::report::{Notice, ObjectRef, UnjudgedObject};
 use crate::select::Selection;
@@ -70,10 +71,12 @@ impl Workloads {
 
 impl Paired {
     /// Each object of an input as a new one.
-    pub fn created(new: Selection) -> Self {
+    pub fn created(mut new: Selection) -> Self {
+        new.notices.extend(new.harmless.into_iter().map(Notice::warning));
+        let documents = without_copies(new.documents, &mut new.notices);
         let created = |document| Pairing { old: None, new: Some(document) };
         Self {
-            pairings: new.documents.into_iter().map(created).collect(),
+            pairings: documents.into_iter().map(created).collect(),
             removed: Vec::new(),
             kept: Vec::new(),
             workloads: Workloads::default(),
@@ -126,11 +129,14 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
         workloads: Workloads::of(old.workloads, new.workloads),
         ..Paired::default()
     };
-    faults(old.errors, new.errors, &mut paired);
+    let old_errors = old.errors.into_iter().chain(old.harmless).collect();
+    let harmless = faults(old_errors, new.errors, new.harmless, &mut paired);
     paired.notices.extend(new.notices);
+    let new_documents = without_copies(new.documents, &mut paired.notices);
     let mut olds: BTreeMap<Key, Vec<Document>> = BTreeMap::new();
     let mut order = Vec::new();
-    for document in old.documents {
+    // Notices are about what counts now.
+    for document in without_copies(old.documents, &mut Vec::new()) {
         // What has no name yet is made anew each time it is applied.
         if document.name.is_empty() {
             continue;
@@ -141,10 +147,10 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
         }
         olds.entry(key).or_default().push(document);
     }
-    let keys: BTreeSet<Key> = new.documents.iter().map(key).collect();
+    let keys: BTreeSet<Key> = new_documents.iter().map(key).collect();
     let mut news: BTreeMap<Key, Vec<(usize, Document)>> = BTreeMap::new();
     let mut pairings: Vec<(usize, Pairing)> = Vec::new();
-    for (at, document) in new.documents.into_iter().enumerate() {
+    for (at, document) in new_documents.into_iter().enumerate() {
         if document.name.is_empty() {
             pairings.push((at, Pairing { old: None, new: Some(document) }));
         } else {
@@ -165,7 +171,8 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
     }
     pairings.sort_by_key(|(at, _)| *at);
     paired.pairings.extend(pairings.into_iter().map(|(_, pairing)| pairing));
-    let removed = order.iter().filter_map(|key| olds.remove(key)).flatten();
+    let removed = order.iter().filter_map(|key| olds.remove(key)).flatten().collect();
+    let removed = still_there(removed, harmless, &mut paired);
     if deletions {
         let mut deleted = Vec::new();
         for document in removed {
@@ -200,9 +207,42 @@ fn kept_notice(document: &Document, annotation: &str) -> Notice {
     })
 }
 
+/// The objects of `removed` that are really missing from the new input. What was in a file that can
+/// no longer be read is not deleted: the file is at fault then, however `harmless` it looks.
+fn still_there(
+    mut removed: Vec<Document>,
+    harmless: Vec<InputError>,
+    paired: &mut Paired,
+) -> Vec<Document> {
+    let of_revision = removed.iter().any(|old| old.file.contains(':'));
+    // Two folders that are compared have different names.
+    let key = |file: &str| match path(file).split_once('/') {
+        Some((_, below)) if !of_revision => below.to_owned(),
+        _ => path(file).to_owned(),
+    };
+    let held: HashMap<String, ObjectRef> =
+        removed.iter().rev().map(|old| (key(&old.file), ObjectRef::from(old))).collect();
+    for mut error in harmless {
+        if let Some(object) = held.get(&key(&error.file)) {
+            let _ = write!(error.message, "; {object} was defined here before");
+            paired.errors.push(error);
+        } else {
+            paired.notices.push(Notice::warning(error));
+        }
+    }
+    let faulty: HashSet<String> = paired.errors.iter().map(|error| key(&error.file)).collect();
+    removed.retain(|old| !faulty.contains(&key(&old.file)));
+    removed
+}
+
 /// What cannot be read in the old manifests does not block the change that mends it, nor one that has
-/// nothing to do with it.
-fn faults(old: Vec<InputError>, new: Vec<InputError>, paired: &mut Paired) {
+/// nothing to do with it. Returns what is at fault only now, and `harmless`.
+fn faults(
+    old: Vec<InputError>,
+    new: Vec<InputError>,
+    harmless: Vec<InputError>,
+    paired: &mut Paired,
+) -> Vec<InputError> {
     // A file that only moves is as unreadable as before.
     let moved = |error: &InputError| {
         let name = path(&error.file).rsplit('/').next().unwrap_or_default().to_owned();
@@ -211,7 +251,7 @@ fn faults(old: Vec<InputError>, new: Vec<InputError>, paired: &mut Paired) {
     let same = |error: &InputError| (path(&error.file).to_owned(), error.message.clone());
     let mut at: HashSet<(String, String)> = old.iter().map(same).collect();
     let mut by_name: HashMap<(String, String), usize> = HashMap::new();
-    let news: HashSet<(String, String)> = new.iter().map(same).collect();
+    let news: HashSet<(String, String)> = new.iter().chain(&harmless).map(same).collect();
     for error in old.iter().filter(|error| !news.contains(&same(error))) {
         *by_name.entry(moved(error)).or_default() += 1;
     }
@@ -227,6 +267,15 @@ fn faults(old: Vec<InputError>, new: Vec<InputError>, paired: &mut Paired) {
             paired.errors.push(error);
         }
     }
+    let mut new_harmless = Vec::new();
+    for error in harmless {
+        if at.contains(&same(&error)) {
+            carried.insert(same(&error));
+            paired.notices.push(Notice::warning(error));
+        } else {
+            new_harmless.push(error);
+        }
+    }
     at.retain(|fault| !carried.contains(fault));
     for error in old.into_iter().filter(|error| at.contains(&same(error))) {
         let message = format!(
@@ -235,6 +284,7 @@ fn faults(old: Vec<InputError>, new: Vec<InputError>, paired: &mut Paired) {
         );
         paired.notices.push(Notice::warning(InputError { message, ..error }));
     }
+    new_harmless
 }
 
 /// The path of a file without the revision that stands before it.

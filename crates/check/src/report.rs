@@ -102,6 +102,12 @@ impl CheckReport {
     /// The report with what else is worth knowing about the inputs.
     #[must_use]
     pub fn with_notices(mut self, mut notices: Vec<Notice>) -> Self {
+        // Of a folder of which nothing is left out, only a change is worth a word.
+        notices.retain(|notice| {
+            notice.level == NoticeLevel::Warning
+                || notice.own.is_empty()
+                || !notice.left_out.is_empty()
+        });
         for notice in &mut notices {
             limit(&mut notice.input.message);
         }

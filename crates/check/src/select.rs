@@ -22,6 +22,8 @@ pub struct Selection {
     pub ignored: Vec<UnjudgedObject>,
     /// inputs that could not be read
     pub errors: Vec<InputError>,
+    /// what could not be read in a text that does not name a judged kind
+    pub harmless: Vec<InputError>,
     /// what else is worth knowing about the inputs
     pub notices: Vec<Notice>,
     /// documents that are no Kubernetes objects
@@ -36,6 +38,7 @@ impl Selection {
         self.workloads.append(&mut other.workloads);
         self.ignored.append(&mut other.ignored);
         self.errors.append(&mut other.errors);
+        self.harmless.append(&mut other.harmless);
         self.notices.append(&mut other.notices);
         self.skipped += other.skipped;
     }
@@ -45,12 +48,8 @@ impl From<Inputs> for Selection {
     fn from(inputs: Inputs) -> Self {
         let mut selection = Self {
             errors: inputs.errors,
-            notices: inputs
-                .harmless
-                .into_iter()
-                .chain(inputs.warnings)
-                .map(Notice::warning)
-                .collect(),
+            harmless: inputs.harmless,
+            notices: inputs.warnings.into_iter().map(Notice::warning).collect(),
             skipped: inputs.skipped,
             ..Self::default()
         };

@@ -289,6 +289,16 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     decision
 }
 
+/// What becomes of a finding of rule `id` that `check` makes by itself, on a new object.
+pub fn action_on(id: &str, change: &Change<'_>, context: &EvaluationContext<'_>) -> Action {
+    let policy = context.policy;
+    if allow::allowances(Stage::Check, change, policy, context.now).rules.contains(&id) {
+        return Action::Off;
+    }
+    let most = if policy.mode == Mode::Audit { Action::Warn } else { Action::Deny };
+    policy.action_of(id, change).min(most)
+}
+
 /// What findings say in view of each other, and of what tools make of a refusal.
 fn settle(stage: Stage, change: &Change<'_>, decision: &mut Decision) {
     let verdicts = &mut decision.verdicts;

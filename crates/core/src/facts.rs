@@ -153,6 +153,8 @@ pub enum ControllerState {
 pub struct Facts {
     /// claims by namespace and name
     pub claims: Objects<ClaimFact>,
+    /// sets that mount a claim by its name, two at most, by namespace and name of the claim
+    pub claim_users: Objects<Vec<String>>,
     /// classes by name
     pub classes: Objects<ClassFact>,
     /// namespaces by name, of which something is said
@@ -185,6 +187,7 @@ impl Facts {
         let no_cluster = "a cluster to look at";
         Self {
             claims: Objects::inputs("PersistentVolumeClaim"),
+            claim_users: Objects::unknown(no_cluster),
             classes: Objects::inputs("StorageClass"),
             namespaces: Objects::unknown(no_cluster),
             quotas: Objects::unknown(no_cluster),

@@ -218,6 +218,15 @@ impl Policy {
             })
     }
 
+    /// What `check` does about a finding of rule `id` that it makes by itself, on a new object.
+    pub fn action_of(&self, id: &str, change: &Change<'_>) -> Action {
+        let Some(index) = RULES.iter().position(|entry| entry.meta.id == id) else {
+            return Action::Off;
+        };
+        let labels = change.objects.any().map(|object| &object.metadata.labels);
+        self.setting(index, &self.matching(change, labels), false).0
+    }
+
     fn setting<'p>(
         &'p self,
         index: usize,

@@ -12,6 +12,7 @@ pub mod page;
 pub mod remedy;
 mod template;
 
+mod data_left_behind;
 /// Ownerships that are claimed.
 pub mod owner_added;
 mod pvc_delete;
@@ -31,6 +32,7 @@ mod sts_data_mount_removed;
 mod sts_delete_cascade;
 mod sts_delete_pvc_retention_delete;
 mod sts_empty_password;
+mod sts_emptydir_data;
 mod sts_grace_zero;
 mod sts_hostpath_data;
 mod sts_image_latest;
@@ -139,7 +141,7 @@ pub struct Meta {
     pub action: Action,
     /// the release that brought it
     pub since: &'static str,
-    /// the kinds and operations that it judges
+    /// the kinds and operations that it judges; empty if only `check` sees what it is about
     pub judges: &'static [(Kind, &'static [Operation])],
     /// the KEP, file or issue that it rests on
     pub source: &'static str,
@@ -207,6 +209,7 @@ impl Meta {
     pub const fn default_action(&self, in_cluster: bool) -> Action {
         match self.group {
             Group::Practice if in_cluster => Action::Off,
+            _ if in_cluster && self.judges.is_empty() => Action::Off,
             _ => self.action,
         }
     }
@@ -363,6 +366,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_delete_cascade::StsDeleteCascade>(),
     Entry::of::<sts_retention_to_delete::StsRetentionToDelete>(),
     Entry::of::<sts_retention_delete_create::StsRetentionDeleteCreate>(),
+    Entry::of::<data_left_behind::DataLeftBehind>(),
     Entry::of::<pvc_delete::PvcDelete>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),
@@ -379,6 +383,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_name_too_long::StsNameTooLong>(),
     Entry::of::<sts_image_latest::StsImageLatest>(),
     Entry::of::<sts_hostpath_data::StsHostpathData>(),
+    Entry::of::<sts_emptydir_data::StsEmptydirData>(),
     Entry::of::<sts_no_spread::StsNoSpread>(),
     Entry::of::<sts_grace_zero::StsGraceZero>(),
     Entry::of::<sts_no_readiness::StsNoReadiness>(),

@@ -119,8 +119,14 @@ impl Part {
 /// file.
 ///
 /// # Errors
-/// The file is not UTF-8.
+/// The file is not UTF-8, or another tool keeps its text elsewhere.
 pub fn split(file: File) -> Result<Vec<Part>, Inputs> {
+    if let Some(message) = stand_in(&file.bytes) {
+        let message = message.to_owned();
+        let mut inputs = Inputs::default();
+        inputs.harmless.push(InputError { file: file.name, line: 0, column: 0, message });
+        return Err(inputs);
+    }
     let relevant = names_a_judged_kind(&file.bytes);
     match text(file.bytes) {
         Ok(text) => Ok(split_text(&file.name, text)),
@@ -132,19 +138,44 @@ pub fn split(file: File) -> Result<Vec<Part>, Inputs> {
     }
 }
 
-/// Whether a text may hold an object that is judged: it has the name of a judged kind somewhere,
-/// in any case, or is UTF-16.
+/// Why the bytes are not those of the file: Git LFS or git-crypt keeps them elsewhere.
+fn stand_in(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        Some("this is a pointer of Git LFS, and the file itself is not here")
+    } else if bytes.starts_with(b"\0GITCRYPT\0") {
+        Some("this file is encrypted by git-crypt, and not unlocked here")
+    } else {
+        None
+    }
+}
+
+/// Whether a text may hold an object that is judged: it has the name of a judged kind outside of
+/// comments, in any case, or is UTF-16.
 fn names_a_judged_kind(text: &[u8]) -> bool {
     const NAMES: [&[u8]; 3] = [b"statefulset", b"persistentvolumeclaim", b"storageclass"];
     text.starts_with(&[0xff, 0xfe])
         || text.starts_with(&[0xfe, 0xff])
-        || text.iter().enumerate().any(|(at, byte)| {
-            matches!(byte, b's' | b'S' | b'p' | b'P')
-                && NAMES.iter().any(|name| {
-                    text.get(at..at + name.len())
-                        .is_some_and(|part| part.eq_ignore_ascii_case(name))
-                })
+        || text.split(|byte| matches!(byte, b'\n' | b'\r')).map(without_comment).any(|text| {
+            text.iter().enumerate().any(|(at, byte)| {
+                matches!(byte, b's' | b'S' | b'p' | b'P')
+                    && NAMES.iter().any(|name| {
+                        text.get(at..at + name.len())
+                            .is_some_and(|part| part.eq_ignore_ascii_case(name))
+                    })
+            })
         })
+}
+
+/// A line up to its comment: of YAML, of JSON with comments, or of a template.
+fn without_comment(line: &[u8]) -> &[u8] {
+    let begins = |at: usize| match &line[at..] {
+        [b'#', ..] => at == 0 || matches!(line[at - 1], b' ' | b'\t' | b'{'),
+        [b'/', b'/', ..] => at == 0 || matches!(line[at - 1], b' ' | b'\t' | b','),
+        [b'/', b'*', ..] => true,
+        _ => false,
+    };
+    let end = (0..line.len()).find(|at| begins(*at)).unwrap_or(line.len());
+    &line[..end]
 }
 
 /// The text of a file, or line, column and what is wrong.

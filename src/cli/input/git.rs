@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use stateward_check::layout::is_kustomization;
-use stateward_core::yaml::{File, InputError};
+use stateward_core::yaml::File;
 
 use self::process::Git;
 pub(super) use self::repository::Repository;
@@ -156,18 +156,13 @@ pub fn load_revision(
         .zip(repository.read(&kustomizations)?)
         .map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned()))
         .collect();
-    found.notices.extend(super::leave_out(&mut walked, |blob| texts.get(&blob.name).cloned()));
+    let read = |blob: &Blob| texts.get(&blob.name).cloned();
+    found.notices.extend(super::leave_out(&mut walked, read, |_| false));
     blobs.append(&mut walked);
+    found.paths = blobs.iter().map(own_path).collect();
     let contents = repository.read(&blobs)?;
     for (blob, bytes) in blobs.into_iter().zip(contents) {
         let name = format!("{revision}:{}", blob.name);
-        let bytes = match Repository::unfiltered(bytes) {
-            Ok(bytes) => bytes,
-            Err(message) => {
-                found.errors.push(InputError { file: name, line: 0, column: 0, message });
-                continue;
-            }
-        };
         found.sources.push(Source::Memory(File { name, bytes }));
     }
     Ok(found)

@@ -1,12 +1,13 @@
 //! What a command such as `helm template` or `kustomize build` prints.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use stateward_check::report::{Notice, RENDERED};
 use stateward_core::yaml::{File, InputError};
 
-use super::git::{GitError, Repository};
+use super::git::{GitError, Repository, ignored};
 use super::{Files, Source};
 
 /// How many of its last lines a command that fails is quoted with.
@@ -59,14 +60,15 @@ pub fn render(command: &str, folder: &Path) -> Result<Files, RenderError> {
     rendered(command, folder, None)
 }
 
-/// The same in a temporary checkout of `revision`, in the folder that corresponds to `folder`. The
+/// The same in a temporary checkout of `revision`, in the folder that corresponds to `here`. The
 /// checkout is as sparse as the work tree, or what that lacks would look deleted. The work tree and
-/// the index stay as they are. A folder that the revision does not have renders to nothing.
+/// the index stay as they are. A folder that the revision does not have renders to nothing, and so
+/// does a command that fails there and names a path that the revision does not have.
 ///
 /// # Errors
 /// The revision does not exist, or the command does not start or fails.
-pub fn render_revision(command: &str, folder: &Path, revision: &str) -> Result<Files, RenderError> {
-    let repository = Repository::open(folder, revision)?;
+pub fn render_revision(command: &str, here: &Path, revision: &str) -> Result<Files, RenderError> {
+    let repository = Repository::open(here, revision)?;
     let temporary = tempfile::tempdir().map_err(RenderError::Folder)?;
     let tree = temporary.path().join("tree");
     std::fs::create_dir(&tree).map_err(RenderError::Folder)?;
@@ -75,7 +77,15 @@ pub fn render_revision(command: &str, folder: &Path, revision: &str) -> Result<F
     if !folder.is_dir() {
         return Ok(Files::default());
     }
-    let mut files = rendered(command, &folder, Some(revision))?;
+    let mut files = match rendered(command, &folder, Some(revision)) {
+        Err(RenderError::Failed { .. }) if let Some(path) = new_path(command, here, &folder) => {
+            crate::cli::print_error(&format!(
+                "note: {path} is not in {revision}, so every rendered object is judged as new\n"
+            ));
+            Files::default()
+        }
+        rendered => rendered?,
+    };
     files.notices.extend(checked_out.missing.into_iter().map(|path| {
         let message = "the clone lacks the old commit of this submodule, so the old rendering is made \
                        without its files";
@@ -118,6 +128,91 @@ fn rendered(command: &str, folder: &Path, revision: Option<&str>) -> Result<File
         Some(revision) => format!("{revision}:{RENDERED}"),
         None => RENDERED.to_owned(),
     };
+    let templates = Templates::of(command, folder, &output.stdout);
     let file = Source::Memory(File { name, bytes: output.stdout });
-    Ok(Files { sources: vec![file], ..Files::default() })
+    Ok(Files { sources: vec![file], templates, ..Files::default() })
+}
+
+/// The parts of a command that may be paths.
+fn words(command: &str) -> impl Iterator<Item = &str> {
+    let between = |c: char| c.is_whitespace() || "'\"`=;|&()<>,".contains(c);
+    command.split(between).filter(|word| !word.is_empty() && !word.starts_with('-'))
+}
+
+/// A path that the command names, and that is in the work tree, but not in the checkout of the old
+/// revision. What git ignores is in no revision, and tells nothing.
+fn new_path<'c>(command: &'c str, here: &Path, old: &Path) -> Option<&'c str> {
+    let new = |word: &&str| {
+        let path = Path::new(word);
+        path.is_relative() && here.join(path).exists() && !old.join(path).exists()
+    };
+    let mut words = words(command).filter(new);
+    words.find(|word| ignored(here, &[word.into()]).is_ok_and(|ignored| ignored.is_empty()))
+}
+
+/// What the manifests of a rendering are made from, as files of the work tree.
+#[derive(Debug, Default)]
+pub struct Templates {
+    /// the file of each template that a `# Source:` comment names
+    named: HashMap<String, String>,
+    /// the one kustomization that the command names
+    kustomization: Option<String>,
+}
+
+impl Templates {
+    /// Looks for them in the folders that the command names.
+    fn of(command: &str, here: &Path, output: &[u8]) -> Self {
+        let folders: Vec<&str> = words(command).filter(|word| here.join(word).is_dir()).collect();
+        let file = |folder: &str, name: &str| match folder.trim_end_matches('/') {
+            "." => name.to_owned(),
+            folder => format!("{}/{name}", super::shown(Path::new(folder))),
+        };
+        let charts: Vec<(&str, String)> = folders
+            .iter()
+            .filter_map(|folder| Some((*folder, chart_name(&here.join(folder))?)))
+            .collect();
+        let template = |source: &str| {
+            let (chart, path) = source.split_once('/')?;
+            let (folder, _) = charts.iter().find(|(_, name)| name == chart)?;
+            // A template of a packed chart is no file.
+            let is_file = here.join(folder).join(path).is_file();
+            Some(file(folder, if is_file { path } else { "Chart.yaml" }))
+        };
+        let text = String::from_utf8_lossy(output);
+        let sources = text.lines().filter_map(|line| line.strip_prefix("# Source: "));
+        let mut named = HashMap::new();
+        for source in sources.map(str::trim_end) {
+            if !named.contains_key(source)
+                && let Some(file) = template(source)
+            {
+                named.insert(source.to_owned(), file);
+            }
+        }
+        let mut kustomizations = folders.iter().filter_map(|folder| {
+            let known = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+            let name = known.into_iter().find(|name| here.join(folder).join(name).is_file())?;
+            Some(file(folder, name))
+        });
+        let kustomization = kustomizations.next().filter(|_| kustomizations.next().is_none());
+        Self { named, kustomization }
+    }
+
+    /// Names the file of the work tree from which a document is rendered, if it is known.
+    pub fn name(&self, template: &mut Option<String>) {
+        let known = match template {
+            Some(template) => self.named.get(template),
+            None => self.kustomization.as_ref(),
+        };
+        if let Some(known) = known {
+            *template = Some(known.clone());
+        }
+    }
+}
+
+/// The name of the chart in a folder, as its templates are called by Helm.
+fn chart_name(folder: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(folder.join("Chart.yaml")).ok()?;
+    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?;
+    let name = name.split(" #").next().unwrap_or_default().trim();
+    Some(name.trim_matches(['"', '\'']).to_owned())
 }

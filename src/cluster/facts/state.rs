@@ -54,6 +54,7 @@ impl State {
         let patience = self.patience;
         Facts {
             claims: self.claims.snapshot(now, patience),
+            claim_users: Objects::unknown("the manifests"),
             classes: self.classes.snapshot(now, patience),
             namespaces: self.namespaces.snapshot(now, patience),
             quotas: self.quotas.snapshot(now, patience),

@@ -86,20 +86,18 @@ fn each_bad_document_is_said_and_hides_no_other() {
         ("utf.yaml", "\u{feff}a: 1\n"),
         ("version.yaml", &SET.replace("apps/v1", "apps/v1beta1")),
     ]);
-    std::fs::write(folder.path().join("latin.yaml"), b"# StatefulSet\na: \xe9\n").unwrap();
+    std::fs::write(folder.path().join("latin.yaml"), b"kind: StatefulSet\na: \xe9\n").unwrap();
     std::os::unix::fs::symlink("loop.yaml", folder.path().join("loop.yaml")).unwrap();
     std::os::unix::fs::symlink("nowhere.yaml", folder.path().join("dead.yaml")).unwrap();
     let ran = folder.judged(2, &["."]);
-    let mut errors = ran.errors();
-    let looped = errors.iter().position(|error| error.starts_with("loop.yaml")).unwrap();
-    assert!(errors.remove(looped).starts_with("loop.yaml:0:0: could not be read: "));
     assert_eq!(
-        errors,
+        ran.errors(),
         [
             "alias.yaml:7:17: aliases expand this document too far: kubectl refuses it, too",
             "bracket.yaml:11:11: not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'",
-            "dead.yaml:0:0: no such file or folder",
+            "dead.yaml:0:0: this link leads to nothing that could be read",
             "latin.yaml:2:4: this is not UTF-8",
+            "loop.yaml:0:0: this link leads to nothing that could be read",
             "name.yaml:4:9: metadata.name is a number, not a string",
             "odd.json:1:39: not valid JSON: no JSON value stands here",
             "stream.yaml:31:18: not valid YAML: mapping values are not allowed in this context",

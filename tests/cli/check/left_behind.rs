@@ -21,7 +21,8 @@ fn said(old: &str, new: &str) -> Option<String> {
     let found = finding(&ran);
     let deletions = folder.check(&[&arguments[..], &["--deletions"]].concat());
     assert_eq!(found, finding(&deletions));
-    assert!(!folder.check(&arguments[2..]).stdout.contains("explain data-left-behind"));
+    let explained = folder.check(&arguments[2..]).stdout.contains("explain data-left-behind");
+    assert_eq!(explained, found.is_some());
     found
 }
 
@@ -246,5 +247,47 @@ fn what_an_annotation_keeps_in_the_cluster_is_no_deletion() {
         // Without the annotation it is one.
         folder.write("old.yaml", &old.replace(annotation, "a: b"));
         folder.judged(1, &arguments);
+    }
+}
+
+#[test]
+fn policy_and_annotation_silence_it_as_any_rule() {
+    let allow = "{stateward.dev/allow: data-left-behind, stateward.dev/allow-reason: copied}";
+    let renamed = |text: &str| text.replacen("name: db", "name: other", 1);
+    let (plain, allowed) = (renamed(SET), renamed(&crate::folder::annotated(allow)));
+    let volume = "persistentVolumeClaim: {claimName: other}";
+    let workload = deployment(volume).replacen(
+        "namespace: shop",
+        &format!("namespace: shop\n  annotations: {allow}"),
+        1,
+    );
+    let deny = "rules: {data-left-behind: deny}\n";
+    for (policy, new, outcome, code) in [
+        ("", &plain, "warn", 0),
+        ("", &allowed, "", 0),
+        ("", &workload, "", 0),
+        ("overrides: false\n", &allowed, "warn", 0),
+        ("rules: {data-left-behind: off}\n", &plain, "", 0),
+        (deny, &plain, "deny", 1),
+        (deny, &allowed, "", 0),
+        (&format!("mode: audit\n{deny}"), &plain, "warn", 0),
+        (
+            "scopes: [{match: {namespaces: [shop]}, rules: {data-left-behind: off}}]\n",
+            &plain,
+            "",
+            0,
+        ),
+    ] {
+        let policy = format!("version: 1\n{policy}");
+        let files = [("old.yaml", SET), ("new.yaml", new), ("stateward.yaml", &policy)];
+        let ran = Folder::new(&files).judged(code, &["--old", "old.yaml", "new.yaml"]);
+        let json = ran.json();
+        let outcomes: Vec<&str> = json["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|f| f["outcome"].as_str())
+            .collect();
+        assert_eq!(outcomes.concat(), outcome, "{policy} {ran:?}");
     }
 }

@@ -278,3 +278,63 @@ fn a_live_object_keeps_what_the_manifest_does_not_name() {
     let ran = folder.judged(0, &["--old", "old.yaml", "set.yaml"]);
     assert!(!ran.verdicts().is_empty());
 }
+
+#[test]
+fn renamed_folders_pair_by_what_is_in_them() {
+    let image = |set: String| set.replace("postgres:17.2", "postgres:17.4");
+    for (from, to) in [(["dev", "prod"], ["eins", "zwei"]), (["dev", "prod"], ["p-dev", "q-prod"])]
+    {
+        let texts = [size("10Gi"), size("20Gi")];
+        let path = |name: &str| format!("{name}/db.yaml");
+        let folder =
+            Folder::repository(&[(&path(from[0]), &texts[0]), (&path(from[1]), &texts[1])]);
+        for ((from, to), text) in from.iter().zip(to).zip(texts) {
+            std::fs::remove_dir_all(folder.path().join(from)).unwrap();
+            folder.write(&path(to), &image(text));
+        }
+        let ran = folder.judged(0, &["--old-ref", "HEAD", "--deletions", "."]);
+        assert_eq!((ran.verdicts(), ran.errors()), (vec![], vec![]), "{to:?}");
+        assert_eq!(ran.json()["summary"]["objects"], 2);
+    }
+}
+
+#[test]
+fn copies_in_one_folder_are_judged_once() {
+    let warning = "StatefulSet shop/db is also defined at d/a.yaml:1:1; both say the same, and are \
+                   judged once";
+    let folder = Folder::repository(&[("d/a.yaml", SET)]);
+    folder.write("d/b.yaml", SET);
+    for arguments in [&["d"][..], &["--old-ref", "HEAD", "--deletions", "d"], &["--old", "d", "d"]]
+    {
+        let ran = folder.judged(0, arguments);
+        assert_eq!(ran.json()["summary"]["objects"], 1, "{arguments:?}");
+        let notice = &ran.json()["notices"][0];
+        assert_eq!((&notice["level"], &notice["message"]), (&"warning".into(), &warning.into()));
+    }
+    folder.write("d/a.yaml", &size("5Gi"));
+    folder.write("d/b.yaml", &size("5Gi"));
+    assert_eq!(folder.judged(1, &["--old-ref", "HEAD", "d"]).verdicts(), [SHRINK]);
+    // Both were there, and one changes.
+    folder.write("d/a.yaml", SET);
+    folder.write("d/b.yaml", SET);
+    folder.commit();
+    folder.write("d/b.yaml", &size("5Gi"));
+    assert_eq!(folder.judged(1, &["--old-ref", "HEAD", "d"]).verdicts(), [SHRINK]);
+    // Each of several folders is applied by itself.
+    let folder = Folder::new(&[("a/db.yaml", SET), ("b/db.yaml", SET)]);
+    let ran = folder.judged(0, &["."]);
+    assert_eq!(ran.json()["summary"]["objects"], 2);
+    assert_eq!(ran.json()["notices"], serde_json::json!([]));
+}
+
+#[test]
+fn two_that_are_applied_together_have_one_old_state() {
+    let folder = Folder::repository(&[("d/a.yaml", SET)]);
+    std::fs::remove_file(folder.path().join("d/a.yaml")).unwrap();
+    folder.write("d/b.yaml", &size("5Gi"));
+    folder.write("d/c.yaml", &size("6Gi"));
+    let ran = folder.judged(1, &["--old-ref", "HEAD", "--deletions", "d"]);
+    assert_eq!(ran.verdicts(), [SHRINK, SHRINK]);
+    let message = ran.json()["notices"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with("both are applied, and judged"), "{message}");
+}

@@ -89,3 +89,30 @@ fn github_has_no_line_for_what_only_the_old_revision_has() {
     let markdown = ["--old-ref", "HEAD", ".", "--deletions", "--format", "markdown"];
     assert!(folder.check(&markdown).stdout.contains("| `HEAD:db.yaml:17` |"));
 }
+
+#[test]
+fn a_volume_that_changes_is_named_at_its_own_line() {
+    let single = SET.replace("replicas: 3", "replicas: 1");
+    let (head, _) = single.split_once("  volumeClaimTemplates:").unwrap();
+    let with = |data: &str| {
+        format!(
+            "{head}      volumes:\n        - name: tmp\n          emptyDir: {{}}\n        - name: data\n          {data}\n"
+        )
+    };
+    let claim = with("persistentVolumeClaim: {claimName: db}");
+    for (new, line) in [
+        (with("emptyDir: {}"), 28),
+        (with("persistentVolumeClaim: {claimName: other}"), 28),
+        // The mount names another volume.
+        (claim.replace("{name: data, mountPath", "{name: tmp, mountPath"), 24),
+    ] {
+        let folder = Folder::new(&[("old.yaml", &claim), ("new.yaml", &new)]);
+        let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml"]);
+        assert_eq!(ran.verdicts(), ["sts-data-mount-removed deny policy"]);
+        let finding = &ran.json()["findings"][0];
+        assert_eq!(
+            (&finding["old"]["line"], &finding["new"]["line"]),
+            (&line.into(), &line.into())
+        );
+    }
+}

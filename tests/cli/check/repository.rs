@@ -135,6 +135,25 @@ fn a_change_of_what_is_left_out_is_warned_of() {
         ("charts/db/templates/new.yaml", Some(TEMPLATE.to_owned()), chart),
         ("charts/db/values.yaml", Some("a: 2\n".to_owned()), chart),
         ("charts/db/templates/set.yaml", None, chart),
+        // What describes the folder, and what templates include.
+        (
+            "overlays/prod/kustomization.yaml",
+            Some("resources: [../../base]\npatches: [{path: p.yaml}]\nnamePrefix: a-\n".to_owned()),
+            overlay,
+        ),
+        (
+            "base/kustomization.yaml",
+            Some("resources: [set.yaml]\nnamePrefix: a-\n".to_owned()),
+            "--render 'kustomize build base'",
+        ),
+        ("base/kustomization.yaml", None, "--render 'kustomize build base'"),
+        ("charts/db/templates/_helpers.tpl", Some("{{ define \"a\" }}".to_owned()), chart),
+        (
+            "charts/db/Chart.yaml",
+            Some("apiVersion: v2\nname: db\nversion: 1.0.1\n".to_owned()),
+            chart,
+        ),
+        ("charts/db/Chart.lock", Some("dependencies: []\n".to_owned()), chart),
     ] {
         let folder = Folder::repository(&files);
         assert!(!folder.check(&["--old-ref", "HEAD", "."]).stdout.contains("warning"));
@@ -388,7 +407,7 @@ fn what_a_filter_keeps_elsewhere_is_taken_from_it() {
     assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"]);
     folder.git(&["config", "--unset", "filter.play.smudge"]);
     let ran = folder.judged(0, &["--old-ref", "HEAD", "deploy"]);
-    assert!(notices(&ran)[0].contains("Git LFS keeps this file"), "{ran:?}");
+    assert!(notices(&ran)[0].contains("pointer of Git LFS"), "{ran:?}");
 }
 
 #[test]
@@ -453,4 +472,124 @@ fn a_pipe_in_a_folder_is_not_waited_for() {
     assert!(made.success());
     let ran = folder.check(&["."]);
     assert_eq!((ran.code, &*ran.stdout), (Some(0), "1 object judged: nothing found\n"));
+}
+
+const LFS: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+
+#[test]
+fn a_pointer_of_git_lfs_is_named_and_blocks_no_change() {
+    let folder = Folder::repository(&[("a.yaml", LFS), ("b.json", LFS), ("db.yaml", SET)]);
+    let says = |name: &str| {
+        format!("warning {name}: this is a pointer of Git LFS, and the file itself is not here")
+    };
+    for arguments in [&["."][..], &["--old-ref", "HEAD", "."], &["--old", ".", "."]] {
+        let ran = folder.judged(0, arguments);
+        assert_eq!(notices(&ran), [says("a.yaml"), says("b.json")], "{arguments:?}");
+        assert_eq!(judged(&ran), ["db.yaml"]);
+    }
+    folder.judged(0, &["--old-ref", "HEAD", "a.yaml"]);
+    // Whoever names it wants to have it judged.
+    folder.judged(2, &["a.yaml"]);
+    folder.write("db.yaml", LFS);
+    folder.judged(2, &["--old-ref", "HEAD", "."]);
+}
+
+#[test]
+fn what_was_in_a_file_that_can_no_longer_be_read_is_not_deleted() {
+    for text in ["kind: ConfigMap\n\ta: b\n", "a: {{ b }}\n", "{% if a %}\n", LFS, "a: [\n"] {
+        let folder = Folder::repository(&[("a/db.yaml", SET), ("a/other.yaml", &set("other"))]);
+        folder.write("a/db.yaml", text);
+        for arguments in [&[][..], &["--deletions"]] {
+            let ran = folder.judged(2, &[&["--old-ref", "HEAD", "a"], arguments].concat());
+            let errors = ran.errors();
+            assert_eq!(errors.len(), 1, "{ran:?}");
+            assert!(errors[0].starts_with("a/db.yaml:"), "{errors:?}");
+            let held = "; StatefulSet shop/db was defined here before";
+            assert!(errors[0].ends_with(held), "{errors:?}");
+            assert_eq!(ran.verdicts(), [""; 0]);
+            assert_eq!(ran.json()["summary"]["removed"], 0);
+        }
+        // The set moves, and another file takes the name of its own.
+        folder.write("a/moved.yaml", SET);
+        folder.judged(0, &["--old-ref", "HEAD", "a"]);
+        // Two folders that are compared have different names.
+        let folder = Folder::new(&[("old/a/db.yaml", SET), ("new/a/db.yaml", text)]);
+        folder.judged(2, &["--old", "old", "new"]);
+        folder.judged(0, &["--old", "new", "new"]);
+    }
+}
+
+#[test]
+fn a_chart_or_kustomization_that_is_added_hides_no_change() {
+    let kustomization = "patches: [{path: templates/db.yaml}]\n";
+    for (name, text) in [
+        ("a/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n"),
+        ("a/kustomization.yaml", kustomization),
+    ] {
+        let folder = Folder::repository(&[("a/templates/db.yaml", SET)]);
+        folder.write(name, text);
+        let unchanged = folder.judged(0, &["--old-ref", "HEAD", "."]);
+        assert_eq!(judged(&unchanged), ["a/templates/db.yaml"]);
+        assert!(notices(&unchanged)[0].contains("1 changed file not judged"), "{unchanged:?}");
+        folder.write("a/templates/db.yaml", &size("5Gi"));
+        for (below, path) in [(".", "."), (".", "./a"), ("a", "."), ("a", "../a/")] {
+            let arguments = ["--format", "json", "--old-ref", "HEAD", path];
+            let ran = folder.check_in(below, &arguments);
+            assert_eq!(ran.verdicts(), ["sts-vct-size-shrink deny kubernetes"], "{below} {path}");
+        }
+        folder.commit();
+        assert_eq!(judged(&folder.judged(0, &["--old-ref", "HEAD", "."])), [""; 0]);
+    }
+}
+
+#[test]
+fn a_dead_link_that_was_there_before_blocks_nothing() {
+    let folder = Folder::new(&[("db.yaml", SET)]);
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+    };
+    link("nowhere.yaml", "dead.yaml");
+    link("loop.yaml", "loop.yaml");
+    link("/nowhere/at/all", "out.yaml");
+    link("nowhere", "folder");
+    folder.git(&["init", "--quiet"]);
+    folder.commit();
+    for arguments in [&["."][..], &["dead.yaml", "loop.yaml", "out.yaml", "db.yaml"]] {
+        let ran = folder.judged(0, &[&["--old-ref", "HEAD"], arguments].concat());
+        let says = "this link leads to nothing that could be read";
+        let expected = ["dead", "loop", "out"].map(|name| format!("warning {name}.yaml: {says}"));
+        assert_eq!(notices(&ran), expected);
+    }
+    folder.judged(0, &["--old", ".", "."]);
+    link("nowhere.yaml", "new.yaml");
+    let ran = folder.judged(2, &["--old-ref", "HEAD", "."]);
+    assert_eq!(ran.errors().len(), 1, "{ran:?}");
+}
+
+#[test]
+fn a_comment_about_a_set_makes_no_error() {
+    for (name, text) in [
+        ("a.yaml", "# kind: StatefulSet\na: {{ b }}\n"),
+        ("b.yaml", "a: {{ b }}   # for the StatefulSet\n"),
+        ("c.yaml", "{# a StatefulSet #}\n{% if x %}\n"),
+        ("d.yaml", "{{- /* a StatefulSet */}}\na: {{ b }}\n"),
+        ("e.json", "// kind: StatefulSet\n{\"a\": 1, // of a PersistentVolumeClaim\n}"),
+        ("f.yaml", "a: [\r\n  # StorageClass\r\n"),
+    ] {
+        let folder = Folder::repository(&[(name, text)]);
+        assert_eq!(notices(&folder.judged(0, &["."])).len(), 1, "{name}");
+        folder.write(name, &format!("{text}\nkind: StatefulSet\n"));
+        folder.judged(2, &["."]);
+    }
+}
+
+#[test]
+fn a_manifest_that_becomes_a_patch_is_compared_as_its_base() {
+    let folder = Folder::repository(&[("prod/db.yaml", SET)]);
+    folder.write("prod/db.yaml", PATCH);
+    folder.write("prod/kustomization.yaml", "resources: [../base]\npatches: [{path: db.yaml}]\n");
+    folder.write("base/db.yaml", SET);
+    folder.write("base/kustomization.yaml", "resources: [db.yaml]\n");
+    let ran = folder.judged(0, &["--old-ref", "HEAD", "--deletions", "."]);
+    assert_eq!((ran.verdicts(), judged(&ran)), (vec![], vec!["base/db.yaml".to_owned()]));
 }

@@ -166,11 +166,12 @@ fn rendered_output_is_judged_and_named_by_its_template() {
 
 #[test]
 fn a_rendering_that_fails_in_either_revision_is_said_with_the_revision() {
-    let folder = Folder::repository(&[("good.yaml", SET)]);
-    folder.write("new.yaml", SET);
-    let ran = folder.check(&["--old-ref", "HEAD", "--render", "cat new.yaml"]);
+    let folder = Folder::repository(&[("good.yaml", SET), (".gitignore", "made.yaml\n")]);
+    folder.write("made.yaml", SET);
+    // What git ignores is in no revision, so the command is wrong.
+    let ran = folder.check(&["--old-ref", "HEAD", "--render", "cat made.yaml"]);
     assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
-    assert!(ran.stderr.starts_with("error: `cat new.yaml` at HEAD ended with "), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: `cat made.yaml` at HEAD ended with "), "{}", ran.stderr);
     assert!(ran.stderr.contains("No such file"), "{}", ran.stderr);
     let ran = folder.check(&["--old-ref", "HEAD", "--render", "cat good.yaml"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -280,4 +281,94 @@ fn everything_is_new_before_the_first_commit_of_a_branch() {
     assert_eq!(folder.check(&["--old-ref", "other", "."]).code, Some(2));
     folder.git(&["checkout", "--quiet", "--orphan", "other"]);
     folder.judged(0, &["--old-ref", "HEAD", "."]);
+}
+
+#[test]
+fn a_rendering_of_what_is_new_in_this_revision_is_judged_as_new() {
+    let folder = Folder::repository(&[("other.yaml", SET)]);
+    folder.write("overlays/new/set.yaml", &set("new"));
+    for command in ["cat overlays/new/set.yaml", "cd 'overlays/new' && cat set.yaml"] {
+        for committed in [false, true] {
+            let reference = if committed { "HEAD^" } else { "HEAD" };
+            if committed {
+                folder.commit();
+            }
+            let ran = folder.judged(0, &["--old-ref", reference, "--render", command]);
+            assert_eq!(ran.json()["judged"][0]["operation"], "CREATE");
+            let note = format!("is not in {reference}, so every rendered object is judged as new");
+            assert!(ran.stderr.starts_with("note: overlays/new"), "{}", ran.stderr);
+            assert!(ran.stderr.contains(&note), "{}", ran.stderr);
+            if committed {
+                folder.git(&["reset", "--quiet", "HEAD^"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn findings_in_renderings_name_files_that_exist() {
+    let chart = "apiVersion: v2\nname: db # the chart\nversion: 1.0.0\n";
+    let template = "charts/data-base/templates/set.yaml";
+    let folder = Folder::repository(&[
+        (template, &set("db")),
+        ("charts/data-base/Chart.yaml", chart),
+        ("charts/other/Chart.yaml", "name: 'other'\n"),
+        ("charts/other/templates/set.yaml", ""),
+        ("overlays/prod/kustomization.yaml", "resources: [set.yaml]\n"),
+        ("overlays/prod/set.yaml", SET),
+    ]);
+    folder.write(template, &size("5Gi"));
+    folder.write("overlays/prod/set.yaml", &size("5Gi"));
+    let helm = |source: &str, folder: &str| {
+        format!(
+            "echo '# Source: {source}'; : helm template charts/other {folder}; cat {folder}/templates/set.yaml"
+        )
+    };
+    for (below, command, file) in [
+        (".", helm("db/templates/set.yaml", "charts/data-base"), template),
+        (".", helm("db/templates/set.yaml", "./charts/data-base/"), template),
+        ("charts", helm("db/templates/set.yaml", "data-base"), template),
+        ("charts/data-base", helm("db/templates/set.yaml", "."), template),
+        // A chart within the chart is packed.
+        (
+            ".",
+            helm("db/charts/sub/templates/set.yaml", "charts/data-base"),
+            "charts/data-base/Chart.yaml",
+        ),
+        (
+            ".",
+            "cat overlays/prod/set.yaml; : kustomize build overlays/prod".to_owned(),
+            "overlays/prod/kustomization.yaml",
+        ),
+        (
+            "overlays",
+            "cat prod/set.yaml; : kustomize build prod/".to_owned(),
+            "overlays/prod/kustomization.yaml",
+        ),
+    ] {
+        let arguments = ["--old-ref", "HEAD", "--render", &command];
+        let run = |format: &str| {
+            folder.check_in(below, &[&arguments[..], &["--format", format]].concat()).stdout
+        };
+        let github = run("github");
+        assert!(github.starts_with(&format!("::error file={file},title=denied")), "{github}");
+        let sarif = run("sarif");
+        assert!(sarif.contains(&format!("\"uri\": \"{file}\"")), "{command}: {sarif}");
+        let markdown = run("markdown");
+        assert!(markdown.contains(&format!("| `{file}` |")), "{command}: {markdown}");
+    }
+}
+
+#[test]
+fn places_of_the_old_revision_are_no_places_of_annotations() {
+    let folder =
+        Folder::repository(&[("x/a.yaml", "kind: StatefulSet\n\tb: c\n"), ("x/b.yaml", SET)]);
+    std::fs::remove_file(folder.path().join("x/a.yaml")).unwrap();
+    std::fs::remove_file(folder.path().join("x/b.yaml")).unwrap();
+    let arguments = ["--old-ref", "HEAD", "--deletions", "x", "--format"];
+    let github = folder.check(&[&arguments[..], &["github"]].concat()).stdout;
+    assert!(!github.contains("file=HEAD"), "{github}");
+    let sarif = folder.check(&[&arguments[..], &["sarif"]].concat()).stdout;
+    assert!(!sarif.contains("HEAD%3A"), "{sarif}");
+    assert!(sarif.contains("\"uri\": \"x/b.yaml\""), "{sarif}");
 }

@@ -363,3 +363,37 @@ fn many_refusals_are_combined_in_time() {
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     assert!(ran.stdout.contains("re-create the set once for all changes"));
 }
+
+#[test]
+fn a_claim_for_one_node_that_two_sets_mount_is_warned_of() {
+    let (head, _) = SET.split_once("  volumeClaimTemplates:").unwrap();
+    let set = |name: &str, claim: &str| {
+        format!(
+            "{head}      volumes: [{{name: data, persistentVolumeClaim: {{claimName: {claim}}}}}]\n"
+        )
+        .replace("replicas: 3", "replicas: 1")
+        .replacen("name: db", &format!("name: {name}"), 1)
+    };
+    let claim = CLAIM.replace("data-db-0", "shared");
+    let shared = claim.replace("ReadWriteOnce", "ReadWriteMany");
+    let both = format!("{}---\n{}", set("a", "shared"), set("b", "shared"));
+    let warned = "sts-shared-pvc warn -";
+    let judge = |old: Option<&str>, new: &str| {
+        let folder = Folder::new(&[("old.yaml", old.unwrap_or_default()), ("new.yaml", new)]);
+        let old: &[&str] = if old.is_some() { &["--old", "old.yaml"] } else { &[] };
+        folder.judged(0, &[old, &["new.yaml"]].concat()).verdicts()
+    };
+    let (with, with_shared) = (format!("{claim}---\n{both}"), format!("{shared}---\n{both}"));
+    assert_eq!(judge(None, &with), [warned, warned]);
+    assert_eq!(judge(None, &with_shared), [""; 0]);
+    assert_eq!(judge(None, &both), [""; 0], "the access modes are not known");
+    // One set is added beside the other, or mounts its claim from now on.
+    let one = format!("{claim}---\n{}", set("a", "shared"));
+    assert_eq!(judge(Some(&one), &with), [warned]);
+    assert_eq!(judge(Some(&with), &with), [""; 0]);
+    let emptied = set("b", "x").replace("persistentVolumeClaim: {claimName: x}", "emptyDir: {}");
+    assert_eq!(judge(Some(&format!("{one}---\n{emptied}")), &with), [warned]);
+    // The same name in another namespace is another claim.
+    let elsewhere = with.replacen("name: b\n  namespace: shop", "name: b\n  namespace: lab", 1);
+    assert_eq!(judge(None, &elsewhere), [""; 0]);
+}

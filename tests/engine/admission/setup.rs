@@ -67,6 +67,7 @@ pub(crate) fn sized(object: &Value, size: &str) -> Value {
 pub(crate) fn facts() -> Facts {
     let mut facts = Facts {
         claims: Objects::all(),
+        claim_users: Objects::all(),
         classes: Objects::all(),
         namespaces: Objects::all(),
         quotas: Objects::all(),

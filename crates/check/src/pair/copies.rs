@@ -1,13 +1,50 @@
 //! Objects that several files hold, such as bases and overlays, or copies for several clusters.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use serde_json::Value;
 use stateward_core::yaml::{Document, InputError};
 
 use super::{Paired, Pairing, path};
 use crate::report::Notice;
+
+/// The documents without those that say the same of one object in files of one folder: they are
+/// applied together, so the first one stands for all.
+pub(super) fn without_copies(
+    mut documents: Vec<Document>,
+    notices: &mut Vec<Notice>,
+) -> Vec<Document> {
+    let mut first: HashMap<[&str; 5], usize> = HashMap::new();
+    let mut copies = Vec::new();
+    for (at, one) in documents.iter().enumerate().filter(|(_, one)| !one.name.is_empty()) {
+        let known = [folder(path(&one.file)), &one.kind, &one.namespace, &one.name, &one.json];
+        match first.entry(known) {
+            Entry::Vacant(free) => {
+                free.insert(at);
+            }
+            Entry::Occupied(first) => {
+                let first = &documents[*first.get()];
+                if first.file != one.file {
+                    let same = "both say the same, and are judged once";
+                    notices.push(Notice::warning(duplicate(first, one, same)));
+                    copies.push(at);
+                }
+            }
+        }
+    }
+    let mut copies = copies.into_iter().peekable();
+    let mut at = 0;
+    documents.retain(|_| {
+        let is_copy = copies.next_if_eq(&at).is_some();
+        at += 1;
+        !is_copy
+    });
+    documents
+}
 
 /// Pairs one object that stands several times: with the one whose file is named most alike. What is
 /// left over of the new ones is a copy: of the same object if both are applied together, and else
@@ -18,11 +55,11 @@ pub(super) fn pair_several(
     pairings: &mut Vec<(usize, Pairing)>,
     paired: &mut Paired,
 ) {
-    let errors = &mut paired.errors;
     // Notices are about what counts now.
     let old_repeated = take_repeated(olds, |document| document, &mut Vec::new());
     let repeated = take_repeated(&mut news, |(_, document)| document, &mut paired.notices);
     let all_olds = olds.clone();
+    let mut beside = Vec::new();
     let deepest = olds.iter().map(|old| path(&old.file).split('/').count()).max().unwrap_or(0);
     for parts in (0..=deepest).rev() {
         if olds.is_empty() || news.is_empty() {
@@ -37,7 +74,7 @@ pub(super) fn pair_several(
             groups.entry(ending(&new, parts)).or_default().news.push((at, new));
         }
         for mut group in groups.into_values() {
-            group.pair(pairings, errors);
+            group.pair(pairings, &mut beside, paired);
             olds.append(&mut group.olds);
             news.append(&mut group.news);
         }
@@ -52,7 +89,7 @@ pub(super) fn pair_several(
         pairings.push((at, Pairing { old: old.cloned(), new: Some(new) }));
     }
     let folders = Folders::of(&all_olds);
-    for (at, new) in news {
+    for (at, new) in news.into_iter().chain(beside) {
         let beside = || folders.applied_with(path(&new.file)).map(|old| &all_olds[old]);
         let old = by_path.get(path(&new.file)).copied().or_else(beside).cloned();
         pairings.push((at, Pairing { old, new: Some(new) }));
@@ -124,8 +161,14 @@ struct Group {
 
 impl Group {
     /// Pairs as far as names or contents tell. An object whose old state could be either of two is
-    /// an error: any choice would be a guess.
-    fn pair(&mut self, pairings: &mut Vec<(usize, Pairing)>, errors: &mut Vec<InputError>) {
+    /// an error: any choice would be a guess. Two that are applied together have one old state, and
+    /// are put `beside`.
+    fn pair(
+        &mut self,
+        pairings: &mut Vec<(usize, Pairing)>,
+        beside: &mut Vec<(usize, Document)>,
+        paired: &mut Paired,
+    ) {
         let Self { olds, news } = self;
         // Of old ones that say the same, each may be taken for any new one.
         if !news.is_empty()
@@ -140,12 +183,18 @@ impl Group {
         if olds.is_empty() || news.is_empty() {
             return;
         }
+        let (first, last) = (&news[0].1, &news[news.len() - 1].1);
         let (pairs, doubt) = if olds.len().saturating_mul(news.len()) > COMPARED {
-            (Vec::new(), Some(duplicate_error(&news[0].1, &news[news.len() - 1].1)))
+            (Vec::new(), Some((first, last)))
         } else {
-            let (pairs, doubt) = most_alike(olds, news);
-            (pairs, doubt.map(|(first, second)| duplicate_error(first, second)))
+            most_alike(olds, news)
         };
+        let doubt = doubt.map(|(first, second)| {
+            let together = folder(path(&first.file)) == folder(path(&second.file));
+            let consequence =
+                if together { "both are applied, and judged" } else { "which one counts?" };
+            (together, duplicate(first, second, consequence))
+        });
         let mut left_olds: Vec<Option<Document>> = olds.drain(..).map(Some).collect();
         let mut left_news: Vec<Option<(usize, Document)>> = news.drain(..).map(Some).collect();
         for (old, new) in pairs {
@@ -153,11 +202,16 @@ impl Group {
                 pairings.push((at, Pairing { old: left_olds[old].take(), new: Some(new) }));
             }
         }
-        if let Some(doubt) = doubt {
-            errors.push(doubt);
-        } else {
-            olds.extend(left_olds.into_iter().flatten());
-            news.extend(left_news.into_iter().flatten());
+        match doubt {
+            Some((false, doubt)) => paired.errors.push(doubt),
+            Some((true, doubt)) => {
+                paired.notices.push(Notice::warning(doubt));
+                beside.extend(left_news.into_iter().flatten());
+            }
+            None => {
+                olds.extend(left_olds.into_iter().flatten());
+                news.extend(left_news.into_iter().flatten());
+            }
         }
     }
 }
@@ -171,8 +225,14 @@ fn most_alike<'d>(
     olds: &'d [Document],
     news: &'d [(usize, Document)],
 ) -> (Vec<(usize, usize)>, Option<Doubt<'d>>) {
-    let row = |old| news.iter().map(|(_, new)| likeness(old, new)).collect();
-    let alike: Vec<Vec<(usize, bool)>> = olds.iter().map(row).collect();
+    let new_values: Vec<HashSet<u64>> = news.iter().map(|(_, new)| values(new)).collect();
+    let row = |old: &Document| {
+        let old_values = values(old);
+        let news = news.iter().zip(&new_values);
+        news.map(|((_, new), values)| likeness(old, new, old_values.intersection(values).count()))
+            .collect()
+    };
+    let alike: Vec<Vec<Likeness>> = olds.iter().map(row).collect();
     let all = (0..olds.len()).flat_map(|old| (0..news.len()).map(move |new| (old, new)));
     let mut all: Vec<(usize, usize)> = all.collect();
     all.sort_by_key(|(old, new)| Reverse(alike[*old][*new]));
@@ -237,10 +297,6 @@ fn take_repeated<T>(
     repeated
 }
 
-fn duplicate_error(first: &Document, second: &Document) -> InputError {
-    duplicate(first, second, "which one counts?")
-}
-
 /// Says that `second` is the same object as `first`.
 fn duplicate(first: &Document, second: &Document, consequence: &str) -> InputError {
     let (one, two) = (first.location(), second.location());
@@ -257,13 +313,48 @@ fn duplicate(first: &Document, second: &Document, consequence: &str) -> InputErr
     }
 }
 
-/// How much alike two documents are whose files have the same last parts in their names: how much
-/// of the folder before these begins alike, and whether they say the same.
-fn likeness(old: &Document, new: &Document) -> (usize, bool) {
+/// How much alike two documents are. What comes first matters most: a beginning of names that is no
+/// accident, the same content, how many values are the same, and any beginning of names.
+type Likeness = (usize, bool, usize, usize);
+
+/// The likeness of two documents whose files have the same last parts in their names, by the folder
+/// before these. They have `same` values in common.
+fn likeness(old: &Document, new: &Document, same: usize) -> Likeness {
     let (one, two) = (path(&old.file).rsplit('/'), path(&new.file).rsplit('/'));
     let differing = one.zip(two).find(|(one, two)| one != two);
     let begin = differing.map_or(0, |(one, two)| {
         one.bytes().zip(two.bytes()).take_while(|(one, two)| one == two).count()
     });
-    (begin, old.json == new.json)
+    (if begin > 1 { begin } else { 0 }, old.json == new.json, same, begin)
+}
+
+/// So many values of a document are compared.
+const VALUES: usize = 500;
+
+/// The values of a document with their fields, each as a hash.
+fn values(document: &Document) -> HashSet<u64> {
+    let mut values = HashSet::new();
+    let object: Value = serde_json::from_str(&document.json).unwrap_or_default();
+    let mut open = vec![(DefaultHasher::new(), &object)];
+    while let Some((field, value)) = open.pop() {
+        match value {
+            Value::Object(members) => open.extend(members.iter().map(|(key, member)| {
+                let mut field = field.clone();
+                key.hash(&mut field);
+                (field, member)
+            })),
+            Value::Array(elements) => {
+                open.extend(elements.iter().map(|element| (field.clone(), element)));
+            }
+            value => {
+                let mut field = field;
+                value.to_string().hash(&mut field);
+                values.insert(field.finish());
+            }
+        }
+        if values.len() >= VALUES {
+            break;
+        }
+    }
+    values
 }

@@ -18,13 +18,9 @@ pub struct Checkout {
 
 impl Checkout {
     /// The file of `place` as its code host names it. Names that are no files of the repository
-    /// stay as they are: standard input, rendered output, templates as Helm names them, and what
-    /// lies outside.
+    /// stay as they are: standard input, rendered output, and what lies outside.
     pub(super) fn path(&self, place: &Place) -> String {
-        match &place.template {
-            Some(template) => template.clone(),
-            None => self.within(&place.file),
-        }
+        self.within(place.shown_file())
     }
 
     fn within(&self, file: &str) -> String {

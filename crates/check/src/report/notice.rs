@@ -16,6 +16,9 @@ pub struct Notice {
     /// the files that were left out
     #[serde(skip)]
     pub left_out: Vec<String>,
+    /// the files by which a tool knows the folder, such as `Chart.yaml`
+    #[serde(skip)]
+    pub own: Vec<String>,
 }
 
 /// How much a notice matters.
@@ -31,12 +34,12 @@ pub enum NoticeLevel {
 impl Notice {
     /// Something that somebody should mend.
     pub const fn warning(input: InputError) -> Self {
-        Self { level: NoticeLevel::Warning, input, left_out: Vec::new() }
+        Self { level: NoticeLevel::Warning, input, left_out: Vec::new(), own: Vec::new() }
     }
 
     /// Something that is as it should be.
     pub const fn note(input: InputError) -> Self {
-        Self { level: NoticeLevel::Note, input, left_out: Vec::new() }
+        Self { level: NoticeLevel::Note, input, left_out: Vec::new(), own: Vec::new() }
     }
 
     /// Says that files were left out.
@@ -45,9 +48,14 @@ impl Notice {
         Self { left_out: files, ..Self::note(input) }
     }
 
-    /// Makes a warning of it if a file that was left out has changed: nobody judged that.
+    /// The files whose changes nobody judges.
+    pub fn unjudged(&self) -> impl Iterator<Item = &String> {
+        self.left_out.iter().chain(&self.own)
+    }
+
+    /// Makes a warning of it if one of these files has changed.
     pub fn warn_of_changes(&mut self, is_changed: impl Fn(&str) -> bool) {
-        let changed = self.left_out.iter().filter(|file| is_changed(file)).count();
+        let changed = self.unjudged().filter(|file| is_changed(file)).count();
         if changed > 0 {
             self.level = NoticeLevel::Warning;
             let changed = count(changed, "changed file");

@@ -226,7 +226,7 @@ fn result<'a>(
             Outcome::Warn => "warning",
         },
         message: text(finding.prose()),
-        locations: at.map(|place| location(place, options)).into_iter().collect(),
+        locations: at.map(|place| current_location(place, options)).into_iter().collect(),
         related_locations: before
             .map(|place| Location {
                 id: Some(1),
@@ -252,9 +252,27 @@ fn unreadable(error: &InputError, options: &Options) -> Notification {
     Notification {
         level: "error",
         message: text(error.message.as_str()),
-        locations: vec![location(&Place::from(error), options)],
+        // A place of the old revision is no place of a file that is there now.
+        locations: Some(Place::from(error))
+            .filter(|place| !options.is_of_old_revision(place))
+            .map(|place| location(&place, options))
+            .into_iter()
+            .collect(),
         associated_rule: None,
     }
+}
+
+/// Where a finding is shown: for a place of the old revision, the file alone, which has other lines
+/// now or is deleted.
+fn current_location(place: &Place, options: &Options) -> Location {
+    let mut location = location(place, options);
+    if options.is_of_old_revision(place) {
+        let file = options.hosted_file(place);
+        let path = file.split_once(':').map_or(file.as_str(), |(_, path)| path);
+        location.physical.artifact_location.uri = uri(path);
+        location.physical.region = None;
+    }
+    location
 }
 
 fn location(place: &Place, options: &Options) -> Location {

@@ -39,6 +39,7 @@ impl Facts {
     pub fn for_unknown_caller(&self) -> Self {
         Self {
             claims: Objects::unknown(WITHHELD),
+            claim_users: Objects::unknown(WITHHELD),
             classes: Objects::unknown(WITHHELD),
             namespaces: Objects::unknown(WITHHELD),
             quotas: Objects::unknown(WITHHELD),

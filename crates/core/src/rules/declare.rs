@@ -10,7 +10,7 @@ macro_rules! declare_rule {
             group: $group:ident,
             action: $action:ident,
             since: $since:literal,
-            judges: [$($kind:ident: [$($operation:ident),+]),+],
+            judges: [$($kind:ident: [$($operation:ident),+]),*],
             source: $source:literal
             $(, $extra:ident: $value:expr)* $(,)?
         }
@@ -30,7 +30,7 @@ macro_rules! declare_rule {
                 judges: &[$((
                     $crate::object::Kind::$kind,
                     &[$($crate::change::Operation::$operation),+],
-                )),+],
+                )),*],
                 source: $source,
                 docs: concat!($($doc, "\n"),*),
                 bad: include_str!(concat!(

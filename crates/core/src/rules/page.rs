@@ -144,6 +144,10 @@ fn properties(meta: &Meta) -> [(&'static str, String); 5] {
             format!("{} of {}", operations.join(", "), kind.name())
         })
         .collect();
+    let judges = match judges.join("; ") {
+        none if none.is_empty() => "the old and the new manifests of `stateward check`".to_owned(),
+        judges => judges,
+    };
     let (cluster, cli) = (meta.default_action(true).name(), meta.default_action(false).name());
     let action = if cluster == cli {
         format!("{cluster}, in the cluster and in the CLI")
@@ -153,7 +157,7 @@ fn properties(meta: &Meta) -> [(&'static str, String); 5] {
     [
         ("Default action", action),
         ("Group", meta.group.name().to_owned()),
-        ("Judges", judges.join("; ")),
+        ("Judges", judges),
         ("Since", meta.since.to_owned()),
         ("Source", meta.source.to_owned()),
     ]

@@ -8,7 +8,8 @@ use crate::object::{DecodeError, Pointer, StatefulSet};
 declare_rule! {
     /// A set of several replicas mounts one claim in all of its pods, by
     /// `volumes[].persistentVolumeClaim`, and the access modes of the claim do not allow that. On
-    /// UPDATE the rule judges an edit that adds the claim or a second replica.
+    /// UPDATE the rule judges an edit that adds the claim or a second replica. In `check` it also
+    /// warns if another set among the inputs mounts such a claim.
     ///
     /// ## Why
     /// A `ReadWriteOnce` volume is attached to one node. Pods on other nodes hang in
@@ -35,6 +36,7 @@ impl Rule for StsSharedPvc {
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, set)) = change.written_set() else { return Ok(()) };
+        used_elsewhere(change, facts, old, set, findings)?;
         let replicas = set.spec.replicas();
         let same = old.is_some_and(|old| old.spec.template.same_bytes(&set.spec.template));
         if replicas <= 1 || same && old.is_some_and(|old| old.spec.replicas() > 1) {
@@ -53,10 +55,7 @@ impl Rule for StsSharedPvc {
                 continue;
             }
             let claim = source.claim_name.as_str();
-            let field = Pointer::from("/spec/template/spec/volumes")
-                .index(index)
-                .key("persistentVolumeClaim")
-                .key("claimName");
+            let field = claim_name(index);
             let own = remedy::amend(
                 change,
                 "use spec.volumeClaimTemplates, which give each pod a claim of its own",
@@ -106,11 +105,63 @@ impl Rule for StsSharedPvc {
     }
 }
 
+/// Warns of a claim for one node that another set mounts, too.
+fn used_elsewhere(
+    change: &Change<'_>,
+    facts: &Facts,
+    old: Option<&StatefulSet<'_>>,
+    set: &StatefulSet<'_>,
+    findings: &mut Findings,
+) -> Judged {
+    let templates = template::by_name(set.claim_templates()?);
+    let before = match old {
+        Some(old) => mounted(old)?,
+        None => BTreeSet::new(),
+    };
+    for (index, volume) in set.template()?.spec.volumes.iter().enumerate() {
+        let Some(source) = &volume.persistent_volume_claim else { continue };
+        let claim = source.claim_name.as_str();
+        if templates.contains_key(volume.name.as_str()) || before.contains(claim) {
+            continue;
+        }
+        let users = facts.claim_users.get(&change.namespace, claim);
+        let Fact::Known(Some(users)) = users else { continue };
+        let Some(other) = users.iter().find(|user| **user != change.name) else { continue };
+        let Fact::Known(fact) = known(facts, &change.namespace, claim) else { continue };
+        if is_shared(&fact.access_modes) {
+            continue;
+        }
+        let modes = fact.access_modes.join(", ");
+        findings
+            .add(claim_name(index), format!("claim {claim} ({modes}) is also mounted by set {other}"))
+            .values(None, Some(claim))
+            .why("Its volume is attached to one node: pods elsewhere never start, and pods that share it write to the same files.")
+            .unsure()
+            .remedy(vec![remedy::amend(
+                change,
+                &format!("give each set a claim of its own, or name one with ReadWriteMany instead of {claim}"),
+            )]);
+    }
+    Ok(())
+}
+
+fn claim_name(volume: usize) -> Pointer {
+    Pointer::from("/spec/template/spec/volumes")
+        .index(volume)
+        .key("persistentVolumeClaim")
+        .key("claimName")
+}
+
 /// The claims that several pods of the set share already.
 fn shared<'c>(set: &'c StatefulSet<'_>) -> Result<BTreeSet<&'c str>, DecodeError> {
     if set.spec.replicas() <= 1 {
         return Ok(BTreeSet::new());
     }
+    mounted(set)
+}
+
+/// The claims that the pods of the set mount by their names.
+fn mounted<'c>(set: &'c StatefulSet<'_>) -> Result<BTreeSet<&'c str>, DecodeError> {
     let volumes = set.template()?.spec.volumes.iter();
     let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
     Ok(claims.map(|source| source.claim_name.as_str()).collect())

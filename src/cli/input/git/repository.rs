@@ -333,18 +333,6 @@ impl Repository {
     fn full_path(&self, blob: &Blob) -> String {
         simple(&Path::new(&self.prefix).join(&blob.name)).unwrap_or_default()
     }
-
-    /// The bytes, unless they are still what Git LFS or git-crypt keeps in the place of a file.
-    pub(super) fn unfiltered(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-        let tool = if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
-            "Git LFS"
-        } else if bytes.starts_with(b"\0GITCRYPT\0") {
-            "git-crypt"
-        } else {
-            return Ok(bytes);
-        };
-        Err(format!("{tool} keeps this file, and did not give it out for this revision"))
-    }
 }
 
 /// The first object of what `cat-file --batch` prints, and the rest.

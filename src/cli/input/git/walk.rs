@@ -6,7 +6,7 @@ use std::path::Path;
 use stateward_check::report::Notice;
 use stateward_core::yaml::InputError;
 
-use super::super::{Files, is_history, is_manifest};
+use super::super::{DEAD_LINK, Files, is_history, is_manifest, is_wanted};
 use super::GitError;
 use super::repository::{Blob, Entry, Repository, SUBMODULE, Submodule};
 
@@ -47,7 +47,7 @@ impl Walk<'_> {
                 file: format!("{}:{name}", self.repository.revision),
                 line: 0,
                 column: 0,
-                message: "this link leads to nothing within the revision".to_owned(),
+                message: DEAD_LINK.to_owned(),
             }),
             _ => {}
         }
@@ -81,7 +81,7 @@ impl Walk<'_> {
                         within.iter().cloned().chain(parents).collect();
                     self.path(&join(name), &join(full), false, &mut within)?;
                 }
-                "100644" | "100755" if is_manifest(&below) => {
+                "100644" | "100755" if is_wanted(&below) => {
                     self.blobs.push(Blob { name: join(name), id, named: false });
                 }
                 SUBMODULE => {

@@ -8,9 +8,9 @@ use super::path::{clean, cut};
 use super::view::{Mount, Other, Place, Source};
 use crate::annotations::ALLOW;
 use crate::change::Change;
-use crate::object::Pointer;
 use crate::object::immutable::arrow;
 use crate::object::pod::Container;
+use crate::object::{Pointer, StatefulSet};
 use crate::rules::{Findings, Step, remedy, template};
 
 /// Adds the finding that the pods of the new set cannot be judged.
@@ -34,7 +34,11 @@ pub(super) fn report(
     folders: &Folders,
 ) {
     let words = Words::of(loss, folders);
-    let (field, what, is) = words.what();
+    let (mut field, what, is) = words.what();
+    let mut old_field = words.old_field();
+    if let Some((old, new)) = words.changed_volume(change) {
+        (old_field, field) = (old, new);
+    }
     let more = match more {
         0 => String::new(),
         1 => " The same holds for one other mount or path.".to_owned(),
@@ -42,7 +46,7 @@ pub(super) fn report(
     };
     let finding = findings.add(field, what);
     finding
-        .old_field(words.old_field())
+        .old_field(old_field)
         .values(words.was().as_deref(), is.as_deref())
         .why(format!("{}{more}", words.why()))
         .remedy(words.steps(change));
@@ -191,6 +195,16 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                 Some("read-only".to_owned()),
             ),
         }
+    }
+
+    /// The old and the new place of the volume, if it is what changes: the mount still has its name.
+    fn changed_volume(&self, change: &Change<'_>) -> Option<(Pointer, Pointer)> {
+        let What::Replaced(mount) = &self.loss.what else { return None };
+        let (_, _, successor) = self.loss.successor?;
+        let name = volume_name(successor, mount)?;
+        let (old, new) = change.written_set()?;
+        (volume_name(self.loss.container, self.loss.mount)? == name)
+            .then(|| Some((volume(old?, name)?, volume(new, name)?)))?
     }
 
     fn old_field(&self) -> Pointer {
@@ -435,4 +449,23 @@ fn written(loss: &Loss<'_, '_>) -> String {
         Some(format!("{{name: {name}, mountPath: {path}{folder}}}"))
     }
     entry(loss.container, loss.mount).unwrap_or_default()
+}
+
+/// The volume that a mount names.
+fn volume_name<'c>(container: &'c Container<'_>, mount: &Mount<'_>) -> Option<&'c str> {
+    match mount.list {
+        "volumeMounts" => container.volume_mounts.get(mount.index).map(|one| one.name.as_str()),
+        _ => container.volume_devices.get(mount.index).map(|one| one.name.as_str()),
+    }
+}
+
+/// Where the claim template or the volume of this name is defined.
+fn volume(set: &StatefulSet<'_>, name: &str) -> Option<Pointer> {
+    let templates = set.claim_templates().ok()?;
+    if let Some(index) = templates.iter().position(|one| one.metadata.name.as_str() == name) {
+        return Some(Pointer::from("/spec/volumeClaimTemplates").index(index));
+    }
+    let volumes = &set.template().ok()?.spec.volumes;
+    let index = volumes.iter().position(|volume| volume.name.as_str() == name)?;
+    Some(Pointer::from("/spec/template/spec/volumes").index(index))
 }
