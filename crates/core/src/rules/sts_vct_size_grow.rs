@@ -38,6 +38,10 @@ impl Rule for StsVctSizeGrow {
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.updated_set() else { return Ok(()) };
+        let apply = match facts.controller {
+            ControllerState::Runs => resize_apply(change)?,
+            _ => None,
+        };
         for difference in change.differences()? {
             let Some((template, before, after)) = difference.sizes() else { continue };
             if difference.kind != DifferenceKind::TemplateStorage || after <= before {
@@ -97,9 +101,9 @@ impl Rule for StsVctSizeGrow {
             } else {
                 let mut steps = remedy::grow_claims(change, old, template, size);
                 steps.extend(recreation);
-                if facts.controller == ControllerState::Runs {
+                if let Some(apply) = &apply {
                     steps = remedy::otherwise("or by hand: ", steps);
-                    steps.insert(0, resize_apply(change)?);
+                    steps.insert(0, apply.clone());
                 }
                 let why = "Kubernetes rejects this edit. Raise the claims, then re-create the set.";
                 (why.to_owned(), steps)
@@ -116,7 +120,10 @@ impl Rule for StsVctSizeGrow {
 }
 
 /// The command by which the controller does all of it, for every claim template that grows.
-fn resize_apply(change: &Change<'_>) -> Result<Step, DecodeError> {
+///
+/// None if it is too long: each finding repeats it.
+fn resize_apply(change: &Change<'_>) -> Result<Option<Step>, DecodeError> {
+    const LONGEST: usize = 1024;
     let mut command = format!(
         "stateward resize apply {} -n {}",
         remedy::quoted(&format!("sts/{}", change.name)),
@@ -128,12 +135,15 @@ fn resize_apply(change: &Change<'_>) -> Result<Step, DecodeError> {
             let size = difference.new.as_deref().unwrap_or_default();
             command += " --size ";
             command += &remedy::quoted(&format!("{template}={size}"));
+            if command.len() > LONGEST {
+                return Ok(None);
+            }
         }
     }
-    Ok(remedy::run(
+    Ok(Some(remedy::run(
         "let the controller grow the claims, then re-create the set; no pod restarts",
         command,
-    ))
+    )))
 }
 
 /// The ways out if the class of the claims is known to allow no expansion.

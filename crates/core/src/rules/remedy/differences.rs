@@ -66,18 +66,18 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_patched() {
-        let old = json!({"a": 1, "b": {"c": [1, 2]}, "containers": [
+        let old = json!({"b": {"c": [1, 2], "d": 1}, "containers": [
             {"name": "db", "image": "db:1", "volumeMounts": [{"name": "data"}]}, {"name": "exporter"},
         ]});
         let mut new = old.clone();
         assert!(between(&old, &new).is_empty());
-        new["containers"][0]["volumeMounts"][1] = json!({"name": "wal"});
+        new["containers"][0]["volumeMounts"] = json!([{"name": "data"}, {"name": "wal"}]);
         new["b"]["c"] = json!([1]);
-        new.as_object_mut().unwrap().remove("a");
+        new["b"].as_object_mut().unwrap().remove("d");
         assert_eq!(
             between(&old, &new),
             [
-                "remove /t/a null",
+                "remove /t/b/d null",
                 "remove /t/b/c/1 null",
                 r#"test /t/containers/0/name "db""#,
                 r#"add /t/containers/0/volumeMounts/1 {"name":"wal"}"#,
