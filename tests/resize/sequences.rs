@@ -548,7 +548,8 @@ fn a_record_that_pinned_nothing_goes_at_once() {
     assert!(play.world.record.is_none());
 }
 
-/// 21. Who deletes the set while claims grow has the last word.
+/// 21. Who deletes the set while claims grow has the last word. If they create it with the sizes
+///     asked, its claims grow on.
 #[test]
 fn an_orphan_delete_while_claims_grow_is_not_undone() {
     let mut play = steady();
@@ -558,8 +559,13 @@ fn an_orphan_delete_while_claims_grow_is_not_undone() {
     let mut replaced = Play { world: play.world.clone() };
     play.rests_in(Phase::Aborted, Reason::DeletedByOther);
     assert_eq!(uid(&play), None);
+    let mut smaller = Play { world: replaced.world.clone() };
     replaced.strike(Fault::CreateLarge);
-    replaced.rests_in(Phase::Aborted, Reason::Replaced);
+    let theirs = uid(&replaced);
+    replaced.completes_at(1);
+    assert_eq!(uid(&replaced), theirs);
+    smaller.strike(Fault::CreateSmall);
+    smaller.rests_in(Phase::Aborted, Reason::Replaced);
 }
 
 /// 22. Every patch tests what it replaces.

@@ -92,6 +92,13 @@ pub struct Record {
     pub status: Status,
 }
 
+impl Record {
+    /// Whether the controller has not read the last change of `spec`: the status is about an earlier one.
+    pub fn is_unread(&self) -> bool {
+        self.status.observed_generation < self.generation
+    }
+}
+
 /// What is asked. The controller never writes it.
 #[derive(
     Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -230,6 +237,15 @@ pub struct Request {
     /// whether all of it came from the annotation, whose removal takes it back
     #[serde(default)]
     pub withdrawable: bool,
+}
+
+impl Request {
+    /// Goes on for a set that was created anew. The annotation went with the set before it, so its
+    /// absence takes nothing back.
+    pub fn follow(&mut self, set_uid: &str) {
+        set_uid.clone_into(&mut self.set_uid);
+        self.withdrawable = false;
+    }
 }
 
 /// What the retention pin and the re-creation window must remember.

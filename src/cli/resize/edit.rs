@@ -65,13 +65,19 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
     let session = args.which.open().await?;
     let before = session.record().await?;
     let status = &before.record.status;
-    if status.phase == Phase::Complete {
-        print(&format!("Nothing to do: the resize of {} is complete.\n", session.key))?;
-        return Ok(Outcome::Clean);
+    // In the re-creation window the controller creates the set.
+    let ours = matches!(status.phase, Phase::Deleting | Phase::Creating);
+    if !ours && session.find_set().await?.is_none() {
+        return session.bring_back(&before.record).await;
     }
     let deleted = |halt: &Halt| matches!(halt.reason, Reason::DeletedByOther | Reason::SetGone);
     if status.halt.as_ref().is_some_and(deleted) {
-        return session.bring_back(&before.record).await;
+        print(&format!("Nothing to do: StatefulSet {} exists again.\n", session.key))?;
+        return Ok(Outcome::Clean);
+    }
+    if status.phase == Phase::Complete && !before.record.is_unread() {
+        print(&format!("Nothing to do: the resize of {} is complete.\n", session.key))?;
+        return Ok(Outcome::Clean);
     }
     let by_owner = |halt: &Halt| halt.reason == Reason::OwnerManaged;
     if status.halt.as_ref().is_some_and(by_owner) {
@@ -103,12 +109,12 @@ pub(super) async fn finish(args: &FinishArgs) -> anyhow::Result<Outcome> {
 }
 
 impl Session {
-    /// Creates a set that somebody else deleted, as it was, with the sizes asked.
+    /// Creates a set that somebody else deleted, as it was copied, with the sizes asked.
     async fn bring_back(&self, record: &Record) -> anyhow::Result<Outcome> {
         let Some(snapshot) = &record.status.snapshot else {
             bail!(
-                "someone else deleted StatefulSet {}, and its record holds no copy of it: it was too \
-                 large, or a day has passed; apply its manifest with the new size",
+                "StatefulSet {} does not exist, and its resize holds no copy of it; apply its manifest \
+                 with the new size",
                 self.key
             );
         };
@@ -160,7 +166,7 @@ fn deleted_set(before: &Value, sizes: &BTreeMap<String, String>) -> Result<Value
 
 impl Session {
     async fn is_paused_by_its_set(&self) -> anyhow::Result<bool> {
-        let set = self.cluster.client.read(&self.key.set()).await?;
+        let set = self.find_set().await?;
         let paused = Pointer::annotation(RESIZE_PAUSED);
         let paused = |set: Value| set.pointer(paused.as_str()).is_some_and(|value| value == "true");
         Ok(set.is_some_and(paused))
@@ -168,8 +174,11 @@ impl Session {
 
     /// Whether there is nothing to pause or to continue; prints that.
     async fn is_over(&self) -> anyhow::Result<bool> {
-        let Record { spec, status, .. } = self.record().await?.record;
-        let over = !status.phase.is_live() && !spec.paused && spec.abort.is_none_or(|of| of == 0);
+        let record = self.record().await?.record;
+        let unread = record.is_unread();
+        let Record { spec, status, .. } = record;
+        let ended = !status.phase.is_live() && !unread;
+        let over = ended && !spec.paused && spec.abort.is_none_or(|of| of == 0);
         if over {
             let Key { namespace, name } = &self.key;
             print(&format!(
@@ -224,12 +233,17 @@ pub(super) async fn abort(args: &AbortArgs) -> anyhow::Result<Outcome> {
     let before = session.record().await?;
     let phase = &before.record.status.phase;
     // What ended short of it may be asked for again by Git; an abort says not to.
-    if matches!(phase, Phase::Complete | Phase::Aborted) {
+    if matches!(phase, Phase::Complete | Phase::Aborted) && !before.record.is_unread() {
         print(&format!("Nothing to do: the resize of {} is {phase}.\n", session.key))?;
         return Ok(Outcome::Clean);
     }
     let change = |stored: &Stored, spec: &mut Spec| {
-        spec.abort = Some(stored.record.generation);
+        let record = &stored.record;
+        // A request that follows an earlier one has no number yet, so an abort could not name it.
+        if record.is_unread() && !record.status.phase.is_live() {
+            spec.targets.clear();
+        }
+        spec.abort = Some(record.generation);
         spec.leave_absent = args.leave_absent;
     };
     session.ask(|stored| edited(&session, stored, change)).await?;

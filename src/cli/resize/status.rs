@@ -11,8 +11,9 @@ use clap::ColorChoice;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use stateward_core::annotations::RESIZE_REQUESTED;
+use stateward_core::facts::Fact;
 use stateward_core::object::Pointer;
-use stateward_core::record::{ClaimState, ClaimStatus, Reason, Record, State};
+use stateward_core::record::{ClaimState, ClaimStatus, Phase, Reason, Record, State};
 use stateward_core::yaml::printable;
 use stateward_resize::observed::Memory;
 use stateward_resize::plan::paint;
@@ -69,15 +70,18 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
         return session.watch().await;
     }
     let (record, now) = (&stored.record, session.now());
-    let rows = session.rows(record).await;
-    let shown = Shown { record, rows: &rows, commands: &session.commands, now };
+    let observed = session.observe(record).await;
+    let rows = fresh_rows(&observed, record, now);
+    let set_is_missing = is_missing(&observed, record);
+    let shown = Shown { record, rows: &rows, commands: &session.commands, now, set_is_missing };
     match args.format {
-        Format::Json => print(&format!("{:#}\n", described(record, &rows, &session.commands)))?,
+        Format::Json => print(&format!("{:#}\n", described(&shown)))?,
         Format::Text => {
             output::print_painted(|color| render(&shown, &session.key, color), args.color)?;
         }
     }
-    Ok(if needs_a_person(record) { Outcome::Findings } else { Outcome::Clean })
+    let person = needs_a_person(record) || set_is_missing;
+    Ok(if person { Outcome::Findings } else { Outcome::Clean })
 }
 
 impl Session {
@@ -102,11 +106,10 @@ impl Session {
         }
     }
 
-    /// The claims of a resize as they are now. The record has them as the controller last wrote them, and
-    /// it does not watch claims of a resize that has ended.
-    async fn rows(&self, record: &Record) -> Vec<ClaimStatus> {
-        let observed = self.cluster.observe(&self.key, Some(record), Memory::default()).await;
-        fresh_rows(&observed, record, self.now())
+    /// The set and its claims as they are now. The record has them as the controller last wrote them,
+    /// and it does not watch claims of a resize that has ended.
+    async fn observe(&self, record: &Record) -> Observed {
+        self.cluster.observe(&self.key, Some(record), Memory::default()).await
     }
 
     async fn watch(&self) -> anyhow::Result<Outcome> {
@@ -118,7 +121,8 @@ impl Session {
                 print(&self.no_record().await?)?;
                 return Ok(Outcome::Findings);
             };
-            let rows = self.rows(&stored.record).await;
+            let observed = self.observe(&stored.record).await;
+            let rows = fresh_rows(&observed, &stored.record, self.now());
             screen.show(&frame(&stored.record, &rows), self.now())?;
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
@@ -146,6 +150,12 @@ fn fresh_rows(observed: &Observed, record: &Record, now: Timestamp) -> Vec<Claim
     if rows.is_empty() { record.status.claims.clone() } else { rows }
 }
 
+/// Whether the set is gone, and nobody is creating it again.
+fn is_missing(observed: &Observed, record: &Record) -> bool {
+    let window = matches!(record.status.phase, Phase::Deleting | Phase::Creating);
+    matches!(observed.set, Fact::Known(None)) && !window
+}
+
 /// Whether it will not go on, or did not end well.
 fn needs_a_person(record: &Record) -> bool {
     let halt = record.status.halt.as_ref();
@@ -159,10 +169,12 @@ struct Shown<'s> {
     rows: &'s [ClaimStatus],
     commands: &'s Commands,
     now: Timestamp,
+    set_is_missing: bool,
 }
 
 /// A resize for programs.
-fn described(record: &Record, rows: &[ClaimStatus], commands: &Commands) -> Value {
+fn described(shown: &Shown<'_>) -> Value {
+    let Shown { record, rows, commands, set_is_missing, .. } = *shown;
     json!({
         "namespace": record.namespace,
         "name": record.name,
@@ -174,7 +186,7 @@ fn described(record: &Record, rows: &[ClaimStatus], commands: &Commands) -> Valu
         "sizes": sizes(record),
         "claimsGrown": record.status.claims_grown,
         "claims": rows,
-        "needsAttention": needs_a_person(record),
+        "needsAttention": needs_a_person(record) || set_is_missing,
         "whatToDo": advice_steps(record, rows, commands),
     })
 }
@@ -191,7 +203,7 @@ fn sizes(record: &Record) -> BTreeMap<&str, &str> {
 }
 
 fn render(shown: &Shown<'_>, key: &Key, color: bool) -> String {
-    let Shown { record, rows, commands, now } = *shown;
+    let Shown { record, rows, commands, now, .. } = *shown;
     let status = &record.status;
     let sizes: Vec<String> =
         sizes(record).into_iter().map(|(name, size)| format!("{name} to {size}")).collect();
@@ -200,7 +212,17 @@ fn render(shown: &Shown<'_>, key: &Key, color: bool) -> String {
     let mut text = format!("{}\n", paint(color, bold, &title));
     let frame = frame(record, rows);
     let _ = writeln!(text, "{}", printable(&frame.heading));
-    if record.status.observed_generation < record.generation {
+    if shown.set_is_missing {
+        let finish = commands.resize("finish", &key.name, &key.namespace, "");
+        let back = match record.status.snapshot {
+            Some(_) => format!("create it again from the copy in its record with\n  {finish}"),
+            None => {
+                "its record holds no copy of it; apply its manifest with the new size".to_owned()
+            }
+        };
+        let _ = writeln!(text, "The StatefulSet does not exist; {}", printable(&back));
+    }
+    if record.is_unread() {
         text.push_str("The controller has not seen the last change of what is asked.\n");
     }
     if record.spec.paused {
@@ -246,8 +268,8 @@ fn slow_claims(rows: &[ClaimStatus], key: &Key, commands: &Commands, now: Timest
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stateward_core::facts::{Fact, NamespaceFact};
-    use stateward_core::record::{CompletedRequest, Halt, Phase, Request, Status};
+    use stateward_core::facts::NamespaceFact;
+    use stateward_core::record::{CompletedRequest, Halt, Request, Status};
     use stateward_resize::observed::{Claim, Dependents, Progress};
 
     fn record(phase: Phase, state: State, reason: Reason, detail: &str) -> Record {
@@ -290,11 +312,15 @@ mod tests {
         }
     }
 
+    fn key() -> Key {
+        Key { namespace: "prod".to_owned(), name: "db".to_owned() }
+    }
+
     fn shown_at(record: &Record, last: ClaimStatus, now: Timestamp) -> String {
         let rows = [row(0, "200Gi", ClaimState::Done), last];
-        let key = Key { namespace: "prod".to_owned(), name: "db".to_owned() };
         let commands = Commands::default();
-        render(&Shown { record, rows: &rows, commands: &commands, now }, &key, false)
+        let shown = Shown { record, rows: &rows, commands: &commands, now, set_is_missing: false };
+        render(&shown, &key(), false)
     }
 
     #[test]
@@ -349,7 +375,11 @@ mod tests {
     fn a_program_reads_the_claims_and_what_to_do() {
         let record = record(Phase::Degraded, State::Ended, Reason::Infeasible, "data-db-1");
         let failed = row(1, "100Gi", ClaimState::Failed);
-        let found = described(&record, &[failed], &Commands::default());
+        let commands = Commands::default();
+        let (rows, now) = ([failed], now());
+        let shown =
+            Shown { record: &record, rows: &rows, commands: &commands, now, set_is_missing: false };
+        let found = described(&shown);
         for (pointer, value) in [
             ("/namespace", "prod"),
             ("/name", "db"),
@@ -365,6 +395,33 @@ mod tests {
             assert_eq!(found.pointer(pointer), Some(&json!(value)), "{pointer}: {found:#}");
         }
         assert_eq!((&found["needsAttention"], &found["paused"]), (&json!(true), &json!(false)));
+    }
+
+    #[test]
+    fn a_set_that_does_not_exist_is_told_of_in_every_phase_but_the_window() {
+        let commands = Commands::default();
+        for (phase, snapshot, back) in [
+            (Phase::Growing, Some("copy"), "stateward resize finish db -n prod"),
+            (Phase::Complete, None, "apply its manifest with the new size"),
+        ] {
+            let mut record = record(phase, State::Waiting, Reason::ClaimsGrowing, "");
+            record.status.snapshot = snapshot.map(str::to_owned);
+            let (rows, now) = ([row(0, "200Gi", ClaimState::Done)], now());
+            let shown = |set_is_missing| Shown {
+                record: &record,
+                rows: &rows,
+                commands: &commands,
+                now,
+                set_is_missing,
+            };
+            let text = render(&shown(true), &key(), false);
+            assert!(
+                text.contains("The StatefulSet does not exist") && text.contains(back),
+                "{text}"
+            );
+            assert_eq!(described(&shown(true))["needsAttention"], json!(true));
+            assert!(!render(&shown(false), &key(), false).contains("does not exist"));
+        }
     }
 
     #[test]

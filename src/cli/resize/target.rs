@@ -111,11 +111,16 @@ impl Asked {
 impl Session {
     /// The set, which has to be there.
     pub(super) async fn set(&self) -> anyhow::Result<Value> {
-        self.cluster
-            .client
-            .read(&self.key.set())
-            .await?
-            .with_context(|| format!("there is no StatefulSet {}", self.key))
+        let set = self.find_set().await?;
+        set.with_context(|| format!("there is no StatefulSet {}", self.key))
+    }
+
+    /// The set, if it exists.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn find_set(&self) -> anyhow::Result<Option<Value>> {
+        Ok(self.cluster.client.read(&self.key.set()).await?)
     }
 
     /// A command of ours for this set.

@@ -218,6 +218,15 @@ pub(super) fn owner_created(view: &View<'_>, set: &Set) -> Action {
     })
 }
 
+/// Somebody deleted the set and created it with the requested sizes: its claims go on growing.
+pub(super) fn others_created(view: &View<'_>, set: &Set) -> Action {
+    view.enter(Phase::Growing, |status| {
+        status.snapshot = view.copy(set);
+        status.recreation = Recreation { set_uid: Some(set.uid.clone()), ..Recreation::default() };
+        status.request.iter_mut().for_each(|request| request.follow(&set.uid));
+    })
+}
+
 fn came_back(view: &View<'_>, status: &mut Status, uid: &str, ours: bool) {
     status.last_create = Some(view.now);
     status.recreation.new_uid = Some(uid.to_owned());
@@ -250,11 +259,7 @@ fn replaced(view: &View<'_>, set: &Set) -> Action {
         status.last_create = Some(view.now);
         status.recreation =
             Recreation { set_uid: Some(set.uid.clone()), replaced, ..Recreation::default() };
-        if let Some(request) = &mut status.request {
-            request.set_uid.clone_from(&set.uid);
-            // The annotation went with the set that we deleted; nobody took it back.
-            request.withdrawable = false;
-        }
+        status.request.iter_mut().for_each(|request| request.follow(&set.uid));
     })
 }
 

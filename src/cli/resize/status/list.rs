@@ -1,18 +1,17 @@
 //! The resizes of a namespace, or of all namespaces.
 
+use jiff::Timestamp;
 use serde_json::Value;
 use stateward_core::yaml::printable;
 use stateward_resize::Commands;
 
-use super::{Args, Format, Outcome, described, needs_a_person, not_installed};
+use super::{Args, Format, Outcome, Shown, described, needs_a_person, not_installed};
 use crate::cli::columns::columns;
 use crate::cli::print;
 use crate::cli::resize::controller_check::knows_resizes;
 use crate::cli::resize::screen::age;
 use crate::cli::resize::view::heading;
 use crate::controller::{Cluster, Stored};
-
-use jiff::Timestamp;
 
 /// Prints one line per resize; with --watch, each line that changes.
 pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
@@ -31,7 +30,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let outcome =
         |records: &[Stored]| if any(records) { Outcome::Findings } else { Outcome::Clean };
     if args.format == Format::Json {
-        print(&format!("{:#}\n", Value::Array(all_described(&records, &args.place.commands()))))?;
+        let all = all_described(&records, &args.place.commands(), cluster.now());
+        print(&format!("{:#}\n", Value::Array(all)))?;
         return Ok(outcome(&records));
     }
     if records.is_empty() && !args.watch {
@@ -50,8 +50,12 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-fn all_described(records: &[Stored], commands: &Commands) -> Vec<Value> {
-    let one = |Stored { record, .. }: &Stored| described(record, &record.status.claims, commands);
+/// The resizes for programs, as their records tell of them: no set and no claim is read.
+fn all_described(records: &[Stored], commands: &Commands, now: Timestamp) -> Vec<Value> {
+    let one = |Stored { record, .. }: &Stored| {
+        let rows = &record.status.claims;
+        described(&Shown { record, rows, commands, now, set_is_missing: false })
+    };
     records.iter().map(one).collect()
 }
 
