@@ -153,6 +153,14 @@ fn denials(logs: &[PathBuf]) -> anyhow::Result<Value> {
         bail!("no log was given (--logs)");
     }
     let log = report::read(logs, Timestamp::now() - SINCE)?;
+    if log.span.is_none() {
+        bail!(
+            "no line of the last {} hours is from stateward: the log must be in JSON, as `serve \
+             --log-format json` writes it ({} lines were something else)",
+            SINCE.as_hours(),
+            log.foreign
+        );
+    }
     let from = log.denials.len().saturating_sub(DENIALS);
     Ok(serde_json::to_value(&log.denials[from..])?)
 }

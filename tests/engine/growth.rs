@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use stateward_core::annotations;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
-use stateward_core::facts::{ClaimFact, Facts, Objects};
+use stateward_core::facts::{ClaimFact, ControllerState, Facts, Objects};
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::review::{self, WebhookKind};
 
@@ -24,8 +24,12 @@ const MOST: f64 = 48.0;
 const LEAST: Duration = Duration::from_millis(30);
 
 fn work(body: &[u8]) -> Duration {
-    let policy = Policy::default().with_default_resize(Resize::Orchestrate);
-    let facts = Facts::none();
+    work_with(body, Resize::Orchestrate, ControllerState::default())
+}
+
+fn work_with(body: &[u8], resize: Resize, controller: ControllerState) -> Duration {
+    let policy = Policy::default().with_default_resize(resize);
+    let facts = Facts { controller, ..Facts::none() };
     let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
     let before = processor_time();
     for webhook in [WebhookKind::Mutating, WebhookKind::Validating] {
@@ -63,6 +67,21 @@ fn no_list_takes_more_than_its_length() {
         }
     }
     assert!(slow.is_empty(), "{FACTOR} times the elements take\n{}", slow.join("\n"));
+}
+
+/// Growth is accepted, or its remedies name the controller.
+#[test]
+fn no_claim_template_takes_more_than_its_length_while_a_controller_runs() {
+    for list in lists::GROWING.iter().filter(|list| list.field == "/spec/volumeClaimTemplates") {
+        let (small, large) = (list.reviews(SMALL), list.reviews(SMALL * FACTOR));
+        for ((edit, small), (_, large)) in small.iter().zip(&large) {
+            for resize in [Resize::Reject, Resize::Orchestrate] {
+                let work = |body: &[u8]| work_with(body, resize, ControllerState::Runs);
+                let ratio = ratio(|| work(small), || work(large));
+                assert!(ratio <= MOST, "{edit} {resize:?}: {ratio:.0}");
+            }
+        }
+    }
 }
 
 /// Whatever somebody writes into an annotation that stateward reads.

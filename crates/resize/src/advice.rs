@@ -320,8 +320,15 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
         )],
         Reason::OfflineOnly => vec![
             run("see the driver's answer", describe("pvc")),
-            say("stop the pod and keep it stopped until the volume has grown; its data is \
-                 unavailable meanwhile"),
+            run(
+                "see what a scale-down does to the claims: Delete means that it deletes them",
+                subject.of_set(".spec.persistentVolumeClaimRetentionPolicy.whenScaled"),
+            ),
+            run(
+                "if it is Retain or nothing, stop the pods until the volumes have grown, and then scale \
+                 up again; the data is unavailable meanwhile",
+                subject.kubectl(&format!("scale statefulset {} --replicas=0", subject.name)),
+            ),
         ],
         Reason::Replaced | Reason::Lowered => {
             let text = "request the size again, if it is still wanted";
