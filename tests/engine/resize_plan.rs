@@ -265,7 +265,7 @@ fn everything_that_blocks_is_named_with_a_way_out() {
 }
 
 #[test]
-fn an_owner_keeps_the_size() {
+fn an_owner_keeps_the_size_unless_it_lets_stateward_resize_the_set() {
     let mut observed = cluster();
     set(&mut observed).owner = Some("RabbitmqCluster shop".to_owned());
     let plan = grow(&observed);
@@ -273,9 +273,9 @@ fn an_owner_keeps_the_size() {
     insta::assert_snapshot!("an_owner_is_asked_first", all(&plan));
     set(&mut observed).owner_managed = true;
     let plan = grow(&observed);
-    assert_eq!(plan.verdict, Verdict::ClaimsOnly);
-    assert_eq!(plan.seconds_without_controller, None);
-    insta::assert_snapshot!(all(&plan));
+    assert_eq!(plan.verdict, Verdict::Ready);
+    assert!(plan.seconds_without_controller.is_some());
+    insta::assert_snapshot!("an_owner_lets_stateward_resize", all(&plan));
 }
 
 #[test]

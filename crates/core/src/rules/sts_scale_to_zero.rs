@@ -38,6 +38,11 @@ impl Rule for StsScaleToZero {
         let (kubectl, name) = (remedy::kubectl(change), remedy::quoted(&change.name));
         let undo = format!("{kubectl} scale statefulset {name} --replicas={old}");
         match remedy::scaled_claims(change, facts)? {
+            // What a manifest says is what the next apply brings back.
+            remedy::ScaledClaims::Kept if change.updated_set().is_some() => {
+                let replicas = "/spec/replicas".into();
+                finding.remedy(vec![remedy::keep(change, &replicas, &old.to_string())]);
+            }
             remedy::ScaledClaims::Kept => {
                 finding.command("to undo it", undo);
             }
