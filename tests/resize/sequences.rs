@@ -559,6 +559,9 @@ fn an_orphan_delete_while_claims_grow_is_not_undone() {
     let mut replaced = Play { world: play.world.clone() };
     play.rests_in(Phase::Aborted, Reason::DeletedByOther);
     assert_eq!(uid(&play), None);
+    // Also after the resize has ended, as when `finish` brings the set back.
+    play.strike(Fault::CreateLarge);
+    play.completes_at(1);
     let mut smaller = Play { world: replaced.world.clone() };
     replaced.strike(Fault::CreateLarge);
     let theirs = uid(&replaced);

@@ -118,6 +118,33 @@ fn an_owner_that_opted_in_grows_by_request_and_cannot_shrink() {
     assert!(mutate(Some(&live), Some(&sized(&live, "5Gi")), &facts).allowed, "that needs nobody");
 }
 
+/// Operators act on the 422 of the API server and delete their own sets: neither is answered with
+/// our 403, even if the owner lets stateward resize the set.
+#[test]
+fn an_operator_that_opted_in_re_creates_and_deletes_its_set_in_its_own_way() {
+    let live = with(&opted_in(&set()), RETENTION, json!({"whenDeleted": "Delete"}));
+    let by = |user, new: Option<&Value>| {
+        let asks = Asks { user, ..Asks::default() };
+        // Deletions are judged by the validating webhook alone.
+        let webhook = if new.is_some() { WebhookKind::Mutating } else { WebhookKind::Validating };
+        ask(Stage::Webhook(webhook), Some(&live), new, &facts(), &asks)
+    };
+    for (field, value) in [
+        ("/spec/podManagementPolicy", json!("Parallel")),
+        ("/spec/serviceName", json!("other")),
+        ("/spec/selector/matchLabels/app", json!("other")),
+    ] {
+        let edited = with(&live, field, value);
+        let said = by(OPERATOR, Some(&edited));
+        assert!(said.allowed, "{field}: {}", said.message);
+        assert_eq!(said.outcome, edited, "{field}");
+        assert!(!by("dev", Some(&edited)).allowed, "{field}");
+    }
+    let said = by(OPERATOR, None);
+    assert!(said.allowed && !said.warnings.is_empty(), "{said:?}");
+    assert!(!by("dev", None).allowed);
+}
+
 #[test]
 fn a_set_that_is_created_in_the_window_gets_the_sizes_of_its_claims() {
     for name in ["Deleting", "Creating", "Adopting", "Verifying"] {

@@ -83,15 +83,18 @@ fn write_page(entry: &Entry, text: &mut String) -> fmt::Result {
 }
 
 fn write_table(base: &str, text: &mut String) -> fmt::Result {
-    writeln!(text, "| Rule | Finds | Group | Cluster | CLI |\n| --- | --- | --- | --- | --- |")?;
+    writeln!(
+        text,
+        "| Rule | Finds | Group | `check` | Cluster |\n| --- | --- | --- | --- | --- |"
+    )?;
     for Entry { meta, .. } in RULES {
         writeln!(
             text,
             "| [{id}]({base}{id}/README.md) | {} | {} | {} | {} |",
             cell(meta.title),
             meta.group.name(),
-            meta.default_action(true).name(),
             meta.default_action(false).name(),
+            meta.default_action(true).name(),
             id = meta.id,
         )?;
     }
@@ -148,11 +151,11 @@ fn properties(meta: &Meta) -> [(&'static str, String); 5] {
         none if none.is_empty() => "the old and the new manifests of `stateward check`".to_owned(),
         judges => judges,
     };
-    let (cluster, cli) = (meta.default_action(true).name(), meta.default_action(false).name());
-    let action = if cluster == cli {
-        format!("{cluster}, in the cluster and in the CLI")
+    let (check, cluster) = (meta.default_action(false).name(), meta.default_action(true).name());
+    let action = if check == cluster {
+        format!("{check}, in `check` and in the cluster")
     } else {
-        format!("{cluster} in the cluster, {cli} in the CLI")
+        format!("{check} in `check`, {cluster} in the cluster")
     };
     [
         ("Default action", action),

@@ -51,7 +51,8 @@ impl Rule for StsNoSpread {
                     ),
                 ),
                 remedy::say(format!(
-                    "or set the annotation {ANTI_AFFINITY}: preferred, and the webhook spreads them"
+                    "or leave it to the webhook, whose policy spreads the pods of new sets by default; with the \
+                     annotation {ANTI_AFFINITY}: preferred it does so whatever the policy says"
                 )),
             ]);
         Ok(())

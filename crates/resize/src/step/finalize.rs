@@ -278,6 +278,9 @@ pub(super) fn over(view: &View<'_>, set: Option<&Set>) -> Action {
         return view.enter(Phase::Requested, |_| {});
     }
     if status.halt.as_ref().is_some_and(|halt| halt.reason == Reason::DeletedByOther) {
+        if !view.abort_requested() && recreate::has_requested_sizes(view, set) {
+            return recreate::others_created(view, set);
+        }
         // The set exists again, so the record must not keep telling that it is missing.
         return view.end(Phase::Aborted, Reason::Replaced, recreate::writer(set));
     }

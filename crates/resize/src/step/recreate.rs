@@ -218,6 +218,13 @@ pub(super) fn owner_created(view: &View<'_>, set: &Set) -> Action {
     })
 }
 
+/// Whether somebody created the set with the requested sizes, and not one of our CREATEs came late.
+pub(super) fn has_requested_sizes(view: &View<'_>, set: &Set) -> bool {
+    set.unfinished.is_none()
+        && !view.targets.is_empty()
+        && preflight::templates_reach(set, &view.targets)
+}
+
 /// Somebody deleted the set and created it with the requested sizes: its claims go on growing.
 pub(super) fn others_created(view: &View<'_>, set: &Set) -> Action {
     view.enter(Phase::Growing, |status| {

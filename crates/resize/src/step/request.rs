@@ -99,9 +99,7 @@ pub(super) fn changed(view: &View<'_>, set: &Set) -> Option<Action> {
     if set.uid != request.set_uid {
         return Some(match &set.owner {
             Some(_) if view.status().owner_managed => recreate::owner_created(view, set),
-            _ if set.unfinished.is_none() && preflight::templates_reach(set, &view.targets) => {
-                recreate::others_created(view, set)
-            }
+            _ if recreate::has_requested_sizes(view, set) => recreate::others_created(view, set),
             _ => finalize::another_set(view, set),
         });
     }
