@@ -245,7 +245,7 @@ fn shown(path: &Path) -> String {
     text.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(&text).to_owned()
 }
 
-/// What is said of a link that leads nowhere, in the work tree and in a revision alike.
+/// The message about a dead link, the same for the work tree and for a revision.
 pub const DEAD_LINK: &str = "this link leads to nothing that could be read";
 
 fn unreadable(file: &str, path: &Path, error: &std::io::Error) -> InputError {

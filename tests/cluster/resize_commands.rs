@@ -318,7 +318,7 @@ async fn a_set_that_others_delete_before_its_re_creation_comes_back_by_the_print
     assert_eq!(pod_uids(resizing, &namespace).await, pods, "a pod was restarted");
 }
 
-/// Commands look at the set and at what was asked last, not only at what the controller wrote last.
+/// Commands look at the set and at the newest request, not only at the status that the controller wrote.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn what_the_controller_has_not_seen_is_neither_lost_nor_hidden() {

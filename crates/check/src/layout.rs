@@ -8,9 +8,12 @@ use stateward_core::yaml::YamlDocument;
 
 use crate::report::Notice;
 
+/// The names of a file that describes a folder to Kustomize.
+pub const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
 /// Whether a file of this name describes a folder to Kustomize.
 pub fn is_kustomization(path: &str) -> bool {
-    matches!(file_name(path), "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+    KUSTOMIZATIONS.contains(&file_name(path))
 }
 
 /// Whether a file of this name is a part of a chart, and a manifest in no chart.

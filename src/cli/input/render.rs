@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+use stateward_check::layout::KUSTOMIZATIONS;
 use stateward_check::report::{Notice, RENDERED};
-use stateward_core::yaml::{File, InputError};
+use stateward_core::yaml::{File, InputError, YamlDocument};
 
 use super::git::{GitError, Repository, ignored};
 use super::{Files, Source};
@@ -189,8 +191,8 @@ impl Templates {
             }
         }
         let mut kustomizations = folders.iter().filter_map(|folder| {
-            let known = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-            let name = known.into_iter().find(|name| here.join(folder).join(name).is_file())?;
+            let name =
+                KUSTOMIZATIONS.into_iter().find(|name| here.join(folder).join(name).is_file())?;
             Some(file(folder, name))
         });
         let kustomization = kustomizations.next().filter(|_| kustomizations.next().is_none());
@@ -212,7 +214,6 @@ impl Templates {
 /// The name of the chart in a folder, as its templates are called by Helm.
 fn chart_name(folder: &Path) -> Option<String> {
     let text = std::fs::read_to_string(folder.join("Chart.yaml")).ok()?;
-    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?;
-    let name = name.split(" #").next().unwrap_or_default().trim();
-    Some(name.trim_matches(['"', '\'']).to_owned())
+    let chart: Value = serde_json::from_str(YamlDocument::read(&text).ok()?.json()).ok()?;
+    chart["name"].as_str().map(str::to_owned)
 }

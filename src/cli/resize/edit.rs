@@ -175,9 +175,8 @@ impl Session {
     /// Whether there is nothing to pause or to continue; prints that.
     async fn is_over(&self) -> anyhow::Result<bool> {
         let record = self.record().await?.record;
-        let unread = record.is_unread();
+        let ended = !record.status.phase.is_live() && !record.is_unread();
         let Record { spec, status, .. } = record;
-        let ended = !status.phase.is_live() && !unread;
         let over = ended && !spec.paused && spec.abort.is_none_or(|of| of == 0);
         if over {
             let Key { namespace, name } = &self.key;

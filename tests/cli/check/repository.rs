@@ -488,7 +488,7 @@ fn a_pointer_of_git_lfs_is_named_and_blocks_no_change() {
         assert_eq!(judged(&ran), ["db.yaml"]);
     }
     folder.judged(0, &["--old-ref", "HEAD", "a.yaml"]);
-    // Whoever names it wants to have it judged.
+    // A file that is named is meant to be judged.
     folder.judged(2, &["a.yaml"]);
     folder.write("db.yaml", LFS);
     folder.judged(2, &["--old-ref", "HEAD", "."]);

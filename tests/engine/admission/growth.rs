@@ -51,7 +51,7 @@ fn warnings_about_growth_promise_only_what_happens_now() {
     let paused = with(&set(), "/metadata/annotations/stateward.dev~1resize-paused", json!("true"));
     let said = mutate(Some(&paused), Some(&sized(&paused, "20Gi")), &facts());
     assert!(!said.warns_of(promise) && said.warns_of("Watch: kubectl"), "{:?}", said.warnings);
-    // Where nobody looks at a cluster, there may be nothing to watch.
+    // Without a cluster there may be nothing to watch.
     let said = grow(&Facts::none());
     assert!(!said.warns_of(promise) && !said.warns_of("Watch:"), "{:?}", said.warnings);
 }

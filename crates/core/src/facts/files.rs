@@ -54,9 +54,8 @@ fn mounted_claims(json: &str) -> Vec<String> {
     let read = || -> Result<Vec<String>, DecodeError> {
         let object = Object::decode(json)?;
         let set = StatefulSet::decode(&object)?;
-        let volumes = set.template()?.spec.volumes.iter();
-        let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        Ok(claims.map(|source| source.claim_name.as_str().to_owned()).collect())
+        let claims = set.template()?.spec.named_claims();
+        Ok(claims.map(|(_, _, claim)| claim.to_owned()).collect())
     };
     read().unwrap_or_default()
 }

@@ -71,6 +71,14 @@ impl<'a> PodSpec<'a> {
         self.pod_anti_affinity().is_some() || !self.topology_spread_constraints.is_empty()
     }
 
+    /// Every volume that names a claim, with its place and the claim.
+    pub fn named_claims(&self) -> impl Iterator<Item = (usize, &Volume<'a>, &str)> {
+        self.volumes.iter().enumerate().filter_map(|(index, volume)| {
+            let source = volume.persistent_volume_claim.as_ref()?;
+            Some((index, volume, source.claim_name.as_str()))
+        })
+    }
+
     /// Every container with the name of its list and its place in it.
     pub fn all_containers(&self) -> impl Iterator<Item = (&'static str, usize, &Container<'a>)> {
         self.init_containers

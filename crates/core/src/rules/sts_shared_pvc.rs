@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
 use crate::facts::{ClaimFact, Fact, Facts};
+use crate::object::pod::Volume;
 use crate::object::{DecodeError, Pointer, StatefulSet};
 
 declare_rule! {
@@ -42,19 +43,7 @@ impl Rule for StsSharedPvc {
         if replicas <= 1 || same && old.is_some_and(|old| old.spec.replicas() > 1) {
             return Ok(());
         }
-        let templates = template::by_name(set.claim_templates()?);
-        let before = match old {
-            Some(old) => shared(old)?,
-            None => BTreeSet::new(),
-        };
-        for (index, volume) in set.template()?.spec.volumes.iter().enumerate() {
-            let Some(source) = &volume.persistent_volume_claim else { continue };
-            // A claim template takes the place of a volume of its name.
-            let name = source.claim_name.as_str();
-            if templates.contains_key(volume.name.as_str()) || before.contains(name) {
-                continue;
-            }
-            let claim = source.claim_name.as_str();
+        for (index, claim) in added(set, old.filter(|old| old.spec.replicas() > 1))? {
             let field = claim_name(index);
             let own = remedy::amend(
                 change,
@@ -113,17 +102,7 @@ fn used_elsewhere(
     set: &StatefulSet<'_>,
     findings: &mut Findings,
 ) -> Judged {
-    let templates = template::by_name(set.claim_templates()?);
-    let before = match old {
-        Some(old) => mounted(old)?,
-        None => BTreeSet::new(),
-    };
-    for (index, volume) in set.template()?.spec.volumes.iter().enumerate() {
-        let Some(source) = &volume.persistent_volume_claim else { continue };
-        let claim = source.claim_name.as_str();
-        if templates.contains_key(volume.name.as_str()) || before.contains(claim) {
-            continue;
-        }
+    for (index, claim) in added(set, old)? {
         let users = facts.claim_users.get(&change.namespace, claim);
         let Fact::Known(Some(users)) = users else { continue };
         let Some(other) = users.iter().find(|user| **user != change.name) else { continue };
@@ -152,19 +131,23 @@ fn claim_name(volume: usize) -> Pointer {
         .key("claimName")
 }
 
-/// The claims that several pods of the set share already.
-fn shared<'c>(set: &'c StatefulSet<'_>) -> Result<BTreeSet<&'c str>, DecodeError> {
-    if set.spec.replicas() <= 1 {
-        return Ok(BTreeSet::new());
-    }
-    mounted(set)
-}
-
-/// The claims that the pods of the set mount by their names.
-fn mounted<'c>(set: &'c StatefulSet<'_>) -> Result<BTreeSet<&'c str>, DecodeError> {
-    let volumes = set.template()?.spec.volumes.iter();
-    let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-    Ok(claims.map(|source| source.claim_name.as_str()).collect())
+/// The claims that the pods of `set` mount by their names, and those of `old` do not, each with the
+/// place of its volume.
+fn added<'c>(
+    set: &'c StatefulSet<'_>,
+    old: Option<&StatefulSet<'_>>,
+) -> Result<Vec<(usize, &'c str)>, DecodeError> {
+    let templates = template::by_name(set.claim_templates()?);
+    let before: BTreeSet<&str> = match old {
+        Some(old) => old.template()?.spec.named_claims().map(|(_, _, claim)| claim).collect(),
+        None => BTreeSet::new(),
+    };
+    // A claim template takes the place of a volume of its name.
+    let is_added = |(_, volume, claim): &(usize, &Volume<'_>, &str)| {
+        !templates.contains_key(volume.name.as_str()) && !before.contains(claim)
+    };
+    let claims = set.template()?.spec.named_claims().filter(is_added);
+    Ok(claims.map(|(index, _, claim)| (index, claim)).collect())
 }
 
 /// The claim, also if its manifest or that of the set leaves the namespace to the command that applies

@@ -122,11 +122,9 @@ fn adopted<'c>(
             .is_some_and(|(_, ordinal)| ordinals.contains(&i64::from(ordinal)))
     };
     let claims: BTreeSet<&str> = spec
-        .volumes
-        .iter()
-        .filter(|volume| used.contains(&*volume.name))
-        .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
-        .filter(|claim| is_ours(claim))
+        .named_claims()
+        .filter(|(_, volume, claim)| used.contains(&*volume.name) && is_ours(claim))
+        .map(|(_, _, claim)| claim)
         .collect();
     let more = claims.len() < names.len().saturating_mul(ordinals.count());
     Ok((claims.into_iter().collect(), more))

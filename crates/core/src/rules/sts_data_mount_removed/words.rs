@@ -202,9 +202,11 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
         let What::Replaced(mount) = &self.loss.what else { return None };
         let (_, _, successor) = self.loss.successor?;
         let name = volume_name(successor, mount)?;
+        if volume_name(self.loss.container, self.loss.mount)? != name {
+            return None;
+        }
         let (old, new) = change.written_set()?;
-        (volume_name(self.loss.container, self.loss.mount)? == name)
-            .then(|| Some((volume(old?, name)?, volume(new, name)?)))?
+        Some((volume(old?, name)?, volume(new, name)?))
     }
 
     fn old_field(&self) -> Pointer {
