@@ -6,7 +6,6 @@
 //! listed, or whose watch is lost for too long, is unknown.
 
 mod lease;
-mod read;
 mod state;
 mod watch;
 
@@ -24,14 +23,13 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Resource;
 use kube::api::DynamicObject;
 use serde_json::value::RawValue;
+use stateward_core::facts::read::{self, Reduced};
 use stateward_core::facts::{ControllerState, Facts};
 use stateward_resize::CAN_RESIZE;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::read::Reduced;
-pub(crate) use self::read::{PersistentVolume, fixed_volume};
 use self::state::{Edit, Slot, State};
 use self::watch::watch;
 use super::lease::{LeaseRead, leases};
@@ -99,9 +97,11 @@ impl ClusterFacts {
         follow.kind::<StorageClass, _>(read::class, |state| &mut state.classes);
         follow.namespaces();
         follow.kind::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
-        follow.kind::<Volume, _>(read::volume, |state| &mut state.fixed_volumes);
+        follow.kind::<Volume, _>(read::volume, |state| &mut state.volumes);
         follow.kind::<StatefulSet, _>(read::set, |state| &mut state.sets);
-        follow.pods();
+        follow.kind::<Pod, _>(read::pod, |state| &mut state.pods);
+        let snapshots = "/apis/snapshot.storage.k8s.io/v1/volumesnapshots".to_owned();
+        follow.path(snapshots, Extent::Whole, read::snapshot, |state| &mut state.snapshots);
         let records = DynamicObject::url_path(&record_resource(), None);
         follow.path(records, Extent::Whole, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);
@@ -164,13 +164,6 @@ impl Follow<'_> {
     fn namespaces(&mut self) {
         let path = Namespace::url_path(&(), None);
         self.path(path, Extent::Metadata, read::namespace, |state| &mut state.namespaces);
-    }
-
-    /// The pods that sets have created; their label outlives an orphan delete.
-    fn pods(&mut self) {
-        let selector = ("labelSelector", "statefulset.kubernetes.io/pod-name");
-        let path = with_query(&Pod::url_path(&(), None), [selector]);
-        self.path(path, Extent::Whole, read::pod, |state| &mut state.pods);
     }
 
     /// The one Lease.

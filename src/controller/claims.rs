@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize as _;
 use serde_json::Value;
 use stateward_core::annotations::RESIZE_ID;
-use stateward_core::facts::FixedVolume;
+use stateward_core::facts::{FixedVolume, read};
 use stateward_core::object::claim::BETA_CLASS;
 use stateward_resize::observed::{Claim, Progress};
 
 use super::json_fields::{annotation, condition, list, name, quantity, terminating, text, uid};
-use crate::cluster::facts;
 
 /// Longer than every `resize-id` that stateward writes.
 const LONGEST_ID: usize = 128;
@@ -97,7 +96,7 @@ fn progress(object: &Value) -> Progress {
 
 /// Why the volume cannot be expanded; the API server and the driver judge one that is not understood.
 pub(super) fn fixed_volume(volume: &Value) -> Option<FixedVolume> {
-    facts::fixed_volume(&facts::PersistentVolume::deserialize(volume).ok()?)
+    read::fixed_volume(&read::PersistentVolume::deserialize(volume).ok()?)
 }
 
 #[cfg(test)]

@@ -11,9 +11,7 @@ use stateward_core::change::{
     Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User,
 };
 use stateward_core::decide::EvaluationContext;
-use stateward_core::facts::{
-    ClaimFact, ClassFact, ControllerState, Facts, NamespaceFact, Objects, RecordFact, SetFact,
-};
+use stateward_core::facts::{ControllerState, FactKind, Facts, Objects};
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
@@ -137,6 +135,9 @@ impl Fixture {
         if self.document.get("clusterIsKnown").is_some_and(|known| known == true) {
             facts.claims = Objects::all();
             facts.sets = Objects::all();
+            facts.pods = Objects::all();
+            facts.volumes = Objects::all();
+            facts.snapshots = Objects::all();
         }
         for fact in self.document.get("facts").and_then(Value::as_array).into_iter().flatten() {
             let text = |pointer: &str| {
@@ -144,30 +145,14 @@ impl Fixture {
             };
             let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
             match text("/kind").as_str() {
-                "PersistentVolumeClaim" => {
-                    let claim = ClaimFact::read(&fact.to_string()).unwrap();
-                    facts.claims.insert(&namespace, &name, claim);
-                }
-                "StorageClass" => {
-                    let allow_volume_expansion = fact["allowVolumeExpansion"] == true;
-                    facts.classes.insert("", &name, ClassFact { allow_volume_expansion });
-                }
-                "Namespace" => {
-                    let limit = "/metadata/annotations/stateward.dev~1resize-max";
-                    let resize_max = fact.pointer(limit).and_then(Value::as_str).map(str::to_owned);
-                    let terminating = fact.pointer("/metadata/deletionTimestamp").is_some();
-                    let fact = NamespaceFact { resize_max, terminating };
-                    facts.namespaces.insert("", &name, fact);
-                }
                 // Of a controller that renews it.
                 "Lease" => facts.controller = ControllerState::Runs,
-                "StatefulSetResize" => {
-                    facts.records.insert(&namespace, &name, RecordFact::read(fact).unwrap());
+                kind => {
+                    let kind = FactKind::of_manifest(&text("/apiVersion"), kind);
+                    let kind =
+                        kind.unwrap_or_else(|| panic!("{}: no fact: {fact}", self.path.display()));
+                    facts.insert(kind, &namespace, &name, &fact.to_string()).unwrap();
                 }
-                "StatefulSet" => {
-                    facts.sets.insert(&namespace, &name, SetFact::read(fact).unwrap());
-                }
-                kind => panic!("{}: no fact of kind {kind:?}", self.path.display()),
             }
         }
         facts

@@ -7,7 +7,10 @@
 mod claims;
 mod disclosure;
 mod files;
+mod kind;
 mod objects;
+/// Objects of the API server, reduced to facts.
+pub mod read;
 mod record;
 mod set;
 
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use self::claims::SetClaim;
+pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
@@ -61,6 +65,8 @@ pub struct ClaimFact {
     pub labels: BTreeMap<String, String>,
     /// the UIDs of its owners, except pods: a pod and its set are deleted together
     pub owners: Vec<String>,
+    /// it has a `deletionTimestamp`: it goes as soon as no pod uses it
+    pub terminating: bool,
 }
 
 /// What is read of a StorageClass.
@@ -102,9 +108,64 @@ impl fmt::Display for FixedVolume {
     }
 }
 
+/// What becomes of a volume when its claim is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reclaim {
+    /// it is deleted with its disk
+    #[default]
+    Delete,
+    /// it stays with its data, and serves no other claim until somebody frees it
+    Retain,
+    /// its files are deleted (deprecated)
+    Recycle,
+}
+
+impl Reclaim {
+    /// The policy that the API server takes `name` for.
+    pub fn from_name(name: Option<&str>) -> Self {
+        match name {
+            // The default of a volume that somebody makes by hand.
+            None | Some("Retain") => Self::Retain,
+            Some("Recycle") => Self::Recycle,
+            Some(_) => Self::Delete,
+        }
+    }
+
+    /// As `persistentVolumeReclaimPolicy` spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+            Self::Recycle => "Recycle",
+        }
+    }
+}
+
+/// What is read of a volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeFact {
+    /// `spec.persistentVolumeReclaimPolicy`
+    pub reclaim: Reclaim,
+    /// why it cannot be expanded, if it cannot
+    pub fixed: Option<FixedVolume>,
+}
+
+/// What is read of a VolumeSnapshot that is ready to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotFact {
+    /// the claim of which it was taken
+    pub claim: String,
+    /// `status.creationTime`
+    pub taken: jiff::Timestamp,
+}
+
 /// What is read of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFact {
+    /// a set has created it; so says its label, which outlives an orphan delete
+    pub of_a_set: bool,
+    /// the claims that it mounts; none if it has ended
+    pub claims: Vec<String>,
     /// the first topology key of its anti-affinity, if that has the form that stateward injects
     pub injected_key: Option<&'static str>,
 }
@@ -163,11 +224,13 @@ pub struct Facts {
     pub quotas: Objects<QuotaFact>,
     /// records by namespace and name, which is their set's
     pub records: Objects<RecordFact>,
-    /// volumes that cannot grow, by name, with the reason
-    pub fixed_volumes: Objects<FixedVolume>,
+    /// volumes by name
+    pub volumes: Objects<VolumeFact>,
+    /// snapshots that are ready to use, by namespace and name
+    pub snapshots: Objects<SnapshotFact>,
     /// sets by namespace and name
     pub sets: Objects<SetFact>,
-    /// pods that sets have created, by namespace and name
+    /// pods that sets have created or that mount claims, by namespace and name
     pub pods: Objects<PodFact>,
     /// whether somebody would carry out a request to grow
     pub controller: ControllerState,
@@ -192,7 +255,8 @@ impl Facts {
             namespaces: Objects::unknown(no_cluster),
             quotas: Objects::unknown(no_cluster),
             records: Objects::unknown(no_cluster),
-            fixed_volumes: Objects::unknown(no_cluster),
+            volumes: Objects::inputs("PersistentVolume"),
+            snapshots: Objects::unknown(no_cluster),
             sets: Objects::unknown(no_cluster),
             pods: Objects::unknown(no_cluster),
             controller: ControllerState::NotLooked,
@@ -235,7 +299,10 @@ impl Facts {
     /// The pods of the set `name` of `namespace`, also of a set that was deleted without them.
     pub fn pods_of(&self, namespace: &str, name: &str) -> Fact<impl Iterator<Item = &PodFact>> {
         let pods = self.pods.of(namespace);
-        pods.map(|pods| pods.filter(move |(pod, _)| is_pod_of(pod, name)).map(|(_, fact)| fact))
+        pods.map(|pods| {
+            let made = pods.filter(move |(pod, fact)| fact.of_a_set && is_pod_of(pod, name));
+            made.map(|(_, fact)| fact)
+        })
     }
 
     /// The record of the set `name` of `namespace`, if there is one.

@@ -13,6 +13,7 @@ pub mod change;
 pub mod decide;
 pub mod facts;
 pub mod growth;
+pub mod loss;
 pub mod mutations;
 pub mod nearest;
 pub mod object;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stateward_core::facts::read::Reduced;
 use stateward_core::facts::{
-    ClaimFact, ClassFact, Facts, FixedVolume, NamespaceFact, Objects, PodFact, QuotaFact,
-    RecordFact, SetFact,
+    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, PodFact, QuotaFact, RecordFact, SetFact,
+    SnapshotFact, VolumeFact,
 };
 use tokio::time::Instant;
 
 use super::Options;
 use super::lease::LeaseSlot;
-use super::read::Reduced;
 use crate::cluster::watch::{Failure, Seen};
 
 /// What a watch saw, to be put in at a time.
@@ -24,7 +24,8 @@ pub(super) struct State {
     pub(super) namespaces: Slot<NamespaceFact>,
     pub(super) quotas: Slot<QuotaFact>,
     pub(super) records: Slot<RecordFact>,
-    pub(super) fixed_volumes: Slot<FixedVolume>,
+    pub(super) volumes: Slot<VolumeFact>,
+    pub(super) snapshots: Slot<SnapshotFact>,
     pub(super) sets: Slot<SetFact>,
     pub(super) pods: Slot<PodFact>,
     pub(super) lease: LeaseSlot,
@@ -40,7 +41,8 @@ impl State {
             namespaces: Slot::new("Namespaces"),
             quotas: Slot::new("ResourceQuotas"),
             records: Slot::new("StatefulSetResizes"),
-            fixed_volumes: Slot::new("PersistentVolumes"),
+            volumes: Slot::new("PersistentVolumes"),
+            snapshots: Slot::optional("VolumeSnapshots"),
             sets: Slot::new("StatefulSets"),
             pods: Slot::new("Pods"),
             lease: LeaseSlot::new(&options.system_namespace),
@@ -59,7 +61,8 @@ impl State {
             namespaces: self.namespaces.snapshot(now, patience),
             quotas: self.quotas.snapshot(now, patience),
             records: self.records.snapshot(now, patience),
-            fixed_volumes: self.fixed_volumes.snapshot(now, patience),
+            volumes: self.volumes.snapshot(now, patience),
+            snapshots: self.snapshots.snapshot(now, patience),
             sets: self.sets.snapshot(now, patience),
             pods: self.pods.snapshot(now, patience),
             controller: self.lease.controller(now),
@@ -77,6 +80,8 @@ pub(super) struct Slot<T> {
     lost: Option<(Instant, String)>,
     /// when an object was last logged that cannot be read
     told: Option<Instant>,
+    /// a cluster may lack the kind, and then has no objects of it
+    optional: bool,
 }
 
 /// Tenants decide how many objects cannot be read, so the log names one of each kind in this time.
@@ -84,7 +89,12 @@ const TOLD_EVERY: Duration = Duration::from_secs(300);
 
 impl<T: Clone> Slot<T> {
     fn new(kind: &'static str) -> Self {
-        Self { kind, objects: None, lost: None, told: None }
+        Self { kind, objects: None, lost: None, told: None, optional: false }
+    }
+
+    /// Of a kind that not every cluster serves.
+    fn optional(kind: &'static str) -> Self {
+        Self { optional: true, ..Self::new(kind) }
     }
 
     /// Takes note of what a watch saw.
@@ -109,6 +119,10 @@ impl<T: Clone> Slot<T> {
                 if let Some(objects) = &mut self.objects {
                     objects.remove(&reduced.namespace, &reduced.name);
                 }
+            }
+            Seen::Lost(Failure { not_served: true, .. }) if self.optional => {
+                self.objects = Some(Objects::all());
+                self.lost = None;
             }
             Seen::Lost(Failure { why, .. }) => match &mut self.lost {
                 Some((_, known)) => *known = why,

@@ -17,7 +17,12 @@ pub(super) async fn watch<R, E>(
         match &seen {
             Seen::Lost(failure) if complaint != failure.why => {
                 complaint.clone_from(&failure.why);
-                tracing::warn!(what, error = complaint, "cannot be watched");
+                // Clusters need not have every kind.
+                if failure.not_served {
+                    tracing::info!(what, error = complaint, "cannot be watched");
+                } else {
+                    tracing::warn!(what, error = complaint, "cannot be watched");
+                }
             }
             Seen::All(_) if !complaint.is_empty() => {
                 tracing::info!(what, "watched again");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use stateward_core::facts::{ClassFact, Fact, FixedVolume};
+use stateward_core::facts::{ClassFact, Fact, FixedVolume, VolumeFact};
 use stateward_core::record::{Record, Request, Status};
 use stateward_resize::observed::Observed;
 use stateward_resize::plan::CheckOutcome;
@@ -70,9 +70,7 @@ fn by_admission(case: &Case) -> Verdict {
     if let Some(allow_volume_expansion) = case.expandable {
         facts.classes.insert("", case.class, ClassFact { allow_volume_expansion });
     }
-    if let Some(why) = case.fixed {
-        facts.fixed_volumes.insert("", "v0", why);
-    }
+    facts.volumes.insert("", "v0", VolumeFact { fixed: case.fixed, ..VolumeFact::default() });
     let said = mutate(Some(&one_pod()), Some(&sized(&one_pod(), "20Gi")), &facts);
     match (said.allowed, said.warnings.iter().any(|warning| warning.contains("not bound yet"))) {
         (true, false) => Verdict::Grows,

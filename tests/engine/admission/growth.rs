@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use stateward_core::decide::Stage;
 use stateward_core::facts::{
-    ClaimFact, ControllerState, Facts, FixedVolume, NamespaceFact, Objects, SetFact,
+    ClaimFact, ControllerState, Facts, FixedVolume, NamespaceFact, Objects, SetFact, VolumeFact,
 };
 use stateward_core::review::WebhookKind;
 
@@ -122,7 +122,7 @@ fn what_decides_about_claims_may_be_unknown_with_a_warning() {
     let unknown: [fn(&mut Facts); 4] = [
         |facts| facts.claims = Objects::unknown("the PersistentVolumeClaims: gone"),
         |facts| facts.classes = Objects::unknown("the StorageClasses: gone"),
-        |facts| facts.fixed_volumes = Objects::unknown("the PersistentVolumes: gone"),
+        |facts| facts.volumes = Objects::unknown("the PersistentVolumes: gone"),
         |facts| facts.quotas = Objects::unknown("the ResourceQuotas: gone"),
     ];
     for forget in unknown {
@@ -154,7 +154,11 @@ fn a_claim_that_cannot_grow_is_named() {
     assert!(why(&grow(&none)).starts_with("Claim data-db-1 has no StorageClass"));
 
     let mut fixed = facts();
-    fixed.fixed_volumes.insert("", "v1", FixedVolume::Manual);
+    fixed.volumes.insert(
+        "",
+        "v1",
+        VolumeFact { fixed: Some(FixedVolume::Manual), ..VolumeFact::default() },
+    );
     let said = grow(&fixed);
     assert_eq!(
         why(&said),

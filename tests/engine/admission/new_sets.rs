@@ -92,7 +92,11 @@ fn a_writer_that_re_creates_what_differs_sees_no_second_difference() {
     let injected_key =
         injected_key(&live["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]);
     assert_eq!(injected_key, Some("kubernetes.io/hostname"));
-    facts.pods.insert("shop", "db-0", PodFact { injected_key });
+    facts.pods.insert(
+        "shop",
+        "db-0",
+        PodFact { of_a_set: true, injected_key, ..PodFact::default() },
+    );
     let operator = Asks { user: OPERATOR, manager: "database-operator", ..Asks::default() };
     for _sync in 0..5 {
         if live["spec"] != plain()["spec"] {
@@ -114,7 +118,11 @@ fn a_set_that_was_spread_before_stays_so_for_who_compares_only_own_fields() {
         let first = create(&empty(), &new).outcome;
         let terms = &first["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"];
         assert_eq!(injected_key(terms), Some(key));
-        facts.pods.insert("shop", "db-0", PodFact { injected_key: Some(key) });
+        facts.pods.insert(
+            "shop",
+            "db-0",
+            PodFact { of_a_set: true, injected_key: Some(key), ..PodFact::default() },
+        );
         for (user, manager, same) in [
             ("jane", "", true),
             (OPERATOR, "kubectl-client-side-apply", true),

@@ -72,7 +72,8 @@ pub(crate) fn facts() -> Facts {
         namespaces: Objects::all(),
         quotas: Objects::all(),
         records: Objects::all(),
-        fixed_volumes: Objects::all(),
+        volumes: Objects::all(),
+        snapshots: Objects::all(),
         sets: Objects::all(),
         pods: Objects::all(),
         controller: ControllerState::Runs,
@@ -94,6 +95,7 @@ pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, si
         request: Some(size.parse().unwrap()),
         labels: BTreeMap::from([("app".to_owned(), "db".to_owned())]),
         owners: Vec::new(),
+        terminating: false,
     };
     facts.claims.insert("shop", name, claim);
 }

@@ -2,13 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClaimFact, ClassFact, Facts, Objects};
+use serde_json::value::RawValue;
+
+use super::read::{self, Reduced};
+use super::{ClassFact, FactKind, Facts, Objects};
 use crate::object::json::decode;
-use crate::object::{Claim, DecodeError, Kind, Object, StatefulSet};
+use crate::object::{DecodeError, Kind, Object, StatefulSet};
 use crate::yaml::Document;
 use crate::yaml::InputError;
 
 impl Facts {
+    /// Takes an object in, as JSON. One that cannot be read is known to exist.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn insert(
+        &mut self,
+        kind: FactKind,
+        namespace: &str,
+        name: &str,
+        json: &str,
+    ) -> Result<(), &'static str> {
+        let raw: &RawValue = serde_json::from_str(json).map_err(|_| read::UNREADABLE)?;
+        let place = (namespace, name);
+        match kind {
+            FactKind::Claim => put(&mut self.claims, place, read::claim(raw)),
+            FactKind::Class => put(&mut self.classes, place, read::class(raw)),
+            FactKind::Namespace => put(&mut self.namespaces, place, read::namespace(raw)),
+            FactKind::Pod => put(&mut self.pods, place, read::pod(raw)),
+            FactKind::Quota => put(&mut self.quotas, place, read::quota(raw)),
+            FactKind::Record => put(&mut self.records, place, read::record(raw)),
+            FactKind::Set => put(&mut self.sets, place, read::set(raw)),
+            FactKind::Snapshot => put(&mut self.snapshots, place, read::snapshot(raw)),
+            FactKind::Volume => put(&mut self.volumes, place, read::volume(raw)),
+        }
+    }
+
     /// What the documents say about claims and classes, and the classes that could not be read.
     pub fn from_documents<'d>(
         documents: impl IntoIterator<Item = &'d Document>,
@@ -19,9 +48,12 @@ impl Facts {
         for document in documents {
             if Kind::of_manifest(&document.api_version, &document.kind) == Kind::Claim {
                 // A claim that cannot be read is reported where it is judged itself.
-                if let Ok(claim) = ClaimFact::read(&document.json) {
-                    facts.claims.insert(&document.namespace, &document.name, claim);
-                }
+                _ = facts.insert(
+                    FactKind::Claim,
+                    &document.namespace,
+                    &document.name,
+                    &document.json,
+                );
             } else if document.kind == "StatefulSet" {
                 for claim in mounted_claims(&document.json) {
                     let users = users.entry((&document.namespace, claim)).or_default();
@@ -45,6 +77,23 @@ impl Facts {
     }
 }
 
+/// Puts in what was read of an object.
+fn put<T: Clone>(
+    objects: &mut Objects<T>,
+    (namespace, name): (&str, &str),
+    reduced: Option<Reduced<T>>,
+) -> Result<(), &'static str> {
+    match reduced.map_or(Err(read::UNREADABLE), |reduced| reduced.fact) {
+        Ok(Some(fact)) => objects.insert(namespace, name, fact),
+        Ok(None) => objects.remove(namespace, name),
+        Err(why) => {
+            objects.insert_unknown(namespace, name, &format!("{name}, {why}"));
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
 /// The claims that the pods of a set mount by their names.
 fn mounted_claims(json: &str) -> Vec<String> {
     // Cheap, and right for nearly every set.
@@ -60,28 +109,6 @@ fn mounted_claims(json: &str) -> Vec<String> {
     read().unwrap_or_default()
 }
 
-impl ClaimFact {
-    /// Reads a claim.
-    ///
-    /// # Errors
-    /// The field that is of the wrong type.
-    pub fn read(json: &str) -> Result<Self, DecodeError> {
-        let claim = Claim::decode(&Object::decode(json)?)?;
-        let (metadata, spec) = (&claim.metadata, &claim.spec);
-        let labels = metadata.labels.iter();
-        let owners = metadata.owner_references.iter().filter(|owner| &*owner.kind != "Pod");
-        Ok(Self {
-            uid: metadata.uid.to_string(),
-            access_modes: spec.access_modes.iter().map(|mode| mode.as_str().to_owned()).collect(),
-            class: claim.class().to_owned(),
-            volume: spec.volume_name.to_string(),
-            request: spec.storage().map(|size| size.quantity.clone()),
-            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-            owners: owners.map(|owner| owner.uid.to_string()).collect(),
-        })
-    }
-}
-
 fn unreadable(document: &Document, error: &DecodeError) -> InputError {
     let place = document.locate_head(&error.field);
     InputError {
@@ -95,7 +122,7 @@ fn unreadable(document: &Document, error: &DecodeError) -> InputError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Fact;
+    use crate::facts::{ClaimFact, Fact};
     use crate::yaml::{File, Inputs};
 
     #[test]

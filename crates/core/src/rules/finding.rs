@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::loss::Loss;
 use crate::object::Pointer;
 use crate::text::cut;
 
@@ -54,6 +55,8 @@ pub struct Finding {
     pub remedy: Vec<Step>,
     /// whether the rule is not sure enough to deny
     pub unsure: bool,
+    /// the claims that would be deleted, where facts describe them
+    pub loss: Option<Loss>,
 }
 
 impl Finding {
@@ -91,6 +94,12 @@ impl Finding {
     /// A step of the way out that is a command.
     pub fn command(&mut self, text: impl Into<String>, command: impl Into<String>) -> &mut Self {
         self.add_step(Step { text: text.into(), command: Some(command.into()), ..Step::default() })
+    }
+
+    /// What would be lost.
+    pub fn loss(&mut self, loss: Option<Loss>) -> &mut Self {
+        self.loss = loss;
+        self
     }
 
     /// Not sure enough to deny: at most a warning.
@@ -202,6 +211,12 @@ impl Finding {
             text.push('\n');
             text.push_str(&self.why);
         }
+        if let Some(loss) = &self.loss {
+            _ = write!(text, "\n{}", loss.summary());
+            for line in loss.lines() {
+                _ = write!(text, "\n  - {line}");
+            }
+        }
         for (number, step) in self.remedy.iter().enumerate() {
             _ = write!(text, "\n  {}. {}", number + 1, step.text);
             if let Some(command) = &step.command {
@@ -268,6 +283,7 @@ impl Findings {
             why: String::new(),
             remedy: Vec::new(),
             unsure: false,
+            loss: None,
         });
         let last = self.list.len() - 1;
         &mut self.list[last]

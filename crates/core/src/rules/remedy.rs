@@ -14,8 +14,7 @@ pub use self::combine::{combine, settle_size};
 pub use self::force::warn_of_force;
 pub use self::recreate::{recreate, take_over, take_over_parts, test_template, transplant};
 pub use self::retention::{
-    ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, listed, numbered, policy,
-    scaled_claims,
+    ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, numbered, policy, scaled_claims,
 };
 pub use super::finding::Recreation;
 use super::finding::Step;
@@ -23,6 +22,7 @@ use crate::change::{Change, Operation, Tool};
 use crate::object::immutable::SpecDifference;
 use crate::object::{Pointer, StatefulSet};
 pub use crate::shell::shell_quote as quoted;
+pub use crate::text::listed;
 
 /// `kubectl`, with the object's namespace where it is known.
 pub fn kubectl(change: &Change<'_>) -> String {

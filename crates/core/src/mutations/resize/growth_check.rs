@@ -215,10 +215,8 @@ impl GrowthCheck<'_, '_> {
         }
         let bound = !claim.volume.is_empty();
         let class = self.facts.classes.get("", &claim.class);
-        let volume = match self.facts.fixed_volumes.get("", &claim.volume) {
-            Fact::Known(why) => Fact::Known(why.copied()),
-            Fact::Unknown(why) => Fact::Unknown(why),
-        };
+        let volume = self.facts.volumes.get("", &claim.volume);
+        let volume = volume.map(|volume| volume.and_then(|volume| volume.fixed));
         match growability(&claim.class, bound, &class, &volume) {
             Growability::Growable => Ability::Able,
             Growability::OnceBound => Ability::Later,
@@ -416,7 +414,7 @@ impl GrowthCheck<'_, '_> {
         let unknown = [
             facts.claims.get("", "").map(drop),
             facts.classes.get("", "").map(drop),
-            facts.fixed_volumes.get("", "").map(drop),
+            facts.volumes.get("", "").map(drop),
             facts.quotas.get("", "").map(drop),
         ];
         let unknown = unknown.into_iter().find_map(|fact| match fact {

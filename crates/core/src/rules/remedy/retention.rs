@@ -85,17 +85,6 @@ pub fn leaving(old: &Range<i64>, new: &Range<i64>) -> Vec<Range<i64>> {
     [below, above].into_iter().filter(|range| !range.is_empty()).collect()
 }
 
-/// Names in words: `a, b and c`, or the first and the number of the others.
-pub fn listed(names: &[&str]) -> String {
-    const SHOWN: usize = 3;
-    let (shown, more) = names.split_at(names.len().min(SHOWN));
-    match (shown, more.len()) {
-        (shown, 1..) => format!("{} and {} more", shown.join(", "), more.len()),
-        ([rest @ .., last], 0) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        (shown, _) => shown.concat(),
-    }
-}
-
 /// What is numbered by `range`, in words: `db-3`, `db-0 to db-2`.
 pub fn numbered(stem: &str, range: &Range<i64>) -> String {
     if range.end - range.start == 1 {
@@ -112,13 +101,6 @@ mod tests {
     fn named(old: Range<i64>, new: Range<i64>) -> String {
         let leaving = leaving(&old, &new);
         leaving.iter().map(|range| numbered("db", range)).collect::<Vec<_>>().join(" and ")
-    }
-
-    #[test]
-    fn many_names_are_counted() {
-        assert_eq!(listed(&["a"]), "a");
-        assert_eq!(listed(&["a", "b", "c"]), "a, b and c");
-        assert_eq!(listed(&["a", "b", "c", "d"]), "a, b, c and 1 more");
     }
 
     #[test]

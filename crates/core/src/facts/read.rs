@@ -1,0 +1,430 @@
+//! Objects of the API server, reduced to what is read.
+//!
+//! Their authors choose what they contain. Nothing is decoded that is not read, and an object that
+//! cannot be read, or of which too much would be kept, is unknown by itself.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{
+    ClaimFact, ClassFact, FixedVolume, NamespaceFact, OwnerFact, PodFact, QuotaFact, Reclaim,
+    RecordFact, SetFact, SetSpec, SnapshotFact, StorageLimit, VolumeFact,
+};
+use crate::annotations::RESIZE_MAX;
+use crate::mutations::anti_affinity;
+use crate::object::Quantity;
+use crate::object::claim::BETA_CLASS;
+use crate::object::json::null_default;
+
+/// The annotation that a provisioner leaves on its volumes.
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+/// The label that the controller gives to the pods of a set; it outlives an orphan delete.
+const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+const STORAGE: &str = "requests.storage";
+const CLASS_STORAGE: &str = ".storageclass.storage.k8s.io/requests.storage";
+
+/// The most that is kept of one object, in bytes.
+const MOST: usize = 8 << 10;
+/// The longest name of an object, in characters.
+const LONGEST_NAME: usize = 253;
+/// What an entry of a list or map needs besides its text, in bytes.
+const ENTRY: usize = 48;
+
+/// What is kept of an object, with its place.
+#[derive(Debug)]
+pub struct Reduced<T> {
+    /// `metadata.namespace`; empty for a kind that has none
+    pub namespace: String,
+    /// `metadata.name`
+    pub name: String,
+    /// nothing if no rule reads anything of the object, or the reason why it is unknown
+    pub fact: Result<Option<T>, &'static str>,
+}
+
+/// Why an object is unknown that has a field of another type than it should.
+pub const UNREADABLE: &str = "which cannot be read";
+const TOO_LARGE: &str = "which has more labels, owners or templates than are read";
+
+#[derive(Deserialize)]
+struct Placed {
+    metadata: Place,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    #[serde(default)]
+    namespace: String,
+    name: String,
+}
+
+/// Every stored object has a name, so one without is left out.
+fn placed<T>(
+    object: &RawValue,
+    fact: impl FnOnce() -> Result<Option<T>, &'static str>,
+) -> Option<Reduced<T>> {
+    let Placed { metadata } = serde_json::from_str(object.get()).ok()?;
+    Some(Reduced { namespace: metadata.namespace, name: metadata.name, fact: fact() })
+}
+
+/// What `keep` makes of an object, unless that is too much; `size` tells how much it is.
+fn reduced<K: DeserializeOwned, T>(
+    object: &RawValue,
+    size: fn(&T) -> usize,
+    keep: fn(K) -> Option<T>,
+) -> Option<Reduced<T>> {
+    placed(object, || {
+        let object = serde_json::from_str(object.get()).map_err(|_| UNREADABLE)?;
+        let fact = keep(object);
+        if fact.as_ref().is_some_and(|fact| size(fact) > MOST) { Err(TOO_LARGE) } else { Ok(fact) }
+    })
+}
+
+/// Cuts a text to one character more than names have, so that it still names nothing that exists.
+fn name_like(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_NAME + 1) {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    text
+}
+
+fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
+    texts.into_iter().map(|text| text.len() + ENTRY).sum()
+}
+
+fn entries(map: &BTreeMap<String, String>) -> usize {
+    texts(map.keys()) + texts(map.values())
+}
+
+/// The metadata that is read of some kind.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    uid: String,
+    #[serde(deserialize_with = "null_default")]
+    labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_default")]
+    annotations: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_default")]
+    owner_references: Vec<Owner>,
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Owner {
+    api_version: String,
+    kind: String,
+    name: String,
+    uid: String,
+    controller: Option<bool>,
+}
+
+/// An object of which `S` is decoded as spec and `T` as status.
+#[derive(Deserialize)]
+#[serde(bound = "S: Deserialize<'de> + Default, T: Deserialize<'de> + Default")]
+struct Object<S, T = IgnoredAny> {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default, deserialize_with = "null_default")]
+    spec: S,
+    #[serde(default, deserialize_with = "null_default")]
+    status: T,
+}
+
+type Quantities = Option<BTreeMap<String, Value>>;
+
+/// A quantity is a string, but people write numbers, too.
+fn quantity(texts: &Quantities, key: &str) -> Option<Quantity> {
+    match texts.as_ref()?.get(key)? {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClaimSpec {
+    access_modes: Option<Vec<String>>,
+    storage_class_name: Option<String>,
+    volume_name: Option<String>,
+    resources: Option<Resources>,
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    #[serde(default)]
+    requests: Quantities,
+}
+
+/// Reads a claim.
+pub fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
+    let size = |fact: &ClaimFact| {
+        entries(&fact.labels)
+            + texts(fact.access_modes.iter().chain(&fact.owners))
+            + texts([&fact.class, &fact.volume, &fact.uid])
+    };
+    reduced(claim, size, |claim: Object<ClaimSpec>| {
+        let Object { mut metadata, spec, .. } = claim;
+        let owners = metadata.owner_references.into_iter().filter(|owner| owner.kind != "Pod");
+        let beta = metadata.annotations.remove(BETA_CLASS);
+        Some(ClaimFact {
+            uid: metadata.uid,
+            access_modes: spec.access_modes.unwrap_or_default(),
+            class: beta.or(spec.storage_class_name).unwrap_or_default(),
+            volume: spec.volume_name.unwrap_or_default(),
+            request: spec.resources.and_then(|of| quantity(&of.requests, "storage")),
+            labels: metadata.labels,
+            owners: owners.map(|owner| owner.uid).collect(),
+            terminating: metadata.deletion_timestamp.is_some(),
+        })
+    })
+}
+
+/// Reads a StorageClass.
+pub fn class(class: &RawValue) -> Option<Reduced<ClassFact>> {
+    reduced(class, |_| 0, Some::<ClassFact>)
+}
+
+/// Reads a namespace.
+pub fn namespace(namespace: &RawValue) -> Option<Reduced<NamespaceFact>> {
+    let size = |fact: &NamespaceFact| texts(&fact.resize_max);
+    reduced(namespace, size, |namespace: Object<IgnoredAny>| {
+        let mut metadata = namespace.metadata;
+        let fact = NamespaceFact {
+            terminating: metadata.deletion_timestamp.is_some(),
+            resize_max: metadata.annotations.remove(RESIZE_MAX),
+        };
+        (fact != NamespaceFact::default()).then_some(fact)
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodSpec {
+    affinity: Option<PodAffinity>,
+    #[serde(deserialize_with = "null_default")]
+    volumes: Vec<PodVolume>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodAffinity {
+    #[serde(default)]
+    pod_anti_affinity: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodVolume {
+    #[serde(default)]
+    persistent_volume_claim: Option<MountedClaim>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MountedClaim {
+    #[serde(default)]
+    claim_name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodStatus {
+    phase: Option<Value>,
+}
+
+/// Reads a pod. One that neither a set has created nor mounts a claim is left out, and so is one
+/// that has ended: it holds no volume.
+pub fn pod(pod: &RawValue) -> Option<Reduced<PodFact>> {
+    let size = |fact: &PodFact| texts(&fact.claims);
+    reduced(pod, size, |pod: Object<PodSpec, PodStatus>| {
+        let Object { metadata, spec, status } = pod;
+        let terms = spec.affinity.and_then(|affinity| affinity.pod_anti_affinity);
+        let phase = status.phase.as_ref().and_then(Value::as_str);
+        let ended = matches!(phase, Some("Succeeded" | "Failed"));
+        let claims = spec.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
+        let claims = claims.filter(|_| !ended).map(|claim| claim.claim_name);
+        let fact = PodFact {
+            of_a_set: metadata.labels.contains_key(POD_NAME),
+            injected_key: terms.as_ref().and_then(anti_affinity::injected_key),
+            claims: claims.collect(),
+        };
+        (fact.of_a_set || !fact.claims.is_empty()).then_some(fact)
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct QuotaSpec {
+    scopes: Option<IgnoredAny>,
+    scope_selector: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct QuotaStatus {
+    hard: Quantities,
+    used: Quantities,
+}
+
+/// Reads a ResourceQuota. Quotas with a scope count some claims only, and which cannot be told here.
+pub fn quota(quota: &RawValue) -> Option<Reduced<QuotaFact>> {
+    let size = |fact: &QuotaFact| {
+        let classes = fact.limits.iter().filter_map(|limit| limit.class.as_ref());
+        texts(classes) + fact.limits.len() * 2 * ENTRY
+    };
+    reduced(quota, size, |quota: Object<QuotaSpec, QuotaStatus>| {
+        if quota.spec.scopes.is_some() || quota.spec.scope_selector.is_some() {
+            return None;
+        }
+        let QuotaStatus { hard, used } = &quota.status;
+        let limits: Vec<StorageLimit> = hard
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .filter_map(|resource| {
+                let class = match resource.as_str() {
+                    STORAGE => None,
+                    resource => Some(resource.strip_suffix(CLASS_STORAGE)?.to_owned()),
+                };
+                let (hard, used) = (quantity(hard, resource)?, quantity(used, resource)?);
+                Some(StorageLimit { class, hard, used })
+            })
+            .collect();
+        (!limits.is_empty()).then_some(QuotaFact { limits })
+    })
+}
+
+/// What is decoded of a volume.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct PersistentVolume(Object<VolumeSpec>);
+
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+struct VolumeSpec(Option<Map<String, Value>>);
+
+/// The sources that can be expanded: CSI drivers, and drivers that were part of Kubernetes and were
+/// migrated to CSI (KEP-625).
+const EXPANDABLE: [&str; 10] = [
+    "csi",
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cinder",
+    "flexVolume",
+    "gcePersistentDisk",
+    "portworxVolume",
+    "rbd",
+    "vsphereVolume",
+];
+
+/// Reads a volume.
+pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
+    reduced(
+        volume,
+        |_| 0,
+        |volume: PersistentVolume| {
+            let spec = volume.0.spec.0.as_ref();
+            let reclaim = spec.and_then(|spec| spec.get("persistentVolumeReclaimPolicy"));
+            Some(VolumeFact {
+                reclaim: Reclaim::from_name(reclaim.and_then(Value::as_str)),
+                fixed: fixed_volume(&volume),
+            })
+        },
+    )
+}
+
+/// Why a volume cannot be expanded, as far as the volume itself tells.
+pub fn fixed_volume(PersistentVolume(volume): &PersistentVolume) -> Option<FixedVolume> {
+    let spec = volume.spec.0.as_ref();
+    let expandable =
+        spec.is_none_or(|spec| EXPANDABLE.iter().any(|source| spec.contains_key(*source)));
+    FixedVolume::of(expandable, volume.metadata.annotations.contains_key(PROVISIONED_BY))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SnapshotSpec {
+    source: SnapshotSource,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SnapshotSource {
+    persistent_volume_claim_name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SnapshotStatus {
+    ready_to_use: Option<bool>,
+    creation_time: Option<String>,
+}
+
+/// Reads a VolumeSnapshot. One that is not ready, or that was not taken of a claim, is left out: it
+/// holds nothing, or nobody can tell whose data.
+pub fn snapshot(snapshot: &RawValue) -> Option<Reduced<SnapshotFact>> {
+    let size = |fact: &SnapshotFact| fact.claim.len();
+    reduced(snapshot, size, |snapshot: Object<SnapshotSpec, SnapshotStatus>| {
+        let Object { metadata, spec, status } = snapshot;
+        let claim = spec.source.persistent_volume_claim_name?;
+        let holds = status.ready_to_use == Some(true) && metadata.deletion_timestamp.is_none();
+        let taken = status.creation_time?.parse().ok()?;
+        holds.then_some(SnapshotFact { claim, taken })
+    })
+}
+
+/// Reads a set; its pod template is not decoded.
+pub fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
+    let size = |fact: &SetFact| {
+        let owner = fact.owner.iter().flat_map(|o| [&o.api_version, &o.kind, &o.name, &o.uid]);
+        texts(&fact.template_names) + texts(owner) + texts([&fact.uid, &fact.selector])
+    };
+    reduced(set, size, |set: Object<SetSpec>| {
+        let Object { metadata, spec, .. } = set;
+        let terminating = metadata.deletion_timestamp.is_some();
+        let mut owners = metadata.owner_references.into_iter();
+        let owner = owners.find(|owner| owner.controller == Some(true)).map(|owner| OwnerFact {
+            api_version: name_like(owner.api_version),
+            kind: name_like(owner.kind),
+            name: name_like(owner.name),
+            uid: name_like(owner.uid),
+        });
+        Some(SetFact::new(metadata.uid, terminating, owner, &spec))
+    })
+}
+
+/// Reads a record. One that cannot be read, or of which too much would be kept, counts as one in a phase of
+/// another version.
+pub fn record(record: &RawValue) -> Option<Reduced<RecordFact>> {
+    placed(record, || {
+        let read = serde_json::from_str(record.get());
+        let read = read.and_then(|record: Value| RecordFact::read(&record));
+        Ok(Some(read.ok().and_then(bounded).unwrap_or_else(RecordFact::unreadable)))
+    })
+}
+
+fn bounded(mut record: RecordFact) -> Option<RecordFact> {
+    let injected = record.injected.as_ref().map_or(0, |injected| {
+        let affinity = injected.pod_anti_affinity.as_ref().map(ToString::to_string);
+        texts(&injected.names) + texts(&affinity)
+    });
+    // It then counts as a record whose snapshot cannot be read.
+    if injected > MOST {
+        record.injected = None;
+    }
+    let names =
+        record.phase.as_str().len() + record.reason.as_ref().map_or(0, |r| r.as_str().len());
+    let uids = record.old_uid.iter().chain(&record.new_uid);
+    let size = entries(&record.targets) + entries(&record.taken) + texts(uids) + names;
+    (size <= MOST).then_some(record)
+}
+
+#[cfg(test)]
+mod tests;
