@@ -93,6 +93,7 @@ fn shrink() -> ReportedFinding {
         refused_by: Some(RefusedBy::Kubernetes),
         help: Some("https://wiki/storage · #storage".to_owned()),
         how_to_allow: None,
+        loss: None,
     }
 }
 
@@ -113,6 +114,7 @@ fn zero() -> ReportedFinding {
         refused_by: None,
         help: None,
         how_to_allow: None,
+        loss: None,
     }
 }
 
@@ -136,6 +138,7 @@ fn odd() -> ReportedFinding {
         refused_by: None,
         help: None,
         how_to_allow: None,
+        loss: None,
     }
 }
 

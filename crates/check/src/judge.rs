@@ -173,6 +173,7 @@ fn left_behind_finding(
         refused_by,
         help: None,
         how_to_allow: None,
+        loss: None,
     })
 }
 
@@ -370,6 +371,7 @@ impl<'a> JudgedPair<'a> {
                 refused_by,
                 help,
                 how_to_allow,
+                loss: finding.loss,
             });
         }
         for missing in decision.not_judged {

@@ -17,6 +17,7 @@ pub mod text;
 use std::fmt;
 
 use serde::Serialize;
+use stateward_core::loss::Loss;
 use stateward_core::object::Pointer;
 use stateward_core::rules::{self, Step};
 use stateward_core::text::cut;
@@ -259,6 +260,8 @@ pub struct ReportedFinding {
     pub message: String,
     /// one sentence: why it matters
     pub why: String,
+    /// the claims that would be deleted, where facts describe them
+    pub loss: Option<Loss>,
     /// the way out
     pub remedy: Vec<Step>,
     /// field and message, as in `status.details.causes` of a review
@@ -298,6 +301,12 @@ impl ReportedFinding {
             .then_some("Kubernetes itself refuses this, whatever the policy says.")
     }
 
+    /// Every claim that would be deleted, each on a line of its own.
+    fn lost(&self) -> Option<String> {
+        let lines: Vec<String> = self.loss.iter().flat_map(Loss::all_lines).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
     /// The way out in numbered steps, each command on a line of its own.
     fn steps(&self) -> Option<String> {
         let steps: Vec<String> = self
@@ -321,6 +330,7 @@ impl ReportedFinding {
         if !self.why.is_empty() {
             lines.push(self.why.clone());
         }
+        lines.extend(self.lost());
         lines.extend(self.refusal().map(ToOwned::to_owned));
         lines.extend(self.steps());
         lines.extend(self.how_to_allow.clone());

@@ -67,12 +67,16 @@ annotations! {
         "`preferred`, `zone` or `none`: the pod anti-affinity that the webhook injects when the set is created. Overrides the policy.";
     CANARY = "canary", on "StatefulSet", by Canary,
         "`mutate` or `validate`: the webhook that must deny this dry run.";
+    CONFIRM_DELETE = "confirm-delete", on "any", by User,
+        "The name of the object and a day in UTC, such as `data-db-2 2030-01-31`: on that day, the day before and the day after, rules warn of its deletion and do not deny it. Read from the stored object. If the policy names people under `allow`, only their deletions count.";
     DISABLED_UNTIL = "disabled-until", on "Namespace of stateward", by User,
         "Until this time (RFC 3339, at most a day ahead) the webhook allows everything.";
     INJECTED = "injected", on "StatefulSet", by Webhook,
         "A JSON list of what the webhook injected when the set was created.";
     OWNER_MANAGED = "owner-managed", on "StatefulSet, PersistentVolumeClaim", by User,
         "`allow`: stateward judges and resizes this object although a controller owns it.";
+    PROTECTED = "protected", on "StatefulSet, PersistentVolumeClaim", by User,
+        "`true`: deleting the object is denied until somebody confirms it with `confirm-delete`.";
     RESIZE = "resize", on "StatefulSet", by User,
         "`orchestrate`, `reject` or `ignore`: what happens to an edit that grows a claim template. Overrides the policy.";
     RESIZE_ID = "resize-id", on "StatefulSet, PersistentVolumeClaim", by Controller,

@@ -2,6 +2,7 @@
 //! and for the CLI alike.
 
 mod allow;
+mod confirm;
 mod exemption;
 
 use std::fmt::Write as _;
@@ -116,6 +117,8 @@ pub struct Decision {
     pub allowed_rules: Vec<&'static str>,
     /// why an `allow` annotation, or a part of it, does not count
     pub allow_faults: Vec<String>,
+    /// how somebody confirms the deletion that is judged, where the policy lets one
+    pub how_to_confirm: Option<String>,
 }
 
 impl Decision {
@@ -129,7 +132,11 @@ impl Decision {
     /// it does not count.
     pub fn on_purpose(&self, verdict: &Verdict, policy: &Policy) -> Option<String> {
         if self.allow_faults.is_empty() || verdict.group == Group::Refusal {
-            return verdict.on_purpose(policy);
+            let denied = verdict.action == Action::Deny && verdict.group == Group::Data;
+            return match &self.how_to_confirm {
+                Some(how) if denied => Some(how.clone()),
+                _ => verdict.on_purpose(policy),
+            };
         }
         Some(cut(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")), ERROR))
     }
@@ -213,6 +220,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
         };
     let allowances = allow::allowances(stage, change, policy, context.now);
     decision.allow_faults = allowances.faults;
+    let confirmation = confirm::confirmation(change, policy, context.now);
     for rule in policy.rules(change, stage.in_cluster()) {
         let refusal = rule.entry.meta.group == Group::Refusal;
         // What the API server refuses, the CLI says of every object.
@@ -257,7 +265,8 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
             // An operator that opted in deletes its own sets: it is told, and not held up.
             let own_delete = change.operation == Operation::Delete
                 && ownership == Ownership::Owned { opted_in: true, by_operator: true };
-            if finding.unsure || carried_out || own_delete {
+            let confirmed = confirmation.counts() && rule.entry.meta.group == Group::Data;
+            if finding.unsure || carried_out || own_delete || confirmed {
                 action = action.min(Action::Warn);
             }
             let audited = action == Action::Deny && policy.mode == Mode::Audit && !kubernetes;
@@ -277,6 +286,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
             }
         }
     }
+    decision.how_to_confirm = confirmation.how_to(change);
     settle(stage, change, &mut decision);
     decision.finish_remedies(change);
     if policy.mode == Mode::Audit {
@@ -394,7 +404,8 @@ impl Decision {
         let rule = first.finding.rule;
         let _ = write!(text, "\n{rule} · {}", rules::page::url(rule));
         if let Some(on_purpose) = self.on_purpose(first, policy) {
-            let gap = if self.allow_faults.is_empty() { " · " } else { "\n" };
+            let inline = self.allow_faults.is_empty() && self.how_to_confirm.is_none();
+            let gap = if inline { " · " } else { "\n" };
             let _ = write!(text, "{gap}{on_purpose}");
         }
         if let Some(help) = first.help_line() {
@@ -410,7 +421,7 @@ impl Decision {
             .verdicts
             .iter()
             .filter(|verdict| verdict.action == Action::Warn)
-            .map(|verdict| verdict.finding.warning(&object));
+            .flat_map(|verdict| verdict.finding.warnings(&object));
         let from_errors = self
             .malformed
             .iter()

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-pub use self::claims::SetClaim;
+pub use self::claims::{ClaimOf, SetClaim};
 pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};

@@ -81,8 +81,8 @@ const SHOWN: usize = 4;
 const PODS: usize = 64;
 
 impl Loss {
-    /// Describes the deletion of the claims `names` of a namespace. Nothing where no fact about
-    /// these claims and their volumes is known, as in `check` without facts.
+    /// Describes the deletion of the claims `names` of a namespace. Nothing where no volume of theirs
+    /// is known, as in `check` without facts.
     pub fn of<'n>(
         facts: &Facts,
         namespace: &str,
@@ -101,7 +101,8 @@ impl Loss {
                 ..LostClaim::default()
             });
         }
-        if loss.claims.is_empty() || loss.claims.iter().all(|claim| claim.fate == Fate::Unknown) {
+        let told = |claim: &LostClaim| matches!(claim.fate, Fate::Destroyed | Fate::Retained);
+        if !loss.claims.iter().any(told) {
             return None;
         }
         loss.claims.sort_by(|a, b| a.name.cmp(&b.name));
@@ -170,9 +171,10 @@ impl Loss {
         }
     }
 
-    /// Whether the data of a claim goes for ever, as far as is known.
+    /// Whether data may go for ever: not every volume is known to stay. A claim without a volume
+    /// counts, because it may be bound at any moment.
     pub fn destroys(&self) -> bool {
-        self.claims.iter().any(|claim| matches!(claim.fate, Fate::Destroyed | Fate::Unknown))
+        self.claims.iter().any(|claim| claim.fate != Fate::Retained)
     }
 
     /// The whole of it in one sentence: how many claims, how large, and which copies exist.
@@ -204,14 +206,14 @@ impl Loss {
 
     /// Which copies of the data that goes exist, as the end of a sentence.
     fn copies(&self) -> String {
-        if !self.destroys() {
+        let gone = |claim: &&LostClaim| matches!(claim.fate, Fate::Destroyed | Fate::Unknown);
+        let copies: Vec<_> = self.claims.iter().filter(gone).map(|c| c.snapshot.as_ref()).collect();
+        if copies.is_empty() {
             return String::new();
         }
         if !self.snapshots_known {
             return "; it is not known whether snapshots exist".to_owned();
         }
-        let gone = |claim: &&LostClaim| matches!(claim.fate, Fate::Destroyed | Fate::Unknown);
-        let copies: Vec<_> = self.claims.iter().filter(gone).map(|c| c.snapshot.as_ref()).collect();
         let newest = copies.iter().flatten().map(|copy| copy.taken).max();
         let without = copies.iter().filter(|copy| copy.is_none()).count();
         match (newest, without) {
@@ -229,11 +231,15 @@ impl Loss {
         }
     }
 
+    /// Every claim in a line.
+    pub fn all_lines(&self) -> impl Iterator<Item = String> {
+        self.claims.iter().map(ToString::to_string)
+    }
+
     /// The claims in a line each, the first few of many.
     pub fn lines(&self) -> Vec<String> {
         let shown = if self.claims.len() == SHOWN + 1 { SHOWN + 1 } else { SHOWN };
-        let mut lines: Vec<String> =
-            self.claims.iter().take(shown).map(ToString::to_string).collect();
+        let mut lines: Vec<String> = self.all_lines().take(shown).collect();
         if let Some(more) = self.claims.len().checked_sub(shown).filter(|more| *more > 0) {
             lines.push(format!("and {more} more claims"));
         }

@@ -15,7 +15,9 @@ mod template;
 mod data_left_behind;
 /// Ownerships that are claimed.
 pub mod owner_added;
+mod protected_delete;
 mod pvc_delete;
+mod pvc_delete_last;
 mod pvc_expand_class_disallows;
 mod pvc_expand_unbound;
 mod pvc_fractional_or_huge;
@@ -367,6 +369,8 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_retention_to_delete::StsRetentionToDelete>(),
     Entry::of::<sts_retention_delete_create::StsRetentionDeleteCreate>(),
     Entry::of::<data_left_behind::DataLeftBehind>(),
+    Entry::of::<protected_delete::ProtectedDelete>(),
+    Entry::of::<pvc_delete_last::PvcDeleteLast>(),
     Entry::of::<pvc_delete::PvcDelete>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),

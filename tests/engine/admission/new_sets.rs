@@ -47,7 +47,8 @@ fn a_set_that_is_re_created_gets_no_anti_affinity() {
     assert!(!is_spread(&plain(), &one));
     // Its pods are, whether or not it has claim templates.
     let mut orphans = empty();
-    orphans.pods.insert("shop", "db-0", PodFact::default());
+    let made = || PodFact { of_a_set: true, ..PodFact::default() };
+    orphans.pods.insert("shop", "db-0", made());
     assert!(!is_spread(&plain(), &orphans));
     let stateless = with(&plain(), "/spec/volumeClaimTemplates", json!([]));
     assert!(!is_spread(&stateless, &orphans));
@@ -61,10 +62,13 @@ fn what_belongs_to_others_does_not_make_a_set_old() {
     for name in ["data-a-db-0", "data-db-a-0", "logs-db-0", "data-db-01", "data-db-", "data-db-x"] {
         claim(&mut others, name, "fast", "v", "10Gi");
     }
+    let made = || PodFact { of_a_set: true, ..PodFact::default() };
     for pod in ["a-db-0", "db-a-0", "db", "db-x", "db-00", "db-1-0"] {
-        others.pods.insert("shop", pod, PodFact::default());
+        others.pods.insert("shop", pod, made());
     }
-    others.pods.insert("other", "db-0", PodFact::default());
+    others.pods.insert("other", "db-0", made());
+    // No set has made it.
+    others.pods.insert("shop", "db-0", PodFact::default());
     assert!(is_spread(&plain(), &others));
 }
 

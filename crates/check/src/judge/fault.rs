@@ -94,6 +94,7 @@ impl JudgedPair<'_> {
             refused_by: None,
             help: None,
             how_to_allow: None,
+            loss: None,
         }
     }
 }

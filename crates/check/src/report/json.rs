@@ -13,6 +13,9 @@
 //!     "new": {…},
 //!     "message": "…",
 //!     "why": "…",
+//!     "loss": {"claims": [{"name": "…", "size": "… | null", "class": "…", "volume": "…",
+//!       "fate": "destroyed | unknown | retained | noVolume", "pods": ["…"],
+//!       "snapshot": {"name": "…", "taken": "RFC 3339"}}], "snapshotsKnown": true, "unknown": ["…"]},
 //!     "remedy": [{"text": "…", "command": "… | null"}],
 //!     "causes": [{"field": "…", "message": "…"}],
 //!     "refusedBy": "kubernetes | policy | null",
@@ -31,7 +34,8 @@
 //! }
 //! ```
 //!
-//! `old` and `new` are null where there is no such side. Fields are only ever added. Findings and
+//! `old` and `new` are null where there is no such side, and `loss` and `snapshot` where nothing is
+//! known of one. Fields are only ever added. Findings and
 //! errors stand in the order of files, then lines.
 
 use super::{CheckReport, RenderError};

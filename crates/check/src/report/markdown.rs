@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use stateward_core::loss::Loss;
 use stateward_core::rules;
 
 use super::not_judged::{self, Unjudged};
@@ -128,6 +129,12 @@ fn details(finding: &ReportedFinding) -> String {
     let why = Some(finding.why.as_str()).filter(|why| !why.is_empty());
     for note in why.into_iter().chain(finding.refusal()) {
         let _ = write!(text, "{}\n\n", escape(note));
+    }
+    for line in finding.loss.iter().flat_map(Loss::all_lines) {
+        let _ = writeln!(text, "- {}", escape(&line));
+    }
+    if finding.loss.is_some() {
+        text.push('\n');
     }
     for (number, step) in finding.remedy.iter().enumerate() {
         let _ = write!(text, "{}. {}", number + 1, escape(&step.text));

@@ -110,6 +110,9 @@ fn group(finding: &ReportedFinding, first: bool) -> Group<'_> {
     if first && !finding.why.is_empty() {
         group = group.element(Level::NOTE.with_name("why").message(printable(&finding.why)));
     }
+    if let Some(lost) = finding.lost() {
+        group = group.element(Level::NOTE.with_name("lost").message(printable(&lost)));
+    }
     if let Some(refusal) = finding.refusal() {
         group = group.element(Level::NOTE.message(refusal));
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{ClaimFact, Fact, Facts};
-use crate::object::names::claim_parts;
+use super::{ClaimFact, Fact, Facts, SetFact};
+use crate::object::names::{claim_parts, stem_and_ordinal};
 
 /// A claim with the name that a set computes for one of its pods.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,54 @@ impl ClaimFact {
     }
 }
 
+/// A set, and which of its claim templates a claim stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimOf<'f, 'n> {
+    /// the name of the set
+    pub set: &'n str,
+    /// what is known of the set
+    pub fact: &'f SetFact,
+    /// the claim template
+    pub template: &'n str,
+}
+
 impl Facts {
+    /// The set whose pod mounts a claim of this name, if there is one. Of two sets whose names make the
+    /// same claim (kubernetes#41153), the one with the longer name of a template.
+    pub fn set_of_claim<'n>(
+        &self,
+        namespace: &str,
+        claim: &'n str,
+    ) -> Fact<Option<ClaimOf<'_, 'n>>> {
+        let Some((stem, _)) = stem_and_ordinal(claim) else { return Fact::Known(None) };
+        for (dash, _) in stem.rmatch_indices('-') {
+            let (template, set) = (&stem[..dash], &stem[dash + 1..]);
+            match self.sets.get(namespace, set) {
+                Fact::Known(Some(fact)) if fact.template_names.iter().any(|t| t == template) => {
+                    return Fact::Known(Some(ClaimOf { set, fact, template }));
+                }
+                Fact::Known(_) => {}
+                Fact::Unknown(why) => return Fact::Unknown(why),
+            }
+        }
+        Fact::Known(None)
+    }
+
+    /// The other claims of the same template of the same set that have a volume and are to stay.
+    pub fn siblings<'f>(
+        &'f self,
+        namespace: &str,
+        claim: &str,
+        of: &ClaimOf<'_, '_>,
+    ) -> Fact<Vec<&'f str>> {
+        self.claims_named(namespace, of.set, [of.template]).map(|claims| {
+            let stay = claims.into_iter().filter(|other| {
+                other.name != claim && !other.claim.terminating && !other.claim.volume.is_empty()
+            });
+            stay.map(|other| other.name).collect()
+        })
+    }
+
     /// The names of the claims that are deleted with the object that has this UID.
     pub fn claims_owned_by(&self, namespace: &str, uid: &str) -> Fact<Vec<&str>> {
         self.claims.of(namespace).map(|claims| {

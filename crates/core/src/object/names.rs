@@ -58,7 +58,7 @@ pub fn claim_of<'t>(
 
 /// The name of the template and the ordinal, if this is the name of a claim of the set `set`.
 pub fn claim_parts<'n>(name: &'n str, set: &str) -> Option<(&'n str, u32)> {
-    let (pod, ordinal) = ordinal(name)?;
+    let (pod, ordinal) = stem_and_ordinal(name)?;
     let template = pod.strip_suffix(set)?.strip_suffix('-')?;
     (!template.is_empty()).then_some((template, ordinal))
 }
@@ -70,11 +70,11 @@ pub fn is_pod_of(name: &str, set: &str) -> bool {
 
 /// The ordinal, if this is the name of a pod of the set `set`.
 pub fn pod_ordinal(name: &str, set: &str) -> Option<u32> {
-    ordinal(name).filter(|(stem, _)| *stem == set).map(|(_, ordinal)| ordinal)
+    stem_and_ordinal(name).filter(|(stem, _)| *stem == set).map(|(_, ordinal)| ordinal)
 }
 
 /// The name without its ordinal, and the ordinal, written as Kubernetes writes it.
-fn ordinal(name: &str) -> Option<(&str, u32)> {
+pub fn stem_and_ordinal(name: &str) -> Option<(&str, u32)> {
     let (stem, ordinal) = name.rsplit_once('-')?;
     let canonical = ordinal == "0" || !ordinal.starts_with('0');
     let digits = ordinal.bytes().all(|byte| byte.is_ascii_digit());

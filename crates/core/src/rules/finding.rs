@@ -96,8 +96,11 @@ impl Finding {
         self.add_step(Step { text: text.into(), command: Some(command.into()), ..Step::default() })
     }
 
-    /// What would be lost.
+    /// What would be lost; its sum is the end of the reason.
     pub fn loss(&mut self, loss: Option<Loss>) -> &mut Self {
+        if let Some(loss) = &loss {
+            self.why = cut(format!("{} {}", self.why, loss.summary()).trim_start(), WHY);
+        }
         self.loss = loss;
         self
     }
@@ -211,11 +214,8 @@ impl Finding {
             text.push('\n');
             text.push_str(&self.why);
         }
-        if let Some(loss) = &self.loss {
-            _ = write!(text, "\n{}", loss.summary());
-            for line in loss.lines() {
-                _ = write!(text, "\n  - {line}");
-            }
+        for line in self.loss.iter().flat_map(Loss::lines) {
+            _ = write!(text, "\n  - {line}");
         }
         for (number, step) in self.remedy.iter().enumerate() {
             _ = write!(text, "\n  {}. {}", number + 1, step.text);
@@ -229,6 +229,15 @@ impl Finding {
     /// The finding in one line of at most 120 characters.
     pub fn warning(&self, object: &str) -> String {
         one_line(&format!("{object}: {} [{}]", self.what, self.rule))
+    }
+}
+
+impl Finding {
+    /// The finding and what would be lost, in lines of at most 120 characters.
+    pub fn warnings(&self, object: &str) -> Vec<String> {
+        let lost = self.loss.iter().flat_map(Loss::lines);
+        let lost = lost.map(|line| one_line(&format!("  - {line}")));
+        std::iter::once(self.warning(object)).chain(lost).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Findings, Judged, Rule, remedy};
 use crate::change::{Change, Operation};
 use crate::facts::{Fact, Facts};
+use crate::loss::Loss;
 use crate::object::metadata::OwnerReference;
 use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::{group, is_foreign_account};
@@ -148,6 +149,12 @@ fn object(
              their data: whenDeleted is Delete. It is not known which claims exist."
         ),
     });
+    let at_risk = match (change.kind, &claims) {
+        (Kind::Claim, _) => vec![change.name.as_str()],
+        (_, Fact::Known(claims)) => claims.clone(),
+        (_, Fact::Unknown(_)) => Vec::new(),
+    };
+    finding.loss(Loss::of(facts, &change.namespace, at_risk));
     finding.step("leave the ownerReference out");
     if change.operation == Operation::Create {
         if !matches!(&claims, Fact::Known(claims) if !claims.is_empty()) {

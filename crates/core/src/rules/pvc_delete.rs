@@ -1,13 +1,17 @@
+use super::pvc_delete_last::last_of_its_set;
 use super::pvc_keep_removed::only_leaves_the_manifests;
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::{Change, Operation, Subject};
 use crate::facts::Facts;
+use crate::loss::{Fate, Loss};
+use crate::object::Claim;
 
 declare_rule! {
     /// A claim is deleted. The rule is silent if the claim has no volume yet, or if it is only missing
     /// from the manifests and they say that the tool keeps the claim: `helm.sh/resource-policy: keep`, `Prune=false` in
     /// `argocd.argoproj.io/sync-options`, or `kustomize.toolkit.fluxcd.io/prune: disabled`. Argo CD's
-    /// `Delete=false` does not count, because it only holds when the Application is deleted.
+    /// `Delete=false` does not count, because it only holds when the Application is deleted. The last
+    /// claim of a set is left to `pvc-delete-last`.
     ///
     /// ## Why
     /// If the reclaim policy of the volume is `Delete`, the disk is deleted with the claim. While a
@@ -18,8 +22,8 @@ declare_rule! {
     /// Set the reclaim policy of the volume to `Retain` before the claim is deleted, or keep the
     /// claim. To move data to another claim, copy it first.
     ///
-    /// The rule knows neither the reclaim policy nor which pods use the claim. It cannot tell a
-    /// claim that is renamed from one that is no longer needed.
+    /// The webhook knows the volume, the pods that mount the claim and its snapshots if it watches a
+    /// cluster. The rule cannot tell a claim that is renamed from one that is no longer needed.
     PvcDelete {
         id: "pvc-delete",
         title: "a claim is deleted, and perhaps its volume with it",
@@ -27,43 +31,57 @@ declare_rule! {
         action: Warn,
         since: "0.1.0",
         judges: [Claim: [Delete]],
-        source: "kubernetes.io/docs/concepts/storage/persistent-volumes#reclaiming",
+        source: "kubernetes.io/docs/concepts/storage/persistent-volumes#reclaiming; kubernetes#55824",
     }
 }
 
 impl Rule for PvcDelete {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Subject::Claim(pair) = &change.subject else { return Ok(()) };
-        let Some(claim) = pair.old.as_ref().filter(|_| change.operation == Operation::Delete)
-        else {
-            return Ok(());
-        };
-        let volume = claim.spec.volume_name.as_str();
-        let unbound = volume.is_empty() && claim.status.is_some();
-        if unbound || only_leaves_the_manifests(change) {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
+        let Some(claim) = deleted_with_data(change) else { return Ok(()) };
+        if last_of_its_set(change, facts).is_some() {
             return Ok(());
         }
-        let finding = findings.add("", "would be deleted, and its volume unless that is retained");
-        finding.why(
-            "If the reclaim policy of the volume is Delete, as it is by default, the data is deleted \
-             with the claim.",
-        );
-        if volume.is_empty() {
-            finding.step(format!(
-                "keep the claim {} if its data is still needed",
-                remedy::manifest_place(change.circumstances.tool)
-            ));
-        } else {
+        let loss = Loss::of(facts, &change.namespace, [change.name.as_str()]);
+        let fate = loss.as_ref().map_or(Fate::Unknown, |loss| loss.claims[0].fate);
+        let (what, why) = match fate {
+            Fate::Retained => (
+                "would be deleted; its volume stays",
+                "The volume keeps the data, but serves no other claim until somebody frees it.",
+            ),
+            Fate::Destroyed => (
+                "would be deleted with its volume",
+                "The data is deleted with the volume as soon as no pod uses the claim.",
+            ),
+            Fate::Unknown | Fate::NoVolume => (
+                "would be deleted, and its volume unless that is retained",
+                "If the reclaim policy of the volume is Delete, as it is by default, the data is \
+                 deleted with the claim.",
+            ),
+        };
+        let finding = findings.add("", what);
+        finding.why(why).loss(loss);
+        let volume = claim.spec.volume_name.as_str();
+        let place = remedy::manifest_place(change.circumstances.tool);
+        if fate == Fate::Retained {
             finding.command(
-                "to keep the data, retain the volume first",
-                format!(
-                    "kubectl patch pv {} -p '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'",
-                    remedy::quoted(volume)
-                ),
+                "to find the data again, note the volume",
+                format!("kubectl get pv {}", remedy::quoted(volume)),
             );
+        } else if volume.is_empty() {
+            finding.step(format!("keep the claim {place} if its data is still needed"));
+        } else {
+            finding.remedy(vec![remedy::retain(&[volume])]);
         }
         Ok(())
     }
+}
+
+/// The claim that a change deletes, unless it has no volume or its tool keeps it.
+pub(super) fn deleted_with_data<'c, 'a>(change: &'c Change<'a>) -> Option<&'c Claim<'a>> {
+    let Subject::Claim(pair) = &change.subject else { return None };
+    let claim = pair.old.as_ref().filter(|_| change.operation == Operation::Delete)?;
+    let unbound = claim.spec.volume_name.is_empty() && claim.status.is_some();
+    (!unbound && !only_leaves_the_manifests(change)).then_some(claim)
 }

@@ -1,4 +1,5 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::annotations::PROTECTED;
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::{Metadata, Pointer};
@@ -6,11 +7,13 @@ use crate::object::{Metadata, Pointer};
 declare_rule! {
     /// What keeps a claim or a set from being deleted is removed: `helm.sh/resource-policy: keep`,
     /// `Prune=false` or `Delete=false` in `argocd.argoproj.io/sync-options`, or `disabled` in
-    /// `kustomize.toolkit.fluxcd.io/prune` or `kustomize.toolkit.fluxcd.io/reconcile`.
+    /// `kustomize.toolkit.fluxcd.io/prune` or `kustomize.toolkit.fluxcd.io/reconcile`. So is a mark by which
+    /// `protected-delete` protects the object.
     ///
     /// ## Why
     /// Nothing happens at once. The tool deletes the object the next time that it is missing from
-    /// the manifests, or with the release or the application, and a claim takes its data along.
+    /// the manifests, or with the release or the application, and a claim takes its data along. Without
+    /// a mark, the object may be deleted like any other.
     ///
     /// ## Way out
     /// Keep the annotation, or remove it in the change that no longer needs the data.
@@ -33,34 +36,68 @@ struct Protection {
     key: &'static str,
     /// whether a value keeps the object
     holds: fn(&str) -> bool,
-    /// whether the tool keeps an object that is missing from the manifests
-    prunes: bool,
+    from: Deletion,
+}
+
+/// Which deletion a protection holds off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deletion {
+    /// the tool's, when the object is missing from the manifests
+    Prune,
+    /// the tool's, together with the application
+    Application,
+    /// everybody's
+    Any,
 }
 
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 
-const PROTECTIONS: [Protection; 5] = [
+const PROTECTIONS: [Protection; 9] = [
+    Protection { key: PROTECTED, holds: is_true, from: Deletion::Any },
+    Protection {
+        key: "policy.kruise.io/delete-protection",
+        holds: |value| matches!(value, "Always" | "Cascading"),
+        from: Deletion::Any,
+    },
+    Protection {
+        key: "resourcetemplate.karmada.io/deletion-protected",
+        holds: |value| value == "Always",
+        from: Deletion::Any,
+    },
+    Protection { key: "hive.openshift.io/protected-delete", holds: is_true, from: Deletion::Any },
     Protection {
         key: "helm.sh/resource-policy",
         holds: |value| value.trim() == "keep",
-        prunes: true,
+        from: Deletion::Prune,
     },
     Protection {
         key: SYNC_OPTIONS,
         holds: |value| has_option(value, &["Prune=false", "Prune=confirm"]),
-        prunes: true,
+        from: Deletion::Prune,
     },
     Protection {
         key: SYNC_OPTIONS,
         holds: |value| has_option(value, &["Delete=false", "Delete=confirm"]),
-        prunes: false,
+        from: Deletion::Application,
     },
-    Protection { key: "kustomize.toolkit.fluxcd.io/prune", holds: is_disabled, prunes: true },
-    Protection { key: "kustomize.toolkit.fluxcd.io/reconcile", holds: is_disabled, prunes: true },
+    Protection {
+        key: "kustomize.toolkit.fluxcd.io/prune",
+        holds: is_disabled,
+        from: Deletion::Prune,
+    },
+    Protection {
+        key: "kustomize.toolkit.fluxcd.io/reconcile",
+        holds: is_disabled,
+        from: Deletion::Prune,
+    },
 ];
 
 fn has_option(value: &str, options: &[&str]) -> bool {
     value.split(',').any(|option| options.contains(&option.trim()))
+}
+
+fn is_true(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true")
 }
 
 fn is_disabled(value: &str) -> bool {
@@ -70,7 +107,8 @@ fn is_disabled(value: &str) -> bool {
 impl Protection {
     /// Where the object is protected, with the value.
     fn of<'m>(&self, metadata: &'m Metadata<'_>) -> Option<(Pointer, &'m str)> {
-        let labels = self.key.starts_with("kustomize.").then_some(("labels", &metadata.labels));
+        let in_labels = self.from == Deletion::Any || self.key.starts_with("kustomize.");
+        let labels = in_labels.then_some(("labels", &metadata.labels));
         [("annotations", &metadata.annotations)].into_iter().chain(labels).find_map(|(at, map)| {
             let value = map.get(self.key).filter(|value| (self.holds)(value))?;
             Some((Pointer::from("/metadata").key(at).key(self.key), value))
@@ -81,7 +119,24 @@ impl Protection {
 /// The annotation or label by which the tool that manages an object keeps it if it is missing from the
 /// manifests.
 pub fn kept_by(metadata: &Metadata<'_>) -> Option<&'static str> {
-    let mut keeps = PROTECTIONS.iter().filter(|protection| protection.prunes);
+    let mut keeps = PROTECTIONS.iter().filter(|protection| protection.from == Deletion::Prune);
+    keeps.find(|protection| protection.of(metadata).is_some()).map(|protection| protection.key)
+}
+
+/// The mark by which somebody protects an object from every deletion, with its place and value.
+pub(super) fn protected_by<'m>(
+    metadata: &'m Metadata<'_>,
+) -> Option<(&'static str, Pointer, &'m str)> {
+    let marks = PROTECTIONS.iter().filter(|protection| protection.from == Deletion::Any);
+    marks.into_iter().find_map(|protection| {
+        let (field, value) = protection.of(metadata)?;
+        Some((protection.key, field, value))
+    })
+}
+
+/// The annotation or label by which a tool was told to keep an object.
+pub(super) fn kept_by_a_tool(metadata: &Metadata<'_>) -> Option<&'static str> {
+    let mut keeps = PROTECTIONS.iter().filter(|protection| protection.from != Deletion::Any);
     keeps.find(|protection| protection.of(metadata).is_some()).map(|protection| protection.key)
 }
 
@@ -109,12 +164,19 @@ impl Rule for PvcKeepRemoved {
             findings
                 .add(field, format!("would no longer be kept by {key}"))
                 .values(Some(before), after)
-                .why(if protection.prunes {
-                    "The tool deletes the object as soon as it is missing from the manifests, and a \
-                     claim takes its data along."
-                } else {
-                    "Argo CD deletes the object together with its Application, and a claim takes its \
-                     data along."
+                .why(match protection.from {
+                    Deletion::Prune => {
+                        "The tool deletes the object as soon as it is missing from the manifests, and \
+                         a claim takes its data along."
+                    }
+                    Deletion::Application => {
+                        "Argo CD deletes the object together with its Application, and a claim takes \
+                         its data along."
+                    }
+                    Deletion::Any => {
+                        "The mark protects the object from every deletion. Without it, the object may \
+                         be deleted like any other."
+                    }
                 })
                 .remedy(vec![keep]);
         }

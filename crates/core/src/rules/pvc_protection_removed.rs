@@ -1,6 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
 use crate::facts::{Fact, Facts};
+use crate::loss::Loss;
 use crate::object::Pointer;
 use crate::object::metadata::PROTECTION;
 
@@ -21,7 +22,7 @@ declare_rule! {
     /// Stop the pods that use the claim. The controller then removes the finalizer by itself. If the
     /// data may be deleted, say so with the `allow` annotation on the claim.
     ///
-    /// The rule does not know which pods use the claim. It only warns if neither `volumeName` nor the
+    /// It only warns if neither `volumeName` nor the
     /// status tells whether the claim has a volume. It is silent in a namespace that is being
     /// deleted. It judges terminating claims and the subresource `status`, too.
     PvcProtectionRemoved {
@@ -71,6 +72,7 @@ impl Rule for PvcProtectionRemoved {
             finding
                 .values(Some(PROTECTION), None)
                 .why(why)
+                .loss(Loss::of(facts, &change.namespace, [change.name.as_str()]))
                 .step("leave the finalizer: the controller removes it once no pod uses the claim")
                 .command(
                     "see which pods use the claim (Used By), and stop them",

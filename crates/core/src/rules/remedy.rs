@@ -5,12 +5,14 @@
 //! anti-affinity, the new set asks for none, so that nothing is injected when it is created.
 
 mod combine;
+mod deletion;
 mod differences;
 mod force;
 mod recreate;
 mod retention;
 
 pub use self::combine::{combine, settle_size};
+pub use self::deletion::{confirm_deletion, retain, retain_volumes};
 pub use self::force::warn_of_force;
 pub use self::recreate::{recreate, take_over, take_over_parts, test_template, transplant};
 pub use self::retention::{

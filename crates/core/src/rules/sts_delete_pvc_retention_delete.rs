@@ -3,6 +3,7 @@ use super::{Findings, Judged, NoParams, Rule, Step, Unjudged, remedy};
 use crate::annotations::ALLOW;
 use crate::change::{Change, Operation, Pair, Subject};
 use crate::facts::{Fact, Facts, SetClaim};
+use crate::loss::Loss;
 use crate::object::metadata::ORPHAN;
 use crate::object::{DecodeError, StatefulSet};
 
@@ -44,7 +45,7 @@ declare_rule! {
 }
 
 /// How the claims are lost.
-enum Loss {
+enum Way {
     /// the set is deleted
     Delete,
     /// the set is deleted again while its dependents are being orphaned
@@ -62,26 +63,33 @@ impl Rule for StsDeletePvcRetentionDelete {
         let Subject::StatefulSet(Pair { old: Some(set), .. }) = &change.subject else {
             return Ok(());
         };
-        let Some(loss) = loss(change, facts) else { return Ok(()) };
+        let Some(way) = way(change, facts) else { return Ok(()) };
         let deletes = set.spec.retention.when_deleted() == "Delete";
         let Some(example) = set.template_names()?.next() else { return Ok(()) };
         let first = set.spec.ordinals_start();
         let example = format!("{example}-{}-{first}", change.name);
-        let (what, why) = match doomed(change, set, facts, &loss, deletes)? {
+        let mut lost = None;
+        let (what, why) = match doomed(change, set, facts, &way, deletes)? {
             Fact::Known(claims) if claims.is_empty() => return Ok(()),
             Fact::Known(claims) => {
+                lost = Loss::of(facts, &change.namespace, claims.iter().copied());
                 let what = match claims.as_slice() {
                     [_] => "a claim would be deleted".to_owned(),
                     claims => format!("{} claims would be deleted", claims.len()),
                 };
-                let claims = remedy::listed(&claims);
-                (what, format!("The garbage collector would delete {claims}, with the data."))
+                let why = if lost.is_some() {
+                    "The garbage collector deletes the claims that the set owns.".to_owned()
+                } else {
+                    let claims = remedy::listed(&claims);
+                    format!("The garbage collector would delete {claims}, with the data.")
+                };
+                (what, why)
             }
             // Without facts, only the policy tells. One that the controller has not yet seen may leave
             // claims to the set, and so does a finalizer that is removed.
             Fact::Unknown(needs) => {
-                if !deletes || matches!(loss, Loss::LastFinalizer) {
-                    let pending = !matches!(loss, Loss::Delete) || !set.is_observed()?;
+                if !deletes || matches!(way, Way::LastFinalizer) {
+                    let pending = !matches!(way, Way::Delete) || !set.is_observed()?;
                     return if pending { Err(Unjudged::Blind(needs)) } else { Ok(()) };
                 }
                 let why = format!(
@@ -92,19 +100,23 @@ impl Rule for StsDeletePvcRetentionDelete {
             }
         };
         let retention = "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted";
-        let (field, cause) = match loss {
-            Loss::Delete if deletes => (retention, "with it, as whenDeleted is Delete"),
-            Loss::Delete => (retention, "with it, though whenDeleted is Retain"),
-            Loss::DeleteAgain => ("/metadata/finalizers", "before the orphan delete is done"),
-            Loss::OrphanFinalizer => ("/metadata/finalizers", "without the finalizer orphan"),
-            Loss::LastFinalizer => ("/metadata/finalizers", "without its last finalizer"),
+        let (field, cause) = match way {
+            Way::Delete if deletes => (retention, "with it, as whenDeleted is Delete"),
+            Way::Delete => (retention, "with it, though whenDeleted is Retain"),
+            Way::DeleteAgain => ("/metadata/finalizers", "before the orphan delete is done"),
+            Way::OrphanFinalizer => ("/metadata/finalizers", "without the finalizer orphan"),
+            Way::LastFinalizer => ("/metadata/finalizers", "without its last finalizer"),
         };
         let finding = findings.add(field, format!("{what} {cause}"));
         finding.why(why);
-        if matches!(loss, Loss::Delete) {
+        if lost.as_ref().is_some_and(|lost| !lost.destroys()) {
+            finding.unsure();
+        }
+        finding.loss(lost);
+        if matches!(way, Way::Delete) {
             finding.values(deletes.then_some("Delete"), None).remedy(steps(change, deletes));
         } else {
-            if !matches!(loss, Loss::LastFinalizer) {
+            if !matches!(way, Way::LastFinalizer) {
                 finding.step(
                     "wait: the garbage collector frees the claims, then removes the finalizer orphan",
                 );
@@ -118,7 +130,7 @@ impl Rule for StsDeletePvcRetentionDelete {
 }
 
 /// How this change would lose claims that the set owns, if at all.
-fn loss(change: &Change<'_>, facts: &Facts) -> Option<Loss> {
+fn way(change: &Change<'_>, facts: &Facts) -> Option<Way> {
     let old = &change.objects.old.as_ref()?.metadata;
     // The namespace takes the claims along anyway, and nothing must hold it up.
     if let Fact::Known(Some(namespace)) = facts.namespaces.get("", &change.namespace)
@@ -130,18 +142,18 @@ fn loss(change: &Change<'_>, facts: &Facts) -> Option<Loss> {
     if change.operation == Operation::Delete {
         return match (change.orphans(), old.is_terminating()) {
             (true, _) => None,
-            (false, false) => (!only_leaves_the_manifests(change)).then_some(Loss::Delete),
+            (false, false) => (!only_leaves_the_manifests(change)).then_some(Way::Delete),
             // Otherwise it was decided by the first DELETE.
-            (false, true) => orphans.then_some(Loss::DeleteAgain),
+            (false, true) => orphans.then_some(Way::DeleteAgain),
         };
     }
     let new = &change.objects.new.as_ref()?.metadata;
     if !old.is_terminating() {
         None
     } else if orphans && !new.has_finalizer(ORPHAN) {
-        Some(Loss::OrphanFinalizer)
+        Some(Way::OrphanFinalizer)
     } else {
-        (!old.finalizers.is_empty() && new.finalizers.is_empty()).then_some(Loss::LastFinalizer)
+        (!old.finalizers.is_empty() && new.finalizers.is_empty()).then_some(Way::LastFinalizer)
     }
 }
 
@@ -151,7 +163,7 @@ fn doomed<'f>(
     change: &Change<'_>,
     set: &StatefulSet<'_>,
     facts: &'f Facts,
-    loss: &Loss,
+    way: &Way,
     deletes: bool,
 ) -> Result<Fact<Vec<&'f str>>, DecodeError> {
     let uid = set.metadata.uid.as_str();
@@ -160,7 +172,7 @@ fn doomed<'f>(
         unknown @ Fact::Unknown(_) => return Ok(unknown),
     };
     let named = facts.claims_named(&change.namespace, &change.name, set.template_names()?);
-    if let (Loss::Delete, true, Fact::Known(named)) = (loss, deletes, named) {
+    if let (Way::Delete, true, Fact::Known(named)) = (way, deletes, named) {
         let ordinals = set.ordinals();
         let free = |c: &SetClaim<'_>| c.claim.owners.is_empty() && ordinals.contains(&c.ordinal);
         claims.extend(named.iter().filter(|claim| free(claim)).map(|claim| claim.name));
@@ -206,7 +218,7 @@ fn steps(change: &Change<'_>, deletes: bool) -> Vec<Step> {
         change,
         "free the claims that still belong to the set, such as those of removed pods",
     );
-    let mut steps = vec![wait, free, delete, on_purpose()];
+    let mut steps = vec![wait, free, delete];
     if deletes {
         steps.insert(0, retain);
     }

@@ -4,6 +4,7 @@ use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::annotations::ALLOW;
 use crate::change::{Change, Subject};
 use crate::facts::{Fact, Facts, SetClaim};
+use crate::loss::Loss;
 use crate::object::StatefulSet;
 use crate::record::Policy;
 
@@ -91,6 +92,7 @@ impl Rule for StsScaleDownDeletesClaims {
         }
         let templates = scaling.templates.iter().copied();
         let existing = facts.claims_named(&change.namespace, &change.name, templates);
+        let mut lost = None;
         let (count, named) = match existing {
             Fact::Known(claims) => {
                 let claims: Vec<&str> = claims
@@ -98,6 +100,7 @@ impl Rule for StsScaleDownDeletesClaims {
                     .filter(|claim| scaling.takes(&leaving, claim, change, facts))
                     .map(|claim| claim.name)
                     .collect();
+                lost = Loss::of(facts, &change.namespace, claims.iter().copied());
                 (i64::try_from(claims.len()).unwrap_or(i64::MAX), remedy::listed(&claims))
             }
             Fact::Unknown(needs) if scaling.old.is_none() => return Err(Unjudged::Blind(needs)),
@@ -125,8 +128,13 @@ impl Rule for StsScaleDownDeletesClaims {
             } else {
                 ("/spec/replicas", size(old), replicas)
             };
-            let data = if count == 1 { "the data in it" } else { "the data in them" };
-            let why = format!("The controller deletes {named}, and {data}.");
+            let why = match (&lost, count) {
+                (Some(_), _) => {
+                    "The controller deletes the claim of each pod that it removes.".to_owned()
+                }
+                (None, 1) => format!("The controller deletes {named}, and the data in it."),
+                (None, _) => format!("The controller deletes {named}, and the data in them."),
+            };
             (field, Some(before.to_string()), after, why)
         } else {
             let why = format!(
@@ -135,8 +143,12 @@ impl Rule for StsScaleDownDeletesClaims {
             );
             ("/spec/replicas", None, replicas, why)
         };
-        findings
-            .add(field, format!("{what}, as whenScaled is Delete"))
+        let finding = findings.add(field, format!("{what}, as whenScaled is Delete"));
+        if lost.as_ref().is_some_and(|lost| !lost.destroys()) {
+            finding.unsure();
+        }
+        finding
+            .loss(lost)
             .values(before.as_deref(), Some(&after.to_string()))
             .why(why)
             .remedy(steps(change, replicas));

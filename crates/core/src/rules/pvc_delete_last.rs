@@ -1,0 +1,68 @@
+use super::pvc_delete::deleted_with_data;
+use super::{Findings, Judged, NoParams, Rule, remedy};
+use crate::change::Change;
+use crate::facts::{ClaimOf, Fact, Facts};
+use crate::loss::Loss;
+
+declare_rule! {
+    /// The last claim of a claim template is deleted while its set still exists: no other claim of the
+    /// template has a volume and is to stay.
+    ///
+    /// To rebuild one of several members is everyday work, and `pvc-delete` only warns of it. The rule is
+    /// silent if the volume is retained. A scale to zero does not count: the claims are still there.
+    ///
+    /// ## Why
+    /// With the last claim goes the last copy that the set has. Its next pod starts with an empty
+    /// volume.
+    ///
+    /// ## Way out
+    /// Retain the volume first. If the data may be deleted, confirm it with the annotation
+    /// `stateward.dev/confirm-delete`.
+    ///
+    /// The rule needs facts, which the webhook has if it watches a cluster. Claims that are deleted at
+    /// the same moment do not see each other, so each may find the others still there.
+    PvcDeleteLast {
+        id: "pvc-delete-last",
+        title: "the last claim of a StatefulSet is deleted",
+        group: Data,
+        action: Deny,
+        since: "0.1.0",
+        judges: [Claim: [Delete]],
+        source: "kubernetes.io/docs/concepts/storage/persistent-volumes#reclaiming; kubernetes#55824",
+    }
+}
+
+impl Rule for PvcDeleteLast {
+    type Params = NoParams;
+
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
+        let Some(claim) = deleted_with_data(change) else { return Ok(()) };
+        let Some(of) = last_of_its_set(change, facts) else { return Ok(()) };
+        let what = format!("the last claim of template {} would be deleted", of.template);
+        let why = format!(
+            "StatefulSet {} has no other claim of this template with a volume, so no member keeps \
+             the data.",
+            of.set
+        );
+        findings
+            .add("", what)
+            .why(why)
+            .loss(Loss::of(facts, &change.namespace, [change.name.as_str()]))
+            .remedy(vec![remedy::retain(&[claim.spec.volume_name.as_str()])]);
+        Ok(())
+    }
+}
+
+/// The set of which this is the last claim of a template, if it is known to be, and if its volume is
+/// not known to stay.
+pub(super) fn last_of_its_set<'f, 'c>(
+    change: &'c Change<'_>,
+    facts: &'f Facts,
+) -> Option<ClaimOf<'f, 'c>> {
+    let (namespace, name) = (&change.namespace, &change.name);
+    let Fact::Known(Some(of)) = facts.set_of_claim(namespace, name) else { return None };
+    let loss = Loss::of(facts, namespace, [name.as_str()]);
+    let stays = loss.is_some_and(|loss| !loss.destroys());
+    let none_else = facts.siblings(namespace, name, &of) == Fact::Known(Vec::new());
+    (none_else && !stays && !of.fact.terminating).then_some(of)
+}
