@@ -9,6 +9,7 @@ pub mod connection;
 pub mod controller;
 pub mod disable;
 pub mod explain;
+pub mod facts;
 pub mod input;
 pub mod man;
 pub mod manifests;
@@ -65,6 +66,8 @@ pub enum Command {
     /// Reads YAML streams, JSON and List objects. A manifest alone is judged as a CREATE. With --old or
     /// --old-ref, an object that is in both versions is judged as an UPDATE.
     Check(check::Args),
+    /// Export what a cluster knows, for checks that cannot reach it
+    Facts(facts::Args),
     /// Judge one AdmissionReview.
     ///
     /// Reads a review as the API server sends it, and prints the answer that the webhook would send back.
@@ -181,6 +184,7 @@ impl Outcome {
 pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::Facts(args) => facts::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Controller(args) => controller::run(&args),

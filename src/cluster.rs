@@ -9,6 +9,7 @@ pub mod facts;
 pub mod lease;
 mod namespace;
 mod path;
+mod survey;
 pub(crate) mod watch;
 mod webhook_configuration;
 
@@ -24,6 +25,7 @@ pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
 pub use self::namespace::NamespaceWatch;
 pub(crate) use self::path::{path, with_query};
+pub(crate) use self::survey::LiveObject;
 pub(crate) use self::webhook_configuration::WebhookConfiguration;
 
 /// The kind of a record as kube's dynamic types name it.

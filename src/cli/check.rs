@@ -1,5 +1,7 @@
 //! `stateward check`: judges manifests.
 
+mod live;
+
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
 use stateward_core::yaml::InputError;
 
+use super::connection::Connection;
 use super::input::exclude::{IGNORE_FILE, normal};
 use super::input::git::{self, Base};
 use super::input::render::outside_of_sparse_checkout;
@@ -57,6 +60,29 @@ pub struct Args {
     /// Judge an object that is only in the old version as a DELETE; always so with --render
     #[arg(long)]
     pub deletions: bool,
+
+    /// Compare with what lives in the cluster, and judge with its facts. Fields that a manifest leaves
+    /// out stay as they are, as with kubectl apply
+    #[arg(long, conflicts_with_all = ["old", "old_ref", "deletions", "facts"])]
+    pub live: bool,
+
+    /// With --live: the namespace of manifests that name none, and the only one to look at
+    /// [default: that of the context, and all]
+    #[arg(short, long, value_name = "NAMESPACE", requires = "live")]
+    pub namespace: Option<String>,
+
+    /// Which cluster --live asks
+    #[command(flatten)]
+    pub connection: Connection,
+
+    /// File or folder with facts: what `stateward facts export` or `kubectl get -o yaml` printed;
+    /// repeatable
+    #[arg(long, value_name = "PATH")]
+    pub facts: Vec<PathBuf>,
+
+    /// Fail with exit code 2 if a rule could not be judged for want of a fact
+    #[arg(long)]
+    pub require_facts: bool,
 
     /// Policy file [default: the nearest stateward.yaml in this folder or above; with --old-ref,
     /// as that revision has it]
@@ -113,6 +139,10 @@ fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
     if args.paths.iter().any(|path| path == stdin) && args.old.iter().any(|path| path == stdin) {
         bail!("the old and the new manifests cannot both come from standard input");
     }
+    let Connection { kubeconfig, context } = &args.connection;
+    if !args.live && (kubeconfig.is_some() || context.is_some()) {
+        bail!("--kubeconfig and --context are for --live: without it, no cluster is asked");
+    }
     let folder = std::env::current_dir().context("cannot tell the working folder")?;
     let asked = args.old_ref.as_deref();
     let unborn = asked.is_some_and(|asked| git::is_unborn(&folder, asked));
@@ -131,9 +161,16 @@ fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
     let inputs = Inputs { args, folder, base };
     let old = inputs.old_files()?;
     let manifests = old.as_ref().map(|old| old.paths.clone()).unwrap_or_default();
-    let old = old.map(|mut old| (std::mem::take(&mut old.notices), select(old, threads)));
-    let new = select(inputs.new_files(&manifests)?, threads);
-    let (facts, unreadable) = Facts::from_documents(new.documents.iter().chain(&new.classes));
+    let mut old = old.map(|mut old| (std::mem::take(&mut old.notices), select(old, threads)));
+    let mut new = select(inputs.new_files(&manifests)?, threads);
+    let mut facts =
+        if args.facts.is_empty() { Facts::none() } else { super::facts::read(&args.facts)? };
+    if args.live {
+        let live = live::read(&args.connection, args.namespace.as_deref(), &mut new)?;
+        facts = live.facts;
+        old = Some((Vec::new(), live.selection));
+    }
+    let unreadable = facts.add_documents(new.documents.iter().chain(&new.classes));
     // What a command renders is whole: an object that is missing from it is deleted.
     let deletions = args.deletions || args.render.is_some();
     let mut paired = match old {
@@ -168,6 +205,12 @@ fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
         }
     }
     output::write(outputs, &report, &options)?;
+    if args.require_facts && report.summary.not_judged > 0 {
+        super::print_error(
+            "error: rules could not be judged for want of facts (--require-facts)\n",
+        );
+        return Ok(Outcome::Failed);
+    }
     Ok(Outcome::of(&report, args.fail_on))
 }
 

@@ -306,7 +306,7 @@ impl<'a> JudgedPair<'a> {
         };
         let objects = Pair { old: decode(&self.old)?, new: decode(&self.new)? };
         let circumstances = Circumstances { kubernetes, ..Circumstances::default() };
-        Change::new(self.operation, kind, "", objects, circumstances)
+        Change::new(self.operation, kind, &self.document.namespace, objects, circumstances)
     }
 
     fn report(

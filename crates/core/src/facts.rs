@@ -6,6 +6,8 @@
 
 mod claims;
 mod disclosure;
+/// Facts as one document.
+pub mod export;
 mod files;
 mod kind;
 mod objects;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use self::claims::{ClaimOf, SetClaim};
+pub use self::files::Known;
 pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
@@ -284,7 +287,8 @@ impl Facts {
     /// Whether nothing of a set that is created was there before: no claim of one of its templates
     /// and no pod. Where nobody looks at a cluster, every set is new.
     pub fn is_new_set(&self, namespace: &str, name: &str, templates: &[&str]) -> Fact<bool> {
-        if self.controller == ControllerState::NotLooked {
+        let nobody_looks = self.controller == ControllerState::NotLooked && !self.pods.are_all();
+        if nobody_looks {
             return Fact::Known(true);
         }
         match self.claims_named(namespace, name, templates.iter().copied()) {

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::read::{self, Reduced};
-use super::{ClassFact, FactKind, Facts, Objects};
+use super::{ClassFact, Fact, FactKind, Facts, Objects};
 use crate::object::json::decode;
 use crate::object::{DecodeError, Kind, Object, StatefulSet};
 use crate::yaml::Document;
 use crate::yaml::InputError;
 
 impl Facts {
-    /// Takes an object in, as JSON. One that cannot be read is known to exist.
+    /// Takes an object in, as JSON, by the place that it is known by. One that cannot be read is known
+    /// to exist.
     ///
     /// # Errors
     /// Why it cannot be read.
@@ -24,7 +25,21 @@ impl Facts {
         json: &str,
     ) -> Result<(), &'static str> {
         let raw: &RawValue = serde_json::from_str(json).map_err(|_| read::UNREADABLE)?;
-        let place = (namespace, name);
+        self.take_in(kind, raw, Some((namespace, name)))
+    }
+
+    /// Takes in an object of the API server.
+    pub fn insert_live(&mut self, kind: FactKind, object: &RawValue) {
+        // What cannot be read is known to exist then.
+        _ = self.take_in(kind, object, None);
+    }
+
+    fn take_in(
+        &mut self,
+        kind: FactKind,
+        raw: &RawValue,
+        place: Option<(&str, &str)>,
+    ) -> Result<(), &'static str> {
         match kind {
             FactKind::Claim => put(&mut self.claims, place, read::claim(raw)),
             FactKind::Class => put(&mut self.classes, place, read::class(raw)),
@@ -38,15 +53,76 @@ impl Facts {
         }
     }
 
+    /// Takes in that an object exists of which nothing is known.
+    pub(super) fn insert_unknown(
+        &mut self,
+        kind: FactKind,
+        namespace: &str,
+        name: &str,
+        why: &str,
+    ) {
+        self.objects_mut(kind).insert_unknown(namespace, name, why);
+    }
+
+    /// Forgets the objects of a kind, and says what their absence means.
+    pub fn forget(&mut self, kind: FactKind, known: Known<'_>) {
+        self.objects_mut(kind).forget(kind.info().name, known);
+    }
+
+    /// Why the objects of some kinds are not known, in a phrase each.
+    pub fn not_known(&self) -> impl Iterator<Item = &str> {
+        let kinds = [
+            self.claims.why_unknown(),
+            self.classes.why_unknown(),
+            self.namespaces.why_unknown(),
+            self.pods.why_unknown(),
+            self.quotas.why_unknown(),
+            self.records.why_unknown(),
+            self.sets.why_unknown(),
+            self.snapshots.why_unknown(),
+            self.volumes.why_unknown(),
+        ];
+        kinds.into_iter().flatten()
+    }
+
+    fn objects_mut(&mut self, kind: FactKind) -> &mut dyn AnyObjects {
+        match kind {
+            FactKind::Claim => &mut self.claims,
+            FactKind::Class => &mut self.classes,
+            FactKind::Namespace => &mut self.namespaces,
+            FactKind::Pod => &mut self.pods,
+            FactKind::Quota => &mut self.quotas,
+            FactKind::Record => &mut self.records,
+            FactKind::Set => &mut self.sets,
+            FactKind::Snapshot => &mut self.snapshots,
+            FactKind::Volume => &mut self.volumes,
+        }
+    }
+
     /// What the documents say about claims and classes, and the classes that could not be read.
     pub fn from_documents<'d>(
         documents: impl IntoIterator<Item = &'d Document>,
     ) -> (Self, Vec<InputError>) {
         let mut facts = Self::none();
+        let errors = facts.add_documents(documents);
+        (facts, errors)
+    }
+
+    /// Adds what the documents say about claims and classes that are not known yet, and returns the
+    /// classes that could not be read.
+    pub fn add_documents<'d>(
+        &mut self,
+        documents: impl IntoIterator<Item = &'d Document>,
+    ) -> Vec<InputError> {
+        let facts = self;
         let mut errors = Vec::new();
         let mut users: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
         for document in documents {
             if Kind::of_manifest(&document.api_version, &document.kind) == Kind::Claim {
+                let known = facts.claims.get(&document.namespace, &document.name);
+                if matches!(known, Fact::Known(Some(_))) {
+                    continue;
+                }
                 // A claim that cannot be read is reported where it is judged itself.
                 _ = facts.insert(
                     FactKind::Claim,
@@ -63,6 +139,9 @@ impl Facts {
                     }
                 }
             } else if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
+                if matches!(facts.class(&document.name), Fact::Known(_)) {
+                    continue;
+                }
                 match decode::<ClassFact>(&document.json, "") {
                     Ok(class) => facts.classes.insert("", &document.name, class),
                     Err(error) => errors.push(unreadable(document, &error)),
@@ -73,17 +152,50 @@ impl Facts {
         for ((namespace, claim), users) in users {
             facts.claim_users.insert(namespace, &claim, users);
         }
-        (facts, errors)
+        errors
+    }
+}
+
+/// How many objects of a kind are known.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// all
+    All,
+    /// those of one namespace
+    Namespace(&'a str),
+    /// none; the reason completes "needs …"
+    Nothing(&'a str),
+}
+
+/// Objects of whichever kind.
+trait AnyObjects {
+    fn insert_unknown(&mut self, namespace: &str, name: &str, why: &str);
+    fn forget(&mut self, kind: &'static str, known: Known<'_>);
+}
+
+impl<T> AnyObjects for Objects<T> {
+    fn insert_unknown(&mut self, namespace: &str, name: &str, why: &str) {
+        Self::insert_unknown(self, namespace, name, why);
+    }
+
+    fn forget(&mut self, kind: &'static str, known: Known<'_>) {
+        *self = match known {
+            Known::All => Self::all(),
+            Known::Namespace(namespace) => Self::of_namespace(kind, namespace),
+            Known::Nothing(why) => Self::unknown(why),
+        };
     }
 }
 
 /// Puts in what was read of an object.
 fn put<T: Clone>(
     objects: &mut Objects<T>,
-    (namespace, name): (&str, &str),
+    place: Option<(&str, &str)>,
     reduced: Option<Reduced<T>>,
 ) -> Result<(), &'static str> {
-    match reduced.map_or(Err(read::UNREADABLE), |reduced| reduced.fact) {
+    let Some(Reduced { namespace, name, fact }) = reduced else { return Err(read::UNREADABLE) };
+    let (namespace, name) = place.unwrap_or((&namespace, &name));
+    match fact {
         Ok(Some(fact)) => objects.insert(namespace, name, fact),
         Ok(None) => objects.remove(namespace, name),
         Err(why) => {
@@ -122,7 +234,7 @@ fn unreadable(document: &Document, error: &DecodeError) -> InputError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{ClaimFact, Fact};
+    use crate::facts::ClaimFact;
     use crate::yaml::{File, Inputs};
 
     #[test]

@@ -36,6 +36,8 @@ pub struct FactKindInfo {
     pub version: &'static str,
     /// the resource in URLs
     pub plural: &'static str,
+    /// its objects belong to namespaces
+    pub namespaced: bool,
     /// a cluster may lack the kind, and then has no objects of it
     pub optional: bool,
 }
@@ -75,7 +77,8 @@ const fn of(
     (group, version): (&'static str, &'static str),
     plural: &'static str,
 ) -> FactKindInfo {
-    FactKindInfo { kind, name, group, version, plural, optional: false }
+    let namespaced = !matches!(kind, FactKind::Class | FactKind::Namespace | FactKind::Volume);
+    FactKindInfo { kind, name, group, version, plural, namespaced, optional: false }
 }
 
 impl FactKind {
@@ -85,14 +88,49 @@ impl FactKind {
         let named = |info: &&FactKindInfo| info.group == group && info.name == kind;
         FACT_KINDS.iter().find(named).map(|info| info.kind)
     }
+
+    /// The row of the table.
+    pub const fn info(self) -> &'static FactKindInfo {
+        &FACT_KINDS[self as usize]
+    }
 }
 
 impl FactKindInfo {
-    /// The path under which the API server lists all objects of the kind.
-    pub fn path(&self) -> String {
+    /// `apiVersion` in a manifest.
+    pub fn api_version(&self) -> String {
         match self.group {
-            "" => format!("/api/{}/{}", self.version, self.plural),
-            group => format!("/apis/{group}/{}/{}", self.version, self.plural),
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
         }
+    }
+
+    /// The path under which the API server lists the objects of the kind: all, or those of a
+    /// namespace if the kind has namespaces.
+    pub fn path(&self, namespace: Option<&str>) -> String {
+        let Self { group, version, plural, .. } = self;
+        let api = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
+        match namespace.filter(|_| self.namespaced) {
+            Some(namespace) => format!("{api}/{version}/namespaces/{namespace}/{plural}"),
+            None => format!("{api}/{version}/{plural}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_stands_at_its_place_in_the_table() {
+        for info in &FACT_KINDS {
+            assert_eq!(info.kind.info().name, info.name);
+            assert_eq!(FactKind::of_manifest(&info.api_version(), info.name), Some(info.kind));
+        }
+        assert_eq!(FactKind::of_manifest("v1", "Secret"), None);
+        let class = FactKind::Class.info();
+        assert_eq!(class.path(Some("shop")), "/apis/storage.k8s.io/v1/storageclasses");
+        assert_eq!(FactKind::Pod.info().path(None), "/api/v1/pods");
+        let sets = FactKind::Set.info().path(Some("shop"));
+        assert_eq!(sets, "/apis/apps/v1/namespaces/shop/statefulsets");
     }
 }

@@ -25,6 +25,8 @@ enum Extent {
     Inputs(&'static str),
     /// all are known
     All,
+    /// all of one namespace are known. Holds the name of the kind as well
+    Namespace(&'static str, Arc<str>),
     /// nothing is known, for this reason
     Unknown(Arc<str>),
 }
@@ -38,6 +40,11 @@ impl<T> Objects<T> {
     /// All that there are: none so far.
     pub fn all() -> Self {
         Self::none(Extent::All)
+    }
+
+    /// All that there are in one namespace: none so far.
+    pub fn of_namespace(kind: &'static str, namespace: &str) -> Self {
+        Self::none(Extent::Namespace(kind, Arc::from(namespace)))
     }
 
     /// Nothing is known; `why` completes "needs …".
@@ -58,10 +65,13 @@ impl<T> Objects<T> {
         match (found, &self.extent) {
             (Some(object), _) => Fact::Known(Some(object)),
             (None, Extent::All) => Fact::Known(None),
+            (None, Extent::Namespace(_, all)) if **all == *namespace => Fact::Known(None),
             (None, Extent::Inputs(kind)) if namespace.is_empty() => {
                 Fact::Unknown(format!("{kind} {name}"))
             }
-            (None, Extent::Inputs(kind)) => Fact::Unknown(format!("{kind} {namespace}/{name}")),
+            (None, Extent::Inputs(kind) | Extent::Namespace(kind, _)) => {
+                Fact::Unknown(format!("{kind} {namespace}/{name}"))
+            }
             (None, Extent::Unknown(why)) => Fact::Unknown(why.to_string()),
         }
     }
@@ -79,13 +89,43 @@ impl<T> Objects<T> {
             return Fact::Unknown(why.to_string());
         }
         match &self.extent {
-            Extent::All => {
+            Extent::Namespace(kind, all) if **all != *namespace => {
+                Fact::Unknown(format!("every {kind} of {namespace}"))
+            }
+            Extent::All | Extent::Namespace(..) => {
                 let names = self.namespaces.get(namespace).into_iter().flat_map(|n| n.iter());
                 Fact::Known(names.map(|(name, object)| (&**name, &**object)))
             }
             Extent::Inputs(kind) => Fact::Unknown(format!("every {kind} of {namespace}")),
             Extent::Unknown(why) => Fact::Unknown(why.to_string()),
         }
+    }
+
+    /// Why nothing is known, if nothing is.
+    pub fn why_unknown(&self) -> Option<&str> {
+        match &self.extent {
+            Extent::Unknown(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Whether all objects of the kind are known, or all of one namespace.
+    pub const fn are_all(&self) -> bool {
+        matches!(self.extent, Extent::All | Extent::Namespace(..))
+    }
+
+    /// Every object that is known, by namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &T)> {
+        self.namespaces.iter().flat_map(|(namespace, names)| {
+            names.iter().map(move |(name, object)| (&**namespace, &**name, &**object))
+        })
+    }
+
+    /// The objects that exist and could not be read, with the reason.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.unknown.iter().flat_map(|(namespace, names)| {
+            names.iter().map(move |(name, why)| (&**namespace, &**name, &**why))
+        })
     }
 
     /// Puts an object in, or in the place of the one of the same name.
@@ -149,6 +189,10 @@ mod tests {
         all.insert("shop", "db", 1);
         assert_eq!(all.get("shop", "db"), Fact::Known(Some(&1)));
         assert_eq!(all.get("shop", "web"), Fact::Known(None));
+        let shop: Objects<u8> = Objects::of_namespace("Lamp", "shop");
+        assert_eq!(shop.get("shop", "db"), Fact::Known(None));
+        assert_eq!(shop.get("lab", "db"), Fact::Unknown("Lamp lab/db".to_owned()));
+        assert!(matches!((shop.of("shop"), shop.of("lab")), (Fact::Known(_), Fact::Unknown(_))));
         let inputs: Objects<u8> = Objects::inputs("Lamp");
         assert_eq!(inputs.get("shop", "db"), Fact::Unknown("Lamp shop/db".to_owned()));
         assert_eq!(inputs.get("", "db"), Fact::Unknown("Lamp db".to_owned()));

@@ -21,9 +21,9 @@ use crate::object::claim::BETA_CLASS;
 use crate::object::json::null_default;
 
 /// The annotation that a provisioner leaves on its volumes.
-const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// The label that the controller gives to the pods of a set; it outlives an orphan delete.
-const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+pub(super) const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
 const STORAGE: &str = "requests.storage";
 const CLASS_STORAGE: &str = ".storageclass.storage.k8s.io/requests.storage";
 
@@ -271,6 +271,11 @@ struct QuotaSpec {
 struct QuotaStatus {
     hard: Quantities,
     used: Quantities,
+}
+
+/// The resource of a quota that counts the storage of all claims, or of those of one class.
+pub(super) fn storage_resource(class: Option<&str>) -> String {
+    class.map_or_else(|| STORAGE.to_owned(), |class| format!("{class}{CLASS_STORAGE}"))
 }
 
 /// Reads a ResourceQuota. Quotas with a scope count some claims only, and which cannot be told here.

@@ -1,0 +1,383 @@
+//! Facts as one JSON document, for `check --facts` in a pipeline that reaches no cluster.
+//!
+//! Each fact becomes the Kubernetes object that it was read from, with the fields that rules read and
+//! nothing else. So no Secret, environment variable or image can be in it, and one reader serves clusters
+//! and files. Records of resizes and what was injected into pods stay out: only the webhook reads them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts, FixedVolume, Known,
+    NamespaceFact, Objects, PodFact, QuotaFact, SetFact, SnapshotFact, VolumeFact,
+};
+use crate::annotations::RESIZE_MAX;
+
+/// The kind of the document.
+pub const KIND: &str = "ClusterFacts";
+
+/// The document.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    api_version: String,
+    kind: String,
+    /// the only namespace that was looked at; none if all were
+    #[serde(default)]
+    namespace: Option<String>,
+    /// the kinds of which all objects are listed
+    complete: Vec<String>,
+    /// why other kinds are not known
+    #[serde(default)]
+    unknown: Map<String, Value>,
+    /// objects that exist and could not be read
+    #[serde(default)]
+    unreadable: Vec<Unreadable>,
+    items: Vec<Value>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unreadable {
+    kind: String,
+    #[serde(default)]
+    namespace: String,
+    name: String,
+    why: String,
+}
+
+/// A fact that can be written as the object that it was read from.
+trait Exported {
+    const KIND: FactKind;
+    /// the fields beside `metadata.name`, `metadata.namespace` and the kind
+    fn object(&self) -> Value;
+}
+
+impl Exported for ClaimFact {
+    const KIND: FactKind = FactKind::Claim;
+
+    fn object(&self) -> Value {
+        let owners = self.owners.iter().map(|uid| json!({"uid": uid}));
+        let mut metadata = json!({
+            "uid": self.uid,
+            "labels": self.labels,
+            "ownerReferences": owners.collect::<Value>(),
+        });
+        if self.terminating {
+            metadata["deletionTimestamp"] = json!(true);
+        }
+        json!({
+            "metadata": metadata,
+            "spec": {
+                "accessModes": self.access_modes,
+                "storageClassName": self.class,
+                "volumeName": self.volume,
+                "resources": {"requests": {"storage": self.request.as_ref().map(ToString::to_string)}},
+            },
+        })
+    }
+}
+
+impl Exported for ClassFact {
+    const KIND: FactKind = FactKind::Class;
+
+    fn object(&self) -> Value {
+        json!({"allowVolumeExpansion": self.allow_volume_expansion})
+    }
+}
+
+impl Exported for NamespaceFact {
+    const KIND: FactKind = FactKind::Namespace;
+
+    fn object(&self) -> Value {
+        let mut metadata = json!({});
+        if let Some(size) = &self.resize_max {
+            metadata["annotations"] = json!({RESIZE_MAX: size});
+        }
+        if self.terminating {
+            metadata["deletionTimestamp"] = json!(true);
+        }
+        json!({"metadata": metadata})
+    }
+}
+
+impl Exported for PodFact {
+    const KIND: FactKind = FactKind::Pod;
+
+    fn object(&self) -> Value {
+        let volumes = self.claims.iter();
+        let volumes = volumes.map(|claim| json!({"persistentVolumeClaim": {"claimName": claim}}));
+        let labels = if self.of_a_set { json!({super::read::POD_NAME: ""}) } else { json!({}) };
+        json!({"metadata": {"labels": labels}, "spec": {"volumes": volumes.collect::<Value>()}})
+    }
+}
+
+impl Exported for QuotaFact {
+    const KIND: FactKind = FactKind::Quota;
+
+    fn object(&self) -> Value {
+        let (mut hard, mut used) = (Map::new(), Map::new());
+        for limit in &self.limits {
+            let resource = super::read::storage_resource(limit.class.as_deref());
+            hard.insert(resource.clone(), json!(limit.hard.to_string()));
+            used.insert(resource, json!(limit.used.to_string()));
+        }
+        json!({"status": {"hard": hard, "used": used}})
+    }
+}
+
+impl Exported for SetFact {
+    const KIND: FactKind = FactKind::Set;
+
+    fn object(&self) -> Value {
+        let templates = self.template_names.iter().map(|name| json!({"metadata": {"name": name}}));
+        let mut metadata = json!({"uid": self.uid});
+        if self.terminating {
+            metadata["deletionTimestamp"] = json!("unknown");
+        }
+        if let Some(owner) = &self.owner {
+            metadata["ownerReferences"] = json!([{
+                "apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name,
+                "uid": owner.uid, "controller": true,
+            }]);
+        }
+        json!({
+            "metadata": metadata,
+            "spec": {
+                "replicas": self.replicas,
+                "ordinals": {"start": self.first_ordinal},
+                "persistentVolumeClaimRetentionPolicy": {
+                    "whenDeleted": self.when_deleted,
+                    "whenScaled": self.when_scaled,
+                },
+                "volumeClaimTemplates": templates.collect::<Value>(),
+                "selector": serde_json::from_str::<Value>(&self.selector).unwrap_or_default(),
+            },
+        })
+    }
+}
+
+impl Exported for SnapshotFact {
+    const KIND: FactKind = FactKind::Snapshot;
+
+    fn object(&self) -> Value {
+        json!({
+            "spec": {"source": {"persistentVolumeClaimName": self.claim}},
+            "status": {"readyToUse": true, "creationTime": self.taken.to_string()},
+        })
+    }
+}
+
+impl Exported for VolumeFact {
+    const KIND: FactKind = FactKind::Volume;
+
+    fn object(&self) -> Value {
+        let provisioned = json!({super::read::PROVISIONED_BY: ""});
+        let (annotations, source) = match self.fixed {
+            None => (provisioned, "csi"),
+            Some(FixedVolume::Driver) => (provisioned, "local"),
+            Some(FixedVolume::Manual) => (json!({}), "csi"),
+        };
+        json!({
+            "metadata": {"annotations": annotations},
+            "spec": {"persistentVolumeReclaimPolicy": self.reclaim.name(), source: {}},
+        })
+    }
+}
+
+impl Document {
+    fn add<T: Exported>(&mut self, objects: &Objects<T>) {
+        let info = T::KIND.info();
+        if let Some(why) = objects.why_unknown() {
+            self.unknown.insert(info.name.to_owned(), json!(why));
+            return;
+        }
+        if objects.are_all() {
+            self.complete.push(info.name.to_owned());
+        }
+        for (namespace, name, fact) in objects.iter() {
+            self.items.push(placed(info, namespace, name, fact.object()));
+        }
+        for (namespace, name, why) in objects.unreadable() {
+            let (kind, namespace, name) =
+                (info.name.to_owned(), namespace.to_owned(), name.to_owned());
+            self.unreadable.push(Unreadable { kind, namespace, name, why: why.to_owned() });
+        }
+    }
+}
+
+fn placed(info: &FactKindInfo, namespace: &str, name: &str, mut object: Value) -> Value {
+    let mut metadata = json!({"name": name});
+    if !namespace.is_empty() {
+        metadata["namespace"] = json!(namespace);
+    }
+    if let Some(rest) = object["metadata"].as_object() {
+        metadata.as_object_mut().into_iter().for_each(|all| all.extend(rest.clone()));
+    }
+    object["metadata"] = metadata;
+    object["apiVersion"] = json!(info.api_version());
+    object["kind"] = json!(info.name);
+    object
+}
+
+impl Facts {
+    /// What is known, as one document whose order depends on nothing but the facts. `namespace` is the
+    /// only one that was looked at.
+    ///
+    /// # Errors
+    /// The serialiser failed; no facts are known that make it fail.
+    pub fn export(&self, namespace: Option<&str>) -> Result<String, serde_json::Error> {
+        let mut document = Document {
+            api_version: "stateward.dev/v1alpha1".to_owned(),
+            kind: KIND.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            complete: Vec::new(),
+            unknown: Map::new(),
+            unreadable: Vec::new(),
+            items: Vec::new(),
+        };
+        document.add(&self.claims);
+        document.add(&self.classes);
+        document.add(&self.namespaces);
+        document.add(&self.pods);
+        document.add(&self.quotas);
+        document.add(&self.sets);
+        document.add(&self.snapshots);
+        document.add(&self.volumes);
+        let items: Result<Vec<String>, _> =
+            std::mem::take(&mut document.items).iter().map(serde_json::to_string).collect();
+        let head = serde_json::to_string_pretty(&document)?;
+        // An object to a line: a diff of two exports shows what has changed.
+        let items = items?.join(",\n    ");
+        let items = if items.is_empty() { "[]".to_owned() } else { format!("[\n    {items}\n  ]") };
+        Ok(head.replace("\"items\": []", &format!("\"items\": {items}")) + "\n")
+    }
+
+    /// Takes in what [`Facts::export`] wrote.
+    ///
+    /// # Errors
+    /// What is no such document, or an object of a kind from which no facts are read.
+    pub fn import(&mut self, json: &str) -> Result<(), String> {
+        let document: Document = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let kind = |name: &str| {
+            let info = FACT_KINDS.iter().find(|info| info.name == name);
+            info.ok_or_else(|| format!("no facts are read from kind \"{name}\""))
+        };
+        for name in &document.complete {
+            let info = kind(name)?;
+            let namespace = document.namespace.as_deref().filter(|_| info.namespaced);
+            self.forget(info.kind, namespace.map_or(Known::All, Known::Namespace));
+        }
+        for (name, why) in &document.unknown {
+            let why = why.as_str().unwrap_or("a cluster to look at");
+            self.forget(kind(name)?.kind, Known::Nothing(why));
+        }
+        for item in &document.items {
+            let text = |pointer| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+            let kind = kind(text("/kind"))?.kind;
+            self.insert(kind, namespace, name, &item.to_string())
+                .map_err(|why| format!("{} {namespace}/{name}, {why}", text("/kind")))?;
+        }
+        for Unreadable { kind: name, namespace, name: object, why } in &document.unreadable {
+            self.insert_unknown(kind(name)?.kind, namespace, object, why);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Fact, OwnerFact, Reclaim};
+
+    fn known() -> Facts {
+        let mut facts = Facts::none();
+        for info in FACT_KINDS {
+            facts.forget(info.kind, Known::All);
+        }
+        facts.claims.insert(
+            "shop",
+            "data-db-0",
+            ClaimFact {
+                uid: "u".to_owned(),
+                access_modes: vec!["ReadWriteOnce".to_owned()],
+                class: "fast".to_owned(),
+                volume: "pv-0".to_owned(),
+                request: "10Gi".parse().ok(),
+                labels: [("app".to_owned(), "db".to_owned())].into(),
+                owners: vec!["o".to_owned()],
+                terminating: true,
+            },
+        );
+        facts.classes.insert("", "fast", ClassFact { allow_volume_expansion: true });
+        let resize_max = Some("1Ti".to_owned());
+        facts.namespaces.insert("", "shop", NamespaceFact { terminating: true, resize_max });
+        let claims = vec!["data-db-0".to_owned()];
+        facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, injected_key: None });
+        for (name, fixed) in
+            [("a", None), ("b", Some(FixedVolume::Driver)), ("c", Some(FixedVolume::Manual))]
+        {
+            facts.volumes.insert("", name, VolumeFact { reclaim: Reclaim::Recycle, fixed });
+        }
+        let taken = "2026-11-19T03:00:00Z".parse().unwrap();
+        facts.snapshots.insert("shop", "s", SnapshotFact { claim: "data-db-0".to_owned(), taken });
+        let owner =
+            OwnerFact { kind: "App".to_owned(), uid: "o".to_owned(), ..OwnerFact::default() };
+        let set = json!({
+            "metadata": {"uid": "s", "deletionTimestamp": "x"},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "db"}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
+        });
+        let set = SetFact { owner: Some(owner), ..SetFact::read(&set).unwrap() };
+        facts.sets.insert("shop", "db", set);
+        facts
+    }
+
+    #[test]
+    fn what_is_exported_is_read_again() {
+        let facts = known();
+        let text = facts.export(None).unwrap();
+        let mut read = Facts::none();
+        read.import(&text).unwrap();
+        assert_eq!(read.export(None).unwrap(), text);
+        assert_eq!(read.claim("shop", "data-db-0"), facts.claim("shop", "data-db-0"));
+        assert_eq!(read.set("shop", "db"), facts.set("shop", "db"));
+        assert_eq!(read.pods.get("shop", "db-0"), facts.pods.get("shop", "db-0"));
+        for volume in ["a", "b", "c", "d"] {
+            assert_eq!(read.volumes.get("", volume), facts.volumes.get("", volume));
+        }
+        assert_eq!(read.snapshots.get("shop", "s"), facts.snapshots.get("shop", "s"));
+        assert_eq!(read.namespaces.get("", "shop"), facts.namespaces.get("", "shop"));
+        assert_eq!(read.class("fast"), facts.class("fast"));
+    }
+
+    #[test]
+    fn what_is_not_known_stays_so() {
+        let mut facts = known();
+        facts.snapshots = Objects::unknown("the VolumeSnapshots: no rights");
+        facts.claims.insert_unknown("shop", "odd", "shop/odd, which cannot be read");
+        let mut read = Facts::none();
+        read.import(&facts.export(None).unwrap()).unwrap();
+        let why = "the VolumeSnapshots: no rights".to_owned();
+        assert_eq!(read.snapshots.get("shop", "s"), Fact::Unknown(why));
+        assert!(matches!(read.claims.get("shop", "odd"), Fact::Unknown(_)));
+        assert_eq!(read.claims.get("shop", "none"), Fact::Known(None));
+    }
+
+    #[test]
+    fn a_document_of_another_form_is_an_error() {
+        let mut facts = Facts::none();
+        for (text, why) in [
+            ("{}", "missing field"),
+            ("{\"apiVersion\":\"x\",\"kind\":\"y\",\"complete\":[\"Lamp\"],\"items\":[]}", "Lamp"),
+            (
+                "{\"apiVersion\":\"x\",\"kind\":\"y\",\"complete\":[],\"items\":[{\"kind\":\"Secret\"}]}",
+                "Secret",
+            ),
+        ] {
+            let error = facts.import(text).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

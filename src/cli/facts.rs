@@ -1,0 +1,109 @@
+//! `stateward facts`: what a cluster knows, for checks elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use stateward_core::facts::{FactKind, Facts, export};
+use stateward_core::yaml::{Document, Inputs};
+
+use super::Outcome;
+use super::connection::Connection;
+use super::input::{Exclude, load};
+use super::parallel;
+
+/// Arguments of `stateward facts`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do with facts.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do with facts.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Print the facts of a cluster as one JSON document.
+    ///
+    /// The document holds claims, volumes, classes, sets, pods that mount claims, snapshots, quotas and
+    /// namespaces, with the fields that rules read. It holds no Secrets, environment variables or images.
+    /// Save it, then judge manifests with `stateward check --facts FILE`.
+    Export(ExportArgs),
+}
+
+/// Arguments of `stateward facts export`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stateward facts export > facts.json\n  \
+                        stateward check --facts facts.json --old-ref origin/main deploy/")]
+pub struct ExportArgs {
+    /// Which cluster
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Look at this namespace only
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// Prints them.
+///
+/// # Errors
+/// No cluster, or nothing in it that may be read.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let Command::Export(args) = &args.command;
+    let namespace = args.namespace.as_deref();
+    let facts = super::runtime()?.block_on(async {
+        let client = args.connection.open().await?;
+        client.version().await.context("cannot read the cluster")?;
+        anyhow::Ok(client.survey(namespace, &|_, _, _| false).await.facts)
+    })?;
+    for why in facts.not_known() {
+        super::print_error(&format!("warning: not exported: {why}\n"));
+    }
+    super::print(&facts.export(namespace)?)?;
+    Ok(Outcome::Clean)
+}
+
+/// Reads facts from files: exports, and manifests as `kubectl get -o yaml` prints them.
+///
+/// # Errors
+/// The first file that cannot be read, or that holds no facts.
+pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Facts> {
+    let mut facts = Facts::none();
+    let exclude = Exclude::default();
+    let files = load(paths, &exclude, &std::collections::BTreeSet::new(), &mut std::io::stdin());
+    let parts: Vec<Inputs> = files.read(parallel::cores(), |inputs| inputs);
+    let mut found = false;
+    // Objects go into what exports have said of their kinds.
+    let is_export = |document: &&Document| document.kind == export::KIND;
+    for inputs in &parts {
+        if let Some(error) = inputs.errors.iter().chain(&inputs.harmless).next() {
+            bail!("cannot read facts: {error}");
+        }
+        for document in inputs.documents.iter().filter(is_export) {
+            facts
+                .import(&document.json)
+                .map_err(|why| anyhow::anyhow!("cannot read facts: {}: {why}", document.file))?;
+            found = true;
+        }
+    }
+    for document in parts.iter().flat_map(|inputs| &inputs.documents) {
+        let Some(kind) = FactKind::of_manifest(&document.api_version, &document.kind) else {
+            continue;
+        };
+        found = true;
+        facts.insert(kind, &document.namespace, &document.name, &document.json).map_err(|why| {
+            anyhow::anyhow!(
+                "cannot read facts: {}:{}: {} {}, {why}",
+                document.file,
+                document.line(),
+                document.kind,
+                document.name
+            )
+        })?;
+    }
+    if !found {
+        let names: Vec<_> =
+            paths.iter().map(|path: &PathBuf| Path::display(path).to_string()).collect();
+        bail!("{} holds no facts: no object of a kind that rules read", names.join(", "));
+    }
+    Ok(facts)
+}
