@@ -6,6 +6,7 @@ mod body;
 mod config;
 mod memory;
 mod readiness;
+mod recent_deletions;
 mod review_handler;
 mod reviewer;
 mod router;

@@ -13,6 +13,7 @@ use stateward_core::facts::Facts;
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
 use stateward_core::review::{self, Answer, MalformedReview, NoVerdict, WebhookKind};
 
+use super::recent_deletions::RecentDeletions;
 use super::{BadReview, ReviewRequest, Reviewer};
 use crate::cluster::Events;
 use crate::cluster::facts::ClusterFacts;
@@ -65,6 +66,7 @@ pub struct ReviewHandler {
     policy: ArcSwap<Policy>,
     facts: Facts,
     cluster: OnceLock<ClusterFacts>,
+    recent_deletions: RecentDeletions,
     defaults: Defaults,
     kubernetes: ArcSwap<KubernetesVersion>,
     break_glass: BreakGlass,
@@ -79,6 +81,7 @@ impl ReviewHandler {
             policy: ArcSwap::from_pointee(defaults.fill(policy)),
             facts: Facts::none(),
             cluster: OnceLock::new(),
+            recent_deletions: RecentDeletions::default(),
             defaults,
             kubernetes: ArcSwap::from_pointee(kubernetes),
             break_glass: BreakGlass::new(),
@@ -220,13 +223,23 @@ impl Reviewer for ReviewHandler {
         let cluster = self.cluster.get().map(ClusterFacts::load);
         let all = cluster.as_deref().unwrap_or(&self.facts);
         let is_api_server = cluster.is_none() || authenticated || decoded.names_object(all);
-        let facts = if is_api_server {
+        let mut facts = if is_api_server {
             Cow::Borrowed(all)
         } else {
             Cow::Owned(decoded.facts_for_unknown_caller(all))
         };
+        let deleted = decoded.deleted_claim().filter(|_| is_api_server);
+        let deleted = deleted.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
+        if let Some((namespace, _)) = &deleted {
+            facts = self.recent_deletions.applied(facts, namespace, Instant::now());
+        }
         let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
         let answer = self.phase("decide", || decoded.answer(webhook, &context));
+        if let Some((namespace, name)) = &deleted
+            && answer.allowed
+        {
+            self.recent_deletions.add(namespace, name, Instant::now());
+        }
         if let Some(events) = self.events.get()
             && is_api_server
         {

@@ -10,6 +10,7 @@
 mod account;
 mod bypass;
 mod data;
+mod deletion;
 mod facts;
 mod growth;
 mod lab;

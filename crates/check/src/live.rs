@@ -1,5 +1,7 @@
 //! A manifest against the live object that it would be applied to.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 /// The annotation in which `kubectl apply` keeps what it applied last.
@@ -7,7 +9,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The object that applying `new` to the live object `old` gives: a field that the manifest does not
 /// name stays as it is, unless the last apply named it. `None` if `old` is no live object, or `new`
-/// is one, too. Lists count as one value, as they do in claim templates.
+/// is one, too. Items of lists that Kubernetes merges by a key keep the fields that they leave out, such
+/// as the defaults of a container. Every other list counts as one value, claim templates included.
 pub(crate) fn applied(old: &str, new: &str) -> Option<String> {
     // Cheap, and right for nearly every manifest of a repository.
     if !old.contains("\"uid\"") {
@@ -53,11 +56,56 @@ fn keep(old: &Value, new: &mut Value, last: &Value) {
     let (Value::Object(old), Value::Object(new)) = (old, new) else { return };
     for (key, value) in old {
         match new.get_mut(key) {
-            Some(member) => keep(value, member, &last[key]),
+            Some(member) => match merge_key(key) {
+                Some(by) => keep_items(value, member, &last[key], by),
+                None => keep(value, member, &last[key]),
+            },
             None if last[key].is_null() => {
                 new.insert(key.clone(), value.clone());
             }
             None => {}
+        }
+    }
+}
+
+/// The field by which Kubernetes merges the items of a list (`patchMergeKey` of its API).
+fn merge_key(list: &str) -> Option<&'static str> {
+    Some(match list {
+        "containers" | "initContainers" | "volumes" | "env" => "name",
+        "ports" => "containerPort",
+        _ => return None,
+    })
+}
+
+/// The fields of list items that the API server fills in.
+const FILLED_IN: [&str; 5] = [
+    "imagePullPolicy",
+    "protocol",
+    "resources",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+];
+
+/// Takes over what the API server filled in. Other fields of items, and items that the list does not
+/// name, go: whoever applied them takes them back, whichever tool that was.
+fn keep_items(old: &Value, new: &mut Value, last: &Value, by: &str) {
+    let (Value::Array(old), Value::Array(new)) = (old, new) else { return };
+    let keyed = |items: &[Value]| -> BTreeMap<String, usize> {
+        let keys = items.iter().enumerate();
+        keys.filter_map(|(at, item)| Some((item.get(by)?.to_string(), at))).collect()
+    };
+    let last = last.as_array().map_or(&[][..], Vec::as_slice);
+    let (olds, lasts) = (keyed(old), keyed(last));
+    for item in new {
+        let Some(key) = item.get(by).map(Value::to_string) else { continue };
+        if let Some(at) = olds.get(&key) {
+            let last = lasts.get(&key).map_or(&Value::Null, |at| &last[*at]);
+            let mut old = old[*at].clone();
+            let is_kept = |key: &str| FILLED_IN.contains(&key) || item.get(key).is_some();
+            if let Some(old) = old.as_object_mut() {
+                old.retain(|key, _| is_kept(key));
+            }
+            keep(&old, item, last);
         }
     }
 }
@@ -123,5 +171,37 @@ mod tests {
         let old = live(json!({"volumeName": "v"}), None);
         assert_eq!(applied(old.clone(), old.clone()), None);
         assert_eq!(applied(manifest(json!({"uid": "x"})), manifest(json!({}))), None);
+    }
+
+    #[test]
+    fn the_defaults_of_a_container_are_no_change() {
+        let container = |more: Value| {
+            let mut container =
+                json!({"name": "db", "image": "db:1", "ports": [{"containerPort": 5432}]});
+            container.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            container
+        };
+        let spec = |containers: Value| json!({"template": {"spec": {"containers": containers}}});
+        let defaults = json!({
+            "imagePullPolicy": "IfNotPresent",
+            "ports": [{"containerPort": 5432, "protocol": "TCP"}],
+        });
+        let mut before = defaults.clone();
+        before["args"] = json!(["--data", "/data2"]);
+        let helper = json!({"name": "helper", "image": "h"});
+        let old = live(spec(json!([container(before), helper])), None);
+        let new = json!({"metadata": {"name": "a"}, "spec": spec(json!([container(json!({}))]))});
+        let applied = applied(old, new).unwrap();
+        let containers = &applied["spec"]["template"]["spec"]["containers"];
+        assert_eq!(*containers, json!([container(defaults)]), "args and the other container go");
+    }
+
+    #[test]
+    fn claim_templates_count_as_one_value() {
+        let spec = |templates: Value| json!({"volumeClaimTemplates": templates});
+        let old = live(spec(json!([{"metadata": {"name": "data"}, "spec": {"x": 1}}])), None);
+        let new = json!({"spec": spec(json!([{"metadata": {"name": "data"}}]))});
+        let applied = applied(old, new).unwrap();
+        assert_eq!(applied["spec"], spec(json!([{"metadata": {"name": "data"}}])));
     }
 }

@@ -21,6 +21,7 @@ use crate::change::{Change, KubernetesVersion, Operation};
 use crate::decide::{EvaluationContext, Stage, decide};
 use crate::facts::Facts;
 use crate::object::DecodeError;
+use crate::object::Kind;
 use crate::policy::Policy;
 pub use crate::webhook_kind::WebhookKind;
 
@@ -62,6 +63,14 @@ impl<'a> Decoded<'a> {
         old.is_some_and(|old| {
             facts.has(change.kind, &change.namespace, &change.name, &old.metadata.uid)
         })
+    }
+
+    /// Namespace and name of the claim whose deletion is reviewed, unless that is a dry run.
+    pub fn deleted_claim(&self) -> Option<(&str, &str)> {
+        let change = self.change.as_ref().ok()?;
+        let deleted = change.operation == Operation::Delete && change.kind == Kind::Claim;
+        (deleted && !change.circumstances.dry_run)
+            .then_some((change.namespace.as_str(), change.name.as_str()))
     }
 
     /// The facts for a caller who is not authenticated and names no object.

@@ -59,6 +59,9 @@ fn file(object: &LiveObject) -> anyhow::Result<File> {
         // It is long, and no rule reads it of an object that is applied anew.
         metadata.remove("managedFields");
     }
+    // The items of a list do not say what they are.
+    object["apiVersion"] = kind.info().api_version().into();
+    object["kind"] = kind.info().name.into();
     let name = format!("live/{}/{namespace}/{name}.json", kind.info().plural);
     Ok(File { name, bytes: serde_json::to_vec_pretty(&object)? })
 }

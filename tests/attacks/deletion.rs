@@ -1,0 +1,159 @@
+//! Deletions of claims: the last one of a set is denied through every door, and what is lost is said.
+
+use serde_json::{Value, json};
+use testbed::client::{JSON, Reply};
+
+use crate::lab::{LONG, Lab, Request, Tenant, is_denial};
+
+fn claim(tenant: &Tenant, name: &str) -> String {
+    format!("/api/v1/namespaces/{}/persistentvolumeclaims/{name}", tenant.namespace)
+}
+
+/// Waits until the replica knows what a request can only be judged by.
+async fn until(tenant: &Tenant, request: &Request, accept: impl Fn(&Reply) -> bool) -> Reply {
+    testbed::wait::wait_for("the replica to have seen it", LONG, async || {
+        let reply = request.send(&tenant.session).await;
+        Ok(accept(&reply).then_some(reply))
+    })
+    .await
+    .unwrap()
+}
+
+/// The API server reads the options of a DELETE from its body, if it has one.
+fn dry_run(path: String) -> Request {
+    let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]});
+    Request { method: "DELETE", path, content_type: JSON, body }
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_last_claim_of_a_set_is_denied_and_one_of_several_is_not() {
+    let tenant = Lab::shared().await.tenant().await;
+    tenant.running("a", |_| {}).await;
+    // One of two: everyday work, with a warning that says what goes.
+    let warned = until(&tenant, &dry_run(claim(&tenant, "data-a-1")), |reply| {
+        reply.warnings.iter().any(|warning| warning.contains("mounted by a-1"))
+    })
+    .await;
+    assert!(warned.is_success(), "{}", warned.message());
+    let warnings = warned.warnings.join("\n");
+    assert!(warnings.contains("would be deleted with its volume [pvc-delete]"), "{warnings}");
+    assert!(warnings.contains("data-a-1: 1Gi, volume pvc-"), "{warnings}");
+    // A dry run deletes nothing, so the other one is not the last.
+    let other = dry_run(claim(&tenant, "data-a-0")).send(&tenant.session).await;
+    assert!(other.is_success(), "{} {}", other.status, other.message());
+    let first = Request::delete(claim(&tenant, "data-a-1"));
+    let second = Request::delete(claim(&tenant, "data-a-0"));
+    assert!(first.send(&tenant.session).await.is_success());
+    // At once: the watch may not have shown the first deletion yet.
+    let denied = second.send(&tenant.session).await;
+    assert!(is_denial(&denied), "{} {}", denied.status, denied.message());
+    let message = denied.message();
+    assert!(message.contains("the last claim of template data would be deleted"), "{message}");
+    assert!(message.contains("destroy 1 claim, 1Gi, on a volume"), "{message}");
+    assert!(message.contains("data-a-0: 1Gi, volume pvc-"), "{message}");
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn deleting_all_claims_at_once_leaves_one_of_each_template() {
+    let tenant = Lab::shared().await.tenant().await;
+    tenant.running("a", |_| {}).await;
+    until(&tenant, &dry_run(claim(&tenant, "data-a-1")), |reply| {
+        reply.warnings.iter().any(|warning| warning.contains("volume pvc-"))
+    })
+    .await;
+    let all = claim(&tenant, "");
+    let reply = Request::delete(all.trim_end_matches('/')).send(&tenant.session).await;
+    assert!(is_denial(&reply), "{} {}", reply.status, reply.message());
+    let stay = tenant.claims().await.into_iter().filter(|claim| {
+        let metadata = &claim["metadata"];
+        metadata["deletionTimestamp"].is_null()
+    });
+    assert!(stay.count() >= 1, "every claim is being deleted");
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_confirmation_takes_a_step_of_its_own_and_names_object_and_day() {
+    let lab = Lab::shared().await;
+    let tenant = lab.tenant().await;
+    tenant.running("a", |set| set["spec"]["replicas"] = json!(1)).await;
+    let path = claim(&tenant, "data-a-0");
+    let denied = until(&tenant, &dry_run(path.clone()), is_denial).await;
+    let message = denied.message().to_owned();
+    assert!(
+        message.contains("stateward.dev/confirm-delete=\"data-a-0 $(date -u +%F)\""),
+        "{message}"
+    );
+    let confirm = |value: String| {
+        Request::merge(
+            path.clone(),
+            json!({"metadata": {"annotations": {"stateward.dev/confirm-delete": value}}}),
+        )
+    };
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    for (value, why) in [
+        (format!("data-a-1 {today}"), "names another object"),
+        ("data-a-0 2020-01-01".to_owned(), "is for another day"),
+        ("yes".to_owned(), "is no name with a day"),
+    ] {
+        assert!(confirm(value).send(&tenant.session).await.is_success());
+        let denied = dry_run(path.clone()).send(&tenant.session).await;
+        assert!(is_denial(&denied) && denied.message().contains(why), "{}", denied.message());
+    }
+    // The policy of this cluster names the people who may relax it: a tenant is not one of them.
+    assert!(confirm(format!("data-a-0 {today}")).send(&tenant.session).await.is_success());
+    let denied = dry_run(path.clone()).send(&tenant.session).await;
+    assert!(denied.message().contains("the policy reserves it"), "{}", denied.message());
+    let alice = lab.bed.admin().impersonate("alice@example.com", &["system:masters"]).unwrap();
+    let allowed = dry_run(path.clone()).send(&alice).await;
+    assert!(allowed.is_success(), "{}", allowed.message());
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_retained_volume_is_no_loss_and_a_mark_protects_without_facts() {
+    let lab = Lab::shared().await;
+    let tenant = lab.tenant().await;
+    tenant.running("a", |set| set["spec"]["replicas"] = json!(1)).await;
+    let path = claim(&tenant, "data-a-0");
+    let denied = until(&tenant, &dry_run(path.clone()), is_denial).await;
+    // The first step of the way out, as it is printed.
+    let command = denied.message().lines().find(|line| line.contains("kubectl patch pv"));
+    let command = command.unwrap_or_else(|| panic!("no command: {}", denied.message()));
+    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let words: Vec<String> = words.iter().map(|word| word.trim_matches('\'').to_owned()).collect();
+    lab.bed.kubectl(&words).await.unwrap().ok().unwrap();
+    let allowed = until(&tenant, &dry_run(path.clone()), Reply::is_success).await;
+    let warnings = allowed.warnings.join("\n");
+    assert!(warnings.contains("would be deleted; its volume stays"), "{warnings}");
+    let marked = json!({"metadata": {"labels": {"policy.kruise.io/delete-protection": "Always"}}});
+    let edited = Request::merge(path.clone(), marked).send(&tenant.session).await;
+    assert!(edited.is_success(), "{} {}", edited.status, edited.message());
+    let denied = dry_run(path).send(&tenant.session).await;
+    assert!(
+        denied.message().contains("is protected, and would be deleted"),
+        "{}",
+        denied.message()
+    );
+}
+
+/// What is gone with its namespace, and what the control plane deletes, is not held up.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_claims_of_a_namespace_that_goes_are_deleted() {
+    let lab = Lab::shared().await;
+    let tenant = lab.tenant().await;
+    tenant.running("a", |set| set["spec"]["replicas"] = json!(1)).await;
+    until(&tenant, &dry_run(claim(&tenant, "data-a-0")), is_denial).await;
+    let path = format!("/api/v1/namespaces/{}", tenant.namespace);
+    let request =
+        Request { method: "DELETE", path: path.clone(), content_type: JSON, body: Value::Null };
+    assert!(request.send(lab.bed.admin()).await.is_success());
+    testbed::wait::wait_for("the namespace to be gone", LONG, async || {
+        Ok((lab.bed.get(&path).await?.status == 404).then_some(()))
+    })
+    .await
+    .unwrap();
+}
