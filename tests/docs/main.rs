@@ -14,6 +14,7 @@ mod boundaries;
 mod chart;
 mod gitops;
 mod links;
+mod losses;
 mod metrics;
 mod reasons;
 mod release;

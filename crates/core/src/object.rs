@@ -4,6 +4,7 @@
 //! large fields ([`LazyField`]) are decoded only when a rule asks for them. Two byte-equal fields are
 //! equal without being decoded, because one encoder writes both objects of a review.
 
+pub mod anti_affinity;
 pub mod claim;
 pub mod compare;
 pub mod immutable;

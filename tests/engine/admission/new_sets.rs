@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stateward_core::decide::{Exemption, Stage};
 use stateward_core::facts::{ControllerState, Facts, Objects, PodFact};
-use stateward_core::mutations::anti_affinity::injected_key;
+use stateward_core::object::anti_affinity::injected_key;
 use stateward_core::review::WebhookKind;
 
 use super::setup::{Asks, Said, ask, claim, facts, mutate, set, sized, with};

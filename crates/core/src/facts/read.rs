@@ -15,8 +15,8 @@ use super::{
     RecordFact, SetFact, SetSpec, SnapshotFact, StorageLimit, VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
-use crate::mutations::anti_affinity;
 use crate::object::Quantity;
+use crate::object::anti_affinity;
 use crate::object::claim::BETA_CLASS;
 use crate::object::json::null_default;
 

@@ -15,14 +15,12 @@ use super::Mutation;
 use crate::annotations::{ANTI_AFFINITY, INJECTED};
 use crate::change::{Change, Operation};
 use crate::facts::{Fact, Facts, Injected};
+use crate::object::anti_affinity::{HOST, ZONE, key_for, preferred};
 use crate::object::{DecodeError, Pointer, StatefulSet};
 use crate::policy::{AntiAffinity, Policy};
 
 /// The name of this mutation in [`INJECTED`].
 pub const NAME: &str = "anti-affinity";
-
-const HOST: &str = "kubernetes.io/hostname";
-const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// Injects on CREATE, keeps on UPDATE.
 ///
@@ -83,7 +81,7 @@ fn injected_before(change: &Change<'_>, facts: &Facts) -> Option<AntiAffinity> {
     let key = pods.find_map(|pod| pod.injected_key)?;
     [AntiAffinity::Preferred, AntiAffinity::Zone]
         .into_iter()
-        .find(|kind| topology_keys(*kind).0 == key)
+        .find(|kind| topology_keys(*kind)[0] == key)
 }
 
 fn inject(
@@ -105,7 +103,7 @@ fn inject(
         injected_before(change, facts)
     };
     let (Some(kind), Some(selector)) = (kind, selector(new)) else { return Ok(()) };
-    write(new, anti_affinity(kind, &selector), mutation)?;
+    write(new, preferred(topology_keys(kind), &selector), mutation)?;
     // The list names one mutation today; a set created from a copy keeps a longer one.
     let mut injected: Vec<String> = new
         .metadata
@@ -172,7 +170,7 @@ fn keep(
         return Ok(());
     };
     let Ok(live) = serde_json::from_str::<Value>(live.get()) else { return Ok(()) };
-    if kind_of(&live, &selector).is_some() {
+    if key_for(&live, &selector).is_some() {
         write(new, live, mutation)?;
         if new.metadata.annotations.get(INJECTED).is_none() {
             mutation.annotate(change, INJECTED, &format!("[\"{NAME}\"]"));
@@ -200,36 +198,9 @@ fn write(
     Ok(())
 }
 
-/// The first topology key of a `podAntiAffinity`, if it has the form that is injected.
-pub fn injected_key(terms: &Value) -> Option<&'static str> {
-    let first = "/preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm/labelSelector";
-    let selector = terms.pointer(first)?;
-    kind_of(terms, selector).map(|kind| topology_keys(kind).0)
-}
-
-fn kind_of(terms: &Value, selector: &Value) -> Option<AntiAffinity> {
-    [AntiAffinity::Preferred, AntiAffinity::Zone]
-        .into_iter()
-        .find(|kind| anti_affinity(*kind, selector) == *terms)
-}
-
-const fn topology_keys(kind: AntiAffinity) -> (&'static str, &'static str) {
+const fn topology_keys(kind: AntiAffinity) -> [&'static str; 2] {
     match kind {
-        AntiAffinity::Zone => (ZONE, HOST),
-        AntiAffinity::None | AntiAffinity::Preferred => (HOST, ZONE),
+        AntiAffinity::Zone => [ZONE, HOST],
+        AntiAffinity::None | AntiAffinity::Preferred => [HOST, ZONE],
     }
-}
-
-/// The value of `podAntiAffinity`: preferred only, so that no pod ever stays pending for it.
-fn anti_affinity(kind: AntiAffinity, selector: &Value) -> Value {
-    let (first, second) = topology_keys(kind);
-    let term = |weight: u8, topology_key: &str| {
-        json!({
-            "weight": weight,
-            "podAffinityTerm": {"labelSelector": selector, "topologyKey": topology_key}
-        })
-    };
-    json!({
-        "preferredDuringSchedulingIgnoredDuringExecution": [term(100, first), term(50, second)]
-    })
 }

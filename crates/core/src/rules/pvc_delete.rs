@@ -1,10 +1,8 @@
-use super::pvc_delete_last::last_of_its_set;
-use super::pvc_keep_removed::only_leaves_the_manifests;
+use super::pvc_delete_last::{deleted_with_data, last_of_its_set};
 use super::{Findings, Judged, NoParams, Rule, remedy};
-use crate::change::{Change, Operation, Subject};
+use crate::change::Change;
 use crate::facts::Facts;
 use crate::loss::{Fate, Loss};
-use crate::object::Claim;
 
 declare_rule! {
     /// A claim is deleted. The rule is silent if the claim has no volume yet, or if it is only missing
@@ -76,12 +74,4 @@ impl Rule for PvcDelete {
         }
         Ok(())
     }
-}
-
-/// The claim that a change deletes, unless it has no volume or its tool keeps it.
-pub(super) fn deleted_with_data<'c, 'a>(change: &'c Change<'a>) -> Option<&'c Claim<'a>> {
-    let Subject::Claim(pair) = &change.subject else { return None };
-    let claim = pair.old.as_ref().filter(|_| change.operation == Operation::Delete)?;
-    let unbound = claim.spec.volume_name.is_empty() && claim.status.is_some();
-    (!unbound && !only_leaves_the_manifests(change)).then_some(claim)
 }

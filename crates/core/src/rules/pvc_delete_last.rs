@@ -1,8 +1,9 @@
-use super::pvc_delete::deleted_with_data;
+use super::pvc_keep_removed::only_leaves_the_manifests;
 use super::{Findings, Judged, NoParams, Rule, remedy};
-use crate::change::Change;
+use crate::change::{Change, Operation, Subject};
 use crate::facts::{ClaimOf, Fact, Facts};
 use crate::loss::Loss;
+use crate::object::Claim;
 
 declare_rule! {
     /// The last claim of a claim template is deleted while its set still exists: no other claim of the
@@ -65,4 +66,12 @@ pub(super) fn last_of_its_set<'f, 'c>(
     let stays = loss.is_some_and(|loss| !loss.destroys());
     let none_else = facts.siblings(namespace, name, &of) == Fact::Known(Vec::new());
     (none_else && !stays && !of.fact.terminating).then_some(of)
+}
+
+/// The claim that a change deletes, unless it has no volume or its tool keeps it.
+pub(super) fn deleted_with_data<'c, 'a>(change: &'c Change<'a>) -> Option<&'c Claim<'a>> {
+    let Subject::Claim(pair) = &change.subject else { return None };
+    let claim = pair.old.as_ref().filter(|_| change.operation == Operation::Delete)?;
+    let unbound = claim.spec.volume_name.is_empty() && claim.status.is_some();
+    (!unbound && !only_leaves_the_manifests(change)).then_some(claim)
 }
