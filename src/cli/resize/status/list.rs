@@ -5,7 +5,7 @@ use serde_json::Value;
 use stateward_core::yaml::printable;
 use stateward_resize::Commands;
 
-use super::{Args, Format, Outcome, Shown, described, needs_a_person, not_installed};
+use super::{Args, Format, Outcome, Shown, described, not_installed};
 use crate::cli::columns::columns;
 use crate::cli::print;
 use crate::cli::resize::controller_check::knows_resizes;
@@ -26,7 +26,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Findings);
     }
     let records = cluster.records(namespace).await?;
-    let any = |records: &[Stored]| records.iter().any(|stored| needs_a_person(&stored.record));
+    let any =
+        |records: &[Stored]| records.iter().any(|stored| stored.record.status.needs_a_person());
     let outcome =
         |records: &[Stored]| if any(records) { Outcome::Findings } else { Outcome::Clean };
     if args.format == Format::Json {
