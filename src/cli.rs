@@ -231,6 +231,48 @@ mod tests {
         <Cli as clap::CommandFactory>::command().debug_assert();
     }
 
+    /// Every command below `command`, each with its arguments.
+    fn all_arguments(command: &clap::Command) -> Vec<clap::Arg> {
+        let own = command.get_arguments().cloned();
+        own.chain(command.get_subcommands().flat_map(all_arguments)).collect()
+    }
+
+    #[test]
+    fn a_namespace_has_the_same_flag_in_every_command() {
+        let arguments = all_arguments(&<Cli as clap::CommandFactory>::command());
+        let mut found = std::collections::BTreeSet::new();
+        for argument in &arguments {
+            let long = argument.get_long().unwrap_or_default();
+            let values: Vec<&str> =
+                argument.get_value_names().unwrap_or_default().iter().map(|v| v.as_str()).collect();
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(argument.get_all_aliases().is_none_or(|all| all.is_empty()), "--{long}");
+            if long.contains("namespace") || values.iter().any(|value| value.contains("NAMESPACE"))
+            {
+                found.insert(long.to_owned());
+            }
+            match long {
+                // As in kubectl: the namespace of the objects that the command is about.
+                "namespace" => assert_eq!(argument.get_short(), Some('n'), "{help}"),
+                "system-namespace" => {
+                    assert!(help.starts_with("Namespace of stateward"), "{help}");
+                    assert_eq!(argument.get_default_values(), ["stateward"], "{help}");
+                    assert_eq!((argument.get_short(), values), (None, vec!["NAMESPACE"]));
+                }
+                _ => assert_ne!(argument.get_short(), Some('n'), "--{long}"),
+            }
+        }
+        let known = [
+            "all-namespaces",
+            "canary-namespace",
+            "exclude-namespace",
+            "namespace",
+            "namespace-selector",
+            "system-namespace",
+        ];
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), known);
+    }
+
     #[test]
     fn the_exit_code_follows_the_worst() {
         let code = |deny, warn, error, fail_on| {

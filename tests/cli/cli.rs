@@ -116,9 +116,13 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["manifests"],
         &["manifests", "--ca", "a"],
         &["manifests", "--url", "https://a"],
-        &["manifests", "--crds", "--service", "a/b"],
-        &["manifests", "--rights", "a/b"],
-        &["manifests", "--ca", "a", "--url", "https://a", "--service", "a/b"],
+        &["manifests", "--crds", "--service", "b"],
+        &["manifests", "--rights", "--system-namespace", "a/b"],
+        &["manifests", "--cluster-certs", "--service", "a/b"],
+        &["manifests", "--install", "--system-namespace", "a"],
+        &["manifests", "--cluster-certs", "--service", "b", "--exclude-user", "a' || 'b"],
+        &["bug-report", "--namespace", "a"],
+        &["manifests", "--ca", "a", "--url", "https://a", "--service", "b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--timeout", "31"],
         &["manifests", "--ca", "a", "--url", "https://a/path"],
         &["manifests", "--ca", "a", "--url", "https://a//"],
@@ -427,7 +431,11 @@ fn manifests_follow_their_options() {
         "--ca",
         file.to_str().unwrap(),
         "--service",
-        "own/web:8443",
+        "web:8443",
+        "--system-namespace",
+        "own",
+        "--exclude-user",
+        "admin",
         "--namespace-selector",
         "team=a",
         "--namespace-selector",
@@ -457,6 +465,9 @@ fn manifests_follow_their_options() {
             {"key": "off", "operator": "DoesNotExist"},
         ])
     );
+    let condition = &webhook["matchConditions"][2];
+    assert_eq!(condition["name"], "not-an-excluded-user");
+    assert_eq!(condition["expression"], "!(request.userInfo.username in ['admin'])");
     assert_eq!(
         (&webhook["failurePolicy"], &webhook["timeoutSeconds"]),
         (&"Fail".into(), &10.into())
