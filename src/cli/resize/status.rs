@@ -1,6 +1,7 @@
 //! `stateward resize status`
 
 mod list;
+mod presence;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,6 +20,7 @@ use stateward_resize::observed::Memory;
 use stateward_resize::plan::paint;
 use stateward_resize::{Commands, Observed, Parameters, View, advice, preflight};
 
+use self::presence::Presence;
 use super::controller_check::knows_resizes;
 use super::screen::Screen;
 use super::target::{Place, Session, Which};
@@ -114,6 +116,7 @@ impl Session {
 
     async fn watch(&self) -> anyhow::Result<Outcome> {
         let mut screen = Screen::new(self.now());
+        let mut presence = Presence::default();
         let interrupted = tokio::signal::ctrl_c();
         tokio::pin!(interrupted);
         loop {
@@ -123,11 +126,14 @@ impl Session {
             };
             let observed = self.observe(&stored.record).await;
             let rows = fresh_rows(&observed, &stored.record, self.now());
-            screen.show(&frame(&stored.record, &rows), self.now())?;
+            let missing = is_missing(&observed, &stored.record);
+            let mut frame = frame(&stored.record, &rows);
+            frame.heading.push_str(presence.note(&frame.heading, missing));
+            screen.show(&frame, self.now())?;
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 _ = &mut interrupted => {
-                    let short = stored.record.status.needs_a_person();
+                    let short = stored.record.status.needs_a_person() || missing;
                     return Ok(if short { Outcome::Findings } else { Outcome::Clean });
                 }
             }
