@@ -356,9 +356,9 @@ mod tests {
         Degraded: the driver cannot make the volume this large (data-db-1)
         The controller has not seen the last change of what is asked.
         It is paused.
-          CLAIM      SIZE           VOLUME  STATE          FOR
-          data-db-0  100Gi → 200Gi  200Gi   done           42s
-          data-db-1  100Gi → 200Gi  100Gi   does not grow  42s
+          CLAIM      SIZE           VOLUME  STATE                             FOR
+          data-db-0  100Gi → 200Gi  200Gi   done                              42s
+          data-db-1  100Gi → 200Gi  100Gi   failed: too large for its driver  42s
         What to do:
           1. see the capacity and the driver's answer:
              kubectl -n prod describe pvc data-db-1
