@@ -93,7 +93,8 @@ pub enum Command {
     /// Print manifests for kubectl apply.
     ///
     /// --url or --service prints both webhook configurations. --crds prints the objects that resizes need,
-    /// --rights the roles of controller and webhook. --install prints everything that the chart installs.
+    /// --rights the roles of controller and webhook. --install prints everything that the chart installs;
+    /// to use the chart afterwards, `helm upgrade --install` needs --take-ownership --force-conflicts.
     Manifests(manifests::Args),
     /// Create certificates for development.
     ///
