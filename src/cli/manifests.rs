@@ -28,6 +28,7 @@ const STATIC_NAME: &str = "stateward.static.k8s.io";
 
 /// Arguments of `stateward manifests`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     group = clap::ArgGroup::new("what").required(true).multiple(true)
         .args(["url", "service", "crds", "rights", "install"]),
@@ -101,7 +102,7 @@ pub struct Args {
     pub exclude_namespace: Vec<String>,
 
     /// User whose changes are not judged; repeatable. Anyone who can use such an account is exempt, so
-    /// name no ServiceAccount of a tenant's namespace
+    /// name no service account of a tenant's namespace
     #[arg(long, value_name = "USER", value_parser = user)]
     pub exclude_user: Vec<String>,
 

@@ -225,12 +225,9 @@ fn requested<'a>(
         let before = templates.get(template.as_str());
         let Some(before) = before.and_then(|(_, claim)| claim.spec.storage()) else { continue };
         // A size that cannot be read hides no other.
-        let quantity: Quantity = match size.parse() {
-            Ok(quantity) => quantity,
-            Err(_) => {
-                unreadable = Err(fault(format!("\"{}\" is no size", one_line(&size))));
-                continue;
-            }
+        let Ok(quantity) = size.parse::<Quantity>() else {
+            unreadable = Err(fault(format!("\"{}\" is no size", one_line(&size))));
+            continue;
         };
         let after = Size { text: size.as_str().into(), quantity };
         let claim = claims.get(template.as_str()).map(|claim| of_claim(claim));

@@ -37,25 +37,40 @@ pub(super) struct GrowthCheck<'w, 'a> {
 #[derive(Default)]
 struct Outlook {
     warnings: Vec<String>,
-    /// a bound claim grows
-    grows: bool,
-    /// a claim grows once it is bound
-    later: bool,
-    /// a claim has the size already
-    large: bool,
-    /// the claims could be read
-    known: bool,
+    next: Next,
 }
 
 impl Outlook {
-    /// What happens to the claims after the edit is accepted.
-    fn next(&self) -> &'static str {
+    /// The claim that moves first counts.
+    fn note(&mut self, next: Next) {
+        self.next = self.next.max(next);
+    }
+}
+
+/// What happens to the claims after the edit is accepted.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    /// they could not be read
+    #[default]
+    NotKnown,
+    /// there is none
+    NoClaim,
+    /// all have the size already
+    Large,
+    /// one grows once it is bound
+    Later,
+    /// one grows
+    Grows,
+}
+
+impl Next {
+    const fn describe(self) -> &'static str {
         match self {
-            Self { known: false, .. } => "the controller grows its claims",
-            Self { grows: true, .. } => "its claims grow now",
-            Self { later: true, .. } => "its claims grow once they are bound",
-            Self { large: true, .. } => "its claims have that size already",
-            _ => "it has no claim yet; new ones get that size",
+            Self::NotKnown => "the controller grows its claims",
+            Self::NoClaim => "it has no claim yet; new ones get that size",
+            Self::Large => "its claims have that size already",
+            Self::Later => "its claims grow once they are bound",
+            Self::Grows => "its claims grow now",
         }
     }
 }
@@ -176,7 +191,7 @@ impl GrowthCheck<'_, '_> {
             // Carrying it out begins with reading them.
             Fact::Unknown(_) => return self.templates(),
         };
-        outlook.known = true;
+        outlook.note(Next::NoClaim);
         for (difference, size) in self.growing {
             let Some(template) = difference.template.as_deref() else { continue };
             let (mut able, mut later, mut never) = (false, Vec::new(), None);
@@ -190,8 +205,14 @@ impl GrowthCheck<'_, '_> {
                 }
                 missing.retain(|expected| *expected != i64::from(ordinal));
                 match self.ability(name, claim, size) {
-                    Ability::Large => (able, outlook.large) = (true, true),
-                    Ability::Able => (able, outlook.grows) = (true, true),
+                    Ability::Large => {
+                        able = true;
+                        outlook.note(Next::Large);
+                    }
+                    Ability::Able => {
+                        able = true;
+                        outlook.note(Next::Grows);
+                    }
                     Ability::Later => later.push((*name).to_owned()),
                     Ability::Never(why, steps) if !claim.volume.is_empty() => {
                         return Ok(Some(Objection::instead(RULE, why, steps)));
@@ -214,7 +235,7 @@ impl GrowthCheck<'_, '_> {
                     1 => String::new(),
                     count => format!(" and {} more", count - 1),
                 };
-                outlook.later = true;
+                outlook.note(Next::Later);
                 outlook.warnings.push(format!(
                     "{}: claim {first}{more} not bound yet: it grows once it is",
                     self.change.object_name()
@@ -406,7 +427,7 @@ impl GrowthCheck<'_, '_> {
                     Some(_) => "",
                     None => "; its claim template follows",
                 };
-                said.push(format!("{object}: {}{follows}", outlook.next()));
+                said.push(format!("{object}: {}{follows}", outlook.next.describe()));
             }
             let (name, namespace) = (quoted(&self.change.name), quoted(self.namespace()));
             let watch = format!("Watch: kubectl get statefulsetresize {name} -n {namespace} -w");
