@@ -103,8 +103,8 @@ pub enum Command {
     Certs(certs::Args),
     /// Call the webhook of a cluster the way its API server does.
     ///
-    /// Reads both webhook configurations, connects to the address in each, trusts its CA, and sends a
-    /// review. If a webhook does not answer, it prints the reason and exits with code 1.
+    /// Reads both webhook configurations, connects from this machine to the address in each, trusts its CA,
+    /// and sends a review. If a webhook does not answer, it prints the reason and exits with code 1.
     Probe(probe::Args),
     /// Show if a cluster is protected, and if not, why.
     ///
@@ -244,8 +244,12 @@ mod tests {
         let mut found = std::collections::BTreeSet::new();
         for argument in &arguments {
             let long = argument.get_long().unwrap_or_default();
-            let values: Vec<&str> =
-                argument.get_value_names().unwrap_or_default().iter().map(|v| v.as_str()).collect();
+            let values: Vec<&str> = argument
+                .get_value_names()
+                .unwrap_or_default()
+                .iter()
+                .map(clap::builder::Str::as_str)
+                .collect();
             let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
             assert!(argument.get_all_aliases().is_none_or(|all| all.is_empty()), "--{long}");
             if long.contains("namespace") || values.iter().any(|value| value.contains("NAMESPACE"))
@@ -263,6 +267,11 @@ mod tests {
                 _ => assert_ne!(argument.get_short(), Some('n'), "--{long}"),
             }
         }
+        // Only what runs in a pod takes its namespace; a CI runner has that variable, too.
+        let from_pod = arguments
+            .iter()
+            .filter(|argument| argument.get_env().is_some_and(|name| name == "POD_NAMESPACE"));
+        assert_eq!(from_pod.count(), 2, "serve and controller");
         let known = [
             "all-namespaces",
             "canary-namespace",

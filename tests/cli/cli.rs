@@ -89,6 +89,19 @@ fn help_lists_the_commands_each_with_an_example() {
 }
 
 #[test]
+fn the_help_of_serve_is_grouped_and_its_short_form_leaves_intervals_out() {
+    let (short, long) = (prints(&["serve", "-h"]), prints(&["serve", "--help"]));
+    for heading in ["TLS", "Cluster", "Resize timing"] {
+        assert!(long.contains(&format!("\n{heading}:\n")), "{heading}: {long}");
+    }
+    let controller = prints(&["controller", "-h"]);
+    for advanced in ["--just-changed", "--back-off", "--resync"] {
+        assert!(long.contains(advanced), "{advanced}: {long}");
+        assert!(!short.contains(advanced) && !controller.contains(advanced), "{advanced}");
+    }
+}
+
+#[test]
 fn an_unknown_command_is_refused() {
     assert!(fails(&["chek"]).contains("'check'"), "no hint");
     assert!(fails(&[]).contains("Usage: stateward"));
