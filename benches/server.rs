@@ -53,6 +53,7 @@ impl Reviewer for Fixed {
             outcome: Outcome::Allowed,
             denials: Vec::new(),
             audited: Vec::new(),
+            warned: Vec::new(),
             verdicts: Vec::new(),
             error: None,
         })

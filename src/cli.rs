@@ -96,7 +96,8 @@ pub enum Command {
     /// Print manifests for kubectl apply.
     ///
     /// --url or --service prints both webhook configurations. --crds prints the objects that resizes need,
-    /// --rights the roles of controller and webhook. --install prints everything that the chart installs.
+    /// --rights the roles of controller and webhook. --install prints everything that the chart installs;
+    /// to use the chart afterwards, `helm upgrade --install` needs --take-ownership --force-conflicts.
     Manifests(manifests::Args),
     /// Create certificates for development.
     ///
@@ -105,8 +106,8 @@ pub enum Command {
     Certs(certs::Args),
     /// Call the webhook of a cluster the way its API server does.
     ///
-    /// Reads both webhook configurations, connects to the address in each, trusts its CA, and sends a
-    /// review. If a webhook does not answer, it prints the reason and exits with code 1.
+    /// Reads both webhook configurations, connects from this machine to the address in each, trusts its CA,
+    /// and sends a review. If a webhook does not answer, it prints the reason and exits with code 1.
     Probe(probe::Args),
     /// Show if a cluster is protected, and if not, why.
     ///
@@ -233,6 +234,57 @@ mod tests {
     #[test]
     fn clap_finds_no_fault_with_the_arguments() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    /// Every command below `command`, each with its arguments.
+    fn all_arguments(command: &clap::Command) -> Vec<clap::Arg> {
+        let own = command.get_arguments().cloned();
+        own.chain(command.get_subcommands().flat_map(all_arguments)).collect()
+    }
+
+    #[test]
+    fn a_namespace_has_the_same_flag_in_every_command() {
+        let arguments = all_arguments(&<Cli as clap::CommandFactory>::command());
+        let mut found = std::collections::BTreeSet::new();
+        for argument in &arguments {
+            let long = argument.get_long().unwrap_or_default();
+            let values: Vec<&str> = argument
+                .get_value_names()
+                .unwrap_or_default()
+                .iter()
+                .map(clap::builder::Str::as_str)
+                .collect();
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(argument.get_all_aliases().is_none_or(|all| all.is_empty()), "--{long}");
+            if long.contains("namespace") || values.iter().any(|value| value.contains("NAMESPACE"))
+            {
+                found.insert(long.to_owned());
+            }
+            match long {
+                // As in kubectl: the namespace of the objects that the command is about.
+                "namespace" => assert_eq!(argument.get_short(), Some('n'), "{help}"),
+                "system-namespace" => {
+                    assert!(help.starts_with("Namespace of stateward"), "{help}");
+                    assert_eq!(argument.get_default_values(), ["stateward"], "{help}");
+                    assert_eq!((argument.get_short(), values), (None, vec!["NAMESPACE"]));
+                }
+                _ => assert_ne!(argument.get_short(), Some('n'), "--{long}"),
+            }
+        }
+        // Only what runs in a pod takes its namespace; a CI runner has that variable, too.
+        let from_pod = arguments
+            .iter()
+            .filter(|argument| argument.get_env().is_some_and(|name| name == "POD_NAMESPACE"));
+        assert_eq!(from_pod.count(), 2, "serve and controller");
+        let known = [
+            "all-namespaces",
+            "canary-namespace",
+            "exclude-namespace",
+            "namespace",
+            "namespace-selector",
+            "system-namespace",
+        ];
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), known);
     }
 
     #[test]

@@ -55,11 +55,8 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     pub health: Option<String>,
     /// Namespace of stateward
-    #[arg(
-        long = "system-namespace", alias = "namespace", value_name = "NAMESPACE",
-        default_value = "stateward", value_parser = object_name
-    )]
-    pub namespace: String,
+    #[arg(long, value_name = "NAMESPACE", default_value = "stateward", value_parser = object_name)]
+    pub system_namespace: String,
     /// Namespace for the canary [default: as `stateward status` finds one]
     #[arg(long, value_name = "NAMESPACE", value_parser = object_name)]
     pub canary_namespace: Option<String>,
@@ -113,7 +110,7 @@ async fn collect(args: &Args) -> Value {
     };
     put("cluster", get(&client, "/version").await);
     put("enforcing", enforcing(args, &client).await);
-    let (namespace, name) = (&args.namespace, &args.webhook_configuration);
+    let (namespace, name) = (&args.system_namespace, &args.webhook_configuration);
     for kind in WebhookKind::ALL {
         let found = get(&client, &WebhookConfiguration::path(kind, name)).await;
         put(kind.configuration_plural(), found.map(without_bundles));

@@ -13,7 +13,7 @@ use stateward_resize::Parameters;
 
 use super::Outcome;
 use super::connection::Connection;
-use super::serve::duration;
+use super::serve::{duration, object_name};
 use crate::controller::{Cluster, Controller, Intervals, lease};
 use crate::http_server::{HealthPort, Pages, Shutdown};
 use crate::telemetry::{LogFormat, ResizeMetrics, log};
@@ -52,8 +52,8 @@ pub struct ClusterArgs {
     /// The cluster
     #[command(flatten)]
     pub connection: Connection,
-    /// Existing namespace for stateward's Leases
-    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward")]
+    /// Namespace of stateward, which must exist: its Leases are there
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward", value_parser = object_name)]
     pub system_namespace: String,
 }
 

@@ -28,6 +28,7 @@ const STATIC_NAME: &str = "stateward.static.k8s.io";
 
 /// Arguments of `stateward manifests`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     group = clap::ArgGroup::new("what").required(true).multiple(true)
         .args(["url", "service", "crds", "rights", "install"]),
@@ -56,22 +57,26 @@ pub struct Args {
     )]
     pub url: Option<String>,
 
-    /// Service in front of the webhook. Its namespace is exempt
-    #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", requires = "trust")]
+    /// Service in front of the webhook, in the namespace of stateward, which is then exempt
+    #[arg(long, value_name = "NAME[:PORT]", requires = "trust")]
     pub service: Option<Service>,
+
+    /// Namespace of stateward
+    #[arg(long, value_name = "NAMESPACE", default_value = "stateward", value_parser = namespace)]
+    pub system_namespace: String,
 
     /// Print the objects that resizes need: the custom resource, the admission policy that checks
     /// the right to grow claims, and roles for people
     #[arg(long)]
     pub crds: bool,
 
-    /// Print the controller's service account in this namespace, the roles that it and the webhook
-    /// need, and the admission policies that limit the controller to the writes of a resize
-    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
-    pub rights: Option<String>,
+    /// Print the controller's service account, the roles that it and the webhook need, and the
+    /// admission policies that limit the controller to the writes of a resize
+    #[arg(long)]
+    pub rights: bool,
 
     /// Print everything that the chart installs by default, for the namespace stateward
-    #[arg(long, conflicts_with_all = ["url", "service", "crds", "rights"])]
+    #[arg(long, conflicts_with_all = ["url", "service", "crds", "rights", "system_namespace"])]
     pub install: bool,
 
     /// Print one webhook configuration as a file for the API server's `staticManifestsDir`
@@ -93,8 +98,13 @@ pub struct Args {
     pub namespace_selector: Vec<LabelSelectorRequirement>,
 
     /// Namespace to exempt, besides kube-system; repeatable
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub exclude_namespace: Vec<String>,
+
+    /// User whose changes are not judged; repeatable. Anyone who can use such an account is exempt, so
+    /// name no service account of a tenant's namespace
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub exclude_user: Vec<String>,
 
     /// What the API server does with a change while it cannot reach the webhook
     #[arg(long, value_name = "POLICY", default_value = "Ignore", ignore_case = true)]
@@ -138,11 +148,9 @@ pub enum WebhookConfiguration {
     Validating,
 }
 
-/// A Service.
+/// A Service in the namespace of stateward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// its namespace
-    pub namespace: String,
     /// its name
     pub name: String,
     /// its port
@@ -153,14 +161,15 @@ impl std::str::FromStr for Service {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is not NAMESPACE/NAME or NAMESPACE/NAME:PORT");
-        let (namespace, rest) = text.split_once('/').ok_or_else(wrong)?;
-        let (name, port) = rest.split_once(':').unwrap_or((rest, "443"));
+        let wrong = || {
+            format!("\"{text}\" is not NAME or NAME:PORT; --system-namespace names its namespace")
+        };
+        let (name, port) = text.split_once(':').unwrap_or((text, "443"));
         let port = port.parse().map_err(|_| wrong())?;
-        if !is_dns_label(namespace) || !is_dns_label(name) || port == 0 {
+        if !is_dns_label(name) || port == 0 {
             return Err(wrong());
         }
-        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned(), port })
+        Ok(Self { name: name.to_owned(), port })
     }
 }
 
@@ -192,7 +201,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         objects.extend([crd::crd(), admission_policy::policy(), admission_policy::binding()]);
         objects.extend(rights::user_roles());
     }
-    if let Some(namespace) = &args.rights {
+    if args.rights {
+        let namespace = &args.system_namespace;
         objects.extend(rights::roles(namespace));
         objects.extend(controller_policy::policies(namespace));
     }
@@ -201,7 +211,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     let address = match (&args.url, &args.service) {
         (Some(url), _) => Some(Address::Url(url)),
-        (None, service) => service.as_ref().map(Address::Service),
+        (None, service) => service
+            .as_ref()
+            .map(|service| Address::Service { namespace: &args.system_namespace, service }),
     };
     if let Some(address) = address {
         streams.push(registration(args, address)?);
@@ -214,13 +226,14 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 fn registration(args: &Args, address: Address<'_>) -> anyhow::Result<String> {
     let authority = args.ca.as_deref().map(authority).transpose()?;
     let mut excluded = vec!["kube-system".to_owned()];
-    excluded.extend(args.service.iter().map(|service| service.namespace.clone()));
+    excluded.extend(args.service.iter().map(|_| args.system_namespace.clone()));
     excluded.extend(args.exclude_namespace.iter().cloned());
     let registration = Registration {
         address,
         authority: authority.as_deref(),
         excluded,
         requirements: &args.namespace_selector,
+        users: &args.exclude_user,
         failure_policy: args.failure_policy,
         timeout: args.timeout,
     };
@@ -254,6 +267,16 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+/// A name that stands in an expression between quotes.
+fn user(text: &str) -> Result<String, String> {
+    let breaks = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '\\');
+    if text.is_empty() || text.contains(breaks) {
+        Err("the name of a user has no blanks, quotes and backslashes here".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
 /// The certificate of an authority, in PEM form.
 fn authority(file: &Path) -> anyhow::Result<Vec<u8>> {
     let at = file.display();
@@ -276,12 +299,10 @@ mod tests {
 
     #[test]
     fn reads_services() {
-        let service = |namespace: &str, port| {
-            Ok(Service { namespace: namespace.to_owned(), name: "web".to_owned(), port })
-        };
-        assert_eq!("a/web".parse(), service("a", 443));
-        assert_eq!("a-b/web:9443".parse(), service("a-b", 9443));
-        for wrong in ["web", "a/", "/web", "a/web:0", "a/web:x", "A/web", "a/-web", "a/b/c"] {
+        let service = |port| Ok(Service { name: "web".to_owned(), port });
+        assert_eq!("web".parse(), service(443));
+        assert_eq!("web:9443".parse(), service(9443));
+        for wrong in ["", "a/web", "web:0", "web:x", "Web", "-web", "web:"] {
             assert!(wrong.parse::<Service>().is_err(), "{wrong}");
         }
     }

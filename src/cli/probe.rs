@@ -24,6 +24,9 @@ use crate::cluster::{ApiError, Client};
 
 /// The answer to the review of a probe is a few hundred bytes.
 const MOST: usize = 64 * 1024;
+/// An API server in a container or on another machine reaches its own loopback instead.
+const LOOPBACK: &str = "This called a server on this machine. An API server elsewhere, such as that of kind, does not \
+                        reach it: `stateward status` asks the API server.\n";
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -95,7 +98,9 @@ async fn probe(
     client: &Client,
 ) -> anyhow::Result<String> {
     let mut report = String::new();
-    for webhook in registered::webhooks(client, &args.webhook_configuration).await? {
+    let webhooks = registered::webhooks(client, &args.webhook_configuration).await?;
+    let elsewhere = webhooks.iter().any(Webhook::is_loopback) && args.connect.is_none();
+    for webhook in webhooks {
         let at = webhook.place()?;
         let start = Instant::now();
         let shown = Arc::new(Shown::new(certificate.cloned()));
@@ -122,6 +127,9 @@ async fn probe(
                 return Err(error.context(format!("{at} does not answer")));
             }
         };
+    }
+    if elsewhere {
+        report.push_str(LOOPBACK);
     }
     Ok(report)
 }

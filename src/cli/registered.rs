@@ -2,7 +2,7 @@
 
 mod shown;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -53,6 +53,11 @@ fn target(client: &WebhookClientConfig) -> anyhow::Result<Target> {
     })
 }
 
+fn is_loopback(host: &str) -> bool {
+    let address: Result<IpAddr, _> = host.parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// The webhooks of both configurations of this name.
 ///
 /// # Errors
@@ -78,6 +83,11 @@ impl Webhook {
     pub(super) fn place(&self) -> anyhow::Result<String> {
         let Target { host, port, path } = target(&self.0.client_config)?;
         Ok(format!("{} at {host}:{port}{path}", self.0.name))
+    }
+
+    /// Whether its address leads each machine to itself, and this machine elsewhere than the API server.
+    pub(super) fn is_loopback(&self) -> bool {
+        target(&self.0.client_config).is_ok_and(|target| is_loopback(&target.host))
     }
 
     /// The authorities that the API server trusts for it.
@@ -124,6 +134,16 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loopback_address_is_known_in_each_form() {
+        for host in ["127.0.0.1", "127.8.0.1", "::1", "localhost"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["10.0.0.1", "host.minikube.internal", "web.a.svc", "::2"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 
     #[test]
     fn finds_the_place_that_a_configuration_gives() {

@@ -101,13 +101,21 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             "{dry_runs} of them were dry runs, as kubectl diff and GitOps controllers send them"
         );
     }
+    if !log.warnings.is_empty() {
+        let times = log.warnings.len();
+        let _ = writeln!(text, "{times} findings were warnings, which stop nobody");
+    }
     if log.foreign > 0 {
         let _ =
             writeln!(text, "{} lines are not from stateward's log and were skipped", log.foreign);
     }
-    for (title, audited) in [("would deny", true), ("denied", false)] {
-        let of: Vec<&Denial> =
-            log.denials.iter().filter(|denial| denial.is_audited() == audited).collect();
+    let denials = |audited: bool| -> Vec<&Denial> {
+        log.denials.iter().filter(|denial| denial.is_audited() == audited).collect()
+    };
+    let warnings = log.warnings.iter().collect();
+    for (title, of) in
+        [("would deny", denials(true)), ("denied", denials(false)), ("warned", warnings)]
+    {
         if !of.is_empty() {
             text.push_str(&table(title, &of));
         }

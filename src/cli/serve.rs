@@ -50,7 +50,7 @@ const SPARE_FILES: u64 = 128;
         .args(["dev", "tls_cert", "cluster_certs"]),
     after_help = "Example:\n  stateward serve --dev\n  \
                   stateward serve --tls-cert tls.crt --tls-key tls.key --policy stateward.yaml\n  \
-                  stateward serve --cluster-certs --service stateward/stateward"
+                  stateward serve --cluster-certs --service stateward"
 )]
 pub struct Args {
     /// Run without a cluster, on development certificates that are created once
@@ -239,7 +239,7 @@ fn serve(
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("cannot receive signals")?;
         let client = cluster::client(args).await?;
-        if let (Some(service), Some(client)) = (&args.cluster.service, &client) {
+        if let (Some(_), Some(client)) = (&args.cluster.service, &client) {
             let (metrics, health) = (Arc::clone(&metrics), health.clone());
             if let Some(options) = trust {
                 let (client, certificate) = (client.clone(), Arc::clone(&certificate));
@@ -248,7 +248,8 @@ fn serve(
                     CertificateRotator::new(options, client, certificate, metrics, health).run(),
                 );
             }
-            let (namespace, switch) = (service.namespace.clone(), health.break_glass().clone());
+            let namespace = args.cluster.system_namespace.clone();
+            let switch = health.break_glass().clone();
             if args.cluster.events {
                 let (events, writer) = Events::new(client.clone(), Arc::clone(&metrics));
                 handler.set_events(events);
@@ -387,7 +388,12 @@ impl Started {
     /// A command that sends a review, as typed into a shell.
     pub fn curl(&self) -> String {
         let trust = match &self.dev {
-            Some(dev) => format!("--cacert {}", shell_quote(&dev.authority.display().to_string())),
+            // The command is pasted into a second terminal, which may be in another folder.
+            Some(dev) => {
+                let file = std::path::absolute(&dev.authority);
+                let file = file.unwrap_or_else(|_| dev.authority.clone());
+                format!("--cacert {}", shell_quote(&file.display().to_string()))
+            }
             // Which authority signed the certificate is not known here.
             None => "--insecure".to_owned(),
         };

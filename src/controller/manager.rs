@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use serde_json::Value;
-use stateward_core::record::Phase;
+use stateward_core::record::{ClaimState, Phase};
 use stateward_resize::CAN_RESIZE;
 use stateward_resize::Parameters;
 use tokio::sync::{Notify, watch};
@@ -100,6 +100,13 @@ impl RecordSummary {
             halt: (!state.is_empty()).then(|| (state.to_owned(), reason.to_owned())),
             claims: claims.map(|claim| text(claim, "/state").to_owned()).collect(),
         }
+    }
+
+    /// Whether a claim may still grow although the resize is complete: its file system grows when its
+    /// pod starts.
+    fn grows_later(&self) -> bool {
+        let done = ClaimState::Done;
+        self.phase == Phase::Complete && self.claims.iter().any(|state| state != done.as_str())
     }
 }
 

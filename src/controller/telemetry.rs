@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use hyper::Method;
-use stateward_core::record::{Halt, Reason, State, Status};
+use stateward_core::record::{Halt, Reason, Status};
 use stateward_resize::crd::{API_VERSION, KIND};
 use stateward_resize::{Action, advice};
 
@@ -114,12 +114,9 @@ pub(super) async fn status_written(
     if identity == self::identity(before) || !passes(events, key, &identity) {
         return;
     }
-    // A set that someone else deleted is told of at once, not when the resize has given up.
-    let needs_a_person = after.ended_short()
-        || halt.is_some_and(|halt| halt.state == State::Blocked || halt.reason == Reason::SetGone);
     let note = note(after);
     let now = cluster.now();
-    let kind = if needs_a_person { "Warning" } else { "Normal" };
+    let kind = if after.needs_a_person() { "Warning" } else { "Normal" };
     let set_uid = after.request.as_ref().map_or("", |request| request.set_uid.as_str());
     let path = key.core("events");
     for (api_version, of, uid) in
@@ -136,7 +133,7 @@ pub(super) async fn status_written(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stateward_core::record::{Phase, Request};
+    use stateward_core::record::{Phase, Request, State};
 
     #[test]
     fn an_event_says_what_grows_and_how_far_it_is() {

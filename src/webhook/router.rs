@@ -404,6 +404,10 @@ impl Webhook {
         for denial in &answer.audited {
             log_denial(denial, "would be denied");
         }
+        // Both webhooks see most changes, and one line for each is enough.
+        for warned in answer.warned.iter().filter(|_| kind == WebhookKind::Validating) {
+            log_denial(warned, "warned");
+        }
         for (rule, verdict) in &answer.verdicts {
             self.metrics.judged(rule, verdict.name());
         }

@@ -71,7 +71,7 @@ impl Lab {
         }))
         .await
         .unwrap();
-        let rights = output(&["manifests", "--crds", "--rights=stateward"]);
+        let rights = output(&["manifests", "--crds", "--rights"]);
         let apply = ["apply", "--server-side", "-f", "-"];
         bed.kubectl_with("admin", &apply, Some(&rights)).await.unwrap().ok().unwrap();
         // The chart grants this where events are on, as they are by default.

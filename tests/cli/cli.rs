@@ -89,6 +89,19 @@ fn help_lists_the_commands_each_with_an_example() {
 }
 
 #[test]
+fn the_help_of_serve_is_grouped_and_its_short_form_leaves_intervals_out() {
+    let (short, long) = (prints(&["serve", "-h"]), prints(&["serve", "--help"]));
+    for heading in ["TLS", "Cluster", "Resize timing"] {
+        assert!(long.contains(&format!("\n{heading}:\n")), "{heading}: {long}");
+    }
+    let controller = prints(&["controller", "-h"]);
+    for advanced in ["--just-changed", "--back-off", "--resync"] {
+        assert!(long.contains(advanced), "{advanced}: {long}");
+        assert!(!short.contains(advanced) && !controller.contains(advanced), "{advanced}");
+    }
+}
+
+#[test]
 fn an_unknown_command_is_refused() {
     assert!(fails(&["chek"]).contains("'check'"), "no hint");
     assert!(fails(&[]).contains("Usage: stateward"));
@@ -116,9 +129,13 @@ fn arguments_that_exclude_each_other_are_refused() {
         &["manifests"],
         &["manifests", "--ca", "a"],
         &["manifests", "--url", "https://a"],
-        &["manifests", "--crds", "--service", "a/b"],
-        &["manifests", "--rights", "a/b"],
-        &["manifests", "--ca", "a", "--url", "https://a", "--service", "a/b"],
+        &["manifests", "--crds", "--service", "b"],
+        &["manifests", "--rights", "--system-namespace", "a/b"],
+        &["manifests", "--cluster-certs", "--service", "a/b"],
+        &["manifests", "--install", "--system-namespace", "a"],
+        &["manifests", "--cluster-certs", "--service", "b", "--exclude-user", "a' || 'b"],
+        &["bug-report", "--namespace", "a"],
+        &["manifests", "--ca", "a", "--url", "https://a", "--service", "b"],
         &["manifests", "--ca", "a", "--url", "https://a", "--timeout", "31"],
         &["manifests", "--ca", "a", "--url", "https://a/path"],
         &["manifests", "--ca", "a", "--url", "https://a//"],
@@ -427,7 +444,11 @@ fn manifests_follow_their_options() {
         "--ca",
         file.to_str().unwrap(),
         "--service",
-        "own/web:8443",
+        "web:8443",
+        "--system-namespace",
+        "own",
+        "--exclude-user",
+        "admin",
         "--namespace-selector",
         "team=a",
         "--namespace-selector",
@@ -457,6 +478,9 @@ fn manifests_follow_their_options() {
             {"key": "off", "operator": "DoesNotExist"},
         ])
     );
+    let condition = &webhook["matchConditions"][2];
+    assert_eq!(condition["name"], "not-an-excluded-user");
+    assert_eq!(condition["expression"], "!(request.userInfo.username in ['admin'])");
     assert_eq!(
         (&webhook["failurePolicy"], &webhook["timeoutSeconds"]),
         (&"Fail".into(), &10.into())

@@ -112,6 +112,9 @@ fn what_audit_mode_saw_becomes_a_policy_that_breaks_nobody() {
     let columns: Vec<&str> = title.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect();
     assert_eq!(columns, ["would deny", "times", "objects", "namespaces", "users", "last"]);
     assert!(rest.contains("\nsts-retention-to-delete "), "{rest}");
+    let (_, warned) = rest.split_once("\nwarned ").expect("warnings are counted, too");
+    assert!(warned.contains("\nsts-scale-to-zero "), "{warned}");
+    assert!(rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains(" were warnings"));
     assert!(rest.contains("\nmode: enforce\n"), "{rest}");
 
     let policy = text(&stateward(&["report", "--since=1h", "--policy", log]));

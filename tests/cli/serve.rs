@@ -15,11 +15,17 @@ struct Serving {
 
 impl Serving {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, &folder.join("it's here"), arguments)
+    }
+
+    /// Starts it in `folder`.
+    fn start_with(folder: &Path, certificates: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stateward"))
+            .current_dir(folder)
             .args(["serve", "--dev", "--listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"])
             .args(["--certificate-poll=50ms", "--log-level=error"])
             .arg("--certs-dir")
-            .arg(folder.join("it's here"))
+            .arg(certificates)
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
@@ -135,4 +141,13 @@ fn a_wrong_policy_keeps_it_from_starting() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains(":2:1: there is no key \"scops\""), "{error}");
     assert!(error.contains("did you mean \"scopes\""), "{error}");
+}
+
+#[test]
+fn the_printed_command_runs_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start_with(folder.path(), Path::new("certs/dev"), &[]);
+    // This test does not run in the server's folder.
+    let answer = Serving::shell(serving.line("try"));
+    assert!(answer.contains("\"allowed\":true"), "{answer}");
 }

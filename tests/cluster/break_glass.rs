@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use testbed::Testbed;
 
 use crate::certificates::{ARGUMENTS, Replica, cluster, denies, register};
-use crate::webhook::{LONG, path};
+use crate::resize_commands::typed;
+use crate::webhook::{LONG, Webhook, path};
 
 const NAMESPACE: &str = "/api/v1/namespaces/stateward";
 
@@ -110,4 +111,35 @@ async fn an_annotation_disables_every_replica_for_a_while() {
     let log = late.log();
     assert_eq!(log.matches("cannot read the own namespace").count(), 1, "{log}");
     all(&[late], false).await;
+}
+
+/// A person tries the switch on their own machine, before the night that needs it.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn disable_and_enable_reach_a_server_with_dev_certificates() {
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    let missing = typed(&testbed, "stateward disable 1h").await;
+    assert_eq!(missing.status, 2, "{missing:?}");
+    assert!(missing.stderr.contains("namespace stateward does not exist"), "{missing:?}");
+    testbed.ensure_namespace("stateward").await.unwrap();
+    let kubeconfig = format!("--kubeconfig={}", testbed.kubeconfig().display());
+    let webhook = Webhook::start(&[&kubeconfig]).await;
+    webhook.register(&testbed, &[]).await;
+    denies(&testbed, "db").await;
+    let edit = json!({"spec": {"serviceName": "x"}});
+    let live = path("default", "db");
+    let answered = async |status: u16| {
+        testbed::wait::wait_for("the switch to be read", LONG, async || {
+            Ok((testbed.merge(&live, edit.clone()).await?.status == status).then_some(()))
+        })
+        .await
+        .unwrap();
+    };
+    let disabled = typed(&testbed, "stateward disable 1h").await;
+    assert!(disabled.status == 0 && disabled.stdout.contains("End it earlier:"), "{disabled:?}");
+    answered(422).await;
+    let (_, command) = disabled.stdout.split_once("End it earlier: ").unwrap();
+    let enabled = typed(&testbed, command.trim()).await;
+    assert_eq!(enabled.status, 0, "{enabled:?}");
+    answered(403).await;
 }

@@ -127,12 +127,8 @@ impl Replica {
     }
 }
 
-pub(crate) const ARGUMENTS: [&str; 4] = [
-    "--cluster-certs",
-    "--service=stateward/stateward",
-    "--cert-name=127.0.0.1",
-    "--trust-interval=200ms",
-];
+pub(crate) const ARGUMENTS: [&str; 4] =
+    ["--cluster-certs", "--service=stateward", "--cert-name=127.0.0.1", "--trust-interval=200ms"];
 
 /// Applies the documented files, and gives the kubeconfig of the account.
 pub(crate) async fn cluster() -> (Testbed, PathBuf) {

@@ -651,3 +651,29 @@ async fn the_chart_is_applied_and_pruned_without_helm() {
         .await
         .unwrap();
 }
+
+/// Helm applies on the server, so what kubectl applied before conflicts with it.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn helm_takes_over_what_kubectl_applied() {
+    let readme = std::fs::read_to_string(format!("{CHART}/README.md")).unwrap();
+    let documented = "--take-ownership --force-conflicts";
+    assert!(readme.contains(documented));
+    for apply in ["kubectl apply --server-side -f -", "kubectl apply -f -"] {
+        let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+        let line = format!("stateward manifests --install | {apply}");
+        let applied = crate::resize_commands::typed(&testbed, &line).await;
+        assert_eq!(applied.status, 0, "{applied:?}");
+        let install = async |verb: &[&str], flags: &str| {
+            let flags: Vec<&str> = flags.split_whitespace().collect();
+            helm(&testbed, &[verb, &["stateward", CHART], &flags].concat()).await
+        };
+        let refused = install(&["install"], "").await;
+        assert!(refused.stderr.contains("invalid ownership metadata"), "{refused:?}");
+        let refused = install(&["install"], "--take-ownership").await;
+        assert!(refused.stderr.contains("conflict occurred while applying"), "{refused:?}");
+        // The failed release has the name, so that a second install is refused.
+        install(&["upgrade", "--install"], documented).await.ok().unwrap();
+        helm(&testbed, &["upgrade", "stateward", CHART]).await.ok().unwrap();
+    }
+}

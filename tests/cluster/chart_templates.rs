@@ -209,16 +209,19 @@ fn configurations(all: &BTreeMap<(String, String), Value>) -> Vec<Value> {
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn configurations_are_those_that_stateward_prints() {
     let cases: [(&str, &[&str]); 2] = [
-        ("{}", &["--service=stateward/stateward"]),
+        ("{}", &["--service=stateward"]),
         (
             "{service: {port: 8443}, webhook: {failurePolicy: Fail, timeoutSeconds: 2,
-              excludeNamespaces: [monitoring], namespaceRequirements: [{key: team, operator: In,
+              excludeNamespaces: [monitoring], excludeUsers: [admin, ops@example.com],
+              namespaceRequirements: [{key: team, operator: In,
               values: [db]}, {key: legacy, operator: DoesNotExist}]}}",
             &[
-                "--service=stateward/stateward:8443",
+                "--service=stateward:8443",
                 "--failure-policy=Fail",
                 "--timeout=2",
                 "--exclude-namespace=monitoring",
+                "--exclude-user=admin",
+                "--exclude-user=ops@example.com",
                 "--namespace-selector=team=db",
                 "--namespace-selector=!legacy",
             ],
@@ -272,7 +275,7 @@ async fn rights_are_those_of_the_documented_file() {
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn objects_of_resizes_are_those_that_stateward_prints() {
     let rendered = rendered("{}").await;
-    let printed = objects(&printed(&["--crds", "--rights=stateward"]));
+    let printed = objects(&printed(&["--crds", "--rights"]));
     assert_eq!(printed.len(), 5 + 1 + 2 * 4 + 3 * 2);
     for object in printed {
         let text = |pointer: &str| object.pointer(pointer).unwrap().as_str().unwrap().to_owned();

@@ -53,7 +53,7 @@ impl Resizing {
         let bed = builder.audit_log(true).start().await.unwrap();
         bed.play_storage().await.unwrap();
         bed.ensure_namespace("stateward").await.unwrap();
-        apply_stream(&bed, &printed(&["--crds", "--rights=stateward"])).await;
+        apply_stream(&bed, &printed(&["--crds", "--rights"])).await;
         let webhook = json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": "stateward", "namespace": "stateward"},

@@ -77,7 +77,7 @@ async fn what_is_printed_applies_twice_and_grants_what_the_table_says() {
         "metadata": {"name": "stateward", "namespace": "stateward"},
     });
     testbed.apply(webhook).await.unwrap();
-    let stream = printed(&["--crds", "--rights=stateward"]);
+    let stream = printed(&["--crds", "--rights"]);
     apply_stream(&testbed, &stream).await;
     let all = objects(&stream);
     assert_eq!(all.len(), 5 + 1 + 2 * 4 + 3 * 2);
@@ -286,13 +286,8 @@ async fn growth_takes_the_right_to_patch_claims() {
 async fn own_writes_do_not_depend_on_the_webhook() {
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     testbed.ensure_namespace("stateward").await.unwrap();
-    let arguments = [
-        "--crds",
-        "--rights=stateward",
-        "--service=stateward/nobody",
-        "--cluster-certs",
-        "--failure-policy=Fail",
-    ];
+    let arguments =
+        ["--crds", "--rights", "--service=nobody", "--cluster-certs", "--failure-policy=Fail"];
     apply_stream(&testbed, &printed(&arguments)).await;
     let account = testbed.kubeconfig_for_service_account("stateward", "stateward-controller").await;
     let controller = testbed.session(&account.unwrap()).await.unwrap();
@@ -334,7 +329,7 @@ fn recreated(name: &str, namespace: &str) -> Value {
 async fn with_token() -> (Testbed, Session) {
     let testbed = Testbed::builder().controllers(false).start().await.unwrap();
     testbed.ensure_namespace("stateward").await.unwrap();
-    apply_stream(&testbed, &printed(&["--crds", "--rights=stateward"])).await;
+    apply_stream(&testbed, &printed(&["--crds", "--rights"])).await;
     let account = testbed.kubeconfig_for_service_account("stateward", "stateward-controller").await;
     let token = testbed.session(&account.unwrap()).await.unwrap();
     let sets = "/apis/apps/v1/namespaces/default/statefulsets?dryRun=All";

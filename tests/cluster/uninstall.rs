@@ -103,3 +103,21 @@ async fn the_page_removes_everything() {
         assert_eq!(annotations["example.com/team"], Value::from("db"), "{path}");
     }
 }
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_dry_run_names_what_would_be_deleted_and_deletes_nothing() {
+    let testbed = Testbed::builder().controllers(false).start().await.unwrap();
+    let install = "stateward manifests --install | kubectl apply --server-side -f -";
+    assert_eq!(typed(&testbed, install).await.status, 0);
+    let configurations =
+        "kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations";
+    let before = typed(&testbed, configurations).await.stdout;
+    let dry = typed(&testbed, "stateward prepare-uninstall --dry-run").await;
+    assert_eq!(dry.status, 0, "{dry:?}");
+    assert_eq!(dry.stdout.matches(" stateward would be deleted\n").count(), 2, "{dry:?}");
+    assert_eq!(typed(&testbed, configurations).await.stdout, before);
+    let real = typed(&testbed, "stateward prepare-uninstall").await;
+    assert_eq!(real.stdout.matches(" stateward is deleted\n").count(), 2, "{real:?}");
+    assert_ne!(typed(&testbed, configurations).await.stdout, before);
+}

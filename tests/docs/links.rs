@@ -101,3 +101,24 @@ fn code_holds_no_links_and_headings_become_anchors() {
     assert_eq!(targets(page), ["b.md#c-d"]);
     assert_eq!(anchors(page), BTreeSet::from(["a-page-whats-in-it".to_owned()]));
 }
+
+/// GitHub draws these blocks: how a review flows, and how a resize does.
+#[test]
+fn the_readme_draws_a_review_and_a_resize() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let diagrams: Vec<&str> = readme
+        .split("```mermaid\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert_eq!(diagrams.len(), 2);
+    for (diagram, parts) in diagrams.iter().zip([
+        ["API server", "/mutate", "/validate", "stateward check"],
+        ["claim template", "grow every claim", "delete the set", "it adopts its pods"],
+    ]) {
+        for part in parts {
+            assert!(diagram.contains(part), "{part}: {diagram}");
+        }
+    }
+}

@@ -186,6 +186,14 @@ fn run_bash(tag: &str, options: &[&str], script: &str) -> Output {
 }
 
 #[test]
+fn a_release_is_told_its_tag_for_links_to_rules() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("crates/core/src/rules/page.rs"));
+    assert!(page.unwrap().contains("option_env!(\"STATEWARD_TAG\")"));
+    let workflow = workflow();
+    assert_eq!(workflow["jobs"]["build"]["env"]["STATEWARD_TAG"], "${{ github.ref_name }}");
+}
+
+#[test]
 fn a_tag_of_another_version_is_refused() {
     let workflow = workflow();
     let all = steps(&workflow);

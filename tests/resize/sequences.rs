@@ -430,6 +430,20 @@ fn a_larger_request_does_not_wait_for_a_restart() {
     }
 }
 
+/// Without leave to evict, only a person can restart the pod that a file system waits for.
+#[test]
+fn a_restart_that_stateward_may_not_do_takes_a_person() {
+    let mut play = Play::new(World::steady(1, 1).with(|kind| kind.pending = true));
+    play.rests_in(Phase::Verifying, Reason::FileSystemPending);
+    assert!(play.status().needs_a_person(), "{:?}", play.status());
+    let mut play = evicting(false);
+    play.until("complete", |play| {
+        let status = play.world.status().unwrap_or_default();
+        assert!(!status.needs_a_person(), "{status:?}");
+        status.phase == Phase::Complete
+    });
+}
+
 /// Where it ended short, a person who has seen it ends it, and is not told of it for ever.
 #[test]
 fn an_abort_ends_what_ended_short() {

@@ -86,6 +86,7 @@ fn reviewed(body: String, outcome: Outcome) -> Answer {
         outcome,
         denials: Vec::new(),
         audited: Vec::new(),
+        warned: Vec::new(),
         verdicts: Vec::new(),
         error: None,
     }

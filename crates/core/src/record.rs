@@ -408,6 +408,17 @@ impl Status {
             || self.halt.as_ref().is_some_and(deleted)
     }
 
+    /// Whether a person has to act: the resize does not go on by itself, or did not end as requested.
+    pub fn needs_a_person(&self) -> bool {
+        // Such a resize waits and retries, but what it waits for changes only if a person acts.
+        let by_person = |halt: &Halt| {
+            use Reason::{CreateRefused, OrphaningStuck, Replaced, SetGone};
+            matches!(halt.reason, CreateRefused | OrphaningStuck | Replaced | SetGone)
+        };
+        let halted = |halt: &Halt| halt.state == State::Blocked || by_person(halt);
+        self.ended_short() || self.halt.as_ref().is_some_and(halted)
+    }
+
     /// The requested sizes and how many claims have them: `data to 20Gi, 2/3 claims grown`.
     pub fn progress(&self) -> String {
         let targets = self.request.iter().flat_map(|request| &request.targets);
@@ -576,6 +587,21 @@ mod tests {
                 ("Complete", "False")
             ]
         );
+    }
+
+    #[test]
+    fn a_resize_needs_a_person_if_nothing_else_can_make_it_go_on() {
+        let needs = |state, reason| {
+            let halt = Some(Halt { state, reason, message: String::new() });
+            Status { halt, ..Status::default() }.needs_a_person()
+        };
+        assert!(needs(State::Blocked, Reason::FileSystemPending));
+        assert!(!needs(State::Waiting, Reason::FileSystemPending));
+        assert!(!needs(State::Waiting, Reason::ClaimsGrowing));
+        for reason in [Reason::CreateRefused, Reason::OrphaningStuck, Reason::SetGone] {
+            assert!(needs(State::Waiting, reason.clone()), "{reason}");
+        }
+        assert!(needs(State::Ended, Reason::Replaced) && !needs(State::Ended, Reason::Done));
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(super) enum Address<'a> {
     /// by a URL without a path
     Url(&'a str),
     /// through a Service
-    Service(&'a Service),
+    Service { namespace: &'a str, service: &'a Service },
 }
 
 /// What both configurations are made of.
@@ -103,6 +103,8 @@ pub(super) struct Registration<'a> {
     /// namespaces that are not judged
     pub(super) excluded: Vec<String>,
     pub(super) requirements: &'a [LabelSelectorRequirement],
+    /// users that are not judged
+    pub(super) users: &'a [String],
     pub(super) failure_policy: FailurePolicy,
     pub(super) timeout: u8,
 }
@@ -162,12 +164,8 @@ impl Registration<'_> {
     fn match_conditions(&self) -> Vec<MatchCondition> {
         let condition =
             |name: &str, expression| MatchCondition { name: name.to_owned(), expression };
-        let users: Vec<String> = CONTROL_PLANE.iter().map(|user| format!("'{user}'")).collect();
-        let mut conditions = vec![condition(
-            "not-the-control-plane",
-            format!("!(request.userInfo.username in [{}])", users.join(", ")),
-        )];
-        if let Address::Service(Service { namespace, .. }) = self.address {
+        let mut conditions = vec![condition("not-the-control-plane", none_of(&CONTROL_PLANE))];
+        if let Address::Service { namespace, .. } = self.address {
             // A set that is being re-created comes back also while the webhook is away.
             conditions.push(condition(
                 "not-our-own",
@@ -177,6 +175,9 @@ impl Registration<'_> {
                      request.options.?fieldManager.orValue('') != '{OWN_MANAGER}'"
                 ),
             ));
+        }
+        if !self.users.is_empty() {
+            conditions.push(condition("not-an-excluded-user", none_of(self.users)));
         }
         conditions.extend([
             condition("not-left-to-its-owner", not_left_to_owner()),
@@ -193,11 +194,11 @@ impl Registration<'_> {
             Address::Url(url) => {
                 WebhookClientConfig { ca_bundle, service: None, url: Some(format!("{url}{path}")) }
             }
-            Address::Service(service) => WebhookClientConfig {
+            Address::Service { namespace, service } => WebhookClientConfig {
                 ca_bundle,
                 service: Some(ServiceReference {
                     name: service.name.clone(),
-                    namespace: service.namespace.clone(),
+                    namespace: namespace.to_owned(),
                     path: Some(path.to_owned()),
                     port: Some(service.port.into()),
                 }),
@@ -205,6 +206,12 @@ impl Registration<'_> {
             },
         }
     }
+}
+
+/// True if the request comes from none of these users.
+fn none_of(users: &[impl AsRef<str>]) -> String {
+    let users: Vec<String> = users.iter().map(|user| format!("'{}'", user.as_ref())).collect();
+    format!("!(request.userInfo.username in [{}])", users.join(", "))
 }
 
 fn metadata() -> ObjectMeta {
@@ -246,10 +253,10 @@ mod tests {
     /// the authorizer.
     #[test]
     fn match_conditions_stay_within_the_limits_of_the_api_server() {
-        let service =
-            Service { namespace: "stateward".to_owned(), name: "stateward".to_owned(), port: 443 };
+        let service = Service { name: "stateward".to_owned(), port: 443 };
         let registration = Registration {
-            address: Address::Service(&service),
+            address: Address::Service { namespace: "stateward", service: &service },
+            users: &["admin".to_owned()],
             authority: None,
             excluded: Vec::new(),
             requirements: &[],

@@ -1,11 +1,11 @@
-//! The lines that `stateward serve` logs about denials.
+//! The lines that `stateward serve` logs about denials and warnings.
 
 use std::io::BufRead;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A denial, or what audit mode would have denied.
+/// A denial, what audit mode would have denied, or a warning.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(in crate::cli) struct Denial {
     pub(in crate::cli) timestamp: Timestamp,
@@ -28,6 +28,8 @@ enum What {
     Denied,
     #[serde(rename = "would be denied")]
     Audited,
+    #[serde(rename = "warned")]
+    Warned,
 }
 
 impl Denial {
@@ -45,6 +47,8 @@ impl Denial {
 pub(in crate::cli) struct Log {
     /// within the time that was asked for, in the order of the log
     pub(in crate::cli) denials: Vec<Denial>,
+    /// the warnings within that time
+    pub(in crate::cli) warnings: Vec<Denial>,
     /// the first and last moment of any line within that time
     pub(in crate::cli) span: Option<(Timestamp, Timestamp)>,
     /// lines that are not JSON
@@ -80,7 +84,11 @@ impl Log {
             }
             let (first, last) = self.span.unwrap_or((timestamp, timestamp));
             self.span = Some((first.min(timestamp), last.max(timestamp)));
-            self.denials.extend(serde_json::from_str::<Denial>(text));
+            let Ok(denial) = serde_json::from_str::<Denial>(text) else { continue };
+            match denial.message {
+                What::Warned => self.warnings.push(denial),
+                What::Denied | What::Audited => self.denials.push(denial),
+            }
         }
     }
 }

@@ -50,8 +50,8 @@ const fn state(state: &ClaimState) -> &'static str {
         ClaimState::Growing => "its driver grows it",
         ClaimState::NodePending => "its file system waits for the node",
         ClaimState::Done => "done",
-        ClaimState::Stuck => "does not grow before a person acts",
-        ClaimState::Failed => "does not grow",
+        ClaimState::Stuck => "blocked; its events say why",
+        ClaimState::Failed => "failed; its events say why",
         ClaimState::Unknown(_) => "",
     }
 }

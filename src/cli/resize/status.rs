@@ -1,6 +1,7 @@
 //! `stateward resize status`
 
 mod list;
+mod presence;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,12 +14,13 @@ use serde_json::{Value, json};
 use stateward_core::annotations::RESIZE_REQUESTED;
 use stateward_core::facts::Fact;
 use stateward_core::object::Pointer;
-use stateward_core::record::{ClaimState, ClaimStatus, Phase, Reason, Record, State};
+use stateward_core::record::{ClaimState, ClaimStatus, Phase, Record};
 use stateward_core::yaml::printable;
 use stateward_resize::observed::Memory;
 use stateward_resize::plan::paint;
 use stateward_resize::{Commands, Observed, Parameters, View, advice, preflight};
 
+use self::presence::Presence;
 use super::controller_check::knows_resizes;
 use super::screen::Screen;
 use super::target::{Place, Session, Which};
@@ -80,7 +82,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
             output::print_painted(|color| render(&shown, &session.key, color), args.color)?;
         }
     }
-    let person = needs_a_person(record) || set_is_missing;
+    let person = record.status.needs_a_person() || set_is_missing;
     Ok(if person { Outcome::Findings } else { Outcome::Clean })
 }
 
@@ -114,6 +116,7 @@ impl Session {
 
     async fn watch(&self) -> anyhow::Result<Outcome> {
         let mut screen = Screen::new(self.now());
+        let mut presence = Presence::default();
         let interrupted = tokio::signal::ctrl_c();
         tokio::pin!(interrupted);
         loop {
@@ -123,11 +126,14 @@ impl Session {
             };
             let observed = self.observe(&stored.record).await;
             let rows = fresh_rows(&observed, &stored.record, self.now());
-            screen.show(&frame(&stored.record, &rows), self.now())?;
+            let missing = is_missing(&observed, &stored.record);
+            let mut frame = frame(&stored.record, &rows);
+            frame.heading.push_str(presence.note(&frame.heading, missing));
+            screen.show(&frame, self.now())?;
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 _ = &mut interrupted => {
-                    let short = needs_a_person(&stored.record);
+                    let short = stored.record.status.needs_a_person() || missing;
                     return Ok(if short { Outcome::Findings } else { Outcome::Clean });
                 }
             }
@@ -156,13 +162,6 @@ fn is_missing(observed: &Observed, record: &Record) -> bool {
     matches!(observed.set, Fact::Known(None)) && !window
 }
 
-/// Whether it will not go on, or did not end well.
-fn needs_a_person(record: &Record) -> bool {
-    let halt = record.status.halt.as_ref();
-    let replaced = halt.is_some_and(|halt| halt.reason == Reason::Replaced);
-    halt.is_some_and(|halt| halt.state == State::Blocked) || replaced || record.status.ended_short()
-}
-
 /// A resize to be shown.
 struct Shown<'s> {
     record: &'s Record,
@@ -186,7 +185,7 @@ fn described(shown: &Shown<'_>) -> Value {
         "sizes": sizes(record),
         "claimsGrown": record.status.claims_grown,
         "claims": rows,
-        "needsAttention": needs_a_person(record) || set_is_missing,
+        "needsAttention": record.status.needs_a_person() || set_is_missing,
         "whatToDo": advice_steps(record, rows, commands),
     })
 }
@@ -269,7 +268,7 @@ fn slow_claims(rows: &[ClaimStatus], key: &Key, commands: &Commands, now: Timest
 mod tests {
     use super::*;
     use stateward_core::facts::NamespaceFact;
-    use stateward_core::record::{CompletedRequest, Halt, Request, Status};
+    use stateward_core::record::{CompletedRequest, Halt, Reason, Request, State, Status};
     use stateward_resize::observed::{Claim, Dependents, Progress};
 
     fn record(phase: Phase, state: State, reason: Reason, detail: &str) -> Record {
@@ -326,7 +325,7 @@ mod tests {
     #[test]
     fn a_resize_that_works_says_what_it_does() {
         let record = record(Phase::Growing, State::Waiting, Reason::ClaimsGrowing, "data-db-1");
-        assert!(!needs_a_person(&record));
+        assert!(!record.status.needs_a_person());
         insta::assert_snapshot!(shown_at(&record, row(1, "100Gi", ClaimState::Growing), now()), @r"
         StatefulSet prod/db: data to 200Gi
         Growing: waiting, claims are growing (data-db-1)
@@ -351,15 +350,15 @@ mod tests {
                 generation: 1,
             });
         }
-        assert!(needs_a_person(&record));
+        assert!(record.status.needs_a_person());
         insta::assert_snapshot!(shown_at(&record, failed, now()), @r#"
         StatefulSet prod/db: data to 200Gi
         Degraded: the driver cannot make the volume this large (data-db-1)
         The controller has not seen the last change of what is asked.
         It is paused.
-          CLAIM      SIZE           VOLUME  STATE          FOR
-          data-db-0  100Gi → 200Gi  200Gi   done           42s
-          data-db-1  100Gi → 200Gi  100Gi   does not grow  42s
+          CLAIM      SIZE           VOLUME  STATE                             FOR
+          data-db-0  100Gi → 200Gi  200Gi   done                              42s
+          data-db-1  100Gi → 200Gi  100Gi   failed: too large for its driver  42s
         What to do:
           1. see the capacity and the driver's answer:
              kubectl -n prod describe pvc data-db-1
@@ -395,6 +394,20 @@ mod tests {
             assert_eq!(found.pointer(pointer), Some(&json!(value)), "{pointer}: {found:#}");
         }
         assert_eq!((&found["needsAttention"], &found["paused"]), (&json!(true), &json!(false)));
+    }
+
+    #[test]
+    fn a_restart_that_a_person_has_to_do_needs_attention_and_names_the_command() {
+        let reason = Reason::FileSystemPending;
+        let record = record(Phase::Verifying, State::Blocked, reason, "data-db-1");
+        let (rows, commands) = ([row(1, "100Gi", ClaimState::NodePending)], Commands::default());
+        let (now, set_is_missing) = (now(), false);
+        let shown =
+            Shown { record: &record, rows: &rows, commands: &commands, now, set_is_missing };
+        let found = described(&shown);
+        assert_eq!(found["needsAttention"], json!(true));
+        let command = "kubectl -n prod delete pod db-1";
+        assert_eq!(found["whatToDo"][0]["command"], json!(command), "{found:#}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub struct Place {
     /// The cluster
     #[command(flatten)]
     pub connection: Connection,
-    /// Namespace of the resize controller
+    /// Namespace of stateward
     #[arg(long, value_name = "NAMESPACE", default_value = SYSTEM_NAMESPACE, value_parser = object_name)]
     pub system_namespace: String,
 }

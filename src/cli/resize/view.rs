@@ -13,7 +13,32 @@ use super::screen::{Frame, Line};
 
 /// A record as it is shown, with the claims as they are in `rows`.
 pub(super) fn frame(record: &Record, rows: &[ClaimStatus]) -> Frame {
-    Frame { heading: heading(record, rows), lines: rows.iter().map(Line::new).collect() }
+    let line = |row: &ClaimStatus| {
+        let why = record.status.halt.as_ref().and_then(|halt| cause(halt, row));
+        Line { state: why.unwrap_or_else(|| Line::new(row).state), ..Line::new(row) }
+    };
+    Frame { heading: heading(record, rows), lines: rows.iter().map(line).collect() }
+}
+
+/// Why this claim does not grow, if the record says so: its message begins with the claim.
+fn cause(halt: &Halt, row: &ClaimStatus) -> Option<&'static str> {
+    let named = halt.message.strip_prefix(&row.name)?;
+    if !matches!(row.state, ClaimState::Failed | ClaimState::Stuck)
+        || named.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+    {
+        return None;
+    }
+    Some(match halt.reason {
+        Reason::Infeasible => "failed: too large for its driver",
+        Reason::NodeResize => "failed: its node cannot grow it",
+        Reason::ClassGone => "failed: its class does not exist",
+        Reason::NotExpandable => "failed: its class forbids growth",
+        Reason::Lowered => "failed: its request was lowered",
+        Reason::PatchRefused => "blocked: growth is rejected",
+        Reason::ClaimTerminating => "blocked: it is being deleted",
+        Reason::OfflineOnly => "blocked: a pod uses its volume",
+        _ => return None,
+    })
 }
 
 /// A record whose controller has not read the request yet: what it says is about an earlier one.
@@ -100,6 +125,37 @@ mod tests {
             "ClaimsGrown: waiting, a rollout of the set is under way (db-1)"
         );
         assert_eq!(heading(&record(Phase::Growing, None), &[]), "Growing");
+    }
+
+    #[test]
+    fn a_claim_that_does_not_grow_says_why() {
+        let row = |ordinal: u32, state| ClaimStatus {
+            name: format!("data-db-{ordinal}"),
+            from: "5Gi".to_owned(),
+            target: "8Gi".to_owned(),
+            capacity: None,
+            state,
+            since: None,
+            lowest: None,
+            evicted: None,
+        };
+        let (failed, stuck, done) = (ClaimState::Failed, ClaimState::Stuck, ClaimState::Done);
+        for (reason, message, state, expected) in [
+            (Reason::Infeasible, "data-db-1", &failed, "failed: too large for its driver"),
+            (Reason::NodeResize, "data-db-1; lost", &failed, "failed: its node cannot grow it"),
+            (Reason::OfflineOnly, "data-db-1", &stuck, "blocked: a pod uses its volume"),
+            (Reason::PatchRefused, "data-db-1: no", &stuck, "blocked: growth is rejected"),
+            // The record tells of another claim.
+            (Reason::Infeasible, "data-db-10", &failed, "failed; its events say why"),
+            (Reason::OfflineOnly, "data-db-0", &stuck, "blocked; its events say why"),
+            (Reason::Infeasible, "data-db-1", &done, "done"),
+        ] {
+            let mut record = record(Phase::Degraded, Some(State::Ended));
+            let halt = record.status.halt.as_mut().unwrap();
+            (halt.reason, halt.message) = (reason, message.to_owned());
+            let frame = frame(&record, &[row(1, state.clone())]);
+            assert!(frame.lines[0].state.starts_with(expected), "{expected}: {frame:?}");
+        }
     }
 
     #[test]

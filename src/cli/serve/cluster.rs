@@ -8,13 +8,12 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::facts::{ControllerState, Facts};
-use stateward_core::object::names::is_dns_subdomain;
+use stateward_core::object::names::{is_dns_label, is_dns_subdomain};
 use stateward_core::policy::Authorize;
 use stateward_resize::CAN_RESIZE;
 
 use super::{Args, duration};
 use crate::certificates::cluster::Options;
-use crate::cli::manifests::Service;
 use crate::cluster::facts::{self, ClusterFacts};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
 use crate::controller::{Cluster, Controller, lease};
@@ -35,7 +34,8 @@ pub struct ClusterArgs {
     /// Context of the kubeconfig [default: the current one]
     #[arg(long, help_heading = "Cluster", value_name = "NAME", requires = "kubeconfig")]
     pub context: Option<String>,
-    /// Namespace of the controller, which is never judged
+    /// Namespace of stateward: of its controller, which is never judged, and of --service. There, the
+    /// annotation stateward.dev/disabled-until makes stateward allow everything
     #[arg(
         long, help_heading = "Cluster", value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "stateward",
         value_parser = object_name
@@ -44,10 +44,9 @@ pub struct ClusterArgs {
     /// Create certificates in the cluster, and put their CA into the webhook configurations
     #[arg(long, help_heading = "TLS", requires = "service", conflicts_with_all = ["dev", "tls_cert"])]
     pub cluster_certs: bool,
-    /// Service in front of the webhook. Its namespace is stateward's own: there, the annotation
-    /// stateward.dev/disabled-until makes stateward allow everything
-    #[arg(long, help_heading = "Cluster", value_name = "NAMESPACE/NAME", conflicts_with = "dev")]
-    pub service: Option<Service>,
+    /// Service in front of the webhook, in the namespace of stateward
+    #[arg(long, help_heading = "Cluster", value_name = "NAME", conflicts_with = "dev", value_parser = service_name)]
+    pub service: Option<String>,
     /// Write an event on the object for each denial
     #[arg(long, help_heading = "Cluster", requires = "service", conflicts_with = "dev")]
     pub events: bool,
@@ -90,6 +89,14 @@ impl ClusterArgs {
 /// The name of an object.
 pub(in crate::cli) fn object_name(text: &str) -> Result<String, String> {
     if is_dns_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no name")) }
+}
+
+fn service_name(text: &str) -> Result<String, String> {
+    if is_dns_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("\"{text}\" is no name of a Service; --system-namespace names its namespace"))
+    }
 }
 
 /// What is said where no cluster is looked at.
@@ -229,8 +236,8 @@ pub(super) fn options(args: &Args) -> anyhow::Result<Option<Options>> {
         );
     }
     Ok(Some(Options {
-        namespace: service.namespace.clone(),
-        service: service.name.clone(),
+        namespace: cluster.system_namespace.clone(),
+        service: service.clone(),
         names: args.cert_name.clone(),
         secret: cluster.authority_secret.clone(),
         configuration: cluster.webhook_configuration.clone(),
@@ -260,12 +267,13 @@ mod tests {
 
     #[test]
     fn a_service_says_names_and_namespace() {
-        let found = parse("--cluster-certs --service a/web --cert-name 10.0.0.7").unwrap().unwrap();
+        let line = "--cluster-certs --system-namespace a --service web --cert-name 10.0.0.7";
+        let found = parse(line).unwrap().unwrap();
         assert_eq!((found.namespace.as_str(), found.service.as_str()), ("a", "web"));
         assert_eq!(found.names, ["10.0.0.7"]);
         assert_eq!(found.secret, "stateward-authority");
         assert!(parse("--dev").unwrap().is_none());
-        assert!(parse("--tls-cert a --tls-key b --service a/web").unwrap().is_none());
+        assert!(parse("--tls-cert a --tls-key b --service web").unwrap().is_none());
     }
 
     #[test]
@@ -294,9 +302,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         assert!(parse("--cluster-certs").unwrap_err().contains("--service"));
-        assert!(parse("--dev --service a/b").unwrap_err().contains("cannot be used with"));
-        assert!(parse("--dev --cluster-certs --service a/b").unwrap_err().contains("cannot be"));
-        let given = "--cluster-certs --service a/b";
+        let error = parse("--cluster-certs --service a/b").unwrap_err();
+        assert!(error.contains("--system-namespace names its namespace"), "{error}");
+        assert!(parse("--dev --service b").unwrap_err().contains("cannot be used with"));
+        assert!(parse("--dev --cluster-certs --service b").unwrap_err().contains("cannot be"));
+        let given = "--cluster-certs --service b";
         assert!(parse(&format!("{given} --authority-secret A/b")).unwrap_err().contains("no name"));
         let short = format!("{given} --certificate-lifetime 1h --authority-lifetime 2h");
         assert!(parse(&short).unwrap_err().contains("three times"));

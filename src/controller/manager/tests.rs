@@ -97,6 +97,28 @@ async fn a_task_ends_only_without_a_finalizer_and_with_a_set_that_was_read() {
 }
 
 #[tokio::test]
+async fn a_claim_that_grows_after_its_resize_is_complete_wakes_its_set() {
+    let controller = nothing();
+    let shared = &controller.shared;
+    for (name, phase, claims) in [
+        ("db", Phase::Complete, ["Done", "NodePending"]),
+        ("done", Phase::Complete, ["Done", "Done"]),
+        ("ended", Phase::Aborted, ["Done", "NodePending"]),
+    ] {
+        let claims = claims.map(str::to_owned).to_vec();
+        let summary = RecordSummary { phase, halt: None, claims };
+        shared.state().records.insert(key(name), summary);
+    }
+    let woken = |part: &str| -> Vec<String> {
+        shared.sets_of(&key(part)).into_iter().map(|set| set.name).collect()
+    };
+    assert_eq!((woken("data-db-1"), woken("db-1")), (vec!["db".to_owned()], vec!["db".to_owned()]));
+    for other in ["data-done-1", "data-ended-1", "data-mydb-1"] {
+        assert!(woken(other).is_empty(), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_waits_for_a_slot_is_woken_however_one_becomes_free() {
     let waiting = || RecordSummary {
         phase: Phase::ClaimsGrown,

@@ -203,16 +203,20 @@ impl Shared {
         let mut complaint = Complaint::default();
         loop {
             for part in touched(watcher.next().await, &mut complaint, &kind) {
-                let sets: Vec<Key> = {
-                    let state = self.state();
-                    let tasks = state.tasks.keys();
-                    tasks.filter(|set| belongs(&part, set)).cloned().collect()
-                };
-                for set in &sets {
+                for set in &self.sets_of(&part) {
                     self.wake(set);
                 }
             }
         }
+    }
+
+    /// The sets to wake for a pod or a claim: those with a task, and those whose claims still grow after
+    /// their resize is complete. Their tasks have ended, and the record has to count what grows.
+    pub(super) fn sets_of(&self, part: &Key) -> BTreeSet<Key> {
+        let state = self.state();
+        let unfinished = state.records.iter().filter(|(_, known)| known.grows_later());
+        let sets = state.tasks.keys().chain(unfinished.map(|(key, _)| key));
+        sets.filter(|set| belongs(part, set)).cloned().collect()
     }
 }
 

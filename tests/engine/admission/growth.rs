@@ -57,6 +57,65 @@ fn warnings_about_growth_promise_only_what_happens_now() {
 }
 
 #[test]
+fn an_accepted_edit_says_what_becomes_of_the_claims_that_exist() {
+    let says = |facts: &Facts, expected: &str| {
+        let warnings = grow(facts).warnings;
+        let line = warnings.iter().find(|line| line.ends_with("; its claim template follows"));
+        assert!(line.is_some_and(|line| line.contains(expected)), "{expected}: {warnings:?}");
+    };
+    let with_claims = |volume: &str, size: &str| {
+        let mut facts = facts();
+        for name in ["data-db-0", "data-db-1"] {
+            claim(&mut facts, name, "fast", volume, size);
+        }
+        facts
+    };
+    says(&with_claims("v", "10Gi"), "shop/db: its claims grow now");
+    says(&with_claims("", "10Gi"), "shop/db: its claims grow once they are bound");
+    says(&with_claims("v", "20Gi"), "shop/db: its claims have that size already");
+    // A claim that is bound grows now, whatever its siblings wait for.
+    let mut facts = with_claims("", "10Gi");
+    claim(&mut facts, "data-db-0", "fast", "v0", "10Gi");
+    says(&facts, "shop/db: its claims grow now");
+    facts.claims = Objects::unknown("timeout");
+    says(&facts, "shop/db: the controller grows its claims");
+    facts.claims = Objects::all();
+    says(&facts, "shop/db: its claims grow once they are bound");
+    let none = with(&set(), "/spec/replicas", json!(0));
+    let said = mutate(Some(&none), Some(&sized(&none, "20Gi")), &facts);
+    assert!(said.warns_of("shop/db: it has no claim yet; new ones get that size"), "{said:#?}");
+}
+
+#[test]
+fn a_request_by_hand_that_has_no_effect_is_told_of() {
+    let annotated = |text: &str| with(&set(), REQUESTED, json!(text));
+    for (text, expected) in [
+        ("x", r#"resize-requested is dropped: it must look like {"data":"200Gi"}"#),
+        ("20Gi", "it must look like"),
+        (r#"["data"]"#, "it must look like"),
+        (r#"{"data":20}"#, "it must look like"),
+        ("", "it must look like"),
+        (r#"{"dat":"20Gi"}"#, "the request for dat has no effect: it has no claim template dat"),
+        (r#"{"data":"20Gx"}"#, "the request for data has no effect: 20Gx is no size such as 200Gi"),
+    ] {
+        for old in [Some(set()), None] {
+            let said = mutate(old.as_ref(), Some(&annotated(text)), &facts());
+            assert!(said.allowed && said.warns_of(expected), "{text}: {said:#?}");
+            let dropped = expected.contains("must look like");
+            assert!(!dropped || said.request().is_none(), "{text}: {said:#?}");
+        }
+        // What stands there already is not told of at every edit.
+        let old = annotated(text);
+        let said = mutate(Some(&old), Some(&with(&old, "/spec/replicas", json!(3))), &facts());
+        assert!(!said.warns_of("requested") && !said.warns_of("the request for"), "{said:#?}");
+    }
+    let said = mutate(Some(&set()), Some(&annotated(r#"{"data":"5Gi"}"#)), &facts());
+    assert!(said.warns_of("the request for data has no effect: claim template data has 10Gi"));
+    let said = mutate(Some(&set()), Some(&annotated(r#"{"data":"20Gi"}"#)), &facts());
+    assert!(!said.warns_of("no effect") && said.request().is_some(), "{said:#?}");
+}
+
+#[test]
 fn several_templates_that_grow_are_told_how_to_cancel_once() {
     let mut old = set();
     let template = old["spec"]["volumeClaimTemplates"][0].clone();

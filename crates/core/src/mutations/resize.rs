@@ -12,6 +12,7 @@
 
 mod growth_check;
 mod limit;
+mod requested;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 use self::growth_check::GrowthCheck;
 pub use self::limit::limit;
 use self::limit::size_limit;
+use self::requested::{parse, warn_of_useless};
 use super::Mutation;
 use crate::annotations::{RESIZE, RESIZE_ID, RESIZE_REQUESTED};
 use crate::change::Change;
@@ -69,6 +71,7 @@ pub fn mutate(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     if let Some(new) = change.created_set() {
+        warn_of_useless(change, None, new, mutation)?;
         drop_above_limit(change, new, facts, mutation);
         return raise(change, new, facts, mutation);
     }
@@ -79,6 +82,7 @@ pub fn mutate(
     if requested.is_none() && !templates_differ {
         return Ok(());
     }
+    warn_of_useless(change, Some(old), new, mutation)?;
     let mut requests = requested.clone().unwrap_or_default();
     if mode(change, policy) == Resize::Orchestrate {
         keep_sizes(change, old, mutation)?;
@@ -364,12 +368,4 @@ fn newly_applied(old: &StatefulSet<'_>, new: &StatefulSet<'_>) -> Option<Request
             })
             .collect(),
     )
-}
-
-/// Requests as the annotation holds them; what cannot be read asks for nothing.
-fn parse(text: &str) -> Requests {
-    if text.len() > ANNOTATIONS {
-        return Requests::new();
-    }
-    serde_json::from_str(text).unwrap_or_default()
 }

@@ -34,6 +34,8 @@ pub struct Answer {
     pub denials: Vec<Denial>,
     /// one per denial that there would have been but for `mode: audit`
     pub audited: Vec<Denial>,
+    /// one per finding that only warns, for the log; none for what a mutation carries out
+    pub warned: Vec<Denial>,
     /// what rules said, where that was anything
     pub verdicts: Vec<(&'static str, RuleOutcome)>,
     /// what went wrong, where something did
@@ -111,7 +113,7 @@ const CAUSES: usize = 64;
 /// The longest text about a request that cannot be judged, or of an annotation, in bytes.
 const ERROR: usize = 1024;
 
-/// A refusal, for the log.
+/// A refusal or a warning, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// the rule's id
@@ -244,6 +246,10 @@ impl Answer {
         let denials = decision.denials().map(denial).collect();
         let audited = decision.verdicts.iter().filter(|verdict| verdict.audited).map(denial);
         let audited = audited.collect();
+        let warns = |verdict: &&Verdict| {
+            verdict.action == Action::Warn && !verdict.audited && !verdict.carried_out
+        };
+        let warned = decision.verdicts.iter().filter(warns).map(denial).collect();
         let body = encode(Response {
             uid: review.uid(),
             allowed,
@@ -261,6 +267,7 @@ impl Answer {
             outcome,
             denials,
             audited,
+            warned,
             verdicts,
             error: decision.malformed.first().map(|error| cut(error.to_string(), ERROR)),
         }
@@ -346,6 +353,7 @@ impl Answer {
             outcome,
             denials: Vec::new(),
             audited: Vec::new(),
+            warned: Vec::new(),
             verdicts: Vec::new(),
             error: None,
         }

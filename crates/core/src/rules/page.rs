@@ -42,7 +42,14 @@ pub fn explain(entry: &Entry) -> String {
 
 /// Where anybody can read the page of the rule called `id`, also without this program.
 pub fn url(id: &str) -> String {
-    format!("{}/blob/main/policies/rules/{id}/README.md", env!("CARGO_PKG_REPOSITORY"))
+    let revision = revision(option_env!("STATEWARD_TAG"));
+    format!("{}/blob/{revision}/policies/rules/{id}/README.md", env!("CARGO_PKG_REPOSITORY"))
+}
+
+/// A release links to the pages of its tag, which say what that release does. Any other build has no tag
+/// that exists, so it links to the branch.
+fn revision(tag: Option<&'static str>) -> &'static str {
+    tag.filter(|tag| tag.starts_with('v')).unwrap_or("main")
 }
 
 const MADE: &str = "<!-- Generated. To write it again: STATEWARD_UPDATE=1 cargo test --test engine rules_pages -->";
@@ -245,4 +252,17 @@ fn capitalised(text: &str) -> String {
 fn lower(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_links_to_the_pages_of_its_tag() {
+        assert_eq!(revision(Some("v1.2.3")), "v1.2.3");
+        for other in [None, Some(""), Some("main"), Some("topic")] {
+            assert_eq!(revision(other), "main", "{other:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::finding::one_line;
 use super::{Findings, Judged, Rule, remedy, template};
 use crate::annotations::RESIZE_REQUESTED;
 use crate::change::Change;
@@ -214,20 +215,19 @@ fn requested<'a>(
         return Ok(());
     }
     let field = Pointer::annotation(RESIZE_REQUESTED);
-    let sizes: BTreeMap<String, String> = json::decode(text, field.as_str())?;
+    // The field alone takes half of a warning, so the messages are short.
+    let fault = |message: String| DecodeError { field: field.clone(), message };
+    let sizes: BTreeMap<String, String> = json::decode(text, field.as_str())
+        .map_err(|_| fault("is no JSON object of sizes".to_owned()))?;
     let templates = template::by_name(old.unwrap_or(new).claim_templates()?);
     let mut unreadable = Ok(());
     for (template, size) in sizes {
         let before = templates.get(template.as_str());
         let Some(before) = before.and_then(|(_, claim)| claim.spec.storage()) else { continue };
         // A size that cannot be read hides no other.
-        let quantity: Quantity = match size.parse() {
-            Ok(quantity) => quantity,
-            Err(error) => {
-                let message = format!("{error}");
-                unreadable = Err(DecodeError { field: field.clone(), message });
-                continue;
-            }
+        let Ok(quantity) = size.parse::<Quantity>() else {
+            unreadable = Err(fault(format!("\"{}\" is no size", one_line(&size))));
+            continue;
         };
         let after = Size { text: size.as_str().into(), quantity };
         let claim = claims.get(template.as_str()).map(|claim| of_claim(claim));

@@ -158,7 +158,7 @@ pub(super) fn verifying(view: &View<'_>, set: Option<&Set>) -> Action {
         Err(claim) => return finish(view, set, Phase::Degraded, Reason::NodeResize, claim),
     }
     if let Some(claim) = pending_mounted(view) {
-        return view.halt(grow::restart_pending(view, claim));
+        return view.halt(grow::restart_pending(view, set, claim));
     }
     if let Some(pod) = unsettled_pod(view, set) {
         return view.waiting(Reason::Restoring, pod);

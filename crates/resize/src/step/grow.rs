@@ -134,9 +134,9 @@ pub(super) fn evict(view: &View<'_>, set: &Set) -> Result<Option<Action>, String
     Ok(None)
 }
 
-/// What a claim waits for whose file system is not there yet: its pod to restart, or whoever does
-/// not let it be evicted.
-pub(super) fn restart_pending(view: &View<'_>, claim: &Claim) -> Halt {
+/// What a claim waits for whose file system has not grown yet: a restart of its pod, or a budget that does
+/// not allow evicting the pod. If stateward may not evict pods, only a person can restart it.
+pub(super) fn restart_pending(view: &View<'_>, set: &Set, claim: &Claim) -> Halt {
     let refused = &view.observed.memory.refused_evictions;
     let pods = match &view.observed.pods {
         Fact::Known(pods) => pods.as_slice(),
@@ -145,7 +145,12 @@ pub(super) fn restart_pending(view: &View<'_>, claim: &Claim) -> Halt {
     let pod = pods.iter().find(|pod| pod.ordinal == claim.ordinal);
     match pod.and_then(|pod| Some((pod, refused.get(&pod.uid)?))) {
         Some((pod, why)) => waiting(Reason::EvictionRefused, &format!("{}: {why}", pod.name)),
-        None => waiting(Reason::FileSystemPending, &claim.name),
+        None if set.evict => waiting(Reason::FileSystemPending, &claim.name),
+        None => Halt {
+            state: State::Blocked,
+            reason: Reason::FileSystemPending,
+            message: claim.name.clone(),
+        },
     }
 }
 

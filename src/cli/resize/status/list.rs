@@ -5,7 +5,7 @@ use serde_json::Value;
 use stateward_core::yaml::printable;
 use stateward_resize::Commands;
 
-use super::{Args, Format, Outcome, Shown, described, needs_a_person, not_installed};
+use super::{Args, Format, Outcome, Shown, described, not_installed};
 use crate::cli::columns::columns;
 use crate::cli::print;
 use crate::cli::resize::controller_check::knows_resizes;
@@ -26,7 +26,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Findings);
     }
     let records = cluster.records(namespace).await?;
-    let any = |records: &[Stored]| records.iter().any(|stored| needs_a_person(&stored.record));
+    let any =
+        |records: &[Stored]| records.iter().any(|stored| stored.record.status.needs_a_person());
     let outcome =
         |records: &[Stored]| if any(records) { Outcome::Findings } else { Outcome::Clean };
     if args.format == Format::Json {
@@ -83,12 +84,26 @@ async fn watch(
             })
         };
         let changed: Vec<Stored> = records.iter().filter(differs).cloned().collect();
+        print(&deleted(&before, &records))?;
         if !changed.is_empty() {
             let text = table(&changed, all, cluster.now());
             print(text.split_once('\n').map_or("", |(_, rows)| rows))?;
         }
         before = records;
     }
+}
+
+/// A line for each resize that is in `before` and no longer in `now`.
+fn deleted(before: &[Stored], now: &[Stored]) -> String {
+    let gone = before.iter().filter(|old| now.iter().all(|new| key(new) != key(old)));
+    let line = |stored: &Stored| {
+        let (namespace, name) = key(stored);
+        format!(
+            "The record of StatefulSet {} was deleted.\n",
+            printable(&format!("{namespace}/{name}"))
+        )
+    };
+    gone.map(line).collect()
 }
 
 fn key(stored: &Stored) -> (&str, &str) {
@@ -124,6 +139,18 @@ mod tests {
     use stateward_core::record::{Phase, Record};
 
     use super::*;
+
+    #[test]
+    fn a_record_that_is_deleted_while_it_is_watched_is_told_of() {
+        let stored = |name: &str| {
+            let (namespace, name) = ("shop".to_owned(), name.to_owned());
+            let record = Record { namespace, name, ..Record::default() };
+            Stored { record, object: Value::Null }
+        };
+        let both = [stored("a"), stored("b")];
+        assert_eq!(deleted(&both, &both[..1]), "The record of StatefulSet shop/b was deleted.\n");
+        assert_eq!(deleted(&both[..1], &both), "");
+    }
 
     #[test]
     fn columns_have_names_and_the_namespace_stands_only_where_there_are_several() {

@@ -33,9 +33,53 @@ pub(super) struct GrowthCheck<'w, 'a> {
     pub(super) facts: &'w Facts,
 }
 
+/// What the answer says of the claims.
+#[derive(Default)]
+struct Outlook {
+    warnings: Vec<String>,
+    next: Next,
+}
+
+impl Outlook {
+    /// The claim that moves first counts.
+    fn note(&mut self, next: Next) {
+        self.next = self.next.max(next);
+    }
+}
+
+/// What happens to the claims after the edit is accepted.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    /// they could not be read
+    #[default]
+    NotKnown,
+    /// there is none
+    NoClaim,
+    /// all have the size already
+    Large,
+    /// one grows once it is bound
+    Later,
+    /// one grows
+    Grows,
+}
+
+impl Next {
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::NotKnown => "the controller grows its claims",
+            Self::NoClaim => "it has no claim yet; new ones get that size",
+            Self::Large => "its claims have that size already",
+            Self::Later => "its claims grow once they are bound",
+            Self::Grows => "its claims grow now",
+        }
+    }
+}
+
 /// How a claim stands to the size asked.
 enum Ability {
-    /// it is large enough, or can grow
+    /// it is large enough
+    Large,
+    /// it can grow
     Able,
     /// it grows once it is bound
     Later,
@@ -46,19 +90,19 @@ enum Ability {
 impl GrowthCheck<'_, '_> {
     /// The warnings to accept the growth with, or the reason why it is rejected.
     pub(super) fn evaluate(&self) -> Result<Result<Vec<String>, Objection>, DecodeError> {
-        let mut warnings = Vec::new();
+        let mut outlook = Outlook::default();
         if let Some(objection) = self.no_volume_size() {
             return Ok(Err(objection));
         }
         let objection = match self.template().map(|found| found.or_else(|| self.state()))? {
             Some(objection) => Some(objection),
-            None => self.claims(&mut warnings)?.or_else(|| self.carried_out()),
+            None => self.claims(&mut outlook)?.or_else(|| self.carried_out()),
         };
         if let Some(objection) = objection {
             return Ok(Err(objection));
         }
-        self.warn(&mut warnings);
-        Ok(Ok(self.accepted().into_iter().chain(warnings).collect()))
+        self.warn(&mut outlook.warnings);
+        Ok(Ok(self.accepted(&outlook).into_iter().chain(outlook.warnings).collect()))
     }
 
     fn namespace(&self) -> &str {
@@ -141,15 +185,16 @@ impl GrowthCheck<'_, '_> {
     }
 
     /// Claims must be able to grow: those that are bound, each; if none is bound, at least one.
-    fn claims(&self, warnings: &mut Vec<String>) -> Result<Option<Objection>, DecodeError> {
+    fn claims(&self, outlook: &mut Outlook) -> Result<Option<Objection>, DecodeError> {
         let claims: Vec<(&str, &ClaimFact)> = match self.facts.claims.of(self.namespace()) {
             Fact::Known(claims) => claims.collect(),
             // Carrying it out begins with reading them.
             Fact::Unknown(_) => return self.templates(),
         };
+        outlook.note(Next::NoClaim);
         for (difference, size) in self.growing {
             let Some(template) = difference.template.as_deref() else { continue };
-            let (mut able, mut later, mut never) = (0, Vec::new(), None);
+            let (mut able, mut later, mut never) = (false, Vec::new(), None);
             let mut missing: Vec<i64> = self.old.ordinals().take(MOST_PODS).collect();
             for (name, claim) in &claims {
                 let Some((_, ordinal)) = claim_of(name, &self.change.name, [template]) else {
@@ -160,7 +205,14 @@ impl GrowthCheck<'_, '_> {
                 }
                 missing.retain(|expected| *expected != i64::from(ordinal));
                 match self.ability(name, claim, size) {
-                    Ability::Able => able += 1,
+                    Ability::Large => {
+                        able = true;
+                        outlook.note(Next::Large);
+                    }
+                    Ability::Able => {
+                        able = true;
+                        outlook.note(Next::Grows);
+                    }
                     Ability::Later => later.push((*name).to_owned()),
                     Ability::Never(why, steps) if !claim.volume.is_empty() => {
                         return Ok(Some(Objection::instead(RULE, why, steps)));
@@ -175,7 +227,7 @@ impl GrowthCheck<'_, '_> {
                 Some(reason) => never = Some(reason),
                 None => later.extend(missing.iter().map(name)),
             }
-            if let Some((why, steps)) = never.filter(|_| able == 0 && later.is_empty()) {
+            if let Some((why, steps)) = never.filter(|_| !able && later.is_empty()) {
                 return Ok(Some(Objection::instead(RULE, why, steps)));
             }
             if let Some(first) = later.first() {
@@ -183,7 +235,8 @@ impl GrowthCheck<'_, '_> {
                     1 => String::new(),
                     count => format!(" and {} more", count - 1),
                 };
-                warnings.push(format!(
+                outlook.note(Next::Later);
+                outlook.warnings.push(format!(
                     "{}: claim {first}{more} not bound yet: it grows once it is",
                     self.change.object_name()
                 ));
@@ -211,7 +264,7 @@ impl GrowthCheck<'_, '_> {
 
     fn ability(&self, name: &str, claim: &ClaimFact, size: &Quantity) -> Ability {
         if claim.request.as_ref().is_some_and(|request| request >= size) {
-            return Ability::Able;
+            return Ability::Large;
         }
         let bound = !claim.volume.is_empty();
         let class = self.facts.classes.get("", &claim.class);
@@ -358,7 +411,7 @@ impl GrowthCheck<'_, '_> {
     }
 
     /// What becomes of the edit, and where to see it happen.
-    fn accepted(&self) -> Vec<String> {
+    fn accepted(&self, outlook: &Outlook) -> Vec<String> {
         let object = self.change.object_name();
         let mut said: Vec<String> = Vec::new();
         for (difference, _) in self.growing {
@@ -372,7 +425,7 @@ impl GrowthCheck<'_, '_> {
                     Some(_) => "",
                     None => "; its claim template follows",
                 };
-                said.push(format!("{object}: its claims grow now{follows}"));
+                said.push(format!("{object}: {}{follows}", outlook.next.describe()));
             }
             let (name, namespace) = (quoted(&self.change.name), quoted(self.namespace()));
             let watch = format!("Watch: kubectl get statefulsetresize {name} -n {namespace} -w");
