@@ -64,6 +64,7 @@ mod sts_vct_storage_class;
 mod sts_vct_unmounted;
 mod sts_vct_volume_mode;
 mod sts_volume_shadowed;
+mod tool_replaces;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -369,6 +370,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<data_left_behind::DataLeftBehind>(),
     Entry::of::<pvc_delete::PvcDelete>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
+    Entry::of::<tool_replaces::ToolReplaces>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
