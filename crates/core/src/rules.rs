@@ -22,6 +22,7 @@ mod pvc_fractional_or_huge;
 mod pvc_immutable_edit;
 mod pvc_invalid_value;
 mod pvc_keep_removed;
+mod pvc_owner_removed;
 mod pvc_protection_removed;
 mod pvc_shrink;
 mod pvc_vac_unset;
@@ -372,6 +373,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
     Entry::of::<tool_replaces::ToolReplaces>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),
+    Entry::of::<pvc_owner_removed::PvcOwnerRemoved>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
