@@ -17,6 +17,7 @@ mod data_left_behind;
 pub mod owner_added;
 mod pvc_delete;
 mod pvc_expand_class_disallows;
+mod pvc_expand_in_progress;
 mod pvc_expand_unbound;
 mod pvc_fractional_or_huge;
 mod pvc_immutable_edit;
@@ -374,6 +375,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<tool_replaces::ToolReplaces>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),
     Entry::of::<pvc_owner_removed::PvcOwnerRemoved>(),
+    Entry::of::<pvc_expand_in_progress::PvcExpandInProgress>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
