@@ -137,6 +137,7 @@ impl Fixture {
         if self.document.get("clusterIsKnown").is_some_and(|known| known == true) {
             facts.claims = Objects::all();
             facts.sets = Objects::all();
+            facts.classes = Objects::all();
         }
         for fact in self.document.get("facts").and_then(Value::as_array).into_iter().flatten() {
             let text = |pointer: &str| {
