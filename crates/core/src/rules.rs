@@ -46,6 +46,7 @@ mod sts_no_spread;
 mod sts_ondelete;
 mod sts_ordinals_start;
 mod sts_pod_management_policy;
+mod sts_recreate_mismatch;
 mod sts_recreate_strategy;
 mod sts_replica_jump;
 mod sts_retention_delete_create;
@@ -369,6 +370,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_delete_cascade::StsDeleteCascade>(),
     Entry::of::<sts_retention_to_delete::StsRetentionToDelete>(),
     Entry::of::<sts_retention_delete_create::StsRetentionDeleteCreate>(),
+    Entry::of::<sts_recreate_mismatch::StsRecreateMismatch>(),
     Entry::of::<data_left_behind::DataLeftBehind>(),
     Entry::of::<pvc_delete::PvcDelete>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
