@@ -35,6 +35,7 @@ mod sts_delete_cascade;
 mod sts_delete_pvc_retention_delete;
 mod sts_empty_password;
 mod sts_emptydir_data;
+mod sts_fsgroup_change;
 mod sts_grace_zero;
 mod sts_hostpath_data;
 mod sts_image_latest;
@@ -385,6 +386,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
     Entry::of::<sts_ondelete::StsOndelete>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
+    Entry::of::<sts_fsgroup_change::StsFsgroupChange>(),
     Entry::of::<sts_vct_unmounted::StsVctUnmounted>(),
     Entry::of::<sts_volume_shadowed::StsVolumeShadowed>(),
     Entry::of::<sts_shared_pvc::StsSharedPvc>(),
