@@ -46,6 +46,7 @@ mod sts_no_readiness;
 mod sts_no_spread;
 mod sts_ondelete;
 mod sts_ordinals_start;
+mod sts_partition_left;
 mod sts_pod_management_policy;
 mod sts_recreate_mismatch;
 mod sts_recreate_strategy;
@@ -385,6 +386,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_replica_jump::StsReplicaJump>(),
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
     Entry::of::<sts_ondelete::StsOndelete>(),
+    Entry::of::<sts_partition_left::StsPartitionLeft>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
     Entry::of::<sts_fsgroup_change::StsFsgroupChange>(),
     Entry::of::<sts_vct_unmounted::StsVctUnmounted>(),
