@@ -30,6 +30,7 @@ mod pvc_vac_unset;
 /// Annotations that relax the policy.
 pub mod reserved_annotation;
 mod sts_being_recreated;
+mod sts_broken_rollout_overlap;
 mod sts_data_mount_removed;
 mod sts_delete_cascade;
 mod sts_delete_pvc_retention_delete;
@@ -387,6 +388,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
     Entry::of::<sts_ondelete::StsOndelete>(),
     Entry::of::<sts_partition_left::StsPartitionLeft>(),
+    Entry::of::<sts_broken_rollout_overlap::StsBrokenRolloutOverlap>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
     Entry::of::<sts_fsgroup_change::StsFsgroupChange>(),
     Entry::of::<sts_vct_unmounted::StsVctUnmounted>(),
