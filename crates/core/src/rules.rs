@@ -52,6 +52,7 @@ mod sts_pod_management_policy;
 mod sts_recreate_mismatch;
 mod sts_recreate_strategy;
 mod sts_replica_jump;
+mod sts_restart_during_resize;
 mod sts_retention_delete_create;
 mod sts_retention_to_delete;
 mod sts_scale_down_deletes_claims;
@@ -389,6 +390,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_ondelete::StsOndelete>(),
     Entry::of::<sts_partition_left::StsPartitionLeft>(),
     Entry::of::<sts_broken_rollout_overlap::StsBrokenRolloutOverlap>(),
+    Entry::of::<sts_restart_during_resize::StsRestartDuringResize>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
     Entry::of::<sts_fsgroup_change::StsFsgroupChange>(),
     Entry::of::<sts_vct_unmounted::StsVctUnmounted>(),
