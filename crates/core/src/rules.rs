@@ -55,6 +55,7 @@ mod sts_replica_jump;
 mod sts_restart_during_resize;
 mod sts_retention_delete_create;
 mod sts_retention_to_delete;
+mod sts_scale_below_quorum;
 mod sts_scale_down_deletes_claims;
 mod sts_scale_to_zero;
 mod sts_selector;
@@ -72,6 +73,8 @@ mod sts_vct_unmounted;
 mod sts_vct_volume_mode;
 mod sts_volume_shadowed;
 mod tool_replaces;
+/// Sets whose pods vote.
+pub mod voters;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -384,6 +387,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<pvc_expand_in_progress::PvcExpandInProgress>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
+    Entry::of::<sts_scale_below_quorum::StsScaleBelowQuorum>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
     Entry::of::<sts_replica_jump::StsReplicaJump>(),
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
