@@ -57,6 +57,7 @@ mod sts_retention_delete_create;
 mod sts_retention_to_delete;
 mod sts_scale_below_quorum;
 mod sts_scale_down_deletes_claims;
+mod sts_scale_down_multi;
 mod sts_scale_to_zero;
 mod sts_selector;
 mod sts_service_name;
@@ -388,6 +389,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_below_quorum::StsScaleBelowQuorum>(),
+    Entry::of::<sts_scale_down_multi::StsScaleDownMulti>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
     Entry::of::<sts_replica_jump::StsReplicaJump>(),
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
