@@ -36,6 +36,7 @@ mod sts_delete_cascade;
 mod sts_delete_pvc_retention_delete;
 mod sts_empty_password;
 mod sts_emptydir_data;
+mod sts_even_voters;
 mod sts_fsgroup_change;
 mod sts_grace_zero;
 mod sts_hostpath_data;
@@ -390,6 +391,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_below_quorum::StsScaleBelowQuorum>(),
     Entry::of::<sts_scale_down_multi::StsScaleDownMulti>(),
+    Entry::of::<sts_even_voters::StsEvenVoters>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
     Entry::of::<sts_replica_jump::StsReplicaJump>(),
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
