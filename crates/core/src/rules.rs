@@ -42,6 +42,7 @@ mod sts_grace_zero;
 mod sts_hostpath_data;
 mod sts_image_latest;
 mod sts_invalid_value;
+mod sts_max_unavailable_quorum;
 mod sts_mount_unknown_volume;
 mod sts_name_too_long;
 mod sts_no_readiness;
@@ -397,6 +398,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
     Entry::of::<sts_ondelete::StsOndelete>(),
     Entry::of::<sts_partition_left::StsPartitionLeft>(),
+    Entry::of::<sts_max_unavailable_quorum::StsMaxUnavailableQuorum>(),
     Entry::of::<sts_broken_rollout_overlap::StsBrokenRolloutOverlap>(),
     Entry::of::<sts_restart_during_resize::StsRestartDuringResize>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
