@@ -15,10 +15,13 @@ declare_rule! {
     /// `stateward.dev/voters: all` before or after the edit. The rule is silent about other sets. A
     /// Scale carries no annotations, so only the policy tells that its set votes.
     ///
-    /// The members are the pods that the status counts, or the old replicas if there is no status. The
-    /// rule does not know the members of the cluster itself, so it cannot see that they were removed
-    /// first, and it passes small steps in a row. It judges zero as well: a set that was scaled to
-    /// zero could come back with too few. One member alone has no majority to lose.
+    /// The members are the pods that the status counts, or the old replicas if there is no status. A
+    /// new set adopts the pods of an earlier one and removes those that it does not need, which counts
+    /// as well if the webhook watches a cluster.
+    ///
+    /// The rule does not know the members of the cluster itself, so it cannot see that they were removed
+    /// first, and it passes small steps in a row. It judges zero as well: a set that was scaled to zero
+    /// could come back with too few. One member alone has no majority to lose.
     ///
     /// ## Way out
     /// Remove the members by the database's own command, one at a time, and scale down by one after
@@ -30,7 +33,7 @@ declare_rule! {
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Update], Scale: [Update]],
+        judges: [StatefulSet: [Create, Update], Scale: [Update]],
         source: "etcd.io/docs/v3.6/faq; rabbitmq cluster-operator internal/scaling (refuses to scale down)",
         params_from: Some("voters"),
     }
@@ -50,7 +53,7 @@ impl Rule for StsScaleBelowQuorum {
         facts: &Facts,
         findings: &mut Findings,
     ) -> Judged {
-        let Some((members, left)) = voters::members(change)? else { return Ok(()) };
+        let Some((members, left)) = voters::members(params, change, facts)? else { return Ok(()) };
         if !is_below(members, left) || !voters::vote(params, change)? {
             return Ok(());
         }

@@ -13,7 +13,9 @@ declare_rule! {
     ///
     /// A set is known to vote if the policy names it under `voters.sets`, or if it has the annotation
     /// `stateward.dev/voters: all` before or after the edit. The rule is silent about other sets. The
-    /// members are the pods that the status counts, or the old replicas if there is no status.
+    /// members are the pods that the status counts, or the old replicas if there is no status. A set
+    /// that is created removes pods of an earlier one that it adopts and does not need, which counts,
+    /// too.
     ///
     /// ## Way out
     /// Scale down by one member at a time. `sts-scale-below-quorum` judges steps that leave no
@@ -24,7 +26,7 @@ declare_rule! {
         group: Data,
         action: Warn,
         since: "0.1.0",
-        judges: [StatefulSet: [Update], Scale: [Update]],
+        judges: [StatefulSet: [Create, Update], Scale: [Update]],
         source: "etcd.io/docs/v3.6/op-guide/runtime-configuration",
         params_from: Some("voters"),
     }
@@ -39,7 +41,7 @@ impl Rule for StsScaleDownMulti {
         facts: &Facts,
         findings: &mut Findings,
     ) -> Judged {
-        let Some((members, left)) = voters::members(change)? else { return Ok(()) };
+        let Some((members, left)) = voters::members(params, change, facts)? else { return Ok(()) };
         let leaving = members.saturating_sub(left);
         if leaving < 2 || is_below(members, left) || !voters::vote(params, change)? {
             return Ok(());

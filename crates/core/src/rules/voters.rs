@@ -7,8 +7,8 @@ use wildmatch::WildMatch;
 use super::{Finding, Unjudged, remedy};
 use crate::annotations::VOTERS;
 use crate::change::{Change, Subject};
-use crate::facts::Facts;
-use crate::object::{DecodeError, Metadata};
+use crate::facts::{ControllerState, Facts};
+use crate::object::{DecodeError, Metadata, StatefulSet};
 
 /// Which sets are known to vote. Shared by all rules about quorums.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -71,8 +71,16 @@ pub(super) const fn quorum(voters: i64) -> i64 {
 /// nobody.
 ///
 /// # Errors
-/// The status, if it has the wrong type.
-pub(super) fn members(change: &Change<'_>) -> Result<Option<(i64, i64)>, DecodeError> {
+/// The status, if it has the wrong type, and [`Unjudged::Needs`] for a new set whose pods may exist.
+pub(super) fn members(
+    params: &Params,
+    change: &Change<'_>,
+    facts: &Facts,
+) -> Result<Option<(i64, i64)>, Unjudged> {
+    if let Some(set) = change.created_set() {
+        // Sets that do not vote need no facts.
+        return if vote(params, change)? { adopted(change, set, facts) } else { Ok(None) };
+    }
     let Some((old, new)) = change.scaled() else { return Ok(None) };
     let pods = match &change.subject {
         Subject::StatefulSet(pair) => match &pair.old {
@@ -84,6 +92,22 @@ pub(super) fn members(change: &Change<'_>) -> Result<Option<(i64, i64)>, DecodeE
     };
     // Only an edit that lowers the number removes anybody.
     Ok((new < old).then_some((pods.unwrap_or(old), new.max(0))))
+}
+
+/// The same for a new set: it adopts the pods of an earlier one that was deleted without them, and
+/// removes those that it does not need.
+fn adopted(
+    change: &Change<'_>,
+    set: &StatefulSet<'_>,
+    facts: &Facts,
+) -> Result<Option<(i64, i64)>, Unjudged> {
+    // Where nobody looks at a cluster, every set is new.
+    if facts.controller == ControllerState::NotLooked {
+        return Ok(None);
+    }
+    let pods = facts.pods_of(&change.namespace, &change.name).needed()?.count();
+    let (pods, new) = (i64::try_from(pods).unwrap_or(i64::MAX), set.spec.replicas().max(0));
+    Ok((new < pods).then_some((pods, new)))
 }
 
 /// The way out of a scale-down that removes too many members at once: one after the other.
@@ -124,7 +148,12 @@ pub(super) fn one_at_a_time(
         }
     }
     finding.step("remove the member with the highest ordinal by the database's own command");
-    if tool.keeper().is_some() {
+    if change.created_set().is_some() {
+        finding.step(format!(
+            "then set replicas: {next} {} and create the set",
+            remedy::manifest_place(tool)
+        ));
+    } else if tool.keeper().is_some() {
         finding.step(format!("then set replicas: {next} {}", remedy::manifest_place(tool)));
     } else {
         finding.command(
@@ -139,12 +168,42 @@ pub(super) fn one_at_a_time(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::{Circumstances, Operation, Pair};
+    use crate::facts::{Objects, PodFact};
+    use crate::object::{Kind, Object};
 
     #[test]
     fn a_majority_is_more_than_half() {
         let majorities: Vec<i64> = (0..=7).map(quorum).collect();
         assert_eq!(majorities, [1, 1, 2, 2, 3, 3, 4, 4]);
         assert_eq!(quorum(i64::MAX), i64::MAX / 2 + 1);
+    }
+
+    fn created(replicas: i64, pods: usize, looked: bool) -> Result<Option<(i64, i64)>, Unjudged> {
+        let json = format!(
+            r#"{{"metadata":{{"name":"db","namespace":"shop"}},"spec":{{"replicas":{replicas}}}}}"#
+        );
+        let objects = Pair { old: None, new: Some(Object::decode(&json).unwrap()) };
+        let (operation, kind) = (Operation::Create, Kind::StatefulSet);
+        let change = Change::new(operation, kind, "", objects, Circumstances::default()).unwrap();
+        let mut facts = Facts { pods: Objects::all(), ..Facts::none() };
+        if looked {
+            facts.controller = ControllerState::Runs;
+        }
+        for pod in 0..pods {
+            facts.pods.insert("shop", &format!("db-{pod}"), PodFact::default());
+        }
+        facts.pods.insert("shop", "my-db-9", PodFact::default());
+        let params = Params { sets: vec!["shop/db".to_owned()] };
+        members(&params, &change, &facts)
+    }
+
+    #[test]
+    fn a_new_set_removes_the_pods_that_it_adopts_and_does_not_need() {
+        assert_eq!(created(2, 5, true), Ok(Some((5, 2))));
+        assert_eq!(created(-1, 5, true), Ok(Some((5, 0))));
+        assert_eq!((created(5, 5, true), created(3, 0, true)), (Ok(None), Ok(None)));
+        assert_eq!(created(2, 5, false), Ok(None));
     }
 
     #[test]
