@@ -138,6 +138,7 @@ impl Fixture {
             facts.pods = Objects::all();
             facts.volumes = Objects::all();
             facts.snapshots = Objects::all();
+            facts.classes = Objects::all();
         }
         for fact in self.document.get("facts").and_then(Value::as_array).into_iter().flatten() {
             let text = |pointer: &str| {

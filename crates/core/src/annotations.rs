@@ -91,6 +91,8 @@ annotations! {
         "`evict`: the controller evicts pods whose file system can grow only after a restart, one at a time. `never` is the default.";
     RESIZE_UNFINISHED = "resize-unfinished", on "StatefulSet", by Controller,
         "The resize that re-created this set and has not yet restored its partition and retention policy.";
+    VOTERS = "voters", on "StatefulSet", by User,
+        "`all`: every pod of the set is a voting member of a quorum, as in etcd. Rules about quorums then judge the set. It only makes rules stricter.";
 }
 
 /// All annotations as a Markdown table.

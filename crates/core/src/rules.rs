@@ -19,38 +19,49 @@ mod protected_delete;
 mod pvc_delete;
 mod pvc_delete_last;
 mod pvc_expand_class_disallows;
+mod pvc_expand_in_progress;
 mod pvc_expand_unbound;
 mod pvc_fractional_or_huge;
 mod pvc_immutable_edit;
 mod pvc_invalid_value;
 mod pvc_keep_removed;
+mod pvc_owner_removed;
 mod pvc_protection_removed;
 mod pvc_shrink;
 mod pvc_vac_unset;
 /// Annotations that relax the policy.
 pub mod reserved_annotation;
 mod sts_being_recreated;
+mod sts_broken_rollout_overlap;
 mod sts_data_mount_removed;
 mod sts_delete_cascade;
 mod sts_delete_pvc_retention_delete;
 mod sts_empty_password;
 mod sts_emptydir_data;
+mod sts_even_voters;
+mod sts_fsgroup_change;
 mod sts_grace_zero;
 mod sts_hostpath_data;
 mod sts_image_latest;
 mod sts_invalid_value;
+mod sts_max_unavailable_quorum;
 mod sts_mount_unknown_volume;
 mod sts_name_too_long;
 mod sts_no_readiness;
 mod sts_no_spread;
 mod sts_ondelete;
 mod sts_ordinals_start;
+mod sts_partition_left;
 mod sts_pod_management_policy;
+mod sts_recreate_mismatch;
 mod sts_recreate_strategy;
 mod sts_replica_jump;
+mod sts_restart_during_resize;
 mod sts_retention_delete_create;
 mod sts_retention_to_delete;
+mod sts_scale_below_quorum;
 mod sts_scale_down_deletes_claims;
+mod sts_scale_down_multi;
 mod sts_scale_to_zero;
 mod sts_selector;
 mod sts_service_name;
@@ -66,6 +77,9 @@ mod sts_vct_storage_class;
 mod sts_vct_unmounted;
 mod sts_vct_volume_mode;
 mod sts_volume_shadowed;
+mod tool_replaces;
+/// Sets whose pods vote.
+pub mod voters;
 
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -368,19 +382,31 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_delete_cascade::StsDeleteCascade>(),
     Entry::of::<sts_retention_to_delete::StsRetentionToDelete>(),
     Entry::of::<sts_retention_delete_create::StsRetentionDeleteCreate>(),
+    Entry::of::<sts_recreate_mismatch::StsRecreateMismatch>(),
     Entry::of::<data_left_behind::DataLeftBehind>(),
     Entry::of::<protected_delete::ProtectedDelete>(),
     Entry::of::<pvc_delete_last::PvcDeleteLast>(),
     Entry::of::<pvc_delete::PvcDelete>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
+    Entry::of::<tool_replaces::ToolReplaces>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),
+    Entry::of::<pvc_owner_removed::PvcOwnerRemoved>(),
+    Entry::of::<pvc_expand_in_progress::PvcExpandInProgress>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
+    Entry::of::<sts_scale_below_quorum::StsScaleBelowQuorum>(),
+    Entry::of::<sts_scale_down_multi::StsScaleDownMulti>(),
+    Entry::of::<sts_even_voters::StsEvenVoters>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
     Entry::of::<sts_replica_jump::StsReplicaJump>(),
     Entry::of::<sts_ordinals_start::StsOrdinalsStart>(),
     Entry::of::<sts_ondelete::StsOndelete>(),
+    Entry::of::<sts_partition_left::StsPartitionLeft>(),
+    Entry::of::<sts_max_unavailable_quorum::StsMaxUnavailableQuorum>(),
+    Entry::of::<sts_broken_rollout_overlap::StsBrokenRolloutOverlap>(),
+    Entry::of::<sts_restart_during_resize::StsRestartDuringResize>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
+    Entry::of::<sts_fsgroup_change::StsFsgroupChange>(),
     Entry::of::<sts_vct_unmounted::StsVctUnmounted>(),
     Entry::of::<sts_volume_shadowed::StsVolumeShadowed>(),
     Entry::of::<sts_shared_pvc::StsSharedPvc>(),

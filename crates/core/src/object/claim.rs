@@ -175,6 +175,9 @@ pub struct ClaimStatus<'a> {
     /// how far a running expansion is, not decoded
     #[serde(borrow)]
     pub allocated_resource_statuses: Option<&'a RawValue>,
+    /// what the claim waits for, not decoded
+    #[serde(borrow)]
+    pub conditions: Option<&'a RawValue>,
     /// the attributes class in force (KEP-3751)
     #[serde(borrow)]
     pub current_volume_attributes_class_name: Option<Text<'a>>,

@@ -58,6 +58,20 @@ pub struct PodSpec<'a> {
     /// `ClusterFirst` where it is absent
     #[serde(borrow)]
     pub dns_policy: Option<Text<'a>>,
+    /// what holds for all containers
+    #[serde(borrow, deserialize_with = "null_default")]
+    pub security_context: PodSecurityContext<'a>,
+}
+
+/// `securityContext` of a pod.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSecurityContext<'a> {
+    /// the group that the files of its volumes get
+    pub fs_group: Option<i64>,
+    /// `Always` where it is absent
+    #[serde(borrow)]
+    pub fs_group_change_policy: Option<Text<'a>>,
 }
 
 impl<'a> PodSpec<'a> {

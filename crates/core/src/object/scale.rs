@@ -12,6 +12,8 @@ pub struct Scale<'a> {
     pub metadata: Metadata<'a>,
     /// `spec.replicas`; the server writes 0 as an absent field
     pub replicas: i64,
+    /// `status.replicas`: how many pods there are
+    pub pods: Option<i64>,
     /// `status.selector`, the set's selector as text
     pub selector: Text<'a>,
 }
@@ -29,6 +31,8 @@ impl<'a> Scale<'a> {
         }
         #[derive(Default, Deserialize)]
         struct Status<'a> {
+            #[serde(default)]
+            replicas: Option<i64>,
             #[serde(borrow, default)]
             selector: Text<'a>,
         }
@@ -43,6 +47,7 @@ impl<'a> Scale<'a> {
         Ok(Self {
             metadata: object.metadata.clone(),
             replicas: spec.replicas.unwrap_or(0),
+            pods: status.replicas,
             selector: status.selector,
         })
     }

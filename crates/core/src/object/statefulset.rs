@@ -128,6 +128,10 @@ pub struct StatefulSetStatus<'a> {
     pub update_revision: Text<'a>,
     /// how many pods there are
     pub replicas: Option<i64>,
+    /// how many of them are ready; absent for none
+    pub ready_replicas: Option<i64>,
+    /// how many of them have the update revision; absent for none
+    pub updated_replicas: Option<i64>,
     /// the generation that the controller has seen
     pub observed_generation: Option<i64>,
 }
@@ -265,6 +269,31 @@ pub enum IntOrString {
     Text(String),
 }
 
+impl IntOrString {
+    /// The number of pods out of `total` that it stands for, as the controller reads
+    /// `maxUnavailable`: percentages are rounded down, and one is the least. `None` if the API server
+    /// refuses it.
+    pub fn unavailable_of(&self, total: i64) -> Option<i64> {
+        let number = match self {
+            Self::Number(number) => i64::from(*number),
+            Self::Text(text) => {
+                let percent: u32 = text.strip_suffix('%')?.parse().ok()?;
+                total.max(0).saturating_mul(i64::from(percent)) / 100
+            }
+        };
+        Some(number.max(1))
+    }
+}
+
+impl std::fmt::Display for IntOrString {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// `spec.persistentVolumeClaimRetentionPolicy`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -295,4 +324,20 @@ impl RetentionPolicy<'_> {
 pub struct Ordinals {
     /// the first ordinal
     pub start: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::IntOrString;
+
+    #[test]
+    fn percentages_are_rounded_down_to_one_at_least() {
+        let of = |text: &str, total| IntOrString::Text(text.to_owned()).unavailable_of(total);
+        assert_eq!((of("50%", 5), of("99%", 3), of("100%", 3)), (Some(2), Some(2), Some(3)));
+        assert_eq!((of("1%", 5), of("0%", 5), of("50%", 0)), (Some(1), Some(1), Some(1)));
+        assert_eq!(of("4294967295%", i64::MAX), Some(i64::MAX / 100));
+        assert_eq!((of("half", 5), of("-1%", 5), of("4294967296%", 5)), (None, None, None));
+        assert_eq!(IntOrString::Number(3).unavailable_of(2), Some(3));
+        assert_eq!(IntOrString::Number(i32::MIN).unavailable_of(2), Some(1));
+    }
 }

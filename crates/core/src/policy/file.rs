@@ -11,7 +11,7 @@ use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::object::{DecodeError, Pointer, json, serde_messages};
-use crate::rules::{owner_added, reserved_annotation};
+use crate::rules::{owner_added, reserved_annotation, voters};
 use crate::yaml::InputError;
 use crate::yaml::YamlDocument;
 
@@ -64,6 +64,10 @@ pub struct PolicyFile {
     /// Who may edit objects that a controller owns without being judged.
     #[serde(default)]
     pub owners: Option<owner_added::Params>,
+    /// Which sets are members of a quorum, for the rules about quorums. Default: those with the
+    /// annotation `stateward.dev/voters: all`.
+    #[serde(default)]
+    pub voters: Option<voters::Params>,
     /// Printed at the end of every denial.
     #[serde(default)]
     pub help: Option<Help>,

@@ -63,7 +63,31 @@ impl Rule for PvcExpandClassDisallows {
                 .remedy(vec![remedy::keep(change, &field, &before.text), remedy::say(copy)]);
             return Ok(());
         }
-        if facts.class(class).needed()?.allow_volume_expansion {
+        let Some(known) = facts.classes.get("", class).needed()? else {
+            findings
+                .add(field.clone(), format!("would grow, {sizes}, but class {class} is missing"))
+                .values(Some(&before.text), Some(&after.text))
+                .why(format!(
+                    "Kubernetes looks at the class when a claim grows, and StorageClass {class} was deleted."
+                ))
+                .remedy(vec![
+                    remedy::keep(change, &field, &before.text),
+                    remedy::say(format!(
+                        "or create StorageClass {class} again, with the provisioner of the volume and \
+                         allowVolumeExpansion: true; no pod restarts"
+                    )),
+                    remedy::run(
+                        "see the provisioner of the volume",
+                        format!(
+                            "kubectl get pv {} -o jsonpath=\
+                             '{{.metadata.annotations.pv\\.kubernetes\\.io/provisioned-by}}'",
+                            remedy::quoted(&old.spec.volume_name)
+                        ),
+                    ),
+                ]);
+            return Ok(());
+        };
+        if known.allow_volume_expansion {
             return Ok(());
         }
         findings

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use crate::change::Change;
 use crate::object::pod::PodSpec;
-use crate::object::{Claim, DecodeError, Pointer, StatefulSet};
+use crate::object::{Claim, DecodeError, Pointer, Raw, StatefulSet};
 
 /// A set whose pod template is new or edited.
 #[derive(Debug)]
@@ -45,6 +47,13 @@ pub(super) fn written<'c, 'a>(
         None => None,
     };
     Ok(Some(Written { set: new, pod: &new.template()?.spec, old }))
+}
+
+/// Whether the pod templates say different things. A manifest may have its keys in another order.
+pub(super) fn changes(old: &StatefulSet<'_>, new: &StatefulSet<'_>) -> bool {
+    let (old, new) = (&old.spec.template, &new.spec.template);
+    let value = |raw: Option<Raw<'_>>| raw.map(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    !old.same_bytes(new) && value(old.raw()) != value(new.raw())
 }
 
 /// Claim templates by name with their places, the first of each name: looked up one by one, the

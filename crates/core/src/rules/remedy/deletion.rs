@@ -3,19 +3,7 @@
 use super::{kubectl, quoted, run};
 use crate::annotations::CONFIRM_DELETE;
 use crate::change::Change;
-use crate::loss::{Fate, Loss};
 use crate::rules::Step;
-
-/// The volumes that one command names.
-const VOLUMES: usize = 20;
-
-/// Keeps the data: the volumes that would be deleted are retained. Nothing if none is known.
-pub fn retain_volumes(loss: &Loss) -> Option<Step> {
-    let lost =
-        loss.claims.iter().filter(|claim| matches!(claim.fate, Fate::Destroyed | Fate::Unknown));
-    let volumes: Vec<&str> = lost.map(|claim| claim.volume.as_str()).collect();
-    (1..=VOLUMES).contains(&volumes.len()).then(|| retain(&volumes))
-}
 
 /// Keeps the data of these volumes.
 pub fn retain(volumes: &[&str]) -> Step {

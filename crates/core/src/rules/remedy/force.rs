@@ -1,7 +1,7 @@
 //! Tools that delete and create again what Kubernetes does not let them edit.
 
 use crate::change::Change;
-use crate::object::{DecodeError, Kind, Metadata};
+use crate::object::{DecodeError, Kind, Metadata, Pointer};
 use crate::rules::Finding;
 
 /// Adds to a refused edit what a tool does then that is told to force it: the refusal alone would read as
@@ -31,15 +31,31 @@ pub fn warn_of_force(change: &Change<'_>, finding: &mut Finding) -> Result<(), D
     Ok(())
 }
 
+/// The annotation, or label, by which Flux forces edits of an object.
+pub const FLUX_FORCE: &str = "kustomize.toolkit.fluxcd.io/force";
+
+/// The annotation that holds options of Argo CD for an object.
+pub const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+
 /// The tool that forces edits of this object, and the setting by which it does.
 fn forced(metadata: &Metadata<'_>) -> Option<(&'static str, &'static str)> {
-    const FLUX: &str = "kustomize.toolkit.fluxcd.io/force";
-    let (labels, annotations) = (&metadata.labels, &metadata.annotations);
-    let values = [annotations.get(FLUX), labels.get(FLUX)].into_iter().flatten();
-    if values.into_iter().any(|value| value.eq_ignore_ascii_case("enabled")) {
-        return Some(("Flux", FLUX));
+    if flux_forces(metadata).is_some() {
+        return Some(("Flux", FLUX_FORCE));
     }
-    let options = annotations.get("argocd.argoproj.io/sync-options")?;
-    let force = options.split(',').any(|option| option.trim() == "Force=true");
-    force.then_some(("Argo CD", "Force=true"))
+    has_sync_option(metadata, "Force=true").then_some(("Argo CD", "Force=true"))
+}
+
+/// Where Flux is told to force, and the value. It reads annotations and labels, in any case.
+pub fn flux_forces<'m>(metadata: &'m Metadata<'_>) -> Option<(Pointer, &'m str)> {
+    let maps = [("annotations", &metadata.annotations), ("labels", &metadata.labels)];
+    maps.into_iter().find_map(|(at, map)| {
+        let value = map.get(FLUX_FORCE).filter(|value| value.eq_ignore_ascii_case("enabled"))?;
+        Some((Pointer::from("/metadata").key(at).key(FLUX_FORCE), value))
+    })
+}
+
+/// Whether Argo CD has this option for the object. It splits at commas, trims, and compares exactly.
+pub fn has_sync_option(metadata: &Metadata<'_>, wanted: &str) -> bool {
+    let options = metadata.annotations.get(SYNC_OPTIONS).unwrap_or_default();
+    options.split(',').any(|option| option.trim() == wanted)
 }

@@ -1,0 +1,93 @@
+use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use crate::change::{Change, Operation};
+use crate::facts::Facts;
+use crate::object::pod::PodSpec;
+
+declare_rule! {
+    /// `securityContext.fsGroup` of the pods is added or changed without
+    /// `fsGroupChangePolicy: OnRootMismatch`, or that policy is taken away.
+    ///
+    /// ## Why
+    /// Before a pod starts, Kubernetes changes the group of each file on its volumes to the `fsGroup`.
+    /// Without the policy it does so at every start, which takes minutes on a volume with a million
+    /// files. Meanwhile the pod hangs in `ContainerCreating`.
+    ///
+    /// With `OnRootMismatch` it looks at the root folder only and leaves volumes alone that have the
+    /// right group. The first start after the change takes the time in either case. The rule is silent
+    /// about sets without claims. It does not know whether the driver of the volume sets the group itself.
+    ///
+    /// ## Way out
+    /// Set the policy in the same edit.
+    StsFsgroupChange {
+        id: "sts-fsgroup-change",
+        title: "a changed fsGroup makes every start walk all files of a volume",
+        group: Data,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Update]],
+        source: "kubernetes#69699; kubernetes.io/docs/tasks/configure-pod-container/security-context",
+    }
+}
+
+const ON_ROOT_MISMATCH: &str = "OnRootMismatch";
+
+impl Rule for StsFsgroupChange {
+    type Params = NoParams;
+
+    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+        if change.operation != Operation::Update {
+            return Ok(());
+        }
+        let Some(written) = template::written(change)? else { return Ok(()) };
+        let Some((_, old)) = written.old else { return Ok(()) };
+        let (before, after) =
+            (old.security_context.fs_group, written.pod.security_context.fs_group);
+        let Some(group) = after.filter(|_| !walks_once(written.pod)) else { return Ok(()) };
+        let changed = before != after;
+        let has_claims = !written.set.claim_templates()?.is_empty()
+            || written.pod.named_claims().next().is_some();
+        if !has_claims || !changed && !walks_once(old) {
+            return Ok(());
+        }
+        let at = "/spec/template/spec/securityContext";
+        let policy = |pod: &PodSpec<'_>| {
+            let policy = pod.security_context.fs_group_change_policy.as_deref();
+            policy.filter(|policy| !policy.is_empty()).unwrap_or("Always").to_owned()
+        };
+        let finding = if changed {
+            let what = match before {
+                Some(before) => {
+                    format!("fsGroup would change, {before} → {group}, without {ON_ROOT_MISMATCH}")
+                }
+                None => format!("fsGroup {group} would be added without {ON_ROOT_MISMATCH}"),
+            };
+            let finding = findings.add(format!("{at}/fsGroup").as_str(), what);
+            finding
+                .values(before.map(|group| group.to_string()).as_deref(), Some(&group.to_string()));
+            finding
+        } else {
+            let (before, after) = (policy(old), policy(written.pod));
+            let finding = findings.add(
+                format!("{at}/fsGroup").as_str(),
+                format!("fsGroupChangePolicy would change, {before} → {after}"),
+            );
+            finding.values(Some(&before), Some(&after));
+            finding
+        };
+        finding
+            .why(
+                "Each start of a pod would walk all files of its volumes, which takes minutes if there \
+                 are a million.",
+            )
+            .remedy(vec![remedy::amend_template(
+                change,
+                &format!("set spec.template.spec.securityContext.fsGroupChangePolicy: {ON_ROOT_MISMATCH}"),
+            )]);
+        Ok(())
+    }
+}
+
+/// Whether only the first start after a change walks the files.
+fn walks_once(pod: &PodSpec<'_>) -> bool {
+    pod.security_context.fs_group_change_policy.as_deref() == Some(ON_ROOT_MISMATCH)
+}
