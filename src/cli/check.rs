@@ -167,7 +167,7 @@ fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
             super::print_error(&format!("note: {note}\n"));
         }
     }
-    output::write(outputs, &report, &options)?;
+    output::write(outputs, &report, &options, threads)?;
     Ok(Outcome::of(&report, args.fail_on))
 }
 

@@ -160,7 +160,7 @@ fn span(source: &str, slice: &str) -> Range<usize> {
 
 /// Writes a node as JSON, aliases and merges written out.
 pub(super) fn write(view: View<'_>, id: NodeId, out: &mut String) {
-    match &view.node(id).content {
+    match view.node(id).content {
         Content::Null => out.push_str("null"),
         Content::Bool(true) => out.push_str("true"),
         Content::Bool(false) => out.push_str("false"),
@@ -200,7 +200,7 @@ pub(super) fn write(view: View<'_>, id: NodeId, out: &mut String) {
             }
             out.push('}');
         }
-        Content::Alias(target) => write(view, *target, out),
+        Content::Alias(target) => write(view, target, out),
     }
 }
 
