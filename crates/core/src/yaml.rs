@@ -11,6 +11,7 @@ mod document;
 mod events;
 mod json;
 mod locate;
+mod packed;
 mod scalar;
 mod template;
 mod tree;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::packed::Packed;
 use super::tree::{Content, Fault, NodeId, Repeated, Tree};
 use super::view::View;
 use super::{events, json, locate, template};
@@ -75,7 +76,7 @@ pub struct Document {
     /// the template that a `# Source:` comment of Helm names
     pub template: Option<String>,
     pub(super) source: Arc<Source>,
-    pub(super) tree: Arc<Tree>,
+    pub(super) places: Arc<Packed>,
     pub(super) line: usize,
     pub(super) node: NodeId,
     /// the alias that stands for the object in a list
@@ -142,7 +143,7 @@ impl Document {
     }
 
     fn located(&self, field: &Pointer, part: fn(&locate::Located) -> Range<usize>) -> Location {
-        let view = View { tree: &self.tree, source: self.source.as_str() };
+        let view = View { tree: self.places.tree(), source: self.source.as_str() };
         let located = locate::value(view, self.node, self.via, field);
         let span = part(&located);
         let (line, column) = self.source.line_and_column(span.start);
@@ -158,12 +159,12 @@ impl Document {
 /// Reads one source.
 pub(super) fn read(source: &Arc<Source>) -> Inputs {
     let (tree, fault) = source.read();
-    let tree = Arc::new(tree);
+    let places = Arc::new(Packed::new(&tree));
     let view = View { tree: &tree, source: source.as_str() };
     let template = template::named(source.as_str());
     let read = Inputs::default();
     let mut objects =
-        Objects { view, source, tree: &tree, template, counted: (0, source.first_line), read };
+        Objects { view, source, places: &places, template, counted: (0, source.first_line), read };
     for root in &tree.roots {
         if let Some(fault) = template::unresolved(view, *root) {
             objects.fault(&fault);
@@ -182,7 +183,7 @@ pub(super) fn read(source: &Arc<Source>) -> Inputs {
 struct Objects<'a> {
     view: View<'a>,
     source: &'a Arc<Source>,
-    tree: &'a Arc<Tree>,
+    places: &'a Arc<Packed>,
     template: Option<String>,
     /// a byte and its line: objects come in order, and no line is counted twice
     counted: (usize, usize),
@@ -282,7 +283,7 @@ impl<'a> Objects<'a> {
             file: Arc::clone(&self.source.file),
             template: self.template.clone(),
             source: Arc::clone(self.source),
-            tree: Arc::clone(self.tree),
+            places: Arc::clone(self.places),
             node: self.view.resolve(id),
             via,
         });

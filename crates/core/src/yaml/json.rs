@@ -116,10 +116,10 @@ fn value<'s>(
                 serde_json::from_str(raw).map_err(|error| fault(reason(&error)))?;
             // Text without escapes is a slice of the source: only then is it kept as one.
             let inner = &raw[1..raw.len() - 1];
-            let text = if text.as_str() == inner { inner.into() } else { text.to_string().into() };
+            let text = if text.as_str() == inner { inner } else { text.as_str() };
             Content::String(builder.keep(text))
         }
-        _ => Content::Number(builder.keep(raw.into())),
+        _ => Content::Number(builder.keep(raw)),
     };
     builder.leaf(Node::new(content, Style::Quoted, span), None)
 }

@@ -3,10 +3,8 @@
 //! It owns no part of the source: text is kept as a range of it where nothing had to be unescaped.
 //! Whoever reads the tree brings the source along, as a [`View`].
 //!
-//! Every judged object keeps its tree until it was judged, because findings name places. So a node
-//! is small: it counts bytes and nodes with 32 bits, and [`LARGEST`] bounds the source.
+//! A node is small: it counts bytes and nodes with 32 bits, and [`LARGEST`] bounds the source.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::ops::Range;
@@ -25,6 +23,17 @@ pub(crate) const LARGEST: usize = 1 << 30;
 /// A node's place in the tree, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NodeId(NonZero<u32>);
+
+impl NodeId {
+    pub(super) fn number(self) -> i64 {
+        self.0.get().into()
+    }
+
+    /// No source has as many nodes as bytes, and none is larger than [`LARGEST`].
+    pub(super) fn from_number(number: impl TryInto<u32>) -> Self {
+        Self(number.try_into().ok().and_then(NonZero::new).unwrap_or(NonZero::<u32>::MIN))
+    }
+}
 
 /// One node.
 #[derive(Debug)]
@@ -98,6 +107,18 @@ pub(super) enum Content {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text(Small);
 
+impl Text {
+    pub(super) fn range(self) -> Range<usize> {
+        self.0.into()
+    }
+}
+
+impl From<Range<usize>> for Text {
+    fn from(range: Range<usize>) -> Self {
+        Self(range.into())
+    }
+}
+
 /// What is wrong, and at which byte of the source.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -117,6 +138,19 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// A tree of nodes that were taken from another, without its roots.
+    pub(super) fn of_nodes(nodes: Vec<Node>, unescaped: String) -> Self {
+        Self { nodes, unescaped, ..Self::default() }
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(super) fn unescaped(&self) -> &str {
+        &self.unescaped
+    }
+
     pub(super) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0.get() as usize - 1]
     }
@@ -127,7 +161,7 @@ impl Tree {
 
     /// The text, as the reader understood it.
     pub(super) fn text<'a>(&'a self, text: Text, source: &'a str) -> &'a str {
-        let Range { start, end } = text.0.into();
+        let Range { start, end } = text.range();
         match start.checked_sub(source.len()) {
             Some(behind) if end > start => &self.unescaped[behind..end - source.len()],
             _ => &source[start..end],
@@ -136,8 +170,7 @@ impl Tree {
 
     fn push(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
-        // No source has as many nodes as bytes, and none is larger than `LARGEST`.
-        NodeId(NonZero::new(self.nodes.len() as u32).unwrap_or(NonZero::<u32>::MAX))
+        NodeId::from_number(self.nodes.len())
     }
 }
 
@@ -199,18 +232,16 @@ impl<'s> Builder<'s> {
         self.source
     }
 
-    /// The text as it is kept: borrowed text must be a slice of the source.
-    pub(super) fn keep(&mut self, text: Cow<'_, str>) -> Text {
-        if let Cow::Borrowed(text) = text {
-            let start = (text.as_ptr() as usize).wrapping_sub(self.source.as_ptr() as usize);
-            let end = start.wrapping_add(text.len());
-            if self.source.get(start..end).is_some() {
-                return Text((start..end).into());
-            }
+    /// The text as it is kept: a slice of the source stays one.
+    pub(super) fn keep(&mut self, text: &str) -> Text {
+        let start = (text.as_ptr() as usize).wrapping_sub(self.source.as_ptr() as usize);
+        let end = start.wrapping_add(text.len());
+        if self.source.get(start..end).is_some() {
+            return Text::from(start..end);
         }
         let start = self.source.len() + self.tree.unescaped.len();
-        self.tree.unescaped.push_str(&text);
-        Text((start..start + text.len()).into())
+        self.tree.unescaped.push_str(text);
+        Text::from(start..start + text.len())
     }
 
     /// A scalar.
@@ -304,7 +335,6 @@ impl<'s> Builder<'s> {
     /// The tree, up to the last document that was read to its end.
     pub(super) fn finish(mut self) -> Tree {
         self.tree.roots.truncate(self.ended);
-        self.tree.nodes.shrink_to_fit();
         self.tree
     }
 
