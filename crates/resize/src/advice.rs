@@ -271,7 +271,12 @@ fn claim_steps(reason: &Reason, subject: &Subject<'_>) -> Vec<Step> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use stateward_core::record::{ClaimState, ClaimStatus};
+
     use super::*;
+    use crate::Commands;
 
     struct Parts {
         commands: Commands,
