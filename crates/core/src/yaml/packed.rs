@@ -142,7 +142,9 @@ mod tests {
     fn numbers_read_back() {
         let all = [0, 1, -1, 63, 64, -64, -65, 8191, 8192, 1 << 40, -(1 << 40)];
         let mut numbers = Numbers(Vec::new());
-        all.into_iter().for_each(|number| numbers.push(number));
+        for number in all {
+            numbers.push(number);
+        }
         let mut bytes = numbers.0.as_slice();
         assert_eq!(all.map(|_| number(&mut bytes)), all);
         assert!(bytes.is_empty());
