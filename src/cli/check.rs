@@ -204,7 +204,7 @@ fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
             super::print_error(&format!("note: {note}\n"));
         }
     }
-    output::write(outputs, &report, &options)?;
+    output::write(outputs, &report, &options, threads)?;
     if args.require_facts && report.summary.not_judged > 0 {
         super::print_error(
             "error: rules could not be judged for want of facts (--require-facts)\n",

@@ -1,16 +1,26 @@
 //! Where a report goes.
 
 use std::io::Write as _;
+use std::num::NonZero;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
-use stateward_check::report::{CheckReport, Checkout, Format, Options, Output, github, render};
+use stateward_check::report::{
+    CheckReport, Checkout, Format, Options, Output, github, render, text,
+};
+
+use super::parallel;
 
 /// Writes the report to each of `outputs`, standard output last: an error then stands below it.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(outputs: &[Output], report: &CheckReport, options: &Options) -> anyhow::Result<()> {
+pub fn write(
+    outputs: &[Output],
+    report: &CheckReport,
+    options: &Options,
+    threads: NonZero<usize>,
+) -> anyhow::Result<()> {
     let (stdout, files): (Vec<&Output>, Vec<&Output>) =
         outputs.iter().partition(|output| output.file.is_none());
     for output in files.into_iter().chain(stdout) {
@@ -22,7 +32,9 @@ pub fn write(outputs: &[Output], report: &CheckReport, options: &Options) -> any
                     .with_context(|| format!("cannot write \"{}\"", file.display()))?;
             }
             None if output.format == Format::Text => {
-                let text = render(output.format, report, options)?;
+                let text = text::render_with(report, options, |findings, write| {
+                    parallel::map(findings, threads, write)
+                });
                 let asked = if options.color { ColorChoice::Always } else { ColorChoice::Never };
                 print_painted(|_| text, asked)?;
             }
@@ -125,14 +137,14 @@ mod tests {
         };
         let report = CheckReport::new(Vec::new(), 0, Vec::new(), Vec::new(), vec![error]);
         let options = Options { color: true, ..Options::default() };
-        write(&outputs, &report, &options).unwrap();
+        write(&outputs, &report, &options, NonZero::<usize>::MIN).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(
             text,
             "error: f:1:2: m\n\nno StatefulSet or PersistentVolumeClaim to judge: 1 error\n"
         );
         let outputs = [Output { format: Format::Json, file: Some(folder.path().join("no/out")) }];
-        let error = write(&outputs, &report, &options).unwrap_err();
+        let error = write(&outputs, &report, &options, NonZero::<usize>::MIN).unwrap_err();
         assert!(error.to_string().starts_with("cannot write"), "{error}");
     }
 }

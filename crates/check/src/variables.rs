@@ -6,7 +6,7 @@ use stateward_core::yaml::Document;
 
 /// Puts the default in the place of every variable that has one.
 pub(crate) fn resolve(document: &mut Document) {
-    if !document.json.contains("${") {
+    if !may_have_default(&document.json) {
         return;
     }
     let Ok(mut object) = serde_json::from_str::<Value>(&document.json) else { return };
@@ -16,6 +16,20 @@ pub(crate) fn resolve(document: &mut Document) {
     document.namespace = text("namespace");
     document.generate_name = text("generateName");
     document.json = object.to_string();
+}
+
+/// Whether JSON may hold a variable with a default. Shell scripts in manifests are full of variables
+/// without one, and need not be read.
+fn may_have_default(json: &str) -> bool {
+    json.match_indices("${").any(|(at, _)| {
+        let name = json[at + 2..].trim_start_matches(is_of_name);
+        // An escape may stand for anything.
+        name.strip_prefix(':').unwrap_or(name).starts_with(['=', '-', '\\'])
+    })
+}
+
+const fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// Defaults within defaults are resolved to this depth.
@@ -74,8 +88,7 @@ fn closing(text: &str) -> Option<usize> {
 
 /// `d` of `NAME:=d`, `NAME:-d`, `NAME=d` and `NAME-d`, unless another variable is in it.
 fn default(variable: &str) -> Option<&str> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let end = variable.find(|c| !is_name(c)).filter(|end| *end > 0)?;
+    let end = variable.find(|c| !is_of_name(c)).filter(|end| *end > 0)?;
     let operator = &variable[end..];
     let operator = operator.strip_prefix(':').unwrap_or(operator);
     let default = operator.strip_prefix(['=', '-'])?;
@@ -86,7 +99,7 @@ fn default(variable: &str) -> Option<&str> {
 mod tests {
     use serde_json::Value;
 
-    use super::resolve_in;
+    use super::{may_have_default, resolve_in};
 
     #[test]
     fn a_variable_is_judged_as_its_default() {
@@ -109,6 +122,7 @@ mod tests {
             ("${ä:=3}", "${ä:=3}"),
         ] {
             let mut value = Value::from(text);
+            assert!(value == expected || may_have_default(&value.to_string()), "{text}");
             resolve_in(&mut value);
             assert_eq!(value, expected, "{text}");
         }

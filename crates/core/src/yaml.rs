@@ -1,8 +1,8 @@
 //! YAML and JSON text → Kubernetes objects with the places of their fields.
 //!
 //! YAML becomes JSON here, read as kubectl reads it, and then passes through the same views as a
-//! review. The first pass keeps no places, because most objects have no findings.
-//! [`Document::locate`] finds a place by reading that one document again.
+//! review. [`Document::locate`] finds a place in the tree of the document, which each of its objects
+//! keeps.
 //!
 //! A stream is split at its `---` before any of it is read, so that one bad document hides no
 //! other.
@@ -11,6 +11,7 @@ mod document;
 mod events;
 mod json;
 mod locate;
+mod packed;
 mod scalar;
 mod template;
 mod tree;
@@ -19,7 +20,7 @@ mod yaml_document;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -180,6 +181,9 @@ fn without_comment(line: &[u8]) -> &[u8] {
 
 /// The text of a file, or line, column and what is wrong.
 fn text(bytes: Vec<u8>) -> Result<String, (usize, usize, String)> {
+    if bytes.len() > tree::LARGEST {
+        return Err((0, 0, "this file is larger than 1 GiB".to_owned()));
+    }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err((1, 1, "this is UTF-16: save it as UTF-8".to_owned()));
     }
@@ -207,9 +211,8 @@ fn split_text(name: &str, text: String) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut add = |span: Range<usize>, first_line: usize, form: Form| {
         let text = Arc::clone(&text);
-        let tree = OnceLock::new();
         let file = Arc::clone(&file);
-        parts.push(Part(Arc::new(Source { file, text, span, first_line, form, tree })));
+        parts.push(Part(Arc::new(Source { file, text, span, first_line, form })));
     };
     if ending(name) == "json" {
         add(0..text.len(), 1, Form::Json);
@@ -255,6 +258,10 @@ fn ending(name: &str) -> &str {
 /// `text` without what would steer a terminal: it comes from manifests that anybody may have
 /// written. Line ends stay.
 pub fn printable(text: &str) -> String {
+    // Nearly every text is of this kind, and then nothing has to be looked up.
+    if text.bytes().all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let lines: Vec<String> =
         text.split('\n').map(annotate_snippets::normalize_untrusted_str).collect();
     lines.join("\n").replace(|c: char| c.is_control() && c != '\n', "�")

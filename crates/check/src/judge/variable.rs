@@ -21,7 +21,7 @@ pub(super) struct Variable {
 impl Variable {
     /// The variable that is in a field of a side, if any.
     pub(super) fn at(side: Option<&Side<'_>>, field: &Pointer) -> Option<Self> {
-        let side = side?;
+        let side = side.filter(|side| variables::is_in(&side.document.json))?;
         let text = side.value(field)?.as_str().filter(|text| variables::is_in(text))?;
         let document = side.document;
         Some(Self {

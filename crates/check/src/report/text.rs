@@ -1,6 +1,6 @@
 //! For people at a terminal: like a good compiler.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -8,8 +8,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use stateward_core::annotations::ALLOW;
 
 use super::{
-    CheckReport, InputError, Notice, NoticeLevel, Options, Outcome, Place, ReportedFinding,
-    not_judged, printable,
+    CheckReport, InputError, Notice, NoticeLevel, ObjectRef, Options, Outcome, Place,
+    ReportedFinding, not_judged, printable,
 };
 
 /// How many objects without a verdict of each rule are named without being asked for.
@@ -20,16 +20,23 @@ const VALUE_LENGTH: usize = 60;
 
 /// The report as text. Its last line counts what was judged and found.
 pub fn render(report: &CheckReport, options: &Options) -> String {
+    render_with(report, options, |findings, write| findings.into_iter().map(write).collect())
+}
+
+/// The same by way of `map`, which applies a function to each finding and keeps their order. A
+/// caller that has threads uses them there.
+pub fn render_with<'a>(
+    report: &'a CheckReport,
+    options: &Options,
+    map: impl FnOnce(Vec<Shown<'a>>, &(dyn Fn(Shown<'a>) -> String + Sync)) -> Vec<String>,
+) -> String {
     let renderer = if options.color { Renderer::styled() } else { Renderer::plain() };
-    let mut text = String::new();
-    let mut explained = BTreeSet::new();
-    for finding in &report.findings {
-        // The same reason is given once per object, however many fields it is about.
-        let first =
-            explained.insert((finding.rule.as_str(), finding.object.to_string(), &finding.why));
-        text.push_str(&renderer.render(&[group(finding, first)]));
+    let mut text = map(shown(report), &|shown| {
+        let mut text = renderer.render(&[group(shown.finding, shown.first)]);
         text.push_str("\n\n");
-    }
+        text
+    })
+    .concat();
     for error in &report.errors {
         text.push_str(&self::error(error, options.color));
     }
@@ -89,6 +96,27 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     text.push_str(&report.summary.to_string());
     text.push('\n');
     text
+}
+
+/// A finding that is yet to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    finding: &'a ReportedFinding,
+    /// whether it is the first of its object for this reason
+    first: bool,
+}
+
+/// The findings. The same reason is given once per object, however many fields it is about.
+fn shown(report: &CheckReport) -> Vec<Shown<'_>> {
+    let mut explained = HashSet::new();
+    let findings = report.findings.iter();
+    findings
+        .map(|finding| {
+            let ObjectRef { kind, namespace, name, .. } = &finding.object;
+            let first = explained.insert((&finding.rule, kind, namespace, name, &finding.why));
+            Shown { finding, first }
+        })
+        .collect()
 }
 
 fn group(finding: &ReportedFinding, first: bool) -> Group<'_> {

@@ -1,8 +1,9 @@
 //! Kubernetes objects among the documents of one source, and the places of their fields.
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use super::packed::Packed;
 use super::tree::{Content, Fault, NodeId, Repeated, Tree};
 use super::view::View;
 use super::{events, json, locate, template};
@@ -27,8 +28,6 @@ pub(super) struct Source {
     pub span: Range<usize>,
     pub first_line: usize,
     pub form: Form,
-    /// made when a place is first asked for
-    pub tree: OnceLock<Tree>,
 }
 
 impl Source {
@@ -77,6 +76,7 @@ pub struct Document {
     /// the template that a `# Source:` comment of Helm names
     pub template: Option<String>,
     pub(super) source: Arc<Source>,
+    pub(super) places: Arc<Packed>,
     pub(super) line: usize,
     pub(super) node: NodeId,
     /// the alias that stands for the object in a list
@@ -143,8 +143,7 @@ impl Document {
     }
 
     fn located(&self, field: &Pointer, part: fn(&locate::Located) -> Range<usize>) -> Location {
-        let tree = self.source.tree.get_or_init(|| self.source.read().0);
-        let view = View { tree, source: self.source.as_str() };
+        let view = View { tree: self.places.tree(), source: self.source.as_str() };
         let located = locate::value(view, self.node, self.via, field);
         let span = part(&located);
         let (line, column) = self.source.line_and_column(span.start);
@@ -160,10 +159,12 @@ impl Document {
 /// Reads one source.
 pub(super) fn read(source: &Arc<Source>) -> Inputs {
     let (tree, fault) = source.read();
+    let places = Arc::new(Packed::new(&tree));
     let view = View { tree: &tree, source: source.as_str() };
     let template = template::named(source.as_str());
     let read = Inputs::default();
-    let mut objects = Objects { view, source, template, counted: (0, source.first_line), read };
+    let mut objects =
+        Objects { view, source, places: &places, template, counted: (0, source.first_line), read };
     for root in &tree.roots {
         if let Some(fault) = template::unresolved(view, *root) {
             objects.fault(&fault);
@@ -182,6 +183,7 @@ pub(super) fn read(source: &Arc<Source>) -> Inputs {
 struct Objects<'a> {
     view: View<'a>,
     source: &'a Arc<Source>,
+    places: &'a Arc<Packed>,
     template: Option<String>,
     /// a byte and its line: objects come in order, and no line is counted twice
     counted: (usize, usize),
@@ -281,6 +283,7 @@ impl<'a> Objects<'a> {
             file: Arc::clone(&self.source.file),
             template: self.template.clone(),
             source: Arc::clone(self.source),
+            places: Arc::clone(self.places),
             node: self.view.resolve(id),
             via,
         });
@@ -317,6 +320,8 @@ impl<'a> Objects<'a> {
             front.push_str(rest);
             out = front;
         }
+        // Indentation and comments are gone, and a large repository has many documents.
+        out.shrink_to_fit();
         out
     }
 

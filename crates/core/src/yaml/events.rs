@@ -119,9 +119,9 @@ fn content<'s>(
         Scalar::Null => Content::Null,
         Scalar::Bool(value) => Content::Bool(value),
         Scalar::Unwritable => return Err(format!("JSON has no number \"{text}\"")),
-        Scalar::Text => Content::String(builder.keep(text)),
-        Scalar::Number(Cow::Owned(number)) => Content::Number(builder.keep(number.into())),
-        Scalar::Number(Cow::Borrowed(_)) => Content::Number(builder.keep(text)),
+        Scalar::Text => Content::String(builder.keep(&text)),
+        Scalar::Number(Cow::Owned(number)) => Content::Number(builder.keep(&number)),
+        Scalar::Number(Cow::Borrowed(_)) => Content::Number(builder.keep(&text)),
     };
     Ok((content, written))
 }

@@ -116,10 +116,10 @@ fn value<'s>(
                 serde_json::from_str(raw).map_err(|error| fault(reason(&error)))?;
             // Text without escapes is a slice of the source: only then is it kept as one.
             let inner = &raw[1..raw.len() - 1];
-            let text = if text.as_str() == inner { inner.into() } else { text.to_string().into() };
+            let text = if text.as_str() == inner { inner } else { text.as_str() };
             Content::String(builder.keep(text))
         }
-        _ => Content::Number(builder.keep(raw.into())),
+        _ => Content::Number(builder.keep(raw)),
     };
     builder.leaf(Node::new(content, Style::Quoted, span), None)
 }
@@ -160,7 +160,7 @@ fn span(source: &str, slice: &str) -> Range<usize> {
 
 /// Writes a node as JSON, aliases and merges written out.
 pub(super) fn write(view: View<'_>, id: NodeId, out: &mut String) {
-    match &view.node(id).content {
+    match view.node(id).content {
         Content::Null => out.push_str("null"),
         Content::Bool(true) => out.push_str("true"),
         Content::Bool(false) => out.push_str("false"),
@@ -200,7 +200,7 @@ pub(super) fn write(view: View<'_>, id: NodeId, out: &mut String) {
             }
             out.push('}');
         }
-        Content::Alias(target) => write(view, *target, out),
+        Content::Alias(target) => write(view, target, out),
     }
 }
 

@@ -42,14 +42,14 @@ pub(super) fn unresolved(view: View<'_>, root: NodeId) -> Option<Fault> {
         let node = view.node(id);
         open.extend(view.children(id));
         // Block scalars hold files of all sorts, charts among them.
-        let Content::String(text) = &node.content else { continue };
+        let Content::String(text) = node.content else { continue };
         if node.style == Style::Block {
             continue;
         }
         for (at, _) in view.text(text).match_indices("{{") {
             let words = view.text(text)[at + 2..].trim_start_matches('-').trim_start();
             if HELM.iter().any(|word| words.starts_with(word)) {
-                return Some(Fault { at: node.span.start, message: HINT.to_owned() });
+                return Some(Fault { at: node.span().start, message: HINT.to_owned() });
             }
         }
     }

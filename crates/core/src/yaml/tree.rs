@@ -2,9 +2,11 @@
 //!
 //! It owns no part of the source: text is kept as a range of it where nothing had to be unescaped.
 //! Whoever reads the tree brings the source along, as a [`View`].
+//!
+//! A node is small: it counts bytes and nodes with 32 bits, and [`LARGEST`] bounds the source.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::ops::Range;
 
 use super::view::View;
@@ -14,8 +16,24 @@ pub(super) const MAX_DEPTH: u32 = 255;
 /// How much aliases may add to one document, in nodes and in bytes. kubectl stops at about as many.
 const MAX_ALIASED: Size = Size { nodes: 400_000, bytes: 64 << 20 };
 
-/// A node's place in the tree.
-pub(super) type NodeId = usize;
+/// The largest source, in bytes: 1 GiB. Unescaped text, which counts on from its end, can be longer than
+/// what it was written as, but not three times as long.
+pub(crate) const LARGEST: usize = 1 << 30;
+
+/// A node's place in the tree, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeId(NonZero<u32>);
+
+impl NodeId {
+    pub(super) fn number(self) -> i64 {
+        self.0.get().into()
+    }
+
+    /// No source has as many nodes as bytes, and none is larger than [`LARGEST`].
+    pub(super) fn from_number(number: impl TryInto<u32>) -> Self {
+        Self(number.try_into().ok().and_then(NonZero::new).unwrap_or(NonZero::<u32>::MIN))
+    }
+}
 
 /// One node.
 #[derive(Debug)]
@@ -23,14 +41,38 @@ pub(super) struct Node {
     pub content: Content,
     pub style: Style,
     /// bytes of the source
-    pub span: Range<usize>,
+    span: Small,
     /// the next child of the same parent
     pub next: Option<NodeId>,
 }
 
 impl Node {
-    pub(super) const fn new(content: Content, style: Style, span: Range<usize>) -> Self {
-        Self { content, style, span, next: None }
+    pub(super) fn new(content: Content, style: Style, span: Range<usize>) -> Self {
+        Self { content, style, span: span.into(), next: None }
+    }
+
+    /// Its bytes of the source.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.into()
+    }
+}
+
+/// A range within [`LARGEST`].
+#[derive(Clone, Copy, Debug)]
+struct Small {
+    start: u32,
+    end: u32,
+}
+
+impl From<Range<usize>> for Small {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, end: range.end as u32 }
+    }
+}
+
+impl From<Small> for Range<usize> {
+    fn from(small: Small) -> Self {
+        small.start as usize..small.end as usize
     }
 }
 
@@ -61,11 +103,20 @@ pub(super) enum Content {
     Alias(NodeId),
 }
 
-/// Text, in the source or beside it.
-#[derive(Debug)]
-pub(super) enum Text {
-    Source(Range<usize>),
-    Own(usize),
+/// Text: bytes of the source, or behind its end those of [`Tree::unescaped`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text(Small);
+
+impl Text {
+    pub(super) fn range(self) -> Range<usize> {
+        self.0.into()
+    }
+}
+
+impl From<Range<usize>> for Text {
+    fn from(range: Range<usize>) -> Self {
+        Self(range.into())
+    }
 }
 
 /// What is wrong, and at which byte of the source.
@@ -78,11 +129,49 @@ pub(super) struct Fault {
 /// The nodes of one or more documents.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    pub nodes: Vec<Node>,
-    pub texts: Vec<String>,
+    nodes: Vec<Node>,
+    /// texts that are written differently in the source, one behind the other
+    unescaped: String,
     pub roots: Vec<NodeId>,
     /// keys that stand in one mapping more than once; the last one is kept
     pub repeated: Vec<Repeated>,
+}
+
+impl Tree {
+    /// A tree of nodes that were taken from another, without its roots.
+    pub(super) fn of_nodes(nodes: Vec<Node>, unescaped: String) -> Self {
+        Self { nodes, unescaped, ..Self::default() }
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(super) fn unescaped(&self) -> &str {
+        &self.unescaped
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0.get() as usize - 1]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0.get() as usize - 1]
+    }
+
+    /// The text, as the reader understood it.
+    pub(super) fn text<'a>(&'a self, text: Text, source: &'a str) -> &'a str {
+        let Range { start, end } = text.range();
+        match start.checked_sub(source.len()) {
+            Some(behind) if end > start => &self.unescaped[behind..end - source.len()],
+            _ => &source[start..end],
+        }
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId::from_number(self.nodes.len())
+    }
 }
 
 /// A key that replaces an earlier one of the same mapping.
@@ -143,22 +232,21 @@ impl<'s> Builder<'s> {
         self.source
     }
 
-    /// The text as it is kept: borrowed text must be a slice of the source.
-    pub(super) fn keep(&mut self, text: Cow<'_, str>) -> Text {
-        if let Cow::Borrowed(text) = text {
-            let start = (text.as_ptr() as usize).wrapping_sub(self.source.as_ptr() as usize);
-            let end = start.wrapping_add(text.len());
-            if self.source.get(start..end).is_some() {
-                return Text::Source(start..end);
-            }
+    /// The text as it is kept: a slice of the source stays one.
+    pub(super) fn keep(&mut self, text: &str) -> Text {
+        let start = (text.as_ptr() as usize).wrapping_sub(self.source.as_ptr() as usize);
+        let end = start.wrapping_add(text.len());
+        if self.source.get(start..end).is_some() {
+            return Text::from(start..end);
         }
-        self.tree.texts.push(text.into_owned());
-        Text::Own(self.tree.texts.len() - 1)
+        let start = self.source.len() + self.tree.unescaped.len();
+        self.tree.unescaped.push_str(text);
+        Text::from(start..start + text.len())
     }
 
     /// A scalar.
     pub(super) fn leaf(&mut self, node: Node, anchor: Option<usize>) -> Result<(), Fault> {
-        let bytes = node.span.len() as u64;
+        let bytes = node.span().len() as u64;
         let measure = Measure { whole: Size { nodes: 1, bytes }, ..Measure::default() };
         let id = self.link(node);
         if let Some(anchor) = anchor {
@@ -195,9 +283,10 @@ impl<'s> Builder<'s> {
     /// The end of what was opened last, at `end` where the source shows one.
     pub(super) fn close(&mut self, end: Option<usize>) -> Result<(), Fault> {
         let Some(frame) = self.open.pop() else { return Ok(()) };
-        let last = frame.last.map(|last| self.tree.nodes[last].span.end);
-        let node = &mut self.tree.nodes[frame.node];
-        node.span.end = end.or(last).unwrap_or(node.span.end).max(node.span.start);
+        let last = frame.last.map(|last| self.tree.node(last).span().end);
+        let node = self.tree.node_mut(frame.node);
+        let Range { start, end: known } = node.span();
+        node.span = (start..end.or(last).unwrap_or(known).max(start)).into();
         if matches!(node.content, Content::Mapping(_))
             && self.view().has_repeated_keys(frame.node)?
         {
@@ -232,9 +321,9 @@ impl<'s> Builder<'s> {
         self.tree.repeated.append(&mut repeated);
         let chain: Vec<NodeId> = kept.into_iter().flat_map(|(key, value)| [key, value]).collect();
         for (index, node) in chain.iter().enumerate() {
-            self.tree.nodes[*node].next = chain.get(index + 1).copied();
+            self.tree.node_mut(*node).next = chain.get(index + 1).copied();
         }
-        self.tree.nodes[mapping].content = Content::Mapping(chain.first().copied());
+        self.tree.node_mut(mapping).content = Content::Mapping(chain.first().copied());
     }
 
     /// The end of a document: anchors do not reach further.
@@ -254,15 +343,14 @@ impl<'s> Builder<'s> {
     }
 
     fn link(&mut self, node: Node) -> NodeId {
-        let id = self.tree.nodes.len();
-        self.tree.nodes.push(node);
+        let id = self.tree.push(node);
         let Some(frame) = self.open.last_mut() else {
             self.tree.roots.push(id);
             return id;
         };
         match frame.last.replace(id) {
-            Some(last) => self.tree.nodes[last].next = Some(id),
-            None => match &mut self.tree.nodes[frame.node].content {
+            Some(last) => self.tree.node_mut(last).next = Some(id),
+            None => match &mut self.tree.node_mut(frame.node).content {
                 Content::Sequence(first) | Content::Mapping(first) => *first = Some(id),
                 _ => {}
             },
@@ -276,7 +364,7 @@ impl<'s> Builder<'s> {
         total.whole.add(measure.whole);
         total.aliased.add(measure.aliased);
         total.depth = total.depth.max(measure.depth + 1);
-        let fault = |message: String| Err(Fault { at: self.tree.nodes[id].span.start, message });
+        let fault = |message: String| Err(Fault { at: self.tree.node(id).span().start, message });
         if total.depth > MAX_DEPTH {
             return fault(format!("this is nested deeper than {MAX_DEPTH} levels"));
         }

@@ -24,12 +24,12 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// The node, aliases followed.
     pub(super) fn node(self, id: NodeId) -> &'a Node {
-        &self.tree.nodes[self.resolve(id)]
+        self.tree.node(self.resolve(id))
     }
 
     /// The node that `id` stands for.
     pub(super) fn resolve(self, id: NodeId) -> NodeId {
-        match self.tree.nodes[id].content {
+        match self.tree.node(id).content {
             // An alias never points at an alias.
             Content::Alias(target) => target,
             _ => id,
@@ -38,19 +38,16 @@ impl<'a> View<'a> {
 
     /// Where the node is used.
     pub(super) fn span(self, id: NodeId) -> Range<usize> {
-        self.tree.nodes[id].span.clone()
+        self.tree.node(id).span()
     }
 
-    pub(super) fn text(self, text: &'a Text) -> &'a str {
-        match text {
-            Text::Source(range) => &self.source[range.clone()],
-            Text::Own(index) => &self.tree.texts[*index],
-        }
+    pub(super) fn text(self, text: Text) -> &'a str {
+        self.tree.text(text, self.source)
     }
 
     /// The string that the node holds.
     pub(super) fn string(self, id: NodeId) -> Option<&'a str> {
-        match &self.node(id).content {
+        match self.node(id).content {
             Content::String(text) => Some(self.text(text)),
             _ => None,
         }
@@ -62,7 +59,7 @@ impl<'a> View<'a> {
             Content::Sequence(first) | Content::Mapping(first) => first,
             _ => None,
         };
-        std::iter::successors(first, move |id| self.tree.nodes[*id].next)
+        std::iter::successors(first, move |id| self.tree.node(*id).next)
     }
 
     /// Keys and values of a mapping as they stand there.
@@ -73,13 +70,13 @@ impl<'a> View<'a> {
 
     /// Whether the key is YAML's `<<`.
     pub(super) fn is_merge(self, key: NodeId) -> bool {
-        let node = &self.tree.nodes[key];
+        let node = self.tree.node(key);
         node.style == Style::Plain && self.string(key) == Some("<<")
     }
 
     /// A key as JSON writes it; `None` where it cannot be one.
     pub(super) fn key(self, id: NodeId) -> Option<&'a str> {
-        match &self.node(id).content {
+        match self.node(id).content {
             Content::String(text) | Content::Number(text) => Some(self.text(text)),
             Content::Bool(true) => Some("true"),
             Content::Bool(false) => Some("false"),

@@ -1,9 +1,9 @@
 //! One YAML document that is no Kubernetes object: the policy.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::document::{Form, Source};
-use super::tree::{Fault, Tree};
+use super::tree::{Fault, NodeId, Tree};
 use super::view::View;
 use super::{json, locate};
 use crate::object::Pointer;
@@ -24,14 +24,8 @@ impl YamlDocument {
     /// The place of a syntax error, or of a second document.
     pub fn read(text: &str) -> Result<Self, InputError> {
         let text = Arc::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned());
-        let source = Source {
-            file: "".into(),
-            span: 0..text.len(),
-            text,
-            first_line: 1,
-            form: Form::Yaml,
-            tree: OnceLock::new(),
-        };
+        let source =
+            Source { file: "".into(), span: 0..text.len(), text, first_line: 1, form: Form::Yaml };
         let (tree, fault) = source.read();
         if let Some(fault) = fault {
             return Err(source.error(&fault));
@@ -46,7 +40,7 @@ impl YamlDocument {
             [] => json.push_str("null"),
             [root] => json::write(View { tree: &tree, source: source.as_str() }, *root, &mut json),
             [_, second, ..] => {
-                let (line, column) = source.line_and_column(tree.nodes[*second].span.start);
+                let (line, column) = source.line_and_column(tree.node(*second).span().start);
                 let message = "a second document begins here; write all of it in one".to_owned();
                 return Err(InputError { file: String::new(), line, column, message });
             }
@@ -69,7 +63,7 @@ impl YamlDocument {
         self.place(|view, root| locate::key_start(view, root, field))
     }
 
-    fn place(&self, find: impl FnOnce(View<'_>, usize) -> usize) -> (usize, usize) {
+    fn place(&self, find: impl FnOnce(View<'_>, NodeId) -> usize) -> (usize, usize) {
         let view = View { tree: &self.tree, source: self.source.as_str() };
         match self.tree.roots.first() {
             Some(root) => self.source.line_and_column(find(view, *root)),
