@@ -26,6 +26,7 @@ use super::input::{DEAD_LINK, Exclude, Files, load, load_revision, render, rende
 use super::{Outcome, output, parallel};
 
 /// Arguments of `stateward check`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
     stateward check --old-ref origin/main --format text --format sarif=out.sarif deploy/\n\n\

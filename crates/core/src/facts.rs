@@ -153,7 +153,7 @@ pub struct VolumeFact {
     pub fixed: Option<FixedVolume>,
 }
 
-/// What is read of a VolumeSnapshot that is ready to use.
+/// What is read of a `VolumeSnapshot` that is ready to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotFact {
     /// the claim of which it was taken

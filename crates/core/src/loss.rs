@@ -32,11 +32,10 @@ pub struct LostClaim {
     /// its name
     pub name: String,
     /// `spec.resources.requests.storage`
-    #[serde(serialize_with = "as_text")]
     pub size: Option<Quantity>,
     /// its StorageClass, empty for none
     pub class: String,
-    /// its PersistentVolume, empty while it is not bound
+    /// its `PersistentVolume`, empty while it is not bound
     pub volume: String,
     /// what becomes of the volume
     pub fate: Fate,
@@ -64,14 +63,10 @@ pub enum Fate {
 /// A copy of the data of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SnapshotCopy {
-    /// the name of the VolumeSnapshot
+    /// the name of the `VolumeSnapshot`
     pub name: String,
     /// when it was taken
     pub taken: Timestamp,
-}
-
-fn as_text<S: serde::Serializer>(size: &Option<Quantity>, to: S) -> Result<S::Ok, S::Error> {
-    size.as_ref().map(ToString::to_string).serialize(to)
 }
 
 /// How many claims a message lists.

@@ -171,7 +171,7 @@ fn the_json_has_the_fields_that_were_promised() {
             "causes",
             "refusedBy",
         ],
-        &["why", "help", "howToAllow"],
+        &["why", "help", "howToAllow", "loss"],
     );
     let object = ["apiVersion", "kind", "namespace", "name"];
     holds(&finding["object"], &object, &[]);

@@ -72,7 +72,7 @@ impl Exported for ClaimFact {
                 "accessModes": self.access_modes,
                 "storageClassName": self.class,
                 "volumeName": self.volume,
-                "resources": {"requests": {"storage": self.request.as_ref().map(ToString::to_string)}},
+                "resources": {"requests": {"storage": self.request}},
             },
         })
     }
@@ -119,8 +119,8 @@ impl Exported for QuotaFact {
         let (mut hard, mut used) = (Map::new(), Map::new());
         for limit in &self.limits {
             let resource = super::read::storage_resource(limit.class.as_deref());
-            hard.insert(resource.clone(), json!(limit.hard.to_string()));
-            used.insert(resource, json!(limit.used.to_string()));
+            hard.insert(resource.clone(), json!(limit.hard));
+            used.insert(resource, json!(limit.used));
         }
         json!({"status": {"hard": hard, "used": used}})
     }

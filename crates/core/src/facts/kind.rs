@@ -11,15 +11,15 @@ pub enum FactKind {
     Namespace,
     /// `v1` Pod
     Pod,
-    /// `v1` ResourceQuota
+    /// `v1` `ResourceQuota`
     Quota,
-    /// `stateward.dev` StatefulSetResize
+    /// `stateward.dev` `StatefulSetResize`
     Record,
     /// `apps/v1` StatefulSet
     Set,
-    /// `snapshot.storage.k8s.io/v1` VolumeSnapshot
+    /// `snapshot.storage.k8s.io/v1` `VolumeSnapshot`
     Snapshot,
-    /// `v1` PersistentVolume
+    /// `v1` `PersistentVolume`
     Volume,
 }
 

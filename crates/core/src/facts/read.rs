@@ -278,7 +278,7 @@ pub(super) fn storage_resource(class: Option<&str>) -> String {
     class.map_or_else(|| STORAGE.to_owned(), |class| format!("{class}{CLASS_STORAGE}"))
 }
 
-/// Reads a ResourceQuota. Quotas with a scope count some claims only, and which cannot be told here.
+/// Reads a `ResourceQuota`. Quotas with a scope count some claims only, and which cannot be told here.
 pub fn quota(quota: &RawValue) -> Option<Reduced<QuotaFact>> {
     let size = |fact: &QuotaFact| {
         let classes = fact.limits.iter().filter_map(|limit| limit.class.as_ref());
@@ -372,7 +372,7 @@ struct SnapshotStatus {
     creation_time: Option<String>,
 }
 
-/// Reads a VolumeSnapshot. One that is not ready, or that was not taken of a claim, is left out: it
+/// Reads a `VolumeSnapshot`. One that is not ready, or that was not taken of a claim, is left out: it
 /// holds nothing, or nobody can tell whose data.
 pub fn snapshot(snapshot: &RawValue) -> Option<Reduced<SnapshotFact>> {
     let size = |fact: &SnapshotFact| fact.claim.len();
