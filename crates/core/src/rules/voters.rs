@@ -191,7 +191,8 @@ mod tests {
             facts.controller = ControllerState::Runs;
         }
         for pod in 0..pods {
-            facts.pods.insert("shop", &format!("db-{pod}"), PodFact::default());
+            let made = PodFact { of_a_set: true, ..PodFact::default() };
+            facts.pods.insert("shop", &format!("db-{pod}"), made);
         }
         facts.pods.insert("shop", "my-db-9", PodFact::default());
         let params = Params { sets: vec!["shop/db".to_owned()] };
