@@ -2,8 +2,9 @@
 //!
 //! [`select`] keeps the manifests that are judged, [`pair`] finds the old manifest of each new one,
 //! [`judge`] asks the rules about each pair, and [`report`] writes the findings in every format.
-//! Files, git, threads and the terminal are left to the caller, so the crate builds for wasm32.
+//! [`audit`] looks at what lives, without a change. Files, git, threads and the terminal are left to the caller, so the crate builds for wasm32.
 
+pub mod audit;
 mod decodable;
 pub mod judge;
 mod keep;

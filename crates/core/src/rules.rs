@@ -28,6 +28,7 @@ mod pvc_keep_removed;
 mod pvc_owner_removed;
 mod pvc_protection_removed;
 mod pvc_shrink;
+mod pvc_sts_size_drift;
 mod pvc_vac_unset;
 /// Annotations that relax the policy.
 pub mod reserved_annotation;
@@ -370,6 +371,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_mount_unknown_volume::StsMountUnknownVolume>(),
     Entry::of::<sts_invalid_value::StsInvalidValue>(),
     Entry::of::<pvc_shrink::PvcShrink>(),
+    Entry::of::<pvc_sts_size_drift::PvcStsSizeDrift>(),
     Entry::of::<pvc_expand_class_disallows::PvcExpandClassDisallows>(),
     Entry::of::<pvc_expand_unbound::PvcExpandUnbound>(),
     Entry::of::<pvc_immutable_edit::PvcImmutableEdit>(),

@@ -49,7 +49,7 @@ impl Facts {
         for (dash, _) in stem.rmatch_indices('-') {
             let (template, set) = (&stem[..dash], &stem[dash + 1..]);
             match self.sets.get(namespace, set) {
-                Fact::Known(Some(fact)) if fact.template_names.iter().any(|t| t == template) => {
+                Fact::Known(Some(fact)) if fact.template_names().any(|one| one == template) => {
                     return Fact::Known(Some(ClaimOf { set, fact, template }));
                 }
                 Fact::Known(_) => {}

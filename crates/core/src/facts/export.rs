@@ -11,7 +11,7 @@ use super::{
     ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts, FixedVolume, Known,
     NamespaceFact, Objects, PodFact, QuotaFact, SetFact, SnapshotFact, VolumeFact,
 };
-use crate::annotations::RESIZE_MAX;
+use crate::annotations::{RESIZE_MAX, VOTERS};
 
 /// The kind of the document.
 pub const KIND: &str = "ClusterFacts";
@@ -130,8 +130,16 @@ impl Exported for SetFact {
     const KIND: FactKind = FactKind::Set;
 
     fn object(&self) -> Value {
-        let templates = self.template_names.iter().map(|name| json!({"metadata": {"name": name}}));
+        let templates = self.templates.iter().map(|template| {
+            json!({
+                "metadata": {"name": template.name},
+                "spec": {"resources": {"requests": {"storage": template.size}}},
+            })
+        });
         let mut metadata = json!({"uid": self.uid});
+        if self.voters {
+            metadata["annotations"] = json!({VOTERS: "all"});
+        }
         if self.terminating {
             metadata["deletionTimestamp"] = json!("unknown");
         }

@@ -136,10 +136,10 @@ struct Object<S, T = IgnoredAny> {
     status: T,
 }
 
-type Quantities = Option<BTreeMap<String, Value>>;
+pub(super) type Quantities = Option<BTreeMap<String, Value>>;
 
 /// A quantity is a string, but people write numbers, too.
-fn quantity(texts: &Quantities, key: &str) -> Option<Quantity> {
+pub(super) fn quantity(texts: &Quantities, key: &str) -> Option<Quantity> {
     match texts.as_ref()?.get(key)? {
         Value::String(text) => text.parse().ok(),
         Value::Number(number) => number.to_string().parse().ok(),
@@ -389,7 +389,9 @@ pub fn snapshot(snapshot: &RawValue) -> Option<Reduced<SnapshotFact>> {
 pub fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
     let size = |fact: &SetFact| {
         let owner = fact.owner.iter().flat_map(|o| [&o.api_version, &o.kind, &o.name, &o.uid]);
-        texts(&fact.template_names) + texts(owner) + texts([&fact.uid, &fact.selector])
+        texts(fact.templates.iter().map(|template| &template.name))
+            + texts(owner)
+            + texts([&fact.uid, &fact.selector])
     };
     reduced(set, size, |set: Object<SetSpec>| {
         let Object { metadata, spec, .. } = set;
@@ -401,7 +403,8 @@ pub fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
             name: name_like(owner.name),
             uid: name_like(owner.uid),
         });
-        Some(SetFact::new(metadata.uid, terminating, owner, &spec))
+        let set = SetFact::new(metadata.uid, terminating, owner, &spec);
+        Some(set.with_annotations(&metadata.annotations))
     })
 }
 

@@ -1,11 +1,15 @@
 //! What rules read of a StatefulSet besides the object under review.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::object::TextMap;
+use super::read::{Quantities, quantity};
+use crate::annotations::VOTERS;
 use crate::object::json::null_default;
 use crate::object::selector::LabelSelector;
+use crate::object::{Quantity, TextMap};
 use crate::record::Policy;
 
 /// The longest selector that is kept, in bytes: memory is bounded by the number of sets.
@@ -28,10 +32,21 @@ pub struct SetFact {
     pub when_deleted: Policy,
     /// what happens to the claims of pods that a scale-down removes
     pub when_scaled: Policy,
-    /// the names of the claim templates, in their order
-    pub template_names: Vec<String>,
+    /// the claim templates, in their order
+    pub templates: Vec<TemplateFact>,
+    /// its pods are voting members of a quorum, as its annotation says
+    pub voters: bool,
     /// `spec.selector` as JSON; empty if it is longer than any that people write
     pub selector: String,
+}
+
+/// A claim template.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TemplateFact {
+    /// its name
+    pub name: String,
+    /// `spec.resources.requests.storage`
+    pub size: Option<Quantity>,
 }
 
 /// An owner reference with `controller: true`.
@@ -79,6 +94,21 @@ struct Retention {
 #[serde(default)]
 struct Template {
     metadata: Named,
+    #[serde(deserialize_with = "null_default")]
+    spec: TemplateSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct TemplateSpec {
+    #[serde(deserialize_with = "null_default")]
+    resources: Resources,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Resources {
+    requests: Quantities,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -100,11 +130,29 @@ impl SetFact {
             first_ordinal: spec.ordinals.start.unwrap_or_default(),
             when_deleted: policy(retention.when_deleted.as_deref()),
             when_scaled: policy(retention.when_scaled.as_deref()),
-            template_names: templates.map(|template| template.metadata.name.clone()).collect(),
+            templates: templates
+                .map(|template| TemplateFact {
+                    name: template.metadata.name.clone(),
+                    size: quantity(&template.spec.resources.requests, "storage"),
+                })
+                .collect(),
+            voters: false,
             selector: Some(spec.selector.to_string())
                 .filter(|text| text.len() <= SELECTOR_LENGTH)
                 .unwrap_or_default(),
         }
+    }
+
+    /// The same, with what its annotations say.
+    #[must_use]
+    pub fn with_annotations(mut self, annotations: &BTreeMap<String, String>) -> Self {
+        self.voters = annotations.get(VOTERS).is_some_and(|voters| voters == "all");
+        self
+    }
+
+    /// The names of its claim templates, in their order.
+    pub fn template_names(&self) -> impl Iterator<Item = &str> {
+        self.templates.iter().map(|template| template.name.as_str())
     }
 
     /// Whether its controller would adopt pods with these labels.
@@ -123,7 +171,9 @@ impl SetFact {
         let owners = metadata.owner_references.into_iter();
         let owner = owners.filter(|owner| owner.controller == Some(true)).map(|o| o.fact).next();
         let spec = Option::<SetSpec>::deserialize(&object["spec"])?.unwrap_or_default();
-        Ok(Self::new(metadata.uid, metadata.deletion_timestamp.is_some(), owner, &spec))
+        let terminating = metadata.deletion_timestamp.is_some();
+        let set = Self::new(metadata.uid, terminating, owner, &spec);
+        Ok(set.with_annotations(&metadata.annotations))
     }
 }
 
@@ -137,6 +187,8 @@ fn policy(text: Option<&str>) -> Policy {
 struct Metadata {
     uid: String,
     deletion_timestamp: Option<String>,
+    #[serde(deserialize_with = "null_default")]
+    annotations: BTreeMap<String, String>,
     #[serde(deserialize_with = "null_default")]
     owner_references: Vec<Owner>,
 }
@@ -169,7 +221,8 @@ mod tests {
             first_ordinal: 0,
             when_deleted: Policy::Retain,
             when_scaled: Policy::Retain,
-            template_names: Vec::new(),
+            templates: Vec::new(),
+            voters: false,
             selector: "null".to_owned(),
         };
         assert_eq!(fact.unwrap(), expected);
@@ -182,6 +235,7 @@ mod tests {
             "metadata": {
                 "uid": "a1",
                 "deletionTimestamp": "2030-01-01T00:00:00Z",
+                "annotations": {VOTERS: "all"},
                 "ownerReferences": [owner("Note", false), owner("App", true)],
             },
             "spec": {
@@ -190,7 +244,7 @@ mod tests {
                 "persistentVolumeClaimRetentionPolicy": {
                     "whenDeleted": "Retain", "whenScaled": "Delete",
                 },
-                "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"x": 1}}],
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "10Gi"}}}}],
                 "selector": {"matchLabels": {"app": "db"}},
             },
         }))
@@ -200,7 +254,9 @@ mod tests {
         assert_eq!((owner.api_version.as_str(), owner.kind.as_str()), ("x.y/v1", "App"));
         assert_eq!((fact.replicas, fact.first_ordinal), (0, 5));
         assert_eq!((fact.when_deleted, fact.when_scaled), (Policy::Retain, Policy::Delete));
-        assert_eq!(fact.template_names, ["data"]);
+        assert_eq!(fact.template_names().collect::<Vec<_>>(), ["data"]);
+        assert_eq!(fact.templates[0].size, "10Gi".parse().ok());
+        assert!(fact.voters);
         let labels = |text: &'static str| serde_json::from_str::<TextMap<'_>>(text).unwrap();
         assert!(fact.selects(&labels("{\"app\": \"db\", \"tier\": \"x\"}")));
         assert!(!fact.selects(&labels("{\"tier\": \"x\"}")));

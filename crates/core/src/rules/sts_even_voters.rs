@@ -36,14 +36,14 @@ impl Rule for StsEvenVoters {
     fn check(
         params: &voters::Params,
         change: &Change<'_>,
-        _: &Facts,
+        facts: &Facts,
         findings: &mut Findings,
     ) -> Judged {
         let Some((old, new)) = replicas(change) else { return Ok(()) };
         let is_even = |replicas: i64| replicas > 0 && replicas % 2 == 0;
         let known = old.is_some_and(is_even)
             && (change.kind == Kind::Scale || voters::voted(params, change));
-        if !is_even(new) || known || !voters::vote(params, change)? {
+        if !is_even(new) || known || !voters::vote(params, change, facts)? {
             return Ok(());
         }
         let (below, above) = (new - 1, new.saturating_add(1));

@@ -37,13 +37,13 @@ impl Rule for StsMaxUnavailableQuorum {
     fn check(
         params: &voters::Params,
         change: &Change<'_>,
-        _: &Facts,
+        facts: &Facts,
         findings: &mut Findings,
     ) -> Judged {
         let Some((old, new)) = change.written_set() else { return Ok(()) };
         let Some((stopped, written)) = stopped(new) else { return Ok(()) };
         let pods = new.spec.replicas();
-        let votes = voters::vote(params, change)?;
+        let votes = voters::vote(params, change, facts)?;
         if !is_too_many(votes, pods, stopped)
             || old.is_some_and(|old| is_too_many_of(old, voters::voted(params, change)))
         {

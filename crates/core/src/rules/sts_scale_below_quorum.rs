@@ -54,7 +54,7 @@ impl Rule for StsScaleBelowQuorum {
         findings: &mut Findings,
     ) -> Judged {
         let Some((members, left)) = voters::members(params, change, facts)? else { return Ok(()) };
-        if !is_below(members, left) || !voters::vote(params, change)? {
+        if !is_below(members, left) || !voters::vote(params, change, facts)? {
             return Ok(());
         }
         let quorum = voters::quorum(members);

@@ -183,7 +183,7 @@ fn scaling<'c>(change: &'c Change<'_>, facts: &'c Facts) -> Result<Option<Scalin
         old: Some(range(old.replicas)),
         new: range(new.replicas),
         when_scaled: set.when_scaled,
-        templates: set.template_names.iter().map(String::as_str).collect(),
+        templates: set.template_names().collect(),
         uid: &set.uid,
     }))
 }

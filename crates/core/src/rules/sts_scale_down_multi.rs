@@ -43,7 +43,7 @@ impl Rule for StsScaleDownMulti {
     ) -> Judged {
         let Some((members, left)) = voters::members(params, change, facts)? else { return Ok(()) };
         let leaving = members.saturating_sub(left);
-        if leaving < 2 || is_below(members, left) || !voters::vote(params, change)? {
+        if leaving < 2 || is_below(members, left) || !voters::vote(params, change, facts)? {
             return Ok(());
         }
         let finding = findings.add(

@@ -36,11 +36,12 @@ pub(super) fn is_marked(metadata: &Metadata<'_>) -> bool {
 }
 
 /// Whether the pods of the set vote, by the policy or by the annotation before or after the change:
-/// an edit that removes the annotation is still judged.
+/// an edit that removes the annotation is still judged. A Scale carries no annotations, so its set is
+/// looked up.
 ///
 /// # Errors
-/// [`Unjudged::Needs`] for a Scale, which carries no annotations, unless the policy names its set.
-pub(super) fn vote(params: &Params, change: &Change<'_>) -> Result<bool, Unjudged> {
+/// [`Unjudged::Needs`] for a Scale whose set is not known, unless the policy names it.
+pub(super) fn vote(params: &Params, change: &Change<'_>, facts: &Facts) -> Result<bool, Unjudged> {
     if params.name(&change.namespace, &change.name) {
         return Ok(true);
     }
@@ -49,7 +50,8 @@ pub(super) fn vote(params: &Params, change: &Change<'_>) -> Result<bool, Unjudge
             Ok([&pair.old, &pair.new].into_iter().flatten().any(|set| is_marked(&set.metadata)))
         }
         Subject::Scale(_) => {
-            Err(Unjudged::Needs(format!("the annotations of StatefulSet {}", change.name)))
+            let set = facts.set(&change.namespace, &change.name).needed()?;
+            Ok(set.is_some_and(|set| set.voters))
         }
         _ => Ok(false),
     }
@@ -79,7 +81,7 @@ pub(super) fn members(
 ) -> Result<Option<(i64, i64)>, Unjudged> {
     if let Some(set) = change.created_set() {
         // Sets that do not vote need no facts.
-        return if vote(params, change)? { adopted(change, set, facts) } else { Ok(None) };
+        return if vote(params, change, facts)? { adopted(change, set, facts) } else { Ok(None) };
     }
     let Some((old, new)) = change.scaled() else { return Ok(None) };
     let pods = match &change.subject {

@@ -189,7 +189,7 @@ fn what_is_kept_of_large_objects_is_bounded() {
         set(&of(&json!({"metadata": metadata, "spec": {"volumeClaimTemplates": templates}})))
     };
     assert_eq!(templated(20_000).unwrap().fact.unwrap_err(), TOO_LARGE);
-    assert_eq!(templated(50).unwrap().fact.unwrap().unwrap().template_names.len(), 50);
+    assert_eq!(templated(50).unwrap().fact.unwrap().unwrap().templates.len(), 50);
     let mut owned = metadata.clone();
     owned["labels"] = many(8500);
     owned["annotations"] = json!({"x": "y".repeat(1 << 20)});

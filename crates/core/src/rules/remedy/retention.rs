@@ -39,7 +39,7 @@ pub fn scaled_claims(change: &Change<'_>, facts: &Facts) -> Result<ScaledClaims,
             None => return Ok(ScaledClaims::Unknown),
         },
         Subject::Scale(_) => match facts.set(&change.namespace, &change.name) {
-            Fact::Known(Some(set)) => (set.when_scaled, !set.template_names.is_empty()),
+            Fact::Known(Some(set)) => (set.when_scaled, !set.templates.is_empty()),
             _ => return Ok(ScaledClaims::Unknown),
         },
         _ => return Ok(ScaledClaims::Unknown),
