@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub mod audit;
 pub mod bug_report;
 pub mod certs;
 pub mod check;
@@ -68,6 +69,12 @@ pub enum Command {
     Check(check::Args),
     /// Export what a cluster knows, for checks that cannot reach it
     Facts(facts::Args),
+    /// Show what can lose data in a cluster, or is stuck.
+    ///
+    /// Reads the cluster once, or facts from a file, and changes nothing. Lists claims whose volume is gone or
+    /// goes with the next restart, sets whose claims are deleted with them, claims that differ in size from
+    /// their siblings or their template, classes that cannot grow, and claims that nobody uses.
+    Audit(audit::Args),
     /// Judge one AdmissionReview.
     ///
     /// Reads a review as the API server sends it, and prints the answer that the webhook would send back.
@@ -186,6 +193,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Facts(args) => facts::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Controller(args) => controller::run(&args),

@@ -189,10 +189,14 @@ impl Auditor<'_> {
 
     fn claim(&mut self, namespace: &str, name: &str, claim: &ClaimFact, pods: &[&str]) {
         let volume = claim.volume.as_str();
+        let object = (CLAIM, namespace, name);
         if volume.is_empty() {
+            if !pods.is_empty() {
+                let message = format!("is not bound, and {} waits for it", listed(pods));
+                self.add((Severity::Stuck, "not-bound"), object, message, None);
+            }
             return;
         }
-        let object = (CLAIM, namespace, name);
         let known = self.facts.volumes.get("", volume);
         if known == Fact::Known(None) {
             let message = format!("its volume {volume} does not exist any more");
@@ -451,6 +455,8 @@ mod tests {
     fn what_can_lose_data_comes_first() {
         let mut going = claim("data-db-0", "10Gi");
         going["metadata"]["deletionTimestamp"] = json!("2026-11-28T00:00:00Z");
+        let mut unbound = claim("cache", "1Gi");
+        unbound["spec"]["volumeName"] = json!("");
         let objects = [
             set("db", 2, "10Gi", json!({"whenDeleted": "Delete", "whenScaled": "Delete"})),
             going,
@@ -461,6 +467,8 @@ mod tests {
             volume("data-db-4", "Delete"),
             volume("media", "Retain"),
             pod("db-0", "data-db-0"),
+            unbound,
+            pod("web", "cache"),
         ];
         assert_eq!(
             told(&objects),
@@ -469,6 +477,7 @@ mod tests {
                 "RISK deleted-in-use data-db-0: is being deleted, and its volume goes once db-0 stops",
                 "RISK retention-delete db: deleting it deletes its 3 claims (30Gi)",
                 "RISK retention-scaled db: a scale-down deletes the claims of the pods that it removes",
+                "STUCK not-bound cache: is not bound, and web waits for it",
                 "NOTE leftover db: 1 claim (10Gi) of pods that it no longer has; a scale-up uses them again",
                 "NOTE unused media: no pod mounts it, and no StatefulSet has its name, 5Gi",
             ]

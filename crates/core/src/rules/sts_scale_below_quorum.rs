@@ -13,7 +13,7 @@ declare_rule! {
     ///
     /// A set is known to vote if the policy names it under `voters.sets`, or if it has the annotation
     /// `stateward.dev/voters: all` before or after the edit. The rule is silent about other sets. A
-    /// Scale carries no annotations, so only the policy tells that its set votes.
+    /// scale carries no annotations: the webhook looks its set up if it watches a cluster.
     ///
     /// The members are the pods that the status counts, or the old replicas if there is no status. A
     /// new set adopts the pods of an earlier one and removes those that it does not need, which counts
