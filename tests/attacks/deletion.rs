@@ -139,6 +139,34 @@ async fn a_retained_volume_is_no_loss_and_a_mark_protects_without_facts() {
     );
 }
 
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_snapshot_is_named_once_the_cluster_has_the_kind() {
+    let lab = Lab::shared().await;
+    let tenant = lab.tenant().await;
+    tenant.running("a", |set| set["spec"]["replicas"] = json!(1)).await;
+    let path = claim(&tenant, "data-a-0");
+    let denied = until(&tenant, &dry_run(path.clone()), is_denial).await;
+    assert!(denied.message().contains("no snapshot of the data exists"), "{}", denied.message());
+    lab.bed.apply(testbed::storage::snapshot_kind()).await.unwrap();
+    let snapshot = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
+        "metadata": {"name": "nightly", "namespace": tenant.namespace},
+        "spec": {"source": {"persistentVolumeClaimName": "data-a-0"}},
+        "status": {"readyToUse": true, "creationTime": "2026-11-19T03:00:00Z"},
+    });
+    testbed::wait::wait_for("the kind to be served", LONG, async || {
+        Ok(lab.bed.apply(snapshot.clone()).await.ok())
+    })
+    .await
+    .unwrap();
+    until(&tenant, &dry_run(path), |reply| {
+        reply.message().contains("the newest snapshot is from 2026-11-19")
+            && reply.message().contains("snapshot nightly from 2026-11-19")
+    })
+    .await;
+}
+
 /// What is gone with its namespace, and what the control plane deletes, is not held up.
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]

@@ -305,6 +305,8 @@ fn rights(rule: &Value) -> BTreeSet<String> {
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     let testbed = Testbed::builder().audit_log(true).start().await.unwrap();
+    // Rights to snapshots are used where the cluster has the kind.
+    testbed.apply(testbed::storage::snapshot_kind()).await.unwrap();
     let install = ["install", "stateward", CHART, "--create-namespace", PORT];
     let notes = helm(&testbed, &install).await.ok().unwrap();
     assert!(notes.contains("kubectl get statefulsetresizes -A"), "{notes}");

@@ -111,7 +111,7 @@ async fn a_dry_run_names_what_would_be_deleted_and_deletes_nothing() {
     let install = "stateward manifests --install | kubectl apply --server-side -f -";
     assert_eq!(typed(&testbed, install).await.status, 0);
     let configurations =
-        "kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations";
+        "kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o name";
     let before = typed(&testbed, configurations).await.stdout;
     let dry = typed(&testbed, "stateward prepare-uninstall --dry-run").await;
     assert_eq!(dry.status, 0, "{dry:?}");

@@ -366,3 +366,28 @@ async fn items(session: &Session, path: &str) -> Result<Vec<Value>> {
         _ => Ok(Vec::new()),
     }
 }
+
+/// The kind VolumeSnapshot, as a cluster with a snapshot controller serves it. Its schema is left open, and
+/// nobody takes snapshots: a test writes their status.
+pub fn snapshot_kind() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": "volumesnapshots.snapshot.storage.k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
+        },
+        "spec": {
+            "group": "snapshot.storage.k8s.io", "scope": "Namespaced",
+            "names": {
+                "kind": "VolumeSnapshot", "listKind": "VolumeSnapshotList",
+                "plural": "volumesnapshots", "singular": "volumesnapshot",
+            },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                }},
+            }],
+        },
+    })
+}
