@@ -8,6 +8,7 @@
 )]
 
 mod action;
+mod audit;
 mod check;
 mod cli;
 mod documentation;

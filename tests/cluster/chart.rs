@@ -301,12 +301,17 @@ fn rights(rule: &Value) -> BTreeSet<String> {
     rights
 }
 
+/// A cluster that logs every request. It has snapshots: rights to a kind are used where it is served.
+async fn audited() -> Testbed {
+    let testbed = Testbed::builder().audit_log(true).start().await.unwrap();
+    testbed.apply(testbed::storage::snapshot_kind()).await.unwrap();
+    testbed
+}
+
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn the_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
-    let testbed = Testbed::builder().audit_log(true).start().await.unwrap();
-    // Rights to snapshots are used where the cluster has the kind.
-    testbed.apply(testbed::storage::snapshot_kind()).await.unwrap();
+    let testbed = audited().await;
     let install = ["install", "stateward", CHART, "--create-namespace", PORT];
     let notes = helm(&testbed, &install).await.ok().unwrap();
     assert!(notes.contains("kubectl get statefulsetresizes -A"), "{notes}");

@@ -25,6 +25,7 @@ mod events;
 mod fidelity;
 mod generator;
 mod growth;
+mod live;
 mod load;
 mod operators;
 mod picture;

@@ -2,7 +2,7 @@
 //!
 //! Pure, and linear in the number of objects: facts come from a cluster or from a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use stateward_core::facts::{ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
@@ -106,10 +106,10 @@ pub fn audit(facts: &Facts) -> Audit {
     audit.summary.sets = sets.len();
     let snapshots_known = facts.snapshots.why_unknown().is_none() && facts.snapshots.are_all();
     audit.summary.without_snapshot = snapshots_known.then_some(0);
-    let copied: BTreeMap<(&str, &str), ()> = facts
+    let copied: BTreeSet<(&str, &str)> = facts
         .snapshots
         .iter()
-        .map(|(namespace, _, snapshot)| ((namespace, snapshot.claim.as_str()), ()))
+        .map(|(namespace, _, snapshot)| (namespace, snapshot.claim.as_str()))
         .collect();
     let (mut total, mut sized) = (0_i128, true);
     for (namespace, name, claim) in facts.claims.iter() {
@@ -119,7 +119,7 @@ pub fn audit(facts: &Facts) -> Audit {
             None => sized = false,
         }
         if let Some(without) = &mut audit.summary.without_snapshot
-            && !copied.contains_key(&(namespace, name))
+            && !copied.contains(&(namespace, name))
         {
             *without += 1;
         }

@@ -367,7 +367,7 @@ async fn items(session: &Session, path: &str) -> Result<Vec<Value>> {
     }
 }
 
-/// The kind VolumeSnapshot, as a cluster with a snapshot controller serves it. Its schema is left open, and
+/// The kind `VolumeSnapshot`, as a cluster with a snapshot controller serves it. Its schema is left open, and
 /// nobody takes snapshots: a test writes their status.
 pub fn snapshot_kind() -> Value {
     json!({
