@@ -365,6 +365,7 @@ impl Audit {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "a test builds what it passes")]
 mod tests {
     use serde_json::{Value, json};
     use stateward_core::facts::{FACT_KINDS, FactKind, Known};
@@ -495,11 +496,10 @@ mod tests {
                 volume("data-db-1", "Retain"),
             ];
             let audit = audit(&facts(&objects));
-            let found = audit.findings.first().map(|finding| {
+            audit.findings.first().map(|finding| {
                 let step = finding.remedy.clone().unwrap();
                 (finding.check, step.command.unwrap_or(step.text))
-            });
-            found
+            })
         };
         assert_eq!(pair("10Gi", "10Gi", "10Gi"), None);
         let grow = "stateward resize apply sts/db -n shop --size data=20Gi".to_owned();

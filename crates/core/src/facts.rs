@@ -11,6 +11,7 @@ pub mod export;
 mod files;
 mod kind;
 mod objects;
+mod quantities;
 /// Objects of the API server, reduced to facts.
 pub mod read;
 mod record;

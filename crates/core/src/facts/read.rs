@@ -10,12 +10,12 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::quantities::{Quantities, quantity};
 use super::{
     ClaimFact, ClassFact, FixedVolume, NamespaceFact, OwnerFact, PodFact, QuotaFact, Reclaim,
     RecordFact, SetFact, SetSpec, SnapshotFact, StorageLimit, VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
-use crate::object::Quantity;
 use crate::object::anti_affinity;
 use crate::object::claim::BETA_CLASS;
 use crate::object::json::null_default;
@@ -134,17 +134,6 @@ struct Object<S, T = IgnoredAny> {
     spec: S,
     #[serde(default, deserialize_with = "null_default")]
     status: T,
-}
-
-pub(super) type Quantities = Option<BTreeMap<String, Value>>;
-
-/// A quantity is a string, but people write numbers, too.
-pub(super) fn quantity(texts: &Quantities, key: &str) -> Option<Quantity> {
-    match texts.as_ref()?.get(key)? {
-        Value::String(text) => text.parse().ok(),
-        Value::Number(number) => number.to_string().parse().ok(),
-        _ => None,
-    }
 }
 
 #[derive(Default, Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::read::{Quantities, quantity};
+use super::quantities::{Quantities, quantity};
 use crate::annotations::VOTERS;
 use crate::object::json::null_default;
 use crate::object::selector::LabelSelector;
