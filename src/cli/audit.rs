@@ -128,7 +128,7 @@ fn text(audit: &Audit) -> String {
         text.push('\n');
     }
     for why in &audit.unknown {
-        let _ = writeln!(text, "not looked at: {}", printable(why));
+        let _ = writeln!(text, "incomplete: needs {}", printable(why));
     }
     let summary = &audit.summary;
     let size = summary.size.as_ref().map(|size| format!(", {size}")).unwrap_or_default();

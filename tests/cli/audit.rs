@@ -45,7 +45,7 @@ fn an_audit_of_a_file_names_what_can_lose_data_and_how_to_mend_it() {
         "         kubectl -n shop patch statefulset db --type merge",
         "RISK  shop  sts/db  claims of template data have 20Gi, and the template 10Gi",
         "         stateward resize apply sts/db -n shop --size data=20Gi",
-        "not looked at: a cluster to look at",
+        "incomplete: needs a cluster to look at\n",
         "1 StatefulSets and 2 claims, 40Gi",
         "1 claims lose their volume when they are deleted",
         "found: 0 lost, 2 risk, 0 stuck, 0 note",

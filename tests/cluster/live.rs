@@ -97,7 +97,7 @@ async fn a_kind_that_may_not_be_listed_is_unknown_and_no_failure() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     assert!(seen.contains("1 StatefulSets and 2 claims"), "{seen}");
-    assert!(seen.contains("not looked at: the PersistentVolumes: "), "{seen}");
+    assert!(seen.contains("incomplete: needs the PersistentVolumes: "), "{seen}");
     let (code, _, stderr) = stateward(testbed, &["audit", "--context", "nowhere"]);
     assert_eq!(code, 2, "{stderr}");
 }

@@ -145,7 +145,9 @@ pub fn audit(facts: &Facts) -> Audit {
         let key = |f: &AuditFinding| (f.severity, f.namespace.clone(), f.name.clone(), f.check);
         key(a).cmp(&key(b))
     });
-    Audit { version: 1, summary, findings, unknown: facts.not_known().map(str::to_owned).collect() }
+    let unknown: BTreeSet<&str> = facts.not_known().collect();
+    let unknown = unknown.into_iter().map(str::to_owned).collect();
+    Audit { version: 1, summary, findings, unknown }
 }
 
 /// The pods that mount each claim.
