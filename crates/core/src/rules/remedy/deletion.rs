@@ -24,11 +24,42 @@ pub fn retain(volumes: &[&str]) -> Step {
 
 /// Confirms the deletion of the object, so that it is only warned of.
 pub fn confirm_deletion(change: &Change<'_>) -> String {
-    let kind = change.kind.reported_as().to_lowercase();
-    let name = &change.name;
-    format!(
-        "{} annotate {kind} {} --overwrite {CONFIRM_DELETE}=\"{name} $(date -u +%F)\"",
-        kubectl(change),
-        quoted(name),
-    )
+    let (kind, name) = (change.kind.reported_as().to_lowercase(), quoted(&change.name));
+    // A manifest can have a name that no cluster accepts, and a shell would run parts of it.
+    let value = if name == change.name {
+        format!("\"{name} $(date -u +%F)\"")
+    } else {
+        format!("{name}\" $(date -u +%F)\"")
+    };
+    format!("{} annotate {kind} {name} --overwrite {CONFIRM_DELETE}={value}", kubectl(change))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Circumstances, Operation, Pair};
+    use crate::object::{Kind, Object};
+
+    fn confirmed(name: &str) -> String {
+        let json = serde_json::json!({"metadata": {"name": name, "namespace": "shop"}}).to_string();
+        let objects = Pair { old: Some(Object::decode(&json).unwrap()), new: None };
+        let (operation, kind) = (Operation::Delete, Kind::Claim);
+        let change = Change::new(operation, kind, "", objects, Circumstances::default()).unwrap();
+        confirm_deletion(&change)
+    }
+
+    #[test]
+    fn a_shell_runs_no_part_of_a_name() {
+        let begin = "kubectl -n shop annotate persistentvolumeclaim";
+        assert_eq!(
+            confirmed("data-db-2"),
+            format!("{begin} data-db-2 --overwrite {CONFIRM_DELETE}=\"data-db-2 $(date -u +%F)\"")
+        );
+        assert_eq!(
+            confirmed("a$(reboot)"),
+            format!(
+                "{begin} 'a$(reboot)' --overwrite {CONFIRM_DELETE}='a$(reboot)'\" $(date -u +%F)\""
+            )
+        );
+    }
 }
