@@ -88,7 +88,8 @@ fn in_process(old: &Path, new: &Path, bytes: u64) -> Result<(), Box<dyn std::err
         let (before, after) = (read(old), read(new));
         reading.push(start.elapsed());
         let start = Instant::now();
-        let (facts, _) = Facts::from_documents(&after.documents);
+        let mut facts = Facts::none();
+        facts.add_documents(&after.documents);
         let paired = pair(before, after, false);
         let context =
             EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };

@@ -25,7 +25,7 @@ pub(crate) use self::events::{About, Limit, event};
 pub use self::events::{EventWriter, Events};
 pub use self::namespace::NamespaceWatch;
 pub(crate) use self::path::{path, with_query};
-pub(crate) use self::survey::LiveObject;
+pub(crate) use self::survey::{LiveObject, Named};
 pub(crate) use self::webhook_configuration::WebhookConfiguration;
 
 /// The kind of a record as kube's dynamic types name it.

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 use stateward_check::audit::{Audit, AuditFinding, Severity, audit};
 use stateward_core::facts::Facts;
@@ -90,15 +89,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 fn facts(args: &Args) -> anyhow::Result<Facts> {
-    if !args.facts.is_empty() {
-        return super::facts::read(&args.facts);
+    if args.facts.is_empty() {
+        super::facts::of_cluster(&args.connection, args.namespace.as_deref())
+    } else {
+        super::facts::read(&args.facts)
     }
-    let namespace = args.namespace.as_deref();
-    super::runtime()?.block_on(async {
-        let client = args.connection.open().await?;
-        client.version().await.context("cannot read the cluster")?;
-        Ok(client.survey(namespace, &|_, _, _| false).await.facts)
-    })
 }
 
 /// The table, then what helps, then the counts.

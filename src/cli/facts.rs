@@ -1,5 +1,6 @@
 //! `stateward facts`: what a cluster knows, for checks elsewhere.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -50,16 +51,27 @@ pub struct ExportArgs {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Command::Export(args) = &args.command;
     let namespace = args.namespace.as_deref();
-    let facts = super::runtime()?.block_on(async {
-        let client = args.connection.open().await?;
-        client.version().await.context("cannot read the cluster")?;
-        anyhow::Ok(client.survey(namespace, &|_, _, _| false).await.facts)
-    })?;
+    let facts = of_cluster(&args.connection, namespace)?;
     for why in facts.not_known() {
         super::print_error(&format!("warning: not exported: {why}\n"));
     }
     super::print(&facts.export(namespace)?)?;
     Ok(Outcome::Clean)
+}
+
+/// Reads the facts of a cluster, of all namespaces or of one.
+///
+/// # Errors
+/// No cluster. What may not be read in it is unknown.
+pub(super) fn of_cluster(
+    connection: &Connection,
+    namespace: Option<&str>,
+) -> anyhow::Result<Facts> {
+    super::runtime()?.block_on(async {
+        let client = connection.open().await?;
+        client.version().await.context("cannot read the cluster")?;
+        Ok(client.survey(namespace, &BTreeSet::new()).await.facts)
+    })
 }
 
 /// Reads facts from files: exports, and manifests as `kubectl get -o yaml` prints them.
@@ -69,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Facts> {
     let mut facts = Facts::none();
     let exclude = Exclude::default();
-    let files = load(paths, &exclude, &std::collections::BTreeSet::new(), &mut std::io::stdin());
+    let files = load(paths, &exclude, &BTreeSet::new(), &mut std::io::stdin());
     let parts: Vec<Inputs> = files.read(parallel::cores(), |inputs| inputs);
     let mut found = false;
     // Objects go into what exports have said of their kinds.

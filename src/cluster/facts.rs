@@ -15,16 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{
-    Namespace, PersistentVolume as Volume, PersistentVolumeClaim, Pod, ResourceQuota,
-};
-use k8s_openapi::api::storage::v1::StorageClass;
-use kube::Resource;
-use kube::api::DynamicObject;
 use serde_json::value::RawValue;
 use stateward_core::facts::read::{self, Reduced};
-use stateward_core::facts::{ControllerState, Facts};
+use stateward_core::facts::{ControllerState, FactKind, Facts};
 use stateward_resize::CAN_RESIZE;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -33,8 +26,9 @@ use tokio::time::Instant;
 use self::state::{Edit, Slot, State};
 use self::watch::watch;
 use super::lease::{LeaseRead, leases};
+use super::survey::{extent, list_path};
 use super::watch::{Seen, Watched, Watcher};
-use super::{Client, Extent, record_resource, with_query};
+use super::{Client, Extent, with_query};
 
 /// What was seen is handed on in portions of at most this many.
 const PORTION: usize = 1024;
@@ -93,17 +87,15 @@ impl ClusterFacts {
             edits: &edits,
             tasks: &mut tasks,
         };
-        follow.kind::<PersistentVolumeClaim, _>(read::claim, |state| &mut state.claims);
-        follow.kind::<StorageClass, _>(read::class, |state| &mut state.classes);
-        follow.namespaces();
-        follow.kind::<ResourceQuota, _>(read::quota, |state| &mut state.quotas);
-        follow.kind::<Volume, _>(read::volume, |state| &mut state.volumes);
-        follow.kind::<StatefulSet, _>(read::set, |state| &mut state.sets);
-        follow.kind::<Pod, _>(read::pod, |state| &mut state.pods);
-        let snapshots = "/apis/snapshot.storage.k8s.io/v1/volumesnapshots".to_owned();
-        follow.path(snapshots, Extent::Whole, read::snapshot, |state| &mut state.snapshots);
-        let records = DynamicObject::url_path(&record_resource(), None);
-        follow.path(records, Extent::Whole, read::record, |state| &mut state.records);
+        follow.kind(FactKind::Claim, read::claim, |state| &mut state.claims);
+        follow.kind(FactKind::Class, read::class, |state| &mut state.classes);
+        follow.kind(FactKind::Namespace, read::namespace, |state| &mut state.namespaces);
+        follow.kind(FactKind::Quota, read::quota, |state| &mut state.quotas);
+        follow.kind(FactKind::Volume, read::volume, |state| &mut state.volumes);
+        follow.kind(FactKind::Set, read::set, |state| &mut state.sets);
+        follow.kind(FactKind::Pod, read::pod, |state| &mut state.pods);
+        follow.kind(FactKind::Snapshot, read::snapshot, |state| &mut state.snapshots);
+        follow.kind(FactKind::Record, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);
         tasks.spawn(publish(state, received, Arc::clone(&published)));
         Self { published, _tasks: tasks }
@@ -149,23 +141,6 @@ struct Follow<'a> {
 }
 
 impl Follow<'_> {
-    /// All objects of a kind.
-    fn kind<K, T>(
-        &mut self,
-        reduce: fn(&RawValue) -> Option<Reduced<T>>,
-        slot: fn(&mut State) -> &mut Slot<T>,
-    ) where
-        K: Resource<DynamicType = ()>,
-        T: Clone + Send + Sync + 'static,
-    {
-        self.path(K::url_path(&(), None), Extent::Whole, reduce, slot);
-    }
-
-    fn namespaces(&mut self) {
-        let path = Namespace::url_path(&(), None);
-        self.path(path, Extent::Metadata, read::namespace, |state| &mut state.namespaces);
-    }
-
     /// The one Lease.
     fn lease(&mut self, namespace: &str) {
         let selector = format!("metadata.name={CAN_RESIZE}");
@@ -175,17 +150,17 @@ impl Follow<'_> {
         self.spawn(path, Extent::Whole, read, edit);
     }
 
-    fn path<T: Clone + Send + Sync + 'static>(
+    /// All objects of a kind.
+    fn kind<T: Clone + Send + Sync + 'static>(
         &mut self,
-        path: String,
-        extent: Extent,
+        kind: FactKind,
         reduce: fn(&RawValue) -> Option<Reduced<T>>,
         slot: fn(&mut State) -> &mut Slot<T>,
     ) {
         let edit = move |seen: Seen<Reduced<T>>| -> Edit {
             Box::new(move |state, now| slot(state).apply(seen, now))
         };
-        self.spawn(path, extent, reduce, edit);
+        self.spawn(list_path(kind.info(), None), extent(kind), reduce, edit);
     }
 
     fn spawn<R: Send + 'static>(

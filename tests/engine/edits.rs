@@ -39,7 +39,8 @@ fn judge(policy: &str, old: &[Value], new: &[Value]) -> String {
         read(&documents.join("\n---\n"))
     });
     let documents = old.documents.iter().chain(&new.documents);
-    let (facts, errors) = Facts::from_documents(documents);
+    let mut facts = Facts::none();
+    let errors = facts.add_documents(documents);
     assert!(errors.is_empty());
     let context = EvaluationContext {
         policy: &Policy::parse(&format!("version: 1\n{policy}"), "test").unwrap(),

@@ -9,7 +9,7 @@ use stateward_core::facts::{ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
 use stateward_core::object::Quantity;
 use stateward_core::record::Policy;
 use stateward_core::rules::Step;
-use stateward_core::rules::remedy::{quoted, retain, run, say};
+use stateward_core::rules::remedy::{quoted, retain, retain_claims, run, say};
 use stateward_core::text::listed;
 
 /// Everything that an audit found. Its JSON is stable: fields are only ever added.
@@ -88,6 +88,12 @@ pub struct AuditFinding {
     pub remedy: Option<Step>,
 }
 
+impl AuditFinding {
+    fn order(&self) -> (Severity, &str, &str, &str) {
+        (self.severity, &self.namespace, &self.name, self.check)
+    }
+}
+
 /// What is known of one set and its claims.
 struct Owned<'f> {
     set: &'f SetFact,
@@ -104,20 +110,16 @@ pub fn audit(facts: &Facts) -> Audit {
     let mounted = mounted(facts);
     let mut audit = Auditor { facts, findings: Vec::new(), summary: Summary::default() };
     audit.summary.sets = sets.len();
-    let snapshots_known = facts.snapshots.why_unknown().is_none() && facts.snapshots.are_all();
-    audit.summary.without_snapshot = snapshots_known.then_some(0);
+    audit.summary.without_snapshot = facts.snapshots.are_all().then_some(0);
     let copied: BTreeSet<(&str, &str)> = facts
         .snapshots
         .iter()
         .map(|(namespace, _, snapshot)| (namespace, snapshot.claim.as_str()))
         .collect();
-    let (mut total, mut sized) = (0_i128, true);
+    let sizes = facts.claims.iter().map(|(_, _, claim)| claim.request.as_ref());
+    audit.summary.size = Quantity::total(sizes);
     for (namespace, name, claim) in facts.claims.iter() {
         audit.summary.claims += 1;
-        match claim.request.as_ref().and_then(bytes) {
-            Some(size) => total = total.saturating_add(size),
-            None => sized = false,
-        }
         if let Some(without) = &mut audit.summary.without_snapshot
             && !copied.contains(&(namespace, name))
         {
@@ -136,15 +138,11 @@ pub fn audit(facts: &Facts) -> Audit {
             _ => {}
         }
     }
-    audit.summary.size = sized.then(|| quantity(total));
     for ((namespace, name), owned) in &sets {
         audit.set(namespace, name, owned);
     }
     let Auditor { mut findings, summary, .. } = audit;
-    findings.sort_by(|a, b| {
-        let key = |f: &AuditFinding| (f.severity, f.namespace.clone(), f.name.clone(), f.check);
-        key(a).cmp(&key(b))
-    });
+    findings.sort_by(|a, b| a.order().cmp(&b.order()));
     let unknown: BTreeSet<&str> = facts.not_known().collect();
     let unknown = unknown.into_iter().map(str::to_owned).collect();
     Audit { version: 1, summary, findings, unknown }
@@ -330,33 +328,14 @@ impl Auditor<'_> {
 
 /// `3 claims, 600Gi`.
 fn counted(count: usize, claims: &BTreeMap<&str, BTreeMap<i64, (&str, &ClaimFact)>>) -> String {
-    let mut sum = Some(0_i128);
-    for (_, claim) in claims.values().flat_map(BTreeMap::values) {
-        let size = claim.request.as_ref().and_then(bytes);
-        sum = sum.zip(size).map(|(sum, size)| sum.saturating_add(size));
-    }
-    let size = sum.map(|sum| format!(" ({})", quantity(sum))).unwrap_or_default();
+    let sizes = claims.values().flat_map(BTreeMap::values).map(|(_, claim)| claim.request.as_ref());
+    let size = Quantity::total(sizes).map(|size| format!(" ({size})")).unwrap_or_default();
     format!("{count} claim{}{size}", if count == 1 { "" } else { "s" })
 }
 
 fn retention(namespace: &str, name: &str, field: &str) -> Step {
-    run(
-        "keep the claims; no pod restarts",
-        format!(
-            "kubectl -n {} patch statefulset {} --type merge -p \
-             '{{\"spec\":{{\"persistentVolumeClaimRetentionPolicy\":{{\"{field}\":\"Retain\"}}}}}}'",
-            quoted(namespace),
-            quoted(name)
-        ),
-    )
-}
-
-fn bytes(size: &Quantity) -> Option<i128> {
-    size.nanos()?.parse::<i128>().ok().map(|nanos| nanos / 1_000_000_000)
-}
-
-fn quantity(bytes: i128) -> Quantity {
-    Quantity::from_units(u64::try_from(bytes).unwrap_or(u64::MAX))
+    let kubectl = format!("kubectl -n {}", quoted(namespace));
+    run("keep the claims; no pod restarts", retain_claims(&kubectl, name, field))
 }
 
 impl Audit {

@@ -86,7 +86,13 @@ impl Loss {
         let mut loss = Self::default();
         for name in names {
             let Fact::Known(Some(claim)) = facts.claims.get(namespace, name) else { continue };
-            let fate = loss.fate(facts, &claim.volume);
+            let fate = match fate(facts, &claim.volume) {
+                Fact::Known(fate) => fate,
+                Fact::Unknown(why) => {
+                    loss.not_known(why);
+                    Fate::Unknown
+                }
+            };
             loss.claims.push(LostClaim {
                 name: name.to_owned(),
                 size: claim.request.clone(),
@@ -104,21 +110,6 @@ impl Loss {
         loss.add_pods(facts, namespace);
         loss.add_snapshots(facts, namespace);
         Some(loss)
-    }
-
-    fn fate(&mut self, facts: &Facts, volume: &str) -> Fate {
-        if volume.is_empty() {
-            return Fate::NoVolume;
-        }
-        match facts.volumes.get("", volume) {
-            Fact::Known(None) => Fate::NoVolume,
-            Fact::Known(Some(volume)) if volume.reclaim == Reclaim::Retain => Fate::Retained,
-            Fact::Known(Some(_)) => Fate::Destroyed,
-            Fact::Unknown(why) => {
-                self.not_known(why);
-                Fate::Unknown
-            }
-        }
     }
 
     fn add_pods(&mut self, facts: &Facts, namespace: &str) {
@@ -195,7 +186,8 @@ impl Loss {
             Fate::Retained => ("delete", "on volumes that stay (policy Retain)".to_owned()),
             Fate::NoVolume => ("delete", format!("without {volumes}")),
         };
-        let size = total(&claims).map(|size| format!(", {size},")).unwrap_or_default();
+        let sizes = claims.iter().map(|claim| claim.size.as_ref());
+        let size = Quantity::total(sizes).map(|size| format!(", {size},")).unwrap_or_default();
         (!claims.is_empty()).then(|| format!("{verb} {} {claim}{size} {place}", claims.len()))
     }
 
@@ -242,6 +234,18 @@ impl Loss {
     }
 }
 
+/// What becomes of a volume, empty for none, when its claim is deleted.
+pub fn fate(facts: &Facts, volume: &str) -> Fact<Fate> {
+    if volume.is_empty() {
+        return Fact::Known(Fate::NoVolume);
+    }
+    facts.volumes.get("", volume).map(|volume| match volume {
+        None => Fate::NoVolume,
+        Some(volume) if volume.reclaim == Reclaim::Retain => Fate::Retained,
+        Some(_) => Fate::Destroyed,
+    })
+}
+
 impl fmt::Display for LostClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
@@ -265,15 +269,6 @@ impl fmt::Display for LostClaim {
             None => Ok(()),
         }
     }
-}
-
-/// The sizes together, where all are known.
-fn total(claims: &[&LostClaim]) -> Option<Quantity> {
-    let mut sum = 0_i128;
-    for claim in claims {
-        sum = sum.checked_add(claim.size.as_ref()?.nanos()?.parse().ok()?)?;
-    }
-    Some(Quantity::from_units(u64::try_from(sum / 1_000_000_000).ok()?))
 }
 
 /// The date in UTC.

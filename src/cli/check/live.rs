@@ -9,7 +9,7 @@ use stateward_core::facts::{FactKind, Facts};
 use stateward_core::yaml::{File, Inputs};
 
 use crate::cli::connection::Connection;
-use crate::cluster::LiveObject;
+use crate::cluster::{LiveObject, Named};
 
 /// What lives.
 pub(super) struct Live {
@@ -34,7 +34,7 @@ pub(super) fn read(
         for document in new.documents.iter_mut().filter(|one| one.namespace.is_empty()) {
             default.clone_into(&mut document.namespace);
         }
-        let named: BTreeSet<(FactKind, &str, &str)> = new
+        let named: BTreeSet<Named<'_>> = new
             .documents
             .iter()
             .filter_map(|document| {
@@ -42,8 +42,7 @@ pub(super) fn read(
                 Some((kind, document.namespace.as_str(), document.name.as_str()))
             })
             .collect();
-        let wanted = |kind, namespace: &str, name: &str| named.contains(&(kind, namespace, name));
-        let survey = client.survey(namespace, &wanted).await;
+        let survey = client.survey(namespace, &named).await;
         let files = survey.objects.iter().map(file).collect::<anyhow::Result<_>>()?;
         let mut inputs = Inputs::default();
         inputs.read(files);

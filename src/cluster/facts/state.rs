@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use stateward_core::facts::read::Reduced;
 use stateward_core::facts::{
-    ClaimFact, ClassFact, Facts, NamespaceFact, Objects, PodFact, QuotaFact, RecordFact, SetFact,
-    SnapshotFact, VolumeFact,
+    ClaimFact, ClassFact, FactKind, Facts, NamespaceFact, Objects, PodFact, QuotaFact, RecordFact,
+    SetFact, SnapshotFact, VolumeFact,
 };
 use tokio::time::Instant;
 
@@ -36,15 +36,15 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(options: &Options) -> Self {
         Self {
-            claims: Slot::new("PersistentVolumeClaims"),
-            classes: Slot::new("StorageClasses"),
-            namespaces: Slot::new("Namespaces"),
-            quotas: Slot::new("ResourceQuotas"),
-            records: Slot::new("StatefulSetResizes"),
-            volumes: Slot::new("PersistentVolumes"),
-            snapshots: Slot::optional("VolumeSnapshots"),
-            sets: Slot::new("StatefulSets"),
-            pods: Slot::new("Pods"),
+            claims: Slot::new(FactKind::Claim.info().many),
+            classes: Slot::new(FactKind::Class.info().many),
+            namespaces: Slot::new(FactKind::Namespace.info().many),
+            quotas: Slot::new(FactKind::Quota.info().many),
+            records: Slot::new(FactKind::Record.info().many),
+            volumes: Slot::new(FactKind::Volume.info().many),
+            snapshots: Slot::optional(FactKind::Snapshot.info().many),
+            sets: Slot::new(FactKind::Set.info().many),
+            pods: Slot::new(FactKind::Pod.info().many),
             lease: LeaseSlot::new(&options.system_namespace),
             patience: options.patience,
             own_user: options.own_user.as_deref().map(Arc::from),

@@ -99,15 +99,6 @@ impl Facts {
         }
     }
 
-    /// What the documents say about claims and classes, and the classes that could not be read.
-    pub fn from_documents<'d>(
-        documents: impl IntoIterator<Item = &'d Document>,
-    ) -> (Self, Vec<InputError>) {
-        let mut facts = Self::none();
-        let errors = facts.add_documents(documents);
-        (facts, errors)
-    }
-
     /// Adds what the documents say about claims and classes that are not known yet, and returns the
     /// classes that could not be read.
     pub fn add_documents<'d>(
@@ -257,7 +248,8 @@ spec: {accessModes: [ReadWriteOnce]}
 ";
         let mut inputs = Inputs::default();
         inputs.read(vec![File { name: "-".to_owned(), bytes: text.into() }]);
-        let (facts, errors) = Facts::from_documents(&inputs.documents);
+        let mut facts = Facts::none();
+        let errors = facts.add_documents(&inputs.documents);
         assert_eq!(facts.class("fast"), Fact::Known(&ClassFact { allow_volume_expansion: true }));
         let access_modes = vec!["ReadWriteOnce".to_owned()];
         let claim = ClaimFact { access_modes, ..ClaimFact::default() };

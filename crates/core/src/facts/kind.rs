@@ -36,6 +36,8 @@ pub struct FactKindInfo {
     pub version: &'static str,
     /// the resource in URLs
     pub plural: &'static str,
+    /// several objects, in a sentence
+    pub many: &'static str,
     /// its objects belong to namespaces
     pub namespaced: bool,
     /// a cluster may lack the kind, and then has no objects of it
@@ -44,11 +46,23 @@ pub struct FactKindInfo {
 
 /// Every kind from which facts are read.
 pub const FACT_KINDS: [FactKindInfo; 9] = [
-    of(FactKind::Claim, "PersistentVolumeClaim", ("", "v1"), "persistentvolumeclaims"),
-    of(FactKind::Class, "StorageClass", ("storage.k8s.io", "v1"), "storageclasses"),
-    of(FactKind::Namespace, "Namespace", ("", "v1"), "namespaces"),
-    of(FactKind::Pod, "Pod", ("", "v1"), "pods"),
-    of(FactKind::Quota, "ResourceQuota", ("", "v1"), "resourcequotas"),
+    of(
+        FactKind::Claim,
+        "PersistentVolumeClaim",
+        ("", "v1"),
+        "persistentvolumeclaims",
+        "PersistentVolumeClaims",
+    ),
+    of(
+        FactKind::Class,
+        "StorageClass",
+        ("storage.k8s.io", "v1"),
+        "storageclasses",
+        "StorageClasses",
+    ),
+    of(FactKind::Namespace, "Namespace", ("", "v1"), "namespaces", "Namespaces"),
+    of(FactKind::Pod, "Pod", ("", "v1"), "pods", "Pods"),
+    of(FactKind::Quota, "ResourceQuota", ("", "v1"), "resourcequotas", "ResourceQuotas"),
     FactKindInfo {
         optional: true,
         ..of(
@@ -56,9 +70,10 @@ pub const FACT_KINDS: [FactKindInfo; 9] = [
             "StatefulSetResize",
             ("stateward.dev", "v1alpha1"),
             "statefulsetresizes",
+            "StatefulSetResizes",
         )
     },
-    of(FactKind::Set, "StatefulSet", ("apps", "v1"), "statefulsets"),
+    of(FactKind::Set, "StatefulSet", ("apps", "v1"), "statefulsets", "StatefulSets"),
     FactKindInfo {
         optional: true,
         ..of(
@@ -66,9 +81,10 @@ pub const FACT_KINDS: [FactKindInfo; 9] = [
             "VolumeSnapshot",
             ("snapshot.storage.k8s.io", "v1"),
             "volumesnapshots",
+            "VolumeSnapshots",
         )
     },
-    of(FactKind::Volume, "PersistentVolume", ("", "v1"), "persistentvolumes"),
+    of(FactKind::Volume, "PersistentVolume", ("", "v1"), "persistentvolumes", "PersistentVolumes"),
 ];
 
 const fn of(
@@ -76,9 +92,10 @@ const fn of(
     name: &'static str,
     (group, version): (&'static str, &'static str),
     plural: &'static str,
+    many: &'static str,
 ) -> FactKindInfo {
     let namespaced = !matches!(kind, FactKind::Class | FactKind::Namespace | FactKind::Volume);
-    FactKindInfo { kind, name, group, version, plural, namespaced, optional: false }
+    FactKindInfo { kind, name, group, version, plural, many, namespaced, optional: false }
 }
 
 impl FactKind {
@@ -103,17 +120,6 @@ impl FactKindInfo {
             group => format!("{group}/{}", self.version),
         }
     }
-
-    /// The path under which the API server lists the objects of the kind: all, or those of a
-    /// namespace if the kind has namespaces.
-    pub fn path(&self, namespace: Option<&str>) -> String {
-        let Self { group, version, plural, .. } = self;
-        let api = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
-        match namespace.filter(|_| self.namespaced) {
-            Some(namespace) => format!("{api}/{version}/namespaces/{namespace}/{plural}"),
-            None => format!("{api}/{version}/{plural}"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -127,10 +133,5 @@ mod tests {
             assert_eq!(FactKind::of_manifest(&info.api_version(), info.name), Some(info.kind));
         }
         assert_eq!(FactKind::of_manifest("v1", "Secret"), None);
-        let class = FactKind::Class.info();
-        assert_eq!(class.path(Some("shop")), "/apis/storage.k8s.io/v1/storageclasses");
-        assert_eq!(FactKind::Pod.info().path(None), "/api/v1/pods");
-        let sets = FactKind::Set.info().path(Some("shop"));
-        assert_eq!(sets, "/apis/apps/v1/namespaces/shop/statefulsets");
     }
 }

@@ -61,13 +61,19 @@ struct Place {
     name: String,
 }
 
-/// Every stored object has a name, so one without is left out.
+/// The namespace and the name of an object. Every stored object has a name.
+pub fn place(object: &RawValue) -> Option<(String, String)> {
+    let Placed { metadata } = serde_json::from_str(object.get()).ok()?;
+    Some((metadata.namespace, metadata.name))
+}
+
+/// An object without a name is left out.
 fn placed<T>(
     object: &RawValue,
     fact: impl FnOnce() -> Result<Option<T>, &'static str>,
 ) -> Option<Reduced<T>> {
-    let Placed { metadata } = serde_json::from_str(object.get()).ok()?;
-    Some(Reduced { namespace: metadata.namespace, name: metadata.name, fact: fact() })
+    let (namespace, name) = place(object)?;
+    Some(Reduced { namespace, name, fact: fact() })
 }
 
 /// What `keep` makes of an object, unless that is too much; `size` tells how much it is.

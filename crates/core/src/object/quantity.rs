@@ -91,6 +91,15 @@ impl Quantity {
         round_up(self.negative, self.digits.clone(), self.exponent, -3)
     }
 
+    /// The sizes together, in whole units; none if one of them is not known.
+    pub fn total<'a>(sizes: impl IntoIterator<Item = Option<&'a Self>>) -> Option<Self> {
+        let mut sum = 0_i128;
+        for size in sizes {
+            sum = sum.checked_add(size?.nanos()?.parse().ok()?)?;
+        }
+        Some(Self::from_units(u64::try_from(sum / 1_000_000_000).ok()?))
+    }
+
     /// The value in nano units as decimal digits, or `None` where they would not fit 100 digits.
     pub fn nanos(&self) -> Option<String> {
         if self.is_zero() {

@@ -2,7 +2,7 @@ use super::pvc_keep_removed::only_leaves_the_manifests;
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::{Change, Operation, Subject};
 use crate::facts::{ClaimOf, Fact, Facts};
-use crate::loss::Loss;
+use crate::loss::{Fate, Loss, fate};
 use crate::object::Claim;
 
 declare_rule! {
@@ -62,8 +62,10 @@ pub(super) fn last_of_its_set<'f, 'c>(
 ) -> Option<ClaimOf<'f, 'c>> {
     let (namespace, name) = (&change.namespace, &change.name);
     let Fact::Known(Some(of)) = facts.set_of_claim(namespace, name) else { return None };
-    let loss = Loss::of(facts, namespace, [name.as_str()]);
-    let stays = loss.is_some_and(|loss| !loss.destroys());
+    let stays = match facts.claim(namespace, name) {
+        Fact::Known(claim) => fate(facts, &claim.volume) == Fact::Known(Fate::Retained),
+        Fact::Unknown(_) => false,
+    };
     let none_else = facts.siblings(namespace, name, &of) == Fact::Known(Vec::new());
     (none_else && !stays && !of.fact.terminating).then_some(of)
 }

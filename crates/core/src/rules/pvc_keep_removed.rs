@@ -1,3 +1,4 @@
+use super::remedy::SYNC_OPTIONS;
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::annotations::PROTECTED;
 use crate::change::Change;
@@ -50,8 +51,6 @@ enum Deletion {
     Any,
 }
 
-const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
-
 const PROTECTIONS: [Protection; 9] = [
     Protection { key: PROTECTED, holds: is_true, from: Deletion::Any },
     Protection {
@@ -93,7 +92,7 @@ const PROTECTIONS: [Protection; 9] = [
 ];
 
 fn has_option(value: &str, options: &[&str]) -> bool {
-    value.split(',').any(|option| options.contains(&option.trim()))
+    options.iter().any(|option| remedy::has_option(value, option))
 }
 
 fn is_true(value: &str) -> bool {
@@ -116,28 +115,33 @@ impl Protection {
     }
 }
 
+/// The first protection of an object that holds off one of these deletions: its key, place and value.
+fn protected<'m>(
+    metadata: &'m Metadata<'_>,
+    from: impl Fn(Deletion) -> bool,
+) -> Option<(&'static str, Pointer, &'m str)> {
+    PROTECTIONS.iter().filter(|protection| from(protection.from)).find_map(|protection| {
+        let (field, value) = protection.of(metadata)?;
+        Some((protection.key, field, value))
+    })
+}
+
 /// The annotation or label by which the tool that manages an object keeps it if it is missing from the
 /// manifests.
 pub fn kept_by(metadata: &Metadata<'_>) -> Option<&'static str> {
-    let mut keeps = PROTECTIONS.iter().filter(|protection| protection.from == Deletion::Prune);
-    keeps.find(|protection| protection.of(metadata).is_some()).map(|protection| protection.key)
+    protected(metadata, |from| from == Deletion::Prune).map(|(key, ..)| key)
 }
 
 /// The mark by which somebody protects an object from every deletion, with its place and value.
 pub(super) fn protected_by<'m>(
     metadata: &'m Metadata<'_>,
 ) -> Option<(&'static str, Pointer, &'m str)> {
-    let marks = PROTECTIONS.iter().filter(|protection| protection.from == Deletion::Any);
-    marks.into_iter().find_map(|protection| {
-        let (field, value) = protection.of(metadata)?;
-        Some((protection.key, field, value))
-    })
+    protected(metadata, |from| from == Deletion::Any)
 }
 
 /// The annotation or label by which a tool was told to keep an object.
 pub(super) fn kept_by_a_tool(metadata: &Metadata<'_>) -> Option<&'static str> {
-    let mut keeps = PROTECTIONS.iter().filter(|protection| protection.from != Deletion::Any);
-    keeps.find(|protection| protection.of(metadata).is_some()).map(|protection| protection.key)
+    protected(metadata, |from| from != Deletion::Any).map(|(key, ..)| key)
 }
 
 /// Whether an object is only missing from the manifests, and its tool keeps it. A request that deletes

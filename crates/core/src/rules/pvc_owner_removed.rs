@@ -75,7 +75,7 @@ impl Rule for PvcOwnerRemoved {
         match kind {
             "StatefulSet" => finding.command(
                 "to keep the data, set whenDeleted: Retain in the set: its controller then removes the owner",
-                retain(change, name),
+                remedy::retain_claims(&remedy::kubectl(change), name, "whenDeleted"),
             ),
             "Pod" => finding
                 .step("leave the ownerReference: the pod is being scaled away, and whenScaled is Delete")
@@ -88,13 +88,4 @@ impl Rule for PvcOwnerRemoved {
 
 fn named<'o>(owner: &'o OwnerReference<'_>) -> (&'o str, &'o str) {
     (&owner.kind, &owner.name)
-}
-
-fn retain(change: &Change<'_>, set: &str) -> String {
-    format!(
-        "{} patch statefulset {} --type merge -p \
-         '{{\"spec\":{{\"persistentVolumeClaimRetentionPolicy\":{{\"whenDeleted\":\"Retain\"}}}}}}'",
-        remedy::kubectl(change),
-        remedy::quoted(set)
-    )
 }

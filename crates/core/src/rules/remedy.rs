@@ -13,10 +13,13 @@ mod retention;
 
 pub use self::combine::{combine, settle_size};
 pub use self::deletion::{confirm_deletion, retain};
-pub use self::force::{FLUX_FORCE, SYNC_OPTIONS, flux_forces, has_sync_option, warn_of_force};
+pub use self::force::{
+    FLUX_FORCE, SYNC_OPTIONS, flux_forces, has_option, has_sync_option, warn_of_force,
+};
 pub use self::recreate::{recreate, take_over, take_over_parts, test_template, transplant};
 pub use self::retention::{
-    ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, numbered, policy, scaled_claims,
+    ScaledClaims, keep_deleted_claims, keep_scaled_claims, leaving, numbered, policy,
+    retain_claims, scaled_claims,
 };
 pub use super::finding::Recreation;
 use super::finding::Step;

@@ -196,10 +196,7 @@ fn steps(change: &Change<'_>, deletes: bool) -> Vec<Step> {
         (
             remedy::run(
                 "keep the claims; no pod restarts",
-                format!(
-                    "{kubectl} patch statefulset {name} --type merge -p \
-                     '{{\"spec\":{{\"persistentVolumeClaimRetentionPolicy\":{{\"whenDeleted\":\"Retain\"}}}}}}'"
-                ),
+                remedy::retain_claims(&kubectl, &change.name, "whenDeleted"),
             ),
             remedy::run(
                 "delete the set and its pods (with --cascade=orphan the pods keep running)",

@@ -56,6 +56,10 @@ pub fn flux_forces<'m>(metadata: &'m Metadata<'_>) -> Option<(Pointer, &'m str)>
 
 /// Whether Argo CD has this option for the object. It splits at commas, trims, and compares exactly.
 pub fn has_sync_option(metadata: &Metadata<'_>, wanted: &str) -> bool {
-    let options = metadata.annotations.get(SYNC_OPTIONS).unwrap_or_default();
+    metadata.annotations.get(SYNC_OPTIONS).is_some_and(|options| has_option(options, wanted))
+}
+
+/// Whether this option is among those that an annotation of Argo CD lists.
+pub fn has_option(options: &str, wanted: &str) -> bool {
     options.split(',').any(|option| option.trim() == wanted)
 }

@@ -50,16 +50,21 @@ pub fn scaled_claims(change: &Change<'_>, facts: &Facts) -> Result<ScaledClaims,
     })
 }
 
+/// The command that sets one field of a set's retention policy to `Retain`; `kubectl` may name a
+/// namespace.
+pub fn retain_claims(kubectl: &str, set: &str, field: &str) -> String {
+    format!(
+        "{kubectl} patch statefulset {} --type merge -p \
+         '{{\"spec\":{{\"persistentVolumeClaimRetentionPolicy\":{{\"{field}\":\"Retain\"}}}}}}'",
+        quoted(set)
+    )
+}
+
 /// Keeps the claims of pods that a later scale-down removes.
 pub fn keep_scaled_claims(change: &Change<'_>) -> Step {
     run(
         "keep the claims of removed pods; no pod restarts",
-        format!(
-            "{} patch statefulset {} --type merge -p \
-             '{{\"spec\":{{\"persistentVolumeClaimRetentionPolicy\":{{\"whenScaled\":\"Retain\"}}}}}}'",
-            kubectl(change),
-            quoted(&change.name)
-        ),
+        retain_claims(&kubectl(change), &change.name, "whenScaled"),
     )
 }
 
@@ -70,10 +75,10 @@ pub fn keep_deleted_claims(change: &Change<'_>) -> Step {
     run(
         "keep the claims meanwhile, as whenDeleted is Delete; no pod restarts",
         format!(
-            "{kubectl} patch statefulset {name} --type merge -p \
-             '{{\"spec\":{{\"persistentVolumeClaimRetentionPolicy\":{{\"whenDeleted\":\"Retain\"}}}}}}' \
+            "{} \
              && {kubectl} wait statefulset {name} --for=jsonpath='{{.status.observedGeneration}}'=\
-             $({kubectl} get statefulset {name} -o jsonpath='{{.metadata.generation}}')"
+             $({kubectl} get statefulset {name} -o jsonpath='{{.metadata.generation}}')",
+            retain_claims(&kubectl, &change.name, "whenDeleted"),
         ),
     )
 }
