@@ -7,7 +7,9 @@
 mod claims;
 mod growability;
 mod limits;
+mod resized;
 
 pub use self::claims::{belongs, smallest_claims};
 pub use self::growability::{Growability, Obstacle, growability};
 pub use self::limits::{Extent, GrowthLimit, SizeLimit, no_volume_size};
+pub use self::resized::was_resized;

@@ -69,6 +69,26 @@ fn a_rollback_after_a_resize_keeps_the_live_size_and_brings_back_the_image() {
 }
 
 #[test]
+fn a_rollback_keeps_the_size_of_a_set_that_a_tool_created_during_its_resize() {
+    // A tool that creates the set in the re-creation window, before the controller does, leaves no mark.
+    let live = sized(&set(), "20Gi");
+    for name in ["Verifying", "Complete", "Degraded"] {
+        let mut facts = phase(name);
+        let said = mutate(Some(&live), Some(&sized(&set(), "10Gi")), &facts);
+        assert!(said.allowed, "{name}: {}", said.message);
+        assert_eq!(said.size(), "20Gi", "{name}");
+        assert!(said.warns_of("set data to 20Gi there"), "{name}: {:?}", said.warnings);
+        facts.records = Objects::all();
+        let said = mutate(Some(&live), Some(&sized(&set(), "10Gi")), &facts);
+        assert!(!said.allowed, "{name}: no record tells of a resize");
+    }
+    // Somebody grew the set further by other means, which the record knows nothing of.
+    let live = sized(&set(), "30Gi");
+    let said = mutate(Some(&live), Some(&sized(&set(), "20Gi")), &phase("Complete"));
+    assert!(!said.allowed);
+}
+
+#[test]
 fn a_rollback_that_changes_more_than_sizes_is_still_denied() {
     let mut old_manifest = sized(&set(), "10Gi");
     old_manifest["spec"]["serviceName"] = json!("other");

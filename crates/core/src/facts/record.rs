@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::annotations::INJECTED;
+use crate::object::Quantity;
 use crate::object::json::null_default;
 use crate::record::snapshot;
 use crate::record::{Phase, Reason, Request, Spec};
@@ -160,6 +161,12 @@ impl RecordFact {
             || self.phase == Phase::RetentionPinned
             || self.phase == Phase::Complete;
         self.owner_managed && (grown || self.is_recreating())
+    }
+
+    /// Whether a resize brought this claim template to this size.
+    pub fn brought(&self, template: &str, size: &Quantity) -> bool {
+        let target = self.targets.get(template).and_then(|target| target.parse().ok());
+        target.is_some_and(|target: Quantity| target == *size)
     }
 
     /// Whether a person ended the request, which stands until that is taken back.

@@ -23,9 +23,10 @@ pub use self::limit::limit;
 use self::limit::size_limit;
 use self::requested::{parse, warn_of_useless};
 use super::Mutation;
-use crate::annotations::{RESIZE, RESIZE_ID, RESIZE_REQUESTED};
+use crate::annotations::{RESIZE, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
+use crate::growth::was_resized;
 use crate::object::immutable::{DifferenceKind, SpecDifference};
 use crate::object::{DecodeError, Pointer, Quantity, StatefulSet};
 use crate::policy::{Policy, Resize};
@@ -85,7 +86,7 @@ pub fn mutate(
     warn_of_useless(change, Some(old), new, mutation)?;
     let mut requests = requested.clone().unwrap_or_default();
     if mode(change, policy) == Resize::Orchestrate {
-        keep_sizes(change, old, mutation)?;
+        keep_sizes(change, old, facts, mutation)?;
         let growing = growing(change, old, new)?;
         if !growing.is_empty() && !change.has_more_differences()? {
             request(change, old, &growing, &mut requests, facts, mutation)?;
@@ -185,15 +186,18 @@ fn record(difference: &SpecDifference, mutation: &mut Mutation) {
 fn keep_sizes(
     change: &Change<'_>,
     old: &StatefulSet<'_>,
+    facts: &Facts,
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
-    let resized = old.metadata.annotations.get(RESIZE_ID).is_some();
-    if old.metadata.controller().is_none() && !resized {
-        return Ok(());
-    }
+    let owned = old.metadata.controller().is_some();
     for difference in change.differences()? {
         let Some((template, before, after)) = difference.sizes() else { continue };
         if difference.kind != DifferenceKind::TemplateStorage || after >= before {
+            continue;
+        }
+        let (namespace, name) = (&change.namespace, &change.name);
+        let resized = was_resized(old, namespace, name, template, &before, facts);
+        if !owned && !resized {
             continue;
         }
         let live = difference.old.as_deref().unwrap_or_default();

@@ -1,7 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, remedy};
-use crate::annotations::RESIZE_ID;
 use crate::change::Change;
 use crate::facts::Facts;
+use crate::growth::was_resized;
 use crate::object::immutable::{DifferenceKind, arrow};
 
 declare_rule! {
@@ -31,7 +31,7 @@ declare_rule! {
 impl Rule for StsVctSizeShrink {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, _)) = change.updated_set() else { return Ok(()) };
         for difference in change.differences()? {
             let Some((template, before, after)) = difference.sizes() else { continue };
@@ -42,7 +42,8 @@ impl Rule for StsVctSizeShrink {
             let size = values.0.unwrap_or_default();
             let place = remedy::manifest_place(change.circumstances.tool);
             let field = difference.field.dotted();
-            let resized = old.metadata.annotations.get(RESIZE_ID).is_some();
+            let (namespace, name) = (&change.namespace, &change.name);
+            let resized = was_resized(old, namespace, name, template, &before, facts);
             let finding = findings
                 .add(
                     difference.field.clone(),
