@@ -9,6 +9,7 @@ pub mod completions;
 pub mod connection;
 pub mod controller;
 pub mod disable;
+pub mod drivers;
 pub mod explain;
 pub mod facts;
 pub mod input;
@@ -98,6 +99,8 @@ pub enum Command {
     Rules(rules::Args),
     /// Explain a rule: why it exists, a bad and a good example, and the way out
     Explain(explain::Args),
+    /// List storage drivers, or explain one: how it expands volumes, its limits and traps, with sources
+    Drivers(drivers::Args),
     /// Print the policy schema or validate a policy file
     Policy(policy::Args),
     /// Print manifests for kubectl apply.
@@ -200,6 +203,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Resize(args) => resize::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Drivers(args) => drivers::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::Certs(args) => certs::run(&args),

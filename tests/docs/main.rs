@@ -18,5 +18,6 @@ mod losses;
 mod metrics;
 mod reasons;
 mod release;
+mod storage;
 mod threats;
 mod versions;

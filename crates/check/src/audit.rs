@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use stateward_core::facts::{ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
+use stateward_core::growth::class_obstacle;
 use stateward_core::object::Quantity;
 use stateward_core::record::Policy;
 use stateward_core::rules::Step;
@@ -313,7 +314,7 @@ impl Auditor<'_> {
             .flat_map(BTreeMap::values)
             .filter(|(_, claim)| {
                 let class = self.facts.classes.get("", &claim.class);
-                matches!(class, Fact::Known(Some(class)) if !class.allow_volume_expansion)
+                matches!(class, Fact::Known(Some(class)) if class_obstacle(&claim.class, class).is_some())
             })
             .map(|(_, claim)| claim.class.as_str())
             .collect();

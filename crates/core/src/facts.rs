@@ -22,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 pub use self::claims::{ClaimOf, SetClaim};
 pub use self::files::Known;
@@ -29,6 +30,7 @@ pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
+use crate::drivers::{self, Found, Pattern};
 use crate::object::Quantity;
 use crate::object::json::null_default;
 use crate::object::names::is_pod_of;
@@ -75,11 +77,63 @@ pub struct ClaimFact {
 
 /// What is read of a StorageClass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "ClassObject")]
 pub struct ClassFact {
     /// `allowVolumeExpansion`
-    #[serde(default, deserialize_with = "null_default")]
     pub allow_volume_expansion: bool,
+    /// `provisioner`; empty if that is not known
+    pub provisioner: String,
+    /// those of `parameters` on which facts of its driver depend
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// A StorageClass as it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClassObject {
+    #[serde(default, deserialize_with = "null_default")]
+    allow_volume_expansion: bool,
+    // A class in which only these two are wrong must stay readable, as it was before they were read.
+    #[serde(default)]
+    provisioner: Value,
+    #[serde(default)]
+    parameters: Value,
+}
+
+/// The longest parameter that is kept, in bytes: what facts compare is a short word.
+const LONGEST_PARAMETER: usize = 64;
+/// The longest name of a provisioner, in bytes.
+const LONGEST_PROVISIONER: usize = 253;
+
+impl From<ClassObject> for ClassFact {
+    fn from(class: ClassObject) -> Self {
+        let provisioner = class.provisioner.as_str().unwrap_or_default();
+        let provisioner = if provisioner.len() > LONGEST_PROVISIONER { "" } else { provisioner };
+        let parameters = class.parameters.as_object().into_iter().flatten();
+        let parameters = parameters.filter_map(|(name, value)| Some((name, value.as_str()?)));
+        // Other parameters may be secret, such as the key of a REST service.
+        let read = parameters.filter(|(name, value)| {
+            value.len() <= LONGEST_PARAMETER && drivers::reads_parameter(provisioner, name)
+        });
+        Self {
+            allow_volume_expansion: class.allow_volume_expansion,
+            provisioner: provisioner.to_owned(),
+            parameters: read.map(|(name, value)| (name.clone(), value.to_owned())).collect(),
+        }
+    }
+}
+
+impl ClassFact {
+    /// The driver of the class, if it is known.
+    pub fn driver(&self) -> Option<Found<'static>> {
+        drivers::by_provisioner(&self.provisioner)
+    }
+
+    /// What the volumes of the class are, if that is known. A claim that several nodes may mount at once is
+    /// `shared`; some drivers give it a file system of another kind.
+    pub fn pattern(&self, shared: bool) -> Option<Pattern> {
+        self.driver()?.driver.pattern(&self.parameters, shared)
+    }
 }
 
 /// Why a volume cannot be expanded.

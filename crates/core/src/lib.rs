@@ -2,7 +2,7 @@
 //!
 //! The modules in reading order: an [`object`] is a borrowed view of a manifest, and [`yaml`] reads
 //! manifests into objects with places. A [`change`] is an operation with its old and new object.
-//! [`facts`] are what is known beyond the change. [`rules`] judge a change, [`mutations`] inject
+//! [`facts`] are what is known beyond the change, and [`drivers`] what is known of storage. [`rules`] judge a change, [`mutations`] inject
 //! defaults, and the [`policy`] configures both. [`mod@decide`] combines them into one decision.
 //! [`review`] is the wire form of an AdmissionReview. A [`record`] is a resize in progress.
 //!
@@ -11,6 +11,7 @@
 pub mod annotations;
 pub mod change;
 pub mod decide;
+pub mod drivers;
 pub mod facts;
 pub mod growth;
 pub mod loss;

@@ -19,7 +19,9 @@ mod protected_delete;
 mod pvc_delete;
 mod pvc_delete_last;
 mod pvc_expand_class_disallows;
+mod pvc_expand_driver_cannot;
 mod pvc_expand_in_progress;
+mod pvc_expand_pretended;
 mod pvc_expand_unbound;
 mod pvc_fractional_or_huge;
 mod pvc_immutable_edit;
@@ -394,6 +396,8 @@ pub static RULES: &[Entry] = &[
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),
     Entry::of::<pvc_owner_removed::PvcOwnerRemoved>(),
     Entry::of::<pvc_expand_in_progress::PvcExpandInProgress>(),
+    Entry::of::<pvc_expand_driver_cannot::PvcExpandDriverCannot>(),
+    Entry::of::<pvc_expand_pretended::PvcExpandPretended>(),
     Entry::of::<pvc_fractional_or_huge::PvcFractionalOrHuge>(),
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_below_quorum::StsScaleBelowQuorum>(),

@@ -7,6 +7,7 @@ mod checks;
 mod manual_recovery;
 mod owner;
 mod steps;
+mod storage;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use stateward_core::rules::Step;
 pub use self::checks::without_controller;
 pub use self::owner::OwnerField;
 pub use self::steps::{PlannedStep, Touch};
+pub use self::storage::{PlannedStorage, StorageNote};
 pub use self::text::{Show, paint, render, render_checks, render_owner};
 use super::observed::{Claim, Memory, Observed, Set};
 pub use super::preflight::CheckOutcome;
@@ -98,6 +100,15 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// the pods that would be restarted, and why
     pub restarts: Vec<Restart>,
+    /// the pods that a person must stop before their volumes grow, and why
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<Restart>,
+    /// why no pod has to restart for any claim; none if that is not known of one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_restart: Option<String>,
+    /// what to know about the storage drivers that are known
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<PlannedStorage>,
     /// how long the set has no controller, in seconds; none where it is not re-created
     pub seconds_without_controller: Option<u32>,
     /// pods whose file systems grow only when somebody restarts them, which stateward may not
@@ -264,6 +275,7 @@ pub fn plan(
     let steps = steps::steps(question, &view, set, &claims, re_creates);
     let checks = checks::checks(question, &view, set, &steps, re_creates);
     let verdict = verdict(&claims, &checks, re_creates);
+    let storage = storage::Storage::of(&view);
     Ok(Plan {
         namespace: question.namespace.to_owned(),
         name: question.name.to_owned(),
@@ -281,6 +293,9 @@ pub fn plan(
         checks,
         steps,
         restarts: restarts(&view, set),
+        stops: storage.stops(&view, set),
+        no_restart: storage.no_restart(),
+        storage: storage.notes(),
         waiting_pods: if set.evict { Vec::new() } else { waiting_pods(&view) },
         may_evict: set.evict,
         seconds_without_controller: re_creates.then(|| seconds_without_controller(&observed)),

@@ -79,8 +79,16 @@ pub(crate) fn facts() -> Facts {
         controller: ControllerState::Runs,
         own_user: None,
     };
-    facts.classes.insert("", "fast", ClassFact { allow_volume_expansion: true });
-    facts.classes.insert("", "rigid", ClassFact { allow_volume_expansion: false });
+    facts.classes.insert(
+        "",
+        "fast",
+        ClassFact { allow_volume_expansion: true, ..ClassFact::default() },
+    );
+    facts.classes.insert(
+        "",
+        "rigid",
+        ClassFact { allow_volume_expansion: false, ..ClassFact::default() },
+    );
     claim(&mut facts, "data-db-0", "fast", "v0", "10Gi");
     claim(&mut facts, "data-db-1", "fast", "v1", "10Gi");
     facts

@@ -82,7 +82,11 @@ impl Exported for ClassFact {
     const KIND: FactKind = FactKind::Class;
 
     fn object(&self) -> Value {
-        json!({"allowVolumeExpansion": self.allow_volume_expansion})
+        json!({
+            "allowVolumeExpansion": self.allow_volume_expansion,
+            "provisioner": self.provisioner,
+            "parameters": self.parameters,
+        })
     }
 }
 
@@ -318,7 +322,12 @@ mod tests {
                 terminating: true,
             },
         );
-        facts.classes.insert("", "fast", ClassFact { allow_volume_expansion: true });
+        let class = ClassFact {
+            allow_volume_expansion: true,
+            provisioner: "ebs.csi.aws.com".to_owned(),
+            parameters: [("type".to_owned(), "gp2".to_owned())].into(),
+        };
+        facts.classes.insert("", "fast", class);
         let resize_max = Some("1Ti".to_owned());
         facts.namespaces.insert("", "shop", NamespaceFact { terminating: true, resize_max });
         let claims = vec!["data-db-0".to_owned()];

@@ -250,7 +250,8 @@ spec: {accessModes: [ReadWriteOnce]}
         inputs.read(vec![File { name: "-".to_owned(), bytes: text.into() }]);
         let mut facts = Facts::none();
         let errors = facts.add_documents(&inputs.documents);
-        assert_eq!(facts.class("fast"), Fact::Known(&ClassFact { allow_volume_expansion: true }));
+        let expandable = ClassFact { allow_volume_expansion: true, ..ClassFact::default() };
+        assert_eq!(facts.class("fast"), Fact::Known(&expandable));
         let access_modes = vec!["ReadWriteOnce".to_owned()];
         let claim = ClaimFact { access_modes, ..ClaimFact::default() };
         assert_eq!(facts.claim("shop", "data-db-0"), Fact::Known(&claim));

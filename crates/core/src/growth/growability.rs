@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::drivers::NoExpansion;
 use crate::facts::{ClassFact, Fact, FixedVolume};
 
 /// What is known about the growth of a claim.
@@ -24,6 +25,8 @@ pub enum Obstacle<'c> {
     ClassMissing(&'c str),
     /// its StorageClass does not allow expansion
     ClassForbids(&'c str),
+    /// its StorageClass has a driver that never expands a volume, whatever the class allows
+    Driver(&'c str, NoExpansion<'static>),
     /// its volume cannot be expanded
     Volume(FixedVolume),
 }
@@ -39,8 +42,19 @@ impl fmt::Display for Obstacle<'_> {
             Self::ClassForbids(class) => {
                 write!(f, "has StorageClass {class}, which does not allow expansion")
             }
+            Self::Driver(class, why) => write!(f, "has StorageClass {class}, which {why}"),
             Self::Volume(why) => write!(f, "has a volume that {why}"),
         }
+    }
+}
+
+/// Why no claim of class `name` can grow, if that is certain. A driver that is not known prevents nothing.
+pub fn class_obstacle<'c>(name: &'c str, class: &ClassFact) -> Option<Obstacle<'c>> {
+    // To allow expansion would not help, so the driver is named first.
+    let driver = class.driver().and_then(|found| found.no_expansion());
+    match driver {
+        Some(why) => Some(Obstacle::Driver(name, why)),
+        None => (!class.allow_volume_expansion).then_some(Obstacle::ClassForbids(name)),
     }
 }
 
@@ -56,10 +70,8 @@ pub fn growability<'c>(
         // An unbound claim without a class may still get the default class.
         _ if name.is_empty() => bound.then_some(Obstacle::NoClass),
         Fact::Known(None) => Some(Obstacle::ClassMissing(name)),
-        Fact::Known(Some(class)) if !class.allow_volume_expansion => {
-            Some(Obstacle::ClassForbids(name))
-        }
-        Fact::Known(Some(_)) | Fact::Unknown(_) => None,
+        Fact::Known(Some(class)) => class_obstacle(name, class),
+        Fact::Unknown(_) => None,
     };
     let volume = match volume {
         Fact::Known(Some(why)) if bound => Some(Obstacle::Volume(*why)),
@@ -79,9 +91,14 @@ mod tests {
     #[test]
     fn class_and_volume_decide_whether_a_claim_grows() {
         let (fast, rigid) = (
-            ClassFact { allow_volume_expansion: true },
-            ClassFact { allow_volume_expansion: false },
+            ClassFact { allow_volume_expansion: true, ..ClassFact::default() },
+            ClassFact::default(),
         );
+        let local = ClassFact { provisioner: "rancher.io/local-path".to_owned(), ..fast.clone() };
+        let ebs = ClassFact { provisioner: "ebs.csi.aws.com".to_owned(), ..fast.clone() };
+        let nobody = ClassFact { provisioner: "disks.example.com".to_owned(), ..fast.clone() };
+        let never = local.driver().and_then(|found| found.no_expansion()).unwrap();
+        let never = Growability::Never(Obstacle::Driver("local", never));
         let unknown = || Fact::Unknown("StorageClass".to_owned());
         let manual = Fact::Known(Some(FixedVolume::Manual));
         let growable = Fact::Known(None);
@@ -89,6 +106,10 @@ mod tests {
             ("fast", true, Fact::Known(Some(&fast)), &growable, Growability::Growable),
             ("fast", false, Fact::Known(Some(&fast)), &growable, Growability::OnceBound),
             ("fast", true, unknown(), &growable, Growability::Growable),
+            ("ebs", true, Fact::Known(Some(&ebs)), &growable, Growability::Growable),
+            ("nobody", true, Fact::Known(Some(&nobody)), &growable, Growability::Growable),
+            ("local", true, Fact::Known(Some(&local)), &growable, never),
+            ("local", false, Fact::Known(Some(&local)), &growable, never),
             (
                 "rigid",
                 false,

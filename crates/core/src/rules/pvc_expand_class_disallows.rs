@@ -13,7 +13,8 @@ declare_rule! {
     /// ## Way out
     /// If the driver can expand volumes, allow it in the class. This is the one field of a class that
     /// can be edited, and it applies to existing claims at once. Otherwise copy the data to a larger
-    /// claim. The rule does not know whether the driver can expand volumes.
+    /// claim. `stateward drivers` lists what is known of drivers; of another one the rule does not know
+    /// whether it can expand volumes.
     PvcExpandClassDisallows {
         id: "pvc-expand-class-disallows",
         title: "a claim grows whose StorageClass allows no expansion",
@@ -90,25 +91,29 @@ impl Rule for PvcExpandClassDisallows {
         if known.allow_volume_expansion {
             return Ok(());
         }
+        let mut steps = vec![remedy::keep(change, &field, &before.text)];
+        let mut why = format!(
+            "StorageClass {class} lacks allowVolumeExpansion: true, so none of its claims can grow."
+        );
+        match known.driver().and_then(|found| found.no_expansion()) {
+            // To allow it would only make the claim hang.
+            Some(never) => why = format!("StorageClass {class} {never}."),
+            None => steps.push(remedy::run(
+                "or, if its driver can expand volumes, allow it, then grow the claim again; no \
+                 pod restarts",
+                format!(
+                    "kubectl patch storageclass {} --type merge -p \
+                     '{{\"allowVolumeExpansion\":true}}'",
+                    remedy::quoted(class)
+                ),
+            )),
+        }
+        steps.push(remedy::say(copy));
         findings
             .add(field.clone(), format!("would grow, {sizes}, which class {class} forbids"))
             .values(Some(&before.text), Some(&after.text))
-            .why(format!(
-                "StorageClass {class} lacks allowVolumeExpansion: true, so none of its claims can grow."
-            ))
-            .remedy(vec![
-                remedy::keep(change, &field, &before.text),
-                remedy::run(
-                    "or, if its driver can expand volumes, allow it, then grow the claim again; no \
-                     pod restarts",
-                    format!(
-                        "kubectl patch storageclass {} --type merge -p \
-                         '{{\"allowVolumeExpansion\":true}}'",
-                        remedy::quoted(class)
-                    ),
-                ),
-                remedy::say(copy),
-            ]);
+            .why(why)
+            .remedy(steps);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@ use super::{Findings, Judged, NoParams, Rule, Step, remedy};
 use crate::annotations::RESIZE_MAX;
 use crate::change::Change;
 use crate::facts::{ControllerState, Fact, Facts};
+use crate::growth::class_obstacle;
 use crate::mutations::resize::limit;
 use crate::object::DecodeError;
 use crate::object::immutable::{DifferenceKind, SpecDifference, arrow};
@@ -89,15 +90,25 @@ impl Rule for StsVctSizeGrow {
                 old.claim_templates().ok()?.get(index).map(|claim| claim.class().to_owned())
             });
             let rigid = class.filter(|class| {
-                matches!(facts.class(class), Fact::Known(fact) if !fact.allow_volume_expansion)
+                matches!(facts.class(class), Fact::Known(fact) if class_obstacle(class, fact).is_some())
             });
             let recreation = remedy::recreate(change, old, operations)?;
             let (why, steps) = if let Some(class) = rigid {
-                let why = format!(
-                    "Kubernetes rejects this edit, and StorageClass {class} does not allow its \
-                     claims to grow."
-                );
-                (why, rigid_steps(change, difference, &class, recreation))
+                let driver = match facts.class(&class) {
+                    Fact::Known(fact) => fact.driver().and_then(|found| found.no_expansion()),
+                    Fact::Unknown(_) => None,
+                };
+                let why = match driver {
+                    Some(why) => {
+                        format!("Kubernetes rejects this edit, and StorageClass {class} {why}.")
+                    }
+                    None => format!(
+                        "Kubernetes rejects this edit, and StorageClass {class} does not allow its \
+                         claims to grow."
+                    ),
+                };
+                let allow = driver.is_none().then_some(&*class);
+                (why, rigid_steps(change, difference, allow, recreation))
             } else {
                 let mut steps = remedy::grow_claims(change, old, template, size);
                 steps.extend(recreation);
@@ -150,11 +161,11 @@ fn resize_apply(change: &Change<'_>) -> Result<Option<Step>, DecodeError> {
 fn rigid_steps(
     change: &Change<'_>,
     difference: &SpecDifference,
-    class: &str,
+    allow: Option<&str>,
     recreation: Vec<Step>,
 ) -> Vec<Step> {
-    let mut steps = vec![
-        remedy::keep_old(change, difference),
+    let mut steps = vec![remedy::keep_old(change, difference)];
+    steps.extend(allow.map(|class| {
         remedy::run(
             format!(
                 "or, if the driver of class {class} can expand volumes, allow it, then make the edit \
@@ -164,8 +175,8 @@ fn rigid_steps(
                 "kubectl patch storageclass {} --type merge -p '{{\"allowVolumeExpansion\":true}}'",
                 remedy::quoted(class)
             ),
-        ),
-    ];
+        )
+    }));
     steps.extend(remedy::otherwise("or, for the claims of later pods only, ", recreation));
     steps
 }

@@ -9,6 +9,7 @@ use stateward_core::rules::Step;
 use stateward_core::rules::remedy::run;
 use stateward_core::shell::shell_quote;
 
+use super::storage::Storage;
 use super::{CheckOutcome, Controller, PlannedCheck, PlannedStep, Question, Stage, claims_noun};
 use crate::View;
 use crate::advice;
@@ -222,6 +223,8 @@ impl Rows<'_> {
             let check = Check { name, outcome: CheckOutcome::Ok, detail: String::new() };
             rows.push(self.row(Stage::Claims, &check, None));
         }
+        let drivers = Storage::of(self.view).checks();
+        rows.extend(drivers.iter().map(|check| self.row(Stage::Claims, check, None)));
         rows
     }
 }

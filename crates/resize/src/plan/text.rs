@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use stateward_core::rules::Step;
+use stateward_core::shell::shell_quote;
 use stateward_core::yaml::printable;
 
 use super::{
-    CheckOutcome, OwnerField, Plan, PlannedCheck, PlannedStep, Stage, Verdict, claims_noun,
+    CheckOutcome, OwnerField, Plan, PlannedCheck, PlannedStep, PlannedStorage, Stage, Verdict,
+    claims_noun,
 };
 
 /// A part of a text in a colour, where there are colours.
@@ -20,6 +22,8 @@ const OK: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Gre
 const WAITING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 const BLOCKED: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
 const DIM: Style = Style::new().dimmed();
+/// Pods to stop that are named one by one.
+const STOPS_SHOWN: usize = 10;
 
 /// How much of a plan is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +46,7 @@ pub fn render(plan: &Plan, show: Show) -> String {
         out.owner(owner);
     }
     out.checks(plan, show.all_checks);
+    out.storage(plan);
     // Nothing of a blocked plan happens, so its steps would only mislead.
     if plan.verdict != Verdict::Blocked || show.by_hand {
         out.steps(plan);
@@ -184,7 +189,15 @@ impl Text {
         if plan.verdict == Verdict::Blocked {
             return;
         }
-        if plan.restarts.is_empty() {
+        if !plan.stops.is_empty() {
+            self.heading("Pods that you must stop, so that their volumes grow:");
+            for stop in plan.stops.iter().take(STOPS_SHOWN) {
+                self.line(1, &format!("{}: {}", stop.pod, stop.why));
+            }
+            if let Some(more) = plan.stops.len().checked_sub(STOPS_SHOWN).filter(|more| *more > 0) {
+                self.line(1, &format!("and {more} more"));
+            }
+        } else if plan.restarts.is_empty() {
             self.painted(0, HEADING, "Pods that restart: ", &unasked_restarts(plan));
         } else {
             self.heading("Pods that restart:");
@@ -197,6 +210,18 @@ impl Text {
                 "about {seconds} s; pods keep running, and a pod that fails is replaced afterwards"
             );
             self.painted(0, HEADING, "Time without a controller: ", &line);
+        }
+    }
+
+    fn storage(&mut self, plan: &Plan) {
+        for PlannedStorage { class, provisioner, driver, notes } in &plan.storage {
+            self.section(&format!("Storage driver of class {class}: {driver}"));
+            for note in notes {
+                let (style, word) =
+                    if note.warning { (WAITING, "warning") } else { (DIM, "note   ") };
+                self.painted(1, style, word, &format!("  {}", note.text));
+            }
+            self.line(1, &format!("sources: stateward drivers {}", shell_quote(provisioner)));
         }
     }
 
@@ -273,6 +298,9 @@ fn passed(check: &PlannedCheck) -> bool {
 
 /// Which pods may have to restart although stateward restarts none of them now.
 fn unasked_restarts(plan: &Plan) -> String {
+    if let (Some(why), true) = (&plan.no_restart, plan.waiting_pods.is_empty()) {
+        return format!("none; {why}");
+    }
     if plan.waiting_pods.is_empty() && plan.may_evict {
         return "none yet; if a file system grows only at a restart, stateward evicts its pod, one \
                 at a time"

@@ -80,9 +80,10 @@ pub fn growability_of<'c>(view: &View<'_>, claim: &'c Claim) -> Growability<'c> 
 fn reason(obstacle: &Obstacle<'_>) -> Reason {
     match obstacle {
         Obstacle::ClassMissing(_) => Reason::ClassGone,
-        Obstacle::NoClass | Obstacle::ClassForbids(_) | Obstacle::Volume(_) => {
-            Reason::NotExpandable
-        }
+        Obstacle::NoClass
+        | Obstacle::ClassForbids(_)
+        | Obstacle::Driver(..)
+        | Obstacle::Volume(_) => Reason::NotExpandable,
     }
 }
 

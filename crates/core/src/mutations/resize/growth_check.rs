@@ -306,7 +306,9 @@ impl GrowthCheck<'_, '_> {
             Obstacle::ClassMissing(class) => steps.push(say(format!(
                 "or create StorageClass {class} again, with allowVolumeExpansion: true"
             ))),
-            Obstacle::NoClass | Obstacle::Volume(_) => return self.elsewhere(),
+            Obstacle::NoClass | Obstacle::Driver(..) | Obstacle::Volume(_) => {
+                return self.elsewhere();
+            }
         }
         steps
     }
