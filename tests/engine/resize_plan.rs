@@ -589,3 +589,123 @@ fn nothing_in_a_cluster_steers_the_terminal() {
             .contains("a\u{1b}[31m/b")
     );
 }
+
+/// The cluster with a driver, and what growth to `size` means there.
+fn with_driver(provisioner: &str, from: &str, to: &str, parameters: &[(&str, &str)]) -> Plan {
+    let mut observed = cluster();
+    let parameters =
+        parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let class = ClassFact {
+        allow_volume_expansion: true,
+        provisioner: provisioner.to_owned(),
+        parameters: parameters.collect(),
+    };
+    observed.classes = Fact::Known(BTreeMap::from([("fast".to_owned(), class)]));
+    set(&mut observed).templates.insert("data".to_owned(), size(from));
+    for claim in claims(&mut observed) {
+        claim.request = size(from);
+        claim.capacity = Some(size(from));
+    }
+    planned(&observed, &asked("data", to), false)
+}
+
+fn warnings(plan: &Plan) -> Vec<&str> {
+    let notes = plan.storage.iter().flat_map(|class| &class.notes);
+    notes.filter(|note| note.warning).map(|note| note.text.as_str()).collect()
+}
+
+#[test]
+fn a_plan_says_what_the_driver_means() {
+    let plan = with_driver("ebs.csi.aws.com", "100Gi", "100.5Gi", &[("type", "gp3")]);
+    insta::assert_snapshot!(render(&plan, Show::default()));
+    let plan = with_driver("disk.csi.azure.com", "1Ti", "5Ti", &[]);
+    insta::assert_snapshot!("a_plan_for_pods_to_stop", render(&plan, Show::default()));
+    let plan = with_driver("nfs.csi.k8s.io", "100Gi", "200Gi", &[]);
+    insta::assert_snapshot!("a_plan_for_pretended_growth", render(&plan, Show::default()));
+}
+
+#[test]
+fn a_plan_of_an_unknown_driver_is_that_of_none() {
+    let plan = with_driver("disks.example.com", "100Gi", "200Gi", &[]);
+    assert_eq!(all(&plan), all(&grow(&cluster())));
+}
+
+#[test]
+fn a_plan_tells_which_pods_restart_by_driver() {
+    let says = |provisioner: &str| {
+        let plan = with_driver(provisioner, "100Gi", "200Gi", &[]);
+        let text = render(&plan, Show::default());
+        let line = text.lines().find(|line| line.starts_with("Pods that")).unwrap();
+        line.to_owned()
+    };
+    assert_eq!(
+        says("ebs.csi.aws.com"),
+        "Pods that restart: none; volumes of AWS EBS grow while pods use them"
+    );
+    assert_eq!(says("smb.csi.k8s.io"), "Pods that restart: none; volumes of SMB CSI do not change");
+    // Its expansion is not known, and neither is that of a driver without a file.
+    for provisioner in ["robin", "disks.example.com"] {
+        assert!(says(provisioner).contains("some drivers"), "{}", says(provisioner));
+    }
+}
+
+#[test]
+fn an_azure_disk_that_passes_4_tib_needs_its_pods_stopped() {
+    let plan = with_driver("disk.csi.azure.com", "1Ti", "5Ti", &[]);
+    assert_eq!(plan.verdict, Verdict::ClaimsOnly);
+    let pods: Vec<&str> = plan.stops.iter().map(|stop| stop.pod.as_str()).collect();
+    assert_eq!(pods, ["db-0", "db-1", "db-2"]);
+    let blocked = CheckOutcome::Blocked(Reason::OfflineOnly);
+    let check = plan.checks.iter().find(|check| check.outcome == blocked).unwrap();
+    assert!(check.advice.iter().any(|step| {
+        step.command.as_ref().is_some_and(|command| command.contains("--replicas=0"))
+    }));
+    for (from, to, sku) in [("1Ti", "2Ti", ""), ("5Ti", "6Ti", ""), ("1Ti", "5Ti", "UltraSSD_LRS")]
+    {
+        let plan = with_driver("disk.csi.azure.com", from, to, &[("skuName", sku)]);
+        assert_eq!((plan.verdict, plan.stops.len()), (Verdict::Ready, 0), "{from} {to} {sku}");
+    }
+}
+
+#[test]
+fn a_plan_warns_of_sizes_that_a_driver_does_not_give() {
+    let plan = with_driver("dobs.csi.digitalocean.com", "10Gi", "10.5Gi", &[]);
+    assert_eq!(
+        warnings(&plan),
+        [
+            "DigitalOcean Block Storage gives multiples of 1Gi: for 10752Mi it gives 10Gi, less than the \
+          claim asks for: ask for a whole number."
+        ]
+    );
+    let plan = with_driver("ebs.csi.aws.com", "1Ti", "17Ti", &[("type", "gp2")]);
+    assert_eq!(warnings(&plan), ["17Ti is more than 16Ti, the largest volume of AWS EBS."]);
+    let plan = with_driver("ebs.csi.aws.com", "1Ti", "17Ti", &[("type", "gp3")]);
+    assert!(warnings(&plan).is_empty());
+    let plan = with_driver("csi.vsphere.vmware.com", "10Gi", "20Gi", &[]);
+    assert!(warnings(&plan)[0].contains("snapshot"), "{:?}", warnings(&plan));
+}
+
+#[test]
+fn a_claim_without_a_pod_waits_if_its_driver_needs_one() {
+    let mut observed = cluster();
+    let class = ClassFact {
+        allow_volume_expansion: true,
+        provisioner: "pxd.portworx.com".to_owned(),
+        ..ClassFact::default()
+    };
+    observed.classes = Fact::Known(BTreeMap::from([("fast".to_owned(), class)]));
+    assert!(warnings(&grow(&observed)).is_empty());
+    claims(&mut observed)[2].mounted = false;
+    let plan = grow(&observed);
+    assert_eq!(warnings(&plan).len(), 1);
+    assert!(warnings(&plan)[0].contains("data-db-2"), "{:?}", warnings(&plan));
+}
+
+#[test]
+fn a_class_whose_driver_cannot_expand_blocks_the_plan() {
+    let plan = with_driver("rancher.io/local-path", "100Gi", "200Gi", &[]);
+    assert_eq!(plan.verdict, Verdict::Blocked);
+    let blocked = CheckOutcome::Blocked(Reason::NotExpandable);
+    let check = plan.checks.iter().find(|check| check.outcome == blocked).unwrap();
+    assert!(check.detail.contains("uses local-path, which cannot expand volumes"), "{check:?}");
+}

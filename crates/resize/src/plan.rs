@@ -432,6 +432,11 @@ pub(super) fn changes_retention(set: &Set) -> bool {
 }
 
 impl Plan {
+    /// Whether somebody may be surprised by what a storage driver does.
+    pub fn has_storage_warnings(&self) -> bool {
+        self.storage.iter().flat_map(|class| &class.notes).any(|note| note.warning)
+    }
+
     /// Whether a person must act, or something is not known.
     pub const fn is_blocked(&self) -> bool {
         matches!(self.verdict, Verdict::Blocked | Verdict::ClaimsOnly | Verdict::Unknown)

@@ -28,6 +28,12 @@ struct Case {
     bound: bool,
     fixed: Option<FixedVolume>,
     verdict: Verdict,
+    provisioner: &'static str,
+}
+
+/// A claim whose class allows expansion and has a driver.
+const fn driven(provisioner: &'static str, bound: bool, verdict: Verdict) -> Case {
+    Case { provisioner, ..case("fast", Some(true), bound, None, verdict) }
 }
 
 const fn case(
@@ -37,10 +43,10 @@ const fn case(
     fixed: Option<FixedVolume>,
     verdict: Verdict,
 ) -> Case {
-    Case { class, expandable, bound, fixed, verdict }
+    Case { class, expandable, bound, fixed, verdict, provisioner: "" }
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 20] = [
     case("fast", Some(true), true, None, Verdict::Grows),
     case("fast", Some(true), false, None, Verdict::OnceBound),
     case("fast", Some(true), true, Some(FixedVolume::Manual), Verdict::Never),
@@ -50,6 +56,18 @@ const CASES: [Case; 9] = [
     case("gone", None, true, None, Verdict::Never),
     case("gone", None, false, None, Verdict::Never),
     case("", None, true, None, Verdict::Never),
+    driven("ebs.csi.aws.com", true, Verdict::Grows),
+    driven("rook.rbd.csi.ceph.com", false, Verdict::OnceBound),
+    driven("pxd.portworx.com", true, Verdict::Grows),
+    // It reports success, and nothing hangs.
+    driven("nfs.csi.k8s.io", true, Verdict::Grows),
+    driven("disks.example.com", true, Verdict::Grows),
+    driven("rancher.io/local-path", true, Verdict::Never),
+    driven("rancher.io/local-path", false, Verdict::Never),
+    driven("efs.csi.aws.com", true, Verdict::Never),
+    driven("kubernetes.io/glusterfs", true, Verdict::Never),
+    driven("kubernetes.io/rbd", true, Verdict::Never),
+    driven("kubernetes.io/aws-ebs", true, Verdict::Grows),
 ];
 
 /// A set of one pod whose template names no class, so that only the claim decides.
@@ -68,7 +86,9 @@ fn by_admission(case: &Case) -> Verdict {
     facts.classes.remove("", "fast");
     facts.classes.remove("", "rigid");
     if let Some(allow_volume_expansion) = case.expandable {
-        facts.classes.insert("", case.class, ClassFact { allow_volume_expansion });
+        let provisioner = case.provisioner.to_owned();
+        let class = ClassFact { allow_volume_expansion, provisioner, ..ClassFact::default() };
+        facts.classes.insert("", case.class, class);
     }
     facts.volumes.insert("", "v0", VolumeFact { fixed: case.fixed, ..VolumeFact::default() });
     let said = mutate(Some(&one_pod()), Some(&sized(&one_pod(), "20Gi")), &facts);
@@ -88,7 +108,12 @@ fn observed(case: &Case) -> Observed {
     if !case.bound {
         claims[0].capacity = None;
     }
-    let class = |allow_volume_expansion| ClassFact { allow_volume_expansion };
+    let provisioner = case.provisioner.to_owned();
+    let class = |allow_volume_expansion| ClassFact {
+        allow_volume_expansion,
+        provisioner,
+        ..ClassFact::default()
+    };
     let classes = case.expandable.map(|allows| (case.class.to_owned(), class(allows)));
     observed.classes = Fact::Known(classes.into_iter().collect());
     observed
@@ -132,7 +157,7 @@ fn by_plan(case: &Case) -> Verdict {
 #[test]
 fn admission_preflight_and_plan_agree_on_whether_a_claim_grows() {
     for case in &CASES {
-        let about = (case.class, case.bound, case.fixed);
+        let about = (case.class, case.bound, case.fixed, case.provisioner);
         assert_eq!(by_admission(case), case.verdict, "admission: {about:?}");
         assert_eq!(by_preflight(case), case.verdict, "preflight: {about:?}");
         assert_eq!(by_plan(case), case.verdict, "plan: {about:?}");

@@ -79,7 +79,7 @@ fn a_fault_has_line_and_column() {
     for (change, place, message) in [
         ("provisoners: []\n", (6, 1), "provisoners"),
         ("expansion: {is: sometimes, source: https://a.b}\n", (6, 17), "sometimes"),
-        ("expansion: {is: online}\n", (6, 1), "source"),
+        ("expansion: {is: online}\n", (6, 12), "source"),
         ("expansion: {is: online, source: a page}\n", (6, 33), "address"),
         ("rounding: [{unit: 0, source: https://a.b}]\n", (6, 19), "unit"),
         ("rounding: [{unit: 1GB, source: https://a.b}]\n", (6, 19), "1GB"),

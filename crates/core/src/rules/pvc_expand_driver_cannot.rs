@@ -33,7 +33,7 @@ impl Rule for PvcExpandDriverCannot {
         let Some(growth) = Growth::of(change, facts)? else { return Ok(()) };
         let Some(why) = growth.driver.no_expansion() else { return Ok(()) };
         growth
-            .finding(findings, "which its driver cannot carry out")
+            .finding(findings, "which its driver cannot do")
             .why(format!("StorageClass {} {why}. See {}.", growth.class, why.source()))
             .remedy(vec![
                 growth.keep(change),

@@ -11,7 +11,7 @@ use stateward_core::record::Reason;
 use super::{CheckOutcome, Restart};
 use crate::View;
 use crate::observed::{Claim, Set};
-use crate::preflight::{self, Check, Growth};
+use crate::preflight::{self, Check, Growth, named};
 
 /// What the driver of one StorageClass means for the resize.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,7 +79,7 @@ impl<'v> Storage<'v> {
         if self.unknown || self.growing.is_empty() || !self.growing.iter().all(is_known) {
             return None;
         }
-        let titles = |holds: fn(&Growing<'_>) -> bool| {
+        let titles = |holds: fn(&Growing<'v>) -> bool| {
             let those = self.growing.iter().filter(|one| holds(one));
             let titles: BTreeSet<&str> = those.map(|one| one.found.driver.title.as_str()).collect();
             titles.into_iter().collect::<Vec<_>>().join(" and ")
@@ -94,9 +94,15 @@ impl<'v> Storage<'v> {
     /// Whether volumes grow while pods use them, as far as a driver is known that says so.
     pub(super) fn checks(&self) -> Vec<Check> {
         let name = "drivers grow volumes while pods use them";
-        let blocked = self.growing.iter().filter(|one| one.claim.mounted).filter_map(|one| {
-            let detail = format!("{}: {}", one.claim.name, one.is_stopped_for()?);
-            Some(Check { name, outcome: CheckOutcome::Blocked(Reason::OfflineOnly), detail })
+        let mut stopped: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for one in self.growing.iter().filter(|one| one.claim.mounted) {
+            if let Some(why) = one.is_stopped_for() {
+                stopped.entry(why).or_default().push(one.claim.name.clone());
+            }
+        }
+        let blocked = stopped.into_iter().map(|(why, claims)| {
+            let detail = format!("{}: {why}", named(&claims));
+            Check { name, outcome: CheckOutcome::Blocked(Reason::OfflineOnly), detail }
         });
         let mut checks: Vec<Check> = blocked.collect();
         let all = !self.unknown && self.growing.iter().all(Growing::grows_in_use);

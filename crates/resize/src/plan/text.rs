@@ -253,6 +253,9 @@ impl Text {
             Verdict::NothingToDo => {
                 (OK, "nothing to do", "claims and template have the requested size")
             }
+            Verdict::Ready if plan.has_storage_warnings() => {
+                (WAITING, "ready", "every check passed; read the warnings about the storage driver")
+            }
             Verdict::Ready => (OK, "ready", "every check passed"),
             Verdict::Waits => {
                 (WAITING, "waits", "the resize begins, and waits for the checks below")

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use super::{Growth, RULE, Requests};
 use crate::annotations::{RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_UNFINISHED};
 use crate::change::Change;
+use crate::drivers::Expansion;
 use crate::facts::{ClaimFact, ControllerState, Fact, Facts, RecordFact};
 use crate::growth::{Growability, Obstacle, belongs, growability, no_volume_size};
 use crate::mutations::patch::Objection;
@@ -44,6 +45,11 @@ impl Outlook {
     /// The claim that moves first counts.
     fn note(&mut self, next: Next) {
         self.next = self.next.max(next);
+    }
+
+    /// A warning that holds for many claims is given once.
+    fn warn_once(&mut self, warning: Option<String>) {
+        self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
     }
 }
 
@@ -212,6 +218,7 @@ impl GrowthCheck<'_, '_> {
                     Ability::Able => {
                         able = true;
                         outlook.note(Next::Grows);
+                        outlook.warn_once(self.pretended(claim));
                     }
                     Ability::Later => later.push((*name).to_owned()),
                     Ability::Never(why, steps) if !claim.volume.is_empty() => {
@@ -260,6 +267,15 @@ impl GrowthCheck<'_, '_> {
             }
         }
         Ok(None)
+    }
+
+    /// A warning if the driver of a claim only pretends to grow it.
+    fn pretended(&self, claim: &ClaimFact) -> Option<String> {
+        let Fact::Known(class) = self.facts.class(&claim.class) else { return None };
+        let driver = class.driver()?.driver;
+        let pretends = driver.expands() == Some(Expansion::Pretended);
+        let object = self.change.object_name();
+        pretends.then(|| format!("{object}: {} only pretends to grow volumes", driver.title))
     }
 
     fn ability(&self, name: &str, claim: &ClaimFact, size: &Quantity) -> Ability {
