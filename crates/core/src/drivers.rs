@@ -31,7 +31,7 @@ pub struct Driver {
     pub title: String,
     /// the month in which the sources were read, such as `2026-11`
     pub looked_up: String,
-    /// the names by which StorageClasses call it
+    /// the names by which a `StorageClass` calls it
     pub provisioners: Vec<Provisioner>,
     /// if nobody maintains it, or it is no longer there
     #[serde(default)]

@@ -30,7 +30,7 @@ pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
 pub use self::objects::Objects;
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
-use crate::drivers::{self, Found, Pattern};
+use crate::drivers::{self, Found, NoExpansion, Pattern};
 use crate::object::Quantity;
 use crate::object::json::null_default;
 use crate::object::names::is_pod_of;
@@ -127,6 +127,11 @@ impl ClassFact {
     /// The driver of the class, if it is known.
     pub fn driver(&self) -> Option<Found<'static>> {
         drivers::by_provisioner(&self.provisioner)
+    }
+
+    /// Why no volume of the class is ever expanded, whatever the class allows, if that is certain.
+    pub fn no_expansion(&self) -> Option<NoExpansion<'static>> {
+        self.driver()?.no_expansion()
     }
 
     /// What the volumes of the class are, if that is known. A claim that several nodes may mount at once is

@@ -86,7 +86,7 @@ fn a_fault_has_line_and_column() {
         ("bounds: [{least: 2Gi, most: 1Gi, source: https://a.b}]\n", (6, 18), "above"),
         (
             "limits: [{changes: 0, hours: 1, text: x, source: https://a.b}]\n",
-            (6, 11),
+            (6, 10),
             "more than 0",
         ),
         ("title: Y\n", (6, 1), "title"),

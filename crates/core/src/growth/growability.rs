@@ -51,7 +51,7 @@ impl fmt::Display for Obstacle<'_> {
 /// Why no claim of class `name` can grow, if that is certain. A driver that is not known prevents nothing.
 pub fn class_obstacle<'c>(name: &'c str, class: &ClassFact) -> Option<Obstacle<'c>> {
     // To allow expansion would not help, so the driver is named first.
-    let driver = class.driver().and_then(|found| found.no_expansion());
+    let driver = class.no_expansion();
     match driver {
         Some(why) => Some(Obstacle::Driver(name, why)),
         None => (!class.allow_volume_expansion).then_some(Obstacle::ClassForbids(name)),
@@ -97,7 +97,7 @@ mod tests {
         let local = ClassFact { provisioner: "rancher.io/local-path".to_owned(), ..fast.clone() };
         let ebs = ClassFact { provisioner: "ebs.csi.aws.com".to_owned(), ..fast.clone() };
         let nobody = ClassFact { provisioner: "disks.example.com".to_owned(), ..fast.clone() };
-        let never = local.driver().and_then(|found| found.no_expansion()).unwrap();
+        let never = local.no_expansion().unwrap();
         let never = Growability::Never(Obstacle::Driver("local", never));
         let unknown = || Fact::Unknown("StorageClass".to_owned());
         let manual = Fact::Known(Some(FixedVolume::Manual));

@@ -95,7 +95,7 @@ impl Rule for PvcExpandClassDisallows {
         let mut why = format!(
             "StorageClass {class} lacks allowVolumeExpansion: true, so none of its claims can grow."
         );
-        match known.driver().and_then(|found| found.no_expansion()) {
+        match known.no_expansion() {
             // To allow it would only make the claim hang.
             Some(never) => why = format!("StorageClass {class} {never}."),
             None => steps.push(remedy::run(

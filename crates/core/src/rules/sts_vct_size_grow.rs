@@ -95,7 +95,7 @@ impl Rule for StsVctSizeGrow {
             let recreation = remedy::recreate(change, old, operations)?;
             let (why, steps) = if let Some(class) = rigid {
                 let driver = match facts.class(&class) {
-                    Fact::Known(fact) => fact.driver().and_then(|found| found.no_expansion()),
+                    Fact::Known(fact) => fact.no_expansion(),
                     Fact::Unknown(_) => None,
                 };
                 let why = match driver {
