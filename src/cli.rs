@@ -15,6 +15,7 @@ pub mod input;
 pub mod man;
 pub mod manifests;
 pub mod output;
+pub mod packs;
 mod parallel;
 pub mod policy;
 pub mod prepare_uninstall;
@@ -98,6 +99,8 @@ pub enum Command {
     Rules(rules::Args),
     /// Explain a rule: why it exists, a bad and a good example, and the way out
     Explain(explain::Args),
+    /// List what is known about databases and other systems, or explain one of them
+    Packs(packs::Args),
     /// Print the policy schema or validate a policy file
     Policy(policy::Args),
     /// Print manifests for kubectl apply.
@@ -200,6 +203,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Resize(args) => resize::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Packs(args) => packs::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::Certs(args) => certs::run(&args),
