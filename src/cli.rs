@@ -16,6 +16,7 @@ pub mod input;
 pub mod man;
 pub mod manifests;
 pub mod output;
+pub mod packs;
 mod parallel;
 pub mod policy;
 pub mod prepare_uninstall;
@@ -101,6 +102,8 @@ pub enum Command {
     Explain(explain::Args),
     /// List storage drivers, or explain one: how it expands volumes, its limits and traps, with sources
     Drivers(drivers::Args),
+    /// List what is known about databases and other systems, or explain one of them
+    Packs(packs::Args),
     /// Print the policy schema or validate a policy file
     Policy(policy::Args),
     /// Print manifests for kubectl apply.
@@ -204,6 +207,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Rules(args) => rules::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Drivers(args) => drivers::run(&args),
+        Command::Packs(args) => packs::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::Certs(args) => certs::run(&args),

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    embed("drivers")
+    embed("drivers")?;
+    embed("packs")
 }
 
 /// Writes `<folder>.rs` into the folder for generated code: a slice of pairs of name and text, one for each

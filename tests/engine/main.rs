@@ -15,6 +15,7 @@ mod fuzz;
 mod growth;
 mod long_texts;
 mod manifest;
+mod packs;
 mod policy;
 mod quantity_table;
 mod report;

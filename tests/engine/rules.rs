@@ -223,7 +223,7 @@ fn rules_find_fault_with_their_fail_fixtures() {
 }
 
 /// What CONTRIBUTING.md asks of every message.
-fn well_formed(path: &Path, object: &str, finding: &Finding) {
+pub(crate) fn well_formed(path: &Path, object: &str, finding: &Finding) {
     let at = path.display();
     let line = format!("{object}: {} [{}]", finding.what, finding.rule);
     assert!(line.chars().count() <= 120, "{at}: the warning is cut: {line}");

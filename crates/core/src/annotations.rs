@@ -75,6 +75,8 @@ annotations! {
         "A JSON list of what the webhook injected when the set was created.";
     OWNER_MANAGED = "owner-managed", on "StatefulSet, PersistentVolumeClaim", by User,
         "`allow`: stateward judges and resizes this object although a controller owns it.";
+    PACK = "pack", on "StatefulSet", by User,
+        "The name of the pack that knows the system of the set, such as `etcd`, or `none`. Without it, the set is recognised by its images, labels and owner.";
     PROTECTED = "protected", on "StatefulSet, PersistentVolumeClaim", by User,
         "`true`: deleting the object is denied until somebody confirms it with `confirm-delete`.";
     RESIZE = "resize", on "StatefulSet", by User,

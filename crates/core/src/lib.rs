@@ -19,6 +19,7 @@ pub mod mutations;
 pub mod nearest;
 pub mod object;
 pub mod ownership;
+pub mod packs;
 pub mod policy;
 pub mod record;
 pub mod review;

@@ -36,7 +36,10 @@ mod pvc_vac_unset;
 pub mod reserved_annotation;
 mod sts_being_recreated;
 mod sts_broken_rollout_overlap;
+mod sts_dangerous_setting;
 mod sts_data_mount_removed;
+mod sts_data_moves_off_claim;
+mod sts_data_not_on_claim;
 mod sts_delete_cascade;
 mod sts_delete_pvc_retention_delete;
 mod sts_empty_password;
@@ -46,8 +49,12 @@ mod sts_fsgroup_change;
 mod sts_grace_zero;
 mod sts_hostpath_data;
 mod sts_image_latest;
+mod sts_image_upgrade;
+mod sts_image_version;
 mod sts_invalid_value;
+mod sts_leftover_claims;
 mod sts_max_unavailable_quorum;
+mod sts_member_count;
 mod sts_mount_unknown_volume;
 mod sts_name_too_long;
 mod sts_no_readiness;
@@ -56,16 +63,22 @@ mod sts_ondelete;
 mod sts_ordinals_start;
 mod sts_partition_left;
 mod sts_pod_management_policy;
+mod sts_pod_settings;
+mod sts_pool_resized;
 mod sts_recreate_mismatch;
 mod sts_recreate_strategy;
 mod sts_replica_jump;
 mod sts_restart_during_resize;
 mod sts_retention_delete_create;
 mod sts_retention_to_delete;
+mod sts_rwx_database;
+mod sts_scale_below_minimum;
 mod sts_scale_below_quorum;
 mod sts_scale_down_deletes_claims;
 mod sts_scale_down_multi;
+mod sts_scale_down_steps;
 mod sts_scale_to_zero;
+mod sts_scale_up_from_one;
 mod sts_selector;
 mod sts_service_name;
 mod sts_shared_pvc;
@@ -80,6 +93,7 @@ mod sts_vct_storage_class;
 mod sts_vct_unmounted;
 mod sts_vct_volume_mode;
 mod sts_volume_shadowed;
+mod system;
 mod tool_replaces;
 /// Sets whose pods vote.
 pub mod voters;
@@ -402,6 +416,11 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_scale_down_deletes_claims::StsScaleDownDeletesClaims>(),
     Entry::of::<sts_scale_below_quorum::StsScaleBelowQuorum>(),
     Entry::of::<sts_scale_down_multi::StsScaleDownMulti>(),
+    Entry::of::<sts_scale_below_minimum::StsScaleBelowMinimum>(),
+    Entry::of::<sts_pool_resized::StsPoolResized>(),
+    Entry::of::<sts_scale_down_steps::StsScaleDownSteps>(),
+    Entry::of::<sts_scale_up_from_one::StsScaleUpFromOne>(),
+    Entry::of::<sts_leftover_claims::StsLeftoverClaims>(),
     Entry::of::<sts_even_voters::StsEvenVoters>(),
     Entry::of::<sts_scale_to_zero::StsScaleToZero>(),
     Entry::of::<sts_replica_jump::StsReplicaJump>(),
@@ -412,6 +431,9 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_broken_rollout_overlap::StsBrokenRolloutOverlap>(),
     Entry::of::<sts_restart_during_resize::StsRestartDuringResize>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
+    Entry::of::<sts_data_moves_off_claim::StsDataMovesOffClaim>(),
+    Entry::of::<sts_image_version::StsImageVersion>(),
+    Entry::of::<sts_image_upgrade::StsImageUpgrade>(),
     Entry::of::<sts_fsgroup_change::StsFsgroupChange>(),
     Entry::of::<sts_vct_unmounted::StsVctUnmounted>(),
     Entry::of::<sts_volume_shadowed::StsVolumeShadowed>(),
@@ -420,6 +442,11 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_image_latest::StsImageLatest>(),
     Entry::of::<sts_hostpath_data::StsHostpathData>(),
     Entry::of::<sts_emptydir_data::StsEmptydirData>(),
+    Entry::of::<sts_data_not_on_claim::StsDataNotOnClaim>(),
+    Entry::of::<sts_rwx_database::StsRwxDatabase>(),
+    Entry::of::<sts_member_count::StsMemberCount>(),
+    Entry::of::<sts_pod_settings::StsPodSettings>(),
+    Entry::of::<sts_dangerous_setting::StsDangerousSetting>(),
     Entry::of::<sts_no_spread::StsNoSpread>(),
     Entry::of::<sts_grace_zero::StsGraceZero>(),
     Entry::of::<sts_no_readiness::StsNoReadiness>(),

@@ -11,7 +11,7 @@ use super::{
     ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts, FixedVolume, Known,
     NamespaceFact, Objects, PodFact, QuotaFact, SetFact, SnapshotFact, VolumeFact,
 };
-use crate::annotations::{RESIZE_MAX, VOTERS};
+use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
 
 /// The kind of the document.
 pub const KIND: &str = "ClusterFacts";
@@ -141,8 +141,15 @@ impl Exported for SetFact {
             })
         });
         let mut metadata = json!({"uid": self.uid});
+        let mut annotations = Map::new();
         if self.voters {
-            metadata["annotations"] = json!({VOTERS: "all"});
+            annotations.insert(VOTERS.to_owned(), json!("all"));
+        }
+        if let Some(pack) = &self.pack {
+            annotations.insert(PACK.to_owned(), json!(pack));
+        }
+        if !annotations.is_empty() {
+            metadata["annotations"] = Value::Object(annotations);
         }
         if self.terminating {
             metadata["deletionTimestamp"] = json!("unknown");

@@ -380,7 +380,7 @@ pub fn snapshot(snapshot: &RawValue) -> Option<Reduced<SnapshotFact>> {
     })
 }
 
-/// Reads a set; its pod template is not decoded.
+/// Reads a set; of its pod template, the name of its pack stays.
 pub fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
     let size = |fact: &SetFact| {
         let owner = fact.owner.iter().flat_map(|o| [&o.api_version, &o.kind, &o.name, &o.uid]);
@@ -399,7 +399,7 @@ pub fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
             uid: name_like(owner.uid),
         });
         let set = SetFact::new(metadata.uid, terminating, owner, &spec);
-        Some(set.with_annotations(&metadata.annotations))
+        Some(set.with_metadata(&metadata.annotations, &metadata.labels, &spec))
     })
 }
 

@@ -6,10 +6,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::quantities::{Quantities, quantity};
-use crate::annotations::VOTERS;
+use crate::annotations::{PACK, VOTERS};
 use crate::object::json::null_default;
 use crate::object::selector::LabelSelector;
 use crate::object::{Quantity, TextMap};
+use crate::packs::{self, ContainerTraits, Packs, Traits};
 use crate::record::Policy;
 
 /// The longest selector that is kept, in bytes: memory is bounded by the number of sets.
@@ -36,6 +37,8 @@ pub struct SetFact {
     pub templates: Vec<TemplateFact>,
     /// its pods are voting members of a quorum, as its annotation says
     pub voters: bool,
+    /// the name of the pack that knows its system
+    pub pack: Option<String>,
     /// `spec.selector` as JSON; empty if it is longer than any that people write
     pub selector: String,
 }
@@ -75,6 +78,47 @@ pub struct SetSpec {
     #[serde(deserialize_with = "null_default")]
     volume_claim_templates: Vec<Template>,
     selector: Value,
+    #[serde(deserialize_with = "null_default")]
+    template: PodTemplate,
+}
+
+/// What a set is recognised by.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct PodTemplate {
+    #[serde(deserialize_with = "null_default")]
+    metadata: Labelled,
+    #[serde(deserialize_with = "null_default")]
+    spec: PodSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Labelled {
+    #[serde(deserialize_with = "null_default")]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct PodSpec {
+    #[serde(deserialize_with = "null_default")]
+    containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Container {
+    #[serde(deserialize_with = "null_default")]
+    image: String,
+    #[serde(deserialize_with = "null_default")]
+    command: Vec<String>,
+    #[serde(deserialize_with = "null_default")]
+    args: Vec<String>,
+    #[serde(deserialize_with = "null_default")]
+    env: Vec<Named>,
+    #[serde(deserialize_with = "null_default")]
+    volume_mounts: Vec<Named>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -137,16 +181,43 @@ impl SetFact {
                 })
                 .collect(),
             voters: false,
+            pack: None,
             selector: Some(spec.selector.to_string())
                 .filter(|text| text.len() <= SELECTOR_LENGTH)
                 .unwrap_or_default(),
         }
     }
 
-    /// The same, with what its annotations say.
+    /// The same, with what its annotations say and its system.
     #[must_use]
-    pub fn with_annotations(mut self, annotations: &BTreeMap<String, String>) -> Self {
+    pub fn with_metadata(
+        mut self,
+        annotations: &BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
+        spec: &SetSpec,
+    ) -> Self {
         self.voters = annotations.get(VOTERS).is_some_and(|voters| voters == "all");
+        let containers = spec.template.spec.containers.iter().map(|container| ContainerTraits {
+            image: &container.image,
+            words: container.command.iter().chain(&container.args).map(String::as_str).collect(),
+            variables: container.env.iter().map(|variable| variable.name.as_str()).collect(),
+            keeps_data: container
+                .volume_mounts
+                .iter()
+                .any(|mount| self.template_names().any(|template| template == mount.name)),
+        });
+        let traits = Traits {
+            named: annotations.get(PACK).map(String::as_str),
+            owner: self.owner.as_ref().map(|owner| packs::kind(&owner.api_version, &owner.kind)),
+            labels: labels
+                .iter()
+                .chain(&spec.template.metadata.labels)
+                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .collect(),
+            containers: containers.collect(),
+        };
+        let known = packs::recognise(Packs::built_in(), &traits);
+        self.pack = known.map(|known| known.name.to_owned());
         self
     }
 
@@ -173,7 +244,7 @@ impl SetFact {
         let spec = Option::<SetSpec>::deserialize(&object["spec"])?.unwrap_or_default();
         let terminating = metadata.deletion_timestamp.is_some();
         let set = Self::new(metadata.uid, terminating, owner, &spec);
-        Ok(set.with_annotations(&metadata.annotations))
+        Ok(set.with_metadata(&metadata.annotations, &metadata.labels, &spec))
     }
 }
 
@@ -189,6 +260,8 @@ struct Metadata {
     deletion_timestamp: Option<String>,
     #[serde(deserialize_with = "null_default")]
     annotations: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_default")]
+    labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "null_default")]
     owner_references: Vec<Owner>,
 }
@@ -223,6 +296,7 @@ mod tests {
             when_scaled: Policy::Retain,
             templates: Vec::new(),
             voters: false,
+            pack: None,
             selector: "null".to_owned(),
         };
         assert_eq!(fact.unwrap(), expected);
@@ -246,6 +320,7 @@ mod tests {
                 },
                 "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "10Gi"}}}}],
                 "selector": {"matchLabels": {"app": "db"}},
+                "template": {"spec": {"containers": [{"image": "quay.io/coreos/etcd:v3.6.1"}]}},
             },
         }))
         .unwrap();
@@ -257,6 +332,7 @@ mod tests {
         assert_eq!(fact.template_names().collect::<Vec<_>>(), ["data"]);
         assert_eq!(fact.templates[0].size, "10Gi".parse().ok());
         assert!(fact.voters);
+        assert_eq!(fact.pack.as_deref(), Some("etcd"));
         let labels = |text: &'static str| serde_json::from_str::<TextMap<'_>>(text).unwrap();
         assert!(fact.selects(&labels("{\"app\": \"db\", \"tier\": \"x\"}")));
         assert!(!fact.selects(&labels("{\"tier\": \"x\"}")));

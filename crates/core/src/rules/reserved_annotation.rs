@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule, voters};
 use crate::annotations::{
-    ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, RESIZE,
+    ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, PACK, RESIZE,
     RESIZE_MAX, VOTERS,
 };
 use crate::change::{Change, User};
@@ -20,7 +20,7 @@ declare_rule! {
     /// afterwards.
     ///
     /// Reserved are `allow` with its reason, end and grant, `resize: ignore`, `anti-affinity: none`,
-    /// a larger `resize-max` or none, and the end of `owner-managed` and of `voters`. The rule judges every way on
+    /// a larger `resize-max` or none, another `pack`, and the end of `owner-managed` and of `voters`. The rule judges every way on
     /// which the API server takes annotations: CREATE, UPDATE, the subresource `status`, and claim
     /// templates, from which new claims get theirs. Removing an exemption is free.
     ///
@@ -127,6 +127,10 @@ fn relaxations(old: &Metadata<'_>, new: &Metadata<'_>) -> Vec<&'static str> {
     }
     if before(OWNER_MANAGED) == Some("allow") && after(OWNER_MANAGED) != Some("allow") {
         keys.push(OWNER_MANAGED);
+    }
+    // Another pack knows other voters, and `none` knows nobody.
+    if before(PACK) != after(PACK) {
+        keys.push(PACK);
     }
     if voters::is_marked(old) && !voters::is_marked(new) {
         keys.push(VOTERS);

@@ -44,9 +44,8 @@ impl Rule for StsMaxUnavailableQuorum {
         let Some((stopped, written)) = stopped(new) else { return Ok(()) };
         let pods = new.spec.replicas();
         let votes = voters::vote(params, change, facts)?;
-        if !is_too_many(votes, pods, stopped)
-            || old.is_some_and(|old| is_too_many_of(old, voters::voted(params, change)))
-        {
+        let voted = voters::voted(params, change)?;
+        if !is_too_many(votes, pods, stopped) || old.is_some_and(|old| is_too_many_of(old, voted)) {
             return Ok(());
         }
         let field = Pointer::from("/spec/updateStrategy/rollingUpdate/maxUnavailable");

@@ -11,9 +11,10 @@ declare_rule! {
     /// fewer than a majority are left, nobody can do that any more: the cluster elects no leader and
     /// accepts no writes.
     ///
-    /// A set is known to vote if the policy names it under `voters.sets`, or if it has the annotation
-    /// `stateward.dev/voters: all` before or after the edit. The rule is silent about other sets. A
-    /// scale carries no annotations: the webhook looks its set up if it watches a cluster.
+    /// A set is known to vote if a pack says so of its system, such as etcd, if the policy names it under
+    /// `voters.sets`, or if it has the annotation `stateward.dev/voters: all` before or after the edit. The
+    /// rule is silent about other sets. A scale says nothing about its set: the webhook looks it up if it
+    /// watches a cluster.
     ///
     /// The members are the pods that the status counts, or the old replicas if there is no status. A
     /// new set adopts the pods of an earlier one and removes those that it does not need, which counts
@@ -73,7 +74,7 @@ impl Rule for StsScaleBelowQuorum {
             return Ok(());
         }
         if !is_below(members, members - 1) {
-            return Ok(voters::one_at_a_time(change, facts, members, finding)?);
+            return voters::one_at_a_time(change, facts, members, finding);
         }
         finding
             .step("remove the second member by the database's own command first")

@@ -55,6 +55,6 @@ impl Rule for StsScaleDownMulti {
              have to agree.",
             voters::quorum(members)
         ));
-        Ok(voters::one_at_a_time(change, facts, members, finding)?)
+        voters::one_at_a_time(change, facts, members, finding)
     }
 }

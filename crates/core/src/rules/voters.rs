@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-use super::{Finding, Unjudged, remedy};
+use super::{Finding, Unjudged, remedy, system};
 use crate::annotations::VOTERS;
 use crate::change::{Change, Subject};
 use crate::facts::{ControllerState, Facts};
@@ -35,9 +35,9 @@ pub(super) fn is_marked(metadata: &Metadata<'_>) -> bool {
     metadata.annotations.get(VOTERS) == Some("all")
 }
 
-/// Whether the pods of the set vote, by the policy or by the annotation before or after the change:
-/// an edit that removes the annotation is still judged. A Scale carries no annotations, so its set is
-/// looked up.
+/// Whether the pods of the set vote: by the policy, by the annotation before or after the change, so that
+/// an edit that removes it is still judged, or by the pack of its system. A Scale carries none of that, so
+/// its set is looked up.
 ///
 /// # Errors
 /// [`Unjudged::Needs`] for a Scale whose set is not known, unless the policy names it.
@@ -47,20 +47,34 @@ pub(super) fn vote(params: &Params, change: &Change<'_>, facts: &Facts) -> Resul
     }
     match &change.subject {
         Subject::StatefulSet(pair) => {
-            Ok([&pair.old, &pair.new].into_iter().flatten().any(|set| is_marked(&set.metadata)))
+            let marked =
+                [&pair.old, &pair.new].into_iter().flatten().any(|set| is_marked(&set.metadata));
+            Ok(marked || is_known(change, facts)?)
         }
         Subject::Scale(_) => {
             let set = facts.set(&change.namespace, &change.name).needed()?;
-            Ok(set.is_some_and(|set| set.voters))
+            Ok(set.is_some_and(|set| set.voters) || is_known(change, facts)?)
         }
         _ => Ok(false),
     }
 }
 
+/// Whether the pack of the set's system says that each pod votes.
+fn is_known(change: &Change<'_>, facts: &Facts) -> Result<bool, Unjudged> {
+    Ok(system::pack(change, facts)?.is_some_and(|(_, pack)| system::majority(pack).is_some()))
+}
+
 /// Whether the set was known to vote before the change.
-pub(super) fn voted(params: &Params, change: &Change<'_>) -> bool {
-    params.name(&change.namespace, &change.name)
-        || change.updated_set().is_some_and(|(old, _)| is_marked(&old.metadata))
+///
+/// # Errors
+/// The field of the old set that has the wrong type.
+pub(super) fn voted(params: &Params, change: &Change<'_>) -> Result<bool, DecodeError> {
+    if params.name(&change.namespace, &change.name) {
+        return Ok(true);
+    }
+    let Some((old, _)) = change.updated_set() else { return Ok(false) };
+    let known = || Ok(system::of(old)?.is_some_and(|old| system::majority(old.pack).is_some()));
+    if is_marked(&old.metadata) { Ok(true) } else { known() }
 }
 
 /// How many members a majority of `voters` has.
@@ -115,13 +129,14 @@ fn adopted(
 /// The way out of a scale-down that removes too many members at once: one after the other.
 ///
 /// # Errors
-/// The claim templates, if they have the wrong type.
+/// The claim templates, if they have the wrong type, and [`Unjudged::Needs`] for a Scale whose set is not
+/// known.
 pub(super) fn one_at_a_time(
     change: &Change<'_>,
     facts: &Facts,
     members: i64,
     finding: &mut Finding,
-) -> Result<(), DecodeError> {
+) -> Result<(), Unjudged> {
     let left_out = remedy::keep_replicas(change);
     if !left_out.is_empty() {
         finding.remedy(left_out);
@@ -149,7 +164,18 @@ pub(super) fn one_at_a_time(
             );
         }
     }
-    finding.step("remove the member with the highest ordinal by the database's own command");
+    let pack = system::pack(change, facts)?;
+    match pack.and_then(|(_, pack)| pack.scale_down.as_ref()) {
+        Some(known) => {
+            for step in &known.steps {
+                finding.step(step.as_str());
+            }
+        }
+        None => {
+            finding
+                .step("remove the member with the highest ordinal by the database's own command");
+        }
+    }
     if change.created_set().is_some() {
         finding.step(format!(
             "then set replicas: {next} {} and create the set",

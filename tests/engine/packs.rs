@@ -1,0 +1,290 @@
+//! Every pack over its edits: what the rules that read packs find in them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use stateward_core::packs::{Packs, recognise};
+use stateward_core::rules::{Action, Entry, RULES};
+
+use crate::rules::Fixture;
+
+/// The rules that read packs; the edits of a pack name what they find.
+const READERS: &[&str] = &[
+    "sts-dangerous-setting",
+    "sts-data-moves-off-claim",
+    "sts-data-not-on-claim",
+    "sts-image-upgrade",
+    "sts-image-version",
+    "sts-leftover-claims",
+    "sts-member-count",
+    "sts-pod-settings",
+    "sts-pool-resized",
+    "sts-rwx-database",
+    "sts-scale-below-minimum",
+    "sts-scale-below-quorum",
+    "sts-scale-down-steps",
+    "sts-scale-up-from-one",
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/packs")
+}
+
+/// The good set of a pack, and its edits.
+struct Edits {
+    path: PathBuf,
+    set: Value,
+    edits: Vec<Value>,
+}
+
+impl Edits {
+    fn read(pack: &str) -> Self {
+        let path = folder().join(pack).join("edits.yaml");
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let document: Value = serde_saphyr::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let edits = document["edits"].as_array().cloned().unwrap_or_default();
+        Self { path, set: document["set"].clone(), edits }
+    }
+
+    /// The change of an edit, as a fixture of rules.
+    fn fixture(&self, edit: &Value) -> Fixture {
+        let mut new = self.set.clone();
+        for (pointer, value) in edit["change"].as_object().into_iter().flatten() {
+            self.set(&mut new, pointer, value);
+        }
+        let mut document = json!({"new": new, "clusterIsKnown": true});
+        if let Some(facts) = edit.get("facts") {
+            document["facts"] = facts.clone();
+        }
+        if edit["creates"] != true {
+            document["old"] = self.set.clone();
+        }
+        Fixture { path: self.path.clone(), document }
+    }
+
+    /// The set gets one more pod, whose claim is still there.
+    fn scaled_over_a_claim(&self) -> Fixture {
+        let count = self.set["spec"]["replicas"].as_i64().unwrap_or(1);
+        let template = &self.set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"];
+        let (template, set) = (template.as_str().unwrap(), &self.set["metadata"]["name"]);
+        let claim = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": format!("{template}-{}-{count}", set.as_str().unwrap()),
+                "namespace": self.set["metadata"]["namespace"].as_str().unwrap_or_default(),
+            },
+            "spec": {"resources": {"requests": {"storage": "1Gi"}}},
+        });
+        self.fixture(&json!({"change": {"/spec/replicas": count + 1}, "facts": [claim]}))
+    }
+
+    fn set(&self, object: &mut Value, pointer: &str, value: &Value) {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let key = key.replace("~1", "/").replace("~0", "~");
+        // Maps on the way are made.
+        let mut at = &mut *object;
+        for token in parent.split('/').skip(1) {
+            let token = token.replace("~1", "/").replace("~0", "~");
+            at = match at {
+                Value::Array(items) => &mut items[token.parse::<usize>().unwrap()],
+                Value::Object(members) => members.entry(token).or_insert_with(|| json!({})),
+                other => panic!("{}: {pointer} leads through {other}", self.path.display()),
+            };
+        }
+        match (at, value) {
+            (Value::Object(members), Value::Null) => assert!(
+                members.remove(&key).is_some(),
+                "{}: nothing is at {pointer}",
+                self.path.display()
+            ),
+            (Value::Object(members), value) => {
+                members.insert(key, value.clone());
+            }
+            (Value::Array(items), value) if key == "-" => items.push(value.clone()),
+            (Value::Array(items), Value::Null) => {
+                items.remove(key.parse::<usize>().unwrap());
+            }
+            (Value::Array(items), value) => items[key.parse::<usize>().unwrap()] = value.clone(),
+            (other, _) => panic!("{}: {pointer} is in {other}", self.path.display()),
+        }
+    }
+}
+
+/// What the readers of packs find, as `warning` lines.
+fn found(fixture: &Fixture) -> (BTreeSet<String>, Vec<String>) {
+    let readers = RULES.iter().filter(|entry| READERS.contains(&entry.meta.id));
+    let (mut rules, mut lines) = (BTreeSet::new(), Vec::new());
+    for entry in readers.filter(|entry| fixture.is_judged(entry)) {
+        let (object, judged) = fixture.judge(entry);
+        let findings = judged
+            .unwrap_or_else(|why| panic!("{}: {}: {why:?}", fixture.path.display(), entry.meta.id));
+        for finding in findings {
+            rules.insert(finding.rule.to_owned());
+            lines.push(finding.warning(&object));
+            crate::rules::well_formed(&fixture.path, &object, &finding);
+        }
+    }
+    (rules, lines)
+}
+
+fn packs() -> impl Iterator<Item = (&'static str, &'static stateward_core::packs::Pack)> {
+    Packs::built_in().iter()
+}
+
+#[test]
+fn every_pack_finds_what_its_edits_say() {
+    let mut wrong = Vec::new();
+    for (name, _) in packs() {
+        let edits = Edits::read(name);
+        assert!(!edits.edits.is_empty(), "{name} has no edits");
+        for edit in &edits.edits {
+            let (rules, lines) = found(&edits.fixture(edit));
+            let wanted: BTreeSet<String> = edit["finds"]
+                .as_array()
+                .unwrap_or_else(|| panic!("{name}: {} says nothing of finds", edit["name"]))
+                .iter()
+                .map(|rule| rule.as_str().unwrap().to_owned())
+                .collect();
+            if rules != wanted {
+                wrong.push(format!(
+                    "{name}: {}: {wanted:?}\n  {}",
+                    edit["name"],
+                    lines.join("\n  ")
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_good_set_of_each_system_is_recognised_and_not_found_fault_with() {
+    let mut wrong = Vec::new();
+    for (name, pack) in packs() {
+        let edits = Edits::read(name);
+        let fixture = Fixture { path: edits.path.clone(), document: json!({"new": edits.set}) };
+        let (_, mut lines) = found(&fixture);
+        let denies = |entry: &&Entry| entry.meta.action == Action::Deny;
+        for entry in RULES.iter().filter(denies).filter(|entry| fixture.is_judged(entry)) {
+            let (object, judged) = fixture.judge(entry);
+            lines.extend(judged.unwrap_or_default().iter().map(|f| f.warning(&object)));
+        }
+        if !lines.is_empty() {
+            wrong.push(format!("{name}: {}", lines.join("\n  ")));
+        }
+        let text = edits.set.to_string();
+        let object = stateward_core::object::Object::decode(&text).unwrap();
+        let set = stateward_core::object::StatefulSet::decode(&object).unwrap();
+        let traits = stateward_core::packs::Traits::of(&set).unwrap();
+        let known = recognise(Packs::built_in(), &traits).map(|known| known.name);
+        if known != Some(name) {
+            wrong.push(format!("{name}: its set is taken for {known:?}"));
+        }
+        assert!(!pack.title.is_empty());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A fact that no rule reads is no fact of a pack.
+#[test]
+fn every_fact_of_a_pack_is_found_by_an_edit() {
+    let mut missing = Vec::new();
+    for (name, pack) in packs() {
+        let edits = Edits::read(name);
+        let finds: BTreeSet<&str> = edits
+            .edits
+            .iter()
+            .flat_map(|edit| edit["finds"].as_array().into_iter().flatten())
+            .filter_map(Value::as_str)
+            .collect();
+        let mut need = |fact: bool, rules: &[&str]| {
+            if fact && !rules.iter().any(|rule| finds.contains(rule)) {
+                missing.push(format!("{name}: {}", rules.join(" or ")));
+            }
+        };
+        let members = pack.members.as_ref();
+        use stateward_core::packs::MemberKind::{Majority, Pool};
+        need(members.is_some_and(|m| m.kind == Majority), &["sts-scale-below-quorum"]);
+        need(members.is_some_and(|m| m.kind == Pool), &["sts-pool-resized"]);
+        need(members.is_some_and(|m| m.minimum.is_some()), &["sts-scale-below-minimum"]);
+        need(members.is_some_and(|m| !m.sizes.is_empty()), &["sts-member-count"]);
+        need(pack.scale_down.is_some(), &["sts-scale-down-steps", "sts-pool-resized"]);
+        let up = pack.scale_up.as_ref();
+        if up.is_some_and(|up| up.leftover_claims.is_some()) {
+            let (rules, _) = found(&edits.scaled_over_a_claim());
+            assert!(rules.contains("sts-leftover-claims"), "{name}: {rules:?}");
+        }
+        if up.is_some_and(|up| up.from_one.is_some()) {
+            let mut one = edits.fixture(&json!({"change": {"/spec/replicas": 3}}));
+            one.document["old"]["spec"]["replicas"] = json!(1);
+            let (rules, _) = found(&one);
+            assert!(rules.contains("sts-scale-up-from-one"), "{name}: {rules:?}");
+        }
+        need(pack.versions.is_some(), &["sts-image-version"]);
+        need(!pack.data.is_empty(), &["sts-data-not-on-claim", "sts-data-moves-off-claim"]);
+        need(!pack.settings.is_empty(), &["sts-dangerous-setting"]);
+        let pods = &pack.pods;
+        let any = pods.management.is_some() || pods.strategy.is_some() || pods.grace.is_some();
+        need(any, &["sts-pod-settings"]);
+    }
+    assert!(missing.is_empty(), "no edit finds:\n{}", missing.join("\n"));
+}
+
+/// `docs/systems.md`: one row for each system, with a finding of its edits.
+#[test]
+fn the_page_of_systems_shows_every_pack() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systems.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- systems:begin -->\n", "<!-- systems:end -->");
+    let (head, rest) = page.split_once(begin).unwrap();
+    let (shown, tail) = rest.split_once(end).unwrap();
+    let mut table = String::from(
+        "\n| System | Recognised by | What is known | Example |\n| --- | --- | --- | --- |\n",
+    );
+    for (name, pack) in packs() {
+        let edits = Edits::read(name);
+        let example = edits.edits.iter().find_map(|edit| {
+            let (_, lines) = found(&edits.fixture(edit));
+            let line = lines.into_iter().next()?;
+            Some(line.split_once(": ")?.1.to_owned())
+        });
+        let written: Map<String, Value> =
+            serde_json::to_value(pack).unwrap().as_object().unwrap().clone();
+        let known: Vec<&str> = written
+            .iter()
+            .filter(|(key, value)| {
+                let empty = value.is_null()
+                    || value.as_array().is_some_and(Vec::is_empty)
+                    || value.as_object().is_some_and(|o| o.values().all(Value::is_null));
+                !empty && !["title", "about", "recognise"].contains(&key.as_str())
+            })
+            .map(|(key, _)| key.as_str())
+            .collect();
+        let by: BTreeSet<String> = pack
+            .recognise
+            .iter()
+            .filter_map(|way| way.image.clone().or_else(|| way.owner.clone()))
+            .map(|text| format!("`{text}`"))
+            .collect();
+        let by: Vec<String> = by.into_iter().collect();
+        let _ = writeln!(
+            table,
+            "| [{}](../policies/packs/{name}.yaml) | {} | {} | {} |",
+            pack.title,
+            by.join(", "),
+            known.join(", "),
+            example.unwrap_or_default().replace('|', "\\|"),
+        );
+    }
+    table.push('\n');
+    if std::env::var_os("STATEWARD_UPDATE").is_some() {
+        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
+    } else {
+        assert_eq!(shown, table, "run it again with STATEWARD_UPDATE=1");
+    }
+}
