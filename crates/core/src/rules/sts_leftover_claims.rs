@@ -24,7 +24,7 @@ declare_rule! {
 }
 
 /// The most claims that the message names.
-const NAMED: usize = 5;
+const NAMED: usize = 2;
 
 impl Rule for StsLeftoverClaims {
     type Params = NoParams;
@@ -49,7 +49,7 @@ impl Rule for StsLeftoverClaims {
         findings
             .add(
                 "/spec/replicas",
-                format!("new members would get claims that exist: {}{rest}", names.join(", ")),
+                format!("new members would get old claims: {}{rest}", names.join(", ")),
             )
             .values(Some(&old.to_string()), Some(&new.to_string()))
             .why(format!("{why} ({})", known.source))

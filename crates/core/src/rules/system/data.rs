@@ -116,8 +116,15 @@ fn folder(container: &Container<'_>, known: &Recognised<'_>) -> Option<String> {
             return None;
         }
     }
-    // What replaces the entry point may do anything.
-    container.command.is_empty().then(|| data.folder.clone())
+    runs_itself(container, &image).then(|| data.folder.clone())
+}
+
+/// Whether the container runs the program of its image: `mongod` of `mongo`. A script that replaces the
+/// entry point may do anything.
+fn runs_itself(container: &Container<'_>, image: &ImageReference<'_>) -> bool {
+    let Some(program) = container.command.first() else { return true };
+    let program = program.rsplit('/').next().unwrap_or_default();
+    !program.is_empty() && (program.starts_with(image.name()) || image.name().starts_with(program))
 }
 
 /// The deepest `VOLUME` of the image that holds `folder`.
