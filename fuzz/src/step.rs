@@ -152,7 +152,7 @@ fn observed(point: &Point) -> Observed {
         claims: Fact::Known(vec![claim(0), claim(1)]),
         classes: Fact::Known(BTreeMap::from([(
             "fast".to_owned(),
-            ClassFact { allow_volume_expansion: true },
+            ClassFact { allow_volume_expansion: true, ..ClassFact::default() },
         )])),
         revisions: Fact::Known(vec![revision]),
         neighbours: Fact::Known(Vec::new()),

@@ -97,7 +97,7 @@ pub(crate) fn cluster() -> Observed {
         claims: Fact::Known((0..3).map(claim).collect()),
         classes: Fact::Known(BTreeMap::from([(
             "fast".to_owned(),
-            ClassFact { allow_volume_expansion: true },
+            ClassFact { allow_volume_expansion: true, ..ClassFact::default() },
         )])),
         revisions: Fact::Known(vec![Revision {
             id: RevisionName { name: "db-1".to_owned(), uid: "revision".to_owned() },

@@ -5,6 +5,7 @@
 //! pointers, so a review looks at one state of the cluster for as long as it takes.
 
 mod claims;
+mod class;
 mod disclosure;
 /// Facts as one document.
 pub mod export;
@@ -16,21 +17,21 @@ mod quantities;
 pub mod read;
 mod record;
 mod set;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 pub use self::claims::{ClaimOf, SetClaim};
+pub use self::class::{ClassFact, Reach};
 pub use self::files::Known;
 pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
-pub use self::objects::Objects;
+pub use self::objects::{Objects, Seen};
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
+pub use self::surroundings::{AutoscalerFact, BudgetFact, NodeFact, ServiceFact};
 use crate::object::Quantity;
-use crate::object::json::null_default;
 use crate::object::names::is_pod_of;
 
 /// A fact, or why it is not known.
@@ -71,15 +72,6 @@ pub struct ClaimFact {
     pub owners: Vec<String>,
     /// it has a `deletionTimestamp`: it goes as soon as no pod uses it
     pub terminating: bool,
-}
-
-/// What is read of a StorageClass.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClassFact {
-    /// `allowVolumeExpansion`
-    #[serde(default, deserialize_with = "null_default")]
-    pub allow_volume_expansion: bool,
 }
 
 /// Why a volume cannot be expanded.
@@ -146,12 +138,16 @@ impl Reclaim {
 }
 
 /// What is read of a volume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeFact {
     /// `spec.persistentVolumeReclaimPolicy`
     pub reclaim: Reclaim,
     /// why it cannot be expanded, if it cannot
     pub fixed: Option<FixedVolume>,
+    /// `spec.storageClassName`; empty for none
+    pub class: String,
+    /// the zones whose nodes can use it; empty if it is bound to none
+    pub zones: Vec<String>,
 }
 
 /// What is read of a `VolumeSnapshot` that is ready to use.
@@ -216,6 +212,10 @@ pub enum ControllerState {
 /// Objects that are known besides the one that changes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// autoscalers of sets by namespace and name
+    pub autoscalers: Objects<AutoscalerFact>,
+    /// disruption budgets by namespace and name
+    pub budgets: Objects<BudgetFact>,
     /// claims by namespace and name
     pub claims: Objects<ClaimFact>,
     /// sets that mount a claim by its name, two at most, by namespace and name of the claim
@@ -224,6 +224,8 @@ pub struct Facts {
     pub classes: Objects<ClassFact>,
     /// namespaces by name, of which something is said
     pub namespaces: Objects<NamespaceFact>,
+    /// nodes by name that take new pods
+    pub nodes: Objects<NodeFact>,
     /// quotas on storage, by namespace and name
     pub quotas: Objects<QuotaFact>,
     /// records by namespace and name, which is their set's
@@ -232,6 +234,8 @@ pub struct Facts {
     pub volumes: Objects<VolumeFact>,
     /// snapshots that are ready to use, by namespace and name
     pub snapshots: Objects<SnapshotFact>,
+    /// Services by namespace and name
+    pub services: Objects<ServiceFact>,
     /// sets by namespace and name
     pub sets: Objects<SetFact>,
     /// pods that sets have created or that mount claims, by namespace and name
@@ -242,6 +246,9 @@ pub struct Facts {
     pub own_user: Option<Arc<str>>,
 }
 
+/// Why objects are not known beside manifests alone.
+const NO_CLUSTER: &str = "a cluster to look at";
+
 impl Default for Facts {
     fn default() -> Self {
         Self::none()
@@ -251,16 +258,20 @@ impl Default for Facts {
 impl Facts {
     /// Nothing but the change is known.
     pub fn none() -> Self {
-        let no_cluster = "a cluster to look at";
+        let no_cluster = NO_CLUSTER;
         Self {
+            autoscalers: Objects::inputs("HorizontalPodAutoscaler"),
+            budgets: Objects::inputs("PodDisruptionBudget"),
             claims: Objects::inputs("PersistentVolumeClaim"),
             claim_users: Objects::unknown(no_cluster),
             classes: Objects::inputs("StorageClass"),
             namespaces: Objects::unknown(no_cluster),
+            nodes: Objects::inputs("Node"),
             quotas: Objects::unknown(no_cluster),
             records: Objects::unknown(no_cluster),
             volumes: Objects::inputs("PersistentVolume"),
             snapshots: Objects::unknown(no_cluster),
+            services: Objects::inputs("Service"),
             sets: Objects::unknown(no_cluster),
             pods: Objects::unknown(no_cluster),
             controller: ControllerState::NotLooked,
@@ -283,6 +294,15 @@ impl Facts {
     /// The set `name` of `namespace`, if there is one.
     pub fn set(&self, namespace: &str, name: &str) -> Fact<Option<&SetFact>> {
         self.sets.get(namespace, name)
+    }
+
+    /// The sets of a namespace that are known, and whether there may be others. Where nobody looks at a
+    /// cluster, none is known.
+    pub fn sets_seen(&self, namespace: &str) -> Fact<Seen<'_, SetFact>> {
+        if self.sets.why_unknown() == Some(NO_CLUSTER) {
+            return Fact::Known(Seen { objects: Vec::new(), all: false });
+        }
+        self.sets.seen(namespace)
     }
 
     /// Whether nothing of a set that is created was there before: no claim of one of its templates

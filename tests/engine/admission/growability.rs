@@ -68,7 +68,11 @@ fn by_admission(case: &Case) -> Verdict {
     facts.classes.remove("", "fast");
     facts.classes.remove("", "rigid");
     if let Some(allow_volume_expansion) = case.expandable {
-        facts.classes.insert("", case.class, ClassFact { allow_volume_expansion });
+        facts.classes.insert(
+            "",
+            case.class,
+            ClassFact { allow_volume_expansion, ..ClassFact::default() },
+        );
     }
     facts.volumes.insert("", "v0", VolumeFact { fixed: case.fixed, ..VolumeFact::default() });
     let said = mutate(Some(&one_pod()), Some(&sized(&one_pod(), "20Gi")), &facts);
@@ -88,7 +92,8 @@ fn observed(case: &Case) -> Observed {
     if !case.bound {
         claims[0].capacity = None;
     }
-    let class = |allow_volume_expansion| ClassFact { allow_volume_expansion };
+    let class =
+        |allow_volume_expansion| ClassFact { allow_volume_expansion, ..ClassFact::default() };
     let classes = case.expandable.map(|allows| (case.class.to_owned(), class(allows)));
     observed.classes = Fact::Known(classes.into_iter().collect());
     observed

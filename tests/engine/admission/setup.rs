@@ -66,21 +66,33 @@ pub(crate) fn sized(object: &Value, size: &str) -> Value {
 /// A cluster in which a controller runs and the two claims of the set can grow.
 pub(crate) fn facts() -> Facts {
     let mut facts = Facts {
+        autoscalers: Objects::all(),
+        budgets: Objects::all(),
         claims: Objects::all(),
         claim_users: Objects::all(),
         classes: Objects::all(),
         namespaces: Objects::all(),
+        nodes: Objects::all(),
         quotas: Objects::all(),
         records: Objects::all(),
         volumes: Objects::all(),
         snapshots: Objects::all(),
+        services: Objects::all(),
         sets: Objects::all(),
         pods: Objects::all(),
         controller: ControllerState::Runs,
         own_user: None,
     };
-    facts.classes.insert("", "fast", ClassFact { allow_volume_expansion: true });
-    facts.classes.insert("", "rigid", ClassFact { allow_volume_expansion: false });
+    facts.classes.insert(
+        "",
+        "fast",
+        ClassFact { allow_volume_expansion: true, ..ClassFact::default() },
+    );
+    facts.classes.insert(
+        "",
+        "rigid",
+        ClassFact { allow_volume_expansion: false, ..ClassFact::default() },
+    );
     claim(&mut facts, "data-db-0", "fast", "v0", "10Gi");
     claim(&mut facts, "data-db-1", "fast", "v1", "10Gi");
     facts

@@ -74,7 +74,10 @@ impl World {
             })
         });
         let expandable = self.trouble != Some(Trouble::NotExpandable);
-        let class = ("fast".to_owned(), ClassFact { allow_volume_expansion: expandable });
+        let class = (
+            "fast".to_owned(),
+            ClassFact { allow_volume_expansion: expandable, ..ClassFact::default() },
+        );
         let mut classes = BTreeMap::from([class]);
         if self.trouble == Some(Trouble::ClassGone) {
             classes.clear();

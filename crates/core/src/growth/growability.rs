@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn class_and_volume_decide_whether_a_claim_grows() {
         let (fast, rigid) = (
-            ClassFact { allow_volume_expansion: true },
-            ClassFact { allow_volume_expansion: false },
+            ClassFact { allow_volume_expansion: true, ..ClassFact::default() },
+            ClassFact { allow_volume_expansion: false, ..ClassFact::default() },
         );
         let unknown = || Fact::Unknown("StorageClass".to_owned());
         let manual = Fact::Known(Some(FixedVolume::Manual));
