@@ -171,7 +171,7 @@ fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
         facts = live.facts;
         old = Some((Vec::new(), live.selection));
     }
-    let unreadable = facts.add_documents(new.documents.iter().chain(&new.classes));
+    let unreadable = facts.add_documents(new.documents.iter().chain(&new.facts));
     // What a command renders is whole: an object that is missing from it is deleted.
     let deletions = args.deletions || args.render.is_some();
     let mut paired = match old {
@@ -334,7 +334,7 @@ fn select(mut files: Files, threads: NonZero<usize>) -> Selection {
     let templates = std::mem::take(&mut files.templates);
     let mut all = Selection { notices, ..Selection::default() };
     files.read(threads, Selection::from).into_iter().for_each(|part| all.append(part));
-    let lists = [&mut all.documents, &mut all.classes, &mut all.workloads];
+    let lists = [&mut all.documents, &mut all.facts, &mut all.workloads];
     for document in lists.into_iter().flatten() {
         templates.name(&mut document.template);
     }

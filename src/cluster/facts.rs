@@ -87,11 +87,15 @@ impl ClusterFacts {
             edits: &edits,
             tasks: &mut tasks,
         };
+        follow.kind(FactKind::Autoscaler, read::autoscaler, |state| &mut state.autoscalers);
+        follow.kind(FactKind::Budget, read::budget, |state| &mut state.budgets);
         follow.kind(FactKind::Claim, read::claim, |state| &mut state.claims);
         follow.kind(FactKind::Class, read::class, |state| &mut state.classes);
         follow.kind(FactKind::Namespace, read::namespace, |state| &mut state.namespaces);
+        follow.kind(FactKind::Node, read::node, |state| &mut state.nodes);
         follow.kind(FactKind::Quota, read::quota, |state| &mut state.quotas);
         follow.kind(FactKind::Volume, read::volume, |state| &mut state.volumes);
+        follow.kind(FactKind::Service, read::service, |state| &mut state.services);
         follow.kind(FactKind::Set, read::set, |state| &mut state.sets);
         follow.kind(FactKind::Pod, read::pod, |state| &mut state.pods);
         follow.kind(FactKind::Snapshot, read::snapshot, |state| &mut state.snapshots);

@@ -20,8 +20,7 @@ spec:
   selector:
     matchLabels: {app: db}
   template:
-    metadata:
-      labels: {app: db}
+    metadata: {labels: {app: db}}
     spec:
       topologySpreadConstraints:
         - maxSkew: 1
@@ -31,6 +30,7 @@ spec:
       containers:
         - name: db
           image: postgres:17.2
+          resources: {requests: {cpu: 500m, memory: 1Gi}}
           readinessProbe: {exec: {command: [pg_isready]}}
           volumeMounts: [{name: data, mountPath: /data}]
   volumeClaimTemplates:

@@ -11,7 +11,7 @@ use stateward_core::change::{
     Change, Circumstances, KubernetesVersion, Operation, Pair, Tool, User,
 };
 use stateward_core::decide::EvaluationContext;
-use stateward_core::facts::{ControllerState, FactKind, Facts, Objects};
+use stateward_core::facts::{ControllerState, FACT_KINDS, FactKind, Facts, Known, Objects};
 use stateward_core::object::{Kind, Object};
 use stateward_core::policy::Policy;
 use stateward_core::rules::{Entry, Finding, Findings, RULES, Unjudged};
@@ -128,8 +128,9 @@ impl Fixture {
             && Change::new(operation, kind, "", objects, circumstances).is_ok()
     }
 
-    /// `facts: [manifest, …]`: objects that are known besides; `clusterIsKnown: true`: no other sets
-    /// and claims exist.
+    /// `facts: [manifest, …]`: objects that are known besides; `clusterIsKnown: true`: no other sets,
+    /// claims and the like exist; `nodesAreKnown: true`: no other nodes.
+    /// `mayNotList: [kind, …]`: nobody may list the objects of a kind.
     fn facts(&self) -> Facts {
         let mut facts = Facts::none();
         if self.document.get("clusterIsKnown").is_some_and(|known| known == true) {
@@ -139,6 +140,18 @@ impl Fixture {
             facts.volumes = Objects::all();
             facts.snapshots = Objects::all();
             facts.classes = Objects::all();
+            facts.autoscalers = Objects::all();
+            facts.budgets = Objects::all();
+            facts.services = Objects::all();
+        }
+        let unknown = self.document.get("mayNotList").and_then(Value::as_array);
+        for name in unknown.into_iter().flatten().filter_map(Value::as_str) {
+            let info = FACT_KINDS.iter().find(|info| info.name == name).unwrap();
+            facts
+                .forget(info.kind, Known::Nothing(&format!("the {}: no right to list", info.many)));
+        }
+        if self.document.get("nodesAreKnown").is_some_and(|known| known == true) {
+            facts.nodes = Objects::all();
         }
         for fact in self.document.get("facts").and_then(Value::as_array).into_iter().flatten() {
             let text = |pointer: &str| {

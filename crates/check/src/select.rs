@@ -1,6 +1,7 @@
 //! Separates the manifests that are judged from those that are facts and from the rest.
 
 use stateward_core::change::label;
+use stateward_core::facts::FactKind;
 use stateward_core::object::{KINDS, Kind, KindInfo};
 use stateward_core::text::{NAME, cut};
 use stateward_core::yaml::{Document, InputError, Inputs};
@@ -14,8 +15,8 @@ use crate::variables;
 pub struct Selection {
     /// StatefulSets and PersistentVolumeClaims, in any version or spelling
     pub documents: Vec<Document>,
-    /// what rules read as facts, such as a `StorageClass`
-    pub classes: Vec<Document>,
+    /// what rules read as facts, such as a `StorageClass` or a Service
+    pub facts: Vec<Document>,
     /// other objects with pods: no rule judges them, but a set may become one of them
     pub workloads: Vec<Document>,
     /// objects of kinds that no rule judges
@@ -34,7 +35,7 @@ impl Selection {
     /// Adds what was selected elsewhere.
     pub fn append(&mut self, mut other: Self) {
         self.documents.append(&mut other.documents);
-        self.classes.append(&mut other.classes);
+        self.facts.append(&mut other.facts);
         self.workloads.append(&mut other.workloads);
         self.ignored.append(&mut other.ignored);
         self.errors.append(&mut other.errors);
@@ -60,8 +61,8 @@ impl From<Inputs> for Selection {
                 continue;
             }
             selection.ignored.push(UnjudgedObject::from(&document));
-            if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
-                selection.classes.push(document);
+            if is_fact(&document) {
+                selection.facts.push(document);
             } else if has_pods(&document) {
                 selection.workloads.push(document);
             }
@@ -102,6 +103,14 @@ fn is_judged(document: &Document) -> bool {
     let named = || in_manifests(&document.kind).is_some();
     Kind::of_manifest(&document.api_version, &document.kind) != Kind::Other
         || (matches!(document.group(), "" | "apps" | "extensions") && named())
+}
+
+/// Whether rules read the document as a fact.
+fn is_fact(document: &Document) -> bool {
+    matches!(
+        FactKind::of_manifest(&document.api_version, &document.kind),
+        Some(FactKind::Autoscaler | FactKind::Budget | FactKind::Class | FactKind::Service)
+    )
 }
 
 /// Whether the document may be a workload, of whatever project. Cheap, and wrong at most by taking

@@ -5,6 +5,7 @@
 //! pointers, so a review looks at one state of the cluster for as long as it takes.
 
 mod claims;
+mod class;
 mod disclosure;
 /// Facts as one document.
 pub mod export;
@@ -16,23 +17,21 @@ mod quantities;
 pub mod read;
 mod record;
 mod set;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::Value;
-
 pub use self::claims::{ClaimOf, SetClaim};
+pub use self::class::{ClassFact, Reach};
 pub use self::files::Known;
 pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
-pub use self::objects::Objects;
+pub use self::objects::{Objects, Seen};
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
-use crate::drivers::{self, Found, NoExpansion, Pattern};
+pub use self::surroundings::{AutoscalerFact, BudgetFact, NodeFact, ServiceFact};
 use crate::object::Quantity;
-use crate::object::json::null_default;
 use crate::object::names::is_pod_of;
 
 /// A fact, or why it is not known.
@@ -73,72 +72,6 @@ pub struct ClaimFact {
     pub owners: Vec<String>,
     /// it has a `deletionTimestamp`: it goes as soon as no pod uses it
     pub terminating: bool,
-}
-
-/// What is read of a StorageClass.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "ClassObject")]
-pub struct ClassFact {
-    /// `allowVolumeExpansion`
-    pub allow_volume_expansion: bool,
-    /// `provisioner`; empty if that is not known
-    pub provisioner: String,
-    /// those of `parameters` on which facts of its driver depend
-    pub parameters: BTreeMap<String, String>,
-}
-
-/// A StorageClass as it is written.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClassObject {
-    #[serde(default, deserialize_with = "null_default")]
-    allow_volume_expansion: bool,
-    // A class in which only these two are wrong must stay readable, as it was before they were read.
-    #[serde(default)]
-    provisioner: Value,
-    #[serde(default)]
-    parameters: Value,
-}
-
-/// The longest parameter that is kept, in bytes: what facts compare is a short word.
-const LONGEST_PARAMETER: usize = 64;
-/// The longest name of a provisioner, in bytes.
-const LONGEST_PROVISIONER: usize = 253;
-
-impl From<ClassObject> for ClassFact {
-    fn from(class: ClassObject) -> Self {
-        let provisioner = class.provisioner.as_str().unwrap_or_default();
-        let provisioner = if provisioner.len() > LONGEST_PROVISIONER { "" } else { provisioner };
-        let parameters = class.parameters.as_object().into_iter().flatten();
-        let parameters = parameters.filter_map(|(name, value)| Some((name, value.as_str()?)));
-        // Other parameters may be secret, such as the key of a REST service.
-        let read = parameters.filter(|(name, value)| {
-            value.len() <= LONGEST_PARAMETER && drivers::reads_parameter(provisioner, name)
-        });
-        Self {
-            allow_volume_expansion: class.allow_volume_expansion,
-            provisioner: provisioner.to_owned(),
-            parameters: read.map(|(name, value)| (name.clone(), value.to_owned())).collect(),
-        }
-    }
-}
-
-impl ClassFact {
-    /// The driver of the class, if it is known.
-    pub fn driver(&self) -> Option<Found<'static>> {
-        drivers::by_provisioner(&self.provisioner)
-    }
-
-    /// Why no volume of the class is ever expanded, whatever the class allows, if that is certain.
-    pub fn no_expansion(&self) -> Option<NoExpansion<'static>> {
-        self.driver()?.no_expansion()
-    }
-
-    /// What the volumes of the class are, if that is known. A claim that several nodes may mount at once is
-    /// `shared`; some drivers give it a file system of another kind.
-    pub fn pattern(&self, shared: bool) -> Option<Pattern> {
-        self.driver()?.driver.pattern(&self.parameters, shared)
-    }
 }
 
 /// Why a volume cannot be expanded.
@@ -205,12 +138,16 @@ impl Reclaim {
 }
 
 /// What is read of a volume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeFact {
     /// `spec.persistentVolumeReclaimPolicy`
     pub reclaim: Reclaim,
     /// why it cannot be expanded, if it cannot
     pub fixed: Option<FixedVolume>,
+    /// `spec.storageClassName`; empty for none
+    pub class: String,
+    /// the zones whose nodes can use it; empty if it is bound to none
+    pub zones: Vec<String>,
 }
 
 /// What is read of a `VolumeSnapshot` that is ready to use.
@@ -275,6 +212,10 @@ pub enum ControllerState {
 /// Objects that are known besides the one that changes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// autoscalers of sets by namespace and name
+    pub autoscalers: Objects<AutoscalerFact>,
+    /// disruption budgets by namespace and name
+    pub budgets: Objects<BudgetFact>,
     /// claims by namespace and name
     pub claims: Objects<ClaimFact>,
     /// sets that mount a claim by its name, two at most, by namespace and name of the claim
@@ -283,6 +224,8 @@ pub struct Facts {
     pub classes: Objects<ClassFact>,
     /// namespaces by name, of which something is said
     pub namespaces: Objects<NamespaceFact>,
+    /// nodes by name that take new pods
+    pub nodes: Objects<NodeFact>,
     /// quotas on storage, by namespace and name
     pub quotas: Objects<QuotaFact>,
     /// records by namespace and name, which is their set's
@@ -291,6 +234,8 @@ pub struct Facts {
     pub volumes: Objects<VolumeFact>,
     /// snapshots that are ready to use, by namespace and name
     pub snapshots: Objects<SnapshotFact>,
+    /// Services by namespace and name
+    pub services: Objects<ServiceFact>,
     /// sets by namespace and name
     pub sets: Objects<SetFact>,
     /// pods that sets have created or that mount claims, by namespace and name
@@ -301,6 +246,9 @@ pub struct Facts {
     pub own_user: Option<Arc<str>>,
 }
 
+/// Why objects are not known beside manifests alone.
+const NO_CLUSTER: &str = "a cluster to look at";
+
 impl Default for Facts {
     fn default() -> Self {
         Self::none()
@@ -310,16 +258,20 @@ impl Default for Facts {
 impl Facts {
     /// Nothing but the change is known.
     pub fn none() -> Self {
-        let no_cluster = "a cluster to look at";
+        let no_cluster = NO_CLUSTER;
         Self {
+            autoscalers: Objects::inputs("HorizontalPodAutoscaler"),
+            budgets: Objects::inputs("PodDisruptionBudget"),
             claims: Objects::inputs("PersistentVolumeClaim"),
             claim_users: Objects::unknown(no_cluster),
             classes: Objects::inputs("StorageClass"),
             namespaces: Objects::unknown(no_cluster),
+            nodes: Objects::inputs("Node"),
             quotas: Objects::unknown(no_cluster),
             records: Objects::unknown(no_cluster),
             volumes: Objects::inputs("PersistentVolume"),
             snapshots: Objects::unknown(no_cluster),
+            services: Objects::inputs("Service"),
             sets: Objects::unknown(no_cluster),
             pods: Objects::unknown(no_cluster),
             controller: ControllerState::NotLooked,
@@ -342,6 +294,15 @@ impl Facts {
     /// The set `name` of `namespace`, if there is one.
     pub fn set(&self, namespace: &str, name: &str) -> Fact<Option<&SetFact>> {
         self.sets.get(namespace, name)
+    }
+
+    /// The sets of a namespace that are known, and whether there may be others. Where nobody looks at a
+    /// cluster, none is known.
+    pub fn sets_seen(&self, namespace: &str) -> Fact<Seen<'_, SetFact>> {
+        if self.sets.why_unknown() == Some(NO_CLUSTER) {
+            return Fact::Known(Seen { objects: Vec::new(), all: false });
+        }
+        self.sets.seen(namespace)
     }
 
     /// Whether nothing of a set that is created was there before: no claim of one of its templates

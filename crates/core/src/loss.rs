@@ -294,7 +294,7 @@ mod tests {
     fn claim(facts: &mut Facts, name: &str, size: &str, reclaim: Option<Reclaim>) {
         let volume = reclaim.map_or(String::new(), |_| format!("pv-{name}"));
         if let Some(reclaim) = reclaim {
-            facts.volumes.insert("", &volume, VolumeFact { reclaim, fixed: None });
+            facts.volumes.insert("", &volume, VolumeFact { reclaim, ..VolumeFact::default() });
         }
         let request = size.parse().ok();
         facts.claims.insert("shop", name, ClaimFact { volume, request, ..ClaimFact::default() });

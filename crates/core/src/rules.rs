@@ -12,6 +12,9 @@ pub mod page;
 pub mod remedy;
 mod template;
 
+mod autoscaling;
+mod budgets;
+mod classes;
 mod data_left_behind;
 /// Ownerships that are claimed.
 pub mod owner_added;
@@ -27,6 +30,7 @@ mod pvc_fractional_or_huge;
 mod pvc_immutable_edit;
 mod pvc_invalid_value;
 mod pvc_keep_removed;
+mod pvc_name_collision;
 mod pvc_owner_removed;
 mod pvc_protection_removed;
 mod pvc_shrink;
@@ -34,6 +38,7 @@ mod pvc_sts_size_drift;
 mod pvc_vac_unset;
 /// Annotations that relax the policy.
 pub mod reserved_annotation;
+mod set_claims;
 mod sts_being_recreated;
 mod sts_broken_rollout_overlap;
 mod sts_dangerous_setting;
@@ -46,28 +51,41 @@ mod sts_empty_password;
 mod sts_emptydir_data;
 mod sts_even_voters;
 mod sts_fsgroup_change;
+mod sts_grace_short;
 mod sts_grace_zero;
 mod sts_hostpath_data;
+mod sts_hpa_below_quorum;
 mod sts_image_latest;
 mod sts_image_upgrade;
 mod sts_image_version;
+mod sts_immediate_binding;
 mod sts_invalid_value;
 mod sts_leftover_claims;
 mod sts_max_unavailable_quorum;
 mod sts_member_count;
+mod sts_missing_class;
 mod sts_mount_unknown_volume;
+mod sts_multiple_pdbs;
 mod sts_name_too_long;
+mod sts_no_pdb;
 mod sts_no_readiness;
+mod sts_no_resources;
 mod sts_no_spread;
 mod sts_ondelete;
 mod sts_ordinals_start;
 mod sts_partition_left;
+mod sts_pdb_blocks_all;
+mod sts_pdb_quorum;
 mod sts_pod_management_policy;
 mod sts_pod_settings;
 mod sts_pool_resized;
+mod sts_publish_not_ready;
+mod sts_reclaim_delete;
 mod sts_recreate_mismatch;
 mod sts_recreate_strategy;
 mod sts_replica_jump;
+mod sts_replicas_with_hpa;
+mod sts_required_antiaffinity_nodes;
 mod sts_restart_during_resize;
 mod sts_retention_delete_create;
 mod sts_retention_to_delete;
@@ -80,9 +98,13 @@ mod sts_scale_down_steps;
 mod sts_scale_to_zero;
 mod sts_scale_up_from_one;
 mod sts_selector;
+mod sts_selector_overlap;
+mod sts_service_missing;
 mod sts_service_name;
+mod sts_service_not_headless;
 mod sts_shared_pvc;
 mod sts_spec_immutable;
+mod sts_template_label_break;
 mod sts_vct_access_modes;
 mod sts_vct_added;
 mod sts_vct_metadata;
@@ -93,6 +115,7 @@ mod sts_vct_storage_class;
 mod sts_vct_unmounted;
 mod sts_vct_volume_mode;
 mod sts_volume_shadowed;
+mod sts_zone_move;
 mod system;
 mod tool_replaces;
 /// Sets whose pods vote.
@@ -439,6 +462,10 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_volume_shadowed::StsVolumeShadowed>(),
     Entry::of::<sts_shared_pvc::StsSharedPvc>(),
     Entry::of::<sts_name_too_long::StsNameTooLong>(),
+    Entry::of::<pvc_name_collision::PvcNameCollision>(),
+    Entry::of::<sts_missing_class::StsMissingClass>(),
+    Entry::of::<sts_zone_move::StsZoneMove>(),
+    Entry::of::<sts_hpa_below_quorum::StsHpaBelowQuorum>(),
     Entry::of::<sts_image_latest::StsImageLatest>(),
     Entry::of::<sts_hostpath_data::StsHostpathData>(),
     Entry::of::<sts_emptydir_data::StsEmptydirData>(),
@@ -451,4 +478,19 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_grace_zero::StsGraceZero>(),
     Entry::of::<sts_no_readiness::StsNoReadiness>(),
     Entry::of::<sts_empty_password::StsEmptyPassword>(),
+    Entry::of::<sts_replicas_with_hpa::StsReplicasWithHpa>(),
+    Entry::of::<sts_no_pdb::StsNoPdb>(),
+    Entry::of::<sts_pdb_blocks_all::StsPdbBlocksAll>(),
+    Entry::of::<sts_pdb_quorum::StsPdbQuorum>(),
+    Entry::of::<sts_multiple_pdbs::StsMultiplePdbs>(),
+    Entry::of::<sts_service_missing::StsServiceMissing>(),
+    Entry::of::<sts_service_not_headless::StsServiceNotHeadless>(),
+    Entry::of::<sts_publish_not_ready::StsPublishNotReady>(),
+    Entry::of::<sts_immediate_binding::StsImmediateBinding>(),
+    Entry::of::<sts_reclaim_delete::StsReclaimDelete>(),
+    Entry::of::<sts_required_antiaffinity_nodes::StsRequiredAntiaffinityNodes>(),
+    Entry::of::<sts_selector_overlap::StsSelectorOverlap>(),
+    Entry::of::<sts_template_label_break::StsTemplateLabelBreak>(),
+    Entry::of::<sts_grace_short::StsGraceShort>(),
+    Entry::of::<sts_no_resources::StsNoResources>(),
 ];

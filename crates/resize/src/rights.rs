@@ -219,6 +219,14 @@ pub const RIGHTS: &[Right] = &[
     webhook("snapshot.storage.k8s.io", "volumesnapshots", "whether a copy of the data exists"),
     webhook("storage.k8s.io", "storageclasses", "whether claims can grow"),
     webhook("", "resourcequotas", "whether the quota has room"),
+    webhook(
+        "",
+        "services",
+        "whether the Service of a set exists, and which pods a Service would lose",
+    ),
+    webhook("policy", "poddisruptionbudgets", "whether drains of nodes hang, or stop a majority"),
+    webhook("autoscaling", "horizontalpodautoscalers", "which sets an autoscaler scales"),
+    webhook("", "nodes", "whether pods that keep apart find enough nodes and zones"),
     webhook("", "namespaces", "resize-max, and whether a namespace goes away"),
 ];
 

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use stateward_check::select::Selection;
 use stateward_core::facts::{FactKind, Facts};
-use stateward_core::yaml::{File, Inputs};
+use stateward_core::yaml::{Document, File, Inputs};
 
 use crate::cli::connection::Connection;
 use crate::cluster::{LiveObject, Named};
@@ -31,7 +31,12 @@ pub(super) fn read(
         client.version().await.context("cannot compare with the cluster")?;
         let kube = client.kube();
         let default = namespace.unwrap_or_else(|| kube.default_namespace());
-        for document in new.documents.iter_mut().filter(|one| one.namespace.is_empty()) {
+        let namespaced = |one: &&mut Document| {
+            let kind = FactKind::of_manifest(&one.api_version, &one.kind);
+            one.namespace.is_empty() && kind.is_none_or(|kind| kind.info().namespaced)
+        };
+        let documents = new.documents.iter_mut().chain(&mut new.facts);
+        for document in documents.filter(namespaced) {
             default.clone_into(&mut document.namespace);
         }
         let named: BTreeSet<Named<'_>> = new

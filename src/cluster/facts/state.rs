@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use stateward_core::facts::read::Reduced;
 use stateward_core::facts::{
-    ClaimFact, ClassFact, FactKind, Facts, NamespaceFact, Objects, PodFact, QuotaFact, RecordFact,
-    SetFact, SnapshotFact, VolumeFact,
+    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, Facts, NamespaceFact, NodeFact,
+    Objects, PodFact, QuotaFact, RecordFact, ServiceFact, SetFact, SnapshotFact, VolumeFact,
 };
 use tokio::time::Instant;
 
@@ -19,13 +19,17 @@ pub(super) type Edit = Box<dyn FnOnce(&mut State, Instant) + Send>;
 
 /// Everything that was seen.
 pub(super) struct State {
+    pub(super) autoscalers: Slot<AutoscalerFact>,
+    pub(super) budgets: Slot<BudgetFact>,
     pub(super) claims: Slot<ClaimFact>,
     pub(super) classes: Slot<ClassFact>,
     pub(super) namespaces: Slot<NamespaceFact>,
+    pub(super) nodes: Slot<NodeFact>,
     pub(super) quotas: Slot<QuotaFact>,
     pub(super) records: Slot<RecordFact>,
     pub(super) volumes: Slot<VolumeFact>,
     pub(super) snapshots: Slot<SnapshotFact>,
+    pub(super) services: Slot<ServiceFact>,
     pub(super) sets: Slot<SetFact>,
     pub(super) pods: Slot<PodFact>,
     pub(super) lease: LeaseSlot,
@@ -36,13 +40,17 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(options: &Options) -> Self {
         Self {
+            autoscalers: Slot::optional(FactKind::Autoscaler.info().many),
+            budgets: Slot::optional(FactKind::Budget.info().many),
             claims: Slot::new(FactKind::Claim.info().many),
             classes: Slot::new(FactKind::Class.info().many),
             namespaces: Slot::new(FactKind::Namespace.info().many),
+            nodes: Slot::new(FactKind::Node.info().many),
             quotas: Slot::new(FactKind::Quota.info().many),
             records: Slot::new(FactKind::Record.info().many),
             volumes: Slot::new(FactKind::Volume.info().many),
             snapshots: Slot::optional(FactKind::Snapshot.info().many),
+            services: Slot::new(FactKind::Service.info().many),
             sets: Slot::new(FactKind::Set.info().many),
             pods: Slot::new(FactKind::Pod.info().many),
             lease: LeaseSlot::new(&options.system_namespace),
@@ -55,14 +63,18 @@ impl State {
     pub(super) fn facts(&self, now: Instant) -> Facts {
         let patience = self.patience;
         Facts {
+            autoscalers: self.autoscalers.snapshot(now, patience),
+            budgets: self.budgets.snapshot(now, patience),
             claims: self.claims.snapshot(now, patience),
             claim_users: Objects::unknown("the manifests"),
             classes: self.classes.snapshot(now, patience),
             namespaces: self.namespaces.snapshot(now, patience),
+            nodes: self.nodes.snapshot(now, patience),
             quotas: self.quotas.snapshot(now, patience),
             records: self.records.snapshot(now, patience),
             volumes: self.volumes.snapshot(now, patience),
             snapshots: self.snapshots.snapshot(now, patience),
+            services: self.services.snapshot(now, patience),
             sets: self.sets.snapshot(now, patience),
             pods: self.pods.snapshot(now, patience),
             controller: self.lease.controller(now),

@@ -66,14 +66,18 @@ pub(crate) fn sized(object: &Value, size: &str) -> Value {
 /// A cluster in which a controller runs and the two claims of the set can grow.
 pub(crate) fn facts() -> Facts {
     let mut facts = Facts {
+        autoscalers: Objects::all(),
+        budgets: Objects::all(),
         claims: Objects::all(),
         claim_users: Objects::all(),
         classes: Objects::all(),
         namespaces: Objects::all(),
+        nodes: Objects::all(),
         quotas: Objects::all(),
         records: Objects::all(),
         volumes: Objects::all(),
         snapshots: Objects::all(),
+        services: Objects::all(),
         sets: Objects::all(),
         pods: Objects::all(),
         controller: ControllerState::Runs,

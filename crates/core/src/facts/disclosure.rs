@@ -28,24 +28,30 @@ impl Facts {
     }
 
     /// The facts for a caller who claims to create an object, which has no UID yet. Rules about
-    /// creation must know what is there already, but not how much of a quota is left.
+    /// creation must know what is there already, but not how much of a quota is left, or how
+    /// many nodes there are.
     #[must_use]
     pub fn for_unknown_creator(&self) -> Self {
-        Self { quotas: Objects::unknown(WITHHELD), ..self.clone() }
+        let (quotas, nodes) = (Objects::unknown(WITHHELD), Objects::unknown(WITHHELD));
+        Self { quotas, nodes, ..self.clone() }
     }
 
     /// The facts for any other caller who names no object of the cluster: none about objects.
     #[must_use]
     pub fn for_unknown_caller(&self) -> Self {
         Self {
+            autoscalers: Objects::unknown(WITHHELD),
+            budgets: Objects::unknown(WITHHELD),
             claims: Objects::unknown(WITHHELD),
             claim_users: Objects::unknown(WITHHELD),
             classes: Objects::unknown(WITHHELD),
             namespaces: Objects::unknown(WITHHELD),
+            nodes: Objects::unknown(WITHHELD),
             quotas: Objects::unknown(WITHHELD),
             records: Objects::unknown(WITHHELD),
             volumes: Objects::unknown(WITHHELD),
             snapshots: Objects::unknown(WITHHELD),
+            services: Objects::unknown(WITHHELD),
             sets: Objects::unknown(WITHHELD),
             pods: Objects::unknown(WITHHELD),
             controller: self.controller.clone(),

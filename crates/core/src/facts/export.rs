@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts, FixedVolume, Known,
-    NamespaceFact, Objects, PodFact, QuotaFact, SetFact, SnapshotFact, VolumeFact,
+    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts,
+    FixedVolume, Known, NamespaceFact, NodeFact, Objects, PodFact, QuotaFact, ServiceFact, SetFact,
+    SnapshotFact, VolumeFact,
 };
 use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
+use crate::object::statefulset::IntOrString;
 
 /// The kind of the document.
 pub const KIND: &str = "ClusterFacts";
@@ -53,6 +55,57 @@ trait Exported {
     fn object(&self) -> Value;
 }
 
+impl Exported for AutoscalerFact {
+    const KIND: FactKind = FactKind::Autoscaler;
+
+    fn object(&self) -> Value {
+        json!({"spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": self.set},
+            "minReplicas": self.min,
+            "maxReplicas": self.max,
+        }})
+    }
+}
+
+impl Exported for BudgetFact {
+    const KIND: FactKind = FactKind::Budget;
+
+    fn object(&self) -> Value {
+        json!({"spec": {
+            "selector": serde_json::from_str::<Value>(&self.selector).unwrap_or_default(),
+            "minAvailable": self.min_available.as_ref().map(exported_number),
+            "maxUnavailable": self.max_unavailable.as_ref().map(exported_number),
+        }})
+    }
+}
+
+fn exported_number(number: &IntOrString) -> Value {
+    match number {
+        IntOrString::Number(number) => json!(number),
+        IntOrString::Text(text) => json!(text),
+    }
+}
+
+impl Exported for NodeFact {
+    const KIND: FactKind = FactKind::Node;
+
+    fn object(&self) -> Value {
+        json!({"metadata": {"labels": {super::read::ZONE: self.zone}}})
+    }
+}
+
+impl Exported for ServiceFact {
+    const KIND: FactKind = FactKind::Service;
+
+    fn object(&self) -> Value {
+        json!({"spec": {
+            "selector": self.selector,
+            "clusterIP": if self.headless { "None" } else { "" },
+            "publishNotReadyAddresses": self.publishes_not_ready,
+        }})
+    }
+}
+
 impl Exported for ClaimFact {
     const KIND: FactKind = FactKind::Claim;
 
@@ -82,11 +135,7 @@ impl Exported for ClassFact {
     const KIND: FactKind = FactKind::Class;
 
     fn object(&self) -> Value {
-        json!({
-            "allowVolumeExpansion": self.allow_volume_expansion,
-            "provisioner": self.provisioner,
-            "parameters": self.parameters,
-        })
+        self.manifest()
     }
 }
 
@@ -197,10 +246,17 @@ impl Exported for VolumeFact {
             Some(FixedVolume::Driver) => (provisioned, "local"),
             Some(FixedVolume::Manual) => (json!({}), "csi"),
         };
-        json!({
-            "metadata": {"annotations": annotations},
-            "spec": {"persistentVolumeReclaimPolicy": self.reclaim.name(), source: {}},
-        })
+        let mut spec = json!({
+            "persistentVolumeReclaimPolicy": self.reclaim.name(),
+            "storageClassName": self.class,
+            source: {},
+        });
+        if !self.zones.is_empty() {
+            let zone = json!({"key": super::read::ZONE, "operator": "In", "values": self.zones});
+            spec["nodeAffinity"] =
+                json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}});
+        }
+        json!({"metadata": {"annotations": annotations}, "spec": spec})
     }
 }
 
@@ -255,11 +311,15 @@ impl Facts {
             unreadable: Vec::new(),
             items: Vec::new(),
         };
+        document.add(&self.autoscalers);
+        document.add(&self.budgets);
         document.add(&self.claims);
         document.add(&self.classes);
         document.add(&self.namespaces);
+        document.add(&self.nodes);
         document.add(&self.pods);
         document.add(&self.quotas);
+        document.add(&self.services);
         document.add(&self.sets);
         document.add(&self.snapshots);
         document.add(&self.volumes);
@@ -329,12 +389,52 @@ mod tests {
                 terminating: true,
             },
         );
-        let class = ClassFact {
-            allow_volume_expansion: true,
-            provisioner: "ebs.csi.aws.com".to_owned(),
-            parameters: [("type".to_owned(), "gp2".to_owned())].into(),
+        let (min, max) = (2, 9);
+        facts.autoscalers.insert("shop", "db", AutoscalerFact { set: "db".to_owned(), min, max });
+        let budget = BudgetFact {
+            selector: r#"{"matchLabels":{"app":"db"}}"#.to_owned(),
+            min_available: Some(IntOrString::Text("50%".to_owned())),
+            max_unavailable: None,
         };
-        facts.classes.insert("", "fast", class);
+        facts.budgets.insert("shop", "db", budget);
+        facts.budgets.insert(
+            "shop",
+            "none",
+            BudgetFact { selector: "null".to_owned(), ..BudgetFact::default() },
+        );
+        let selector = [("app".to_owned(), "db".to_owned())].into();
+        facts.services.insert(
+            "shop",
+            "db",
+            ServiceFact { headless: true, publishes_not_ready: true, selector },
+        );
+        facts.nodes.insert("", "n1", NodeFact { zone: "a".to_owned() });
+        let zonal = VolumeFact {
+            class: "fast".to_owned(),
+            zones: vec!["a".to_owned()],
+            ..VolumeFact::default()
+        };
+        facts.volumes.insert("", "zonal", zonal);
+        let local = ClassFact {
+            default_since: Some(jiff::Timestamp::UNIX_EPOCH),
+            immediate: true,
+            reclaim: Reclaim::Retain,
+            provisioner: "kubernetes.io/no-provisioner".to_owned(),
+            reach: crate::facts::Reach::Node,
+            ..ClassFact::default()
+        };
+        facts.classes.insert("", "local", local);
+        facts.classes.insert(
+            "",
+            "fast",
+            ClassFact {
+                allow_volume_expansion: true,
+                provisioner: "ebs.csi.aws.com".to_owned(),
+                parameters: [("type".to_owned(), "gp2".to_owned())].into(),
+                reach: crate::facts::Reach::Zone,
+                ..ClassFact::default()
+            },
+        );
         let resize_max = Some("1Ti".to_owned());
         facts.namespaces.insert("", "shop", NamespaceFact { terminating: true, resize_max });
         let claims = vec!["data-db-0".to_owned()];
@@ -342,7 +442,11 @@ mod tests {
         for (name, fixed) in
             [("a", None), ("b", Some(FixedVolume::Driver)), ("c", Some(FixedVolume::Manual))]
         {
-            facts.volumes.insert("", name, VolumeFact { reclaim: Reclaim::Recycle, fixed });
+            facts.volumes.insert(
+                "",
+                name,
+                VolumeFact { reclaim: Reclaim::Recycle, fixed, ..VolumeFact::default() },
+            );
         }
         let taken = "2026-11-19T03:00:00Z".parse().unwrap();
         facts.snapshots.insert("shop", "s", SnapshotFact { claim: "data-db-0".to_owned(), taken });
@@ -368,7 +472,14 @@ mod tests {
         assert_eq!(read.claim("shop", "data-db-0"), facts.claim("shop", "data-db-0"));
         assert_eq!(read.set("shop", "db"), facts.set("shop", "db"));
         assert_eq!(read.pods.get("shop", "db-0"), facts.pods.get("shop", "db-0"));
-        for volume in ["a", "b", "c", "d"] {
+        assert_eq!(read.class("local"), facts.class("local"));
+        assert_eq!(read.autoscalers.get("shop", "db"), facts.autoscalers.get("shop", "db"));
+        assert_eq!(read.services.get("shop", "db"), facts.services.get("shop", "db"));
+        assert_eq!(read.nodes.get("", "n1"), facts.nodes.get("", "n1"));
+        for budget in ["db", "none"] {
+            assert_eq!(read.budgets.get("shop", budget), facts.budgets.get("shop", budget));
+        }
+        for volume in ["a", "b", "c", "d", "zonal"] {
             assert_eq!(read.volumes.get("", volume), facts.volumes.get("", volume));
         }
         assert_eq!(read.snapshots.get("shop", "s"), facts.snapshots.get("shop", "s"));

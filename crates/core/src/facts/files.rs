@@ -1,4 +1,4 @@
-//! Facts from manifests: the claims and the classes among the inputs.
+//! Facts from manifests: claims, classes and what else the inputs show beside the judged objects.
 
 use std::collections::BTreeMap;
 
@@ -41,12 +41,16 @@ impl Facts {
         place: Option<(&str, &str)>,
     ) -> Result<(), &'static str> {
         match kind {
+            FactKind::Autoscaler => put(&mut self.autoscalers, place, read::autoscaler(raw)),
+            FactKind::Budget => put(&mut self.budgets, place, read::budget(raw)),
             FactKind::Claim => put(&mut self.claims, place, read::claim(raw)),
             FactKind::Class => put(&mut self.classes, place, read::class(raw)),
             FactKind::Namespace => put(&mut self.namespaces, place, read::namespace(raw)),
+            FactKind::Node => put(&mut self.nodes, place, read::node(raw)),
             FactKind::Pod => put(&mut self.pods, place, read::pod(raw)),
             FactKind::Quota => put(&mut self.quotas, place, read::quota(raw)),
             FactKind::Record => put(&mut self.records, place, read::record(raw)),
+            FactKind::Service => put(&mut self.services, place, read::service(raw)),
             FactKind::Set => put(&mut self.sets, place, read::set(raw)),
             FactKind::Snapshot => put(&mut self.snapshots, place, read::snapshot(raw)),
             FactKind::Volume => put(&mut self.volumes, place, read::volume(raw)),
@@ -72,12 +76,16 @@ impl Facts {
     /// Why the objects of some kinds are not known, in a phrase each.
     pub fn not_known(&self) -> impl Iterator<Item = &str> {
         let kinds = [
+            self.autoscalers.why_unknown(),
+            self.budgets.why_unknown(),
             self.claims.why_unknown(),
             self.classes.why_unknown(),
             self.namespaces.why_unknown(),
+            self.nodes.why_unknown(),
             self.pods.why_unknown(),
             self.quotas.why_unknown(),
             self.records.why_unknown(),
+            self.services.why_unknown(),
             self.sets.why_unknown(),
             self.snapshots.why_unknown(),
             self.volumes.why_unknown(),
@@ -87,20 +95,24 @@ impl Facts {
 
     fn objects_mut(&mut self, kind: FactKind) -> &mut dyn AnyObjects {
         match kind {
+            FactKind::Autoscaler => &mut self.autoscalers,
+            FactKind::Budget => &mut self.budgets,
             FactKind::Claim => &mut self.claims,
             FactKind::Class => &mut self.classes,
             FactKind::Namespace => &mut self.namespaces,
+            FactKind::Node => &mut self.nodes,
             FactKind::Pod => &mut self.pods,
             FactKind::Quota => &mut self.quotas,
             FactKind::Record => &mut self.records,
+            FactKind::Service => &mut self.services,
             FactKind::Set => &mut self.sets,
             FactKind::Snapshot => &mut self.snapshots,
             FactKind::Volume => &mut self.volumes,
         }
     }
 
-    /// Adds what the documents say about claims and classes that are not known yet, and returns the
-    /// classes that could not be read.
+    /// Adds what the documents say about claims and classes that are not known yet, and about Services,
+    /// disruption budgets and autoscalers. Returns the classes that could not be read.
     pub fn add_documents<'d>(
         &mut self,
         documents: impl IntoIterator<Item = &'d Document>,
@@ -129,6 +141,11 @@ impl Facts {
                         users.push(document.name.clone());
                     }
                 }
+            } else if let Some(kind) = surrounding(document) {
+                // What is applied together with the set counts, not what was there before. An object that
+                // cannot be read is known to exist.
+                let Document { namespace, name, json, .. } = document;
+                _ = facts.insert(kind, namespace, name, json);
             } else if document.group() == "storage.k8s.io" && document.kind == "StorageClass" {
                 if matches!(facts.class(&document.name), Fact::Known(_)) {
                     continue;
@@ -197,6 +214,13 @@ fn put<T: Clone>(
     Ok(())
 }
 
+/// The kind of an object that is not judged, and that manifests bring along with a set.
+fn surrounding(document: &Document) -> Option<FactKind> {
+    let kind = FactKind::of_manifest(&document.api_version, &document.kind)?;
+    let brought = matches!(kind, FactKind::Autoscaler | FactKind::Budget | FactKind::Service);
+    brought.then_some(kind)
+}
+
 /// The claims that the pods of a set mount by their names.
 fn mounted_claims(json: &str) -> Vec<String> {
     // Cheap, and right for nearly every set.
@@ -250,8 +274,14 @@ spec: {accessModes: [ReadWriteOnce]}
         inputs.read(vec![File { name: "-".to_owned(), bytes: text.into() }]);
         let mut facts = Facts::none();
         let errors = facts.add_documents(&inputs.documents);
-        let expandable = ClassFact { allow_volume_expansion: true, ..ClassFact::default() };
-        assert_eq!(facts.class("fast"), Fact::Known(&expandable));
+        assert_eq!(
+            facts.class("fast"),
+            Fact::Known(&ClassFact {
+                allow_volume_expansion: true,
+                immediate: true,
+                ..ClassFact::default()
+            })
+        );
         let access_modes = vec!["ReadWriteOnce".to_owned()];
         let claim = ClaimFact { access_modes, ..ClaimFact::default() };
         assert_eq!(facts.claim("shop", "data-db-0"), Fact::Known(&claim));

@@ -3,18 +3,26 @@
 /// A kind from which facts are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FactKind {
+    /// `autoscaling/v2` `HorizontalPodAutoscaler`
+    Autoscaler,
+    /// `policy/v1` `PodDisruptionBudget`
+    Budget,
     /// `v1` PersistentVolumeClaim
     Claim,
     /// `storage.k8s.io/v1` StorageClass
     Class,
     /// `v1` Namespace
     Namespace,
+    /// `v1` Node
+    Node,
     /// `v1` Pod
     Pod,
     /// `v1` `ResourceQuota`
     Quota,
     /// `stateward.dev` `StatefulSetResize`
     Record,
+    /// `v1` Service
+    Service,
     /// `apps/v1` StatefulSet
     Set,
     /// `snapshot.storage.k8s.io/v1` `VolumeSnapshot`
@@ -45,7 +53,27 @@ pub struct FactKindInfo {
 }
 
 /// Every kind from which facts are read.
-pub const FACT_KINDS: [FactKindInfo; 9] = [
+pub const FACT_KINDS: [FactKindInfo; 13] = [
+    FactKindInfo {
+        optional: true,
+        ..of(
+            FactKind::Autoscaler,
+            "HorizontalPodAutoscaler",
+            ("autoscaling", "v2"),
+            "horizontalpodautoscalers",
+            "HorizontalPodAutoscalers",
+        )
+    },
+    FactKindInfo {
+        optional: true,
+        ..of(
+            FactKind::Budget,
+            "PodDisruptionBudget",
+            ("policy", "v1"),
+            "poddisruptionbudgets",
+            "PodDisruptionBudgets",
+        )
+    },
     of(
         FactKind::Claim,
         "PersistentVolumeClaim",
@@ -61,6 +89,7 @@ pub const FACT_KINDS: [FactKindInfo; 9] = [
         "StorageClasses",
     ),
     of(FactKind::Namespace, "Namespace", ("", "v1"), "namespaces", "Namespaces"),
+    of(FactKind::Node, "Node", ("", "v1"), "nodes", "Nodes"),
     of(FactKind::Pod, "Pod", ("", "v1"), "pods", "Pods"),
     of(FactKind::Quota, "ResourceQuota", ("", "v1"), "resourcequotas", "ResourceQuotas"),
     FactKindInfo {
@@ -73,6 +102,7 @@ pub const FACT_KINDS: [FactKindInfo; 9] = [
             "StatefulSetResizes",
         )
     },
+    of(FactKind::Service, "Service", ("", "v1"), "services", "Services"),
     of(FactKind::Set, "StatefulSet", ("apps", "v1"), "statefulsets", "StatefulSets"),
     FactKindInfo {
         optional: true,
@@ -94,7 +124,8 @@ const fn of(
     plural: &'static str,
     many: &'static str,
 ) -> FactKindInfo {
-    let namespaced = !matches!(kind, FactKind::Class | FactKind::Namespace | FactKind::Volume);
+    let namespaced =
+        !matches!(kind, FactKind::Class | FactKind::Namespace | FactKind::Node | FactKind::Volume);
     FactKindInfo { kind, name, group, version, plural, many, namespaced, optional: false }
 }
 

@@ -18,6 +18,15 @@ pub struct Objects<T> {
 
 type Names<T> = Arc<BTreeMap<Arc<str>, Arc<T>>>;
 
+/// The objects of a namespace that are known.
+#[derive(Clone, Debug)]
+pub struct Seen<'o, T> {
+    /// each with its name
+    pub objects: Vec<(&'o str, &'o T)>,
+    /// there are no others
+    pub all: bool,
+}
+
 /// What an object that is not there means.
 #[derive(Clone, Debug)]
 enum Extent {
@@ -99,6 +108,24 @@ impl<T> Objects<T> {
             Extent::Inputs(kind) => Fact::Unknown(format!("every {kind} of {namespace}")),
             Extent::Unknown(why) => Fact::Unknown(why.to_string()),
         }
+    }
+
+    /// The objects of a namespace that are known, and whether there may be others, as beside manifests.
+    /// A manifest may leave its namespace to the command that applies it. Unknown if there are objects
+    /// that could not be read.
+    pub fn seen(&self, namespace: &str) -> Fact<Seen<'_, T>> {
+        if !matches!(self.extent, Extent::Inputs(_)) {
+            return self.of(namespace).map(|all| Seen { objects: all.collect(), all: true });
+        }
+        let unnamed = Some("").filter(|_| !namespace.is_empty());
+        let namespaces = || std::iter::once(namespace).chain(unnamed);
+        let unknown = |namespace| self.unknown.get(namespace).and_then(|n| n.values().next());
+        if let Some(why) = namespaces().find_map(unknown) {
+            return Fact::Unknown(why.to_string());
+        }
+        let names = namespaces().filter_map(|namespace| self.namespaces.get(namespace));
+        let objects = names.flat_map(|names| names.iter().map(|(name, one)| (&**name, &**one)));
+        Fact::Known(Seen { objects: objects.collect(), all: false })
     }
 
     /// Why nothing is known, if nothing is.
@@ -208,6 +235,29 @@ mod tests {
         assert_eq!((objects.only("db"), objects.only("web")), (Some(&1), None));
         objects.insert("lab", "db", 2);
         assert_eq!(objects.only("db"), None);
+    }
+
+    #[test]
+    fn what_is_seen_beside_manifests_may_lack_its_namespace_and_is_not_all() {
+        let mut inputs = Objects::inputs("Lamp");
+        inputs.insert("shop", "a", 1);
+        inputs.insert("", "b", 2);
+        inputs.insert("lab", "c", 3);
+        let seen = |objects: &Objects<u8>, namespace: &str| match objects.seen(namespace) {
+            Fact::Known(Seen { objects, all }) => {
+                Ok((objects.iter().map(|(name, _)| (*name).to_owned()).collect::<String>(), all))
+            }
+            Fact::Unknown(why) => Err(why),
+        };
+        assert_eq!(seen(&inputs, "shop"), Ok(("ab".to_owned(), false)));
+        assert_eq!(seen(&inputs, ""), Ok(("b".to_owned(), false)));
+        inputs.insert_unknown("", "odd", "the odd one");
+        assert_eq!(seen(&inputs, "shop"), Err("the odd one".to_owned()));
+        let mut all = Objects::all();
+        all.insert("shop", "a", 1);
+        all.insert("", "b", 2);
+        assert_eq!(seen(&all, "shop"), Ok(("a".to_owned(), true)));
+        assert_eq!(seen(&Objects::unknown("light"), "shop"), Err("light".to_owned()));
     }
 
     #[test]

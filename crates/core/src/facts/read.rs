@@ -12,18 +12,22 @@ use serde_json::{Map, Value};
 
 use super::quantities::{Quantities, quantity};
 use super::{
-    ClaimFact, ClassFact, FixedVolume, NamespaceFact, OwnerFact, PodFact, QuotaFact, Reclaim,
-    RecordFact, SetFact, SetSpec, SnapshotFact, StorageLimit, VolumeFact,
+    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
+    OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact, SetFact, SetSpec,
+    SnapshotFact, StorageLimit, VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
 use crate::object::anti_affinity;
 use crate::object::claim::BETA_CLASS;
 use crate::object::json::null_default;
+use crate::object::statefulset::IntOrString;
 
 /// The annotation that a provisioner leaves on its volumes.
 pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// The label that the controller gives to the pods of a set; it outlives an orphan delete.
 pub(super) const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+/// The label of a node, and of the volumes that its zone can use.
+pub(super) const ZONE: &str = "topology.kubernetes.io/zone";
 const STORAGE: &str = "requests.storage";
 const CLASS_STORAGE: &str = ".storageclass.storage.k8s.io/requests.storage";
 
@@ -326,18 +330,147 @@ const EXPANDABLE: [&str; 10] = [
 
 /// Reads a volume.
 pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
-    reduced(
-        volume,
-        |_| 0,
-        |volume: PersistentVolume| {
-            let spec = volume.0.spec.0.as_ref();
-            let reclaim = spec.and_then(|spec| spec.get("persistentVolumeReclaimPolicy"));
-            Some(VolumeFact {
-                reclaim: Reclaim::from_name(reclaim.and_then(Value::as_str)),
-                fixed: fixed_volume(&volume),
-            })
-        },
-    )
+    let size = |fact: &VolumeFact| texts(fact.zones.iter().chain([&fact.class]));
+    reduced(volume, size, |volume: PersistentVolume| {
+        let spec = volume.0.spec.0.as_ref();
+        let field = |name: &str| spec.and_then(|spec| spec.get(name));
+        let text = |name| field(name).and_then(Value::as_str);
+        Some(VolumeFact {
+            reclaim: Reclaim::from_name(text("persistentVolumeReclaimPolicy")),
+            fixed: fixed_volume(&volume),
+            class: text("storageClassName").unwrap_or_default().to_owned(),
+            zones: field("nodeAffinity").map(zones).unwrap_or_default(),
+        })
+    })
+}
+
+/// The zones that a volume is bound to. None if one of the alternatives names no zone, which then may be
+/// anywhere.
+fn zones(affinity: &Value) -> Vec<String> {
+    let terms = affinity.pointer("/required/nodeSelectorTerms").and_then(Value::as_array);
+    let mut zones = Vec::new();
+    for term in terms.into_iter().flatten() {
+        let all = term["matchExpressions"].as_array();
+        let zone = all.into_iter().flatten().find(|one| {
+            let key = one["key"].as_str().unwrap_or_default();
+            one["operator"] == "In" && is_zone(key)
+        });
+        let Some(values) = zone.and_then(|zone| zone["values"].as_array()) else {
+            return Vec::new();
+        };
+        zones.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
+    }
+    zones
+}
+
+/// Drivers have labels of their own that say the same as Kubernetes' label.
+fn is_zone(key: &str) -> bool {
+    const OLD: &str = "failure-domain.beta.kubernetes.io/zone";
+    let drivers = [
+        "topology.ebs.csi.aws.com/zone",
+        "topology.gke.io/zone",
+        "topology.disk.csi.azure.com/zone",
+    ];
+    key == ZONE || key == OLD || drivers.contains(&key)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct AutoscalerSpec {
+    scale_target_ref: Target,
+    min_replicas: Option<i64>,
+    max_replicas: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Target {
+    api_version: String,
+    kind: String,
+    name: String,
+}
+
+/// Reads a `HorizontalPodAutoscaler`. One that scales no StatefulSet, or that is being deleted, is left out.
+pub fn autoscaler(autoscaler: &RawValue) -> Option<Reduced<AutoscalerFact>> {
+    let size = |fact: &AutoscalerFact| fact.set.len();
+    reduced(autoscaler, size, |autoscaler: Object<AutoscalerSpec>| {
+        let Object { metadata, spec, .. } = autoscaler;
+        let Target { api_version, kind, name } = spec.scale_target_ref;
+        let of_a_set = kind == "StatefulSet" && api_version.starts_with("apps/");
+        (of_a_set && metadata.deletion_timestamp.is_none()).then(|| AutoscalerFact {
+            set: name,
+            min: spec.min_replicas.unwrap_or(1),
+            max: spec.max_replicas,
+        })
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BudgetSpec {
+    selector: Value,
+    min_available: Option<IntOrString>,
+    max_unavailable: Option<IntOrString>,
+}
+
+/// Reads a `PodDisruptionBudget`. One that is being deleted is left out.
+pub fn budget(budget: &RawValue) -> Option<Reduced<BudgetFact>> {
+    let size = |fact: &BudgetFact| {
+        let text = |number: &Option<IntOrString>| match number {
+            Some(IntOrString::Text(text)) => text.len(),
+            _ => 0,
+        };
+        fact.selector.len() + text(&fact.min_available) + text(&fact.max_unavailable)
+    };
+    reduced(budget, size, |budget: Object<BudgetSpec>| {
+        let Object { metadata, spec, .. } = budget;
+        metadata.deletion_timestamp.is_none().then(|| BudgetFact {
+            selector: spec.selector.to_string(),
+            min_available: spec.min_available,
+            max_unavailable: spec.max_unavailable,
+        })
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ServiceSpec {
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
+    #[serde(deserialize_with = "null_default")]
+    publish_not_ready_addresses: bool,
+    #[serde(deserialize_with = "null_default")]
+    selector: BTreeMap<String, String>,
+}
+
+/// Reads a Service. One that is being deleted is left out.
+pub fn service(service: &RawValue) -> Option<Reduced<ServiceFact>> {
+    let size = |fact: &ServiceFact| entries(&fact.selector);
+    reduced(service, size, |service: Object<ServiceSpec>| {
+        let Object { metadata, spec, .. } = service;
+        metadata.deletion_timestamp.is_none().then(|| ServiceFact {
+            headless: spec.cluster_ip.as_deref() == Some("None"),
+            publishes_not_ready: spec.publish_not_ready_addresses,
+            selector: spec.selector,
+        })
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NodeSpec {
+    unschedulable: Option<bool>,
+}
+
+/// Reads a node. One that takes no new pods is left out.
+pub fn node(node: &RawValue) -> Option<Reduced<NodeFact>> {
+    let size = |fact: &NodeFact| fact.zone.len();
+    reduced(node, size, |node: Object<NodeSpec>| {
+        let Object { mut metadata, spec, .. } = node;
+        let takes_pods = spec.unschedulable != Some(true) && metadata.deletion_timestamp.is_none();
+        let zone = metadata.labels.remove(ZONE).unwrap_or_default();
+        takes_pods.then_some(NodeFact { zone })
+    })
 }
 
 /// Why a volume cannot be expanded, as far as the volume itself tells.

@@ -31,6 +31,12 @@ impl<'a> Claim<'a> {
         }
     }
 
+    /// Whether it names a class at all, an empty one included. Else the default class counts.
+    pub fn names_class(&self) -> bool {
+        self.spec.storage_class_name.is_some()
+            || self.metadata.annotations.get(BETA_CLASS).is_some()
+    }
+
     /// Reads a claim from the head of its document.
     ///
     /// # Errors

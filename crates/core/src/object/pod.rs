@@ -45,6 +45,9 @@ pub struct PodSpec<'a> {
     /// affinity
     #[serde(borrow)]
     pub affinity: Option<Affinity<'a>>,
+    /// labels that a node must have
+    #[serde(borrow)]
+    pub node_selector: TextMap<'a>,
     /// `topologySpreadConstraints`, not decoded
     #[serde(borrow, deserialize_with = "null_default")]
     pub topology_spread_constraints: Vec<&'a RawValue>,
@@ -142,6 +145,9 @@ pub struct Container<'a> {
     /// `Always`, `IfNotPresent` or `Never`; derived from the tag where it is absent
     #[serde(borrow)]
     pub image_pull_policy: Option<Text<'a>>,
+    /// `resources`, not decoded
+    #[serde(borrow)]
+    pub resources: Option<&'a RawValue>,
     /// readiness probe, not decoded
     #[serde(borrow)]
     pub readiness_probe: Option<&'a RawValue>,
@@ -273,4 +279,7 @@ pub struct Affinity<'a> {
     /// not decoded: that it is there is what counts
     #[serde(borrow)]
     pub pod_anti_affinity: Option<&'a RawValue>,
+    /// which nodes are allowed, not decoded
+    #[serde(borrow)]
+    pub node_affinity: Option<&'a RawValue>,
 }

@@ -249,3 +249,59 @@ fn only_a_snapshot_that_can_be_used_counts() {
     let going = json!({"deletionTimestamp": "2026-11-21T03:00:00Z"});
     assert_eq!(read(true, claim, going), None);
 }
+
+#[test]
+fn only_autoscalers_of_sets_that_stay_are_kept() {
+    let read = |target: Value, metadata: Value| {
+        let spec = json!({"scaleTargetRef": target, "maxReplicas": 5});
+        let object = json!({"metadata": metadata, "spec": spec});
+        fact(autoscaler, &object).map(|fact| (fact.set, fact.min, fact.max))
+    };
+    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db"});
+    let named = json!({"name": "h", "namespace": "shop"});
+    assert_eq!(read(set.clone(), named.clone()), Some(("db".to_owned(), 1, 5)));
+    let other = json!({"apiVersion": "apps.kruise.io/v1", "kind": "StatefulSet", "name": "db"});
+    assert_eq!(read(other, named), None);
+    assert_eq!(read(set, json!({"name": "h", "deletionTimestamp": "x"})), None);
+}
+
+#[test]
+fn what_is_being_deleted_holds_nothing_off_and_serves_nobody() {
+    let object = |metadata: Value| json!({"metadata": metadata, "spec": {"clusterIP": "None"}});
+    let going = json!({"name": "x", "deletionTimestamp": "x"});
+    assert_eq!(fact(budget, &object(going.clone())), None);
+    assert_eq!(fact(service, &object(going.clone())), None);
+    assert_eq!(fact(node, &object(going)), None);
+    let stays = object(json!({"name": "x", "labels": {ZONE: "a"}}));
+    assert_eq!(fact(node, &stays).map(|node| node.zone), Some("a".to_owned()));
+    assert!(fact(service, &stays).unwrap().headless);
+    assert_eq!(fact(budget, &stays).unwrap().selector, "null");
+    let cordoned = json!({"metadata": {"name": "x"}, "spec": {"unschedulable": true}});
+    assert_eq!(fact(node, &cordoned), None);
+}
+
+#[test]
+fn a_budget_that_is_too_large_or_cannot_be_read_is_unknown_by_itself() {
+    let read = |spec: Value| {
+        let object = json!({"metadata": {"name": "x", "namespace": "shop"}, "spec": spec});
+        budget(&of(&object)).unwrap().fact
+    };
+    let long = "x".repeat(MOST);
+    assert_eq!(read(json!({"selector": {"matchLabels": {"app": long}}})), Err(TOO_LARGE));
+    assert_eq!(read(json!({"minAvailable": {}})), Err(UNREADABLE));
+    assert_eq!(read(json!({"minAvailable": 1.5})), Err(UNREADABLE));
+}
+
+#[test]
+fn a_volume_is_in_the_zones_of_all_its_alternatives() {
+    let zones = |terms: Value| {
+        let affinity = json!({"required": {"nodeSelectorTerms": terms}});
+        let object = json!({"metadata": {"name": "v"}, "spec": {"nodeAffinity": affinity}});
+        fact(volume, &object).unwrap().zones
+    };
+    let term = |key: &str, zone: &str| json!({"matchExpressions": [{"key": key, "operator": "In", "values": [zone]}]});
+    let (a, b) = (term(ZONE, "a"), term("topology.gke.io/zone", "b"));
+    assert_eq!(zones(json!([a, b])), ["a", "b"]);
+    assert!(zones(json!([a, term("disk", "ssd")])).is_empty(), "one alternative names no zone");
+    assert!(zones(json!(1)).is_empty() && zones(json!([1])).is_empty());
+}
