@@ -90,7 +90,7 @@ impl Exported for NamespaceFact {
     const KIND: FactKind = FactKind::Namespace;
 
     fn object(&self) -> Value {
-        let mut metadata = json!({});
+        let mut metadata = json!({"uid": self.uid});
         if let Some(size) = &self.resize_max {
             metadata["annotations"] = json!({RESIZE_MAX: size});
         }
@@ -187,7 +187,7 @@ impl Exported for VolumeFact {
             Some(FixedVolume::Manual) => (json!({}), "csi"),
         };
         json!({
-            "metadata": {"annotations": annotations},
+            "metadata": {"uid": self.uid, "annotations": annotations},
             "spec": {"persistentVolumeReclaimPolicy": self.reclaim.name(), source: {}},
         })
     }
@@ -320,13 +320,21 @@ mod tests {
         );
         facts.classes.insert("", "fast", ClassFact { allow_volume_expansion: true });
         let resize_max = Some("1Ti".to_owned());
-        facts.namespaces.insert("", "shop", NamespaceFact { terminating: true, resize_max });
+        facts.namespaces.insert(
+            "",
+            "shop",
+            NamespaceFact { uid: "n".to_owned(), terminating: true, resize_max },
+        );
         let claims = vec!["data-db-0".to_owned()];
         facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, injected_key: None });
         for (name, fixed) in
             [("a", None), ("b", Some(FixedVolume::Driver)), ("c", Some(FixedVolume::Manual))]
         {
-            facts.volumes.insert("", name, VolumeFact { reclaim: Reclaim::Recycle, fixed });
+            facts.volumes.insert(
+                "",
+                name,
+                VolumeFact { uid: "v".to_owned(), reclaim: Reclaim::Recycle, fixed },
+            );
         }
         let taken = "2026-11-19T03:00:00Z".parse().unwrap();
         facts.snapshots.insert("shop", "s", SnapshotFact { claim: "data-db-0".to_owned(), taken });

@@ -188,14 +188,14 @@ pub fn class(class: &RawValue) -> Option<Reduced<ClassFact>> {
 
 /// Reads a namespace.
 pub fn namespace(namespace: &RawValue) -> Option<Reduced<NamespaceFact>> {
-    let size = |fact: &NamespaceFact| texts(&fact.resize_max);
+    let size = |fact: &NamespaceFact| texts(&fact.resize_max) + fact.uid.len();
     reduced(namespace, size, |namespace: Object<IgnoredAny>| {
         let mut metadata = namespace.metadata;
-        let fact = NamespaceFact {
+        Some(NamespaceFact {
+            uid: metadata.uid,
             terminating: metadata.deletion_timestamp.is_some(),
             resize_max: metadata.annotations.remove(RESIZE_MAX),
-        };
-        (fact != NamespaceFact::default()).then_some(fact)
+        })
     })
 }
 
@@ -328,13 +328,14 @@ const EXPANDABLE: [&str; 10] = [
 pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
     reduced(
         volume,
-        |_| 0,
+        |fact: &VolumeFact| fact.uid.len(),
         |volume: PersistentVolume| {
             let spec = volume.0.spec.0.as_ref();
             let reclaim = spec.and_then(|spec| spec.get("persistentVolumeReclaimPolicy"));
             Some(VolumeFact {
                 reclaim: Reclaim::from_name(reclaim.and_then(Value::as_str)),
                 fixed: fixed_volume(&volume),
+                uid: volume.0.metadata.uid,
             })
         },
     )
