@@ -151,7 +151,7 @@ pub enum MatchKind {
     Scale,
     /// v1 Namespace
     Namespace,
-    /// v1 PersistentVolume; `namespaces` means the namespace of its claim
+    /// v1 `PersistentVolume`; `namespaces` means the namespace of its claim
     PersistentVolume,
 }
 

@@ -11,7 +11,7 @@ declare_rule! {
     /// ## Why
     /// The namespace controller deletes every claim of the namespace, and nothing asks again. If the
     /// reclaim policy of a volume is `Delete`, as it is by default, its disk is deleted, too. So are
-    /// the VolumeSnapshots of the namespace. One wrong context of `kubectl` is enough, or one
+    /// the `VolumeSnapshots` of the namespace. One wrong context of `kubectl` is enough, or one
     /// Namespace that a deployment tool prunes.
     ///
     /// ## Way out
@@ -68,14 +68,14 @@ impl Rule for NamespaceDelete {
             why.push_str(" It is not known which of their volumes would be deleted.");
         }
         let stays = |volume: &str| {
-            let mut lost = loss.iter().flat_map(|loss| &loss.claims);
-            lost.any(|claim| {
+            let mut described = loss.iter().flat_map(|loss| &loss.claims);
+            described.any(|claim| {
                 claim.volume == volume && matches!(claim.fate, Fate::Retained | Fate::NoVolume)
             })
         };
         let retain = if volumes.len() <= NAMED {
-            let lost: Vec<&str> = volumes.into_iter().filter(|volume| !stays(volume)).collect();
-            remedy::retain(&lost)
+            let going: Vec<&str> = volumes.into_iter().filter(|volume| !stays(volume)).collect();
+            remedy::retain(&going)
         } else {
             remedy::retain_all(namespace)
         };

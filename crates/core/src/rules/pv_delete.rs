@@ -5,7 +5,7 @@ use crate::loss::Loss;
 use crate::object::metadata::VOLUME_PROTECTION;
 
 declare_rule! {
-    /// A PersistentVolume is deleted while a claim is bound to it. The rule only warns if its reclaim
+    /// A `PersistentVolume` is deleted while a claim is bound to it. The rule only warns if its reclaim
     /// policy is `Retain`, also if its claim is deleted already.
     ///
     /// ## Why
@@ -86,11 +86,10 @@ impl Rule for PvDelete {
                  claim loses its volume, and the data may be deleted. {snapshots}"
             )
         };
-        finding
-            .why(why.trim_end())
-            .step("leave the volume: it is deleted with its claim")
-            .remedy
-            .push(remedy::retain(&[change.name.as_str()]));
+        finding.why(why.trim_end()).remedy(vec![
+            remedy::say("leave the volume: it is deleted with its claim"),
+            remedy::retain(&[change.name.as_str()]),
+        ]);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::loss::Loss;
 use crate::object::metadata::VOLUME_PROTECTION;
 
 declare_rule! {
-    /// The finalizer `kubernetes.io/pv-protection` of a bound PersistentVolume is removed by somebody
+    /// The finalizer `kubernetes.io/pv-protection` of a bound `PersistentVolume` is removed by somebody
     /// other than Kubernetes' own controllers. The rule warns if the volume is not being deleted: the
     /// controller then adds the finalizer again.
     ///

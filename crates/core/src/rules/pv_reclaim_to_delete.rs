@@ -5,7 +5,7 @@ use crate::facts::{Fact, Facts, Reclaim};
 use crate::loss::{Fate, Loss};
 
 declare_rule! {
-    /// The reclaim policy of a PersistentVolume changes from `Retain` to `Delete` or `Recycle` although
+    /// The reclaim policy of a `PersistentVolume` changes from `Retain` to `Delete` or `Recycle` although
     /// the volume holds the data of a claim. If the claim is deleted already, or is being deleted, the
     /// rule denies. If a claim is bound to the volume and stays, it warns: nothing happens yet, and the
     /// deletion of the claim is judged by itself.
