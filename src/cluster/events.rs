@@ -80,7 +80,7 @@ impl EventWriter {
     }
 
     async fn write(&mut self, denial: &Denial) {
-        let path = path(["api", "v1", "namespaces", &denial.namespace, "events"]);
+        let path = path(["api", "v1", "namespaces", place(&denial.namespace), "events"]);
         let body = denied(denial, Timestamp::now()).to_string().into_bytes();
         let sent = self.client.send(Method::POST, &path, "application/json", Some(body)).await;
         // A namespace that is gone by now takes no events, which is nobody's fault.
@@ -104,6 +104,12 @@ fn denied(denial: &Denial, now: Timestamp) -> Value {
     let api_version = &info.map(KindInfo::api_version).unwrap_or_default();
     let text = format!("{user} may not: {message} [{rule}] · stateward explain {rule}");
     event(&About { api_version, kind, namespace, name, uid }, "Warning", "Denied", &text, now)
+}
+
+/// The namespace of an event about an object. The API server takes events about objects of the cluster
+/// only in `default`.
+fn place(namespace: &str) -> &str {
+    if namespace.is_empty() { "default" } else { namespace }
 }
 
 /// The object that an event is about.
@@ -131,7 +137,7 @@ pub(crate) fn event(
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": format!("{short}."), "namespace": about.namespace},
+        "metadata": {"generateName": format!("{short}."), "namespace": place(about.namespace)},
         "involvedObject": {
             "apiVersion": about.api_version,
             "kind": about.kind,

@@ -209,6 +209,7 @@ impl Cluster {
         Ok(NamespaceFact {
             terminating: super::json_fields::terminating(&object),
             resize_max: annotation(&object, RESIZE_MAX).map(str::to_owned),
+            ..NamespaceFact::default()
         })
     }
 

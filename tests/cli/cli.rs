@@ -342,7 +342,10 @@ fn rules(configuration: &Value) -> Vec<String> {
     rules
         .iter()
         .map(|rule| {
-            assert_eq!(rule["scope"], "Namespaced");
+            let cluster = ["namespaces", "persistentvolumes", "persistentvolumes/status"];
+            let resource = rule["resources"][0].as_str().unwrap();
+            let scope = if cluster.contains(&resource) { "Cluster" } else { "Namespaced" };
+            assert_eq!(rule["scope"], scope, "{resource}");
             let [group, version, resource, operations] =
                 ["apiGroups", "apiVersions", "resources", "operations"]
                     .map(|key| texts(&rule[key]));
@@ -397,8 +400,11 @@ fn manifests_hold_what_the_design_promises() {
             "apps/v1 statefulsets CREATE,UPDATE,DELETE",
             "/v1 persistentvolumeclaims CREATE,UPDATE,DELETE",
             "apps/v1 statefulsets/scale UPDATE",
+            "/v1 namespaces DELETE",
+            "/v1 persistentvolumes UPDATE,DELETE",
             "apps/v1 statefulsets/status UPDATE",
             "/v1 persistentvolumeclaims/status UPDATE",
+            "/v1 persistentvolumes/status UPDATE",
         ]
     );
 }
@@ -415,13 +421,14 @@ fn conditions(webhook: &Value) {
         "'system:serviceaccount:kube-system:generic-garbage-collector'",
         "'system:serviceaccount:kube-system:namespace-controller'",
         "'system:serviceaccount:kube-system:pvc-protection-controller'",
+        "'system:serviceaccount:kube-system:pv-protection-controller'",
         "'system:serviceaccount:kube-system:statefulset-controller'",
         "'system:serviceaccount:kube-system:persistent-volume-binder'",
         "'system:serviceaccount:kube-system:expand-controller'",
     ] {
         assert!(users.contains(user), "{user} would be blocked");
     }
-    assert_eq!(users.matches("'system:").count(), 7, "the autoscaler and others are judged");
+    assert_eq!(users.matches("'system:").count(), 8, "the autoscaler and others are judged");
     let owner = condition("not-left-to-its-owner");
     assert!(owner.contains("|| [object, oldObject].exists(x, x != null && "), "{owner}");
     assert!(
@@ -433,6 +440,13 @@ fn conditions(webhook: &Value) {
     assert!(owner.contains("annotations[?'stateward.dev/owner-managed'].orValue('') == 'allow'"));
     let going = condition("not-going-away");
     assert!(going.starts_with("object == null || oldObject == null || "), "{going}");
+    let volume = condition("volume-with-data");
+    assert!(
+        volume.starts_with("request.resource.resource != 'persistentvolumes' || "),
+        "other kinds are sent: {volume}"
+    );
+    let all = webhook["matchConditions"].to_string();
+    assert!(!all.contains("request.namespace"), "a request about a volume has no namespace");
 }
 
 #[test]

@@ -322,8 +322,10 @@ fn a_hand_grown_claim_is_left_as_it_is() {
 #[test]
 fn requests_that_cannot_be_taken_are_blocked() {
     let mut observed = cluster();
-    observed.namespace =
-        Fact::Known(NamespaceFact { terminating: false, resize_max: Some("150Gi".to_owned()) });
+    observed.namespace = Fact::Known(NamespaceFact {
+        resize_max: Some("150Gi".to_owned()),
+        ..NamespaceFact::default()
+    });
     for (template, size, reason, detail) in [
         ("data", "200Gi", Reason::OverMax, "data: 200Gi is more than the 150Gi of resize-max"),
         ("wal", "120Gi", Reason::NoSuchTemplate, "wal; the set's claim templates: data"),
@@ -599,6 +601,7 @@ fn with_driver(provisioner: &str, from: &str, to: &str, parameters: &[(&str, &st
         allow_volume_expansion: true,
         provisioner: provisioner.to_owned(),
         parameters: parameters.collect(),
+        ..ClassFact::default()
     };
     observed.classes = Fact::Known(BTreeMap::from([("fast".to_owned(), class)]));
     set(&mut observed).templates.insert("data".to_owned(), size(from));

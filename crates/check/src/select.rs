@@ -94,14 +94,15 @@ impl From<&Document> for UnjudgedObject {
 
 /// The kind of manifests that `name` is, whatever its capitals.
 pub(crate) fn in_manifests(name: &str) -> Option<&'static KindInfo> {
-    KINDS.iter().find(|info| info.is_in_manifests() && info.name.eq_ignore_ascii_case(name))
+    KINDS.iter().find(|info| info.in_manifests && info.name.eq_ignore_ascii_case(name))
 }
 
 /// Whether the document is of a judged kind. A version that no cluster serves and a misspelt kind
 /// count too: they become errors. Kinds of the same name in groups of other projects do not.
 fn is_judged(document: &Document) -> bool {
     let named = || in_manifests(&document.kind).is_some();
-    Kind::of_manifest(&document.api_version, &document.kind) != Kind::Other
+    let kind = Kind::of_manifest(&document.api_version, &document.kind);
+    kind.info().is_some_and(|info| info.in_manifests)
         || (matches!(document.group(), "" | "apps" | "extensions") && named())
 }
 

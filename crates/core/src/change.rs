@@ -6,7 +6,9 @@ use crate::object::compare::shown;
 use crate::object::immutable::{self, DifferenceKind, Differences, SpecDifference};
 use crate::object::metadata::{COLLECTOR_FINALIZERS, ORPHAN};
 use crate::object::validate::{self, ValidationError};
-use crate::object::{Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet};
+use crate::object::{
+    Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet, Volume,
+};
 use crate::text::{self, cut};
 
 /// The operation of a review.
@@ -160,6 +162,10 @@ pub enum Subject<'a> {
     Claim(Pair<Claim<'a>>),
     /// the scale of a set
     Scale(Pair<Scale<'a>>),
+    /// a namespace, of which only metadata is read
+    Namespace,
+    /// a volume
+    Volume(Pair<Volume<'a>>),
     /// a kind that no rule judges
     Other,
 }
@@ -202,7 +208,8 @@ pub struct Change<'a> {
     pub operation: Operation,
     /// the object's kind
     pub kind: Kind,
-    /// the namespace, from the review where the object leaves it out; empty where neither says
+    /// the namespace, from the review where the object leaves it out; empty where neither says. A
+    /// volume is judged in the namespace of its claim, and a namespace in itself
     pub namespace: String,
     /// the name, from the old object where the review leaves it out
     pub name: String,
@@ -241,6 +248,8 @@ impl<'a> Change<'a> {
             }
             Kind::Claim => Subject::Claim(objects.try_map(Claim::decode)?),
             Kind::Scale => Subject::Scale(objects.try_map(Scale::decode)?),
+            Kind::Namespace => Subject::Namespace,
+            Kind::Volume => Subject::Volume(objects.try_map(Volume::decode)?),
             Kind::Other => Subject::Other,
         };
         let sides = || objects.new.iter().chain(&objects.old).map(|object| &object.metadata);
@@ -250,11 +259,22 @@ impl<'a> Change<'a> {
         let mut namespaces: Vec<&str> = sides().map(|m| m.namespace.as_str()).collect();
         namespaces.push(namespace);
         let names: Vec<&str> = sides().map(|m| m.name.as_str()).collect();
+        let name = first(names.into_iter());
+        let namespace = match &subject {
+            Subject::Namespace => name.clone(),
+            // The stored volume says whose it is: the edit may name another claim.
+            Subject::Volume(pair) => {
+                let stored = pair.old.as_ref().or(pair.new.as_ref());
+                let claim = stored.and_then(Volume::claim);
+                claim.map_or(String::new(), |claim| claim.namespace.to_string())
+            }
+            _ => first(namespaces.into_iter()),
+        };
         Ok(Self {
             operation,
             kind,
-            namespace: first(namespaces.into_iter()),
-            name: first(names.into_iter()),
+            namespace,
+            name,
             objects,
             subject,
             circumstances,
@@ -331,6 +351,22 @@ impl<'a> Change<'a> {
     pub fn written_claim(&self) -> Option<(Option<&Claim<'a>>, &Claim<'a>)> {
         match &self.subject {
             Subject::Claim(pair) => Some((pair.old.as_ref(), pair.new.as_ref()?)),
+            _ => None,
+        }
+    }
+
+    /// The volume of a DELETE.
+    pub fn deleted_volume(&self) -> Option<&Volume<'a>> {
+        match &self.subject {
+            Subject::Volume(pair) if self.operation == Operation::Delete => pair.old.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Old and new volume of an UPDATE.
+    pub fn updated_volume(&self) -> Option<(&Volume<'a>, &Volume<'a>)> {
+        match &self.subject {
+            Subject::Volume(pair) if self.operation == Operation::Update => pair.both(),
             _ => None,
         }
     }
@@ -448,12 +484,17 @@ impl<'a> Change<'a> {
             .map_err(Clone::clone)
     }
 
+    /// The namespace in which events about the object are written; empty for a volume.
+    pub fn object_namespace(&self) -> &str {
+        if self.kind == Kind::Volume { "" } else { &self.namespace }
+    }
+
     /// The object as people name it: `StatefulSet shop/db`.
     pub fn object_name(&self) -> String {
         let kind = self.kind.reported_as();
         let generate_name = self.metadata().map(|metadata| metadata.generate_name.as_str());
         let name = label(&self.name, generate_name.unwrap_or_default());
-        if self.namespace.is_empty() {
+        if self.namespace.is_empty() || !self.kind.is_namespaced() {
             format!("{kind} {name}")
         } else {
             format!("{kind} {}/{name}", cut(self.namespace.as_str(), text::NAME))

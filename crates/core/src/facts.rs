@@ -140,6 +140,8 @@ impl Reclaim {
 /// What is read of a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeFact {
+    /// `metadata.uid`; empty if it comes from a manifest
+    pub uid: String,
     /// `spec.persistentVolumeReclaimPolicy`
     pub reclaim: Reclaim,
     /// why it cannot be expanded, if it cannot
@@ -170,9 +172,11 @@ pub struct PodFact {
     pub injected_key: Option<&'static str>,
 }
 
-/// What is read of a namespace. Namespaces of which nothing is said are not kept.
+/// What is read of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceFact {
+    /// `metadata.uid`; empty if it comes from a manifest
+    pub uid: String,
     /// it has a `deletionTimestamp`
     pub terminating: bool,
     /// the annotation `stateward.dev/resize-max` as written; it wins over the set's
@@ -222,7 +226,7 @@ pub struct Facts {
     pub claim_users: Objects<Vec<String>>,
     /// classes by name
     pub classes: Objects<ClassFact>,
-    /// namespaces by name, of which something is said
+    /// namespaces by name
     pub namespaces: Objects<NamespaceFact>,
     /// nodes by name that take new pods
     pub nodes: Objects<NodeFact>,

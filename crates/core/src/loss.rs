@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::facts::{Fact, Facts, Reclaim, SnapshotFact};
-use crate::object::Quantity;
-use crate::text::listed;
+use crate::object::{Quantity, Volume};
+use crate::text::{NAME, cut, listed};
 
 /// The claims that a change deletes, and what is known of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -112,6 +112,43 @@ impl Loss {
         Some(loss)
     }
 
+    /// Describes what a volume holds for the claim that it belongs to, or belonged to. `None` if it
+    /// belongs to none.
+    pub fn of_volume(facts: &Facts, name: &str, volume: &Volume<'_>) -> Option<Self> {
+        let claim = volume.claim()?;
+        let (namespace, of) = (claim.namespace.as_str(), claim.name.as_str());
+        // A claim of the same name may have been created since, with another volume.
+        let bound = match facts.claims.get(namespace, of) {
+            Fact::Known(Some(claim)) if claim.volume == name => Some(claim),
+            _ => None,
+        };
+        let capacity = volume.spec.capacity.storage.as_ref().map(|size| size.quantity.clone());
+        let mut loss = Self::default();
+        loss.claims.push(LostClaim {
+            name: cut(of, NAME),
+            size: bound.and_then(|claim| claim.request.clone()).or(capacity),
+            class: cut(&*volume.spec.storage_class_name, NAME),
+            volume: cut(name, NAME),
+            fate: match Reclaim::from_name(volume.reclaim_policy()) {
+                Reclaim::Retain => Fate::Retained,
+                Reclaim::Delete | Reclaim::Recycle => Fate::Destroyed,
+            },
+            ..LostClaim::default()
+        });
+        if bound.is_some() {
+            loss.add_pods(facts, namespace);
+        }
+        loss.add_snapshots(facts, namespace);
+        Some(loss)
+    }
+
+    /// The same with the largest claim first.
+    #[must_use]
+    pub fn largest_first(mut self) -> Self {
+        self.claims.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
+        self
+    }
+
     fn add_pods(&mut self, facts: &Facts, namespace: &str) {
         let pods = match facts.pods.of(namespace) {
             Fact::Known(pods) => pods,
@@ -161,6 +198,19 @@ impl Loss {
     /// counts, because it may be bound at any moment.
     pub fn destroys(&self) -> bool {
         self.claims.iter().any(|claim| claim.fate != Fate::Retained)
+    }
+
+    /// Whether all data is known to stay, or to be gone already.
+    pub fn keeps_everything(&self) -> bool {
+        self.claims.iter().all(|claim| matches!(claim.fate, Fate::Retained | Fate::NoVolume))
+    }
+
+    /// Which snapshots exist of the data that goes, as a sentence; empty if none goes.
+    pub fn snapshots(&self) -> String {
+        let copies = self.copies();
+        let Some(rest) = copies.strip_prefix("; ") else { return String::new() };
+        let (first, rest) = rest.split_at(rest.chars().next().map_or(0, char::len_utf8));
+        format!("{}{rest}.", first.to_uppercase())
     }
 
     /// The whole of it in one sentence: how many claims, how large, and which copies exist.

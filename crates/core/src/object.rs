@@ -20,6 +20,7 @@ pub mod selector;
 pub mod serde_messages;
 pub mod statefulset;
 pub mod validate;
+pub mod volume;
 
 use serde::Deserialize;
 
@@ -32,6 +33,7 @@ pub use self::pointer::Pointer;
 pub use self::quantity::Quantity;
 pub use self::scale::Scale;
 pub use self::statefulset::StatefulSet;
+pub use self::volume::Volume;
 
 /// The head of any Kubernetes object: what is read before its kind matters.
 #[derive(Clone, Debug, Deserialize)]

@@ -37,7 +37,7 @@ impl Ownership {
     /// owner in the same edit. A Scale carries no owner references.
     pub fn of(change: &Change<'_>, operators: &[String]) -> Self {
         let owns = match &change.subject {
-            Subject::StatefulSet(_) => owner_of_set,
+            Subject::StatefulSet(_) | Subject::Namespace | Subject::Volume(_) => controlling_owner,
             Subject::Claim(_) => owner_of_claim,
             Subject::Scale(_) | Subject::Other => return Self::None,
         };
@@ -57,7 +57,7 @@ impl Ownership {
     }
 }
 
-fn owner_of_set<'m>(metadata: &'m Metadata<'_>) -> Option<&'m OwnerReference<'m>> {
+fn controlling_owner<'m>(metadata: &'m Metadata<'_>) -> Option<&'m OwnerReference<'m>> {
     metadata.controller()
 }
 

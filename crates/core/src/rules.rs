@@ -16,9 +16,13 @@ mod autoscaling;
 mod budgets;
 mod classes;
 mod data_left_behind;
+mod namespace_delete;
 /// Ownerships that are claimed.
 pub mod owner_added;
 mod protected_delete;
+mod pv_delete;
+mod pv_protection_removed;
+mod pv_reclaim_to_delete;
 mod pvc_delete;
 mod pvc_delete_last;
 mod pvc_expand_class_disallows;
@@ -428,6 +432,10 @@ pub static RULES: &[Entry] = &[
     Entry::of::<protected_delete::ProtectedDelete>(),
     Entry::of::<pvc_delete_last::PvcDeleteLast>(),
     Entry::of::<pvc_delete::PvcDelete>(),
+    Entry::of::<namespace_delete::NamespaceDelete>(),
+    Entry::of::<pv_delete::PvDelete>(),
+    Entry::of::<pv_reclaim_to_delete::PvReclaimToDelete>(),
+    Entry::of::<pv_protection_removed::PvProtectionRemoved>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
     Entry::of::<tool_replaces::ToolReplaces>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),

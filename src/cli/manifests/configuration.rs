@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 };
 use stateward_core::annotations::OWNER_MANAGED;
 use stateward_core::decide::{CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
-use stateward_core::object::metadata::{ORPHAN, PROTECTION};
+use stateward_core::object::metadata::{ORPHAN, PROTECTION, VOLUME_PROTECTION};
 use stateward_core::object::{KINDS, KindInfo};
 use stateward_core::ownership::MOST_OWNERS;
 use stateward_core::review::WebhookKind;
@@ -22,6 +22,9 @@ use super::{FailurePolicy, Service, selector};
 const NO_GITOPS_TOOL: &str = "!request.userInfo.username.matches(\
     '^system:serviceaccount:(flux-system:|[^:]+:(argocd-|kustomize-controller$|helm-controller$))')";
 
+/// The namespace of the request; a request about a volume has none.
+const NAMESPACE: &str = "request.?namespace.orValue('')";
+
 /// False if an operator edits what it owns: a service account of another namespace that is no `GitOps`
 /// tool writes an object that a controller owns before and after. Whoever else writes an owner into
 /// an object gains nothing by it. On DELETE `object` is null, on CREATE `oldObject` is. A Scale names
@@ -30,7 +33,7 @@ const NO_GITOPS_TOOL: &str = "!request.userInfo.username.matches(\
 fn not_left_to_owner() -> String {
     format!(
         "!(request.userInfo.username.startsWith('system:serviceaccount:') && \
-        !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':') && \
+        !request.userInfo.username.startsWith('system:serviceaccount:' + {NAMESPACE} + ':') && \
         {NO_GITOPS_TOOL}) || \
         [object, oldObject].exists(x, x != null && \
         (x.metadata.?ownerReferences.orValue([]).size() > {MOST_OWNERS} || \
@@ -50,7 +53,7 @@ fn not_operator_of(operator: &Operator) -> MatchCondition {
     MatchCondition {
         name: format!("not-operator-of/{plural}.{group}"),
         expression: format!(
-            "!(request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + \
+            "!(request.userInfo.username.startsWith('system:serviceaccount:' + {NAMESPACE} + \
             ':') && {NO_GITOPS_TOOL} && \
             [object, oldObject].all(x, x == null || \
             (x.metadata.?ownerReferences.orValue([]).size() <= {MOST_OWNERS} && \
@@ -58,23 +61,43 @@ fn not_operator_of(operator: &Operator) -> MatchCondition {
             x.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) && \
             o.kind == '{kind}' && o.apiVersion.startsWith('{group}/')))) && \
             authorizer.group('{group}').resource('{plural}').subresource('status')\
-            .namespace(request.namespace).check('update').allowed())"
+            .namespace({NAMESPACE}).check('update').allowed())"
         ),
     }
 }
 
 /// False on an UPDATE that leaves the spec of a terminating object alone, such as one that removes a
 /// finalizer: under `Fail` it would be stuck while the webhook is away. Finalizers on which claims
-/// depend are judged: `orphan`, the protection of a claim, and the last one of a set.
+/// depend are judged: `orphan`, the protection of a claim or a volume, and the last one of a set.
 fn not_going_away() -> String {
     format!(
         "object == null || oldObject == null || !has(oldObject.metadata.deletionTimestamp) || \
         object.?spec != oldObject.?spec || \
         [object, oldObject].exists(x, x.metadata.?finalizers.orValue([]).size() > {MOST_OWNERS}) || \
         oldObject.metadata.?finalizers.orValue([]).exists(f, \
-        (f in ['{ORPHAN}', '{PROTECTION}'] || (request.resource.resource == 'statefulsets' && \
+        (f in ['{ORPHAN}', '{PROTECTION}', '{VOLUME_PROTECTION}'] || (request.resource.resource == 'statefulsets' && \
         object.metadata.?finalizers.orValue([]).size() == 0)) && \
         !(f in object.metadata.?finalizers.orValue([])))"
+    )
+}
+
+/// False for the requests about volumes that no rule judges, above all those of provisioners and
+/// controllers. Judged are, while a claim has or had the volume: the end of `Retain`, the removal of the
+/// finalizer that protects a bound volume, and a deletion that is not the provisioner's. A volume belongs
+/// to no namespace, so its claim tells whether it is excluded.
+fn volume_with_data(excluded: &[String]) -> String {
+    let excluded: Vec<String> = excluded.iter().map(|name| format!("'{name}'")).collect();
+    let policy = "?spec.?persistentVolumeReclaimPolicy.orValue('Retain')";
+    let phase = "oldObject.?status.?phase.orValue('')";
+    let finalizers = "metadata.?finalizers.orValue([])";
+    format!(
+        "request.resource.resource != 'persistentvolumes' || oldObject == null || \
+        (!(oldObject.?spec.?claimRef.?namespace.orValue('') in [{}]) && (object == null ? \
+        {phase} == 'Bound' || oldObject.{policy} == 'Retain' : \
+        (oldObject.{policy} == 'Retain' && object.{policy} != 'Retain') || \
+        ({phase} == 'Bound' && '{VOLUME_PROTECTION}' in oldObject.{finalizers} && \
+        !('{VOLUME_PROTECTION}' in object.{finalizers}))))",
+        excluded.join(", ")
     )
 }
 
@@ -183,6 +206,7 @@ impl Registration<'_> {
             condition("not-left-to-its-owner", not_left_to_owner()),
             condition("not-going-away", not_going_away()),
             condition("metadata-of-status", METADATA_OF_STATUS.to_owned()),
+            condition("volume-with-data", volume_with_data(&self.excluded)),
         ]);
         conditions.extend(OPERATORS.iter().map(not_operator_of));
         conditions
@@ -241,7 +265,7 @@ fn rule(info: &KindInfo, subresource: &str, operations: &[&str]) -> Option<RuleW
         api_versions: list(&[info.version]),
         operations: list(operations),
         resources: Some(vec![format!("{}{separator}{subresource}", info.plural)]),
-        scope: Some("Namespaced".to_owned()),
+        scope: Some(if info.namespaced { "Namespaced" } else { "Cluster" }.to_owned()),
     })
 }
 

@@ -374,7 +374,7 @@ fn what_failed_is_not_asked_for_twice() {
 #[test]
 fn nothing_begins_in_a_namespace_that_goes_away() {
     let mut facts = facts();
-    let fact = NamespaceFact { terminating: true, resize_max: None };
+    let fact = NamespaceFact { terminating: true, ..NamespaceFact::default() };
     facts.namespaces.insert("", "shop", fact);
     assert!(why(&grow(&facts)).starts_with("Its namespace is going away"));
 }

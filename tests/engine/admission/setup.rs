@@ -113,7 +113,7 @@ pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, si
 }
 
 pub(crate) fn limit_of_namespace(facts: &mut Facts, limit: &str) {
-    let fact = NamespaceFact { terminating: false, resize_max: Some(limit.to_owned()) };
+    let fact = NamespaceFact { resize_max: Some(limit.to_owned()), ..NamespaceFact::default() };
     facts.namespaces.insert("", "shop", fact);
 }
 

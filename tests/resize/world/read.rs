@@ -92,7 +92,11 @@ impl World {
             _ => {}
         }
         let resize_max = (self.trouble == Some(Trouble::OverMax)).then(|| SIZES[0].to_owned());
-        let namespace = NamespaceFact { terminating: self.namespace_terminating, resize_max };
+        let namespace = NamespaceFact {
+            terminating: self.namespace_terminating,
+            resize_max,
+            ..NamespaceFact::default()
+        };
         let owned = self.trouble == Some(Trouble::Dependents) || self.orphaning_is_stuck();
         let overlap = self.trouble == Some(Trouble::Overlap);
         let refused = self.trouble == Some(Trouble::PatchRefused);

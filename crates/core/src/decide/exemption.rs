@@ -60,11 +60,12 @@ impl Exemption {
 /// The users of the control plane that are never judged; blocking one wedges what it cleans up.
 /// The last is the one user of managed clusters. CSI resizers run under any name, but write only
 /// status and annotations, which no rule judges.
-pub const CONTROL_PLANE: [&str; 7] = [
+pub const CONTROL_PLANE: [&str; 8] = [
     "system:serviceaccount:kube-system:generic-garbage-collector",
     "system:serviceaccount:kube-system:namespace-controller",
     "system:serviceaccount:kube-system:statefulset-controller",
     "system:serviceaccount:kube-system:pvc-protection-controller",
+    "system:serviceaccount:kube-system:pv-protection-controller",
     "system:serviceaccount:kube-system:persistent-volume-binder",
     "system:serviceaccount:kube-system:expand-controller",
     "system:kube-controller-manager",

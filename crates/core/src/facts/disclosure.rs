@@ -23,6 +23,14 @@ impl Facts {
             Kind::Claim => {
                 matches!(self.claim(namespace, name), Fact::Known(claim) if claim.uid == uid)
             }
+            Kind::Namespace => matches!(
+                self.namespaces.get("", name),
+                Fact::Known(Some(namespace)) if namespace.uid == uid
+            ),
+            Kind::Volume => matches!(
+                self.volumes.get("", name),
+                Fact::Known(Some(volume)) if volume.uid == uid
+            ),
             Kind::Other => false,
         }
     }

@@ -143,7 +143,7 @@ impl Exported for NamespaceFact {
     const KIND: FactKind = FactKind::Namespace;
 
     fn object(&self) -> Value {
-        let mut metadata = json!({});
+        let mut metadata = json!({"uid": self.uid});
         if let Some(size) = &self.resize_max {
             metadata["annotations"] = json!({RESIZE_MAX: size});
         }
@@ -256,7 +256,7 @@ impl Exported for VolumeFact {
             spec["nodeAffinity"] =
                 json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}});
         }
-        json!({"metadata": {"annotations": annotations}, "spec": spec})
+        json!({"metadata": {"uid": self.uid, "annotations": annotations}, "spec": spec})
     }
 }
 
@@ -436,7 +436,11 @@ mod tests {
             },
         );
         let resize_max = Some("1Ti".to_owned());
-        facts.namespaces.insert("", "shop", NamespaceFact { terminating: true, resize_max });
+        facts.namespaces.insert(
+            "",
+            "shop",
+            NamespaceFact { uid: "n".to_owned(), terminating: true, resize_max },
+        );
         let claims = vec!["data-db-0".to_owned()];
         facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, injected_key: None });
         for (name, fixed) in
@@ -445,7 +449,12 @@ mod tests {
             facts.volumes.insert(
                 "",
                 name,
-                VolumeFact { reclaim: Reclaim::Recycle, fixed, ..VolumeFact::default() },
+                VolumeFact {
+                    uid: "v".to_owned(),
+                    reclaim: Reclaim::Recycle,
+                    fixed,
+                    ..VolumeFact::default()
+                },
             );
         }
         let taken = "2026-11-19T03:00:00Z".parse().unwrap();

@@ -192,14 +192,14 @@ pub fn class(class: &RawValue) -> Option<Reduced<ClassFact>> {
 
 /// Reads a namespace.
 pub fn namespace(namespace: &RawValue) -> Option<Reduced<NamespaceFact>> {
-    let size = |fact: &NamespaceFact| texts(&fact.resize_max);
+    let size = |fact: &NamespaceFact| texts(&fact.resize_max) + fact.uid.len();
     reduced(namespace, size, |namespace: Object<IgnoredAny>| {
         let mut metadata = namespace.metadata;
-        let fact = NamespaceFact {
+        Some(NamespaceFact {
+            uid: metadata.uid,
             terminating: metadata.deletion_timestamp.is_some(),
             resize_max: metadata.annotations.remove(RESIZE_MAX),
-        };
-        (fact != NamespaceFact::default()).then_some(fact)
+        })
     })
 }
 
@@ -330,7 +330,7 @@ const EXPANDABLE: [&str; 10] = [
 
 /// Reads a volume.
 pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
-    let size = |fact: &VolumeFact| texts(fact.zones.iter().chain([&fact.class]));
+    let size = |fact: &VolumeFact| texts(fact.zones.iter().chain([&fact.class, &fact.uid]));
     reduced(volume, size, |volume: PersistentVolume| {
         let spec = volume.0.spec.0.as_ref();
         let field = |name: &str| spec.and_then(|spec| spec.get(name));
@@ -340,6 +340,7 @@ pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
             fixed: fixed_volume(&volume),
             class: text("storageClassName").unwrap_or_default().to_owned(),
             zones: field("nodeAffinity").map(zones).unwrap_or_default(),
+            uid: volume.0.metadata.uid.clone(),
         })
     })
 }

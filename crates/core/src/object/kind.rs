@@ -11,6 +11,10 @@ pub enum Kind {
     Claim,
     /// `autoscaling/v1` Scale of a StatefulSet
     Scale,
+    /// `v1` Namespace
+    Namespace,
+    /// `v1` `PersistentVolume`
+    Volume,
     /// anything else
     Other,
 }
@@ -32,6 +36,10 @@ pub struct KindInfo {
     pub subresource: &'static str,
     /// the kind that messages name
     pub reported_as: &'static str,
+    /// its objects belong to namespaces
+    pub namespaced: bool,
+    /// `check` judges manifests of this kind
+    pub in_manifests: bool,
     /// metadata is also written through the subresource `status`, which the validating webhook sees
     pub has_status: bool,
     /// the operations that the API server sends to the mutating webhook
@@ -41,7 +49,7 @@ pub struct KindInfo {
 }
 
 /// Every kind but [`Kind::Other`].
-pub const KINDS: [KindInfo; 3] = [
+pub const KINDS: [KindInfo; 5] = [
     KindInfo {
         kind: Kind::StatefulSet,
         name: "StatefulSet",
@@ -50,6 +58,8 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "statefulsets",
         subresource: "",
         reported_as: "StatefulSet",
+        namespaced: true,
+        in_manifests: true,
         has_status: true,
         mutating: &["CREATE", "UPDATE"],
         validating: &["CREATE", "UPDATE", "DELETE"],
@@ -62,6 +72,8 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "persistentvolumeclaims",
         subresource: "",
         reported_as: "PersistentVolumeClaim",
+        namespaced: true,
+        in_manifests: true,
         has_status: true,
         mutating: &["CREATE", "UPDATE"],
         validating: &["CREATE", "UPDATE", "DELETE"],
@@ -75,9 +87,40 @@ pub const KINDS: [KindInfo; 3] = [
         plural: "statefulsets",
         subresource: "scale",
         reported_as: "StatefulSet",
+        namespaced: true,
+        in_manifests: false,
         has_status: false,
         mutating: &[],
         validating: &["UPDATE"],
+    },
+    KindInfo {
+        kind: Kind::Namespace,
+        name: "Namespace",
+        group: "",
+        version: "v1",
+        plural: "namespaces",
+        subresource: "",
+        reported_as: "Namespace",
+        namespaced: false,
+        in_manifests: false,
+        has_status: false,
+        mutating: &[],
+        validating: &["DELETE"],
+    },
+    // A match condition sends only the few requests that rules judge.
+    KindInfo {
+        kind: Kind::Volume,
+        name: "PersistentVolume",
+        group: "",
+        version: "v1",
+        plural: "persistentvolumes",
+        subresource: "",
+        reported_as: "PersistentVolume",
+        namespaced: false,
+        in_manifests: false,
+        has_status: true,
+        mutating: &[],
+        validating: &["UPDATE", "DELETE"],
     },
 ];
 
@@ -110,6 +153,11 @@ impl Kind {
         self.info().map_or("", |info| info.reported_as)
     }
 
+    /// Whether objects of the kind belong to namespaces. What is not known does.
+    pub fn is_namespaced(self) -> bool {
+        self.info().is_none_or(|info| info.namespaced)
+    }
+
     /// The kind in logs and metrics.
     pub fn label(self) -> &'static str {
         self.info().map_or("other", |info| info.name)
@@ -123,11 +171,6 @@ impl KindInfo {
             "" => self.version.to_owned(),
             group => format!("{group}/{}", self.version),
         }
-    }
-
-    /// Whether manifests hold objects of this kind.
-    pub const fn is_in_manifests(&self) -> bool {
-        self.subresource.is_empty()
     }
 
     /// The operations that the API server sends to `webhook`.
@@ -149,7 +192,7 @@ mod tests {
             assert_eq!(KINDS.iter().filter(|other| other.kind == info.kind).count(), 1);
             assert_eq!(Kind::of_manifest(&info.api_version(), info.name), info.kind);
             let reported = KINDS.iter().find(|other| other.name == info.reported_as).unwrap();
-            assert!(reported.is_in_manifests() && reported.plural == info.plural);
+            assert!(reported.subresource.is_empty() && reported.plural == info.plural);
         }
         assert_eq!(Kind::of_manifest("apps/v1beta1", "StatefulSet"), Kind::Other);
         assert_eq!((Kind::Other.name(), Kind::Other.label()), ("", "other"));

@@ -13,6 +13,9 @@ pub const COLLECTOR_FINALIZERS: [&str; 2] = [ORPHAN, "foregroundDeletion"];
 /// The finalizer that keeps a claim while pods use it.
 pub const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
+/// The finalizer that keeps a volume while a claim is bound to it.
+pub const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
+
 /// `metadata`, as far as rules and exemptions read it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

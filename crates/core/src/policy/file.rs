@@ -149,6 +149,10 @@ pub enum MatchKind {
     PersistentVolumeClaim,
     /// autoscaling/v1 Scale of a StatefulSet
     Scale,
+    /// v1 Namespace
+    Namespace,
+    /// v1 `PersistentVolume`; `namespaces` means the namespace of its claim
+    PersistentVolume,
 }
 
 impl PolicyFile {

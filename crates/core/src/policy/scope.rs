@@ -36,6 +36,8 @@ impl CompiledScope {
                     MatchKind::StatefulSet => Kind::StatefulSet,
                     MatchKind::PersistentVolumeClaim => Kind::Claim,
                     MatchKind::Scale => Kind::Scale,
+                    MatchKind::Namespace => Kind::Namespace,
+                    MatchKind::PersistentVolume => Kind::Volume,
                 })
                 .collect(),
             rules: settings(&scope.rules, at, errors),

@@ -234,7 +234,7 @@ impl Answer {
         let denial = |verdict: &Verdict| Denial {
             rule: verdict.finding.rule,
             object: object.clone(),
-            namespace: cut(change.namespace.as_str(), NAME),
+            namespace: cut(change.object_namespace(), NAME),
             field: verdict.finding.field.dotted(),
             message: verdict.finding.what.clone(),
             user: cut(review.user(), NAME),

@@ -1,11 +1,11 @@
 use super::pvc_keep_removed::{kept_by_a_tool, only_leaves_the_manifests, protected_by};
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::object::Kind;
 
 declare_rule! {
-    /// A set or a claim is deleted that somebody has marked as protected: `stateward.dev/protected: "true"`,
+    /// A set, a claim, a namespace or a volume is deleted that somebody has marked as protected: `stateward.dev/protected: "true"`,
     /// `policy.kruise.io/delete-protection: Always` or `Cascading`,
     /// `resourcetemplate.karmada.io/deletion-protected: Always`, or
     /// `hive.openshift.io/protected-delete: "true"`, each as an annotation or a label.
@@ -18,7 +18,8 @@ declare_rule! {
     /// The people who set the mark want to be asked. Each project's own webhook covers other kinds, or is
     /// off by default, so the mark alone often does nothing.
     ///
-    /// `Cascading` protects a set only while it has replicas. An orphan delete of a set keeps pods and
+    /// `Cascading` protects a set only while it has replicas, and a namespace only while it has claims
+    /// or pods, as far as facts tell. An orphan delete of a set keeps pods and
     /// claims, but a mark protects from it, too.
     ///
     /// ## Way out
@@ -29,7 +30,7 @@ declare_rule! {
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Delete], Claim: [Delete]],
+        judges: [StatefulSet: [Delete], Claim: [Delete], Namespace: [Delete], Volume: [Delete]],
         source: "openkruise.io/docs/user-manuals/deletionprotection; karmada.io/docs/administrator/configuration/resource-deletion-protection",
     }
 }
@@ -37,7 +38,7 @@ declare_rule! {
 impl Rule for ProtectedDelete {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(metadata) = change.metadata() else { return Ok(()) };
         let Some((key, field, value)) = protected_by(metadata) else {
             let Some(key) = kept_by_a_tool(metadata) else { return Ok(()) };
@@ -50,8 +51,7 @@ impl Rule for ProtectedDelete {
             }
             return Ok(());
         };
-        let scaled_down = change.deleted_set().is_some_and(|set| set.spec.replicas() <= 0);
-        if value == "Cascading" && change.kind == Kind::StatefulSet && scaled_down {
+        if value == "Cascading" && is_empty(change, facts) {
             return Ok(());
         }
         findings
@@ -64,4 +64,14 @@ impl Rule for ProtectedDelete {
             ));
         Ok(())
     }
+}
+
+/// Whether nothing would be deleted with a set or a namespace.
+fn is_empty(change: &Change<'_>, facts: &Facts) -> bool {
+    if change.kind != Kind::Namespace {
+        return change.deleted_set().is_some_and(|set| set.spec.replicas() <= 0);
+    }
+    let claims = facts.claims.of(&change.name).map(|mut claims| claims.next().is_none());
+    let pods = facts.pods.of(&change.name).map(|mut pods| pods.next().is_none());
+    claims == Fact::Known(true) && pods == Fact::Known(true)
 }

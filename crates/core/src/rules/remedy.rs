@@ -12,7 +12,7 @@ mod recreate;
 mod retention;
 
 pub use self::combine::{combine, settle_size};
-pub use self::deletion::{confirm_deletion, retain};
+pub use self::deletion::{confirm_deletion, retain, retain_all};
 pub use self::force::{
     FLUX_FORCE, SYNC_OPTIONS, flux_forces, has_option, has_sync_option, warn_of_force,
 };
@@ -31,7 +31,7 @@ pub use crate::text::listed;
 
 /// `kubectl`, with the object's namespace where it is known.
 pub fn kubectl(change: &Change<'_>) -> String {
-    if change.namespace.is_empty() {
+    if change.namespace.is_empty() || !change.kind.is_namespaced() {
         "kubectl".to_owned()
     } else {
         format!("kubectl -n {}", quoted(&change.namespace))

@@ -22,6 +22,18 @@ pub fn retain(volumes: &[&str]) -> Step {
     )
 }
 
+/// Keeps the data of all claims of a namespace.
+pub fn retain_all(namespace: &str) -> Step {
+    run(
+        "to keep the data, retain all volumes of the namespace first",
+        format!(
+            "kubectl patch pv $(kubectl -n {} get pvc -o jsonpath='{{.items[*].spec.volumeName}}') \
+             -p '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'",
+            quoted(namespace)
+        ),
+    )
+}
+
 /// Confirms the deletion of the object, so that it is only warned of.
 pub fn confirm_deletion(change: &Change<'_>) -> String {
     let (kind, name) = (change.kind.reported_as().to_lowercase(), quoted(&change.name));
