@@ -112,7 +112,7 @@ impl From<Manifest> for ClassFact {
             allow_volume_expansion: class.allow_volume_expansion,
             default_since: DEFAULT
                 .iter()
-                .any(|key| marked(key))
+                .any(marked)
                 .then(|| created.unwrap_or(Timestamp::UNIX_EPOCH)),
             immediate: class.volume_binding_mode != "WaitForFirstConsumer",
             reclaim: Reclaim::from_name(Some(reclaim)),

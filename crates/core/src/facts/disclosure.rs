@@ -40,8 +40,8 @@ impl Facts {
     /// many nodes there are.
     #[must_use]
     pub fn for_unknown_creator(&self) -> Self {
-        let (quotas, nodes) = (Objects::unknown(WITHHELD), Objects::unknown(WITHHELD));
-        Self { quotas, nodes, ..self.clone() }
+        let (nodes, quotas) = (Objects::unknown(WITHHELD), Objects::unknown(WITHHELD));
+        Self { nodes, quotas, ..self.clone() }
     }
 
     /// The facts for any other caller who names no object of the cluster: none about objects.

@@ -52,7 +52,9 @@ impl Rule for StsMissingClass {
         let by_hand: BTreeSet<&str> = volumes.map(|(_, volume)| volume.class.as_str()).collect();
         let claims = set_claims::existing(change, set, facts)?;
         let mut pods = std::collections::BTreeMap::<&str, i64>::new();
-        claims.iter().for_each(|claim| *pods.entry(claim.template).or_default() += 1);
+        for claim in &claims {
+            *pods.entry(claim.template).or_default() += 1;
+        }
         let wanted = set.ordinals().end.saturating_sub(set.ordinals().start);
         for (index, template, class) in missing {
             let name = template.metadata.name.as_str();

@@ -1,7 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::Change;
@@ -36,9 +36,9 @@ declare_rule! {
 #[serde(default)]
 struct Resources {
     #[serde(deserialize_with = "null_default")]
-    requests: BTreeMap<String, IgnoredAny>,
+    requests: Map<String, Value>,
     #[serde(deserialize_with = "null_default")]
-    limits: BTreeMap<String, IgnoredAny>,
+    limits: Map<String, Value>,
 }
 
 impl Rule for StsNoResources {
