@@ -46,7 +46,7 @@ pub struct PackError {
 /// All packs, with an index of what they are recognised by.
 #[derive(Debug, Default)]
 pub struct Packs {
-    packs: Vec<(String, Pack)>,
+    all: Vec<(String, Pack)>,
     /// last part of an image's path → packs and their recognisers
     by_image: HashMap<String, Vec<(usize, usize)>>,
     /// label → packs and their recognisers, for those that name no image
@@ -63,8 +63,8 @@ impl Packs {
 
     /// Packs by name.
     pub fn new(packs: impl IntoIterator<Item = (String, Pack)>) -> Self {
-        let mut all = Self { packs: packs.into_iter().collect(), ..Self::default() };
-        for (pack, (_, known)) in all.packs.iter().enumerate() {
+        let mut all = Self { all: packs.into_iter().collect(), ..Self::default() };
+        for (pack, (_, known)) in all.all.iter().enumerate() {
             for (index, way) in known.recognise.iter().enumerate() {
                 let at = (pack, index);
                 if let Some(owner) = &way.owner {
@@ -82,7 +82,7 @@ impl Packs {
 
     /// Each pack with its name, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Pack)> {
-        self.packs.iter().map(|(name, pack)| (name.as_str(), pack))
+        self.all.iter().map(|(name, pack)| (name.as_str(), pack))
     }
 
     /// The pack of this name.

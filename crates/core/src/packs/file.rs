@@ -142,7 +142,7 @@ pub struct ScaleUp {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Versions {
-    /// How many numbers name a series: 1 for PostgreSQL 17, 2 for MySQL 8.4.
+    /// How many numbers name a series: 1 for `17`, 2 for `8.4`.
     pub series: u8,
     /// To which later series an image may go.
     pub upgrade: Upgrade,

@@ -7,7 +7,7 @@ use super::file::{Pack, Recogniser};
 use super::image::ImageReference;
 use super::version::Version;
 use crate::annotations::PACK;
-use crate::object::{DecodeError, StatefulSet};
+use crate::object::{DecodeError, StatefulSet, Text};
 
 /// What a set is recognised by.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ impl<'a> Traits<'a> {
             .collect();
         let containers = template.spec.containers.iter().map(|container| ContainerTraits {
             image: container.image.as_str(),
-            words: container.command.iter().chain(&container.args).map(|w| w.as_str()).collect(),
+            words: container.command.iter().chain(&container.args).map(Text::as_str).collect(),
             variables: container.env.iter().map(|variable| variable.name.as_str()).collect(),
             keeps_data: container
                 .volume_mounts
@@ -171,7 +171,7 @@ fn version(image: &str, after: Option<&str>) -> Option<Version> {
 fn candidates<'p>(packs: &'p Packs, traits: &Traits<'_>) -> Vec<Candidate<'p>> {
     let mut found = Vec::new();
     let mut add = |at: &(usize, usize), container: Option<usize>| {
-        let (name, pack) = &packs.packs[at.0];
+        let (name, pack) = &packs.all[at.0];
         let way = &pack.recognise[at.1];
         let holder = container.and_then(|index| traits.containers.get(index));
         if holds(way, traits, holder) {
@@ -190,7 +190,7 @@ fn candidates<'p>(packs: &'p Packs, traits: &Traits<'_>) -> Vec<Candidate<'p>> {
     }
     if let Some(owner) = &traits.owner {
         for at in packs.by_owner.get(owner).into_iter().flatten() {
-            let (_, pack) = &packs.packs[at.0];
+            let (_, pack) = &packs.all[at.0];
             add(at, container_of(pack, traits));
         }
     }
@@ -201,7 +201,7 @@ fn candidates<'p>(packs: &'p Packs, traits: &Traits<'_>) -> Vec<Candidate<'p>> {
         for at in
             packs.by_label.get(&((*key).to_owned(), (*value).to_owned())).into_iter().flatten()
         {
-            let (_, pack) = &packs.packs[at.0];
+            let (_, pack) = &packs.all[at.0];
             add(at, container_of(pack, traits));
         }
     }

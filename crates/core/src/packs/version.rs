@@ -33,19 +33,9 @@ impl Version {
         parts.map(Self)
     }
 
-    /// How many numbers there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// The first numbers; `None` where there are fewer.
     pub fn series(&self, numbers: usize) -> Option<Self> {
         Some(Self(self.0.get(..numbers)?.to_vec()))
-    }
-
-    /// The first number.
-    pub fn major(&self) -> u32 {
-        self.0.first().copied().unwrap_or_default()
     }
 
     /// Whether this is the series after `earlier`, by its last number alone.

@@ -8,7 +8,7 @@ declare_rule! {
     /// An edit of the image moves the folder in which a system keeps its data away from its claim.
     ///
     /// ## Why
-    /// Images move their data between versions and between publishers: PostgreSQL 18 keeps it in
+    /// Images move their data between versions and between publishers: `postgres:18` keeps it in
     /// `/var/lib/postgresql`, earlier versions in `/var/lib/postgresql/data`. If the mount stays, the new
     /// pods start with an empty folder that is lost with the container.
     ///

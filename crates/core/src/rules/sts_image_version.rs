@@ -10,7 +10,7 @@ declare_rule! {
     ///
     /// ## Why
     /// A database writes its data in the format of its version. An older one cannot read what a newer one
-    /// wrote, and many cannot skip a version on the way up. PostgreSQL reads no other major version at all.
+    /// wrote, and many cannot skip a version on the way up. `postgres` reads no other major version at all.
     /// The pods then fail one after the other, or convert the data so that there is no way back.
     ///
     /// The rule knows the versions from the pack of the system, and reads them from the tags. It is silent

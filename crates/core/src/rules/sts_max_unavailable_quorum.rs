@@ -44,8 +44,8 @@ impl Rule for StsMaxUnavailableQuorum {
         let Some((stopped, written)) = stopped(new) else { return Ok(()) };
         let pods = new.spec.replicas();
         let votes = voters::vote(params, change, facts)?;
-        let voted = voters::voted(params, change)?;
-        if !is_too_many(votes, pods, stopped) || old.is_some_and(|old| is_too_many_of(old, voted)) {
+        let known = voters::voted(params, change)?;
+        if !is_too_many(votes, pods, stopped) || old.is_some_and(|old| is_too_many_of(old, known)) {
             return Ok(());
         }
         let field = Pointer::from("/spec/updateStrategy/rollingUpdate/maxUnavailable");
