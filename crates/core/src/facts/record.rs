@@ -163,10 +163,9 @@ impl RecordFact {
         self.owner_managed && (grown || self.is_recreating())
     }
 
-    /// Whether a resize brought this claim template to this size.
-    pub fn brought(&self, template: &str, size: &Quantity) -> bool {
-        let target = self.targets.get(template).and_then(|target| target.parse().ok());
-        target.is_some_and(|target: Quantity| target == *size)
+    /// The size that is carried out for a claim template; nothing if it is no size.
+    pub fn target(&self, template: &str) -> Option<Quantity> {
+        self.targets.get(template)?.parse().ok()
     }
 
     /// Whether a person ended the request, which stands until that is taken back.

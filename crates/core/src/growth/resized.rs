@@ -16,5 +16,6 @@ pub fn was_resized(
     facts: &Facts,
 ) -> bool {
     live.metadata.annotations.get(RESIZE_ID).is_some()
-        || facts.known_record(namespace, name).is_some_and(|record| record.brought(template, size))
+        || facts.known_record(namespace, name).and_then(|record| record.target(template)).as_ref()
+            == Some(size)
 }

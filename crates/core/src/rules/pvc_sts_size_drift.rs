@@ -49,10 +49,8 @@ impl Rule for PvcStsSizeDrift {
             return Ok(());
         };
         let record = facts.known_record(&change.namespace, of.set);
-        let requested = record.and_then(|record| record.targets.get(of.template));
-        let is_requested = requested
-            .and_then(|size| size.parse::<crate::object::Quantity>().ok())
-            .is_some_and(|requested| new.quantity <= requested);
+        let requested = record.and_then(|record| record.target(of.template));
+        let is_requested = requested.is_some_and(|requested| new.quantity <= requested);
         if new.quantity <= *size || old.quantity > *size || is_requested {
             return Ok(());
         }
