@@ -1,5 +1,7 @@
 //! `stateward packs`: what is known about systems.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 use stateward_core::nearest;
@@ -99,14 +101,14 @@ fn is_empty(value: &Value) -> bool {
 fn explain(name: &str, pack: &Pack) -> String {
     let mut text = format!("{} ({name})\n\n{}\n\nRecognised by\n", pack.title, pack.about);
     for way in &pack.recognise {
-        text += &format!("  - {}\n", said(way));
+        let _ = writeln!(text, "  - {}", said(way));
     }
     let Value::Object(facts) = described(name, pack) else { return text };
     for (key, value) in &facts {
         if ["name", "title", "about", "recognise"].contains(&key.as_str()) {
             continue;
         }
-        text += &format!("\n{}\n", heading(key));
+        let _ = writeln!(text, "\n{}", heading(key));
         fact(value, 1, &mut text);
     }
     text
@@ -145,13 +147,15 @@ fn fact(value: &Value, depth: usize, text: &mut String) {
                             && key != "way" =>
                     {
                         let items: Vec<String> = items.iter().map(plain).collect();
-                        *text += &format!("{indent}{key}: {}\n", items.join(", "));
+                        let _ = writeln!(text, "{indent}{key}: {}", items.join(", "));
                     }
                     Value::Array(_) | Value::Object(_) => {
-                        *text += &format!("{indent}{key}:\n");
+                        let _ = writeln!(text, "{indent}{key}:");
                         fact(value, depth + 1, text);
                     }
-                    other => *text += &format!("{indent}{key}: {}\n", plain(other)),
+                    other => {
+                        let _ = writeln!(text, "{indent}{key}: {}", plain(other));
+                    }
                 }
             }
         }
@@ -160,10 +164,12 @@ fn fact(value: &Value, depth: usize, text: &mut String) {
                 let mut inner = String::new();
                 fact(item, depth + 1, &mut inner);
                 let inner = inner.trim_start();
-                *text += &format!("{indent}- {inner}");
+                let _ = write!(text, "{indent}- {inner}");
             }
         }
-        other => *text += &format!("{indent}{}\n", plain(other)),
+        other => {
+            let _ = writeln!(text, "{indent}{}", plain(other));
+        }
     }
 }
 

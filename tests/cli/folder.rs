@@ -32,7 +32,7 @@ spec:
           image: postgres:17.2
           resources: {requests: {cpu: 500m, memory: 1Gi}}
           readinessProbe: {exec: {command: [pg_isready]}}
-          volumeMounts: [{name: data, mountPath: /data}]
+          volumeMounts: [{name: data, mountPath: /var/lib/postgresql/data}]
   volumeClaimTemplates:
     - metadata: {name: data}
       spec:

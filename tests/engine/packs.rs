@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use stateward_core::packs::{Packs, recognise};
+use stateward_core::packs::{MemberKind, Packs, recognise};
 use stateward_core::rules::{Action, Entry, RULES};
 
 use crate::rules::Fixture;
@@ -39,7 +39,7 @@ fn folder() -> PathBuf {
 struct Edits {
     path: PathBuf,
     set: Value,
-    edits: Vec<Value>,
+    all: Vec<Value>,
 }
 
 impl Edits {
@@ -49,8 +49,8 @@ impl Edits {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let document: Value = serde_saphyr::from_str(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let edits = document["edits"].as_array().cloned().unwrap_or_default();
-        Self { path, set: document["set"].clone(), edits }
+        let all = document["edits"].as_array().cloned().unwrap_or_default();
+        Self { path, set: document["set"].clone(), all }
     }
 
     /// The change of an edit, as a fixture of rules.
@@ -147,8 +147,8 @@ fn every_pack_finds_what_its_edits_say() {
     let mut wrong = Vec::new();
     for (name, _) in packs() {
         let edits = Edits::read(name);
-        assert!(!edits.edits.is_empty(), "{name} has no edits");
-        for edit in &edits.edits {
+        assert!(!edits.all.is_empty(), "{name} has no edits");
+        for edit in &edits.all {
             let (rules, lines) = found(&edits.fixture(edit));
             let wanted: BTreeSet<String> = edit["finds"]
                 .as_array()
@@ -204,7 +204,7 @@ fn every_fact_of_a_pack_is_found_by_an_edit() {
     for (name, pack) in packs() {
         let edits = Edits::read(name);
         let finds: BTreeSet<&str> = edits
-            .edits
+            .all
             .iter()
             .flat_map(|edit| edit["finds"].as_array().into_iter().flatten())
             .filter_map(Value::as_str)
@@ -215,9 +215,8 @@ fn every_fact_of_a_pack_is_found_by_an_edit() {
             }
         };
         let members = pack.members.as_ref();
-        use stateward_core::packs::MemberKind::{Majority, Pool};
-        need(members.is_some_and(|m| m.kind == Majority), &["sts-scale-below-quorum"]);
-        need(members.is_some_and(|m| m.kind == Pool), &["sts-pool-resized"]);
+        need(members.is_some_and(|m| m.kind == MemberKind::Majority), &["sts-scale-below-quorum"]);
+        need(members.is_some_and(|m| m.kind == MemberKind::Pool), &["sts-pool-resized"]);
         need(members.is_some_and(|m| m.minimum.is_some()), &["sts-scale-below-minimum"]);
         if let Some(most) = members.and_then(|members| members.sizes.iter().max()) {
             // An even number of voters is found by another rule.
@@ -225,7 +224,7 @@ fn every_fact_of_a_pack_is_found_by_an_edit() {
                 edits.fixture(&json!({"change": {"/spec/replicas": most + 2 + most % 2}}));
             let odd = edits.fixture(&json!({"change": {"/spec/replicas": most + 3 - most % 2}}));
             let rules: BTreeSet<_> = [unusual, odd].iter().flat_map(|f| found(f).0).collect();
-            let fixed = members.is_some_and(|members| members.kind == Pool);
+            let fixed = members.is_some_and(|members| members.kind == MemberKind::Pool);
             assert!(fixed || rules.contains("sts-member-count"), "{name}: {rules:?}");
         }
         need(
@@ -266,7 +265,7 @@ fn the_page_of_systems_shows_every_pack() {
     );
     for (name, pack) in packs() {
         let edits = Edits::read(name);
-        let example = edits.edits.iter().find_map(|edit| {
+        let example = edits.all.iter().find_map(|edit| {
             let (_, lines) = found(&edits.fixture(edit));
             let line = lines.into_iter().next()?;
             Some(line.split_once(": ")?.1.to_owned())

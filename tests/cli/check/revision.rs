@@ -4,7 +4,10 @@ use crate::folder::{CLAIM, Folder, SET, replicas, set, size};
 
 /// A set that takes nobody's place.
 fn unlike(name: &str) -> String {
-    set(name).replace("postgres", "redis").replace("app: db", "app: other")
+    set(name)
+        .replace("/var/lib/postgresql/data", "/data")
+        .replace("postgres", "redis")
+        .replace("app: db", "app: other")
 }
 
 #[test]

@@ -334,7 +334,10 @@ fn a_template_that_is_added_takes_the_other_changes_of_templates_along() {
                   resources: {requests: {storage: 1Gi}}\n";
     let new = format!("{SET}{second}")
         .replace("metadata: {name: data}", "metadata: {name: data, labels: {tier: gold}}")
-        .replace("mountPath: /data}", "mountPath: /data}, {name: wal, mountPath: /wal}");
+        .replace(
+            "mountPath: /var/lib/postgresql/data}",
+            "mountPath: /var/lib/postgresql/data}, {name: wal, mountPath: /wal}",
+        );
     let folder = Folder::new(&[("old.yaml", SET), ("new.yaml", &new)]);
     let ran = folder.judged(1, &["--old", "old.yaml", "new.yaml"]);
     let text = ran.stdout.clone();
@@ -355,7 +358,8 @@ fn many_refusals_are_combined_in_time() {
     let all = |label: &str| {
         let (head, _) = SET.split_once("    - metadata: {name: data}").unwrap();
         let templates: String = (0..1000).map(|number| template(number, label)).collect();
-        format!("{head}{templates}").replace("[{name: data, mountPath: /data}]", "[]")
+        format!("{head}{templates}")
+            .replace("[{name: data, mountPath: /var/lib/postgresql/data}]", "[]")
     };
     let folder = Folder::new(&[("old.yaml", &all("one")), ("new.yaml", &all("two"))]);
     let start = std::time::Instant::now();

@@ -70,17 +70,14 @@ fn leftover<'f>(
     new: i64,
 ) -> Result<Vec<SetClaim<'f>>, Unjudged> {
     let (namespace, name) = (&change.namespace, &change.name);
-    let (first, claims) = match &change.subject {
-        Subject::StatefulSet(pair) => {
-            let Some(set) = &pair.new else { return Ok(Vec::new()) };
-            let claims = facts.claims_named(namespace, name, set.template_names()?).needed()?;
-            (set.spec.ordinals_start(), claims)
-        }
-        _ => {
-            let Some(set) = facts.set(namespace, name).needed()? else { return Ok(Vec::new()) };
-            let claims = facts.claims_named(namespace, name, set.template_names()).needed()?;
-            (set.first_ordinal, claims)
-        }
+    let (first, claims) = if let Subject::StatefulSet(pair) = &change.subject {
+        let Some(set) = &pair.new else { return Ok(Vec::new()) };
+        let claims = facts.claims_named(namespace, name, set.template_names()?).needed()?;
+        (set.spec.ordinals_start(), claims)
+    } else {
+        let Some(set) = facts.set(namespace, name).needed()? else { return Ok(Vec::new()) };
+        let claims = facts.claims_named(namespace, name, set.template_names()).needed()?;
+        (set.first_ordinal, claims)
     };
     let added = first.saturating_add(old)..first.saturating_add(new);
     Ok(claims.into_iter().filter(|claim| added.contains(&claim.ordinal)).collect())

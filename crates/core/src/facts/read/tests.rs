@@ -61,7 +61,7 @@ fn a_set_is_reduced_to_what_the_engine_reads_of_it() {
         "spec": {
             "replicas": 3,
             "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"},
-            "template": {"spec": {"containers": "not decoded"}},
+            "template": {"spec": {"containers": [{"name": "db", "image": "postgres:17"}]}},
             "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
         },
         "status": {"replicas": 3},

@@ -1,5 +1,6 @@
 //! Whether the data of a known system is on a claim.
 
+use crate::object::json::Text;
 use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, StatefulSet};
 use crate::packs::{DataFolder, ImageReference, Pack, Range, Recognised, Version};
@@ -99,7 +100,7 @@ fn folder(container: &Container<'_>, known: &Recognised<'_>) -> Option<String> {
         }
     }
     let words: Vec<&str> =
-        container.command.iter().chain(&container.args).map(|word| word.as_str()).collect();
+        container.command.iter().chain(&container.args).map(Text::as_str).collect();
     for (index, word) in words.iter().enumerate() {
         for flag in &data.arguments {
             let Some(rest) = word.strip_prefix(flag.as_str()) else { continue };
