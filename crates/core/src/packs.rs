@@ -14,7 +14,8 @@ use std::sync::LazyLock;
 
 pub use self::file::{
     Advice, DataFolder, Downgrade, Grace, ImageVolume, MemberKind, Members, Needed, NetworkFiles,
-    Pack, Pods, Recogniser, ScaleDown, ScaleUp, Setting, Storage, Upgrade, VersionStep, Versions,
+    Pack, Pods, Recogniser, ScaleDown, ScaleUp, Setting, Storage, Upgrade, VersionBack,
+    VersionStep, Versions,
 };
 pub use self::image::ImageReference;
 pub use self::recognise::{ContainerTraits, Recognised, Traits, kind, recognise};

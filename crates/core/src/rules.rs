@@ -9,6 +9,7 @@ mod declare;
 mod example;
 pub mod finding;
 pub mod page;
+mod path;
 pub mod remedy;
 mod template;
 

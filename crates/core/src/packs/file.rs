@@ -151,6 +151,9 @@ pub struct Versions {
     /// Series that differ from that: from one of them, only to those that are named.
     #[serde(default)]
     pub steps: Vec<VersionStep>,
+    /// How far the images of a series may go back, where `downgrade` does not say it.
+    #[serde(default)]
+    pub back: Vec<VersionBack>,
     /// What to do for a new series, in order; each begins with a verb.
     #[serde(default)]
     pub way: Vec<String>,
@@ -195,6 +198,16 @@ pub struct VersionStep {
     /// The first version of the series from which it may go there.
     #[serde(default)]
     pub at_least: Option<Version>,
+}
+
+/// How far the images of a series may go back.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct VersionBack {
+    /// The series.
+    pub from: Version,
+    /// The lowest version that still reads its data.
+    pub to: Version,
 }
 
 /// Where the data is.

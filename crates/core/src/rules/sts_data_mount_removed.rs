@@ -13,7 +13,6 @@ mod folders;
 mod loss;
 mod losses;
 mod named;
-mod path;
 mod running;
 mod successor;
 mod values;

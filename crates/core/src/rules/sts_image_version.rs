@@ -48,7 +48,7 @@ pub(super) enum Verdict {
     Fine,
     /// to another series, which is allowed
     Upgrade,
-    /// to a version that cannot follow; where the pack names versions that can, these
+    /// to a version that cannot follow; where the pack names some that can, these
     Forbidden(Vec<String>),
 }
 
@@ -92,6 +92,11 @@ fn verdict(versions: &Versions, old: &Version, new: &Version) -> Verdict {
         let back = versions.downgrade != Downgrade::Any && new.compare(old).is_lt();
         return if back { Verdict::Forbidden(Vec::new()) } else { Verdict::Fine };
     };
+    let back = versions.back.iter().find(|back| back.from == before);
+    if let Some(back) = back.filter(|_| new.compare(old).is_lt()) {
+        let reads = new.compare(&back.to).is_ge();
+        return if reads { Verdict::Fine } else { Verdict::Forbidden(vec![back.to.to_string()]) };
+    }
     if after == before {
         let back = versions.downgrade == Downgrade::Never && new.compare(old).is_lt();
         return if back { Verdict::Forbidden(Vec::new()) } else { Verdict::Fine };
@@ -139,7 +144,7 @@ impl Rule for StsImageVersion {
         let what = if to.compare(from).is_lt() {
             "go back"
         } else if versions.upgrade == Upgrade::Never {
-            "go to another format"
+            "go to a version that cannot follow"
         } else {
             "skip a version"
         };
@@ -148,14 +153,18 @@ impl Rule for StsImageVersion {
             .values(Some(before), Some(after))
             .why(format!("{} ({})", versions.why, versions.source))
             .remedy(vec![remedy::keep(change, &at, before)]);
-        if !first.is_empty() {
-            finding.step(format!("go to {} first", first.join(" or ")));
-        }
+        let first = first.join(" or ");
         if to.compare(from).is_gt() {
+            if !first.is_empty() {
+                finding.step(format!("go to {first} first"));
+            }
             for way in &versions.way {
                 finding.step(way.as_str());
             }
         } else {
+            if !first.is_empty() {
+                finding.step(format!("or go back to {first} at most"));
+            }
             finding
                 .step("to go back, restore a backup that the older version wrote into a new set");
         }
@@ -166,7 +175,7 @@ impl Rule for StsImageVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packs::VersionStep;
+    use crate::packs::{VersionBack, VersionStep};
 
     fn known(upgrade: Upgrade, downgrade: Downgrade, steps: &[(&str, &[&str], &str)]) -> Versions {
         let version = |text: &str| text.parse::<Version>().unwrap();
@@ -180,6 +189,7 @@ mod tests {
             upgrade,
             downgrade,
             steps: steps.collect(),
+            back: Vec::new(),
             way: Vec::new(),
             why: String::new(),
             source: String::new(),
@@ -218,5 +228,22 @@ mod tests {
         let any = known(Upgrade::Any, Downgrade::Any, &[]);
         assert_eq!(judge(&any, "3.5.9", "1.0.0"), Verdict::Fine);
         assert_eq!(judge(&any, "3.5.9", "9.0.0"), Verdict::Upgrade);
+    }
+
+    #[test]
+    fn a_series_may_go_back_as_far_as_a_pack_says() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        let back = vec![
+            VersionBack { from: version("3.0"), to: version("2.55") },
+            VersionBack { from: version("8.0"), to: version("8.0.34") },
+        ];
+        let known = Versions { back, ..known(Upgrade::Any, Downgrade::Series, &[]) };
+        let forbidden = |lowest: &str| Verdict::Forbidden(vec![lowest.to_owned()]);
+        assert_eq!(judge(&known, "3.0.1", "3.0.0"), Verdict::Fine);
+        assert_eq!(judge(&known, "3.0.1", "2.55.1"), Verdict::Fine);
+        assert_eq!(judge(&known, "3.0.1", "2.54.9"), forbidden("2.55"));
+        assert_eq!(judge(&known, "8.0.40", "8.0.34"), Verdict::Fine);
+        assert_eq!(judge(&known, "8.0.40", "8.0.33"), forbidden("8.0.34"));
+        assert_eq!(judge(&known, "8.0.33", "8.0.40"), Verdict::Fine);
     }
 }

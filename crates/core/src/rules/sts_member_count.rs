@@ -1,6 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, system};
 use crate::change::Change;
 use crate::facts::Facts;
+use crate::packs::MemberKind;
 
 declare_rule! {
     /// A set has a number of members that its system does not work well with.
@@ -36,6 +37,10 @@ impl Rule for StsMemberCount {
         let Some(members) = pack.members.as_ref().filter(|known| !known.sizes.is_empty()) else {
             return Ok(());
         };
+        // Pods without claims of their own keep no data of their own.
+        if members.kind == MemberKind::Independent && new.template_names()?.next().is_none() {
+            return Ok(());
+        }
         let even = system::majority(pack).is_some() && count % 2 == 0;
         if even || members.sizes.iter().any(|size| i64::from(*size) == count) {
             return Ok(());

@@ -6,9 +6,9 @@ use super::anchors::{Anchor, Anchors, Fresh, Now};
 use super::folders::{Folders, ROOT};
 use super::loss::{Loss, What};
 use super::named::{self, Meaning};
-use super::path;
 use super::running::Running;
 use super::view::{Mount, Other, Place, Source, View};
+use crate::rules::path;
 
 /// Adds what the process of `old` loses in `new` to `lost`, and gives the mounts that it keeps.
 pub(super) fn compare<'p, 'a>(

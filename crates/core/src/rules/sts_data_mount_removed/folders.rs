@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::path;
+use crate::rules::path;
 
 /// A folder of a volume. Two are equal if they are the same folder of the same volume.
 pub(super) type Folder = u32;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::named::{self, Meaning};
-use super::path;
 use super::variables::{Variables, comes_from_elsewhere, is_unknown};
 use crate::object::Pointer;
 use crate::object::pod::Container;
+use crate::rules::path;
 
 /// A variable, a flag or an argument of its own.
 #[derive(Debug)]

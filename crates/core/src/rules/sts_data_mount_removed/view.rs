@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::folders::{Folder, Folders, ROOT};
-use super::path;
 use super::variables::Variables;
 use crate::object::pod::{Container, PodSpec, Volume};
 use crate::object::{DecodeError, StatefulSet};
+use crate::rules::path;
 
 /// What stands behind a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,13 +4,13 @@ use serde_json::value::RawValue;
 
 use super::folders::{Folders, ROOT};
 use super::loss::{Loss, What};
-use super::path::{clean, cut};
 use super::view::{Mount, Other, Place, Source};
 use crate::annotations::ALLOW;
 use crate::change::Change;
 use crate::object::immutable::arrow;
 use crate::object::pod::Container;
 use crate::object::{Pointer, StatefulSet};
+use crate::rules::path::{clean, cut};
 use crate::rules::{Findings, Step, remedy, template};
 
 /// Adds the finding that the pods of the new set cannot be judged.

@@ -4,6 +4,7 @@ use crate::object::json::Text;
 use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, StatefulSet};
 use crate::packs::{DataFolder, ImageReference, Pack, Range, Recognised, Version};
+use crate::rules::path::{below, normal};
 
 /// Where the data of a container is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +53,10 @@ pub(in crate::rules) fn place(
         .volume_mounts
         .iter()
         .filter(|mount| is_within(&folder, mount.mount_path.as_str()))
-        .max_by_key(|mount| trimmed(mount.mount_path.as_str()).len());
-    let depth = mount.map_or(0, |mount| trimmed(mount.mount_path.as_str()).len());
+        .max_by_key(|mount| normal(mount.mount_path.as_str()).len());
+    let depth = mount.map_or(0, |mount| normal(mount.mount_path.as_str()).len());
     if let Some(volume) = volume
-        && volume.len() > depth
+        && normal(volume).len() > depth
     {
         let holder = match mount {
             Some(_) => Holder::ImageVolume(volume.to_owned()),
@@ -96,8 +97,12 @@ fn folder(container: &Container<'_>, known: &Recognised<'_>) -> Option<String> {
     for variable in &container.env {
         if data.variables.iter().any(|name| name == variable.name.as_str()) {
             let value = variable.value.as_ref()?.as_str();
-            return is_plain(value).then(|| trimmed(value).to_owned());
+            return is_plain(value).then(|| absolute(value));
         }
+    }
+    // One of the variables may come from a ConfigMap or a Secret.
+    if !data.variables.is_empty() && !container.env_from.is_empty() {
+        return None;
     }
     let words: Vec<&str> =
         container.command.iter().chain(&container.args).map(Text::as_str).collect();
@@ -109,7 +114,7 @@ fn folder(container: &Container<'_>, known: &Recognised<'_>) -> Option<String> {
                 None if rest.is_empty() => words.get(index + 1).copied().unwrap_or_default(),
                 None => continue,
             };
-            return is_plain(value).then(|| trimmed(value).to_owned());
+            return is_plain(value).then(|| absolute(value));
         }
         // A script or a configuration file may name another folder.
         let named = data.arguments.iter().any(|flag| word.contains(flag.as_str()));
@@ -158,12 +163,11 @@ fn is_plain(path: &str) -> bool {
     path.starts_with('/') && !path.contains(['$', ' ', ','])
 }
 
-fn trimmed(path: &str) -> &str {
-    path.trim_end_matches('/')
+fn absolute(path: &str) -> String {
+    format!("/{}", normal(path))
 }
 
 /// Whether `path` is `folder` or below it.
 fn is_within(path: &str, folder: &str) -> bool {
-    let folder = trimmed(folder);
-    trimmed(path).strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    below(&normal(path), &normal(folder)).is_some()
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 /// A path without its leading slash, without `//`, `.`, `..` and a trailing slash; the root is
 /// empty. The kubelet roots relative mount paths, and the runtime cleans them in the same way.
-pub(super) fn normal(path: &str) -> Cow<'_, str> {
+pub(in crate::rules) fn normal(path: &str) -> Cow<'_, str> {
     let trimmed = path.strip_prefix('/').unwrap_or(path);
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
     let odd = |part: &str| matches!(part, "" | "." | "..");
@@ -24,7 +24,7 @@ pub(super) fn normal(path: &str) -> Cow<'_, str> {
 }
 
 /// What is left of `path` below `folder`; empty if they are the same.
-pub(super) fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
+pub(in crate::rules) fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     if folder.is_empty() {
         return Some(path);
     }
@@ -33,7 +33,7 @@ pub(super) fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
 }
 
 /// The order in which a folder stands before everything below it, and nothing else between.
-pub(super) fn order(left: &str, right: &str) -> Ordering {
+pub(in crate::rules) fn order(left: &str, right: &str) -> Ordering {
     left.split('/').cmp(right.split('/'))
 }
 
@@ -42,7 +42,7 @@ pub(super) fn order(left: &str, right: &str) -> Ordering {
 /// mounted over the others.
 ///
 /// One pass over both: a pod with thousands of nested mounts takes linear time.
-pub(super) fn nearest(folders: &[&str], paths: &[&str]) -> Vec<Option<usize>> {
+pub(in crate::rules) fn nearest(folders: &[&str], paths: &[&str]) -> Vec<Option<usize>> {
     let mut above: Vec<usize> = Vec::new();
     let mut next = 0;
     let covers = |folder: usize, path: &str| below(path, folders[folder]).is_some();
@@ -65,7 +65,7 @@ pub(super) fn nearest(folders: &[&str], paths: &[&str]) -> Vec<Option<usize>> {
 }
 
 /// A text that fits into a line: names and paths of any length end up in messages.
-pub(super) fn cut(text: &str) -> String {
+pub(in crate::rules) fn cut(text: &str) -> String {
     const SHOWN: usize = 60;
     match text.char_indices().nth(SHOWN) {
         None => clean(text),
@@ -74,7 +74,7 @@ pub(super) fn cut(text: &str) -> String {
 }
 
 /// A text in which what is not known, and what is no character to show, is a `$`.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::rules) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '$' } else { c }).collect()
 }
 
