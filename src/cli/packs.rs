@@ -28,6 +28,9 @@ pub struct Args {
     /// Validate a pack, and show its first fault with its place
     #[arg(long, value_name = "FILE", conflicts_with = "name")]
     pub lint: Option<std::path::PathBuf>,
+    /// Policy file whose packs are listed as well
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "lint"])]
+    pub policy: Option<std::path::PathBuf>,
 }
 
 /// Prints them.
@@ -47,7 +50,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         super::print(&format!("{}: {} is a pack\n", file.display(), pack.title))?;
         return Ok(Outcome::Clean);
     }
-    let all = Packs::built_in();
+    let policy = super::policy::find(args.policy.as_deref())?;
+    let all = &policy.packs;
     let text = match &args.name {
         Some(name) => {
             let Some((name, pack)) = all.named(name) else {

@@ -140,8 +140,9 @@ const CATCHES: [(&str, &str); 5] = [
          set deletes the data.",
     ),
     (
-        "ordinals",
-        "**The pods are renumbered.** Kubernetes accepts it, and starts a member with an empty volume.",
+        "image",
+        "**The database skips to a version that cannot read its data.** Kubernetes accepts it, and pod \
+         after pod fails.",
     ),
     (
         "service-name",

@@ -14,6 +14,7 @@ mod cli;
 mod documentation;
 mod edits;
 mod folder;
+mod packs;
 mod picture;
 mod report_command;
 mod review_command;

@@ -5,4 +5,4 @@ mod growability;
 mod growth;
 mod new_sets;
 mod recreation;
-mod setup;
+pub(crate) mod setup;

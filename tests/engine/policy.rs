@@ -1,5 +1,6 @@
 //! The policy file: how it is read, and what it does.
 
 mod effect;
+mod packs;
 mod reading;
 mod schema;

@@ -144,6 +144,7 @@ fn odd() -> ReportedFinding {
 
 fn report() -> CheckReport {
     let judged = |object, file: &str, line| JudgedObject {
+        system: None,
         operation: "UPDATE",
         object,
         file: file.to_owned(),

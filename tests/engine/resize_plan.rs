@@ -87,6 +87,7 @@ pub(crate) fn cluster() -> Observed {
         paused: false,
         evict: false,
         managers: Managers::Others,
+        pack: None,
         snapshot: String::new(),
     };
     Observed {
@@ -625,6 +626,22 @@ fn a_plan_says_what_the_driver_means() {
     insta::assert_snapshot!("a_plan_for_pods_to_stop", render(&plan, Show::default()));
     let plan = with_driver("nfs.csi.k8s.io", "100Gi", "200Gi", &[]);
     insta::assert_snapshot!("a_plan_for_pretended_growth", render(&plan, Show::default()));
+}
+
+#[test]
+fn a_plan_says_what_has_to_follow_in_the_system() {
+    let with_pack = |pack: Option<&str>, to: &str| {
+        let mut observed = cluster();
+        set(&mut observed).pack = pack.map(str::to_owned);
+        planned(&observed, &asked("data", to), false)
+    };
+    let text = render(&with_pack(Some("prometheus"), "200Gi"), Show::default());
+    let heading = "Afterwards, by hand (Prometheus)";
+    assert!(text.contains(heading), "{text}");
+    assert!(text.contains("--storage.tsdb.retention.size"), "{text}");
+    for plan in [with_pack(Some("mysql"), "200Gi"), with_pack(Some("prometheus"), "100Gi")] {
+        assert!(plan.after_growth.is_none(), "{plan:#?}");
+    }
 }
 
 #[test]

@@ -4,10 +4,11 @@ mod fault;
 mod side;
 mod variable;
 
-use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair};
+use stateward_core::change::{Change, Circumstances, KubernetesVersion, Operation, Pair, Subject};
 use stateward_core::decide::{Decision, EvaluationContext, Exemption, Stage, action_on, decide};
 use stateward_core::mutations::resize;
 use stateward_core::object::{DecodeError, Kind, Object, Pointer};
+use stateward_core::packs::{Traits, recognise};
 use stateward_core::policy::{Policy, Resize};
 use stateward_core::rules::remedy::say;
 use stateward_core::rules::{Action, Group};
@@ -22,7 +23,7 @@ use crate::live;
 use crate::pair::{Paired, Pairing};
 use crate::report::{
     Cause, CheckReport, JudgedObject, NotJudged, Notice, ObjectRef, Outcome, RefusedBy,
-    ReportedFinding, UnjudgedObject,
+    ReportedFinding, SystemRef, UnjudgedObject,
 };
 use crate::select::in_manifests;
 
@@ -235,6 +236,7 @@ fn judge(
         object: ObjectRef::from(document),
         file: document.file.to_string(),
         line: document.line(),
+        system: None,
         exemption: None,
         allowed: Vec::new(),
         allow_faults: Vec::new(),
@@ -254,6 +256,18 @@ fn judge(
     }
     judgement.say_variables(document);
     judgement
+}
+
+/// The system that a set runs, if a pack knows it.
+fn system(change: &Change<'_>, policy: &Policy) -> Option<SystemRef> {
+    let Subject::StatefulSet(pair) = &change.subject else { return None };
+    let set = pair.new.as_ref().or(pair.old.as_ref())?;
+    let known = recognise(&policy.packs, &Traits::of(set).ok()?)?;
+    Some(SystemRef {
+        pack: known.name.to_owned(),
+        title: known.pack.title.clone(),
+        recognised_by: known.by,
+    })
 }
 
 const fn operation(pairing: &Pairing) -> Operation {
@@ -318,6 +332,7 @@ impl<'a> JudgedPair<'a> {
     ) {
         let name = change.object_name();
         if let Some(judged) = judgement.judged.last_mut() {
+            judged.system = system(change, policy);
             judged.exemption = decision.exemption.map(Exemption::name);
             judged.exemption_reason = decision.exemption.map(Exemption::reason);
             judged.allowed.clone_from(&decision.allowed_rules);

@@ -33,6 +33,7 @@ pub use self::set::{OwnerFact, SetFact, SetSpec};
 pub use self::surroundings::{AutoscalerFact, BudgetFact, NodeFact, ServiceFact};
 use crate::object::Quantity;
 use crate::object::names::is_pod_of;
+use crate::packs::Packs;
 
 /// A fact, or why it is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +243,8 @@ pub struct Facts {
     pub services: Objects<ServiceFact>,
     /// sets by namespace and name
     pub sets: Objects<SetFact>,
+    /// what is known about systems
+    pub packs: Arc<Packs>,
     /// pods that sets have created or that mount claims, by namespace and name
     pub pods: Objects<PodFact>,
     /// whether somebody would carry out a request to grow
@@ -277,6 +280,7 @@ impl Facts {
             snapshots: Objects::unknown(no_cluster),
             services: Objects::inputs("Service"),
             sets: Objects::unknown(no_cluster),
+            packs: Arc::clone(Packs::built_in()),
             pods: Objects::unknown(no_cluster),
             controller: ControllerState::NotLooked,
             own_user: None,

@@ -9,8 +9,8 @@ mod image;
 mod recognise;
 mod version;
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
 
 pub use self::file::{
     Advice, DataFolder, Downgrade, Grace, ImageVolume, MemberKind, Members, Needed, NetworkFiles,
@@ -18,7 +18,7 @@ pub use self::file::{
     VersionStep, Versions,
 };
 pub use self::image::ImageReference;
-pub use self::recognise::{ContainerTraits, Recognised, Traits, kind, recognise};
+pub use self::recognise::{ContainerTraits, NO_PACK, Recognised, Traits, kind, recognise};
 pub use self::version::{Range, Version};
 use crate::object::{Pointer, json, serde_messages};
 use crate::yaml::YamlDocument;
@@ -26,10 +26,10 @@ use crate::yaml::YamlDocument;
 /// Name and text of each file of `policies/packs`.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-static BUILT_IN: LazyLock<Packs> = LazyLock::new(|| {
+static BUILT_IN: LazyLock<Arc<Packs>> = LazyLock::new(|| {
     let packs =
         FILES.iter().filter_map(|(name, text)| Some(((*name).to_owned(), read(text).ok()?)));
-    Packs::new(packs)
+    Arc::new(Packs::new(packs))
 });
 
 /// A pack that cannot be read.
@@ -58,7 +58,7 @@ pub struct Packs {
 
 impl Packs {
     /// The packs that come with stateward.
-    pub fn built_in() -> &'static Self {
+    pub fn built_in() -> &'static Arc<Self> {
         &BUILT_IN
     }
 
@@ -79,6 +79,17 @@ impl Packs {
             }
         }
         all
+    }
+
+    /// The packs that come with stateward and `own`, which win where two have one name.
+    pub fn with(own: BTreeMap<String, Pack>) -> Arc<Self> {
+        if own.is_empty() {
+            return Arc::clone(Self::built_in());
+        }
+        let mut all: BTreeMap<String, Pack> =
+            Self::built_in().iter().map(|(name, pack)| (name.to_owned(), pack.clone())).collect();
+        all.extend(own);
+        Arc::new(Self::new(all))
     }
 
     /// Each pack with its name, in the order of the names.
@@ -126,8 +137,8 @@ pub fn schema() -> serde_json::Value {
     serde_json::Value::from(schemars::schema_for!(Pack))
 }
 
-/// What the types do not rule out.
-fn fault(pack: &Pack) -> Option<(Pointer, &'static str)> {
+/// What the types do not rule out: the field, and what is wrong with it.
+pub fn fault(pack: &Pack) -> Option<(Pointer, &'static str)> {
     let at = |list: &str, index: usize| Pointer::default().key(list).index(index);
     if pack.recognise.is_empty() {
         return Some((Pointer::from("/recognise"), "nothing is recognised"));

@@ -16,6 +16,7 @@ use self::scope::CompiledScope;
 pub use self::values::{AntiAffinity, Authorize, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::change::{Change, Operation};
 use crate::object::{DecodeError, Pointer, TextMap};
+use crate::packs::{self, Packs};
 use crate::rules::reserved_annotation;
 use crate::rules::{Action, Check, Entry, RULES};
 
@@ -46,6 +47,8 @@ pub struct Policy {
     pub allow: reserved_annotation::Params,
     /// users as which operators run, beside the service accounts that are taken for operators
     pub operators: Vec<String>,
+    /// what is known about systems: the packs that come with stateward and those of the file
+    pub packs: Arc<Packs>,
     help: Option<Arc<Help>>,
     resize: Option<Resize>,
     anti_affinity: AntiAffinity,
@@ -133,6 +136,13 @@ impl Policy {
         };
         let defaults =
             RULES.iter().map(|entry| default(entry).unwrap_or_else(entry.by_default)).collect();
+        for (name, pack) in &file.packs {
+            if let Some((field, message)) = packs::fault(pack) {
+                let field =
+                    Pointer::from(format!("{}{field}", Pointer::default().key("packs").key(name)));
+                errors.push(DecodeError { field, message: message.to_owned() });
+            }
+        }
         let rules = scope::settings(&file.rules, &Pointer::default(), errors);
         let scopes = file.scopes.iter().enumerate().map(|(index, scope)| {
             CompiledScope::new(scope, &Pointer::default().key("scopes").index(index), errors)
@@ -151,6 +161,7 @@ impl Policy {
             own_namespace: file.own_namespace.unwrap_or_else(|| "stateward".to_owned()),
             allow: file.allow.unwrap_or_default(),
             operators: file.owners.unwrap_or_default().operators,
+            packs: Packs::with(file.packs),
             help: file.help.map(Arc::new),
             resize: file.resize.mode,
             authorize: file.resize.authorize.unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! The checks are those of [`preflight`], which [`step()`](super::step()) decides by; so what is read in
 //! advance is what is later acted on.
 
+mod after_growth;
 mod checks;
 mod manual_recovery;
 mod owner;
@@ -19,6 +20,7 @@ use stateward_core::facts::Fact;
 use stateward_core::record::{ClaimState, Phase, Record, Recreation, Request, Retention};
 use stateward_core::rules::Step;
 
+pub use self::after_growth::AfterGrowth;
 pub use self::checks::without_controller;
 pub use self::owner::OwnerField;
 pub use self::steps::{PlannedStep, Touch};
@@ -109,6 +111,9 @@ pub struct Plan {
     /// what to know about the storage drivers that are known
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub storage: Vec<PlannedStorage>,
+    /// what has to follow when the volumes have grown, if a pack knows the system
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_growth: Option<AfterGrowth>,
     /// how long the set has no controller, in seconds; none where it is not re-created
     pub seconds_without_controller: Option<u32>,
     /// pods whose file systems grow only when somebody restarts them, which stateward may not
@@ -296,6 +301,7 @@ pub fn plan(
         stops: storage.stops(&view, set),
         no_restart: storage.no_restart(),
         storage: storage.notes(),
+        after_growth: AfterGrowth::of(set).filter(|_| verdict != Verdict::NothingToDo),
         waiting_pods: if set.evict { Vec::new() } else { waiting_pods(&view) },
         may_evict: set.evict,
         seconds_without_controller: re_creates.then(|| seconds_without_controller(&observed)),

@@ -8,6 +8,7 @@ use stateward_core::facts::{
     AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, Facts, NamespaceFact, NodeFact,
     Objects, PodFact, QuotaFact, RecordFact, ServiceFact, SetFact, SnapshotFact, VolumeFact,
 };
+use stateward_core::packs::Packs;
 use tokio::time::Instant;
 
 use super::Options;
@@ -63,6 +64,7 @@ impl State {
     pub(super) fn facts(&self, now: Instant) -> Facts {
         let patience = self.patience;
         Facts {
+            packs: Arc::clone(Packs::built_in()),
             autoscalers: self.autoscalers.snapshot(now, patience),
             budgets: self.budgets.snapshot(now, patience),
             claims: self.claims.snapshot(now, patience),

@@ -257,7 +257,7 @@ fn ignored_objects_are_listed_with_verbose() {
     let ran = folder.check(&["--verbose", "a.yaml"]);
     assert_eq!(
         ran.stdout,
-        "judged: CREATE StatefulSet shop/db (a.yaml:1)\n\
+        "judged: CREATE StatefulSet shop/db (a.yaml:1), as PostgreSQL: image postgres:17.2\n\
          judged: CREATE PersistentVolumeClaim b (a.yaml:41)\n\
          ignored: Deployment web (a.yaml:31)\n\
          ignored: ConfigMap a (a.yaml:38)\n\

@@ -12,6 +12,7 @@ use stateward_core::facts::{
     StorageLimit,
 };
 use stateward_core::object::{Kind, Object};
+use stateward_core::packs::Packs;
 use stateward_core::policy::Policy;
 use stateward_core::review::WebhookKind;
 
@@ -66,6 +67,7 @@ pub(crate) fn sized(object: &Value, size: &str) -> Value {
 /// A cluster in which a controller runs and the two claims of the set can grow.
 pub(crate) fn facts() -> Facts {
     let mut facts = Facts {
+        packs: Arc::clone(Packs::built_in()),
         autoscalers: Objects::all(),
         budgets: Objects::all(),
         claims: Objects::all(),

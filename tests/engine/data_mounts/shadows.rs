@@ -49,6 +49,7 @@ fn every_kind_of_volume_over_the_data_is_a_loss() {
         "",
         &[
             ("ConfigMap below", CONFIG, below, Warned),
+            ("a projected volume below", "projected: {sources: []}", below, Warned),
             ("emptyDir below", EMPTY, below, Denied),
             ("image below", "image: {reference: x}", below, Warned),
             ("claim below", "persistentVolumeClaim: {claimName: x}", below, Denied),
@@ -101,7 +102,7 @@ fn a_folder_that_is_named_is_the_data() {
         &[
             ("over it", EMPTY, "mountPath: /data/db", Denied),
             ("ConfigMap over it", CONFIG, "mountPath: /data/db", Denied),
-            ("ConfigMap below it", CONFIG, "mountPath: /data/db/base", Denied),
+            ("ConfigMap below it", CONFIG, "mountPath: /data/db/base", Warned),
             ("hostPath below it", "hostPath: {path: /x}", "mountPath: /data/db/base", Denied),
             ("beside it", EMPTY, "mountPath: /data/other", Warned),
             ("over its logs", EMPTY, "mountPath: /data/log", Nothing),

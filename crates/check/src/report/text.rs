@@ -59,6 +59,9 @@ pub fn render_with<'a>(
                 "judged: {} {} ({}:{})",
                 judged.operation, judged.object, judged.file, judged.line
             );
+            if let Some(system) = &judged.system {
+                let _ = write!(said, ", as {}: {}", system.title, system.recognised_by);
+            }
             if let Some(reason) = judged.exemption_reason {
                 said += "; only what Kubernetes refuses, for ";
                 said += reason;

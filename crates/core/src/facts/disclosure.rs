@@ -4,6 +4,8 @@
 //! the stored object, whose UID is random, so a caller who names it either is the API server or may
 //! read the object.
 
+use std::sync::Arc;
+
 use super::{Fact, Facts, Objects};
 use crate::object::Kind;
 
@@ -48,6 +50,7 @@ impl Facts {
     #[must_use]
     pub fn for_unknown_caller(&self) -> Self {
         Self {
+            packs: Arc::clone(&self.packs),
             autoscalers: Objects::unknown(WITHHELD),
             budgets: Objects::unknown(WITHHELD),
             claims: Objects::unknown(WITHHELD),

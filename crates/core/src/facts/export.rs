@@ -14,6 +14,7 @@ use super::{
 };
 use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
 use crate::object::statefulset::IntOrString;
+use crate::packs::{Packs, recognise};
 
 /// The kind of the document.
 pub const KIND: &str = "ClusterFacts";
@@ -53,6 +54,11 @@ trait Exported {
     const KIND: FactKind;
     /// the fields beside `metadata.name`, `metadata.namespace` and the kind
     fn object(&self) -> Value;
+
+    /// The same, with the name of what `packs` recognise in place of what they recognise it by.
+    fn recognised(&self, _packs: &Packs) -> Value {
+        self.object()
+    }
 }
 
 impl Exported for AutoscalerFact {
@@ -194,9 +200,6 @@ impl Exported for SetFact {
         if self.voters {
             annotations.insert(VOTERS.to_owned(), json!("all"));
         }
-        if let Some(pack) = &self.pack {
-            annotations.insert(PACK.to_owned(), json!(pack));
-        }
         if !annotations.is_empty() {
             metadata["annotations"] = Value::Object(annotations);
         }
@@ -222,6 +225,14 @@ impl Exported for SetFact {
                 "selector": serde_json::from_str::<Value>(&self.selector).unwrap_or_default(),
             },
         })
+    }
+
+    fn recognised(&self, packs: &Packs) -> Value {
+        let mut object = self.object();
+        if let Some(known) = recognise(packs, &self.traits()) {
+            object["metadata"]["annotations"][PACK] = json!(known.name);
+        }
+        object
     }
 }
 
@@ -261,7 +272,7 @@ impl Exported for VolumeFact {
 }
 
 impl Document {
-    fn add<T: Exported>(&mut self, objects: &Objects<T>) {
+    fn add<T: Exported>(&mut self, objects: &Objects<T>, packs: &Packs) {
         let info = T::KIND.info();
         if let Some(why) = objects.why_unknown() {
             self.unknown.insert(info.name.to_owned(), json!(why));
@@ -271,7 +282,7 @@ impl Document {
             self.complete.push(info.name.to_owned());
         }
         for (namespace, name, fact) in objects.iter() {
-            self.items.push(placed(info, namespace, name, fact.object()));
+            self.items.push(placed(info, namespace, name, fact.recognised(packs)));
         }
         for (namespace, name, why) in objects.unreadable() {
             let (kind, namespace, name) =
@@ -311,18 +322,18 @@ impl Facts {
             unreadable: Vec::new(),
             items: Vec::new(),
         };
-        document.add(&self.autoscalers);
-        document.add(&self.budgets);
-        document.add(&self.claims);
-        document.add(&self.classes);
-        document.add(&self.namespaces);
-        document.add(&self.nodes);
-        document.add(&self.pods);
-        document.add(&self.quotas);
-        document.add(&self.services);
-        document.add(&self.sets);
-        document.add(&self.snapshots);
-        document.add(&self.volumes);
+        document.add(&self.autoscalers, &self.packs);
+        document.add(&self.budgets, &self.packs);
+        document.add(&self.claims, &self.packs);
+        document.add(&self.classes, &self.packs);
+        document.add(&self.namespaces, &self.packs);
+        document.add(&self.nodes, &self.packs);
+        document.add(&self.pods, &self.packs);
+        document.add(&self.quotas, &self.packs);
+        document.add(&self.services, &self.packs);
+        document.add(&self.sets, &self.packs);
+        document.add(&self.snapshots, &self.packs);
+        document.add(&self.volumes, &self.packs);
         let items: Result<Vec<String>, _> =
             std::mem::take(&mut document.items).iter().map(serde_json::to_string).collect();
         let head = serde_json::to_string_pretty(&document)?;

@@ -514,7 +514,7 @@ pub fn snapshot(snapshot: &RawValue) -> Option<Reduced<SnapshotFact>> {
     })
 }
 
-/// Reads a set; of its pod template, the name of its pack stays.
+/// Reads a set; of its pod template, what its system is recognised by stays.
 pub fn set(set: &RawValue) -> Option<Reduced<SetFact>> {
     let size = |fact: &SetFact| {
         let owner = fact.owner.iter().flat_map(|o| [&o.api_version, &o.kind, &o.name, &o.uid]);

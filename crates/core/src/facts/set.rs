@@ -10,11 +10,15 @@ use crate::annotations::{PACK, VOTERS};
 use crate::object::json::null_default;
 use crate::object::selector::LabelSelector;
 use crate::object::{Quantity, TextMap};
-use crate::packs::{self, ContainerTraits, Packs, Traits};
+use crate::packs::{self, ContainerTraits, Traits};
 use crate::record::Policy;
 
 /// The longest selector that is kept, in bytes: memory is bounded by the number of sets.
 const SELECTOR_LENGTH: usize = 2048;
+/// The most text that is kept of what a system is recognised by, in bytes.
+const SYSTEM_LENGTH: usize = 8192;
+/// The most containers of which that is kept.
+const CONTAINERS: usize = 64;
 
 /// A StatefulSet, reduced to what rules read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +41,18 @@ pub struct SetFact {
     pub templates: Vec<TemplateFact>,
     /// its pods are voting members of a quorum, as its annotation says
     pub voters: bool,
-    /// the name of the pack that knows its system
-    pub pack: Option<String>,
+    /// what its system is recognised by, see [`SetFact::traits`]
+    pub system: SystemFact,
     /// `spec.selector` as JSON; empty if it is longer than any that people write
     pub selector: String,
+}
+
+/// What of a set and its pods tells which system it runs. The packs that know it may change with the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SystemFact {
+    named: Option<String>,
+    labels: Vec<(String, String)>,
+    containers: Vec<Container>,
 }
 
 /// A claim template.
@@ -106,7 +118,7 @@ struct PodSpec {
     containers: Vec<Container>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Container {
     #[serde(deserialize_with = "null_default")]
@@ -155,10 +167,36 @@ struct Resources {
     requests: Quantities,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Named {
     name: String,
+}
+
+impl SystemFact {
+    /// Drops what comes after [`SYSTEM_LENGTH`] bytes, so that memory is bounded by the number of sets.
+    fn limit(&mut self) {
+        let mut left = SYSTEM_LENGTH;
+        let mut fits = |text: &str| {
+            let fits = text.len() <= left;
+            left -= if fits { text.len() } else { 0 };
+            fits
+        };
+        self.named.take_if(|named| !fits(named));
+        for container in &mut self.containers {
+            if !fits(&container.image) {
+                container.image.clear();
+            }
+        }
+        self.labels.retain(|(key, value)| fits(key) && fits(value));
+        for container in &mut self.containers {
+            container.env.retain(|variable| fits(&variable.name));
+            container.volume_mounts.retain(|mount| fits(&mount.name));
+            container.command.retain(|word| fits(word));
+            container.args.retain(|word| fits(word));
+        }
+        self.containers.truncate(CONTAINERS);
+    }
 }
 
 impl SetFact {
@@ -181,7 +219,7 @@ impl SetFact {
                 })
                 .collect(),
             voters: false,
-            pack: None,
+            system: SystemFact::default(),
             selector: Some(spec.selector.to_string())
                 .filter(|text| text.len() <= SELECTOR_LENGTH)
                 .unwrap_or_default(),
@@ -197,7 +235,20 @@ impl SetFact {
         spec: &SetSpec,
     ) -> Self {
         self.voters = annotations.get(VOTERS).is_some_and(|voters| voters == "all");
-        let containers = spec.template.spec.containers.iter().map(|container| ContainerTraits {
+        let labels = labels.iter().chain(&spec.template.metadata.labels);
+        self.system = SystemFact {
+            named: annotations.get(PACK).cloned(),
+            labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            containers: spec.template.spec.containers.clone(),
+        };
+        self.system.limit();
+        self
+    }
+
+    /// What its system is recognised by.
+    pub fn traits(&self) -> Traits<'_> {
+        let system = &self.system;
+        let containers = system.containers.iter().map(|container| ContainerTraits {
             image: &container.image,
             words: container.command.iter().chain(&container.args).map(String::as_str).collect(),
             variables: container.env.iter().map(|variable| variable.name.as_str()).collect(),
@@ -206,19 +257,12 @@ impl SetFact {
                 .iter()
                 .any(|mount| self.template_names().any(|template| template == mount.name)),
         });
-        let traits = Traits {
-            named: annotations.get(PACK).map(String::as_str),
+        Traits {
+            named: system.named.as_deref(),
             owner: self.owner.as_ref().map(|owner| packs::kind(&owner.api_version, &owner.kind)),
-            labels: labels
-                .iter()
-                .chain(&spec.template.metadata.labels)
-                .map(|(key, value)| (key.as_str(), value.as_str()))
-                .collect(),
+            labels: system.labels.iter().map(|(key, value)| (&**key, &**value)).collect(),
             containers: containers.collect(),
-        };
-        let known = packs::recognise(Packs::built_in(), &traits);
-        self.pack = known.map(|known| known.name.to_owned());
-        self
+        }
     }
 
     /// The names of its claim templates, in their order.
@@ -296,7 +340,7 @@ mod tests {
             when_scaled: Policy::Retain,
             templates: Vec::new(),
             voters: false,
-            pack: None,
+            system: SystemFact::default(),
             selector: "null".to_owned(),
         };
         assert_eq!(fact.unwrap(), expected);
@@ -332,7 +376,8 @@ mod tests {
         assert_eq!(fact.template_names().collect::<Vec<_>>(), ["data"]);
         assert_eq!(fact.templates[0].size, "10Gi".parse().ok());
         assert!(fact.voters);
-        assert_eq!(fact.pack.as_deref(), Some("etcd"));
+        let known = packs::recognise(packs::Packs::built_in(), &fact.traits());
+        assert_eq!(known.map(|known| known.name), Some("etcd"));
         let labels = |text: &'static str| serde_json::from_str::<TextMap<'_>>(text).unwrap();
         assert!(fact.selects(&labels("{\"app\": \"db\", \"tier\": \"x\"}")));
         assert!(!fact.selects(&labels("{\"tier\": \"x\"}")));

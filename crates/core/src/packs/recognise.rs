@@ -9,6 +9,9 @@ use super::version::Version;
 use crate::annotations::PACK;
 use crate::object::{DecodeError, StatefulSet, Text};
 
+/// The value of `stateward.dev/pack` for a set that no pack fits.
+pub const NO_PACK: &str = "none";
+
 /// What a set is recognised by.
 #[derive(Clone, Debug, Default)]
 pub struct Traits<'a> {

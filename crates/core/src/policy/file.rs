@@ -11,6 +11,7 @@ use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
 use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
 use crate::object::{DecodeError, Pointer, json, serde_messages};
+use crate::packs::Pack;
 use crate::rules::{owner_added, reserved_annotation, voters};
 use crate::yaml::InputError;
 use crate::yaml::YamlDocument;
@@ -68,6 +69,10 @@ pub struct PolicyFile {
     /// annotation `stateward.dev/voters: all`.
     #[serde(default)]
     pub voters: Option<voters::Params>,
+    /// What is known about systems, by name, beside what comes with stateward (`stateward packs`). One of a
+    /// name that stateward has takes its place.
+    #[serde(default)]
+    pub packs: BTreeMap<String, Pack>,
     /// Printed at the end of every denial.
     #[serde(default)]
     pub help: Option<Help>,
@@ -222,7 +227,11 @@ fn take_away(policy: &mut Value, field: &Pointer) -> bool {
         members.insert("version".to_owned(), Value::from(1));
         return true;
     }
-    let tokens: Vec<String> = field.tokens().collect();
+    let mut tokens: Vec<String> = field.tokens().collect();
+    // A pack without the field that is wrong may be wrong for the lack of it.
+    if tokens.first().is_some_and(|first| first == "packs") {
+        tokens.truncate(2);
+    }
     let Some((last, parents)) = tokens.split_last() else { return false };
     let parent = parents.iter().fold(Pointer::default(), |parent, token| parent.key(token));
     match policy.pointer_mut(parent.as_str()) {

@@ -69,13 +69,13 @@ fn is_there(
 impl Rule for StsDangerousSetting {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.written_set() else { return Ok(()) };
-        let Some(known) = system::of(new)? else { return Ok(()) };
+        let Some(known) = system::of(new, facts)? else { return Ok(()) };
         let Some((index, container)) = system::container(new, &known)? else { return Ok(()) };
         let before = match old {
             Some(old) => {
-                let place = system::of(old)?.and_then(|known| known.container);
+                let place = system::of(old, facts)?.and_then(|known| known.container);
                 let containers = &old.template()?.spec.containers;
                 place.and_then(|place| containers.get(place)).map(|container| (old, container))
             }

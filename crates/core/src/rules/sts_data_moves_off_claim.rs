@@ -31,10 +31,11 @@ declare_rule! {
 impl Rule for StsDataMovesOffClaim {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
         let Some((old_set, _)) = written.old else { return Ok(()) };
-        let (Some(old), Some(new)) = (system::of(old_set)?, system::of(written.set)?) else {
+        let (Some(old), Some(new)) = (system::of(old_set, facts)?, system::of(written.set, facts)?)
+        else {
             return Ok(());
         };
         let containers = (system::container(old_set, &old)?, system::container(written.set, &new)?);

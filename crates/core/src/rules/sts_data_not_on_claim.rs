@@ -62,12 +62,12 @@ pub(super) fn field(known: &Recognised<'_>) -> crate::object::Pointer {
 impl Rule for StsDataNotOnClaim {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.created_set() else { return Ok(()) };
         if set.claim_templates()?.is_empty() {
             return Ok(());
         }
-        let Some(known) = system::of(set)? else { return Ok(()) };
+        let Some(known) = system::of(set, facts)? else { return Ok(()) };
         let Place::Lost { folder, holder } = place(set, &known)? else { return Ok(()) };
         let (what, why, mount) = told(&folder, &holder);
         findings

@@ -42,7 +42,7 @@ impl Rule for StsEvenVoters {
         let Some((old, new)) = replicas(change) else { return Ok(()) };
         let is_even = |replicas: i64| replicas > 0 && replicas % 2 == 0;
         let known = old.is_some_and(is_even)
-            && (change.kind == Kind::Scale || voters::voted(params, change)?);
+            && (change.kind == Kind::Scale || voters::voted(params, change, facts)?);
         if !is_even(new) || known || !voters::vote(params, change, facts)? {
             return Ok(());
         }

@@ -48,7 +48,7 @@ impl Rule for StsHpaBelowQuorum {
             Some(old) => autoscaling::least_pods(change, old, facts)?,
             None => 0,
         };
-        let known = voters::voted(params, change)? && is_below(before);
+        let known = voters::voted(params, change, facts)? && is_below(before);
         if !is_below(pods) || known {
             return Ok(());
         }

@@ -28,8 +28,8 @@ declare_rule! {
 impl Rule for StsImageUpgrade {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Some(step) = step(change)? else { return Ok(()) };
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
+        let Some(step) = step(change, facts)? else { return Ok(()) };
         let Versions { downgrade, way, why, source, .. } = step.versions;
         if step.verdict() != Verdict::Upgrade || (*downgrade == Downgrade::Any && way.is_empty()) {
             return Ok(());
@@ -38,7 +38,9 @@ impl Rule for StsImageUpgrade {
             template::container("containers", step.index).key("image"),
             format!("its image would go to another series, {} → {}", step.old.1, step.new.1),
         );
-        finding.values(Some(step.old.0), Some(step.new.0)).why(format!("{why} ({source})"));
+        finding
+            .values(Some(step.old.0), Some(step.new.0))
+            .why(format!("There may be no way back. {why} ({source})"));
         if way.is_empty() {
             finding.step("take a backup, and try to restore it, before the first pod is updated");
         }

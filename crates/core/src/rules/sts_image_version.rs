@@ -14,7 +14,8 @@ declare_rule! {
     /// The pods then fail one after the other, or convert the data so that there is no way back.
     ///
     /// The rule knows the versions from the pack of the system, and reads them from the tags. It is silent
-    /// about tags that name none, and about an image of another system. While a rollout has not finished, an
+    /// about tags that name none, about an image of another system, and about a container that mounts no
+    /// volume that outlives its pod. While a rollout has not finished, an
     /// image may go back: most pods still run it.
     ///
     /// ## Way out
@@ -33,7 +34,7 @@ declare_rule! {
 
 /// An edit of the image of a known system.
 pub(super) struct Step<'c> {
-    pub(super) versions: &'static Versions,
+    pub(super) versions: &'c Versions,
     pub(super) index: usize,
     pub(super) old: (&'c str, Version),
     pub(super) new: (&'c str, Version),
@@ -61,15 +62,22 @@ impl Step<'_> {
 }
 
 /// The step that an edit makes, where a pack knows the versions of both images.
-pub(super) fn step<'c>(change: &'c Change<'_>) -> Result<Option<Step<'c>>, DecodeError> {
+pub(super) fn step<'c>(
+    change: &'c Change<'_>,
+    facts: &'c Facts,
+) -> Result<Option<Step<'c>>, DecodeError> {
     let Some(written) = template::written(change)? else { return Ok(None) };
     let Some((old_set, _)) = written.old else { return Ok(None) };
-    let (old, new) = (system::of(old_set)?, system::of(written.set)?);
+    let (old, new) = (system::of(old_set, facts)?, system::of(written.set, facts)?);
     let Some((old, new)) = old.zip(new).filter(|(old, new)| old.name == new.name) else {
         return Ok(None);
     };
     let containers = (system::container(old_set, &old)?, system::container(written.set, &new)?);
     let (Some((_, before)), Some((index, after))) = containers else { return Ok(None) };
+    // Without data from before, any version may follow.
+    if !new.pack.data.is_empty() && !system::keeps_data(old_set, before)? {
+        return Ok(None);
+    }
     let image = |container: &'c Container<'_>| container.image.as_str();
     let (Some(versions), Some(old_version), Some(new_version)) =
         (new.pack.versions.as_ref(), old.version, new.version)
@@ -136,8 +144,8 @@ fn verdict(versions: &Versions, old: &Version, new: &Version) -> Verdict {
 impl Rule for StsImageVersion {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let Some(step) = step(change)? else { return Ok(()) };
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
+        let Some(step) = step(change, facts)? else { return Ok(()) };
         let Verdict::Forbidden(first) = step.verdict() else { return Ok(()) };
         let at = template::container("containers", step.index).key("image");
         let Step { versions, old: (before, from), new: (after, to), .. } = &step;

@@ -1,6 +1,6 @@
-use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy, system};
-use crate::change::{Change, Subject};
-use crate::facts::{Facts, SetClaim};
+use super::{Findings, Judged, NoParams, Rule, remedy, system};
+use crate::change::Change;
+use crate::facts::Facts;
 
 declare_rule! {
     /// A set is scaled up, and a claim of a member that was removed earlier is still there.
@@ -36,7 +36,9 @@ impl Rule for StsLeftoverClaims {
         let Some((_, pack)) = system::pack(change, facts)? else { return Ok(()) };
         let Some(known) = &pack.scale_up else { return Ok(()) };
         let Some(why) = &known.leftover_claims else { return Ok(()) };
-        let mut claims = leftover(change, facts, old, new)?;
+        let (first, mut claims) = system::claims(change, facts)?;
+        let added = first.saturating_add(old)..first.saturating_add(new);
+        claims.retain(|claim| added.contains(&claim.ordinal));
         claims.sort_by(|a, b| (a.ordinal, a.name).cmp(&(b.ordinal, b.name)));
         if claims.is_empty() {
             return Ok(());
@@ -60,25 +62,4 @@ impl Rule for StsLeftoverClaims {
             .step("then scale up again");
         Ok(())
     }
-}
-
-/// The claims that the pods of a scale-up would find.
-fn leftover<'f>(
-    change: &Change<'_>,
-    facts: &'f Facts,
-    old: i64,
-    new: i64,
-) -> Result<Vec<SetClaim<'f>>, Unjudged> {
-    let (namespace, name) = (&change.namespace, &change.name);
-    let (first, claims) = if let Subject::StatefulSet(pair) = &change.subject {
-        let Some(set) = &pair.new else { return Ok(Vec::new()) };
-        let claims = facts.claims_named(namespace, name, set.template_names()?).needed()?;
-        (set.spec.ordinals_start(), claims)
-    } else {
-        let Some(set) = facts.set(namespace, name).needed()? else { return Ok(Vec::new()) };
-        let claims = facts.claims_named(namespace, name, set.template_names()).needed()?;
-        (set.first_ordinal, claims)
-    };
-    let added = first.saturating_add(old)..first.saturating_add(new);
-    Ok(claims.into_iter().filter(|claim| added.contains(&claim.ordinal)).collect())
 }

@@ -44,7 +44,7 @@ impl Rule for StsMaxUnavailableQuorum {
         let Some((stopped, written)) = stopped(new) else { return Ok(()) };
         let pods = new.spec.replicas();
         let votes = voters::vote(params, change, facts)?;
-        let known = voters::voted(params, change)?;
+        let known = voters::voted(params, change, facts)?;
         if !is_too_many(votes, pods, stopped) || old.is_some_and(|old| is_too_many_of(old, known)) {
             return Ok(());
         }

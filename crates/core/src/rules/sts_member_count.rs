@@ -37,8 +37,10 @@ impl Rule for StsMemberCount {
         let Some(members) = pack.members.as_ref().filter(|known| !known.sizes.is_empty()) else {
             return Ok(());
         };
-        // Pods without claims of their own keep no data of their own.
-        if members.kind == MemberKind::Independent && new.template_names()?.next().is_none() {
+        // Pods that share one claim have one data.
+        let shared = new.template()?.spec.named_claims().next().is_some()
+            && new.template_names()?.next().is_none();
+        if members.kind == MemberKind::Independent && shared {
             return Ok(());
         }
         let even = system::majority(pack).is_some() && count % 2 == 0;

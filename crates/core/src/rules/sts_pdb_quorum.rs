@@ -45,7 +45,7 @@ impl Rule for StsPdbQuorum {
         if pods < 2 || !voters::vote(params, change, facts)? {
             return Ok(());
         }
-        let (quorum, voted) = (voters::quorum(pods), voters::voted(params, change)?);
+        let (quorum, voted) = (voters::quorum(pods), voters::voted(params, change, facts)?);
         let before = match old.filter(|_| voted) {
             Some(old) => {
                 let pods = autoscaling::least_pods(change, old, facts)?;

@@ -28,7 +28,7 @@ declare_rule! {
 impl Rule for StsRwxDatabase {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.created_set() else { return Ok(()) };
         let templates = set.claim_templates()?;
         let shared = |claim: &crate::object::Claim<'_>| {
@@ -37,7 +37,7 @@ impl Rule for StsRwxDatabase {
         if !templates.iter().any(|claim| shared(claim).is_some()) {
             return Ok(());
         }
-        let Some(known) = system::of(set)? else { return Ok(()) };
+        let Some(known) = system::of(set, facts)? else { return Ok(()) };
         let Some(storage) = &known.pack.storage else { return Ok(()) };
         let said = match storage.network_files {
             NetworkFiles::Supported => return Ok(()),

@@ -28,6 +28,10 @@ impl Rule for StsVctUnmounted {
 
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
+        // A container without an image is a patch of Kustomize; its mounts are in the base.
+        if written.pod.containers.iter().any(|container| container.image.as_str().is_empty()) {
+            return Ok(());
+        }
         let used = template::used_volumes(written.pod);
         let used_before = written.old.map(|(_, pod)| template::used_volumes(pod));
         for (index, claim) in written.set.claim_templates()?.iter().enumerate() {

@@ -3,18 +3,21 @@
 pub(super) mod data;
 
 use crate::change::{Change, Subject};
-use crate::facts::Facts;
-use crate::object::pod::Container;
+use crate::facts::{Facts, SetClaim};
+use crate::object::pod::{Container, Volume};
 use crate::object::{DecodeError, StatefulSet};
-use crate::packs::{MemberKind, Members, Pack, Packs, Recognised, Traits, recognise};
+use crate::packs::{MemberKind, Members, Pack, Recognised, Traits, recognise};
 use crate::rules::Unjudged;
 
 /// What is known about a set.
 ///
 /// # Errors
 /// The field that has the wrong type.
-pub(super) fn of(set: &StatefulSet<'_>) -> Result<Option<Recognised<'static>>, DecodeError> {
-    Ok(recognise(Packs::built_in(), &Traits::of(set)?))
+pub(super) fn of<'f>(
+    set: &StatefulSet<'_>,
+    facts: &'f Facts,
+) -> Result<Option<Recognised<'f>>, DecodeError> {
+    Ok(recognise(&facts.packs, &Traits::of(set)?))
 }
 
 /// The pack of the set that changes. The old set decides, so that an edit cannot choose by whom it is
@@ -22,14 +25,14 @@ pub(super) fn of(set: &StatefulSet<'_>) -> Result<Option<Recognised<'static>>, D
 ///
 /// # Errors
 /// [`Unjudged::Needs`] for a Scale whose set is not known, or a field of the wrong type.
-pub(super) fn pack(
+pub(super) fn pack<'f>(
     change: &Change<'_>,
-    facts: &Facts,
-) -> Result<Option<(&'static str, &'static Pack)>, Unjudged> {
+    facts: &'f Facts,
+) -> Result<Option<(&'f str, &'f Pack)>, Unjudged> {
     match &change.subject {
         Subject::StatefulSet(pair) => {
             for set in [&pair.old, &pair.new].into_iter().flatten() {
-                if let Some(known) = of(set)? {
+                if let Some(known) = of(set, facts)? {
                     return Ok(Some((known.name, known.pack)));
                 }
             }
@@ -37,15 +40,60 @@ pub(super) fn pack(
         }
         Subject::Scale(_) => {
             let set = facts.set(&change.namespace, &change.name).needed()?;
-            Ok(set.and_then(|set| Packs::built_in().named(set.pack.as_deref()?)))
+            let known = set.and_then(|set| recognise(&facts.packs, &set.traits()));
+            Ok(known.map(|known| (known.name, known.pack)))
         }
         _ => Ok(None),
+    }
+}
+
+/// The first ordinal of a set that is scaled, and its claims.
+///
+/// # Errors
+/// [`Unjudged::Needs`] if the claims, or the set of a Scale, are not known, or a field of the wrong type.
+pub(super) fn claims<'f>(
+    change: &Change<'_>,
+    facts: &'f Facts,
+) -> Result<(i64, Vec<SetClaim<'f>>), Unjudged> {
+    let (namespace, name) = (&change.namespace, &change.name);
+    if let Subject::StatefulSet(pair) = &change.subject {
+        let Some(set) = &pair.new else { return Ok((0, Vec::new())) };
+        let claims = facts.claims_named(namespace, name, set.template_names()?).needed()?;
+        Ok((set.spec.ordinals_start(), claims))
+    } else {
+        let Some(set) = facts.set(namespace, name).needed()? else { return Ok((0, Vec::new())) };
+        let claims = facts.claims_named(namespace, name, set.template_names()).needed()?;
+        Ok((set.first_ordinal, claims))
     }
 }
 
 /// The replicas before and after, where an edit lowers them to some number above zero.
 pub(super) fn lowered(change: &Change<'_>) -> Option<(i64, i64)> {
     change.scaled().filter(|(old, new)| *new < *old && *new > 0)
+}
+
+/// Whether a container mounts a volume that outlives its pod.
+///
+/// # Errors
+/// The field that has the wrong type.
+pub(super) fn keeps_data(
+    set: &StatefulSet<'_>,
+    container: &Container<'_>,
+) -> Result<bool, DecodeError> {
+    let pod = &set.template()?.spec;
+    let templates: Vec<&str> = set.template_names()?.collect();
+    let goes = |volume: &Volume<'_>| {
+        let Volume { ephemeral, empty_dir, config_map, secret, projected, downward_api, .. } =
+            volume;
+        [ephemeral, empty_dir, config_map, secret, projected, downward_api]
+            .iter()
+            .any(|source| source.is_some())
+    };
+    Ok(container.volume_mounts.iter().any(|mount| {
+        let name = mount.name.as_str();
+        templates.contains(&name)
+            || pod.volumes.iter().any(|volume| volume.name.as_str() == name && !goes(volume))
+    }))
 }
 
 /// What is known about the members of a set, if each of them votes.

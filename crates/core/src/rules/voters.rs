@@ -68,12 +68,17 @@ fn is_known(change: &Change<'_>, facts: &Facts) -> Result<bool, Unjudged> {
 ///
 /// # Errors
 /// The field of the old set that has the wrong type.
-pub(super) fn voted(params: &Params, change: &Change<'_>) -> Result<bool, DecodeError> {
+pub(super) fn voted(
+    params: &Params,
+    change: &Change<'_>,
+    facts: &Facts,
+) -> Result<bool, DecodeError> {
     if params.name(&change.namespace, &change.name) {
         return Ok(true);
     }
     let Some((old, _)) = change.updated_set() else { return Ok(false) };
-    let known = || Ok(system::of(old)?.is_some_and(|old| system::majority(old.pack).is_some()));
+    let known =
+        || Ok(system::of(old, facts)?.is_some_and(|old| system::majority(old.pack).is_some()));
     if is_marked(&old.metadata) { Ok(true) } else { known() }
 }
 

@@ -51,6 +51,13 @@ pub fn render(plan: &Plan, show: Show) -> String {
     if plan.verdict != Verdict::Blocked || show.by_hand {
         out.steps(plan);
     }
+    if plan.verdict != Verdict::Blocked
+        && let Some(after) = &plan.after_growth
+    {
+        out.section(&format!("Afterwards, by hand ({})", after.system));
+        out.line(1, &after.step);
+        out.line(1, &format!("source: {}", after.source));
+    }
     if show.by_hand {
         out.manual_recovery(&plan.steps);
     }

@@ -194,6 +194,10 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             // The process keeps its data elsewhere in the claim.
             let is_beside = with_data.contains(&index) && !is_over_data;
             let Some(sure) = hides_data(now) else { continue };
+            // Provisioned files, such as dashboards, often get a folder of their own below the data.
+            let files = matches!(now.place.source, Source::Other(Other::Files, _));
+            let is_exact = below.is_some_and(|folder| folders[folder] == paths[at]);
+            let is_over_data = above.contains(&at) || (below.is_some() && (!files || is_exact));
             let mut loss = self.loss(&self.old.view.mounts[index], What::Hidden(now));
             loss.unsure = is_beside || !(sure || is_over_data);
             said.insert((now.list, now.index));
@@ -222,7 +226,9 @@ impl<'p, 'a> Pair<'_, 'p, 'a> {
             _ if other_default => true,
             // What a mount hides is said where the mount is.
             (_, None) if anchor.old.is_none() => return,
-            (Meaning::Certain(row), None) => named::defaults(row).next().is_none(),
+            (Meaning::Certain(row), None) => {
+                named::defaults(row).next().is_none() || self.new.reads_config_file()
+            }
             (Meaning::Certain(_), Some(new)) if new.list == "workingDir" => {
                 anchor.old.is_none() && self.new.reads_config_file()
             }

@@ -18,6 +18,10 @@ pub(super) struct Pod<'c, 'a> {
     pub(super) is_read: bool,
 }
 
+/// Ends of the names of configuration files.
+const CONFIG_FILES: [&str; 11] =
+    ["conf", "cfg", "cnf", "hcl", "ini", "json", "properties", "toml", "xml", "yaml", "yml"];
+
 /// A container with what it mounts and what it is told.
 #[derive(Debug)]
 pub(super) struct Running<'c, 'a> {
@@ -80,7 +84,8 @@ impl Running<'_, '_> {
 
     /// Whether it is given a configuration file, which may name the data folder.
     pub(super) fn reads_config_file(&self) -> bool {
-        let is_config = |word: &str| word.rsplit_once('.').is_some_and(|(_, end)| end == "conf");
+        let is_config =
+            |word: &str| word.rsplit_once('.').is_some_and(|(_, end)| CONFIG_FILES.contains(&end));
         let mut words = self.container.command.iter().chain(&self.container.args);
         words.any(|word| word.split_whitespace().any(is_config))
     }
