@@ -52,12 +52,12 @@ async fn cluster() -> &'static Testbed {
 }
 
 /// Renews the Lease of a controller that is not there, until it is dropped.
-struct Renewal {
+pub(crate) struct Renewal {
     task: JoinHandle<()>,
 }
 
 impl Renewal {
-    fn start(testbed: &'static Testbed) -> Self {
+    pub(crate) fn start(testbed: &'static Testbed) -> Self {
         let task = tokio::spawn(async move {
             let path = format!("{LEASES}/stateward-can-resize");
             for turn in 0_u64.. {

@@ -28,6 +28,8 @@ mod growth;
 mod live;
 mod load;
 mod operators;
+#[path = "../engine/packs/edits.rs"]
+mod pack_edits;
 mod picture;
 mod prometheus;
 mod recipes;
@@ -52,6 +54,7 @@ mod rights;
 mod rollout;
 mod scale;
 mod static_admission;
+mod systems;
 mod uninstall;
 mod webhook;
 mod worst_night;

@@ -1,69 +1,23 @@
 //! Every pack over its edits: what the rules that read packs find in them.
 
+mod edits;
+mod images;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use stateward_core::packs::{MemberKind, Packs, recognise};
 use stateward_core::rules::{Action, Entry, RULES};
 
+use self::edits::{Edits, READERS};
 use crate::rules::Fixture;
 
-/// The rules that read packs; the edits of a pack name what they find.
-const READERS: &[&str] = &[
-    "sts-dangerous-setting",
-    "sts-data-mount-removed",
-    "sts-data-moves-off-claim",
-    "sts-data-not-on-claim",
-    "sts-even-voters",
-    "sts-image-upgrade",
-    "sts-image-version",
-    "sts-leftover-claims",
-    "sts-member-count",
-    "sts-pod-settings",
-    "sts-pool-resized",
-    "sts-rwx-database",
-    "sts-scale-below-minimum",
-    "sts-scale-below-quorum",
-    "sts-scale-down-multi",
-    "sts-scale-down-steps",
-    "sts-scale-up-from-one",
-];
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/packs")
-}
-
-/// The good set of a pack, and its edits.
-struct Edits {
-    path: PathBuf,
-    set: Value,
-    all: Vec<Value>,
-}
-
 impl Edits {
-    fn read(pack: &str) -> Self {
-        let path = folder().join(pack).join("edits.yaml");
-        let text = std::fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let document: Value = serde_saphyr::from_str(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let all = document["edits"].as_array().cloned().unwrap_or_default();
-        Self { path, set: document["set"].clone(), all }
-    }
-
-    /// The change of an edit, as a fixture of rules. Where an edit begins with another set, `before` says
-    /// in what it differs.
+    /// The change of an edit, as a fixture of rules.
     fn fixture(&self, edit: &Value) -> Fixture {
-        let mut old = self.set.clone();
-        for (pointer, value) in edit["before"].as_object().into_iter().flatten() {
-            self.set(&mut old, pointer, value);
-        }
-        let mut new = old.clone();
-        for (pointer, value) in edit["change"].as_object().into_iter().flatten() {
-            self.set(&mut new, pointer, value);
-        }
+        let (old, new) = self.sides(edit);
         let mut document = json!({"new": new, "clusterIsKnown": true});
         if let Some(facts) = edit.get("facts") {
             document["facts"] = facts.clone();
@@ -89,37 +43,6 @@ impl Edits {
             "spec": {"resources": {"requests": {"storage": "1Gi"}}},
         });
         self.fixture(&json!({"change": {"/spec/replicas": count + 1}, "facts": [claim]}))
-    }
-
-    fn set(&self, object: &mut Value, pointer: &str, value: &Value) {
-        let (parent, key) = pointer.rsplit_once('/').unwrap();
-        let key = key.replace("~1", "/").replace("~0", "~");
-        // Maps on the way are made.
-        let mut at = &mut *object;
-        for token in parent.split('/').skip(1) {
-            let token = token.replace("~1", "/").replace("~0", "~");
-            at = match at {
-                Value::Array(items) => &mut items[token.parse::<usize>().unwrap()],
-                Value::Object(members) => members.entry(token).or_insert_with(|| json!({})),
-                other => panic!("{}: {pointer} leads through {other}", self.path.display()),
-            };
-        }
-        match (at, value) {
-            (Value::Object(members), Value::Null) => assert!(
-                members.remove(&key).is_some(),
-                "{}: nothing is at {pointer}",
-                self.path.display()
-            ),
-            (Value::Object(members), value) => {
-                members.insert(key, value.clone());
-            }
-            (Value::Array(items), value) if key == "-" => items.push(value.clone()),
-            (Value::Array(items), Value::Null) => {
-                items.remove(key.parse::<usize>().unwrap());
-            }
-            (Value::Array(items), value) => items[key.parse::<usize>().unwrap()] = value.clone(),
-            (other, _) => panic!("{}: {pointer} is in {other}", self.path.display()),
-        }
     }
 }
 

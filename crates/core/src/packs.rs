@@ -48,12 +48,27 @@ pub struct PackError {
 #[derive(Debug, Default)]
 pub struct Packs {
     all: Vec<(String, Pack)>,
-    /// last part of an image's path → packs and their recognisers
-    by_image: HashMap<String, Vec<(usize, usize)>>,
-    /// label → packs and their recognisers, for those that name no image
-    by_label: HashMap<(String, String), Vec<(usize, usize)>>,
+    /// last part of an image's path → the images of that name
+    by_image: HashMap<String, Vec<KnownImage>>,
+    /// label → its value → packs and their recognisers, for those that name no image
+    by_label: HashMap<String, HashMap<String, Vec<(usize, usize)>>>,
     /// `<group>/<Kind>` of an owner → packs and their recognisers
     by_owner: HashMap<String, Vec<(usize, usize)>>,
+}
+
+/// An image that packs recognise a set by. Many do so by the same image and further conditions.
+#[derive(Debug)]
+struct KnownImage {
+    registry: String,
+    path: String,
+    /// packs and their recognisers
+    ways: Vec<(usize, usize)>,
+}
+
+impl KnownImage {
+    fn reference(&self) -> ImageReference<'_> {
+        ImageReference { registry: &self.registry, path: &self.path, tag: None }
+    }
 }
 
 impl Packs {
@@ -71,10 +86,18 @@ impl Packs {
                 if let Some(owner) = &way.owner {
                     all.by_owner.entry(owner.clone()).or_default().push(at);
                 } else if let Some(image) = way.image.as_deref().and_then(ImageReference::parse) {
-                    all.by_image.entry(image.name().to_owned()).or_default().push(at);
+                    let same_name = all.by_image.entry(image.name().to_owned()).or_default();
+                    match same_name.iter_mut().find(|known| known.reference() == image) {
+                        Some(known) => known.ways.push(at),
+                        None => same_name.push(KnownImage {
+                            registry: image.registry.to_owned(),
+                            path: image.path.to_owned(),
+                            ways: vec![at],
+                        }),
+                    }
                 } else if let Some((key, value)) = way.labels.first_key_value() {
-                    let label = (key.clone(), value.clone());
-                    all.by_label.entry(label).or_default().push(at);
+                    let values = all.by_label.entry(key.clone()).or_default();
+                    values.entry(value.clone()).or_default().push(at);
                 }
             }
         }

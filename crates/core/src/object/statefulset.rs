@@ -137,9 +137,14 @@ pub struct StatefulSetStatus<'a> {
 }
 
 impl StatefulSetStatus<'_> {
-    /// Whether pods of two revisions are, or may be, about.
+    /// Whether pods of two revisions are, or may be, about. Under `OnDelete` the controller never moves
+    /// the current revision on, so that a rollout counts as finished once all pods are updated and ready.
     pub fn is_rolling(&self) -> bool {
-        !self.update_revision.is_empty() && self.current_revision != self.update_revision
+        let pods = self.replicas.unwrap_or_default();
+        let all = |some: Option<i64>| pods > 0 && some.is_some_and(|some| some >= pods);
+        !self.update_revision.is_empty()
+            && self.current_revision != self.update_revision
+            && !(all(self.updated_replicas) && all(self.ready_replicas))
     }
 }
 

@@ -13,6 +13,15 @@ pub struct ImageReference<'a> {
 
 const DOCKER_HUB: &str = "docker.io";
 
+/// Names of registries that are others.
+const ALIASES: &[(&str, &str)] = &[
+    ("index.docker.io", DOCKER_HUB),
+    ("registry-1.docker.io", DOCKER_HUB),
+    ("k8s.gcr.io", KUBERNETES),
+];
+
+const KUBERNETES: &str = "registry.k8s.io";
+
 /// Registries that serve what others publish: there, an image of another organisation is another image.
 const PUBLIC: &[&str] = &[
     DOCKER_HUB,
@@ -22,27 +31,35 @@ const PUBLIC: &[&str] = &[
     "mcr.microsoft.com",
     "public.ecr.aws",
     "quay.io",
-    "registry.k8s.io",
+    "registry.gitlab.com",
+    KUBERNETES,
 ];
 
+/// Organisations of Docker Hub that publish the same images in another registry: that, and their name there.
+const ALSO_PUBLISHED: &[(&str, &str)] =
+    &[("public.ecr.aws", "bitnami/"), ("public.ecr.aws", "hashicorp/")];
+
 impl<'a> ImageReference<'a> {
-    /// Reads a reference; `None` for what names no image.
+    /// Reads a reference; `None` for what names no image. A tag is not looked at, because manifests have
+    /// variables there: `postgres:${VERSION}`.
     pub fn parse(text: &'a str) -> Option<Self> {
         let name = text.split('@').next().unwrap_or_default();
         let (first, rest) = name.split_once('/').unwrap_or(("", name));
         // As Docker does: what has no dot and no port is a part of the path.
         let names_registry = first.contains(['.', ':']) || first == "localhost";
         let (registry, rest) = if names_registry { (first, rest) } else { (DOCKER_HUB, name) };
-        let registry = match registry {
-            "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB,
-            other => other,
-        };
-        let (path, tag) = match rest.rsplit_once(':') {
+        let (path, tag) = match rest.split_once(':') {
             Some((path, tag)) => (path, Some(tag)),
             None => (rest, None),
         };
-        let path = path.strip_prefix("library/").unwrap_or(path);
-        (!path.is_empty()).then_some(Self { registry, path, tag })
+        // `https://` names no registry, and neither does `../`.
+        let sound = !registry.starts_with('.')
+            && !registry.ends_with(':')
+            && registry.bytes().all(|byte| byte.is_ascii_graphic());
+        if !sound || !path.split('/').all(is_part) || tag.is_some_and(|tag| tag.contains(':')) {
+            return None;
+        }
+        Some(Self { registry: without_alias(registry), path: without_library(path), tag })
     }
 
     /// The last part of the path.
@@ -51,29 +68,86 @@ impl<'a> ImageReference<'a> {
     }
 
     /// Whether this is the image `known`, from its own registry or from a mirror of it. A mirror keeps
-    /// the path, perhaps below folders of its own. A public registry is no mirror, unless it says so:
-    /// `public.ecr.aws/docker/library/postgres`.
+    /// the path, perhaps below folders of its own. In a public registry, everything below an organisation
+    /// is that organisation's: it may keep copies there, in a folder that says so.
     pub fn is(&self, known: &ImageReference<'_>) -> bool {
         if self.registry == known.registry {
-            return self.path == known.path;
+            return folder_of(self.path, known.path) == Some("");
         }
-        let official = known.registry == DOCKER_HUB && !known.path.contains('/');
-        if PUBLIC.contains(&self.registry) {
-            let copied = format!("docker/library/{}", known.path);
-            return official && self.registry == "public.ecr.aws" && self.path == copied;
+        // `registry.example.com/quay.io/coreos/etcd`: the mirror says what it is a copy of.
+        if let Some((registry, path)) = self.origin() {
+            return registry == known.registry && folder_of(path, known.path) == Some("");
         }
-        if official {
-            // `registry.example.com/postgres`, or `…/library/postgres` below folders of its own.
-            return self.path == known.path
-                || self
-                    .path
-                    .strip_suffix(known.path)
-                    .is_some_and(|folder| folder.ends_with("/library/"));
+        let Some(folder) = folder_of(self.path, known.path) else { return false };
+        let public = PUBLIC.iter().any(|public| public.eq_ignore_ascii_case(self.registry));
+        if folder.is_empty() {
+            let also = |(at, who): &(&str, &str)| {
+                self.registry == *at && self.path.starts_with(who) && known.registry == DOCKER_HUB
+            };
+            return !public || ALSO_PUBLISHED.iter().any(also);
         }
-        self.path
-            .strip_suffix(known.path)
-            .is_some_and(|folder| folder.is_empty() || folder.ends_with('/'))
+        let Some(folder) = folder.strip_suffix('/') else { return false };
+        // An official image has one word for a name, which others use for images of their own.
+        if known.path.contains('/') {
+            return true;
+        }
+        let (above, last) = folder.rsplit_once('/').unwrap_or(("", folder));
+        match known.registry {
+            DOCKER_HUB => (!public || !above.is_empty()) && names_docker_hub(last),
+            KUBERNETES => matches!(last, "google_containers" | "google-containers"),
+            _ => false,
+        }
     }
+
+    /// The registry and the path that the path names: `quay.io` and `coreos/etcd` of
+    /// `mirrors/quay.io/coreos/etcd`.
+    fn origin(&self) -> Option<(&'a str, &'a str)> {
+        let mut rest = self.path;
+        let mut found = None;
+        while let Some((part, after)) = rest.split_once('/') {
+            let part = if part.contains('.') { without_alias(part) } else { part };
+            if part.contains('.') && PUBLIC.contains(&part) {
+                found = Some((part, without_library(after)));
+            }
+            rest = after;
+        }
+        found
+    }
+}
+
+/// The folder above an image, with its slash: nothing if the path is the image itself. Bitnami publishes in
+/// two organisations of Docker Hub.
+fn folder_of<'p>(path: &'p str, image: &str) -> Option<&'p str> {
+    path.strip_suffix(image).or_else(|| {
+        let name = image.strip_prefix("bitnami/")?;
+        path.strip_suffix(name)?.strip_suffix("bitnamisecure/")
+    })
+}
+
+fn without_alias(registry: &str) -> &str {
+    let known = ALIASES.iter().find(|(alias, _)| *alias == registry);
+    known.map_or(registry, |(_, registry)| registry)
+}
+
+/// Docker Hub fills in `library/`.
+fn without_library(path: &str) -> &str {
+    path.strip_prefix("library/").unwrap_or(path)
+}
+
+/// Whether a path may have this part.
+fn is_part(part: &str) -> bool {
+    let word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = part.as_bytes();
+    bytes.first().is_some_and(word)
+        && bytes.last().is_some_and(word)
+        && bytes.iter().all(|byte| word(byte) || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// Whether a folder of a mirror is named after Docker Hub: `library`, which Docker Hub itself fills in,
+/// `dockerhub-proxy`, and what Artifactory proposes.
+fn names_docker_hub(folder: &str) -> bool {
+    let words = ["dockerhub", "docker-hub", "docker_hub", "docker.hub"];
+    matches!(folder, "library" | "docker-remote") || words.iter().any(|word| folder.contains(word))
 }
 
 #[cfg(test)]
@@ -92,7 +166,12 @@ mod tests {
         assert_eq!(parts("localhost/db:1@sha256:ab"), ("localhost", "db", Some("1")));
         assert_eq!(parts("host:5000/a/b"), ("host:5000", "a/b", None));
         assert_eq!(parts("bitnami/etcd:3.5"), ("docker.io", "bitnami/etcd", Some("3.5")));
-        for none in ["", ":17", "@sha256:ab", "quay.io/"] {
+        assert_eq!(parts("postgres:${VERSION}"), ("docker.io", "postgres", Some("${VERSION}")));
+        assert_eq!(parts("k8s.gcr.io/etcd:3"), ("registry.k8s.io", "etcd", Some("3")));
+        let none =
+            ["", ":17", "@sha256:ab", "quay.io/", "https://docker.io/postgres", "a//b", "a b"];
+        for none in none.into_iter().chain(["Postgres", "../postgres", "postgres/", "postgres:1:2"])
+        {
             assert_eq!(ImageReference::parse(none), None, "{none}");
         }
     }

@@ -123,6 +123,44 @@ struct Candidate<'p> {
 }
 
 impl<'p> Candidate<'p> {
+    fn at(packs: &'p Packs, at: (usize, usize), container: Option<usize>) -> Option<Self> {
+        let (name, pack) = packs.all.get(at.0)?;
+        Some(Self { name, pack, way: Some(pack.recognise.get(at.1)?), container })
+    }
+
+    /// Whether the container runs the image that the recogniser names, if it names one.
+    fn is_of_image(&self, traits: &Traits<'_>) -> bool {
+        self.way.and_then(|way| way.image.as_deref()).is_none_or(|known| {
+            let container = self.container.and_then(|index| traits.containers.get(index));
+            let image = container.and_then(|container| ImageReference::parse(container.image));
+            image.zip(ImageReference::parse(known)).is_some_and(|(image, known)| image.is(&known))
+        })
+    }
+
+    /// Whether all that the recogniser names besides an image holds.
+    fn conditions_hold(&self, traits: &Traits<'_>) -> bool {
+        let Some(way) = self.way else { return true };
+        let owner = way.owner.as_ref().is_none_or(|owner| traits.owner.as_ref() == Some(owner));
+        let labels = way
+            .labels
+            .iter()
+            .all(|(key, value)| traits.labels.contains(&(key.as_str(), value.as_str())));
+        let any = |test: &dyn Fn(&ContainerTraits<'_>) -> bool| match self
+            .container
+            .and_then(|index| traits.containers.get(index))
+        {
+            Some(container) => test(container),
+            None => traits.containers.iter().any(test),
+        };
+        let argument = way
+            .argument
+            .as_deref()
+            .is_none_or(|text| any(&|one| one.words.iter().any(|word| word.contains(text))));
+        let variable =
+            way.variable.as_deref().is_none_or(|name| any(&|one| one.variables.contains(&name)));
+        owner && labels && argument && variable
+    }
+
     /// An owner says more than an image, and that more than labels; each further condition counts. Of
     /// equals, the first container and the first pack win.
     fn rank(&self) -> (usize, Reverse<usize>, Reverse<&'p str>) {
@@ -173,40 +211,28 @@ fn version(image: &str, after: Option<&str>) -> Option<Version> {
 
 fn candidates<'p>(packs: &'p Packs, traits: &Traits<'_>) -> Vec<Candidate<'p>> {
     let mut found = Vec::new();
-    let mut add = |at: &(usize, usize), container: Option<usize>| {
-        let (name, pack) = &packs.all[at.0];
-        let way = &pack.recognise[at.1];
-        let holder = container.and_then(|index| traits.containers.get(index));
-        if holds(way, traits, holder) {
-            found.push(Candidate { name, pack, way: Some(way), container });
-        }
-    };
     for (index, container) in traits.containers.iter().enumerate() {
         // A side car runs a system of its own, which is not what the set is about.
         if index > 0 && !container.keeps_data {
             continue;
         }
         let Some(image) = ImageReference::parse(container.image) else { continue };
-        for at in packs.by_image.get(image.name()).into_iter().flatten() {
-            add(at, Some(index));
+        let same_name = packs.by_image.get(image.name()).into_iter().flatten();
+        for known in same_name.filter(|known| image.is(&known.reference())) {
+            for at in &known.ways {
+                let candidate = Candidate::at(packs, *at, Some(index));
+                found.extend(candidate.filter(|one| one.conditions_hold(traits)));
+            }
         }
     }
-    if let Some(owner) = &traits.owner {
-        for at in packs.by_owner.get(owner).into_iter().flatten() {
-            let (_, pack) = &packs.all[at.0];
-            add(at, container_of(pack, traits));
-        }
-    }
-    for (key, value) in &traits.labels {
-        if packs.by_label.is_empty() {
-            break;
-        }
-        for at in
-            packs.by_label.get(&((*key).to_owned(), (*value).to_owned())).into_iter().flatten()
-        {
-            let (_, pack) = &packs.all[at.0];
-            add(at, container_of(pack, traits));
-        }
+    let owned = traits.owner.iter().filter_map(|owner| packs.by_owner.get(owner));
+    let labelled =
+        traits.labels.iter().filter_map(|(key, value)| packs.by_label.get(*key)?.get(*value));
+    for at in owned.chain(labelled).flatten() {
+        let Some((_, pack)) = packs.all.get(at.0) else { continue };
+        let candidate = Candidate::at(packs, *at, container_of(pack, traits));
+        found
+            .extend(candidate.filter(|one| one.is_of_image(traits) && one.conditions_hold(traits)));
     }
     found
 }
@@ -221,28 +247,4 @@ fn container_of(pack: &Pack, traits: &Traits<'_>) -> Option<usize> {
         .containers
         .iter()
         .position(|container| ImageReference::parse(container.image).is_some_and(|i| known(&i)))
-}
-
-/// Whether all that a recogniser names holds.
-fn holds(way: &Recogniser, traits: &Traits<'_>, container: Option<&ContainerTraits<'_>>) -> bool {
-    let image = way.image.as_deref().is_none_or(|known| {
-        let image = container.and_then(|container| ImageReference::parse(container.image));
-        image.zip(ImageReference::parse(known)).is_some_and(|(image, known)| image.is(&known))
-    });
-    let owner = way.owner.as_ref().is_none_or(|owner| traits.owner.as_ref() == Some(owner));
-    let labels = way
-        .labels
-        .iter()
-        .all(|(key, value)| traits.labels.contains(&(key.as_str(), value.as_str())));
-    let any = |test: &dyn Fn(&ContainerTraits<'_>) -> bool| match container {
-        Some(container) => test(container),
-        None => traits.containers.iter().any(test),
-    };
-    let argument = way
-        .argument
-        .as_deref()
-        .is_none_or(|text| any(&|one| one.words.iter().any(|word| word.contains(text))));
-    let variable =
-        way.variable.as_deref().is_none_or(|name| any(&|one| one.variables.contains(&name)));
-    image && owner && labels && argument && variable
 }

@@ -21,7 +21,10 @@ impl Version {
         let tag = tag.strip_prefix(['v', 'V']).unwrap_or(tag);
         let end = tag.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
         let (numbers, rest) = tag.split_at(end.unwrap_or(tag.len()));
-        if rest.starts_with(|letter: char| letter.is_ascii_alphanumeric()) {
+        // A word after a dot is a part of its own: `24.3.12.76.altinitystable`.
+        let apart =
+            numbers.ends_with('.') && numbers.contains(|letter: char| letter.is_ascii_digit());
+        if !apart && rest.starts_with(|letter: char| letter.is_ascii_alphanumeric()) {
             return None;
         }
         let numbers = numbers.strip_suffix('.').unwrap_or(numbers);
@@ -176,6 +179,7 @@ mod tests {
             ("4.1.0-management", "4.1.0"),
             ("2024.2.0.0-b145", "2024.2.0.0"),
             ("8.17.0@sha256", "8.17.0"),
+            ("24.3.12.76.altinitystable", "24.3.12.76"),
         ] {
             let read_from_tag = Version::of_tag(tag.split('@').next().unwrap());
             assert_eq!(read_from_tag, Some(version(read)), "{tag}");

@@ -226,9 +226,12 @@ impl Finding {
         text
     }
 
-    /// The finding in one line of at most 120 characters.
+    /// The finding in one line of at most 120 characters. Long names cut what it says, and never the rule,
+    /// by which people look it up.
     pub fn warning(&self, object: &str) -> String {
-        one_line(&format!("{object}: {} [{}]", self.what, self.rule))
+        let rule = format!(" [{}]", self.rule);
+        let length = WARNING_LENGTH.saturating_sub(rule.chars().count());
+        line_of(&format!("{object}: {}", self.what), length) + &rule
     }
 }
 
@@ -247,11 +250,16 @@ pub const WARNING_LENGTH: usize = 120;
 /// `text` in one line of at most [`WARNING_LENGTH`] characters: the API server drops a warning
 /// that holds a line break without a word.
 pub fn one_line(text: &str) -> String {
+    line_of(text, WARNING_LENGTH)
+}
+
+/// `text` in one line of at most so many characters.
+fn line_of(text: &str, length: usize) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.chars().count() <= WARNING_LENGTH {
+    if line.chars().count() <= length {
         return line;
     }
-    let mut short: String = line.chars().take(WARNING_LENGTH - 1).collect();
+    let mut short: String = line.chars().take(length.saturating_sub(1)).collect();
     short.push('…');
     short
 }
@@ -333,6 +341,20 @@ mod tests {
             steps,
             ["see stateward explain a-rule for the way out: its steps would be too long here"]
         );
+    }
+
+    #[test]
+    fn a_warning_that_is_cut_still_names_its_rule() {
+        let mut findings = Findings::new("a-rule");
+        findings.add("/spec", "would change\nits name");
+        let finding = findings.into_vec().remove(0);
+        assert_eq!(
+            finding.warning("StatefulSet db"),
+            "StatefulSet db: would change its name [a-rule]"
+        );
+        let warning = finding.warning(&format!("StatefulSet {}/db", "shöp".repeat(30)));
+        assert_eq!(warning.chars().count(), WARNING_LENGTH);
+        assert!(warning.ends_with("… [a-rule]"), "{warning}");
     }
 
     #[test]
