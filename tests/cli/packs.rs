@@ -80,8 +80,8 @@ fn a_pack_is_validated_with_the_place_of_its_fault() {
 #[test]
 fn packs_of_the_policy_are_listed_too() {
     let folder = tempfile::tempdir().unwrap();
-    let pack: String = PACK.lines().map(|line| format!("    {line}\n")).collect();
-    let policy = format!("version: 1\npacks:\n  store:\n{pack}");
+    let pack = PACK.trim_end().replace('\n', "\n    ");
+    let policy = format!("version: 1\npacks:\n  store:\n    {pack}\n");
     std::fs::write(folder.path().join("stateward.yaml"), policy).unwrap();
     let explained = printed(folder.path(), &["packs", "store"]);
     assert!(explained.starts_with("Store (store)\n"), "{explained}");

@@ -6,7 +6,6 @@ mod confirm;
 mod exemption;
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER};
 use crate::annotations::{ALLOW, ALLOW_REASON};
@@ -192,14 +191,7 @@ impl Decision {
 /// Judges `change`.
 pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>) -> Decision {
     let EvaluationContext { policy, facts, .. } = *context;
-    let known;
-    // Whoever gathered the facts need not know of the packs of the policy.
-    let facts = if Arc::ptr_eq(&facts.packs, &policy.packs) {
-        facts
-    } else {
-        known = Facts { packs: Arc::clone(&policy.packs), ..facts.clone() };
-        &known
-    };
+    let facts = &*facts.with_packs(&policy.packs);
     let mut decision = Decision { on_error: policy.on_error, ..Decision::default() };
     if change.kind == Kind::Other {
         return decision;

@@ -19,6 +19,7 @@ mod record;
 mod set;
 mod surroundings;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -284,6 +285,15 @@ impl Facts {
             pods: Objects::unknown(no_cluster),
             controller: ControllerState::NotLooked,
             own_user: None,
+        }
+    }
+
+    /// The same facts with the packs of a policy: whoever gathers facts need not know it.
+    pub fn with_packs(&self, packs: &Arc<Packs>) -> Cow<'_, Self> {
+        if Arc::ptr_eq(&self.packs, packs) {
+            Cow::Borrowed(self)
+        } else {
+            Cow::Owned(Self { packs: Arc::clone(packs), ..self.clone() })
         }
     }
 
