@@ -139,7 +139,7 @@ pub struct Container<'a> {
     /// environment
     #[serde(borrow, deserialize_with = "null_default")]
     pub env: Vec<EnvVar<'a>>,
-    /// ConfigMaps and Secrets whose keys become variables, not decoded
+    /// `ConfigMap`s and Secrets whose keys become variables, not decoded
     #[serde(borrow, deserialize_with = "null_default")]
     pub env_from: Vec<&'a RawValue>,
     /// ports
