@@ -48,11 +48,13 @@ impl<'a> Candidates<'a> {
             })
             .collect();
         for ((name, _), median) in self.list.iter().zip(&medians) {
-            println!(
-                "  {name:<52} {:>9.2} µs  × {:.2}",
-                median / items as f64 / 1000.0,
-                median / medians[0]
-            );
+            let nanoseconds = median / items as f64;
+            let (time, unit) = if medians[0] / (items as f64) < 1000.0 {
+                (nanoseconds, "ns")
+            } else {
+                (nanoseconds / 1000.0, "µs")
+            };
+            println!("  {name:<52} {time:>9.2} {unit}  × {:.2}", median / medians[0]);
         }
     }
 }
