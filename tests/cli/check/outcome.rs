@@ -44,7 +44,7 @@ fn a_clean_check_says_what_was_judged_in_one_line() {
     assert_eq!(
         ran.stdout,
         "judged: CREATE PersistentVolumeClaim shop/data-db-0 (claim.yaml:1)\n\
-         judged: CREATE StatefulSet shop/db (db.yaml:1)\n2 objects judged: nothing found\n"
+         judged: CREATE StatefulSet shop/db (db.yaml:1), as PostgreSQL: image postgres:17.2\n2 objects judged: nothing found\n"
     );
     assert_eq!(ran.stderr, "policy: built-in defaults\n");
 }
@@ -235,10 +235,10 @@ fn what_was_not_judged_as_usual_is_said_on_request() {
     let ran = folder.check(&["--verbose", "."]);
     assert_eq!(
         ran.stdout,
-        "judged: CREATE StatefulSet shop/db (allowed.yaml:1); allowed by its annotation: \
-         sts-image-latest\n\
-         judged: CREATE StatefulSet kube-system/db (system.yaml:1); only what Kubernetes refuses, \
-         for its namespace is never judged\n\
+        "judged: CREATE StatefulSet shop/db (allowed.yaml:1), as PostgreSQL: image postgres:latest; \
+         allowed by its annotation: sts-image-latest\n\
+         judged: CREATE StatefulSet kube-system/db (system.yaml:1), as PostgreSQL: image \
+         postgres:17.2; only what Kubernetes refuses, for its namespace is never judged\n\
          2 objects judged: nothing found\n"
     );
     let judged = folder.judged(0, &["."]).json()["judged"].clone();

@@ -232,7 +232,7 @@ fn a_name_that_is_missing_or_a_namespace_that_cannot_be_is_refused() {
         let ran = folder.check(&["a.yaml", "--verbose"]);
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stdout.starts_with(&format!("denied: {object}: {says}\n")), "{}", ran.stdout);
-        let judged = format!("judged: CREATE {object} (a.yaml:1)\n");
+        let judged = format!("judged: CREATE {object} (a.yaml:1)");
         assert!(ran.stdout.contains(&judged), "{}", ran.stdout);
     }
     let folder = Folder::new(&[("a.yaml", &claim("{generateName: a-}"))]);
@@ -272,7 +272,9 @@ fn an_annotation_that_allows_nothing_says_why() {
         let ran = folder.check(&["db.yaml", "--verbose"]);
         let says = format!("stateward.dev/allow does not count: {why}\n");
         assert!(ran.stdout.contains(&format!("  = {says}")), "{}", ran.stdout);
-        let judged = format!("judged: CREATE StatefulSet shop/db (db.yaml:1); {says}");
+        let judged = format!(
+            "judged: CREATE StatefulSet shop/db (db.yaml:1), as PostgreSQL: image postgres:latest; {says}"
+        );
         assert!(ran.stdout.contains(&judged), "{}", ran.stdout);
         // Where the finding is denied, it takes the place of the advice to annotate.
         folder.write("stateward.yaml", "version: 1\nrules: {sts-image-latest: deny}\n");
