@@ -109,6 +109,7 @@ mod sts_service_name;
 mod sts_service_not_headless;
 mod sts_shared_pvc;
 mod sts_spec_immutable;
+mod sts_system_changed;
 mod sts_template_label_break;
 mod sts_unknown_pack;
 mod sts_vct_access_modes;
@@ -452,6 +453,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_scale_below_minimum::StsScaleBelowMinimum>(),
     Entry::of::<sts_pool_resized::StsPoolResized>(),
     Entry::of::<sts_scale_down_steps::StsScaleDownSteps>(),
+    Entry::of::<sts_system_changed::StsSystemChanged>(),
     Entry::of::<sts_unknown_pack::StsUnknownPack>(),
     Entry::of::<sts_scale_up_from_one::StsScaleUpFromOne>(),
     Entry::of::<sts_leftover_claims::StsLeftoverClaims>(),

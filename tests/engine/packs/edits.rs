@@ -23,6 +23,7 @@ pub(crate) const READERS: &[&str] = &[
     "sts-scale-down-multi",
     "sts-scale-down-steps",
     "sts-scale-up-from-one",
+    "sts-system-changed",
 ];
 
 fn folder() -> PathBuf {
