@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub mod advise;
 pub mod audit;
 pub mod bug_report;
 pub mod certs;
@@ -100,6 +101,8 @@ pub enum Command {
     Rules(rules::Args),
     /// Explain a rule: why it exists, a bad and a good example, and the way out
     Explain(explain::Args),
+    /// Say which storage fits the systems of manifests, and which they use
+    Advise(advise::Args),
     /// List storage drivers, or explain one: how it expands volumes, its limits and traps, with sources
     Drivers(drivers::Args),
     /// List what is known about databases and other systems, or explain one of them
@@ -206,6 +209,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Resize(args) => resize::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Advise(args) => advise::run(&args),
         Command::Drivers(args) => drivers::run(&args),
         Command::Packs(args) => packs::run(&args),
         Command::Policy(args) => policy::run(&args),

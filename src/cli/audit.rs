@@ -1,5 +1,6 @@
 //! `stateward audit`: what can lose data in a cluster, or is stuck.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -96,6 +97,27 @@ fn facts(args: &Args) -> anyhow::Result<Facts> {
     }
 }
 
+/// `systems: 2 PostgreSQL, 1 etcd; no pack knows 3 StatefulSets`
+fn systems(audit: &Audit) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for system in &audit.systems {
+        *counts.entry(&system.title).or_default() += 1;
+    }
+    let unknown = audit.summary.sets.saturating_sub(audit.systems.len());
+    let mut known: Vec<(usize, &str)> =
+        counts.into_iter().map(|(title, count)| (count, title)).collect();
+    known.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+    let known: Vec<String> =
+        known.iter().map(|(count, title)| format!("{count} {title}")).collect();
+    let known = if known.is_empty() { "none known".to_owned() } else { known.join(", ") };
+    let rest = if unknown == 0 {
+        String::new()
+    } else {
+        format!("; no pack knows {unknown} StatefulSets")
+    };
+    format!("systems: {known}{rest}")
+}
+
 /// The table, then what helps, then the counts.
 fn text(audit: &Audit) -> String {
     let rows: Vec<[String; 4]> = audit
@@ -128,6 +150,7 @@ fn text(audit: &Audit) -> String {
     let summary = &audit.summary;
     let size = summary.size.as_ref().map(|size| format!(", {size}")).unwrap_or_default();
     let _ = writeln!(text, "{} StatefulSets and {} claims{size}", summary.sets, summary.claims);
+    let _ = writeln!(text, "{}", systems(audit));
     let _ = writeln!(
         text,
         "{} claims lose their volume when they are deleted (reclaim policy Delete)",

@@ -329,7 +329,7 @@ impl Inputs<'_> {
 }
 
 /// Reads files and keeps what is judged.
-fn select(mut files: Files, threads: NonZero<usize>) -> Selection {
+pub(super) fn select(mut files: Files, threads: NonZero<usize>) -> Selection {
     let notices = std::mem::take(&mut files.notices);
     let templates = std::mem::take(&mut files.templates);
     let mut all = Selection { notices, ..Selection::default() };

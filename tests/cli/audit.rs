@@ -47,6 +47,7 @@ fn an_audit_of_a_file_names_what_can_lose_data_and_how_to_mend_it() {
         "         stateward resize apply sts/db -n shop --size data=20Gi",
         "incomplete: needs a cluster to look at\n",
         "1 StatefulSets and 2 claims, 40Gi",
+        "systems: ",
         "1 claims lose their volume when they are deleted",
         "found: 0 lost, 2 risk, 0 stuck, 0 note",
     ] {

@@ -8,6 +8,7 @@
 )]
 
 mod action;
+mod advise;
 mod audit;
 mod check;
 mod cli;

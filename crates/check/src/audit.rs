@@ -8,6 +8,7 @@ use serde::Serialize;
 use stateward_core::facts::{ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
 use stateward_core::growth::class_obstacle;
 use stateward_core::object::Quantity;
+use stateward_core::packs::recognise;
 use stateward_core::record::Policy;
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{quoted, retain, retain_claims, run, say};
@@ -21,10 +22,28 @@ pub struct Audit {
     pub version: u8,
     /// counts
     pub summary: Summary,
+    /// the systems that sets run, as far as packs know them, by namespace and name of the set
+    pub systems: Vec<AuditedSystem>,
     /// the worst first, then by namespace and name
     pub findings: Vec<AuditFinding>,
     /// what could not be looked at; each completes "needs …"
     pub unknown: Vec<String>,
+}
+
+/// The system that a set runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditedSystem {
+    /// the namespace of the set
+    pub namespace: String,
+    /// the name of the set
+    pub name: String,
+    /// the name of the pack
+    pub pack: String,
+    /// the system, as people write it
+    pub title: String,
+    /// what it was recognised by
+    pub recognised_by: String,
 }
 
 /// What there is.
@@ -146,7 +165,17 @@ pub fn audit(facts: &Facts) -> Audit {
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     let unknown: BTreeSet<&str> = facts.not_known().collect();
     let unknown = unknown.into_iter().map(str::to_owned).collect();
-    Audit { version: 1, summary, findings, unknown }
+    let systems = facts.sets.iter().filter_map(|(namespace, name, set)| {
+        let known = recognise(&facts.packs, &set.traits())?;
+        Some(AuditedSystem {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            pack: known.name.to_owned(),
+            title: known.pack.title.clone(),
+            recognised_by: known.by,
+        })
+    });
+    Audit { version: 1, summary, systems: systems.collect(), findings, unknown }
 }
 
 /// The pods that mount each claim.

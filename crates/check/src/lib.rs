@@ -4,6 +4,7 @@
 //! [`judge`] asks the rules about each pair, and [`report`] writes the findings in every format.
 //! [`audit`] looks at what lives, without a change. Files, git, threads and the terminal are left to the caller, so the crate builds for wasm32.
 
+pub mod advise;
 pub mod audit;
 mod decodable;
 pub mod judge;

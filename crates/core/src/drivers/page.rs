@@ -271,7 +271,7 @@ impl super::ChangeLimit {
 }
 
 /// What a pattern means: a paragraph, and where it is said.
-const fn meaning(pattern: Pattern) -> (&'static str, &'static str) {
+pub const fn meaning(pattern: Pattern) -> (&'static str, &'static str) {
     match pattern {
         Pattern::Block => (
             "The storage keeps the copies, and one node writes. Use `ReadWriteOncePod` or `ReadWriteOnce`, never \
