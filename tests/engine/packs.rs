@@ -125,6 +125,36 @@ fn a_good_set_of_each_system_is_recognised_and_not_found_fault_with() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Thousands of containers, mounts, claim templates and labels, none of which fits at once.
+#[test]
+fn a_set_of_any_size_is_recognised_in_time() {
+    let containers: Vec<Value> = (0..10_000)
+        .map(|i| {
+            let mounts = json!([{"name": format!("other-{i}"), "mountPath": "/a"}, {"name": "t0", "mountPath": "/b"}]);
+            json!({"name": format!("c{i}"), "image": "apache/airflow:2.10.5", "volumeMounts": mounts})
+        })
+        .collect();
+    let templates: Vec<Value> =
+        (0..10_000).rev().map(|i| json!({"metadata": {"name": format!("t{i}")}})).collect();
+    let mut labels: Map<String, Value> =
+        (0..50_000).map(|i| (format!("k{i}"), json!("v"))).collect();
+    labels.insert("component".to_owned(), json!("worker"));
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": "big", "namespace": "shop", "labels": labels},
+        "spec": {
+            "template": {"spec": {"containers": containers}},
+            "volumeClaimTemplates": templates,
+        },
+    });
+    let text = set.to_string();
+    let object = stateward_core::object::Object::decode(&text).unwrap();
+    let decoded = stateward_core::object::StatefulSet::decode(&object).unwrap();
+    let traits = stateward_core::packs::Traits::of(&decoded).unwrap();
+    let known = recognise(Packs::built_in(), &traits).unwrap();
+    assert_eq!((known.name, known.container), ("airflow-worker", Some(0)));
+}
+
 /// A fact that no rule reads is no fact of a pack.
 #[test]
 fn every_fact_of_a_pack_is_found_by_an_edit() {

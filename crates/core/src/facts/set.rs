@@ -1,6 +1,6 @@
 //! What rules read of a StatefulSet besides the object under review.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -190,10 +190,11 @@ impl SystemFact {
         }
         self.labels.retain(|(key, value)| fits(key) && fits(value));
         for container in &mut self.containers {
-            container.env.retain(|variable| fits(&variable.name));
-            container.volume_mounts.retain(|mount| fits(&mount.name));
-            container.command.retain(|word| fits(word));
-            container.args.retain(|word| fits(word));
+            // Empty texts tell nothing, and any number of them would fit.
+            container.env.retain(|variable| !variable.name.is_empty() && fits(&variable.name));
+            container.volume_mounts.retain(|mount| !mount.name.is_empty() && fits(&mount.name));
+            container.command.retain(|word| !word.is_empty() && fits(word));
+            container.args.retain(|word| !word.is_empty() && fits(word));
         }
         self.containers.truncate(CONTAINERS);
     }
@@ -248,6 +249,7 @@ impl SetFact {
     /// What its system is recognised by.
     pub fn traits(&self) -> Traits<'_> {
         let system = &self.system;
+        let templates: HashSet<&str> = self.template_names().collect();
         let containers = system.containers.iter().map(|container| ContainerTraits {
             image: &container.image,
             words: container.command.iter().chain(&container.args).map(String::as_str).collect(),
@@ -255,12 +257,15 @@ impl SetFact {
             keeps_data: container
                 .volume_mounts
                 .iter()
-                .any(|mount| self.template_names().any(|template| template == mount.name)),
+                .any(|mount| templates.contains(mount.name.as_str())),
         });
+        let labels = system.labels.iter().map(|(key, value)| (&**key, &**value));
+        let mut labels: Vec<(&str, &str)> = labels.collect();
+        labels.sort_unstable();
         Traits {
             named: system.named.as_deref(),
             owner: self.owner.as_ref().map(|owner| packs::kind(&owner.api_version, &owner.kind)),
-            labels: system.labels.iter().map(|(key, value)| (&**key, &**value)).collect(),
+            labels,
             containers: containers.collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! Which system a set runs.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use super::Packs;
 use super::file::{Pack, Recogniser};
@@ -19,7 +20,7 @@ pub struct Traits<'a> {
     pub named: Option<&'a str>,
     /// `<group>/<Kind>` of its controller owner
     pub owner: Option<String>,
-    /// labels of the set and of its pods
+    /// labels of the set and of its pods, sorted: they are looked up for each container
     pub labels: Vec<(&'a str, &'a str)>,
     /// its containers, in their order
     pub containers: Vec<ContainerTraits<'a>>,
@@ -60,13 +61,8 @@ impl<'a> Traits<'a> {
     /// The field that has the wrong type.
     pub fn of(set: &'a StatefulSet<'_>) -> Result<Self, DecodeError> {
         let template = set.template()?;
-        let templates: Vec<&str> = set.template_names()?.collect();
-        let claims: Vec<&str> = template
-            .spec
-            .named_claims()
-            .map(|(_, volume, _)| volume.name.as_str())
-            .chain(templates)
-            .collect();
+        let named = template.spec.named_claims().map(|(_, volume, _)| volume.name.as_str());
+        let claims: HashSet<&str> = named.chain(set.template_names()?).collect();
         let containers = template.spec.containers.iter().map(|container| ContainerTraits {
             image: container.image.as_str(),
             words: container.command.iter().chain(&container.args).map(Text::as_str).collect(),
@@ -74,15 +70,17 @@ impl<'a> Traits<'a> {
             keeps_data: container
                 .volume_mounts
                 .iter()
-                .any(|mount| claims.contains(&mount.name.as_str())),
+                .any(|mount| claims.contains(mount.name.as_str())),
         });
         let labels = set.metadata.labels.iter().chain(template.metadata.labels.iter());
+        let mut labels: Vec<(&str, &str)> = labels.collect();
+        labels.sort_unstable();
         let owner = set.metadata.controller();
         let owner = owner.map(|owner| kind(&owner.api_version, &owner.kind));
         Ok(Self {
             named: set.metadata.annotations.get(PACK),
             owner,
-            labels: labels.collect(),
+            labels,
             containers: containers.collect(),
         })
     }
@@ -141,10 +139,9 @@ impl<'p> Candidate<'p> {
     fn conditions_hold(&self, traits: &Traits<'_>) -> bool {
         let Some(way) = self.way else { return true };
         let owner = way.owner.as_ref().is_none_or(|owner| traits.owner.as_ref() == Some(owner));
-        let labels = way
-            .labels
-            .iter()
-            .all(|(key, value)| traits.labels.contains(&(key.as_str(), value.as_str())));
+        let labels = way.labels.iter().all(|(key, value)| {
+            traits.labels.binary_search(&(key.as_str(), value.as_str())).is_ok()
+        });
         let any = |test: &dyn Fn(&ContainerTraits<'_>) -> bool| match self
             .container
             .and_then(|index| traits.containers.get(index))

@@ -2,6 +2,8 @@
 
 pub(super) mod data;
 
+use std::collections::HashSet;
+
 use crate::change::{Change, Subject};
 use crate::facts::{Facts, SetClaim};
 use crate::object::pod::{Container, Volume};
@@ -81,7 +83,6 @@ pub(super) fn keeps_data(
     container: &Container<'_>,
 ) -> Result<bool, DecodeError> {
     let pod = &set.template()?.spec;
-    let templates: Vec<&str> = set.template_names()?.collect();
     let goes = |volume: &Volume<'_>| {
         let Volume { ephemeral, empty_dir, config_map, secret, projected, downward_api, .. } =
             volume;
@@ -89,11 +90,9 @@ pub(super) fn keeps_data(
             .iter()
             .any(|source| source.is_some())
     };
-    Ok(container.volume_mounts.iter().any(|mount| {
-        let name = mount.name.as_str();
-        templates.contains(&name)
-            || pod.volumes.iter().any(|volume| volume.name.as_str() == name && !goes(volume))
-    }))
+    let kept = pod.volumes.iter().filter(|volume| !goes(volume)).map(|v| v.name.as_str());
+    let kept: HashSet<&str> = kept.chain(set.template_names()?).collect();
+    Ok(container.volume_mounts.iter().any(|mount| kept.contains(mount.name.as_str())))
 }
 
 /// What is known about the members of a set, if each of them votes.
