@@ -198,7 +198,6 @@ fn set(uid: &str, &Point { replaced, evicting, .. }: &Point) -> Set {
         managers: if replaced { Managers::OnlyOurs } else { Managers::Others },
         retention_owners: Vec::new(),
         writer: None,
-        pack: None,
         snapshot: "snapshot".to_owned(),
     }
 }

@@ -8,10 +8,9 @@ use stateward_core::annotations::{
     OWNER_MANAGED, RESIZE_ID, RESIZE_MAX, RESIZE_PAUSED, RESIZE_REQUESTED, RESIZE_RESTART,
     RESIZE_UNFINISHED,
 };
-use stateward_core::facts::{Fact, SetFact};
+use stateward_core::facts::Fact;
 use stateward_core::object::Quantity;
 use stateward_core::object::metadata::COLLECTOR_FINALIZERS;
-use stateward_core::packs::{Packs, recognise};
 use stateward_core::record::snapshot;
 use stateward_core::record::{Policy, Recreation, Retention, RetentionOwner};
 use stateward_resize::observed::{Managers, Set};
@@ -74,15 +73,8 @@ pub(super) fn read(object: &Value, recreation: &Recreation, before: Option<&Valu
         managers: managers(object, before, recreation),
         retention_owners: retention_owners(object),
         writer: writer(object),
-        pack: pack(object),
         snapshot: snapshot::encode(object).unwrap_or_default(),
     }
-}
-
-/// The pack that knows the system of a set.
-fn pack(object: &Value) -> Option<String> {
-    let fact = SetFact::read(object).ok()?;
-    recognise(Packs::built_in(), &fact.traits()).map(|known| known.name.to_owned())
 }
 
 /// `resize-requested`. What is no JSON object asks for nothing: the webhook writes no such value,

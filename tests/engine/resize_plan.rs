@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use stateward_core::facts::{ClassFact, Fact, NamespaceFact};
 use stateward_core::object::Quantity;
+use stateward_core::record::snapshot;
 use stateward_core::record::{
     Phase, Policy, Reason, Record, Retention, RevisionName, Spec, State, Target,
 };
@@ -87,7 +89,6 @@ pub(crate) fn cluster() -> Observed {
         paused: false,
         evict: false,
         managers: Managers::Others,
-        pack: None,
         snapshot: String::new(),
     };
     Observed {
@@ -630,16 +631,18 @@ fn a_plan_says_what_the_driver_means() {
 
 #[test]
 fn a_plan_says_what_has_to_follow_in_the_system() {
-    let with_pack = |pack: Option<&str>, to: &str| {
+    let running = |image: &str, to: &str| {
         let mut observed = cluster();
-        set(&mut observed).pack = pack.map(str::to_owned);
+        let pod = json!({"spec": {"containers": [{"name": "db", "image": image}]}});
+        let object = json!({"metadata": {"uid": "set"}, "spec": {"template": pod}});
+        set(&mut observed).snapshot = snapshot::encode(&object).unwrap();
         planned(&observed, &asked("data", to), false)
     };
-    let text = render(&with_pack(Some("prometheus"), "200Gi"), Show::default());
+    let text = render(&running("prom/prometheus:v3.5.0", "200Gi"), Show::default());
     let heading = "Afterwards, by hand (Prometheus)";
     assert!(text.contains(heading), "{text}");
     assert!(text.contains("--storage.tsdb.retention.size"), "{text}");
-    for plan in [with_pack(Some("mysql"), "200Gi"), with_pack(Some("prometheus"), "100Gi")] {
+    for plan in [running("mysql:8.4.3", "200Gi"), running("prom/prometheus:v3.5.0", "100Gi")] {
         assert!(plan.after_growth.is_none(), "{plan:#?}");
     }
 }

@@ -106,8 +106,6 @@ pub struct Set {
     pub retention_owners: Vec<RetentionOwner>,
     /// the field manager, other than us, that wrote `spec` last
     pub writer: Option<String>,
-    /// the name of the pack that knows its system
-    pub pack: Option<String>,
     /// the set encoded for the record
     pub snapshot: String,
 }

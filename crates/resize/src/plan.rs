@@ -278,9 +278,9 @@ pub fn plan(
         && set.forbidding_owner().is_none()
         && !preflight::templates_reach(set, &view.targets);
     let steps = steps::steps(question, &view, set, &claims, re_creates);
-    let checks = checks::checks(question, &view, set, &steps, re_creates);
-    let verdict = verdict(&claims, &checks, re_creates);
     let storage = storage::Storage::of(&view);
+    let checks = checks::checks(question, &view, set, &storage, &steps, re_creates);
+    let verdict = verdict(&claims, &checks, re_creates);
     Ok(Plan {
         namespace: question.namespace.to_owned(),
         name: question.name.to_owned(),

@@ -216,7 +216,6 @@ impl World {
             },
             retention_owners: Vec::new(),
             writer: (!set.only_ours).then(|| "argocd-controller".to_owned()),
-            pack: None,
             snapshot: if self.trouble == Some(Trouble::SnapshotTooLarge) {
                 "x".repeat(SNAPSHOT_LIMIT + 1)
             } else {

@@ -1,7 +1,9 @@
 //! What the system of a set needs when its volumes have grown.
 
 use serde::Serialize;
-use stateward_core::packs::Packs;
+use stateward_core::facts::SetFact;
+use stateward_core::packs::{Packs, recognise};
+use stateward_core::record::snapshot;
 
 use crate::observed::Set;
 
@@ -19,7 +21,9 @@ pub struct AfterGrowth {
 
 impl AfterGrowth {
     pub(super) fn of(set: &Set) -> Option<Self> {
-        let (_, pack) = Packs::built_in().named(set.pack.as_deref()?)?;
+        let object = snapshot::decode(&set.snapshot).ok()?;
+        let fact = SetFact::read(&object).ok()?;
+        let pack = recognise(Packs::built_in(), &fact.traits())?.pack;
         let advice = pack.after_growth.as_ref()?;
         Some(Self {
             system: pack.title.clone(),

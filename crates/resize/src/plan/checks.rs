@@ -24,13 +24,14 @@ pub(super) fn checks(
     question: &Question<'_>,
     view: &View<'_>,
     set: &Set,
+    storage: &Storage<'_>,
     steps: &[PlannedStep],
     re_creates: bool,
 ) -> Vec<PlannedCheck> {
     let does = |phase: Phase| steps.iter().find(|step| step.phase == phase).map(|s| s.number);
     let rows = Rows { question, view, claims: preflight::rows(view) };
     let mut all = rows.request(set);
-    all.extend(rows.claims());
+    all.extend(rows.claims(storage));
     if set.forbidding_owner().is_none() && !re_creates {
         return all;
     }
@@ -181,7 +182,7 @@ impl Rows<'_> {
     }
 
     /// Whether each claim can grow: those that can are one row.
-    fn claims(&self) -> Vec<PlannedCheck> {
+    fn claims(&self, storage: &Storage<'_>) -> Vec<PlannedCheck> {
         let name = "claims can grow";
         let Some(claims) = preflight::claims(self.view) else {
             let why = match &self.view.observed.claims {
@@ -223,7 +224,7 @@ impl Rows<'_> {
             let check = Check { name, outcome: CheckOutcome::Ok, detail: String::new() };
             rows.push(self.row(Stage::Claims, &check, None));
         }
-        let drivers = Storage::of(self.view).checks();
+        let drivers = storage.checks();
         rows.extend(drivers.iter().map(|check| self.row(Stage::Claims, check, None)));
         rows
     }
