@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use stateward_core::drivers::{Pattern, page};
-use stateward_core::facts::{ClassFact, Fact, Facts};
+use stateward_core::facts::{ClassFact, Facts, TemplateClass};
 use stateward_core::object::{Claim, DecodeError, Object, StatefulSet};
 use stateward_core::packs::{MemberKind, NetworkFiles, Pack, Packs, Recognised, Traits, recognise};
 
@@ -149,7 +149,10 @@ impl Wanted {
     /// What is said of a claim template, and its pattern.
     fn volume(&self, claim: &Claim<'_>, facts: &Facts) -> (VolumeAdvice, Option<Pattern>) {
         let shared = claim.spec.access_modes.iter().any(|mode| mode.as_str() == "ReadWriteMany");
-        let class = class(claim, facts);
+        let class = match facts.class_of(claim) {
+            Ok(TemplateClass::Known(_, class)) => Some(class),
+            _ => None,
+        };
         // A volume that several nodes write to is a file system on the network, whoever serves it.
         let pattern = class.and_then(|class| class.pattern(shared));
         let pattern = pattern.or_else(|| shared.then_some(Pattern::File));
@@ -172,20 +175,6 @@ impl Wanted {
             let (text, source) = page::meaning(pattern);
             Reason { text: text.replace('`', ""), source: source.to_owned() }
         }))
-    }
-}
-
-/// The class of a claim template, if it is known.
-fn class<'f>(claim: &Claim<'_>, facts: &'f Facts) -> Option<&'f ClassFact> {
-    if claim.names_class() {
-        return match facts.class(claim.class()) {
-            Fact::Known(class) => Some(class),
-            Fact::Unknown(_) => None,
-        };
-    }
-    match facts.default_class() {
-        Fact::Known(class) => class.map(|(_, class)| class),
-        Fact::Unknown(_) => None,
     }
 }
 

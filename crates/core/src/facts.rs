@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::claims::{ClaimOf, SetClaim};
-pub use self::class::{ClassFact, Reach};
+pub use self::class::{ClassFact, Reach, TemplateClass};
 pub use self::files::Known;
 pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
 pub use self::objects::{Objects, Seen};

@@ -15,7 +15,6 @@ mod template;
 
 mod autoscaling;
 mod budgets;
-mod classes;
 mod data_left_behind;
 mod namespace_delete;
 /// Ownerships that are claimed.

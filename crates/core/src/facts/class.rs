@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Fact, Facts, Reclaim};
 use crate::drivers::{self, Found, NoExpansion, Pattern};
+use crate::object::Claim;
 use crate::object::json::null_default;
 
 /// Either of them makes a class the default; the second is older.
@@ -184,7 +185,49 @@ impl ClassFact {
     }
 }
 
+/// The class that the claims of a template get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateClass<'c> {
+    /// it exists
+    Known(&'c str, &'c ClassFact),
+    /// no class has this name
+    Missing(&'c str),
+    /// the template names none, and no class is the default
+    NoDefault,
+    /// no provisioner is asked, or nobody knows: it is not among the inputs, or cannot be read
+    Untold,
+}
+
 impl Facts {
+    /// The class that the claims of a template get.
+    ///
+    /// # Errors
+    /// What would have to be known, if classes cannot be read.
+    pub fn class_of<'c>(&'c self, template: &'c Claim<'_>) -> Result<TemplateClass<'c>, String> {
+        let unknown = |why: String| match self.classes.why_unknown() {
+            Some(_) => Err(why),
+            None => Ok(TemplateClass::Untold),
+        };
+        let name = template.class();
+        if !name.is_empty() {
+            return match self.classes.get("", name) {
+                Fact::Known(Some(class)) => Ok(TemplateClass::Known(name, class)),
+                Fact::Known(None) => Ok(TemplateClass::Missing(name)),
+                Fact::Unknown(why) => unknown(why),
+            };
+        }
+        if template.names_class() {
+            return Ok(TemplateClass::Untold);
+        }
+        match self.default_class() {
+            Fact::Known(Some((name, class))) => Ok(TemplateClass::Known(name, class)),
+            Fact::Known(None) => Ok(TemplateClass::NoDefault),
+            // The class that cannot be read may be the default.
+            Fact::Unknown(why) if self.classes.are_all() => Err(why),
+            Fact::Unknown(why) => unknown(why),
+        }
+    }
+
     /// The class that claims get which name none: of several defaults the newest, as the API server
     /// chooses it. Beside manifests, others may exist.
     pub fn default_class(&self) -> Fact<Option<(&str, &ClassFact)>> {

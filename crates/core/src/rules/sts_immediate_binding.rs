@@ -1,7 +1,6 @@
-use super::classes::{self, Class};
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
-use crate::facts::{Fact, Facts, Reach, Seen};
+use crate::facts::{Fact, Facts, Reach, Seen, TemplateClass};
 use crate::object::Pointer;
 
 declare_rule! {
@@ -37,7 +36,8 @@ impl Rule for StsImmediateBinding {
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(set) = change.created_set() else { return Ok(()) };
         for (index, template) in set.claim_templates()?.iter().enumerate() {
-            let Class::Known(name, class) = classes::of(template, facts)? else { continue };
+            let known = facts.class_of(template).map_err(Unjudged::Needs)?;
+            let TemplateClass::Known(name, class) = known else { continue };
             let place = match class.reach {
                 Reach::Unlimited => continue,
                 Reach::Zone => "zone",

@@ -1,9 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::classes::{self, Class};
-use super::{Findings, Judged, NoParams, Rule, remedy, set_claims};
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy, set_claims};
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Facts, TemplateClass};
 use crate::object::Pointer;
 
 declare_rule! {
@@ -39,10 +38,10 @@ impl Rule for StsMissingClass {
         let Some(set) = change.created_set() else { return Ok(()) };
         let mut missing = Vec::new();
         for (index, template) in set.claim_templates()?.iter().enumerate() {
-            match classes::of(template, facts)? {
-                Class::Missing(class) => missing.push((index, template, class)),
-                Class::NoDefault => missing.push((index, template, "")),
-                Class::Known(..) | Class::Untold => {}
+            match facts.class_of(template).map_err(Unjudged::Needs)? {
+                TemplateClass::Missing(class) => missing.push((index, template, class)),
+                TemplateClass::NoDefault => missing.push((index, template, "")),
+                TemplateClass::Known(..) | TemplateClass::Untold => {}
             }
         }
         if missing.is_empty() || set.ordinals().is_empty() {

@@ -1,8 +1,7 @@
-use super::classes::{self, Class};
 use super::pvc_keep_removed::protected_by;
-use super::{Findings, Judged, NoParams, Rule};
+use super::{Findings, Judged, NoParams, Rule, Unjudged};
 use crate::change::Change;
-use crate::facts::{Facts, Reclaim};
+use crate::facts::{Facts, Reclaim, TemplateClass};
 use crate::object::Pointer;
 
 declare_rule! {
@@ -38,7 +37,8 @@ impl Rule for StsReclaimDelete {
         let Some(set) = change.created_set() else { return Ok(()) };
         let Some((key, ..)) = protected_by(&set.metadata) else { return Ok(()) };
         for (index, template) in set.claim_templates()?.iter().enumerate() {
-            let Class::Known(name, class) = classes::of(template, facts)? else { continue };
+            let known = facts.class_of(template).map_err(Unjudged::Needs)?;
+            let TemplateClass::Known(name, class) = known else { continue };
             if class.reclaim != Reclaim::Delete {
                 continue;
             }
