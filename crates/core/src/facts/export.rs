@@ -13,6 +13,7 @@ use super::{
     SnapshotFact, VolumeFact,
 };
 use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
+use crate::object::anti_affinity::ZONE;
 use crate::object::statefulset::IntOrString;
 use crate::packs::{Packs, recognise};
 
@@ -96,7 +97,7 @@ impl Exported for NodeFact {
     const KIND: FactKind = FactKind::Node;
 
     fn object(&self) -> Value {
-        json!({"metadata": {"labels": {super::read::ZONE: self.zone}}})
+        json!({"metadata": {"labels": {ZONE: self.zone}}})
     }
 }
 
@@ -263,7 +264,7 @@ impl Exported for VolumeFact {
             source: {},
         });
         if !self.zones.is_empty() {
-            let zone = json!({"key": super::read::ZONE, "operator": "In", "values": self.zones});
+            let zone = json!({"key": ZONE, "operator": "In", "values": self.zones});
             spec["nodeAffinity"] =
                 json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}});
         }

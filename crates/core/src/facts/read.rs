@@ -17,7 +17,7 @@ use super::{
     SnapshotFact, StorageLimit, VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
-use crate::object::anti_affinity;
+use crate::object::anti_affinity::{self, ZONE};
 use crate::object::claim::BETA_CLASS;
 use crate::object::json::null_default;
 use crate::object::statefulset::IntOrString;
@@ -26,8 +26,6 @@ use crate::object::statefulset::IntOrString;
 pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// The label that the controller gives to the pods of a set; it outlives an orphan delete.
 pub(super) const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
-/// The label of a node, and of the volumes that its zone can use.
-pub(super) const ZONE: &str = "topology.kubernetes.io/zone";
 const STORAGE: &str = "requests.storage";
 const CLASS_STORAGE: &str = ".storageclass.storage.k8s.io/requests.storage";
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{Findings, Judged, NoParams, Rule, autoscaling, remedy};
 use crate::change::Change;
 use crate::facts::{Facts, NodeFact};
+use crate::object::anti_affinity::{HOST, ZONE};
 use crate::object::json::{self, Text, null_default};
 use crate::object::selector::LabelSelector;
 use crate::object::{DecodeError, Pointer, StatefulSet};
@@ -35,9 +36,6 @@ declare_rule! {
         source: "kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node#inter-pod-affinity-and-anti-affinity",
     }
 }
-
-const HOSTNAME: &str = "kubernetes.io/hostname";
-const ZONE: &str = "topology.kubernetes.io/zone";
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -84,7 +82,7 @@ impl Rule for StsRequiredAntiaffinityNodes {
         let nodes: Vec<&NodeFact> = nodes.objects.into_iter().map(|(_, node)| node).collect();
         for (key, index) in required {
             let (places, what) = match key {
-                HOSTNAME => (nodes.len(), "nodes"),
+                HOST => (nodes.len(), "nodes"),
                 _ => (zones(&nodes), "zones"),
             };
             let places = i64::try_from(places).unwrap_or(i64::MAX);
@@ -144,7 +142,7 @@ fn required(
     let own = terms.iter().enumerate().rev().filter(|(_, term)| own(term));
     let keys = own.filter_map(|(index, term)| {
         let key = match term.topology_key.as_str() {
-            HOSTNAME => HOSTNAME,
+            HOST => HOST,
             ZONE => ZONE,
             _ => return None,
         };

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Findings, Judged, NoParams, Rule, remedy, set_claims};
 use crate::change::Change;
 use crate::facts::{Fact, Facts};
+use crate::object::anti_affinity::ZONE;
 use crate::object::pod::PodSpec;
 
 declare_rule! {
@@ -33,8 +34,6 @@ declare_rule! {
         source: "kubernetes.io/docs/setup/best-practices/multiple-zones#storage-access-for-zones",
     }
 }
-
-const ZONE: &str = "topology.kubernetes.io/zone";
 
 impl Rule for StsZoneMove {
     type Params = NoParams;
