@@ -65,8 +65,8 @@ pub struct PolicyFile {
     /// Who may edit objects that a controller owns without being judged.
     #[serde(default)]
     pub owners: Option<owner_added::Params>,
-    /// Which sets are members of a quorum, for the rules about quorums. Default: those with the
-    /// annotation `stateward.dev/voters: all`.
+    /// Which sets are members of a quorum, for the rules about quorums, beside those whose pack says so and
+    /// those with the annotation `stateward.dev/voters: all`. Default: none.
     #[serde(default)]
     pub voters: Option<voters::Params>,
     /// What is known about systems, by name, beside what comes with stateward (`stateward packs`). One of a

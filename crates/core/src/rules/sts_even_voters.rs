@@ -12,9 +12,9 @@ declare_rule! {
     /// is 3, so 4 tolerate one failure, as 3 do. The additional member is only one more that can fail,
     /// and if the network splits into halves, neither half has a majority.
     ///
-    /// A set is known to vote if the policy names it under `voters.sets`, or if it has the annotation
-    /// `stateward.dev/voters: all` before or after the edit. The rule is silent about other sets, and
-    /// about a number that was even before.
+    /// A set is known to vote if its pack says so, if the policy names it under `voters.sets`, or if it
+    /// has the annotation `stateward.dev/voters: all` before or after the edit. The rule is silent
+    /// about other sets, and about a number that was even before.
     ///
     /// ## Way out
     /// Choose an odd number. An even one is fine as a step on the way to it.

@@ -9,10 +9,11 @@ declare_rule! {
     /// The autoscaler knows load, not membership. When it removes pods, their members stay in the list of
     /// the cluster. Once fewer than a majority of them run, the cluster accepts no writes.
     ///
-    /// A set is known to vote if the policy names it under `voters.sets`, or if it has the annotation
-    /// `stateward.dev/voters: all`. The rule judges a new set, and an edit after which `minReplicas` is below
-    /// the quorum. `sts-scale-below-quorum` denies the scale-down itself. The rule knows autoscalers among
-    /// the inputs of `check`, from `--live` and `--facts`, and in a cluster.
+    /// A set is known to vote if its pack says so, if the policy names it under `voters.sets`, or if it
+    /// has the annotation `stateward.dev/voters: all`. The rule judges a new set, and an edit after
+    /// which `minReplicas` is below the quorum. `sts-scale-below-quorum` denies the scale-down itself.
+    /// The rule knows autoscalers among the inputs of `check`, from `--live` and `--facts`, and in a
+    /// cluster.
     ///
     /// ## Way out
     /// Set `minReplicas` to the number of voters, or delete the autoscaler.

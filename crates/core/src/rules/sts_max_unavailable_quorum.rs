@@ -11,11 +11,11 @@ declare_rule! {
     /// A rolling update then takes the cluster down, although each pod for itself is updated properly.
     ///
     /// The controller rounds a percentage down, and takes one pod at least: `50%` of 5 is 2. The rule
-    /// is silent if that comes to one pod, as without the field. A set is known to vote if the policy
-    /// names it under `voters.sets`, or if it has the annotation `stateward.dev/voters: all`. API
-    /// servers drop the field while the feature gate `MaxUnavailableStatefulSet` is off, which it is by
-    /// default before 1.37. The rule judges an edit of the replicas as well, but not their scale,
-    /// which does not show the strategy.
+    /// is silent if that comes to one pod, as without the field. A set is known to vote if its pack
+    /// says so, if the policy names it under `voters.sets`, or if it has the annotation
+    /// `stateward.dev/voters: all`. API servers drop the field while the feature gate
+    /// `MaxUnavailableStatefulSet` is off, which it is by default before 1.37. The rule judges an edit
+    /// of the replicas as well, but not their scale, which does not show the strategy.
     ///
     /// ## Way out
     /// Leave the field out, or set it to what the majority can do without.

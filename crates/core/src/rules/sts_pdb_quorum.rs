@@ -13,9 +13,10 @@ declare_rule! {
     /// A budget with `maxUnavailable` follows the replicas, too: while the set is scaled down it allows
     /// more, step by step. `minAvailable` with the number of the quorum does not.
     ///
-    /// A set is known to vote if the policy names it under `voters.sets`, or if it has the annotation
-    /// `stateward.dev/voters: all`. A percentage is rounded up, as Kubernetes does it. The rule knows budgets
-    /// among the inputs of `check`, from `--live` and `--facts`, and in a cluster.
+    /// A set is known to vote if its pack says so, if the policy names it under `voters.sets`, or if it
+    /// has the annotation `stateward.dev/voters: all`. A percentage is rounded up, as Kubernetes does
+    /// it. The rule knows budgets among the inputs of `check`, from `--live` and `--facts`, and in a
+    /// cluster.
     ///
     /// ## Way out
     /// Set `minAvailable` to the number of the quorum, or let one pod go at a time.

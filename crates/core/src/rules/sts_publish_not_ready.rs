@@ -10,9 +10,10 @@ declare_rule! {
     /// Voters must find each other to form a cluster, and many are ready only once it is formed. Until then
     /// their names resolve to nothing, so neither happens. After a full outage it is the same.
     ///
-    /// The rule judges sets of two voters or more that have a readiness probe. A set is known to vote if the
-    /// policy names it under `voters.sets`, or if it has the annotation `stateward.dev/voters: all`. The rule
-    /// knows Services among the inputs of `check`, from `--live` and `--facts`, and in a cluster.
+    /// The rule judges sets of two voters or more that have a readiness probe. A set is known to vote
+    /// if its pack says so, if the policy names it under `voters.sets`, or if it has the annotation
+    /// `stateward.dev/voters: all`. The rule knows Services among the inputs of `check`, from `--live`
+    /// and `--facts`, and in a cluster.
     ///
     /// ## Way out
     /// Set `publishNotReadyAddresses: true` in the headless Service. It can be changed at any time.

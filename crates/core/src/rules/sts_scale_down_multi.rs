@@ -11,11 +11,11 @@ declare_rule! {
     /// A member whose pod is removed still counts until it is removed from the cluster. If two leave
     /// at once, the cluster tolerates two failures fewer, and their data may not be copied yet.
     ///
-    /// A set is known to vote if the policy names it under `voters.sets`, or if it has the annotation
-    /// `stateward.dev/voters: all` before or after the edit. The rule is silent about other sets. The
-    /// members are the pods that the status counts, or the old replicas if there is no status. A set
-    /// that is created removes pods of an earlier one that it adopts and does not need, which counts,
-    /// too.
+    /// A set is known to vote if its pack says so, if the policy names it under `voters.sets`, or if it
+    /// has the annotation `stateward.dev/voters: all` before or after the edit. The rule is silent
+    /// about other sets. The members are the pods that the status counts, or the old replicas if there
+    /// is no status. A set that is created removes pods of an earlier one that it adopts and does not
+    /// need, which counts, too.
     ///
     /// ## Way out
     /// Scale down by one member at a time. `sts-scale-below-quorum` judges steps that leave no
