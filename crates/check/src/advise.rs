@@ -23,9 +23,9 @@ pub struct Advice {
     pub volumes: Vec<VolumeAdvice>,
     /// what fits the system; empty if nothing is known, or if it needs no volume
     pub fits: Vec<&'static str>,
-    /// why what is in use does not fit, with where it is said
+    /// why the storage in use does not fit; null if it fits
     pub why: Option<Reason>,
-    /// a claim template that fits, where one of the set does not; YAML
+    /// YAML of a claim template that fits, if one of the set does not
     pub skeleton: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct System {
     pub recognised_by: String,
 }
 
-/// What is said of one claim template.
+/// Whether one claim template fits the system.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeAdvice {
@@ -59,7 +59,7 @@ pub struct VolumeAdvice {
     pub fits: Option<bool>,
 }
 
-/// Why, and where that is said.
+/// A reason with its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reason {
     /// one or two sentences
@@ -146,14 +146,14 @@ impl Wanted {
         Self { patterns, network }
     }
 
-    /// What is said of a claim template, and its pattern.
+    /// Whether a claim template fits, and its storage pattern.
     fn volume(&self, claim: &Claim<'_>, facts: &Facts) -> (VolumeAdvice, Option<Pattern>) {
         let shared = claim.spec.access_modes.iter().any(|mode| mode.as_str() == "ReadWriteMany");
         let class = match facts.class_of(claim) {
             Ok(TemplateClass::Known(_, class)) => Some(class),
             _ => None,
         };
-        // A volume that several nodes write to is a file system on the network, whoever serves it.
+        // Without a class, ReadWriteMany still tells that it is a file system on the network.
         let pattern = class.and_then(|class| class.pattern(shared));
         let pattern = pattern.or_else(|| shared.then_some(Pattern::File));
         let known = pattern.filter(|_| !self.patterns.is_empty());
@@ -167,7 +167,7 @@ impl Wanted {
         (advice, pattern)
     }
 
-    /// Why, in view of the pattern that does not fit.
+    /// Why the pattern in use does not fit.
     fn why(&self, misfit: Option<Pattern>) -> Option<Reason> {
         let pattern = misfit?;
         let known = self.network.as_ref().filter(|_| pattern == Pattern::File);

@@ -288,7 +288,7 @@ impl Facts {
         }
     }
 
-    /// The same facts with the packs of a policy: whoever gathers facts need not know it.
+    /// The same facts with the packs of a policy. Code that gathers facts does not need the policy.
     pub fn with_packs(&self, packs: &Arc<Packs>) -> Cow<'_, Self> {
         if Arc::ptr_eq(&self.packs, packs) {
             Cow::Borrowed(self)

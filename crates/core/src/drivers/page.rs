@@ -270,7 +270,7 @@ impl super::ChangeLimit {
     }
 }
 
-/// What a pattern means: a paragraph, and where it is said.
+/// What a pattern means, as a paragraph with its source.
 pub const fn meaning(pattern: Pattern) -> (&'static str, &'static str) {
     match pattern {
         Pattern::Block => (
