@@ -226,7 +226,7 @@ impl Reviewer for ReviewHandler {
         let mut facts = if is_api_server {
             Cow::Borrowed(all)
         } else {
-            Cow::Owned(decoded.facts_for_unknown_caller(all))
+            Cow::Owned(decoded.facts_for_unknown_caller(all, &policy))
         };
         let deleted = decoded.deleted_claim().filter(|_| is_api_server);
         let deleted = deleted.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));

@@ -1,4 +1,4 @@
-//! Anti-affinity appears on CREATE, once, and restarts nothing later.
+//! What a new set is given appears on CREATE, once, and restarts nothing later.
 
 use serde_json::{Value, json};
 use testbed::Session;
@@ -132,4 +132,105 @@ async fn an_operator_that_re_creates_what_differs_does_so_once() {
         }
     }
     assert_eq!(re_created, 1);
+}
+
+/// Elasticsearch, whose manifest says nothing of how its pods are spread and stopped.
+fn elasticsearch(namespace: &str) -> Value {
+    let mut set = crate::resize::set(namespace);
+    plain(&mut set);
+    set["spec"]["template"]["spec"] = json!({
+        "securityContext": {"fsGroup": 1000},
+        "containers": [{
+            "name": "node",
+            "image": "docker.elastic.co/elasticsearch/elasticsearch:8.19.0",
+            "volumeMounts": [{"name": "data", "mountPath": "/usr/share/elasticsearch/data"}],
+        }],
+    });
+    set
+}
+
+async fn runs(resizing: &Resizing, manifest: &Value) -> Value {
+    let namespace = manifest["metadata"]["namespace"].as_str().unwrap();
+    apply(resizing, manifest, &[]).await.ok().unwrap();
+    let ready = |live: &Value| {
+        live["status"]["readyReplicas"] == live["spec"]["replicas"]
+            && live["status"]["observedGeneration"] == live["metadata"]["generation"]
+            && live["status"]["currentRevision"] == live["status"]["updateRevision"]
+    };
+    resizing.wait_object(&path(namespace, "db"), LONG, ready).await.unwrap()
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn what_the_policy_opts_in_to_is_given_once_and_restarts_nothing() {
+    let resizing = Resizing::shared().await;
+    let namespace = resizing.namespace("defaults").await.unwrap();
+    let manifest = elasticsearch(&namespace);
+    let live = runs(resizing, &manifest).await;
+    let nodes = resizing.get("/api/v1/nodes").await.unwrap().body;
+    let enough = nodes["items"].as_array().unwrap().len() >= 3;
+    let required =
+        &live.pointer(AFFINITY).unwrap()["requiredDuringSchedulingIgnoredDuringExecution"];
+    assert_eq!(required.is_array(), enough, "{live}");
+    let pod = &live["spec"]["template"]["spec"];
+    assert_eq!(pod["terminationGracePeriodSeconds"], 120);
+    assert_eq!(pod["securityContext"]["fsGroupChangePolicy"], "OnRootMismatch");
+    let pods = pod_uids(resizing, &namespace).await;
+    // The API server writes 30 s into what omits them.
+    apply(resizing, &manifest, &[]).await.ok().unwrap();
+    let replace = ["replace", "-f", "-"];
+    let manifest_text = manifest.to_string();
+    resizing.kubectl_with("admin", &replace, Some(&manifest_text)).await.unwrap().ok().unwrap();
+    let kept = resizing.get(&path(&namespace, "db")).await.unwrap().body;
+    assert_eq!(kept["metadata"]["generation"], live["metadata"]["generation"]);
+    re_create(resizing, resizing.admin(), &manifest, "kubectl-create").await;
+    let again = resizing.get(&path(&namespace, "db")).await.unwrap().body;
+    assert_eq!(again["spec"]["template"], live["spec"]["template"]);
+    assert_eq!(pod_uids(resizing, &namespace).await, pods);
+    // The way out that the warning names.
+    let mut declined = manifest;
+    declined["metadata"]["annotations"] = json!({"stateward.dev/pod-defaults": "none"});
+    let text = declined.to_string();
+    resizing.kubectl_with("admin", &replace, Some(&text)).await.unwrap().ok().unwrap();
+    let live = resizing.get(&path(&namespace, "db")).await.unwrap().body;
+    assert_eq!(live["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 30);
+}
+
+/// Git re-creates a set with the size from before its claims grew.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_set_that_is_created_over_larger_claims_gets_their_size() {
+    let resizing = Resizing::shared().await;
+    let namespace = resizing.namespace("defaults").await.unwrap();
+    let mut manifest = crate::resize::set(&namespace);
+    for ordinal in 0..3 {
+        let mut spec = manifest["spec"]["volumeClaimTemplates"][0]["spec"].clone();
+        spec["resources"]["requests"]["storage"] = json!("20Gi");
+        let name = format!("data-db-{ordinal}");
+        let metadata = json!({"name": name, "namespace": namespace, "labels": {"app": "db"}});
+        let kind = "PersistentVolumeClaim";
+        let claim = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec});
+        resizing.apply(claim).await.unwrap();
+    }
+    let size = |set: &Value| {
+        let at = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+        set.pointer(at).unwrap().clone()
+    };
+    // The watch of the webhook may be a moment behind the claims.
+    let create = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets?dryRun=All");
+    testbed::wait::wait_for("the webhook to know the claims", LONG, async || {
+        let reply = resizing.create(&create, manifest.clone()).await?;
+        Ok((size(&reply.body) == "20Gi").then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(size(&runs(resizing, &manifest).await), "20Gi");
+    // Git still has the old size, and brings another image and another replica.
+    let image = "/spec/template/spec/containers/0/image";
+    *manifest.pointer_mut(image).unwrap() = json!("postgres:17.3");
+    manifest["spec"]["replicas"] = json!(4);
+    assert_eq!(size(&runs(resizing, &manifest).await), "20Gi");
+    let claim = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims/data-db-3");
+    let claim = resizing.get(&claim).await.unwrap().body;
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "20Gi");
 }

@@ -62,7 +62,12 @@ impl Resizing {
         let account =
             bed.kubeconfig_for_service_account("stateward", "stateward-controller").await.unwrap();
         let facts = bed.kubeconfig_for_service_account("stateward", "stateward").await.unwrap();
-        let webhook = Webhook::start(&[&format!("--kubeconfig={}", facts.display())]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("stateward.yaml");
+        std::fs::write(&policy, POLICY).unwrap();
+        let arguments =
+            [format!("--kubeconfig={}", facts.display()), format!("--policy={}", policy.display())];
+        let webhook = Webhook::start(&arguments.each_ref().map(String::as_str)).await;
         webhook.register(&bed, &[]).await;
         Self { bed, account, webhook }
     }
@@ -242,8 +247,17 @@ impl Resizing {
     }
 }
 
+/// Namespaces named `defaults-…` opt in to all that new sets may be given.
+const POLICY: &str = "version: 1
+scopes:
+  - match: {namespaces: [defaults-*]}
+    anti-affinity: system
+    pod-defaults: [grace-period, fs-group-change-policy]
+    size-on-create: claims
+";
+
 /// A set of three with one claim each, of a driver that grows online.
-fn set(namespace: &str) -> Value {
+pub(crate) fn set(namespace: &str) -> Value {
     let mut set = crate::webhook::set("db", namespace);
     set["spec"]["replicas"] = json!(3);
     set["metadata"]["annotations"] = json!({"stateward.dev/anti-affinity": "none"});

@@ -1,5 +1,6 @@
 //! What admission says while sets are resized: the tables of `docs/resize.md`.
 
+mod defaults;
 mod disclosure;
 mod growability;
 mod growth;

@@ -1,6 +1,6 @@
 //! Every pack over its edits: what the rules that read packs find in them.
 
-mod edits;
+pub(crate) mod edits;
 mod images;
 
 use std::collections::BTreeSet;
@@ -207,6 +207,7 @@ fn every_fact_of_a_pack_is_found_by_an_edit() {
         let any = pods.management.is_some() || pods.strategy.is_some() || pods.grace.is_some();
         need(any, &["sts-pod-settings"]);
     }
+    // What mutations read, tests/engine/admission/defaults.rs holds to every pack: `pods.anti-affinity`.
     assert!(missing.is_empty(), "no edit finds:\n{}", missing.join("\n"));
 }
 

@@ -64,7 +64,7 @@ annotations! {
     ALLOW_UNTIL = "allow-until", on "any", by User,
         "The time (RFC 3339) at which `allow` expires. Without it, `allow` does not expire.";
     ANTI_AFFINITY = "anti-affinity", on "StatefulSet", by User,
-        "`preferred`, `zone` or `none`: the pod anti-affinity that the webhook injects when the set is created. Overrides the policy.";
+        "`preferred`, `zone`, `required`, `system` or `none`: the pod anti-affinity that the webhook injects when the set is created. Overrides the policy.";
     CANARY = "canary", on "StatefulSet", by Canary,
         "`mutate` or `validate`: the webhook that must deny this dry run.";
     CONFIRM_DELETE = "confirm-delete", on "any", by User,
@@ -77,6 +77,8 @@ annotations! {
         "`allow`: stateward judges and resizes this object although a controller owns it.";
     PACK = "pack", on "StatefulSet", by User,
         "The name of the pack that knows the system of the set, such as `etcd`, or `none`. Without it, the set is recognised by its images, labels and owner.";
+    POD_DEFAULTS = "pod-defaults", on "StatefulSet", by User,
+        "`none`: the webhook gives the pods no grace period and no `fsGroupChangePolicy`, whatever `pod-defaults` in the policy says. The next full update takes what was given.";
     PROTECTED = "protected", on "StatefulSet, PersistentVolumeClaim", by User,
         "`true`: deleting the object is denied until somebody confirms it with `confirm-delete`.";
     RESIZE = "resize", on "StatefulSet", by User,

@@ -11,7 +11,9 @@ pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANA
 use crate::annotations::{ALLOW, ALLOW_REASON};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
-use crate::mutations::{Mutation, anti_affinity, claim_template_metadata, resize};
+use crate::mutations::{
+    Mutation, claim_template_metadata, created_size, injected, pod_defaults, resize,
+};
 use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
@@ -353,7 +355,9 @@ fn mutate(
     if change.kind == Kind::StatefulSet && change.operation != Operation::Delete && !left_to_owner {
         resize::mutate(change, policy, facts, &mut mutation)?;
         claim_template_metadata::mutate(change, policy, &mut mutation)?;
-        anti_affinity::mutate(change, policy, facts, &mut mutation)?;
+        created_size::mutate(change, policy, facts, &mut mutation)?;
+        pod_defaults::mutate(change, policy, facts, &mut mutation)?;
+        injected::list(change, &mut mutation);
     }
     Ok(mutation)
 }

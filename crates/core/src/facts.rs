@@ -33,6 +33,7 @@ pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
 pub use self::surroundings::{AutoscalerFact, BudgetFact, NodeFact, ServiceFact};
 use crate::object::Quantity;
+use crate::object::anti_affinity::Spread;
 use crate::object::names::is_pod_of;
 use crate::packs::Packs;
 
@@ -170,8 +171,65 @@ pub struct PodFact {
     pub of_a_set: bool,
     /// the claims that it mounts; none if it has ended
     pub claims: Vec<String>,
-    /// the first topology key of its anti-affinity, if that has the form that stateward injects
-    pub injected_key: Option<&'static str>,
+    /// how strongly it is kept apart, if its anti-affinity has the form that stateward injects
+    pub spread: Option<Spread>,
+    /// `spec.terminationGracePeriodSeconds`
+    pub grace_period: Option<i64>,
+    /// its `fsGroupChangePolicy` is `OnRootMismatch`
+    pub checks_root_only: bool,
+    /// `spec.nodeName`, empty while it is not scheduled
+    pub node: String,
+    /// why a container of it does not start, if that is no matter of time
+    pub broken: Option<Broken>,
+}
+
+/// Why a container waits that does not start by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// it ends again and again
+    CrashLoopBackOff,
+    /// its image cannot be pulled
+    ImagePullBackOff,
+    /// its image cannot be pulled, as the last attempt has shown
+    ErrImagePull,
+    /// its image has no valid name
+    InvalidImageName,
+    /// a `ConfigMap` or Secret that it names does not exist
+    CreateContainerConfigError,
+    /// the runtime refuses it
+    CreateContainerError,
+    /// its command cannot be run
+    RunContainerError,
+}
+
+impl Broken {
+    const ALL: [Self; 7] = [
+        Self::CrashLoopBackOff,
+        Self::ImagePullBackOff,
+        Self::ErrImagePull,
+        Self::InvalidImageName,
+        Self::CreateContainerConfigError,
+        Self::CreateContainerError,
+        Self::RunContainerError,
+    ];
+
+    /// The reason as the kubelet writes it.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::CrashLoopBackOff => "CrashLoopBackOff",
+            Self::ImagePullBackOff => "ImagePullBackOff",
+            Self::ErrImagePull => "ErrImagePull",
+            Self::InvalidImageName => "InvalidImageName",
+            Self::CreateContainerConfigError => "CreateContainerConfigError",
+            Self::CreateContainerError => "CreateContainerError",
+            Self::RunContainerError => "RunContainerError",
+        }
+    }
+
+    /// What the kubelet calls by this reason; `None` for one that may pass by itself.
+    pub fn from_reason(reason: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|broken| broken.reason() == reason)
+    }
 }
 
 /// What is read of a namespace.

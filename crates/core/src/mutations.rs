@@ -3,9 +3,11 @@
 //! Each is a pure function from a change to patch operations. Writing only where a field is
 //! absent makes them idempotent, so that a reinvocation and a second review change nothing.
 
-pub mod anti_affinity;
 pub mod claim_template_metadata;
+pub mod created_size;
+pub mod injected;
 pub mod patch;
+pub mod pod_defaults;
 pub mod resize;
 
 pub use self::patch::{Mutation, Objection, Patch, PatchError};

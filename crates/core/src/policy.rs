@@ -13,7 +13,10 @@ use std::sync::Arc;
 
 pub use self::file::{Help, PolicyError, PolicyFile};
 use self::scope::CompiledScope;
-pub use self::values::{AntiAffinity, Authorize, ClaimTemplateMetadata, Mode, OnError, Resize};
+pub use self::values::{
+    AntiAffinity, Authorize, ClaimTemplateMetadata, Mode, OnError, PodDefaultSetting, Resize,
+    SizeOnCreate,
+};
 use crate::change::{Change, Operation};
 use crate::object::{DecodeError, Pointer, TextMap};
 use crate::packs::{self, Packs};
@@ -52,6 +55,8 @@ pub struct Policy {
     help: Option<Arc<Help>>,
     resize: Option<Resize>,
     anti_affinity: AntiAffinity,
+    pod_defaults: Vec<PodDefaultSetting>,
+    size_on_create: SizeOnCreate,
     claim_template_metadata: ClaimTemplateMetadata,
     /// one per rule, in the order of [`RULES`]
     defaults: Vec<Check>,
@@ -166,6 +171,8 @@ impl Policy {
             resize: file.resize.mode,
             authorize: file.resize.authorize.unwrap_or_default(),
             anti_affinity: file.anti_affinity,
+            pod_defaults: file.pod_defaults.clone(),
+            size_on_create: file.size_on_create,
             claim_template_metadata: file.claim_template_metadata,
             defaults,
             rules,
@@ -292,9 +299,25 @@ impl Policy {
         self.scoped(change, self.resize.unwrap_or_default(), |scope| scope.resize)
     }
 
+    /// Whether the number of nodes decides anywhere how a new set is spread.
+    pub fn spreads_by_nodes(&self) -> bool {
+        let scoped = self.scopes.iter().filter_map(|scope| scope.anti_affinity);
+        std::iter::once(self.anti_affinity).chain(scoped).any(|kind| kind == AntiAffinity::System)
+    }
+
     /// Which anti-affinity this new set is given.
     pub fn anti_affinity(&self, change: &Change<'_>) -> AntiAffinity {
         self.scoped(change, self.anti_affinity, |scope| scope.anti_affinity)
+    }
+
+    /// What else this new set is given.
+    pub fn pod_defaults(&self, change: &Change<'_>) -> Vec<PodDefaultSetting> {
+        self.scoped(change, self.pod_defaults.clone(), |scope| scope.pod_defaults.clone())
+    }
+
+    /// The sizes of the claim templates of this new set.
+    pub fn size_on_create(&self, change: &Change<'_>) -> SizeOnCreate {
+        self.scoped(change, self.size_on_create, |scope| scope.size_on_create)
     }
 
     /// What becomes of an edit to the metadata of this set's claim templates.

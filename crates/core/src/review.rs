@@ -74,9 +74,11 @@ impl<'a> Decoded<'a> {
     }
 
     /// The facts for a caller who is not authenticated and names no object.
-    pub fn facts_for_unknown_caller(&self, facts: &Facts) -> Facts {
+    pub fn facts_for_unknown_caller(&self, facts: &Facts, policy: &Policy) -> Facts {
         match &self.change {
-            Ok(change) if change.operation == Operation::Create => facts.for_unknown_creator(),
+            Ok(change) if change.operation == Operation::Create => {
+                facts.for_unknown_creator(policy.spreads_by_nodes())
+            }
             _ => facts.for_unknown_caller(),
         }
     }

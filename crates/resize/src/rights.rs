@@ -213,7 +213,7 @@ pub const RIGHTS: &[Right] = &[
     webhook(
         "",
         "pods",
-        "whether a set is new, which anti-affinity was injected into its pods, and which claims are mounted",
+        "whether a set is new, what was injected into its pods, and which claims are mounted",
     ),
     webhook("", "persistentvolumes", "whether claims can grow, and what becomes of their data"),
     webhook("snapshot.storage.k8s.io", "volumesnapshots", "whether a copy of the data exists"),

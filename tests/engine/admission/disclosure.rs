@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use stateward_core::change::KubernetesVersion;
 use stateward_core::facts::{Facts, SetFact};
 use stateward_core::object::Kind;
+use stateward_core::policy::Policy;
 use stateward_core::review::Decoded;
 
 use super::setup::{claim, facts, limit_of_namespace, mutate, quota, set, sized};
@@ -101,16 +102,24 @@ fn a_forged_review_learns_nothing_about_the_cluster() {
     let forged = named(&old, "uid", "B");
     let body = review("UPDATE", Kind::StatefulSet, Some(&new), Some(&forged));
     let decoded = Decoded::read(&body, KubernetesVersion::default()).unwrap();
-    let told_to_others = told(&decoded.facts_for_unknown_caller(&cluster()), Some(&forged), &new);
+    let policy = Policy::default();
+    let known = decoded.facts_for_unknown_caller(&cluster(), &policy);
+    let told_to_others = told(&known, Some(&forged), &new);
     for secret in secrets {
         assert!(!told_to_others.contains(secret), "{told_to_others}");
     }
 
     let body = review("CREATE", Kind::StatefulSet, Some(&new), None);
     let decoded = Decoded::read(&body, KubernetesVersion::default()).unwrap();
-    let known = decoded.facts_for_unknown_caller(&cluster());
+    let known = decoded.facts_for_unknown_caller(&cluster(), &policy);
     let told_to_creators = told(&known, None, &new);
     assert!(!told_to_creators.contains("31Gi"), "{told_to_creators}");
     // Rules about creation have to know what is there already.
     assert!(matches!(known.claim("shop", "data-db-0"), stateward_core::facts::Fact::Known(_)));
+    // How many nodes there are only if new sets are spread by that.
+    assert!(known.nodes.why_unknown().is_some());
+    let scoped = "version: 1\nscopes: [{match: {namespaces: [a]}, anti-affinity: system}]\n";
+    let spreading = Policy::parse(scoped, "test").unwrap();
+    let known = decoded.facts_for_unknown_caller(&cluster(), &spreading);
+    assert!(known.nodes.why_unknown().is_none() && known.quotas.why_unknown().is_some());
 }

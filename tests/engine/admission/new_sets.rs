@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stateward_core::decide::{Exemption, Stage};
 use stateward_core::facts::{ControllerState, Facts, Objects, PodFact};
-use stateward_core::object::anti_affinity::injected_key;
+use stateward_core::object::anti_affinity::Spread;
 use stateward_core::review::WebhookKind;
 
 use super::setup::{Asks, Said, ask, claim, facts, mutate, set, sized, with};
@@ -93,14 +93,9 @@ fn a_writer_that_re_creates_what_differs_sees_no_second_difference() {
     let mut re_created = 0;
     let mut live = mutate(None, Some(&plain()), &facts).outcome;
     claim(&mut facts, "data-db-0", "fast", "v0", "10Gi");
-    let injected_key =
-        injected_key(&live["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]);
-    assert_eq!(injected_key, Some("kubernetes.io/hostname"));
-    facts.pods.insert(
-        "shop",
-        "db-0",
-        PodFact { of_a_set: true, injected_key, ..PodFact::default() },
-    );
+    let spread = Spread::of(&live["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]);
+    assert_eq!(spread, Some(Spread::Preferred));
+    facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, spread, ..PodFact::default() });
     let operator = Asks { user: OPERATOR, manager: "database-operator", ..Asks::default() };
     for _sync in 0..5 {
         if live["spec"] != plain()["spec"] {
@@ -115,17 +110,19 @@ fn a_writer_that_re_creates_what_differs_sees_no_second_difference() {
 #[test]
 fn a_set_that_was_spread_before_stays_so_for_who_compares_only_own_fields() {
     let mut facts = facts();
-    for (policy, key) in
-        [("", "kubernetes.io/hostname"), ("anti-affinity: zone\n", "topology.kubernetes.io/zone")]
-    {
+    for (policy, spread) in [
+        ("", Spread::Preferred),
+        ("anti-affinity: zone\n", Spread::Zone),
+        ("anti-affinity: required\n", Spread::Required),
+    ] {
         let new = Asks { policy, ..Asks::default() };
         let first = create(&empty(), &new).outcome;
         let terms = &first["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"];
-        assert_eq!(injected_key(terms), Some(key));
+        assert_eq!(Spread::of(terms), Some(spread));
         facts.pods.insert(
             "shop",
             "db-0",
-            PodFact { of_a_set: true, injected_key: Some(key), ..PodFact::default() },
+            PodFact { of_a_set: true, spread: Some(spread), ..PodFact::default() },
         );
         for (user, manager, same) in [
             ("jane", "", true),

@@ -103,7 +103,7 @@ fn what_is_wrong_is_named_at_its_place() {
         (
             "version: 1\nscopes:\n- namespaces: [a]\n",
             "3:3: there is no key \"namespaces\" here; known are match, rules, resize, \
-             anti-affinity, claim-template-metadata",
+             anti-affinity, pod-defaults, size-on-create, claim-template-metadata",
         ),
         (
             "version: 1\nscopes:\n- match: {kinds: [Deployment]}\n",

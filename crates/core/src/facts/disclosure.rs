@@ -38,12 +38,16 @@ impl Facts {
     }
 
     /// The facts for a caller who claims to create an object, which has no UID yet. Rules about
-    /// creation must know what is there already, but not how much of a quota is left, or how
-    /// many nodes there are.
+    /// creation must know what is there already, but not how much of a quota is left, or how many
+    /// nodes there are, unless the policy spreads new sets by that.
     #[must_use]
-    pub fn for_unknown_creator(&self) -> Self {
-        let (nodes, quotas) = (Objects::unknown(WITHHELD), Objects::unknown(WITHHELD));
-        Self { nodes, quotas, ..self.clone() }
+    pub fn for_unknown_creator(&self, with_nodes: bool) -> Self {
+        let quotas = Objects::unknown(WITHHELD);
+        let mut facts = Self { quotas, ..self.clone() };
+        if !with_nodes {
+            facts.nodes = Objects::unknown(WITHHELD);
+        }
+        facts
     }
 
     /// The facts for any other caller who names no object of the cluster: none about objects.

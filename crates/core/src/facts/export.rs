@@ -168,7 +168,15 @@ impl Exported for PodFact {
         let volumes = self.claims.iter();
         let volumes = volumes.map(|claim| json!({"persistentVolumeClaim": {"claimName": claim}}));
         let labels = if self.of_a_set { json!({super::read::POD_NAME: ""}) } else { json!({}) };
-        json!({"metadata": {"labels": labels}, "spec": {"volumes": volumes.collect::<Value>()}})
+        let mut pod = json!({
+            "metadata": {"labels": labels},
+            "spec": {"volumes": volumes.collect::<Value>(), "nodeName": self.node},
+        });
+        if let Some(broken) = self.broken {
+            let waiting = json!({"waiting": {"reason": broken.reason()}});
+            pod["status"] = json!({"containerStatuses": [{"state": waiting}]});
+        }
+        pod
     }
 }
 
@@ -217,6 +225,7 @@ impl Exported for SetFact {
             "metadata": metadata,
             "spec": {
                 "replicas": self.replicas,
+                "podManagementPolicy": if self.ordered { "OrderedReady" } else { "Parallel" },
                 "ordinals": {"start": self.first_ordinal},
                 "persistentVolumeClaimRetentionPolicy": {
                     "whenDeleted": self.when_deleted,
@@ -454,7 +463,7 @@ mod tests {
             NamespaceFact { uid: "n".to_owned(), terminating: true, resize_max },
         );
         let claims = vec!["data-db-0".to_owned()];
-        facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, injected_key: None });
+        facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, ..PodFact::default() });
         for (name, fixed) in
             [("a", None), ("b", Some(FixedVolume::Driver)), ("c", Some(FixedVolume::Manual))]
         {

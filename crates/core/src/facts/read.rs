@@ -12,14 +12,15 @@ use serde_json::{Map, Value};
 
 use super::quantities::{Quantities, quantity};
 use super::{
-    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
+    AutoscalerFact, Broken, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
     OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact, SetFact, SetSpec,
     SnapshotFact, StorageLimit, VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
-use crate::object::anti_affinity::{self, ZONE};
+use crate::object::anti_affinity::{Spread, ZONE};
 use crate::object::claim::BETA_CLASS;
 use crate::object::json::null_default;
+use crate::object::pod_default::ON_ROOT_MISMATCH;
 use crate::object::statefulset::IntOrString;
 
 /// The annotation that a provisioner leaves on its volumes.
@@ -202,11 +203,21 @@ pub fn namespace(namespace: &RawValue) -> Option<Reduced<NamespaceFact>> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct PodSpec {
     affinity: Option<PodAffinity>,
+    termination_grace_period_seconds: Option<i64>,
+    node_name: Option<String>,
+    #[serde(deserialize_with = "null_default")]
+    security_context: PodSecurityContext,
     #[serde(deserialize_with = "null_default")]
     volumes: Vec<PodVolume>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodSecurityContext {
+    fs_group_change_policy: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -231,15 +242,38 @@ struct MountedClaim {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct PodStatus {
     phase: Option<Value>,
+    #[serde(deserialize_with = "null_default")]
+    init_container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "null_default")]
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    #[serde(deserialize_with = "null_default")]
+    state: ContainerState,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Waiting {
+    reason: Option<String>,
 }
 
 /// Reads a pod. One that neither a set has created nor mounts a claim is left out, and so is one
 /// that has ended: it holds no volume.
 pub fn pod(pod: &RawValue) -> Option<Reduced<PodFact>> {
-    let size = |fact: &PodFact| texts(&fact.claims);
+    let size = |fact: &PodFact| texts(&fact.claims) + fact.node.len();
     reduced(pod, size, |pod: Object<PodSpec, PodStatus>| {
         let Object { metadata, spec, status } = pod;
         let terms = spec.affinity.and_then(|affinity| affinity.pod_anti_affinity);
@@ -247,9 +281,18 @@ pub fn pod(pod: &RawValue) -> Option<Reduced<PodFact>> {
         let ended = matches!(phase, Some("Succeeded" | "Failed"));
         let claims = spec.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
         let claims = claims.filter(|_| !ended).map(|claim| claim.claim_name);
+        let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
+        let mut reasons =
+            containers.filter_map(|one| one.state.waiting.as_ref()?.reason.as_deref());
+        let broken = reasons.find_map(Broken::from_reason);
         let fact = PodFact {
+            node: name_like(spec.node_name.unwrap_or_default()),
+            broken,
             of_a_set: metadata.labels.contains_key(POD_NAME),
-            injected_key: terms.as_ref().and_then(anti_affinity::injected_key),
+            spread: terms.as_ref().and_then(Spread::of),
+            grace_period: spec.termination_grace_period_seconds,
+            checks_root_only: spec.security_context.fs_group_change_policy.as_deref()
+                == Some(ON_ROOT_MISMATCH),
             claims: claims.collect(),
         };
         (fact.of_a_set || !fact.claims.is_empty()).then_some(fact)
@@ -547,8 +590,8 @@ pub fn record(record: &RawValue) -> Option<Reduced<RecordFact>> {
 
 fn bounded(mut record: RecordFact) -> Option<RecordFact> {
     let injected = record.injected.as_ref().map_or(0, |injected| {
-        let affinity = injected.pod_anti_affinity.as_ref().map(ToString::to_string);
-        texts(&injected.names) + texts(&affinity)
+        let values = injected.values.iter().map(|(_, value)| value.to_string());
+        texts(&injected.names) + values.map(|value| value.len()).sum::<usize>()
     });
     // It then counts as a record whose snapshot cannot be read.
     if injected > MOST {

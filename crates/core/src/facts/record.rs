@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::annotations::INJECTED;
-use crate::object::Quantity;
 use crate::object::json::null_default;
+use crate::object::{PodDefault, Quantity};
 use crate::record::snapshot;
 use crate::record::{Phase, Reason, Request, Spec};
 
@@ -44,8 +44,17 @@ pub struct RecordFact {
 pub struct Injected {
     /// the names of the mutations
     pub names: Vec<String>,
-    /// `spec.template.spec.affinity.podAntiAffinity`
-    pub pod_anti_affinity: Option<Value>,
+    /// the fields of its pod template that may be given to a set
+    pub values: Vec<(PodDefault, Value)>,
+}
+
+impl Injected {
+    /// What the set was given for this field.
+    pub fn value(&self, field: PodDefault) -> Option<&Value> {
+        let listed = self.names.iter().any(|name| name == field.name());
+        let mut values = self.values.iter().filter(|(of, _)| listed && *of == field);
+        values.next().map(|(_, value)| value)
+    }
 }
 
 /// The fields of a record that are read. Those of the status are as lenient as they can be: another
@@ -178,13 +187,12 @@ impl RecordFact {
 fn injected(snapshot: &str) -> Option<Injected> {
     let mut set = snapshot::decode(snapshot).ok()?;
     let names = set["metadata"]["annotations"][INJECTED].as_str();
-    Some(Injected {
-        names: names.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default(),
-        pod_anti_affinity: set
-            .pointer_mut("/spec/template/spec/affinity/podAntiAffinity")
-            .map(Value::take)
-            .filter(Value::is_object),
-    })
+    let names = names.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    let values = PodDefault::ALL.into_iter().filter_map(|field| {
+        let value = set.pointer_mut(field.field()).map(Value::take)?;
+        (!value.is_null()).then_some((field, value))
+    });
+    Some(Injected { values: values.collect(), names })
 }
 
 #[cfg(test)]
@@ -250,7 +258,9 @@ mod tests {
         let affinity = json!({"preferredDuringSchedulingIgnoredDuringExecution": []});
         let set = json!({
             "metadata": {"annotations": {INJECTED: "[\"anti-affinity\"]"}},
-            "spec": {"template": {"spec": {"affinity": {"podAntiAffinity": affinity}}}},
+            "spec": {"template": {"spec": {
+                "affinity": {"podAntiAffinity": affinity}, "terminationGracePeriodSeconds": 60,
+            }}},
         });
         let status = json!({"phase": "Sleeping", "snapshot": snapshot::encode(&set).unwrap()});
         let record = read(&json!({}), &status);
@@ -260,7 +270,10 @@ mod tests {
         );
         let injected = record.injected.unwrap();
         assert_eq!(injected.names, ["anti-affinity"]);
-        assert_eq!(injected.pod_anti_affinity, Some(affinity));
+        assert_eq!(injected.value(PodDefault::AntiAffinity), Some(&affinity));
+        // It stands in the snapshot, and nobody injected it.
+        assert_eq!(injected.values.len(), 2);
+        assert_eq!(injected.value(PodDefault::GracePeriod), None);
         let damaged = read(&json!({}), &json!({"phase": "Deleting", "snapshot": "AAAA"}));
         assert!(damaged.snapshot && damaged.injected.is_none());
     }

@@ -33,6 +33,8 @@ pub struct SetFact {
     pub replicas: i64,
     /// `spec.ordinals.start`; 0 if absent
     pub first_ordinal: i64,
+    /// its pods are created and updated one after another: `podManagementPolicy: OrderedReady`
+    pub ordered: bool,
     /// what happens to claims when the set is deleted
     pub when_deleted: Policy,
     /// what happens to the claims of pods that a scale-down removes
@@ -85,6 +87,7 @@ pub struct SetSpec {
     replicas: Option<i64>,
     #[serde(deserialize_with = "null_default")]
     ordinals: Ordinals,
+    pod_management_policy: Option<String>,
     #[serde(deserialize_with = "null_default")]
     persistent_volume_claim_retention_policy: Retention,
     #[serde(deserialize_with = "null_default")]
@@ -211,6 +214,7 @@ impl SetFact {
             owner,
             replicas: spec.replicas.unwrap_or(1),
             first_ordinal: spec.ordinals.start.unwrap_or_default(),
+            ordered: spec.pod_management_policy.as_deref() != Some("Parallel"),
             when_deleted: policy(retention.when_deleted.as_deref()),
             when_scaled: policy(retention.when_scaled.as_deref()),
             templates: templates
@@ -336,6 +340,7 @@ mod tests {
             "spec": {"ordinals": null, "volumeClaimTemplates": null},
         }));
         let expected = SetFact {
+            ordered: true,
             uid: "a1".to_owned(),
             terminating: false,
             owner: None,

@@ -20,9 +20,9 @@ use serde_json::Value;
 
 use self::growth_check::GrowthCheck;
 pub use self::limit::limit;
-use self::limit::size_limit;
+pub(super) use self::limit::size_limit;
 use self::requested::{parse, warn_of_useless};
-use super::Mutation;
+use super::{Mutation, injected};
 use crate::annotations::{RESIZE, RESIZE_REQUESTED};
 use crate::change::Change;
 use crate::facts::Facts;
@@ -85,8 +85,9 @@ pub fn mutate(
     }
     warn_of_useless(change, Some(old), new, mutation)?;
     let mut requests = requested.clone().unwrap_or_default();
-    if mode(change, policy) == Resize::Orchestrate {
-        keep_sizes(change, old, facts, mutation)?;
+    let orchestrated = mode(change, policy) == Resize::Orchestrate;
+    keep_sizes(change, old, orchestrated, facts, mutation)?;
+    if orchestrated {
         let growing = growing(change, old, new)?;
         if !growing.is_empty() && !change.has_more_differences()? {
             request(change, old, &growing, &mut requests, facts, mutation)?;
@@ -182,22 +183,28 @@ fn record(difference: &SpecDifference, mutation: &mut Mutation) {
 
 /// An owner that has opted in writes its own sizes again and again, and a rollback writes the sizes from
 /// before a resize: the live ones stay. A denial would also reject what else the edit brings, such as the
-/// old image that a person needs back at once.
+/// old image that a person needs back at once. The same goes for a manifest whose sizes were raised when the
+/// set was created.
 fn keep_sizes(
     change: &Change<'_>,
     old: &StatefulSet<'_>,
+    orchestrated: bool,
     facts: &Facts,
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
-    let owned = old.metadata.controller().is_some();
+    let owned = orchestrated && old.metadata.controller().is_some();
+    let raised = injected::lists(&old.metadata, injected::SIZE);
+    if !orchestrated && !raised {
+        return Ok(());
+    }
     for difference in change.differences()? {
         let Some((template, before, after)) = difference.sizes() else { continue };
         if difference.kind != DifferenceKind::TemplateStorage || after >= before {
             continue;
         }
         let (namespace, name) = (&change.namespace, &change.name);
-        let resized = was_resized(old, namespace, name, template, &before, facts);
-        if !owned && !resized {
+        let resized = orchestrated && was_resized(old, namespace, name, template, &before, facts);
+        if !owned && !resized && !raised {
             continue;
         }
         let live = difference.old.as_deref().unwrap_or_default();
@@ -306,9 +313,7 @@ fn raise(
         let Some(asked) = claim.spec.storage().filter(|asked| asked.quantity < size) else {
             continue;
         };
-        let at = Pointer::from("/spec/volumeClaimTemplates").index(index);
-        let at = at.key("spec").key("resources").key("requests").key("storage");
-        mutation.replace(&at, Value::from(target.as_str()));
+        mutation.replace(&storage_field(index), Value::from(target.as_str()));
         mutation.warnings.push(format!(
             "{}: claim template {template} becomes {target} instead of {asked}: its claims grew",
             change.object_name()
@@ -316,6 +321,12 @@ fn raise(
         mutation.done.push("raise-size");
     }
     Ok(())
+}
+
+/// Where the size of a claim template stands.
+pub(super) fn storage_field(template: usize) -> Pointer {
+    let at = Pointer::from("/spec/volumeClaimTemplates").index(template);
+    at.key("spec").key("resources").key("requests").key("storage")
 }
 
 /// Drops requests that are carried out, or withdrawn by a client-side apply of the old size.

@@ -1,5 +1,7 @@
 //! The pod anti-affinity that stateward injects, and how to know it again.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The label by which nodes tell their name.
@@ -7,28 +9,51 @@ pub const HOST: &str = "kubernetes.io/hostname";
 /// The label by which nodes tell their zone.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// A `podAntiAffinity` that prefers to spread pods over the values of the first label, then of the second.
-/// Preferred only, so that no pod ever stays pending for it.
-pub fn preferred([first, second]: [&str; 2], selector: &Value) -> Value {
-    let term = |weight: u8, topology_key: &str| {
-        json!({
-            "weight": weight,
-            "podAffinityTerm": {"labelSelector": selector, "topologyKey": topology_key}
-        })
-    };
-    json!({
-        "preferredDuringSchedulingIgnoredDuringExecution": [term(100, first), term(50, second)]
-    })
+/// How strongly the pods of a set are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// over nodes if possible, and then over zones
+    Preferred,
+    /// over zones if possible, and then over nodes
+    Zone,
+    /// no two on one node, and over zones if possible; a pod that finds no node stays pending
+    Required,
 }
 
-/// The first topology key of a `podAntiAffinity`, if it has the form that is injected.
-pub fn injected_key(terms: &Value) -> Option<&'static str> {
-    let first = "/preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm/labelSelector";
-    key_for(terms, terms.pointer(first)?)
-}
+impl Spread {
+    const ALL: [Self; 3] = [Self::Preferred, Self::Zone, Self::Required];
 
-/// The same for pods of this selector only.
-pub fn key_for(terms: &Value, selector: &Value) -> Option<&'static str> {
-    let keys = [[HOST, ZONE], [ZONE, HOST]];
-    keys.into_iter().find(|keys| preferred(*keys, selector) == *terms).map(|keys| keys[0])
+    /// The `podAntiAffinity` that keeps pods of this selector apart.
+    pub fn terms(self, selector: &Value) -> Value {
+        let term = |key: &str| json!({"labelSelector": selector, "topologyKey": key});
+        let preferred =
+            |weight: u8, key: &str| json!({"weight": weight, "podAffinityTerm": term(key)});
+        let both = |first: &str, second: &str| {
+            json!({
+                "preferredDuringSchedulingIgnoredDuringExecution":
+                    [preferred(100, first), preferred(50, second)]
+            })
+        };
+        match self {
+            Self::Preferred => both(HOST, ZONE),
+            Self::Zone => both(ZONE, HOST),
+            Self::Required => json!({
+                "requiredDuringSchedulingIgnoredDuringExecution": [term(HOST)],
+                "preferredDuringSchedulingIgnoredDuringExecution": [preferred(100, ZONE)],
+            }),
+        }
+    }
+
+    /// The strength of a `podAntiAffinity`, if it has the form that is injected.
+    pub fn of(terms: &Value) -> Option<Self> {
+        let first =
+            "/preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm/labelSelector";
+        Self::for_pods(terms, terms.pointer(first)?)
+    }
+
+    /// The same for pods of this selector only.
+    pub fn for_pods(terms: &Value, selector: &Value) -> Option<Self> {
+        Self::ALL.into_iter().find(|spread| spread.terms(selector) == *terms)
+    }
 }

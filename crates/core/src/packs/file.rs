@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::version::{Range, Version};
+use crate::object::anti_affinity::Spread;
 
 /// `policies/packs/<system>.yaml`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -261,6 +262,22 @@ pub struct Pods {
     /// The shortest `terminationGracePeriodSeconds` that lets it stop in good order.
     #[serde(default)]
     pub grace: Option<Grace>,
+    /// How strongly its pods have to be kept apart. New sets are given it if the policy says
+    /// `anti-affinity: system`.
+    #[serde(default)]
+    pub anti_affinity: Option<KeptApart>,
+}
+
+/// How strongly pods are kept apart.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeptApart {
+    /// How strongly.
+    pub value: Spread,
+    /// What happens with less, in one sentence.
+    pub why: String,
+    /// Where this is said.
+    pub source: String,
 }
 
 /// A value that a field of the set has to have.

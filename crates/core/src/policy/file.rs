@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::resize::ResizeSetting;
 use super::settings::{NO_RULE, RuleSettings};
-use super::{AntiAffinity, ClaimTemplateMetadata, Mode, OnError, Resize};
+use super::{
+    AntiAffinity, ClaimTemplateMetadata, Mode, OnError, PodDefaultSetting, Resize, SizeOnCreate,
+};
 use crate::object::{DecodeError, Pointer, json, serde_messages};
 use crate::packs::Pack;
 use crate::rules::{owner_added, reserved_annotation, voters};
@@ -45,10 +47,17 @@ pub struct PolicyFile {
     /// Which anti-affinity a new set is given when it has no answer of its own.
     #[serde(default)]
     pub anti_affinity: AntiAffinity,
+    /// What else a new set is given when its manifest leaves it open. Default: nothing.
+    #[serde(default, deserialize_with = "json::null_default")]
+    pub pod_defaults: Vec<PodDefaultSetting>,
+    /// The sizes of claim templates of a set that is created over larger claims.
+    #[serde(default)]
+    pub size_on_create: SizeOnCreate,
     /// What becomes of an edit to labels and annotations of claim templates.
     #[serde(default)]
     pub claim_template_metadata: ClaimTemplateMetadata,
-    /// Whether annotations may relax the policy (`resize: ignore`, `allow`, `anti-affinity: none`).
+    /// Whether annotations may relax the policy (`resize: ignore`, `allow`, `anti-affinity: none`,
+    /// `pod-defaults: none`).
     /// Default: true.
     #[serde(default)]
     pub overrides: Option<bool>,
@@ -125,6 +134,12 @@ pub struct Scope {
     /// As at the top.
     #[serde(default)]
     pub anti_affinity: Option<AntiAffinity>,
+    /// As at the top.
+    #[serde(default)]
+    pub pod_defaults: Option<Vec<PodDefaultSetting>>,
+    /// As at the top.
+    #[serde(default)]
+    pub size_on_create: Option<SizeOnCreate>,
     /// As at the top.
     #[serde(default)]
     pub claim_template_metadata: Option<ClaimTemplateMetadata>,

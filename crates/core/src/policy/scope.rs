@@ -7,7 +7,9 @@ use wildmatch::WildMatch;
 
 use super::file::{MatchKind, Scope};
 use super::settings::RuleSettings;
-use super::{AntiAffinity, ClaimTemplateMetadata, Resize, Setting};
+use super::{
+    AntiAffinity, ClaimTemplateMetadata, PodDefaultSetting, Resize, Setting, SizeOnCreate,
+};
 use crate::object::{DecodeError, Kind, Pointer, TextMap};
 use crate::rules::{Entry, RULES};
 
@@ -19,6 +21,8 @@ pub(super) struct CompiledScope {
     pub(super) rules: Vec<Setting>,
     pub(super) resize: Option<Resize>,
     pub(super) anti_affinity: Option<AntiAffinity>,
+    pub(super) pod_defaults: Option<Vec<PodDefaultSetting>>,
+    pub(super) size_on_create: Option<SizeOnCreate>,
     pub(super) claim_template_metadata: Option<ClaimTemplateMetadata>,
 }
 
@@ -43,6 +47,8 @@ impl CompiledScope {
             rules: settings(&scope.rules, at, errors),
             resize: scope.resize,
             anti_affinity: scope.anti_affinity,
+            pod_defaults: scope.pod_defaults.clone(),
+            size_on_create: scope.size_on_create,
             claim_template_metadata: scope.claim_template_metadata,
         }
     }

@@ -61,6 +61,10 @@ pub enum AntiAffinity {
     Preferred,
     /// preferred: zones first, hosts at a lower weight
     Zone,
+    /// required: no two pods on one node
+    Required,
+    /// as strong as the pack of its system says, and `preferred` where it says nothing
+    System,
 }
 
 impl AntiAffinity {
@@ -70,9 +74,33 @@ impl AntiAffinity {
             "none" => Some(Self::None),
             "preferred" => Some(Self::Preferred),
             "zone" => Some(Self::Zone),
+            "required" => Some(Self::Required),
+            "system" => Some(Self::System),
             _ => None,
         }
     }
+}
+
+/// A field of the pod template that a new set is given when its manifest leaves it open, besides
+/// anti-affinity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PodDefaultSetting {
+    /// `terminationGracePeriodSeconds`, as long as the pack of its system says
+    GracePeriod,
+    /// `fsGroupChangePolicy: OnRootMismatch`, if there is an `fsGroup`
+    FsGroupChangePolicy,
+}
+
+/// The sizes of claim templates of a set that is created over larger claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SizeOnCreate {
+    /// as the manifest says
+    #[default]
+    Manifest,
+    /// raised to the size of the claims
+    Claims,
 }
 
 /// What becomes of an edit that changes only labels or annotations of a claim template.

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule, voters};
 use crate::annotations::{
-    ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, PACK, RESIZE,
-    RESIZE_MAX, VOTERS,
+    ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, PACK,
+    POD_DEFAULTS, RESIZE, RESIZE_MAX, VOTERS,
 };
 use crate::change::{Change, User};
 use crate::facts::Facts;
@@ -20,7 +20,7 @@ declare_rule! {
     /// afterwards.
     ///
     /// Reserved are `allow` with its reason, end and grant, `resize: ignore`, `anti-affinity: none`,
-    /// a larger `resize-max` or none, another `pack`, and the end of `owner-managed` and of `voters`. The rule judges every way on
+    /// `pod-defaults: none`, a larger `resize-max` or none, another `pack`, and the end of `owner-managed` and of `voters`. The rule judges every way on
     /// which the API server takes annotations: CREATE, UPDATE, the subresource `status`, and claim
     /// templates, from which new claims get theirs. Removing an exemption is free.
     ///
@@ -120,7 +120,7 @@ fn relaxations(old: &Metadata<'_>, new: &Metadata<'_>) -> Vec<&'static str> {
     } else if after(ALLOW_GRANTED).is_some() && before(ALLOW_GRANTED) != after(ALLOW_GRANTED) {
         keys.push(ALLOW_GRANTED);
     }
-    for (key, relaxed) in [(RESIZE, "ignore"), (ANTI_AFFINITY, "none")] {
+    for (key, relaxed) in [(RESIZE, "ignore"), (ANTI_AFFINITY, "none"), (POD_DEFAULTS, "none")] {
         if after(key) == Some(relaxed) && before(key) != Some(relaxed) {
             keys.push(key);
         }

@@ -2,6 +2,7 @@ use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
 use crate::object::pod::PodSpec;
+use crate::object::pod_default::ON_ROOT_MISMATCH;
 
 declare_rule! {
     /// `securityContext.fsGroup` of the pods is added or changed without
@@ -28,8 +29,6 @@ declare_rule! {
         source: "kubernetes#69699; kubernetes.io/docs/tasks/configure-pod-container/security-context",
     }
 }
-
-const ON_ROOT_MISMATCH: &str = "OnRootMismatch";
 
 impl Rule for StsFsgroupChange {
     type Params = NoParams;

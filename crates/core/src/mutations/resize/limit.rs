@@ -23,7 +23,7 @@ pub fn limit(
 }
 
 /// The same limit, which forbids every size if it cannot be read.
-pub(super) fn size_limit(
+pub(in crate::mutations) fn size_limit(
     set: &StatefulSet<'_>,
     namespace: &str,
     facts: &Facts,

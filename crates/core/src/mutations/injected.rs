@@ -1,0 +1,37 @@
+//! The annotation that lists what the webhook injected into a set when it was created.
+
+use serde_json::Value;
+
+use super::Mutation;
+use crate::annotations::INJECTED;
+use crate::change::Change;
+use crate::object::Metadata;
+
+/// The name of sizes that were raised when the set was created. Updates keep them.
+pub const SIZE: &str = "size-on-create";
+
+/// The names in the list; none if it cannot be read.
+pub fn names(metadata: &Metadata<'_>) -> Vec<String> {
+    let list = metadata.annotations.get(INJECTED);
+    list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+}
+
+/// Whether `name` was injected into this set.
+pub fn lists(metadata: &Metadata<'_>, name: &str) -> bool {
+    names(metadata).iter().any(|listed| listed == name)
+}
+
+/// Adds what mutations have injected or kept to the list of the new set.
+pub fn list(change: &Change<'_>, mutation: &mut Mutation) {
+    let Some(new) = &change.objects.new else { return };
+    let before = names(&new.metadata);
+    let mut all = before.clone();
+    for name in std::mem::take(&mut mutation.injected) {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    if all != before {
+        mutation.annotate(change, INJECTED, &Value::from(all).to_string());
+    }
+}
