@@ -104,7 +104,7 @@ fn text(advice: &Advice) -> String {
     match system {
         None => row("system", "no pack knows it: stateward packs lists those that are known"),
         Some(system) => {
-            row("system", &format!("{}, by {}", system.title, system.recognised_by));
+            row("system", &format!("{}, by {}", system.system.title, system.system.recognised_by));
             row("", &system.about);
         }
     }

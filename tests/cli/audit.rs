@@ -1,5 +1,8 @@
 //! `audit` and `check --facts`, on facts from files: a cluster that is always the same.
 
+use std::fmt::Write as _;
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::folder::Folder;
@@ -152,4 +155,110 @@ fn a_rule_without_its_facts_fails_if_facts_are_required() {
     let alone = folder.check(&["new.yaml", "--context", "x"]);
     assert_eq!(alone.code, Some(2));
     assert!(alone.stderr.contains("--context are for --live"), "{}", alone.stderr);
+}
+
+/// What a browser makes of a page, as HTML.
+fn drawn(folder: &Folder, page: &str) -> String {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"])
+        .args(["--disable-background-networking", "--disable-component-update", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("file://{}", folder.path().join(page).display()))
+        .output()
+        .expect("chromium is needed for this test: apt-get install -y chromium");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_page_of_an_audit_is_drawn_filtered_and_sorted_by_a_browser() {
+    let facts = FACTS.replace("name: data-db-1,", "name: data-db-1, labels: {a: \"</script>\"},");
+    let more = "---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: <b>web, namespace: shop}\n\
+                spec: {replicas: 1, template: {spec: {containers: [{name: a, image: postgres:17}]}}}\n";
+    let folder = Folder::new(&[("facts.yaml", &format!("{facts}{more}"))]);
+    let ran = folder.run(&["audit", "--facts", "facts.yaml", "-o", "html=report.html"], "");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    let dom = drawn(&folder, "report.html");
+    for part in [
+        "<b class=\"risk\">2</b>risk",
+        "Systems: 1 PostgreSQL",
+        "Incomplete: needs a cluster to look at",
+        "deleting it deletes its 2 claims (40Gi)",
+        "<code>stateward resize apply sts/db -n shop --size data=20Gi</code>",
+        "style=\"width: 100%;\"",
+        "&lt;b&gt;web",
+    ] {
+        assert!(dom.contains(part), "{part:?} is missing:\n{dom}");
+    }
+    // What people do with it, and what the page reports of faults.
+    let told = |script: &str| {
+        let mut page = page.clone();
+        let end = page.rfind("</body>").unwrap();
+        page.insert_str(end, &format!("<script>{script}</script>"));
+        let head = page.find("<script>").unwrap();
+        let watch = "<script>onerror = (message) => { document.title = message; };</script>";
+        page.insert_str(head, watch);
+        folder.write("told.html", &page);
+        drawn(&folder, "told.html")
+    };
+    let rows = "[...document.querySelectorAll('#sets tbody tr')].map((row) => (row.children[1] || row).textContent)";
+    let mut script = String::new();
+    for (index, action) in [
+        "",
+        "document.getElementById('only').click();",
+        "document.getElementById('only').click(); words.value = 'PostGres'; words.dispatchEvent(new Event('input', {bubbles: true}));",
+        "words.value = 'data-db-1'; words.dispatchEvent(new Event('input', {bubbles: true}));",
+        "words.value = 'nothing'; words.dispatchEvent(new Event('input', {bubbles: true}));",
+        "words.value = ''; words.dispatchEvent(new Event('input', {bubbles: true})); document.querySelectorAll('#sets th button')[1].click();",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let _ = write!(script, "{action} console.info({index}); out.push({rows}.join('|'));");
+    }
+    let dom = told(&format!(
+        "const words = document.getElementById('words'); const out = []; {script} \
+         document.querySelector('#sets details').open = true; document.title = out.join(' / ');"
+    ));
+    let title = dom.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+    assert_eq!(
+        title,
+        "db RISK|&lt;b&gt;web / db RISK / &lt;b&gt;web / db RISK / Nothing fits the filter. / &lt;b&gt;web|db RISK"
+    );
+}
+
+#[test]
+fn an_earlier_audit_is_compared_and_decides_the_exit_code() {
+    let folder = Folder::new(&[("facts.yaml", FACTS)]);
+    let audit =
+        |more: &[&str]| folder.run(&[&["audit", "--facts", "facts.yaml"], more].concat(), "");
+    assert_eq!(audit(&["-o", "json=before.json"]).code, Some(0));
+    let same = audit(&["--since", "before.json", "--fail-on", "note"]);
+    assert_eq!(same.code, Some(0), "{same:?}");
+    assert!(same.stdout.contains("0 new, 0 fixed, 2 as before"), "{}", same.stdout);
+    folder.write("facts.yaml", &FACTS.replace("whenDeleted: Delete", "whenScaled: Delete"));
+    let later = audit(&["--since", "before.json", "--fail-on", "risk"]);
+    assert_eq!(later.code, Some(1), "{later:?}");
+    for line in [
+        "RISK  shop  sts/db  a scale-down deletes the claims",
+        "FIXED  shop  sts/db  deleting it deletes its 2 claims (40Gi)",
+        "1 new, 1 fixed, 1 as before",
+    ] {
+        assert!(later.stdout.contains(line), "{line:?} is missing:\n{}", later.stdout);
+    }
+    assert!(!later.stdout.contains("and the template 10Gi"), "{}", later.stdout);
+    let json = audit(&["--since", "before.json", "-o", "json"]).json();
+    assert_eq!(json["since"]["fixed"][0]["check"], "retention-delete");
+    for (since, format, what) in [
+        ("absent.json", "text", "cannot read \"absent.json\""),
+        ("facts.yaml", "text", "is not what `stateward audit -o json` prints"),
+        ("before.json", "html=", "\"html=\" names no file"),
+        ("before.json", "pdf", "there is no format \"pdf\"; there are text, json, html"),
+        ("before.json", "json=no/such/folder", "cannot write \"no/such/folder\""),
+    ] {
+        let ran = audit(&["--since", since, "-o", format]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(what), "{what}: {}", ran.stderr);
+    }
 }

@@ -3,6 +3,7 @@
 //! Packs say how a system keeps data, drivers say what the volumes of a class are. Where neither knows,
 //! nothing is concluded.
 
+use crate::system::System;
 use serde::Serialize;
 use stateward_core::drivers::{Pattern, page};
 use stateward_core::facts::{ClassFact, Facts, TemplateClass};
@@ -18,7 +19,7 @@ pub struct Advice {
     /// its name
     pub name: String,
     /// the system that it runs; null if no pack knows it
-    pub system: Option<System>,
+    pub system: Option<AdvisedSystem>,
     /// its claim templates, in their order
     pub volumes: Vec<VolumeAdvice>,
     /// what fits the system; empty if nothing is known, or if it needs no volume
@@ -32,15 +33,12 @@ pub struct Advice {
 /// The system of a set.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct System {
-    /// the name of its pack
-    pub pack: String,
-    /// as people write it
-    pub title: String,
+pub struct AdvisedSystem {
+    /// which one
+    #[serde(flatten)]
+    pub system: System,
     /// what it is and how it keeps data
     pub about: String,
-    /// what it was recognised by: `image postgres:17`
-    pub recognised_by: String,
 }
 
 /// Whether one claim template fits the system.
@@ -87,29 +85,23 @@ pub fn advise(json: &str, packs: &Packs, facts: &Facts) -> Result<Advice, Decode
         }
         volumes.push(volume);
     }
+    let about = |known: Recognised<'_>| AdvisedSystem {
+        about: known.pack.about.clone(),
+        system: System::from(known),
+    };
+    let system = known.map(about);
     let best = wanted.patterns.first();
     let skeleton = misfit.zip(best).map(|((claim, _), best)| skeleton(claim, *best));
     let pattern = misfit.and_then(|(_, pattern)| pattern);
     Ok(Advice {
         namespace: set.metadata.namespace.to_string(),
         name: set.metadata.name.to_string(),
-        system: known.as_ref().map(System::of),
+        system,
         volumes,
         fits: wanted.patterns.iter().map(|pattern| pattern.label()).collect(),
         why: wanted.why(pattern),
         skeleton,
     })
-}
-
-impl System {
-    fn of(known: &Recognised<'_>) -> Self {
-        Self {
-            pack: known.name.to_owned(),
-            title: known.pack.title.clone(),
-            about: known.pack.about.clone(),
-            recognised_by: known.by.clone(),
-        }
-    }
 }
 
 /// What a system wants of its volumes.

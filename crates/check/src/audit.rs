@@ -2,13 +2,23 @@
 //!
 //! Pure, and linear in the number of objects: facts come from a cluster or from a file.
 
+mod inventory;
+mod page;
+mod pods;
+mod since;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::Serialize;
-use stateward_core::facts::{ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
+
+pub use self::inventory::{AuditedClaim, AuditedSet};
+pub use self::page::page;
+use self::pods::Pods;
+pub use self::since::{Earlier, EarlierFinding, Since};
+use stateward_core::facts::{BudgetFact, ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
 use stateward_core::growth::class_obstacle;
 use stateward_core::object::Quantity;
-use stateward_core::packs::recognise;
 use stateward_core::record::Policy;
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{quoted, retain, retain_claims, run, say};
@@ -17,33 +27,21 @@ use stateward_core::text::listed;
 /// Everything that an audit found. Its JSON is stable: fields are only ever added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Audit {
+pub struct Audit<'f> {
     /// 1
     pub version: u8,
     /// counts
     pub summary: Summary,
-    /// the systems that sets run, as far as packs know them, by namespace and name of the set
-    pub systems: Vec<AuditedSystem>,
+    /// all sets with their claims, by namespace and name
+    pub sets: Vec<AuditedSet<'f>>,
+    /// the claims that belong to no set, by namespace and name
+    pub other_claims: Vec<AuditedClaim<'f>>,
     /// the worst first, then by namespace and name
     pub findings: Vec<AuditFinding>,
+    /// what is new and what is gone, compared with an earlier audit; null if there was none
+    pub since: Option<Since>,
     /// what could not be looked at; each completes "needs …"
     pub unknown: Vec<String>,
-}
-
-/// The system that a set runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AuditedSystem {
-    /// the namespace of the set
-    pub namespace: String,
-    /// the name of the set
-    pub name: String,
-    /// the name of the pack
-    pub pack: String,
-    /// the system, as people write it
-    pub title: String,
-    /// what it was recognised by
-    pub recognised_by: String,
 }
 
 /// What there is.
@@ -117,65 +115,75 @@ impl AuditFinding {
 /// What is known of one set and its claims.
 struct Owned<'f> {
     set: &'f SetFact,
+    audited: AuditedSet<'f>,
     /// template → ordinal → name and claim
     claims: BTreeMap<&'f str, BTreeMap<i64, (&'f str, &'f ClaimFact)>>,
 }
 
 /// Looks at everything that facts tell.
-pub fn audit(facts: &Facts) -> Audit {
+pub fn audit(facts: &Facts) -> Audit<'_> {
     let mut sets: BTreeMap<(&str, &str), Owned<'_>> = BTreeMap::new();
     for (namespace, name, set) in facts.sets.iter() {
-        sets.insert((namespace, name), Owned { set, claims: BTreeMap::new() });
+        let audited = AuditedSet::new(facts, namespace, name, set);
+        sets.insert((namespace, name), Owned { set, audited, claims: BTreeMap::new() });
     }
-    let mounted = mounted(facts);
-    let mut audit = Auditor { facts, findings: Vec::new(), summary: Summary::default() };
+    let (mounted, newest, pods) = (mounted(facts), newest(facts), Pods::new(facts));
+    let mut budgets: BTreeMap<&str, Vec<(&str, &BudgetFact)>> = BTreeMap::new();
+    for (namespace, name, budget) in facts.budgets.iter() {
+        budgets.entry(namespace).or_default().push((name, budget));
+    }
+    let summary = Summary::default();
+    let mut audit = Auditor { facts, budgets, findings: Vec::new(), summary };
     audit.summary.sets = sets.len();
     audit.summary.without_snapshot = facts.snapshots.are_all().then_some(0);
-    let copied: BTreeSet<(&str, &str)> = facts
-        .snapshots
-        .iter()
-        .map(|(namespace, _, snapshot)| (namespace, snapshot.claim.as_str()))
-        .collect();
     let sizes = facts.claims.iter().map(|(_, _, claim)| claim.request.as_ref());
     audit.summary.size = Quantity::total(sizes);
+    let mut other_claims = Vec::new();
     for (namespace, name, claim) in facts.claims.iter() {
         audit.summary.claims += 1;
-        if let Some(without) = &mut audit.summary.without_snapshot
-            && !copied.contains(&(namespace, name))
-        {
-            *without += 1;
+        let snapshot = newest.get(&(namespace, name)).copied();
+        if let Some(without) = &mut audit.summary.without_snapshot {
+            *without += usize::from(snapshot.is_none());
         }
         let pods = mounted.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
         audit.claim(namespace, name, claim, pods);
-        match facts.set_of_claim(namespace, name) {
+        let audited = AuditedClaim::new(facts, namespace, name, claim, pods, snapshot);
+        let of_set = match facts.set_of_claim(namespace, name) {
             Fact::Known(Some(ClaimOf { set, template, .. })) => {
                 let ordinal = name.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok());
-                if let (Some(owned), Some(ordinal)) = (sets.get_mut(&(namespace, set)), ordinal) {
+                sets.get_mut(&(namespace, set)).zip(ordinal).map(|(owned, ordinal)| {
                     owned.claims.entry(template).or_default().insert(ordinal, (name, claim));
-                }
+                    &mut owned.audited.claims
+                })
             }
-            Fact::Known(None) if pods.is_empty() => audit.unused(namespace, name, claim),
-            _ => {}
-        }
+            Fact::Known(None) if pods.is_empty() => {
+                audit.unused(namespace, name, claim);
+                None
+            }
+            _ => None,
+        };
+        of_set.unwrap_or(&mut other_claims).push(audited);
     }
     for ((namespace, name), owned) in &sets {
         audit.set(namespace, name, owned);
+        audit.running(namespace, name, owned.set, &pods);
     }
     let Auditor { mut findings, summary, .. } = audit;
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     let unknown: BTreeSet<&str> = facts.not_known().collect();
     let unknown = unknown.into_iter().map(str::to_owned).collect();
-    let systems = facts.sets.iter().filter_map(|(namespace, name, set)| {
-        let known = recognise(&facts.packs, &set.traits())?;
-        Some(AuditedSystem {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            pack: known.name.to_owned(),
-            title: known.pack.title.clone(),
-            recognised_by: known.by,
-        })
-    });
-    Audit { version: 1, summary, systems: systems.collect(), findings, unknown }
+    let sets = sets.into_values().map(|owned| owned.audited).collect();
+    Audit { version: 1, summary, sets, other_claims, findings, since: None, unknown }
+}
+
+/// When the newest snapshot of each claim was taken.
+fn newest(facts: &Facts) -> BTreeMap<(&str, &str), Timestamp> {
+    let mut newest = BTreeMap::new();
+    for (namespace, _, snapshot) in facts.snapshots.iter() {
+        let taken = newest.entry((namespace, snapshot.claim.as_str())).or_insert(snapshot.taken);
+        *taken = snapshot.taken.max(*taken);
+    }
+    newest
 }
 
 /// The pods that mount each claim.
@@ -191,6 +199,8 @@ fn mounted(facts: &Facts) -> BTreeMap<(&str, &str), Vec<&str>> {
 
 struct Auditor<'f> {
     facts: &'f Facts,
+    /// those of each namespace
+    budgets: BTreeMap<&'f str, Vec<(&'f str, &'f BudgetFact)>>,
     findings: Vec<AuditFinding>,
     summary: Summary,
 }
@@ -256,7 +266,7 @@ impl Auditor<'_> {
     }
 
     fn set(&mut self, namespace: &str, name: &str, owned: &Owned<'_>) {
-        let Owned { set, claims } = owned;
+        let Owned { set, claims, audited } = owned;
         let object = (SET, namespace, name);
         let count: usize = claims.values().map(BTreeMap::len).sum();
         if set.when_deleted == Policy::Delete && count > 0 {
@@ -268,6 +278,13 @@ impl Auditor<'_> {
             let message = "a scale-down deletes the claims of the pods that it removes";
             let step = retention(namespace, name, "whenScaled");
             self.add((Severity::Risk, "retention-scaled"), object, message, Some(step));
+        }
+        // Where nobody takes snapshots, the summary says so.
+        let snapshots = &self.facts.snapshots;
+        let taken = snapshots.are_all() && snapshots.iter().next().is_some();
+        if taken && count > 0 && audited.claims.iter().all(|claim| claim.snapshot.is_none()) {
+            let message = format!("no VolumeSnapshot of its {}", counted(count, claims));
+            self.add((Severity::Note, "no-snapshot"), object, message, None);
         }
         let end = set.first_ordinal.saturating_add(set.replicas);
         let mut leftover = BTreeMap::new();
@@ -368,187 +385,17 @@ fn retention(namespace: &str, name: &str, field: &str) -> Step {
     run("keep the claims; no pod restarts", retain_claims(&kubectl, name, field))
 }
 
-impl Audit {
-    /// The worst severity, if anything was found.
+impl Audit<'_> {
+    /// The worst severity of what was found; beside an earlier audit, of what is new.
     pub fn worst(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).min()
+        let new = |index: &usize| {
+            self.since.as_ref().is_none_or(|since| since.new.binary_search(index).is_ok())
+        };
+        let found = self.findings.iter().enumerate().filter(|(index, _)| new(index));
+        found.map(|(_, finding)| finding.severity).min()
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "a test builds what it passes")]
-mod tests {
-    use serde_json::{Value, json};
-    use stateward_core::facts::{FACT_KINDS, FactKind, Known};
-
-    use super::*;
-
-    fn facts(objects: &[Value]) -> Facts {
-        let mut facts = Facts::none();
-        for info in &FACT_KINDS {
-            facts.forget(info.kind, Known::All);
-        }
-        for object in objects {
-            let text =
-                |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let kind = FactKind::of_manifest(text("/apiVersion"), text("/kind")).unwrap();
-            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-            facts.insert(kind, namespace, name, &object.to_string()).unwrap();
-        }
-        facts
-    }
-
-    fn set(name: &str, replicas: i64, size: &str, retention: Value) -> Value {
-        json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet",
-            "metadata": {"name": name, "namespace": "shop", "uid": name},
-            "spec": {
-                "replicas": replicas,
-                "persistentVolumeClaimRetentionPolicy": retention,
-                "volumeClaimTemplates": [{
-                    "metadata": {"name": "data"},
-                    "spec": {"resources": {"requests": {"storage": size}}},
-                }],
-            },
-        })
-    }
-
-    fn claim(name: &str, size: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "namespace": "shop"},
-            "spec": {
-                "storageClassName": "fast", "volumeName": format!("pv-{name}"),
-                "resources": {"requests": {"storage": size}},
-            },
-        })
-    }
-
-    fn volume(claim: &str, reclaim: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "PersistentVolume",
-            "metadata": {"name": format!("pv-{claim}")},
-            "spec": {"persistentVolumeReclaimPolicy": reclaim},
-        })
-    }
-
-    fn pod(name: &str, claim: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": "shop"},
-            "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": claim}}]},
-        })
-    }
-
-    fn told(objects: &[Value]) -> Vec<String> {
-        let audit = audit(&facts(objects));
-        let line = |f: &AuditFinding| {
-            format!("{} {} {}: {}", f.severity.name(), f.check, f.name, f.message)
-        };
-        audit.findings.iter().map(line).collect()
-    }
-
-    #[test]
-    fn a_healthy_set_is_silent_and_counted() {
-        let objects = [
-            set("db", 1, "10Gi", json!({})),
-            claim("data-db-0", "10240Mi"),
-            volume("data-db-0", "Delete"),
-            pod("db-0", "data-db-0"),
-        ];
-        assert_eq!(told(&objects), Vec::<String>::new());
-        let summary = audit(&facts(&objects)).summary;
-        assert_eq!((summary.sets, summary.claims, summary.deleted_with_claim), (1, 1, 1));
-        assert_eq!(summary.size, "10Gi".parse().ok());
-        assert_eq!(summary.without_snapshot, Some(1));
-    }
-
-    #[test]
-    fn what_can_lose_data_comes_first() {
-        let mut going = claim("data-db-0", "10Gi");
-        going["metadata"]["deletionTimestamp"] = json!("2026-11-28T00:00:00Z");
-        let mut unbound = claim("cache", "1Gi");
-        unbound["spec"]["volumeName"] = json!("");
-        let objects = [
-            set("db", 2, "10Gi", json!({"whenDeleted": "Delete", "whenScaled": "Delete"})),
-            going,
-            claim("data-db-1", "10Gi"),
-            claim("data-db-4", "10Gi"),
-            claim("media", "5Gi"),
-            volume("data-db-0", "Delete"),
-            volume("data-db-4", "Delete"),
-            volume("media", "Retain"),
-            pod("db-0", "data-db-0"),
-            unbound,
-            pod("web", "cache"),
-        ];
-        assert_eq!(
-            told(&objects),
-            [
-                "LOST volume-gone data-db-1: its volume pv-data-db-1 does not exist any more",
-                "RISK deleted-in-use data-db-0: is being deleted, and its volume goes once db-0 stops",
-                "RISK retention-delete db: deleting it deletes its 3 claims (30Gi)",
-                "RISK retention-scaled db: a scale-down deletes the claims of the pods that it removes",
-                "STUCK not-bound cache: is not bound, and web waits for it",
-                "NOTE leftover db: 1 claim (10Gi) of pods that it no longer has; a scale-up uses them again",
-                "NOTE unused media: no pod mounts it, and no StatefulSet has its name, 5Gi",
-            ]
-        );
-    }
-
-    #[test]
-    fn sizes_are_compared_with_each_other_and_with_the_template() {
-        let pair = |a: &str, b: &str, template: &str| {
-            let objects = [
-                set("db", 2, template, json!({})),
-                claim("data-db-0", a),
-                claim("data-db-1", b),
-                volume("data-db-0", "Retain"),
-                volume("data-db-1", "Retain"),
-            ];
-            let audit = audit(&facts(&objects));
-            audit.findings.first().map(|finding| {
-                let step = finding.remedy.clone().unwrap();
-                (finding.check, step.command.unwrap_or(step.text))
-            })
-        };
-        assert_eq!(pair("10Gi", "10Gi", "10Gi"), None);
-        let grow = "stateward resize apply sts/db -n shop --size data=20Gi".to_owned();
-        assert_eq!(pair("10Gi", "20Gi", "20Gi"), Some(("sizes-differ", grow.clone())));
-        assert_eq!(pair("20Gi", "20Gi", "10Gi"), Some(("size-drift", grow)));
-        let raise = "raise the claims to 40Gi: volumes cannot shrink".to_owned();
-        assert_eq!(pair("20Gi", "20Gi", "40Gi"), Some(("size-drift", raise)));
-    }
-
-    #[test]
-    fn a_class_that_cannot_grow_is_named_once() {
-        let class = json!({
-            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"},
-            "allowVolumeExpansion": false,
-        });
-        let objects = [
-            class,
-            set("db", 2, "1Gi", json!({})),
-            claim("data-db-0", "1Gi"),
-            claim("data-db-1", "1Gi"),
-            volume("data-db-0", "Retain"),
-            volume("data-db-1", "Retain"),
-        ];
-        assert_eq!(
-            told(&objects),
-            ["NOTE cannot-grow db: its volumes cannot grow: StorageClass fast"]
-        );
-    }
-
-    #[test]
-    fn what_is_not_known_is_named_and_accuses_nobody() {
-        let mut facts = facts(&[claim("media", "5Gi"), volume("media", "Delete")]);
-        facts.forget(FactKind::Pod, Known::Nothing("the Pods: no rights"));
-        facts.forget(FactKind::Volume, Known::Nothing("the PersistentVolumes: no rights"));
-        facts.forget(FactKind::Snapshot, Known::Nothing("the VolumeSnapshots: no rights"));
-        let audit = audit(&facts);
-        assert_eq!(audit.findings, Vec::new());
-        assert_eq!(audit.unknown.len(), 3);
-        assert_eq!(audit.summary.without_snapshot, None);
-    }
-}
+mod tests;

@@ -23,9 +23,10 @@ use crate::live;
 use crate::pair::{Paired, Pairing};
 use crate::report::{
     Cause, CheckReport, JudgedObject, NotJudged, Notice, ObjectRef, Outcome, RefusedBy,
-    ReportedFinding, SystemRef, UnjudgedObject,
+    ReportedFinding, UnjudgedObject,
 };
 use crate::select::in_manifests;
+use crate::system::System;
 
 /// Judges every pair as the API server of `kubernetes` and the policy would, one after the other.
 pub fn check(
@@ -259,15 +260,10 @@ fn judge(
 }
 
 /// The system that a set runs, if a pack knows it.
-fn system(change: &Change<'_>, policy: &Policy) -> Option<SystemRef> {
+fn system(change: &Change<'_>, policy: &Policy) -> Option<System> {
     let Subject::StatefulSet(pair) = &change.subject else { return None };
     let set = pair.new.as_ref().or(pair.old.as_ref())?;
-    let known = recognise(&policy.packs, &Traits::of(set).ok()?)?;
-    Some(SystemRef {
-        pack: known.name.to_owned(),
-        title: known.pack.title.clone(),
-        recognised_by: known.by,
-    })
+    recognise(&policy.packs, &Traits::of(set).ok()?).map(System::from)
 }
 
 const fn operation(pairing: &Pairing) -> Operation {

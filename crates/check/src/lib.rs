@@ -15,4 +15,5 @@ mod live;
 pub mod pair;
 pub mod report;
 pub mod select;
+pub mod system;
 mod variables;

@@ -17,6 +17,7 @@ pub mod text;
 
 use std::fmt;
 
+use crate::system::System;
 use serde::Serialize;
 use stateward_core::text::cut;
 use stateward_core::yaml::{InputError, printable};
@@ -161,7 +162,7 @@ pub struct JudgedObject {
     /// from 1
     pub line: usize,
     /// the pack that knows its system; null if none does
-    pub system: Option<SystemRef>,
+    pub system: Option<System>,
     /// why only what Kubernetes refuses was judged, as in the audit annotations; null as a rule
     pub exemption: Option<&'static str>,
     /// rules that an annotation of the object silenced
@@ -172,19 +173,6 @@ pub struct JudgedObject {
     /// `exemption` for people
     #[serde(skip)]
     pub exemption_reason: Option<&'static str>,
-}
-
-/// The system that a set runs.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SystemRef {
-    /// the name of its pack, which `stateward packs` explains
-    pub pack: String,
-    /// the system, as people write it
-    #[serde(skip)]
-    pub title: String,
-    /// what it was recognised by: `image postgres:17`
-    pub recognised_by: String,
 }
 
 /// An object at which no rule looked.
