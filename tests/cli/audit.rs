@@ -166,7 +166,7 @@ fn drawn(folder: &Folder, page: &str) -> String {
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("file://{}", folder.path().join(page).display()))
         .output()
-        .expect("chromium is needed for this test: apt-get install -y chromium");
+        .unwrap_or_else(|error| panic!("chromium is needed, apt-get install -y chromium: {error}"));
     String::from_utf8(output.stdout).unwrap()
 }
 
