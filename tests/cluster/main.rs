@@ -27,6 +27,7 @@ mod generator;
 mod growth;
 mod live;
 mod load;
+mod losses;
 mod operators;
 #[path = "../engine/packs/edits.rs"]
 mod pack_edits;
