@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 pub use self::file::{
-    Advice, DataFolder, Downgrade, Grace, ImageVolume, MemberKind, Members, Needed, NetworkFiles,
-    Pack, Pods, Recogniser, ScaleDown, ScaleUp, Setting, Storage, Upgrade, VersionBack,
-    VersionStep, Versions,
+    Advice, DataFolder, Downgrade, Grace, Identity, ImageVolume, MemberKind, Members, Needed,
+    NetworkFiles, Pack, Pods, Recogniser, RollingEdits, RollingUpdate, ScaleDown, ScaleUp, Setting,
+    Storage, Upgrade, VersionBack, VersionStep, Versions,
 };
 pub use self::image::ImageReference;
 pub use self::recognise::{ContainerTraits, NO_PACK, Recognised, Traits, kind, recognise};

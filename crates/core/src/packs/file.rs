@@ -38,6 +38,9 @@ pub struct Pack {
     /// The `VOLUME` instructions of its images. What is not mounted exactly there is lost with the container.
     #[serde(default)]
     pub image_volumes: Vec<ImageVolume>,
+    /// What names a member in its data.
+    #[serde(default)]
+    pub identity: Option<Identity>,
     /// How its pods have to be run.
     #[serde(default)]
     pub pods: Pods,
@@ -261,6 +264,64 @@ pub struct Pods {
     /// The shortest `terminationGracePeriodSeconds` that lets it stop in good order.
     #[serde(default)]
     pub grace: Option<Grace>,
+    /// What a rolling update does to it, if that does harm.
+    #[serde(default)]
+    pub rolling_update: Option<RollingUpdate>,
+}
+
+/// Why its pods must not restart one after another without anybody's help.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RollingUpdate {
+    /// Which edits of the pod template do harm. Default: all, because all restart the pods.
+    #[serde(default)]
+    pub edits: RollingEdits,
+    /// How the names of the variables begin that count as a part of the program. Default: all variables.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// Texts in an image, an argument, or the name or value of a variable of the pod. One of them shows that a
+    /// rolling update does no harm.
+    #[serde(default)]
+    pub unless: Vec<String>,
+    /// Whether it does harm only where the set has more than one replica.
+    #[serde(default)]
+    pub with_replicas: bool,
+    /// What to do once `updateStrategy.type` is `OnDelete` and the edit is made, in order; each begins with a verb.
+    pub steps: Vec<String>,
+    /// What happens during a rolling update, in one sentence.
+    pub why: String,
+    /// Where this is said.
+    pub source: String,
+}
+
+/// Edits of a pod template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollingEdits {
+    /// all of them
+    #[default]
+    All,
+    /// those of the image, the command, the arguments or the variables of the container that runs the system
+    Program,
+}
+
+/// What names a member in its data.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Identity {
+    /// Environment variables that name the member or its cluster.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// Whether the data holds the DNS names of the members, of which `serviceName` is a part.
+    #[serde(default)]
+    pub service: bool,
+    /// Ways to another name, each as a step that begins with a verb.
+    #[serde(default)]
+    pub steps: Vec<String>,
+    /// What happens under another name, in one sentence.
+    pub why: String,
+    /// Where this is said.
+    pub source: String,
 }
 
 /// A value that a field of the set has to have.
