@@ -126,6 +126,7 @@ mod sts_volume_shadowed;
 mod sts_zone_move;
 mod system;
 mod tool_replaces;
+mod variables;
 /// Sets whose pods vote.
 pub mod voters;
 

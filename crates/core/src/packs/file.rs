@@ -76,9 +76,30 @@ pub struct Recogniser {
     /// A text in a command or argument of the container.
     #[serde(default)]
     pub argument: Option<String>,
-    /// The name of an environment variable of the container.
+    /// An environment variable of the container: its name, or `NAME=value` for one that has this value, or has it
+    /// in a list with commas. All of several have to be there.
     #[serde(default)]
-    pub variable: Option<String>,
+    pub variable: Option<OneOrAll>,
+}
+
+/// One text, or several that belong together.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "this is neither a text nor a list of texts")]
+pub enum OneOrAll {
+    /// one
+    One(String),
+    /// several
+    All(Vec<String>),
+}
+
+impl OneOrAll {
+    /// Each of them.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::All(texts) => texts,
+        }
+    }
 }
 
 /// How the pods keep data together.

@@ -1,11 +1,11 @@
-use std::collections::HashMap;
+use std::borrow::Cow;
 
+use super::variables::{BUDGET, Variables, readable, sources};
 use super::{Findings, Judged, NoParams, Rule, remedy, system, template};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::pod::Container;
-use crate::packs::Identity;
-use crate::text::cut;
+use crate::packs::Pack;
 
 declare_rule! {
     /// A variable changes that names a member, and the data on its claim is another member's.
@@ -48,29 +48,36 @@ impl Rule for StsIdentityChanged {
         if !system::keeps_data(old_set, before)? {
             return Ok(());
         }
-        let (was, is) = (values(identity, before), values(identity, after));
+        let (was, is) = (of(before), of(after));
         for name in &identity.variables {
-            let (was, is) = (was.get(name.as_str()), is.get(name.as_str()));
+            let (was, is) = (was.get(name), is.get(name));
             if was == is {
                 continue;
             }
-            let at = template::container("containers", index);
-            let place = after.env.iter().rposition(|variable| variable.name.as_str() == name);
-            let at = match place {
-                Some(place) => at.key("env").index(place),
-                None => at.key("env"),
-            };
-            let title = &old.pack.title;
             // What is added, removed or read from elsewhere may give the same name.
-            let sure = was.map(|value| &value.sources) == is.map(|value| &value.sources);
+            let sure = was.zip(is).is_some_and(|(was, is)| sources(was).eq(sources(is)));
             let would = if sure { "would" } else { "may" };
+            let (raw_was, raw_is) = (raw(before, name), raw(after, name));
+            // The variable may be as before, and one that it refers to changes.
+            let shown = |raw: Option<&str>, value: Option<&Cow<'_, str>>| match raw {
+                Some(raw) if raw_was != raw_is => Some(raw.to_owned()),
+                _ => value.map(|value| readable(value)),
+            };
+            let (was, is) = (shown(raw_was, was), shown(raw_is, is));
+            let place = after.env.iter().rposition(|variable| variable.name.as_str() == name);
+            let env = template::container("containers", index).key("env");
+            let at = match place {
+                Some(place) => env.index(place),
+                None => env,
+            };
             let finding =
                 findings.add(at, format!("its members {would} have other names, {name} changes"));
+            let Pack { title, .. } = old.pack;
             finding
-                .values(was.map(|value| value.text.as_str()), is.map(|value| value.text.as_str()))
+                .values(was.as_deref(), is.as_deref())
                 .why(format!("{title}: {} ({})", identity.why, identity.source))
-                .remedy(vec![match was {
-                    Some(was) => remedy::amend(change, &format!("keep {name}: {}", was.text)),
+                .remedy(vec![match &was {
+                    Some(was) => remedy::amend(change, &format!("keep {name}: {was}")),
                     None => remedy::amend(change, &format!("leave {name} out")),
                 }]);
             for step in &identity.steps {
@@ -84,82 +91,13 @@ impl Rule for StsIdentityChanged {
     }
 }
 
-/// What a variable holds, with references replaced.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Value {
-    /// the text; what comes from elsewhere is left as `$(NAME)`
-    text: String,
-    /// where its parts come from that are not in the manifest
-    sources: String,
+/// The variables of the container with their values.
+fn of<'c>(container: &'c Container<'_>) -> Variables<'c> {
+    Variables::of(container, Some(BUDGET))
 }
 
-/// The longest value that is compared, in bytes.
-const LONGEST: usize = 512;
-
-/// The most bytes that the values of one container have together. References to long values would make
-/// them far larger than the manifest.
-const ALL: usize = 1 << 20;
-
-/// The longest name of a variable that is looked up.
-const NAME: usize = 256;
-
-/// The variables that name a member, with their references replaced as the kubelet does it: by variables
-/// that are written before. The last of a name counts.
-fn values<'c>(identity: &Identity, container: &'c Container<'_>) -> HashMap<&'c str, Value> {
-    let mut all: HashMap<&str, Value> = HashMap::new();
-    let mut left = ALL;
-    for variable in &container.env {
-        let name = variable.name.as_str();
-        let mut value = match (&variable.value, variable.value_from) {
-            (_, Some(from)) => {
-                let from: serde_json::Value = serde_json::from_str(from.get()).unwrap_or_default();
-                Value { text: format!("$({name})"), sources: from.to_string() }
-            }
-            (Some(value), None) => replaced(value, &all),
-            (None, None) => Value::default(),
-        };
-        value.text = cut(value.text, LONGEST);
-        value.sources = cut(value.sources, LONGEST);
-        match left.checked_sub(value.text.len() + value.sources.len()) {
-            Some(rest) => left = rest,
-            None => break,
-        }
-        all.insert(name, value);
-    }
-    all.retain(|name, _| identity.variables.iter().any(|known| known == name));
-    all
-}
-
-/// The text with each `$(NAME)` replaced, if the variable is known. `$$` stands for `$`.
-fn replaced(text: &str, known: &HashMap<&str, Value>) -> Value {
-    let (mut value, mut rest) = (Value::default(), text);
-    while let Some((before, after)) = rest.split_once('$') {
-        value.text.push_str(before);
-        if value.text.len() + value.sources.len() > 2 * LONGEST {
-            break;
-        }
-        rest = after;
-        if let Some(after) = rest.strip_prefix('$') {
-            value.text.push('$');
-            rest = after;
-        } else if let Some((found, after)) = reference(rest, known) {
-            value.text.push_str(&found.text);
-            value.sources.push_str(&found.sources);
-            rest = after;
-        } else {
-            value.text.push('$');
-        }
-    }
-    value.text.push_str(rest);
-    value
-}
-
-/// The variable that `text` begins with as `(NAME)`, and what follows.
-fn reference<'k, 't>(
-    text: &'t str,
-    known: &'k HashMap<&str, Value>,
-) -> Option<(&'k Value, &'t str)> {
-    let inner = text.strip_prefix('(')?;
-    let end = inner.bytes().take(NAME).position(|byte| byte == b')')?;
-    Some((known.get(&inner[..end])?, &inner[end + 1..]))
+/// The variable as it is written; the last of a name counts.
+fn raw<'c>(container: &'c Container<'_>, name: &str) -> Option<&'c str> {
+    let last = container.env.iter().rfind(|variable| variable.name.as_str() == name)?;
+    last.value.as_deref()
 }
