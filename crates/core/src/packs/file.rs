@@ -249,9 +249,15 @@ pub struct DataFolder {
     /// Environment variables that move it.
     #[serde(default)]
     pub variables: Vec<String>,
-    /// Flags that move it: `--data-dir`, `-D`.
+    /// Flags that move it: `--data-dir`, `-D`. A value may be a list with commas.
     #[serde(default)]
     pub arguments: Vec<String>,
+    /// A command of the program that has the folders as its operands: `server` of MinIO.
+    #[serde(default)]
+    pub operands_of: Option<String>,
+    /// Programs that keep to the folder, besides the one that has the name of the image.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// Where this is said.
     pub source: String,
 }

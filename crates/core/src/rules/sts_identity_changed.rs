@@ -77,6 +77,9 @@ impl Rule for StsIdentityChanged {
                 .values(was.as_deref(), is.as_deref())
                 .why(format!("{title}: {} ({})", identity.why, identity.source))
                 .remedy(vec![match &was {
+                    Some(_) if raw_was == raw_is => {
+                        remedy::amend(change, &format!("keep the variables that {name} refers to"))
+                    }
                     Some(was) => remedy::amend(change, &format!("keep {name}: {was}")),
                     None => remedy::amend(change, &format!("leave {name} out")),
                 }]);
