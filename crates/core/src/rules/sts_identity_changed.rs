@@ -11,12 +11,12 @@ declare_rule! {
     /// A variable changes that names a member, and the data on its claim is another member's.
     ///
     /// ## Why
-    /// Some systems write the name of a member or of the cluster into its data. A RabbitMQ node looks for the
-    /// folder of its name, finds none, and starts as a new node without messages. Kafka and Cassandra compare
-    /// the names and do not start.
+    /// Some systems write the name of a member or of the cluster into its data. A message broker may look for
+    /// the folder of its own name, find none, and start as a new node without messages. Kafka and Cassandra
+    /// compare the names and do not start.
     ///
     /// The rule knows the variables from the pack of the system, and compares their values with all
-    /// `$(NAME)` replaced. If a value comes from a ConfigMap or a Secret, or a variable is added or removed,
+    /// `$(NAME)` replaced. If a value comes from a `ConfigMap` or a Secret, or a variable is added or removed,
     /// the new name may be the old one: the rule warns then. It does not see what a configuration file says.
     ///
     /// ## Way out
