@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 use stateward_core::nearest;
-use stateward_core::packs::{self, Pack, Packs, Recogniser};
+use stateward_core::packs::{self, OneOrAll, Pack, Packs, Recogniser};
 
 use super::Outcome;
 use super::columns::columns;
@@ -124,7 +124,8 @@ fn said(way: &Recogniser) -> String {
     parts.extend(way.owner.as_ref().map(|owner| format!("owner {owner}")));
     parts.extend(way.labels.iter().map(|(key, value)| format!("label {key}={value}")));
     parts.extend(way.argument.as_ref().map(|text| format!("argument {text}")));
-    parts.extend(way.variable.as_ref().map(|name| format!("variable {name}")));
+    let variables = way.variable.iter().flat_map(OneOrAll::as_slice);
+    parts.extend(variables.map(|name| format!("variable {name}")));
     parts.join(", ")
 }
 

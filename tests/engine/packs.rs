@@ -202,10 +202,20 @@ fn every_fact_of_a_pack_is_found_by_an_edit() {
         }
         need(pack.versions.is_some(), &["sts-image-version", "sts-image-upgrade"]);
         need(!pack.data.is_empty(), &["sts-data-not-on-claim", "sts-data-moves-off-claim"]);
+        if let Some(identity) = &pack.identity {
+            need(!identity.variables.is_empty(), &["sts-identity-changed"]);
+            assert!(identity.service || !identity.variables.is_empty(), "{name}: nothing is named");
+            let renamed = edits.fixture(&json!({"change": {"/spec/serviceName": "another"}}));
+            let entry = RULES.iter().find(|entry| entry.meta.id == "sts-service-name").unwrap();
+            let (_, judged) = renamed.judge(entry);
+            let said = judged.unwrap().iter().any(|finding| finding.why.contains(&identity.why));
+            assert_eq!(said, identity.service, "{name}");
+        }
         need(!pack.settings.is_empty(), &["sts-dangerous-setting"]);
         let pods = &pack.pods;
         let any = pods.management.is_some() || pods.strategy.is_some() || pods.grace.is_some();
         need(any, &["sts-pod-settings"]);
+        need(pods.rolling_update.is_some(), &["sts-rolling-restart"]);
     }
     // What mutations read, tests/engine/admission/defaults.rs holds to every pack: `pods.anti-affinity`.
     assert!(missing.is_empty(), "no edit finds:\n{}", missing.join("\n"));

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 pub use self::file::{
-    Advice, DataFolder, Downgrade, Grace, ImageVolume, KeptApart, MemberKind, Members, Needed,
-    NetworkFiles, Pack, Pods, Recogniser, ScaleDown, ScaleUp, Setting, Storage, Upgrade,
-    VersionBack, VersionStep, Versions,
+    Advice, DataFolder, Downgrade, Grace, Identity, ImageVolume, KeptApart, MemberKind, Members,
+    Needed, NetworkFiles, OneOrAll, Pack, Pods, Recogniser, RollingEdits, RollingUpdate, ScaleDown,
+    ScaleUp, Setting, Storage, Upgrade, VersionBack, VersionStep, Versions,
 };
 pub use self::image::ImageReference;
 pub use self::recognise::{ContainerTraits, NO_PACK, Recognised, Traits, kind, recognise};
@@ -174,6 +174,15 @@ pub fn fault(pack: &Pack) -> Option<(Pointer, &'static str)> {
         if image.is_none() && way.owner.is_none() && way.labels.is_empty() {
             return Some((at("recognise", index), "one of image, owner and labels is needed"));
         }
+        let variables = way.variable.as_ref().map(OneOrAll::as_slice);
+        let named =
+            |text: &String| !text.is_empty() && !text.starts_with('=') && !text.ends_with('=');
+        if variables.is_some_and(|all| all.is_empty() || !all.iter().all(named)) {
+            return Some((
+                at("recognise", index).key("variable"),
+                "this is neither NAME nor NAME=value",
+            ));
+        }
     }
     let folders = pack.data.iter().map(|data| &data.folder).enumerate();
     let volumes = pack.image_volumes.iter().map(|volume| &volume.folder).enumerate();
@@ -236,6 +245,18 @@ mod tests {
             ("members:\n  kind: some\n  why: w\n  source: s\n", "6:9: members.kind"),
             ("data:\n  - folder: data\n    source: s\n", "6:13: data[0].folder: a path begins"),
             ("data:\n  - folder: /d\n", "6:5: data[0]: source is missing"),
+            (
+                "  - image: t\n    variable: =x\n",
+                "6:15: recognise[1].variable: this is neither NAME",
+            ),
+            (
+                "  - image: t\n    variable: [A, B=]\n",
+                "6:15: recognise[1].variable: this is neither NAME",
+            ),
+            (
+                "  - image: t\n    variable: {A: b}\n",
+                "6:15: recognise[1].variable: this is neither a text",
+            ),
             ("settings:\n  - why: w\n    source: s\n", "6:5: settings[0]: one of variable"),
             (
                 "versions:\n  series: 1\n  upgrade: next\n  downgrade: any\n  why: w\n  source: s\n  steps: [{from: x, to: []}]\n",

@@ -59,6 +59,7 @@ mod sts_grace_short;
 mod sts_grace_zero;
 mod sts_hostpath_data;
 mod sts_hpa_below_quorum;
+mod sts_identity_changed;
 mod sts_image_latest;
 mod sts_image_upgrade;
 mod sts_image_version;
@@ -93,6 +94,7 @@ mod sts_required_antiaffinity_nodes;
 mod sts_restart_during_resize;
 mod sts_retention_delete_create;
 mod sts_retention_to_delete;
+mod sts_rolling_restart;
 mod sts_rwx_database;
 mod sts_scale_below_minimum;
 mod sts_scale_below_quorum;
@@ -124,6 +126,7 @@ mod sts_volume_shadowed;
 mod sts_zone_move;
 mod system;
 mod tool_replaces;
+mod variables;
 /// Sets whose pods vote.
 pub mod voters;
 
@@ -453,6 +456,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_pool_resized::StsPoolResized>(),
     Entry::of::<sts_scale_down_steps::StsScaleDownSteps>(),
     Entry::of::<sts_system_changed::StsSystemChanged>(),
+    Entry::of::<sts_identity_changed::StsIdentityChanged>(),
     Entry::of::<sts_unknown_pack::StsUnknownPack>(),
     Entry::of::<sts_scale_up_from_one::StsScaleUpFromOne>(),
     Entry::of::<sts_leftover_claims::StsLeftoverClaims>(),
@@ -465,6 +469,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<sts_max_unavailable_quorum::StsMaxUnavailableQuorum>(),
     Entry::of::<sts_broken_rollout_overlap::StsBrokenRolloutOverlap>(),
     Entry::of::<sts_restart_during_resize::StsRestartDuringResize>(),
+    Entry::of::<sts_rolling_restart::StsRollingRestart>(),
     Entry::of::<sts_data_mount_removed::StsDataMountRemoved>(),
     Entry::of::<sts_data_moves_off_claim::StsDataMovesOffClaim>(),
     Entry::of::<sts_image_version::StsImageVersion>(),

@@ -131,7 +131,7 @@ struct Container {
     #[serde(deserialize_with = "null_default")]
     args: Vec<String>,
     #[serde(deserialize_with = "null_default")]
-    env: Vec<Named>,
+    env: Vec<Variable>,
     #[serde(deserialize_with = "null_default")]
     volume_mounts: Vec<Named>,
 }
@@ -176,6 +176,18 @@ struct Named {
     name: String,
 }
 
+/// A variable. Of its value, what packs compare stays: a word or two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Variable {
+    name: String,
+    #[serde(deserialize_with = "null_default")]
+    value: String,
+}
+
+/// The longest value of a variable that is kept, in bytes.
+const VARIABLE: usize = 64;
+
 impl SystemFact {
     /// Drops what comes after [`SYSTEM_LENGTH`] bytes, so that memory is bounded by the number of sets.
     fn limit(&mut self) {
@@ -194,6 +206,11 @@ impl SystemFact {
         self.labels.retain(|(key, value)| fits(key) && fits(value));
         for container in &mut self.containers {
             // Empty texts tell nothing, and any number of them would fit.
+            for variable in &mut container.env {
+                if variable.value.len() > VARIABLE || !fits(&variable.value) {
+                    variable.value = String::new();
+                }
+            }
             container.env.retain(|variable| !variable.name.is_empty() && fits(&variable.name));
             container.volume_mounts.retain(|mount| !mount.name.is_empty() && fits(&mount.name));
             container.command.retain(|word| !word.is_empty() && fits(word));
@@ -257,7 +274,11 @@ impl SetFact {
         let containers = system.containers.iter().map(|container| ContainerTraits {
             image: &container.image,
             words: container.command.iter().chain(&container.args).map(String::as_str).collect(),
-            variables: container.env.iter().map(|variable| variable.name.as_str()).collect(),
+            variables: container
+                .env
+                .iter()
+                .map(|variable| (&*variable.name, &*variable.value))
+                .collect(),
             keeps_data: container
                 .volume_mounts
                 .iter()
@@ -354,6 +375,24 @@ mod tests {
             selector: "null".to_owned(),
         };
         assert_eq!(fact.unwrap(), expected);
+    }
+
+    #[test]
+    fn short_values_of_variables_tell_the_system() {
+        let system = |value: &str| {
+            let container = json!({
+                "image": "apache/kafka:3.9.1",
+                "env": [{"name": "KAFKA_PROCESS_ROLES", "value": value}, {"name": "A", "value": null}],
+            });
+            let spec = json!({"template": {"spec": {"containers": [container]}}});
+            let fact = SetFact::read(&json!({"metadata": {}, "spec": spec})).unwrap();
+            packs::recognise(packs::Packs::built_in(), &fact.traits()).unwrap().name
+        };
+        assert_eq!(system("controller"), "kafka-controller");
+        assert_eq!(system("broker, controller"), "kafka-controller");
+        for broker in ["broker", "controllers", "", &"controller,".repeat(VARIABLE)] {
+            assert_eq!(system(broker), "kafka", "{broker}");
+        }
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub struct Pack {
     /// The `VOLUME` instructions of its images. What is not mounted exactly there is lost with the container.
     #[serde(default)]
     pub image_volumes: Vec<ImageVolume>,
+    /// What names a member in its data.
+    #[serde(default)]
+    pub identity: Option<Identity>,
     /// How its pods have to be run.
     #[serde(default)]
     pub pods: Pods,
@@ -74,9 +77,30 @@ pub struct Recogniser {
     /// A text in a command or argument of the container.
     #[serde(default)]
     pub argument: Option<String>,
-    /// The name of an environment variable of the container.
+    /// An environment variable of the container: its name, or `NAME=value` for one that has this value, or has it
+    /// in a list with commas. All of several have to be there.
     #[serde(default)]
-    pub variable: Option<String>,
+    pub variable: Option<OneOrAll>,
+}
+
+/// One text, or several that belong together.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "this is neither a text nor a list of texts")]
+pub enum OneOrAll {
+    /// one
+    One(String),
+    /// several
+    All(Vec<String>),
+}
+
+impl OneOrAll {
+    /// Each of them.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::All(texts) => texts,
+        }
+    }
 }
 
 /// How the pods keep data together.
@@ -226,9 +250,15 @@ pub struct DataFolder {
     /// Environment variables that move it.
     #[serde(default)]
     pub variables: Vec<String>,
-    /// Flags that move it: `--data-dir`, `-D`.
+    /// Flags that move it: `--data-dir`, `-D`. A value may be a list with commas.
     #[serde(default)]
     pub arguments: Vec<String>,
+    /// A command of the program that has the folders as its operands: `server` of MinIO.
+    #[serde(default)]
+    pub operands_of: Option<String>,
+    /// Programs that keep to the folder, besides the one that has the name of the image.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// Where this is said.
     pub source: String,
 }
@@ -266,6 +296,9 @@ pub struct Pods {
     /// `anti-affinity: system`.
     #[serde(default)]
     pub anti_affinity: Option<KeptApart>,
+    /// What a rolling update does to it, if that does harm.
+    #[serde(default)]
+    pub rolling_update: Option<RollingUpdate>,
 }
 
 /// How strongly pods are kept apart.
@@ -275,6 +308,61 @@ pub struct KeptApart {
     /// How strongly.
     pub value: Spread,
     /// What happens with less, in one sentence.
+    pub why: String,
+    /// Where this is said.
+    pub source: String,
+}
+
+/// Why its pods must not restart one after another without anybody's help.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RollingUpdate {
+    /// Which edits of the pod template do harm. Default: all, because all restart the pods.
+    #[serde(default)]
+    pub edits: RollingEdits,
+    /// How the names of the variables begin that count as a part of the program. Default: all variables.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// Texts in an image, an argument, or the name or value of a variable of the pod. One of them shows that a
+    /// rolling update does no harm.
+    #[serde(default)]
+    pub unless: Vec<String>,
+    /// Whether it does harm only where the set has more than one replica.
+    #[serde(default)]
+    pub with_replicas: bool,
+    /// What to do once `updateStrategy.type` is `OnDelete` and the edit is made, in order; each begins with a verb.
+    pub steps: Vec<String>,
+    /// What happens during a rolling update, in one sentence.
+    pub why: String,
+    /// Where this is said.
+    pub source: String,
+}
+
+/// Edits of a pod template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollingEdits {
+    /// all of them
+    #[default]
+    All,
+    /// those of the image, the command, the arguments or the variables of the container that runs the system
+    Program,
+}
+
+/// What names a member in its data.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Identity {
+    /// Environment variables that name the member or its cluster.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// Whether the data holds the DNS names of the members, of which `serviceName` is a part.
+    #[serde(default)]
+    pub service: bool,
+    /// Ways to another name, each as a step that begins with a verb.
+    #[serde(default)]
+    pub steps: Vec<String>,
+    /// What happens under another name, in one sentence.
     pub why: String,
     /// Where this is said.
     pub source: String,

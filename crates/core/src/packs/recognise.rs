@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::Packs;
-use super::file::{Pack, Recogniser};
+use super::file::{OneOrAll, Pack, Recogniser};
 use super::image::ImageReference;
 use super::version::Version;
 use crate::annotations::PACK;
@@ -33,10 +33,22 @@ pub struct ContainerTraits<'a> {
     pub image: &'a str,
     /// command and arguments
     pub words: Vec<&'a str>,
-    /// names of environment variables
-    pub variables: Vec<&'a str>,
+    /// environment variables with their values, which are empty where they are long or come from elsewhere
+    pub variables: Vec<(&'a str, &'a str)>,
     /// it mounts a claim
     pub keeps_data: bool,
+}
+
+impl ContainerTraits<'_> {
+    /// Whether it has the variable `NAME`, or for `NAME=value` one that has this value, perhaps among others.
+    fn has(&self, wanted: &str) -> bool {
+        match wanted.split_once('=') {
+            None => self.variables.iter().any(|(name, _)| *name == wanted),
+            Some((wanted, value)) => self.variables.iter().any(|(name, values)| {
+                *name == wanted && values.split(',').any(|one| one.trim() == value)
+            }),
+        }
+    }
 }
 
 /// A set whose system is known.
@@ -66,7 +78,13 @@ impl<'a> Traits<'a> {
         let containers = template.spec.containers.iter().map(|container| ContainerTraits {
             image: container.image.as_str(),
             words: container.command.iter().chain(&container.args).map(Text::as_str).collect(),
-            variables: container.env.iter().map(|variable| variable.name.as_str()).collect(),
+            variables: container
+                .env
+                .iter()
+                .map(|variable| {
+                    (variable.name.as_str(), variable.value.as_deref().unwrap_or_default())
+                })
+                .collect(),
             keeps_data: container
                 .volume_mounts
                 .iter()
@@ -153,8 +171,8 @@ impl<'p> Candidate<'p> {
             .argument
             .as_deref()
             .is_none_or(|text| any(&|one| one.words.iter().any(|word| word.contains(text))));
-        let variable =
-            way.variable.as_deref().is_none_or(|name| any(&|one| one.variables.contains(&name)));
+        let mut variables = way.variable.iter().flat_map(OneOrAll::as_slice);
+        let variable = variables.all(|wanted| any(&|one| one.has(wanted)));
         owner && labels && argument && variable
     }
 
@@ -167,7 +185,7 @@ impl<'p> Candidate<'p> {
             + count(20, way.image.is_some())
             + 2 * way.labels.len()
             + count(2, way.argument.is_some())
-            + count(2, way.variable.is_some());
+            + 2 * way.variable.as_ref().map_or(0, |variable| variable.as_slice().len());
         (score, Reverse(self.container.unwrap_or(usize::MAX)), Reverse(self.name))
     }
 

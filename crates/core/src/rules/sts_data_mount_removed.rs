@@ -16,7 +16,6 @@ mod named;
 mod running;
 mod successor;
 mod values;
-mod variables;
 mod view;
 mod words;
 

@@ -13,8 +13,9 @@ declare_rule! {
     /// causes are a mount in the wrong place, and an image whose `VOLUME` lies below the mount: containerd
     /// puts an anonymous volume there.
     ///
-    /// The rule knows the folders from the pack of the system, by image and version. It is silent if a
-    /// script, a variable or a configuration file may name another folder.
+    /// The rule knows the folders from the pack of the system, by image and version. It reads the variables
+    /// and flags that name others, also several and in a script. It is silent if a script, a variable or a
+    /// configuration file may name a folder that it cannot read.
     ///
     /// ## Way out
     /// Mount the claim at the folder that the finding names.

@@ -1,7 +1,8 @@
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, remedy, system};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::Pointer;
+use crate::packs::Needed;
 
 declare_rule! {
     /// `spec.updateStrategy.type` changes to `OnDelete`.
@@ -10,6 +11,9 @@ declare_rule! {
     /// New pod templates then reach no pod by themselves. Fixes and new certificates wait until
     /// somebody deletes each pod. A pod that fails restarts with the newer template while the others
     /// still run the older one.
+    ///
+    /// The rule is silent if the pack of the system asks for `OnDelete`, or says that a rolling update does
+    /// harm to it.
     ///
     /// ## Way out
     /// Keep `RollingUpdate`, and hold pods back with its `partition` if you need to. Operators that
@@ -28,10 +32,16 @@ declare_rule! {
 impl Rule for StsOndelete {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
         let (before, after) = (old.spec.update_strategy.kind(), new.spec.update_strategy.kind());
         if before == "OnDelete" || after != "OnDelete" {
+            return Ok(());
+        }
+        let pods = system::pack(change, facts)?.map(|(_, pack)| &pack.pods);
+        let asks = |strategy: &Needed| strategy.value == "OnDelete";
+        if pods.is_some_and(|p| p.rolling_update.is_some() || p.strategy.as_ref().is_some_and(asks))
+        {
             return Ok(());
         }
         let pointer = Pointer::from("/spec/updateStrategy/type");

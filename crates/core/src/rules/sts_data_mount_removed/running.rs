@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::super::variables::{BUDGET, Variables};
 use super::folders::Folders;
 use super::named;
 use super::values::{Named, values};
-use super::variables::{BUDGET, Variables};
 use super::view::{Mount, View, Volumes};
 use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, StatefulSet};

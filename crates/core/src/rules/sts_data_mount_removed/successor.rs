@@ -128,8 +128,8 @@ mod tests {
     use super::*;
     use crate::object::{Object, StatefulSet};
     use crate::rules::sts_data_mount_removed::folders::Folders;
-    use crate::rules::sts_data_mount_removed::variables::{BUDGET, Variables};
     use crate::rules::sts_data_mount_removed::view::Volumes;
+    use crate::rules::variables::{BUDGET, Variables};
 
     /// Name, image, command, and where `data` is mounted; empty for nowhere.
     type Shown = (&'static str, &'static str, &'static str, &'static str);

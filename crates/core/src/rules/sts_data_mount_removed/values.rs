@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::super::variables::{Variables, comes_from_elsewhere, is_unknown};
 use super::named::{self, Meaning};
-use super::variables::{Variables, comes_from_elsewhere, is_unknown};
 use crate::object::Pointer;
 use crate::object::pod::Container;
 use crate::rules::path;
@@ -298,7 +298,7 @@ fn first_of_range(path: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::sts_data_mount_removed::variables::BUDGET;
+    use crate::rules::variables::BUDGET;
 
     fn found(container: &str) -> Vec<String> {
         let container: Container<'_> = serde_json::from_str(container).unwrap();

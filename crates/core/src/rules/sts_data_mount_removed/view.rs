@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::super::variables::Variables;
 use super::folders::{Folder, Folders, ROOT};
-use super::variables::Variables;
 use crate::object::pod::{Container, PodSpec, Volume};
 use crate::object::{DecodeError, StatefulSet};
 use crate::rules::path;

@@ -157,6 +157,17 @@ pub(super) fn comes_from_elsewhere(value: &str) -> bool {
     value.split(UNKNOWN).skip(1).any(|rest| rest.starts_with('{'))
 }
 
+/// The sources outside the manifest that a value is made of.
+pub(super) fn sources(value: &str) -> impl Iterator<Item = &str> {
+    let unknown = value.split(UNKNOWN).skip(1).filter(|rest| rest.starts_with('{'));
+    unknown.map(|rest| rest.split_inclusive('}').next().unwrap_or_default())
+}
+
+/// A value for people, with what is not known as it was written down here.
+pub(super) fn readable(value: &str) -> String {
+    value.replace(UNKNOWN, "")
+}
+
 /// Whether a value holds something that is not known.
 pub(super) fn is_unknown(value: &str) -> bool {
     value.contains(UNKNOWN)
