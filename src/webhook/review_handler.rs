@@ -228,17 +228,18 @@ impl Reviewer for ReviewHandler {
         } else {
             Cow::Owned(decoded.facts_for_unknown_caller(all))
         };
-        let deleted = decoded.deleted_claim().filter(|_| is_api_server);
-        let deleted = deleted.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
-        if let Some((namespace, _)) = &deleted {
+        let deleted = decoded.deleted_data().filter(|_| is_api_server);
+        let deleted =
+            deleted.map(|(kind, namespace, name)| (kind, namespace.to_owned(), name.to_owned()));
+        if let Some((_, namespace, _)) = &deleted {
             facts = self.recent_deletions.applied(facts, namespace, Instant::now());
         }
         let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
         let answer = self.phase("decide", || decoded.answer(webhook, &context));
-        if let Some((namespace, name)) = &deleted
+        if let Some((kind, namespace, name)) = deleted
             && answer.allowed
         {
-            self.recent_deletions.add(namespace, name, Instant::now());
+            self.recent_deletions.add(kind, namespace, name, Instant::now());
         }
         if let Some(events) = self.events.get()
             && is_api_server

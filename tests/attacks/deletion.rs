@@ -148,23 +148,61 @@ async fn a_snapshot_is_named_once_the_cluster_has_the_kind() {
     let path = claim(&tenant, "data-a-0");
     let denied = until(&tenant, &dry_run(path.clone()), is_denial).await;
     assert!(denied.message().contains("no snapshot of the data exists"), "{}", denied.message());
-    lab.bed.apply(testbed::storage::snapshot_kind()).await.unwrap();
-    let snapshot = json!({
-        "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
-        "metadata": {"name": "nightly", "namespace": tenant.namespace},
-        "spec": {"source": {"persistentVolumeClaimName": "data-a-0"}},
-        "status": {"readyToUse": true, "creationTime": "2026-11-19T03:00:00Z"},
-    });
-    testbed::wait::wait_for("the kind to be served", LONG, async || {
-        Ok(lab.bed.apply(snapshot.clone()).await.ok())
-    })
-    .await
-    .unwrap();
+    snapshot(&tenant, "nightly", "data-a-0").await;
     until(&tenant, &dry_run(path), |reply| {
         reply.message().contains("the newest snapshot is from 2026-11-19")
             && reply.message().contains("snapshot nightly from 2026-11-19")
     })
     .await;
+}
+
+/// Plays a snapshot of a claim that is ready to use, with what stands for it on the storage. Returns the
+/// path of the snapshot.
+async fn snapshot(tenant: &Tenant, name: &str, claim: &str) -> String {
+    let (bed, namespace) = (&Lab::shared().await.bed, &tenant.namespace);
+    let content = format!("{namespace}-{name}");
+    let group = "snapshot.storage.k8s.io/v1";
+    let objects = [
+        json!({
+            "apiVersion": group, "kind": "VolumeSnapshotContent",
+            "metadata": {"name": content},
+            "spec": {"deletionPolicy": "Delete"},
+        }),
+        json!({
+            "apiVersion": group, "kind": "VolumeSnapshot",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"source": {"persistentVolumeClaimName": claim}},
+            "status": {
+                "readyToUse": true, "creationTime": "2026-11-19T03:00:00Z",
+                "boundVolumeSnapshotContentName": content,
+            },
+        }),
+    ];
+    for kind in testbed::storage::snapshot_kinds() {
+        bed.apply(kind).await.unwrap();
+    }
+    for object in objects {
+        testbed::wait::wait_for("the kind to be served", LONG, async || {
+            Ok(bed.apply(object.clone()).await.ok())
+        })
+        .await
+        .unwrap();
+    }
+    format!("/apis/{group}/namespaces/{namespace}/volumesnapshots/{name}")
+}
+
+/// A dry run of the deletion, once its answer is as expected.
+async fn until_admin(path: &str, accept: impl Fn(&Reply) -> bool) -> Reply {
+    let (admin, request) = (Lab::shared().await.bed.admin(), dry_run(path.to_owned()));
+    let last = std::sync::Mutex::new(String::new());
+    testbed::wait::wait_for("the replica to have seen it", LONG, async || {
+        let reply = request.send(admin).await;
+        *last.lock().unwrap() =
+            format!("{} {:?} {}", reply.status, reply.warnings, reply.message());
+        Ok(accept(&reply).then_some(reply))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{path}: {error:#}: {}", last.lock().unwrap()))
 }
 
 /// A confirmation of this deletion for today, as a merge patch.
@@ -338,4 +376,150 @@ async fn a_retained_volume_whose_claim_is_gone_stays_retained() {
     let warned = dry_run(path.clone()).send(admin).await;
     let warnings = warned.warnings.join("\n");
     assert!(warned.is_success() && warnings.contains("the last that leads to"), "{warned:?}");
+}
+
+/// A claim that is bound without a pod.
+async fn bound_claim(tenant: &Tenant, name: &str, class: &str) -> String {
+    let bed = &Lab::shared().await.bed;
+    bed.apply(json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": tenant.namespace},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": class,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }))
+    .await
+    .unwrap();
+    let path = claim(tenant, name);
+    testbed::wait::wait_for("the claim to be bound", LONG, async || {
+        let live = bed.get(&path).await?.ok()?;
+        Ok((live["status"]["phase"] == "Bound").then_some(()))
+    })
+    .await
+    .unwrap();
+    path
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_only_copy_of_a_claim_is_denied_until_it_is_retained_or_confirmed() {
+    let lab = Lab::shared().await;
+    let (admin, tenant) = (lab.bed.admin(), lab.tenant().await);
+    let alice = admin.impersonate("alice@example.com", &["system:masters"]).unwrap();
+    let media = bound_claim(&tenant, "media", "immediate").await;
+    let (old, new) =
+        (snapshot(&tenant, "old", "media").await, snapshot(&tenant, "new", "media").await);
+    // A tool that takes snapshots by a schedule deletes the old ones.
+    let silent = |reply: &Reply| reply.is_success() && reply.warnings.is_empty();
+    until_admin(&old, silent).await;
+    let deleted = Request::delete(old.clone()).send(admin).await;
+    assert!(silent(&deleted), "{deleted:?}");
+    // At once: the watch may not have shown the first deletion yet.
+    let warned = dry_run(new.clone()).send(admin).await;
+    let warnings = warned.warnings.join("\n");
+    assert!(
+        warned.is_success()
+            && warnings.contains("the last snapshot of claim media would be deleted"),
+        "{warned:?}"
+    );
+
+    // Without the claim and its volume, nothing else holds the data.
+    let live = lab.bed.get(&media).await.unwrap().ok().unwrap();
+    let volume =
+        format!("/api/v1/persistentvolumes/{}", live["spec"]["volumeName"].as_str().unwrap());
+    assert!(Request::delete(media.clone()).send(admin).await.is_success());
+    until_gone(&media).await;
+    until_gone(&volume).await;
+    let denied = until_admin(&new, is_denial).await;
+    let message = denied.message();
+    assert!(message.contains("the only copy of claim media would be deleted"), "{message}");
+    let how = format!(
+        "kubectl -n {} annotate volumesnapshot new --overwrite stateward.dev/confirm-delete",
+        tenant.namespace
+    );
+    assert!(message.contains(&how), "{message}");
+    let all = new.trim_end_matches("/new");
+    let reply = Request::delete(all).send(admin).await;
+    assert!(is_denial(&reply), "{} {}", reply.status, reply.message());
+
+    // The first step of the way out, as it is printed, and back again.
+    let command = message.lines().find(|line| line.contains("kubectl patch volumesnapshotcontent"));
+    let command = command.unwrap_or_else(|| panic!("no command: {message}"));
+    let words = command.split_whitespace().skip(1);
+    let words: Vec<String> = words.map(|word| word.trim_matches('\'').to_owned()).collect();
+    lab.bed.kubectl(&words).await.unwrap().ok().unwrap();
+    let kept = until_admin(&new, Reply::is_success).await;
+    assert!(kept.warnings.join("\n").contains("its copy stays"), "{kept:?}");
+    let content =
+        format!("/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents/{}-new", tenant.namespace);
+    let delete = Request::merge(content, json!({"spec": {"deletionPolicy": "Delete"}}));
+    assert!(delete.send(admin).await.is_success());
+    until_admin(&new, is_denial).await;
+    assert!(Request::merge(new.clone(), confirmed("new")).send(&alice).await.is_success());
+    let deleted = Request::delete(new.clone()).send(&alice).await;
+    assert!(deleted.is_success(), "{}", deleted.message());
+    until_gone(&new).await;
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_class_that_is_used_is_deleted_with_a_warning_and_comes_back_from_its_manifest() {
+    let lab = Lab::shared().await;
+    let (admin, tenant) = (lab.bed.admin(), lab.tenant().await);
+    let name = format!("class-of-{}", tenant.namespace);
+    let path = format!("/apis/storage.k8s.io/v1/storageclasses/{name}");
+    lab.bed
+        .apply(json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": name},
+            "provisioner": testbed::storage::PROVISIONER,
+            "volumeBindingMode": "Immediate", "allowVolumeExpansion": true,
+            "parameters": {"play": "controller"},
+        }))
+        .await
+        .unwrap();
+    let silent = dry_run(path.clone()).send(admin).await;
+    assert!(silent.is_success() && silent.warnings.is_empty(), "{silent:?}");
+    let media = bound_claim(&tenant, "media", &name).await;
+    tenant
+        .running("a", |set| {
+            set["spec"]["replicas"] = json!(1);
+            set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = json!(name);
+        })
+        .await;
+    let warned = until_admin(&path, |reply| {
+        reply.warnings.join("\n").contains("2 claims and 1 StatefulSet use it [class-delete]")
+    })
+    .await;
+    assert!(warned.is_success(), "{}", warned.message());
+
+    // The way out, as the rule prints it.
+    let manifest = lab.bed.kubectl(&["get", "storageclass", &name, "-o", "yaml"]).await.unwrap();
+    let manifest = manifest.ok().unwrap();
+    let kept: Vec<&str> =
+        manifest.lines().filter(|line| !line.starts_with("  resourceVersion:")).collect();
+    assert!(kept.len() < manifest.lines().count(), "{manifest}");
+    let deleted = Request::delete(path.clone()).send(admin).await;
+    assert!(deleted.is_success(), "{}", deleted.message());
+    let grow = |size: &str| {
+        let body = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        Request::merge(media.clone(), body)
+    };
+    let refused = testbed::wait::wait_for("the class to be missed", LONG, async || {
+        let mut request = grow("2Gi");
+        request.path.push_str("?dryRun=All");
+        let reply = request.send(admin).await;
+        Ok((!reply.is_success()).then_some(reply))
+    })
+    .await
+    .unwrap();
+    assert!(refused.message().contains(&format!("{name} is missing")), "{}", refused.message());
+    let create = ["create", "-f", "-"];
+    lab.bed.kubectl_with("admin", &create, Some(&kept.join("\n"))).await.unwrap().ok().unwrap();
+    testbed::wait::wait_for("the claim to grow", LONG, async || {
+        Ok(grow("2Gi").send(admin).await.is_success().then_some(()))
+    })
+    .await
+    .unwrap();
 }

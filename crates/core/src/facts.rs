@@ -74,6 +74,10 @@ pub struct ClaimFact {
     pub owners: Vec<String>,
     /// it has a `deletionTimestamp`: it goes as soon as no pod uses it
     pub terminating: bool,
+    /// `metadata.creationTimestamp`
+    pub created: Option<jiff::Timestamp>,
+    /// the `VolumeSnapshot` of its namespace from which it was restored, empty for none
+    pub restored_from: String,
 }
 
 /// Why a volume cannot be expanded.
@@ -152,15 +156,26 @@ pub struct VolumeFact {
     pub class: String,
     /// the zones whose nodes can use it; empty if it is bound to none
     pub zones: Vec<String>,
+    /// the claim that it belongs to, or belonged to, as `namespace/name`; empty for none
+    pub claim: String,
 }
 
 /// What is read of a `VolumeSnapshot` that is ready to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotFact {
+    /// `metadata.uid`; empty if it comes from a manifest
+    pub uid: String,
     /// the claim of which it was taken
     pub claim: String,
     /// `status.creationTime`
     pub taken: jiff::Timestamp,
+}
+
+/// What is read of a `VolumeSnapshotContent`, which stands for the copy that a snapshot has on the storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotContentFact {
+    /// `spec.deletionPolicy` is `Retain`: the copy stays if the snapshot is deleted
+    pub retained: bool,
 }
 
 /// What is read of a pod.
@@ -240,6 +255,8 @@ pub struct Facts {
     pub volumes: Objects<VolumeFact>,
     /// snapshots that are ready to use, by namespace and name
     pub snapshots: Objects<SnapshotFact>,
+    /// what stands for snapshots on the storage, by name
+    pub snapshot_contents: Objects<SnapshotContentFact>,
     /// Services by namespace and name
     pub services: Objects<ServiceFact>,
     /// sets by namespace and name
@@ -279,6 +296,7 @@ impl Facts {
             records: Objects::unknown(no_cluster),
             volumes: Objects::inputs("PersistentVolume"),
             snapshots: Objects::unknown(no_cluster),
+            snapshot_contents: Objects::unknown(no_cluster),
             services: Objects::inputs("Service"),
             sets: Objects::unknown(no_cluster),
             packs: Arc::clone(Packs::built_in()),

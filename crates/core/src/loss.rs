@@ -352,7 +352,8 @@ mod tests {
 
     fn snapshot(facts: &mut Facts, name: &str, claim: &str, taken: &str) {
         let (claim, taken) = (claim.to_owned(), taken.parse().unwrap());
-        facts.snapshots.insert("shop", name, SnapshotFact { claim, taken });
+        let uid = String::new();
+        facts.snapshots.insert("shop", name, SnapshotFact { uid, claim, taken });
     }
 
     fn loss(facts: &Facts, names: &[&str]) -> Loss {

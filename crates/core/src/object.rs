@@ -18,6 +18,7 @@ pub mod quantity;
 pub mod scale;
 pub mod selector;
 pub mod serde_messages;
+pub mod snapshot;
 pub mod statefulset;
 pub mod validate;
 pub mod volume;
@@ -32,6 +33,7 @@ pub use self::pod::PodTemplate;
 pub use self::pointer::Pointer;
 pub use self::quantity::Quantity;
 pub use self::scale::Scale;
+pub use self::snapshot::Snapshot;
 pub use self::statefulset::StatefulSet;
 pub use self::volume::Volume;
 

@@ -53,6 +53,9 @@ impl Facts {
             FactKind::Service => put(&mut self.services, place, read::service(raw)),
             FactKind::Set => put(&mut self.sets, place, read::set(raw)),
             FactKind::Snapshot => put(&mut self.snapshots, place, read::snapshot(raw)),
+            FactKind::SnapshotContent => {
+                put(&mut self.snapshot_contents, place, read::snapshot_content(raw))
+            }
             FactKind::Volume => put(&mut self.volumes, place, read::volume(raw)),
         }
     }
@@ -88,6 +91,7 @@ impl Facts {
             self.services.why_unknown(),
             self.sets.why_unknown(),
             self.snapshots.why_unknown(),
+            self.snapshot_contents.why_unknown(),
             self.volumes.why_unknown(),
         ];
         kinds.into_iter().flatten()
@@ -107,6 +111,7 @@ impl Facts {
             FactKind::Service => &mut self.services,
             FactKind::Set => &mut self.sets,
             FactKind::Snapshot => &mut self.snapshots,
+            FactKind::SnapshotContent => &mut self.snapshot_contents,
             FactKind::Volume => &mut self.volumes,
         }
     }

@@ -27,6 +27,8 @@ pub enum FactKind {
     Set,
     /// `snapshot.storage.k8s.io/v1` `VolumeSnapshot`
     Snapshot,
+    /// `snapshot.storage.k8s.io/v1` `VolumeSnapshotContent`
+    SnapshotContent,
     /// `v1` `PersistentVolume`
     Volume,
 }
@@ -53,7 +55,7 @@ pub struct FactKindInfo {
 }
 
 /// Every kind from which facts are read.
-pub const FACT_KINDS: [FactKindInfo; 13] = [
+pub const FACT_KINDS: [FactKindInfo; 14] = [
     FactKindInfo {
         optional: true,
         ..of(
@@ -114,6 +116,16 @@ pub const FACT_KINDS: [FactKindInfo; 13] = [
             "VolumeSnapshots",
         )
     },
+    FactKindInfo {
+        optional: true,
+        ..of(
+            FactKind::SnapshotContent,
+            "VolumeSnapshotContent",
+            ("snapshot.storage.k8s.io", "v1"),
+            "volumesnapshotcontents",
+            "VolumeSnapshotContents",
+        )
+    },
     of(FactKind::Volume, "PersistentVolume", ("", "v1"), "persistentvolumes", "PersistentVolumes"),
 ];
 
@@ -124,8 +136,14 @@ const fn of(
     plural: &'static str,
     many: &'static str,
 ) -> FactKindInfo {
-    let namespaced =
-        !matches!(kind, FactKind::Class | FactKind::Namespace | FactKind::Node | FactKind::Volume);
+    let namespaced = !matches!(
+        kind,
+        FactKind::Class
+            | FactKind::Namespace
+            | FactKind::Node
+            | FactKind::SnapshotContent
+            | FactKind::Volume
+    );
     FactKindInfo { kind, name, group, version, plural, many, namespaced, optional: false }
 }
 

@@ -5,7 +5,7 @@ use crate::facts::{Fact, Facts};
 use crate::object::Kind;
 
 declare_rule! {
-    /// A set, a claim, a namespace or a volume is deleted that somebody has marked as protected: `stateward.dev/protected: "true"`,
+    /// A set, a claim, a namespace, a volume, a StorageClass or a snapshot is deleted that somebody has marked as protected: `stateward.dev/protected: "true"`,
     /// `policy.kruise.io/delete-protection: Always` or `Cascading`,
     /// `resourcetemplate.karmada.io/deletion-protected: Always`, or
     /// `hive.openshift.io/protected-delete: "true"`, each as an annotation or a label.
@@ -30,7 +30,7 @@ declare_rule! {
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Delete], Claim: [Delete], Namespace: [Delete], Volume: [Delete]],
+        judges: [StatefulSet: [Delete], Claim: [Delete], Namespace: [Delete], Volume: [Delete], Class: [Delete], Snapshot: [Delete]],
         source: "openkruise.io/docs/user-manuals/deletionprotection; karmada.io/docs/administrator/configuration/resource-deletion-protection",
     }
 }

@@ -1,5 +1,7 @@
 //! Ways out of a deletion: the reversible one first.
 
+use serde_json::json;
+
 use super::{kubectl, quoted, run};
 use crate::annotations::CONFIRM_DELETE;
 use crate::change::Change;
@@ -32,6 +34,18 @@ pub fn retain_all(namespace: &str) -> Step {
             quoted(namespace)
         ),
     )
+}
+
+/// Takes a snapshot of a claim, with the class that is the default of its driver.
+pub fn snapshot(text: &str, namespace: &str, claim: &str) -> Step {
+    let snapshot = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1",
+        "kind": "VolumeSnapshot",
+        "metadata": {"generateName": format!("{claim}-")},
+        "spec": {"source": {"persistentVolumeClaimName": claim}},
+    });
+    let (snapshot, namespace) = (quoted(&snapshot.to_string()), quoted(namespace));
+    run(text, format!("echo {snapshot} | kubectl -n {namespace} create -f -"))
 }
 
 /// Confirms the deletion of the object, so that it is only warned of.
