@@ -140,6 +140,7 @@ impl Fixture {
             facts.volumes = Objects::all();
             facts.snapshots = Objects::all();
             facts.snapshot_contents = Objects::all();
+            facts.snapshot_classes = Objects::all();
             facts.classes = Objects::all();
             facts.autoscalers = Objects::all();
             facts.budgets = Objects::all();

@@ -222,6 +222,11 @@ pub const RIGHTS: &[Right] = &[
         "volumesnapshotcontents",
         "whether a copy stays if its snapshot is deleted",
     ),
+    webhook(
+        "snapshot.storage.k8s.io",
+        "volumesnapshotclasses",
+        "whether a snapshot can be taken before data is deleted",
+    ),
     webhook("storage.k8s.io", "storageclasses", "whether claims can grow"),
     webhook("", "resourcequotas", "whether the quota has room"),
     webhook(

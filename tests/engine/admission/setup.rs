@@ -80,6 +80,7 @@ pub(crate) fn facts() -> Facts {
         volumes: Objects::all(),
         snapshots: Objects::all(),
         snapshot_contents: Objects::all(),
+        snapshot_classes: Objects::all(),
         services: Objects::all(),
         sets: Objects::all(),
         pods: Objects::all(),

@@ -70,6 +70,7 @@ impl Facts {
             volumes: Objects::unknown(WITHHELD),
             snapshots: Objects::unknown(WITHHELD),
             snapshot_contents: Objects::unknown(WITHHELD),
+            snapshot_classes: Objects::unknown(WITHHELD),
             services: Objects::unknown(WITHHELD),
             sets: Objects::unknown(WITHHELD),
             pods: Objects::unknown(WITHHELD),

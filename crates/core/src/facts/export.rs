@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts,
     FixedVolume, Known, NamespaceFact, NodeFact, Objects, PodFact, QuotaFact, ServiceFact, SetFact,
-    SnapshotContentFact, SnapshotFact, VolumeFact,
+    SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
 };
 use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
 use crate::object::anti_affinity::ZONE;
@@ -138,7 +138,13 @@ impl Exported for ClaimFact {
         if !self.restored_from.is_empty() {
             spec["dataSource"] = json!({"kind": "VolumeSnapshot", "name": self.restored_from});
         }
-        json!({"metadata": metadata, "spec": spec})
+        let mut object = json!({"metadata": metadata, "spec": spec});
+        if let Some(since) = self.unused_since {
+            object["status"] = json!({"conditions": [
+                {"type": "Unused", "status": "True", "lastTransitionTime": since.to_string()},
+            ]});
+        }
+        object
     }
 }
 
@@ -264,6 +270,15 @@ impl Exported for SnapshotContentFact {
     }
 }
 
+impl Exported for SnapshotClassFact {
+    const KIND: FactKind = FactKind::SnapshotClass;
+
+    fn object(&self) -> Value {
+        let default = json!({super::read::DEFAULT_SNAPSHOT_CLASS: self.default.to_string()});
+        json!({"metadata": {"annotations": default}, "driver": self.driver})
+    }
+}
+
 impl Exported for VolumeFact {
     const KIND: FactKind = FactKind::Volume;
 
@@ -354,6 +369,7 @@ impl Facts {
         document.add(&self.sets, &self.packs);
         document.add(&self.snapshots, &self.packs);
         document.add(&self.snapshot_contents, &self.packs);
+        document.add(&self.snapshot_classes, &self.packs);
         document.add(&self.volumes, &self.packs);
         let items: Result<Vec<String>, _> =
             std::mem::take(&mut document.items).iter().map(serde_json::to_string).collect();
@@ -421,6 +437,7 @@ mod tests {
                 terminating: true,
                 created: Some("2026-11-19T02:00:00Z".parse().unwrap()),
                 restored_from: "old".to_owned(),
+                unused_since: Some("2026-11-20T02:00:00Z".parse().unwrap()),
             },
         );
         let (min, max) = (2, 9);
@@ -498,6 +515,8 @@ mod tests {
         facts.snapshots.insert("shop", "s", SnapshotFact { uid, claim, taken });
         facts.snapshot_contents.insert("", "snapcontent-s", SnapshotContentFact { retained: true });
         facts.snapshot_contents.insert("", "snapcontent-t", SnapshotContentFact::default());
+        let daily = SnapshotClassFact { driver: "ebs.csi.aws.com".to_owned(), default: true };
+        facts.snapshot_classes.insert("", "daily", daily);
         let owner =
             OwnerFact { kind: "App".to_owned(), uid: "o".to_owned(), ..OwnerFact::default() };
         let set = json!({
@@ -531,6 +550,8 @@ mod tests {
             assert_eq!(read.volumes.get("", volume), facts.volumes.get("", volume));
         }
         assert_eq!(read.snapshots.get("shop", "s"), facts.snapshots.get("shop", "s"));
+        let read_class = read.snapshot_classes.get("", "daily");
+        assert_eq!(read_class, facts.snapshot_classes.get("", "daily"));
         for content in ["snapcontent-s", "snapcontent-t"] {
             let read = read.snapshot_contents.get("", content);
             assert_eq!(read, facts.snapshot_contents.get("", content));

@@ -29,6 +29,8 @@ pub enum FactKind {
     Snapshot,
     /// `snapshot.storage.k8s.io/v1` `VolumeSnapshotContent`
     SnapshotContent,
+    /// `snapshot.storage.k8s.io/v1` `VolumeSnapshotClass`
+    SnapshotClass,
     /// `v1` `PersistentVolume`
     Volume,
 }
@@ -55,7 +57,7 @@ pub struct FactKindInfo {
 }
 
 /// Every kind from which facts are read.
-pub const FACT_KINDS: [FactKindInfo; 14] = [
+pub const FACT_KINDS: [FactKindInfo; 15] = [
     FactKindInfo {
         optional: true,
         ..of(
@@ -126,6 +128,16 @@ pub const FACT_KINDS: [FactKindInfo; 14] = [
             "VolumeSnapshotContents",
         )
     },
+    FactKindInfo {
+        optional: true,
+        ..of(
+            FactKind::SnapshotClass,
+            "VolumeSnapshotClass",
+            ("snapshot.storage.k8s.io", "v1"),
+            "volumesnapshotclasses",
+            "VolumeSnapshotClasses",
+        )
+    },
     of(FactKind::Volume, "PersistentVolume", ("", "v1"), "persistentvolumes", "PersistentVolumes"),
 ];
 
@@ -142,6 +154,7 @@ const fn of(
             | FactKind::Namespace
             | FactKind::Node
             | FactKind::SnapshotContent
+            | FactKind::SnapshotClass
             | FactKind::Volume
     );
     FactKindInfo { kind, name, group, version, plural, many, namespaced, optional: false }

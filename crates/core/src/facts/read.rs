@@ -14,7 +14,7 @@ use super::quantities::{Quantities, quantity};
 use super::{
     AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
     OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact, SetFact, SetSpec,
-    SnapshotContentFact, SnapshotFact, StorageLimit, VolumeFact,
+    SnapshotClassFact, SnapshotContentFact, SnapshotFact, StorageLimit, VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
 use crate::object::anti_affinity::{self, ZONE};
@@ -178,8 +178,8 @@ pub fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
             + texts(fact.access_modes.iter().chain(&fact.owners))
             + texts([&fact.class, &fact.volume, &fact.uid, &fact.restored_from])
     };
-    reduced(claim, size, |claim: Object<ClaimSpec>| {
-        let Object { mut metadata, spec, .. } = claim;
+    reduced(claim, size, |claim: Object<ClaimSpec, Value>| {
+        let Object { mut metadata, spec, status } = claim;
         let owners = metadata.owner_references.into_iter().filter(|owner| owner.kind != "Pod");
         let beta = metadata.annotations.remove(BETA_CLASS);
         let source = spec.data_source.filter(|source| source.kind == "VolumeSnapshot");
@@ -194,8 +194,15 @@ pub fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
             terminating: metadata.deletion_timestamp.is_some(),
             created: metadata.creation_timestamp.as_str().and_then(|time| time.parse().ok()),
             restored_from: source.map(|source| source.name).unwrap_or_default(),
+            unused_since: unused_since(&status),
         })
     })
+}
+
+/// The time of the condition `Unused` of a claim, if it is true.
+fn unused_since(status: &Value) -> Option<jiff::Timestamp> {
+    let unused = status["conditions"].as_array()?.iter().find(|one| one["type"] == "Unused")?;
+    (unused["status"] == "True").then(|| unused["lastTransitionTime"].as_str()?.parse().ok())?
 }
 
 /// Reads a StorageClass.
@@ -551,6 +558,27 @@ pub fn snapshot_content(content: &RawValue) -> Option<Reduced<SnapshotContentFac
             Some(SnapshotContentFact { retained })
         },
     )
+}
+
+/// The annotation that makes a `VolumeSnapshotClass` the default of its driver.
+pub(super) const DEFAULT_SNAPSHOT_CLASS: &str = "snapshot.storage.kubernetes.io/is-default-class";
+
+#[derive(Deserialize)]
+struct SnapshotClass {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    driver: String,
+}
+
+/// Reads a `VolumeSnapshotClass`.
+pub fn snapshot_class(class: &RawValue) -> Option<Reduced<SnapshotClassFact>> {
+    let size = |fact: &SnapshotClassFact| fact.driver.len();
+    reduced(class, size, |class: SnapshotClass| {
+        let default = class.metadata.annotations.get(DEFAULT_SNAPSHOT_CLASS);
+        let default = default.is_some_and(|default| default == "true");
+        Some(SnapshotClassFact { driver: class.driver, default })
+    })
 }
 
 /// Reads a set; of its pod template, what its system is recognised by stays.

@@ -113,11 +113,7 @@ impl Rule for SnapshotDelete {
             Holder::Claim => (
                 "The claim still has its data, but no other VolumeSnapshot of it is ready to use."
                     .to_owned(),
-                vec![remedy::snapshot(
-                    "take another snapshot first, and wait until it is ready to use",
-                    namespace,
-                    claim,
-                )],
+                vec![another(change, facts, claim)],
             ),
             Holder::Volume(volume) => (
                 format!(
@@ -193,6 +189,20 @@ fn retained(facts: &Facts, snapshot: &Snapshot<'_>) -> Fact<bool> {
             .map(|content| content.is_some_and(|content| content.retained)),
         None => Fact::Unknown("the name of its VolumeSnapshotContent".to_owned()),
     }
+}
+
+/// How to have another copy of the data of the claim.
+fn another(change: &Change<'_>, facts: &Facts, claim: &str) -> Step {
+    let class = match facts.claims.get(&change.namespace, claim) {
+        Fact::Known(Some(claim)) => claim.class.as_str(),
+        _ => "",
+    };
+    let text = "take another snapshot first, and wait until it is ready to use";
+    remedy::snapshot(text, facts, &change.namespace, claim, class).unwrap_or_else(|| {
+        remedy::say(
+            "keep the snapshot: no VolumeSnapshotClass serves the claim, so no other can be taken",
+        )
+    })
 }
 
 /// Ways to keep the data.
