@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
-use stateward_core::facts::Facts;
+use stateward_core::facts::{FactKind, Facts};
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
 use stateward_core::review::{self, Answer, MalformedReview, NoVerdict, WebhookKind};
 
@@ -100,6 +100,12 @@ impl ReviewHandler {
     /// Judges with the facts of a cluster from now on. Only the first call counts.
     pub fn set_cluster_facts(&self, cluster: ClusterFacts) {
         let _ = self.cluster.set(cluster);
+    }
+
+    /// The kinds of the cluster whose objects are not known, and why; nothing without a cluster.
+    pub fn unknown_facts(&self) -> Option<Vec<(FactKind, String)>> {
+        let facts = self.cluster.get()?.load();
+        Some(facts.unknown_kinds().map(|(kind, why)| (kind, why.to_owned())).collect())
     }
 
     /// Judges by this version of Kubernetes from now on.

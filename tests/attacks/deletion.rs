@@ -523,3 +523,105 @@ async fn a_class_that_is_used_is_deleted_with_a_warning_and_comes_back_from_its_
     .await
     .unwrap();
 }
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_ways_to_keep_the_data_of_a_claim_run_as_they_are_printed() {
+    let lab = Lab::shared().await;
+    let tenant = lab.tenant().await;
+    for kind in testbed::storage::snapshot_kinds() {
+        lab.bed.apply(kind).await.unwrap();
+    }
+    let class = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass",
+        "metadata": {"name": "copies"},
+        "driver": testbed::storage::PROVISIONER, "deletionPolicy": "Delete",
+    });
+    testbed::wait::wait_for("the kind to be served", LONG, async || {
+        Ok(lab.bed.apply(class.clone()).await.ok())
+    })
+    .await
+    .unwrap();
+    tenant.running("a", |set| set["spec"]["replicas"] = json!(1)).await;
+    let path = claim(&tenant, "data-a-0");
+    let denied = until_admin(&path, |reply| {
+        is_denial(reply) && reply.message().contains("\"volumeSnapshotClassName\":\"copies\"")
+    })
+    .await;
+    let message = denied.message();
+    let commands = message.lines().filter(|line| line.starts_with("     ")).map(str::trim);
+    let commands: Vec<&str> = commands.collect();
+    let [retain, snapshot] = commands[..] else { panic!("two commands: {message}") };
+    assert!(retain.starts_with("kubectl patch pv") && snapshot.starts_with("echo"), "{message}");
+    let kubectl = lab.bed.tools().kubectl.parent().unwrap().display().to_string();
+    for command in commands {
+        let output = std::process::Command::new("sh")
+            .args(["-ec", command])
+            .env("PATH", format!("{kubectl}:{}", std::env::var("PATH").unwrap()))
+            .env("KUBECONFIG", lab.bed.kubeconfig())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let all =
+        format!("/apis/snapshot.storage.k8s.io/v1/namespaces/{}/volumesnapshots", tenant.namespace);
+    let all = lab.bed.get(&all).await.unwrap().ok().unwrap();
+    let [taken] = &all["items"].as_array().unwrap()[..] else { panic!("one snapshot: {all}") };
+    assert_eq!(taken["spec"]["source"]["persistentVolumeClaimName"], "data-a-0");
+    assert_eq!(taken["spec"]["volumeSnapshotClassName"], "copies");
+    let kept = until_admin(&path, Reply::is_success).await;
+    assert!(kept.warnings.join("\n").contains("its volume stays"), "{kept:?}");
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_kind_that_may_not_be_read_is_reported_and_leaves_the_replica_ready() {
+    let lab = Lab::shared().await;
+    let (bed, namespace) = (&lab.bed, lab.bed.namespace("blind").await.unwrap());
+    bed.apply(json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": namespace},
+        "rules": [{
+            "apiGroups": ["", "snapshot.storage.k8s.io"],
+            "resources": ["persistentvolumeclaims", "persistentvolumes", "volumesnapshots"],
+            "verbs": ["list", "watch"],
+        }],
+    }))
+    .await
+    .unwrap();
+    let account = format!("--serviceaccount={namespace}:blind");
+    let role = format!("--clusterrole={namespace}");
+    for line in [
+        ["create", "serviceaccount", "blind", "-n", &namespace],
+        ["create", "clusterrolebinding", &namespace, &role, &account],
+    ] {
+        bed.kubectl(&line).await.unwrap().ok().unwrap();
+    }
+    let kubeconfig = bed.kubeconfig_for_service_account(&namespace, "blind").await.unwrap();
+    let replica = lab.replica_with(&kubeconfig).await;
+    let page = async |path: &str| replica.page(path).await;
+    testbed::wait::wait_for("what is not known to be reported", LONG, async || {
+        let ready = page("/readyz").await;
+        let told = ready.contains("not known, so rules judge without it: the Nodes: ")
+            && ready.contains("cannot list resource")
+            && !ready.contains("not yet read");
+        Ok((ready.starts_with("ok\n") && told).then_some(()))
+    })
+    .await
+    .unwrap();
+    let ready = page("/readyz").await;
+    for known in ["PersistentVolumeClaims", "PersistentVolumes", "the VolumeSnapshots"] {
+        assert!(!ready.contains(known), "{known}: {ready}");
+    }
+    let metrics = page("/metrics").await;
+    for (kind, value) in [("Node", 1), ("PersistentVolumeClaim", 0), ("VolumeSnapshot", 0)] {
+        let line = format!("stateward_facts_unknown{{kind=\"{kind}\"}} {value}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    // The replica with all rights knows every kind, whether or not the cluster serves it.
+    testbed::wait::wait_for("the replica to know all kinds", LONG, async || {
+        Ok((lab.webhook.page("/readyz").await == "ok\n").then_some(()))
+    })
+    .await
+    .unwrap();
+}
