@@ -496,6 +496,21 @@ mod tests {
         );
         let claims = vec!["data-db-0".to_owned()];
         facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, injected_key: None });
+        add_volumes(&mut facts);
+        add_snapshots(&mut facts);
+        let owner =
+            OwnerFact { kind: "App".to_owned(), uid: "o".to_owned(), ..OwnerFact::default() };
+        let set = json!({
+            "metadata": {"uid": "s", "deletionTimestamp": "x"},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "db"}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "fast"}}]},
+        });
+        let set = SetFact { owner: Some(owner), ..SetFact::read(&set).unwrap() };
+        facts.sets.insert("shop", "db", set);
+        facts
+    }
+
+    fn add_volumes(facts: &mut Facts) {
         for (name, fixed) in
             [("a", None), ("b", Some(FixedVolume::Driver)), ("c", Some(FixedVolume::Manual))]
         {
@@ -510,6 +525,9 @@ mod tests {
                 },
             );
         }
+    }
+
+    fn add_snapshots(facts: &mut Facts) {
         let taken = "2026-11-19T03:00:00Z".parse().unwrap();
         let (uid, claim) = ("s".to_owned(), "data-db-0".to_owned());
         facts.snapshots.insert("shop", "s", SnapshotFact { uid, claim, taken });
@@ -517,16 +535,6 @@ mod tests {
         facts.snapshot_contents.insert("", "snapcontent-t", SnapshotContentFact::default());
         let daily = SnapshotClassFact { driver: "ebs.csi.aws.com".to_owned(), default: true };
         facts.snapshot_classes.insert("", "daily", daily);
-        let owner =
-            OwnerFact { kind: "App".to_owned(), uid: "o".to_owned(), ..OwnerFact::default() };
-        let set = json!({
-            "metadata": {"uid": "s", "deletionTimestamp": "x"},
-            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "db"}},
-                "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "fast"}}]},
-        });
-        let set = SetFact { owner: Some(owner), ..SetFact::read(&set).unwrap() };
-        facts.sets.insert("shop", "db", set);
-        facts
     }
 
     #[test]

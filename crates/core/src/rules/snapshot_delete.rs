@@ -1,7 +1,7 @@
 use super::{Findings, Judged, NoParams, Rule, Step, Unjudged, remedy};
 use crate::change::Change;
 use crate::facts::{Fact, Facts, Reclaim};
-use crate::object::Snapshot;
+use crate::object::{Metadata, Snapshot};
 use crate::text::{NAME, cut};
 
 declare_rule! {
@@ -149,7 +149,7 @@ impl Rule for SnapshotDelete {
 fn holder<'f>(change: &Change<'_>, facts: &'f Facts, claim: &str) -> Result<Holder<'f>, Unjudged> {
     let namespace = change.namespace.as_str();
     let live = facts.claims.get(namespace, claim).needed()?;
-    let taken = change.metadata().and_then(|metadata| metadata.created());
+    let taken = change.metadata().and_then(Metadata::created);
     let renewed = live.is_some_and(|live| live.created.zip(taken).is_some_and(|(a, b)| a > b));
     if live.is_some_and(|live| !renewed && !live.terminating && !live.volume.is_empty()) {
         return Ok(Holder::Claim);
