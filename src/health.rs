@@ -4,7 +4,7 @@ mod break_glass;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use self::break_glass::BreakGlass;
 
@@ -13,6 +13,7 @@ pub use self::break_glass::BreakGlass;
 pub struct Health {
     policy: Arc<ArcSwapOption<String>>,
     trust: Arc<ArcSwapOption<String>>,
+    unknown_facts: Arc<ArcSwap<Vec<String>>>,
     break_glass: BreakGlass,
 }
 
@@ -42,6 +43,17 @@ impl Health {
     /// The reason that the API server does not trust the serving certificate.
     pub fn trust_problem(&self) -> Option<Arc<String>> {
         self.trust.load_full()
+    }
+
+    /// The kinds whose objects are not known, with the reason. Rules judge without them, so the server
+    /// stays ready.
+    pub fn set_unknown_facts(&self, unknown: Vec<String>) {
+        self.unknown_facts.store(Arc::new(unknown));
+    }
+
+    /// The kinds whose objects are not known, with the reason.
+    pub fn unknown_facts(&self) -> Arc<Vec<String>> {
+        self.unknown_facts.load_full()
     }
 
     /// The switch that allows everything for a while. The server stays ready.

@@ -278,6 +278,11 @@ fn serve(
             Some(client) => {
                 let (facts, says) = cluster::facts(args, client, growth.accepted).await;
                 handler.set_cluster_facts(facts);
+                tokio::spawn(cluster::report_unknown(
+                    Arc::clone(&handler),
+                    health.clone(),
+                    Arc::clone(&metrics),
+                ));
                 if args.kubernetes_version.is_none() {
                     tokio::spawn(cluster::follow_version(client.clone(), Arc::clone(&handler)));
                 }

@@ -99,6 +99,12 @@ impl ClusterFacts {
         follow.kind(FactKind::Set, read::set, |state| &mut state.sets);
         follow.kind(FactKind::Pod, read::pod, |state| &mut state.pods);
         follow.kind(FactKind::Snapshot, read::snapshot, |state| &mut state.snapshots);
+        follow.kind(FactKind::SnapshotContent, read::snapshot_content, |state| {
+            &mut state.snapshot_contents
+        });
+        follow.kind(FactKind::SnapshotClass, read::snapshot_class, |state| {
+            &mut state.snapshot_classes
+        });
         follow.kind(FactKind::Record, read::record, |state| &mut state.records);
         follow.lease(&options.system_namespace);
         tasks.spawn(publish(state, received, Arc::clone(&published)));

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use stateward_core::facts::{FACT_KINDS, FactKind};
 use stateward_core::review::NoVerdict;
 
 use super::optional_gauge::OptionalGauge;
@@ -57,6 +58,7 @@ pub struct Metrics {
     namespace_reads: Family<Labels<1>, Counter>,
     canaries: Family<Labels<1>, Counter>,
     events: Family<Labels<1>, Counter>,
+    facts_unknown: Family<Labels<1>, Gauge>,
     enforcing: OptionalGauge,
     canary_success: OptionalGauge,
 }
@@ -94,6 +96,7 @@ impl Metrics {
             namespace_reads: Family::default(),
             canaries: Family::default(),
             events: Family::default(),
+            facts_unknown: Family::default(),
             enforcing: OptionalGauge::default(),
             canary_success: OptionalGauge::default(),
             registry: Registry::default(),
@@ -250,6 +253,12 @@ impl Metrics {
             self.events.clone(),
         );
         registry.register(
+            "facts_unknown",
+            "1 if the objects of a kind are not known, so that rules judge without them; absent without a \
+             cluster",
+            self.facts_unknown.clone(),
+        );
+        registry.register(
             "enforcing",
             "1 if both webhooks refused the last canary; absent before the first",
             self.enforcing.clone(),
@@ -393,6 +402,14 @@ impl Metrics {
     /// stateward's namespace was read, or could not be.
     pub fn namespace_read(&self, done: bool) {
         self.namespace_reads.get_or_create(&[("result", result(done))]).inc();
+    }
+
+    /// The kinds whose objects are not known.
+    pub fn facts_unknown(&self, unknown: &[FactKind]) {
+        for info in &FACT_KINDS {
+            let gauge = self.facts_unknown.get_or_create(&[("kind", info.name)]);
+            gauge.set(i64::from(unknown.contains(&info.kind)));
+        }
     }
 
     /// An event about a denial was `sent`, `limited` or `failed`.

@@ -51,6 +51,10 @@ impl Pages for Readiness {
             let _ =
                 writeln!(page, "the policy file is invalid, the last valid one holds: {problem}");
         }
+        for unknown in self.health.unknown_facts().iter() {
+            let unknown = unknown.replace('\n', " ");
+            let _ = writeln!(page, "not known, so rules judge without it: {unknown}");
+        }
         if ready { Ok(page) } else { Err(page) }
     }
 

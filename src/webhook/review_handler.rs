@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
-use stateward_core::facts::Facts;
+use stateward_core::facts::{FactKind, Facts};
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
 use stateward_core::review::{self, Answer, MalformedReview, NoVerdict, WebhookKind};
 
@@ -100,6 +100,12 @@ impl ReviewHandler {
     /// Judges with the facts of a cluster from now on. Only the first call counts.
     pub fn set_cluster_facts(&self, cluster: ClusterFacts) {
         let _ = self.cluster.set(cluster);
+    }
+
+    /// The kinds of the cluster whose objects are not known, and why; nothing without a cluster.
+    pub fn unknown_facts(&self) -> Option<Vec<(FactKind, String)>> {
+        let facts = self.cluster.get()?.load();
+        Some(facts.unknown_kinds().map(|(kind, why)| (kind, why.to_owned())).collect())
     }
 
     /// Judges by this version of Kubernetes from now on.
@@ -228,17 +234,18 @@ impl Reviewer for ReviewHandler {
         } else {
             Cow::Owned(decoded.facts_for_unknown_caller(all, &policy))
         };
-        let deleted = decoded.deleted_claim().filter(|_| is_api_server);
-        let deleted = deleted.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
-        if let Some((namespace, _)) = &deleted {
+        let deleted = decoded.deleted_data().filter(|_| is_api_server);
+        let deleted =
+            deleted.map(|(kind, namespace, name)| (kind, namespace.to_owned(), name.to_owned()));
+        if let Some((_, namespace, _)) = &deleted {
             facts = self.recent_deletions.applied(facts, namespace, Instant::now());
         }
         let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
         let answer = self.phase("decide", || decoded.answer(webhook, &context));
-        if let Some((namespace, name)) = &deleted
+        if let Some((kind, namespace, name)) = deleted
             && answer.allowed
         {
-            self.recent_deletions.add(namespace, name, Instant::now());
+            self.recent_deletions.add(kind, namespace, name, Instant::now());
         }
         if let Some(events) = self.events.get()
             && is_api_server

@@ -148,23 +148,61 @@ async fn a_snapshot_is_named_once_the_cluster_has_the_kind() {
     let path = claim(&tenant, "data-a-0");
     let denied = until(&tenant, &dry_run(path.clone()), is_denial).await;
     assert!(denied.message().contains("no snapshot of the data exists"), "{}", denied.message());
-    lab.bed.apply(testbed::storage::snapshot_kind()).await.unwrap();
-    let snapshot = json!({
-        "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
-        "metadata": {"name": "nightly", "namespace": tenant.namespace},
-        "spec": {"source": {"persistentVolumeClaimName": "data-a-0"}},
-        "status": {"readyToUse": true, "creationTime": "2026-11-19T03:00:00Z"},
-    });
-    testbed::wait::wait_for("the kind to be served", LONG, async || {
-        Ok(lab.bed.apply(snapshot.clone()).await.ok())
-    })
-    .await
-    .unwrap();
+    snapshot(&tenant, "nightly", "data-a-0").await;
     until(&tenant, &dry_run(path), |reply| {
         reply.message().contains("the newest snapshot is from 2026-11-19")
             && reply.message().contains("snapshot nightly from 2026-11-19")
     })
     .await;
+}
+
+/// Plays a snapshot of a claim that is ready to use, with what stands for it on the storage. Returns the
+/// path of the snapshot.
+async fn snapshot(tenant: &Tenant, name: &str, claim: &str) -> String {
+    let (bed, namespace) = (&Lab::shared().await.bed, &tenant.namespace);
+    let content = format!("{namespace}-{name}");
+    let group = "snapshot.storage.k8s.io/v1";
+    let objects = [
+        json!({
+            "apiVersion": group, "kind": "VolumeSnapshotContent",
+            "metadata": {"name": content},
+            "spec": {"deletionPolicy": "Delete"},
+        }),
+        json!({
+            "apiVersion": group, "kind": "VolumeSnapshot",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"source": {"persistentVolumeClaimName": claim}},
+            "status": {
+                "readyToUse": true, "creationTime": "2026-11-19T03:00:00Z",
+                "boundVolumeSnapshotContentName": content,
+            },
+        }),
+    ];
+    for kind in testbed::storage::snapshot_kinds() {
+        bed.apply(kind).await.unwrap();
+    }
+    for object in objects {
+        testbed::wait::wait_for("the kind to be served", LONG, async || {
+            Ok(bed.apply(object.clone()).await.ok())
+        })
+        .await
+        .unwrap();
+    }
+    format!("/apis/{group}/namespaces/{namespace}/volumesnapshots/{name}")
+}
+
+/// A dry run of the deletion, once its answer is as expected.
+async fn until_admin(path: &str, accept: impl Fn(&Reply) -> bool) -> Reply {
+    let (admin, request) = (Lab::shared().await.bed.admin(), dry_run(path.to_owned()));
+    let last = std::sync::Mutex::new(String::new());
+    testbed::wait::wait_for("the replica to have seen it", LONG, async || {
+        let reply = request.send(admin).await;
+        *last.lock().unwrap() =
+            format!("{} {:?} {}", reply.status, reply.warnings, reply.message());
+        Ok(accept(&reply).then_some(reply))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{path}: {error:#}: {}", last.lock().unwrap()))
 }
 
 /// A confirmation of this deletion for today, as a merge patch.
@@ -338,4 +376,252 @@ async fn a_retained_volume_whose_claim_is_gone_stays_retained() {
     let warned = dry_run(path.clone()).send(admin).await;
     let warnings = warned.warnings.join("\n");
     assert!(warned.is_success() && warnings.contains("the last that leads to"), "{warned:?}");
+}
+
+/// A claim that is bound without a pod.
+async fn bound_claim(tenant: &Tenant, name: &str, class: &str) -> String {
+    let bed = &Lab::shared().await.bed;
+    bed.apply(json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": tenant.namespace},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": class,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }))
+    .await
+    .unwrap();
+    let path = claim(tenant, name);
+    testbed::wait::wait_for("the claim to be bound", LONG, async || {
+        let live = bed.get(&path).await?.ok()?;
+        Ok((live["status"]["phase"] == "Bound").then_some(()))
+    })
+    .await
+    .unwrap();
+    path
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_only_copy_of_a_claim_is_denied_until_it_is_retained_or_confirmed() {
+    let lab = Lab::shared().await;
+    let (admin, tenant) = (lab.bed.admin(), lab.tenant().await);
+    let alice = admin.impersonate("alice@example.com", &["system:masters"]).unwrap();
+    let media = bound_claim(&tenant, "media", "immediate").await;
+    let (old, new) =
+        (snapshot(&tenant, "old", "media").await, snapshot(&tenant, "new", "media").await);
+    // A tool that takes snapshots by a schedule deletes the old ones.
+    let silent = |reply: &Reply| reply.is_success() && reply.warnings.is_empty();
+    until_admin(&old, silent).await;
+    let deleted = Request::delete(old.clone()).send(admin).await;
+    assert!(silent(&deleted), "{deleted:?}");
+    // At once: the watch may not have shown the first deletion yet.
+    let warned = dry_run(new.clone()).send(admin).await;
+    let warnings = warned.warnings.join("\n");
+    assert!(
+        warned.is_success()
+            && warnings.contains("the last snapshot of claim media would be deleted"),
+        "{warned:?}"
+    );
+
+    // Without the claim and its volume, nothing else holds the data.
+    let live = lab.bed.get(&media).await.unwrap().ok().unwrap();
+    let volume =
+        format!("/api/v1/persistentvolumes/{}", live["spec"]["volumeName"].as_str().unwrap());
+    assert!(Request::delete(media.clone()).send(admin).await.is_success());
+    until_gone(&media).await;
+    until_gone(&volume).await;
+    let denied = until_admin(&new, is_denial).await;
+    let message = denied.message();
+    assert!(message.contains("the only copy of claim media would be deleted"), "{message}");
+    let how = format!(
+        "kubectl -n {} annotate volumesnapshot new --overwrite stateward.dev/confirm-delete",
+        tenant.namespace
+    );
+    assert!(message.contains(&how), "{message}");
+    let all = new.trim_end_matches("/new");
+    let reply = Request::delete(all).send(admin).await;
+    assert!(is_denial(&reply), "{} {}", reply.status, reply.message());
+
+    // The first step of the way out, as it is printed, and back again.
+    let command = message.lines().find(|line| line.contains("kubectl patch volumesnapshotcontent"));
+    let command = command.unwrap_or_else(|| panic!("no command: {message}"));
+    let words = command.split_whitespace().skip(1);
+    let words: Vec<String> = words.map(|word| word.trim_matches('\'').to_owned()).collect();
+    lab.bed.kubectl(&words).await.unwrap().ok().unwrap();
+    let kept = until_admin(&new, Reply::is_success).await;
+    assert!(kept.warnings.join("\n").contains("its copy stays"), "{kept:?}");
+    let content =
+        format!("/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents/{}-new", tenant.namespace);
+    let delete = Request::merge(content, json!({"spec": {"deletionPolicy": "Delete"}}));
+    assert!(delete.send(admin).await.is_success());
+    until_admin(&new, is_denial).await;
+    assert!(Request::merge(new.clone(), confirmed("new")).send(&alice).await.is_success());
+    let deleted = Request::delete(new.clone()).send(&alice).await;
+    assert!(deleted.is_success(), "{}", deleted.message());
+    until_gone(&new).await;
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_class_that_is_used_is_deleted_with_a_warning_and_comes_back_from_its_manifest() {
+    let lab = Lab::shared().await;
+    let (admin, tenant) = (lab.bed.admin(), lab.tenant().await);
+    let name = format!("class-of-{}", tenant.namespace);
+    let path = format!("/apis/storage.k8s.io/v1/storageclasses/{name}");
+    lab.bed
+        .apply(json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": name},
+            "provisioner": testbed::storage::PROVISIONER,
+            "volumeBindingMode": "Immediate", "allowVolumeExpansion": true,
+            "parameters": {"play": "controller"},
+        }))
+        .await
+        .unwrap();
+    let silent = dry_run(path.clone()).send(admin).await;
+    assert!(silent.is_success() && silent.warnings.is_empty(), "{silent:?}");
+    let media = bound_claim(&tenant, "media", &name).await;
+    tenant
+        .running("a", |set| {
+            set["spec"]["replicas"] = json!(1);
+            set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = json!(name);
+        })
+        .await;
+    let warned = until_admin(&path, |reply| {
+        reply.warnings.join("\n").contains("2 claims and 1 StatefulSet use it [class-delete]")
+    })
+    .await;
+    assert!(warned.is_success(), "{}", warned.message());
+
+    // The way out, as the rule prints it.
+    let manifest = lab.bed.kubectl(&["get", "storageclass", &name, "-o", "yaml"]).await.unwrap();
+    let manifest = manifest.ok().unwrap();
+    let kept: Vec<&str> =
+        manifest.lines().filter(|line| !line.starts_with("  resourceVersion:")).collect();
+    assert!(kept.len() < manifest.lines().count(), "{manifest}");
+    let deleted = Request::delete(path.clone()).send(admin).await;
+    assert!(deleted.is_success(), "{}", deleted.message());
+    let grow = |size: &str| {
+        let body = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        Request::merge(media.clone(), body)
+    };
+    let refused = testbed::wait::wait_for("the class to be missed", LONG, async || {
+        let mut request = grow("2Gi");
+        request.path.push_str("?dryRun=All");
+        let reply = request.send(admin).await;
+        Ok((!reply.is_success()).then_some(reply))
+    })
+    .await
+    .unwrap();
+    assert!(refused.message().contains(&format!("{name} is missing")), "{}", refused.message());
+    let create = ["create", "-f", "-"];
+    lab.bed.kubectl_with("admin", &create, Some(&kept.join("\n"))).await.unwrap().ok().unwrap();
+    testbed::wait::wait_for("the claim to grow", LONG, async || {
+        Ok(grow("2Gi").send(admin).await.is_success().then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_ways_to_keep_the_data_of_a_claim_run_as_they_are_printed() {
+    let lab = Lab::shared().await;
+    let tenant = lab.tenant().await;
+    for kind in testbed::storage::snapshot_kinds() {
+        lab.bed.apply(kind).await.unwrap();
+    }
+    let class = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass",
+        "metadata": {"name": "copies"},
+        "driver": testbed::storage::PROVISIONER, "deletionPolicy": "Delete",
+    });
+    testbed::wait::wait_for("the kind to be served", LONG, async || {
+        Ok(lab.bed.apply(class.clone()).await.ok())
+    })
+    .await
+    .unwrap();
+    tenant.running("a", |set| set["spec"]["replicas"] = json!(1)).await;
+    let path = claim(&tenant, "data-a-0");
+    let denied = until_admin(&path, |reply| {
+        is_denial(reply) && reply.message().contains("\"volumeSnapshotClassName\":\"copies\"")
+    })
+    .await;
+    let message = denied.message();
+    let commands = message.lines().filter(|line| line.starts_with("     ")).map(str::trim);
+    let commands: Vec<&str> = commands.collect();
+    let [retain, snapshot] = commands[..] else { panic!("two commands: {message}") };
+    assert!(retain.starts_with("kubectl patch pv") && snapshot.starts_with("echo"), "{message}");
+    let kubectl = lab.bed.tools().kubectl.parent().unwrap().display().to_string();
+    for command in commands {
+        let output = std::process::Command::new("sh")
+            .args(["-ec", command])
+            .env("PATH", format!("{kubectl}:{}", std::env::var("PATH").unwrap()))
+            .env("KUBECONFIG", lab.bed.kubeconfig())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let all =
+        format!("/apis/snapshot.storage.k8s.io/v1/namespaces/{}/volumesnapshots", tenant.namespace);
+    let all = lab.bed.get(&all).await.unwrap().ok().unwrap();
+    let [taken] = &all["items"].as_array().unwrap()[..] else { panic!("one snapshot: {all}") };
+    assert_eq!(taken["spec"]["source"]["persistentVolumeClaimName"], "data-a-0");
+    assert_eq!(taken["spec"]["volumeSnapshotClassName"], "copies");
+    let kept = until_admin(&path, Reply::is_success).await;
+    assert!(kept.warnings.join("\n").contains("its volume stays"), "{kept:?}");
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn a_kind_that_may_not_be_read_is_reported_and_leaves_the_replica_ready() {
+    let lab = Lab::shared().await;
+    let (bed, namespace) = (&lab.bed, lab.bed.namespace("blind").await.unwrap());
+    bed.apply(json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": namespace},
+        "rules": [{
+            "apiGroups": ["", "snapshot.storage.k8s.io"],
+            "resources": ["persistentvolumeclaims", "persistentvolumes", "volumesnapshots"],
+            "verbs": ["list", "watch"],
+        }],
+    }))
+    .await
+    .unwrap();
+    let account = format!("--serviceaccount={namespace}:blind");
+    let role = format!("--clusterrole={namespace}");
+    for line in [
+        ["create", "serviceaccount", "blind", "-n", &namespace],
+        ["create", "clusterrolebinding", &namespace, &role, &account],
+    ] {
+        bed.kubectl(&line).await.unwrap().ok().unwrap();
+    }
+    let kubeconfig = bed.kubeconfig_for_service_account(&namespace, "blind").await.unwrap();
+    let replica = lab.replica_with(&kubeconfig).await;
+    let page = async |path: &str| replica.page(path).await;
+    testbed::wait::wait_for("what is not known to be reported", LONG, async || {
+        let ready = page("/readyz").await;
+        let told = ready.contains("not known, so rules judge without it: the Nodes: ")
+            && ready.contains("cannot list resource")
+            && !ready.contains("not yet read");
+        Ok((ready.starts_with("ok\n") && told).then_some(()))
+    })
+    .await
+    .unwrap();
+    let ready = page("/readyz").await;
+    for known in ["PersistentVolumeClaims", "PersistentVolumes", "the VolumeSnapshots"] {
+        assert!(!ready.contains(known), "{known}: {ready}");
+    }
+    let metrics = page("/metrics").await;
+    for (kind, value) in [("Node", 1), ("PersistentVolumeClaim", 0), ("VolumeSnapshot", 0)] {
+        let line = format!("stateward_facts_unknown{{kind=\"{kind}\"}} {value}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    // The replica with all rights knows every kind, whether or not the cluster serves it.
+    testbed::wait::wait_for("the replica to know all kinds", LONG, async || {
+        Ok((lab.webhook.page("/readyz").await == "ok\n").then_some(()))
+    })
+    .await
+    .unwrap();
 }

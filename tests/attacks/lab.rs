@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testbed::process::Process;
 use testbed::{Reply, Session, Testbed};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
 pub(crate) const LONG: Duration = Duration::from_secs(90);
@@ -98,6 +99,11 @@ impl Lab {
         Webhook::start(&self.facts).await
     }
 
+    /// The same with another account.
+    pub(crate) async fn replica_with(&self, kubeconfig: &Path) -> Webhook {
+        Webhook::start(kubeconfig).await
+    }
+
     /// A namespace in which the user `dev` has the role `edit`.
     pub(crate) async fn tenant(&self) -> Tenant {
         let namespace = self.bed.namespace("tenant").await.unwrap();
@@ -163,6 +169,19 @@ impl Webhook {
         .await
         .unwrap();
         bed.delete(&format!("{sets}/probe"), json!({})).await.unwrap().ok().unwrap();
+    }
+
+    /// What its health port answers; empty if it does not.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let ask = async || -> std::io::Result<String> {
+            let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.health)).await?;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok(answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
+        };
+        ask().await.unwrap_or_default()
     }
 
     /// The memory of the process in KiB, by a line of `/proc/PID/status`: `VmRSS` or `VmHWM`.

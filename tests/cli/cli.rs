@@ -342,7 +342,8 @@ fn rules(configuration: &Value) -> Vec<String> {
     rules
         .iter()
         .map(|rule| {
-            let cluster = ["namespaces", "persistentvolumes", "persistentvolumes/status"];
+            let cluster =
+                ["namespaces", "persistentvolumes", "persistentvolumes/status", "storageclasses"];
             let resource = rule["resources"][0].as_str().unwrap();
             let scope = if cluster.contains(&resource) { "Cluster" } else { "Namespaced" };
             assert_eq!(rule["scope"], scope, "{resource}");
@@ -402,6 +403,8 @@ fn manifests_hold_what_the_design_promises() {
             "apps/v1 statefulsets/scale UPDATE",
             "/v1 namespaces DELETE",
             "/v1 persistentvolumes UPDATE,DELETE",
+            "storage.k8s.io/v1 storageclasses DELETE",
+            "snapshot.storage.k8s.io/v1 volumesnapshots DELETE",
             "apps/v1 statefulsets/status UPDATE",
             "/v1 persistentvolumeclaims/status UPDATE",
             "/v1 persistentvolumes/status UPDATE",

@@ -304,7 +304,9 @@ fn rights(rule: &Value) -> BTreeSet<String> {
 /// A cluster that logs every request. It has snapshots: rights to a kind are used where it is served.
 async fn audited() -> Testbed {
     let testbed = Testbed::builder().audit_log(true).start().await.unwrap();
-    testbed.apply(testbed::storage::snapshot_kind()).await.unwrap();
+    for kind in testbed::storage::snapshot_kinds() {
+        testbed.apply(kind).await.unwrap();
+    }
     testbed
 }
 

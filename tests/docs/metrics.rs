@@ -83,6 +83,7 @@ fn exercised() -> Metrics {
     for result in ["sent", "limited", "failed"] {
         metrics.event(result);
     }
+    metrics.facts_unknown(&[]);
     metrics
 }
 

@@ -139,6 +139,8 @@ impl Fixture {
             facts.pods = Objects::all();
             facts.volumes = Objects::all();
             facts.snapshots = Objects::all();
+            facts.snapshot_contents = Objects::all();
+            facts.snapshot_classes = Objects::all();
             facts.classes = Objects::all();
             facts.autoscalers = Objects::all();
             facts.budgets = Objects::all();

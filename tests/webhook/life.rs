@@ -40,6 +40,23 @@ async fn an_invalid_policy_is_shown_and_leaves_the_server_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kinds_that_are_not_known_are_shown_and_leave_the_server_ready() {
+    let server = start(|_| {}).await;
+    let unknown = ["the Nodes: no\nright", "the Pods, which cannot be watched: cut"];
+    server.notes.set_unknown_facts(unknown.map(str::to_owned).to_vec());
+    let (status, page) = server.page("/readyz").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        page,
+        "ok\nnot known, so rules judge without it: the Nodes: no right\n\
+         not known, so rules judge without it: the Pods, which cannot be watched: cut\n"
+    );
+    server.notes.set_unknown_facts(Vec::new());
+    assert_eq!(server.page("/readyz").await.1, "ok\n");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_is_not_ready_until_it_is_replaced() {
     let own = tempfile::tempdir().unwrap();
     let folder = own.path().join("certs");

@@ -18,6 +18,7 @@ use self::pods::Pods;
 pub use self::since::{Earlier, EarlierFinding, Since};
 use stateward_core::facts::{BudgetFact, ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
 use stateward_core::growth::class_obstacle;
+use stateward_core::loss::day;
 use stateward_core::object::Quantity;
 use stateward_core::record::Policy;
 use stateward_core::rules::Step;
@@ -261,7 +262,9 @@ impl Auditor<'_> {
             return;
         }
         let size = claim.request.as_ref().map(|size| format!(", {size}")).unwrap_or_default();
-        let message = format!("no pod mounts it, and no StatefulSet has its name{size}");
+        let since = claim.unused_since.map(|since| format!(", unused since {}", day(since)));
+        let since = since.unwrap_or_default();
+        let message = format!("no pod mounts it, and no StatefulSet has its name{size}{since}");
         self.add((Severity::Note, "unused"), (CLAIM, namespace, name), message, None);
     }
 
@@ -301,9 +304,15 @@ impl Auditor<'_> {
         }
         let left: usize = leftover.values().map(BTreeMap::len).sum();
         if left > 0 {
+            // Each of them is unused at least since the last one is.
+            let claims = leftover.values().flat_map(BTreeMap::values);
+            let since: Option<Vec<_>> = claims.map(|(_, claim)| claim.unused_since).collect();
+            let since = since.and_then(|all| all.into_iter().max());
+            let since = since.map(|since| format!(", unused since {}", day(since)));
             let message = format!(
-                "{} of pods that it no longer has; a scale-up uses them again",
-                counted(left, &leftover)
+                "{} of pods that it no longer has{}; a scale-up uses them again",
+                counted(left, &leftover),
+                since.unwrap_or_default()
             );
             self.add((Severity::Note, "leftover"), object, message, None);
         }

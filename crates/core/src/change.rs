@@ -7,7 +7,7 @@ use crate::object::immutable::{self, DifferenceKind, Differences, SpecDifference
 use crate::object::metadata::{COLLECTOR_FINALIZERS, ORPHAN};
 use crate::object::validate::{self, ValidationError};
 use crate::object::{
-    Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, StatefulSet, Volume,
+    Claim, DecodeError, Kind, Metadata, Object, Pointer, Scale, Snapshot, StatefulSet, Volume,
 };
 use crate::text::{self, cut};
 
@@ -166,6 +166,10 @@ pub enum Subject<'a> {
     Namespace,
     /// a volume
     Volume(Pair<Volume<'a>>),
+    /// a StorageClass, of which only metadata is read
+    Class,
+    /// a snapshot
+    Snapshot(Pair<Snapshot<'a>>),
     /// a kind that no rule judges
     Other,
 }
@@ -250,6 +254,8 @@ impl<'a> Change<'a> {
             Kind::Scale => Subject::Scale(objects.try_map(Scale::decode)?),
             Kind::Namespace => Subject::Namespace,
             Kind::Volume => Subject::Volume(objects.try_map(Volume::decode)?),
+            Kind::Class => Subject::Class,
+            Kind::Snapshot => Subject::Snapshot(objects.try_map(Snapshot::decode)?),
             Kind::Other => Subject::Other,
         };
         let sides = || objects.new.iter().chain(&objects.old).map(|object| &object.metadata);
@@ -359,6 +365,14 @@ impl<'a> Change<'a> {
     pub fn deleted_volume(&self) -> Option<&Volume<'a>> {
         match &self.subject {
             Subject::Volume(pair) if self.operation == Operation::Delete => pair.old.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The snapshot of a DELETE.
+    pub fn deleted_snapshot(&self) -> Option<&Snapshot<'a>> {
+        match &self.subject {
+            Subject::Snapshot(pair) if self.operation == Operation::Delete => pair.old.as_ref(),
             _ => None,
         }
     }

@@ -75,6 +75,12 @@ pub struct ClaimFact {
     pub owners: Vec<String>,
     /// it has a `deletionTimestamp`: it goes as soon as no pod uses it
     pub terminating: bool,
+    /// `metadata.creationTimestamp`
+    pub created: Option<jiff::Timestamp>,
+    /// the `VolumeSnapshot` of its namespace from which it was restored, empty for none
+    pub restored_from: String,
+    /// since when no pod that has not ended names it, as the condition `Unused` of Kubernetes 1.37 says
+    pub unused_since: Option<jiff::Timestamp>,
 }
 
 /// Why a volume cannot be expanded.
@@ -153,15 +159,35 @@ pub struct VolumeFact {
     pub class: String,
     /// the zones whose nodes can use it; empty if it is bound to none
     pub zones: Vec<String>,
+    /// the claim that it belongs to, or belonged to, as `namespace/name`; empty for none
+    pub claim: String,
 }
 
 /// What is read of a `VolumeSnapshot` that is ready to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotFact {
+    /// `metadata.uid`; empty if it comes from a manifest
+    pub uid: String,
     /// the claim of which it was taken
     pub claim: String,
     /// `status.creationTime`
     pub taken: jiff::Timestamp,
+}
+
+/// What is read of a `VolumeSnapshotContent`, which stands for the copy that a snapshot has on the storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotContentFact {
+    /// `spec.deletionPolicy` is `Retain`: the copy stays if the snapshot is deleted
+    pub retained: bool,
+}
+
+/// What is read of a `VolumeSnapshotClass`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotClassFact {
+    /// `driver`
+    pub driver: String,
+    /// snapshots that name no class get this one, if their driver is the same
+    pub default: bool,
 }
 
 /// What is read of a pod.
@@ -298,6 +324,10 @@ pub struct Facts {
     pub volumes: Objects<VolumeFact>,
     /// snapshots that are ready to use, by namespace and name
     pub snapshots: Objects<SnapshotFact>,
+    /// what stands for snapshots on the storage, by name
+    pub snapshot_contents: Objects<SnapshotContentFact>,
+    /// classes of snapshots by name
+    pub snapshot_classes: Objects<SnapshotClassFact>,
     /// Services by namespace and name
     pub services: Objects<ServiceFact>,
     /// sets by namespace and name
@@ -337,6 +367,8 @@ impl Facts {
             records: Objects::unknown(no_cluster),
             volumes: Objects::inputs("PersistentVolume"),
             snapshots: Objects::unknown(no_cluster),
+            snapshot_contents: Objects::unknown(no_cluster),
+            snapshot_classes: Objects::unknown(no_cluster),
             services: Objects::inputs("Service"),
             sets: Objects::unknown(no_cluster),
             packs: Arc::clone(Packs::built_in()),
@@ -365,6 +397,23 @@ impl Facts {
     /// The StorageClass `name`.
     pub fn class(&self, name: &str) -> Fact<&ClassFact> {
         present(self.classes.get("", name), || format!("StorageClass {name}"))
+    }
+
+    /// The class that a snapshot of a claim of this StorageClass has to name: none if the default
+    /// serves, or if that is not known. `None` if no class serves.
+    pub fn snapshot_class(&self, class: &str) -> Option<Option<&str>> {
+        let Fact::Known(classes) = self.snapshot_classes.of("") else { return Some(None) };
+        // A class of a driver that was part of Kubernetes has another name than its CSI driver.
+        let driver = match self.classes.get("", class) {
+            Fact::Known(Some(class)) => Some(class.provisioner.as_str())
+                .filter(|driver| !driver.is_empty() && !driver.starts_with("kubernetes.io/")),
+            _ => None,
+        };
+        let serving = classes.filter(|(_, class)| driver.is_none_or(|of| class.driver == of));
+        let serving: Vec<_> = serving.collect();
+        let (first, _) = serving.first()?;
+        let default = serving.iter().any(|(_, class)| class.default);
+        Some(Some(*first).filter(|_| driver.is_some() && !default))
     }
 
     /// The set `name` of `namespace`, if there is one.
@@ -426,5 +475,36 @@ fn present<T>(fact: Fact<Option<&T>>, needs: impl Fn() -> String) -> Fact<&T> {
         Fact::Known(Some(object)) => Fact::Known(object),
         Fact::Known(None) => Fact::Unknown(needs()),
         Fact::Unknown(why) => Fact::Unknown(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_names_a_class_only_if_no_default_serves() {
+        let mut facts = Facts::none();
+        assert_eq!(facts.snapshot_class("fast"), Some(None), "nothing is known");
+        facts.snapshot_classes = Objects::all();
+        assert_eq!(facts.snapshot_class("fast"), None);
+        let class =
+            |driver: &str, default| SnapshotClassFact { driver: driver.to_owned(), default };
+        facts.snapshot_classes.insert("", "b", class("csi.example.com", false));
+        facts.snapshot_classes.insert("", "other", class("other.example.com", true));
+        assert_eq!(facts.snapshot_class("fast"), Some(None), "the class is not known");
+        for (name, provisioner) in [
+            ("fast", "csi.example.com"),
+            ("local", "local.example.com"),
+            ("old", "kubernetes.io/aws-ebs"),
+        ] {
+            let provisioner = provisioner.to_owned();
+            facts.classes.insert("", name, ClassFact { provisioner, ..ClassFact::default() });
+        }
+        assert_eq!(facts.snapshot_class("fast"), Some(Some("b")));
+        assert_eq!(facts.snapshot_class("local"), None);
+        assert_eq!(facts.snapshot_class("old"), Some(None));
+        facts.snapshot_classes.insert("", "a", class("csi.example.com", true));
+        assert_eq!(facts.snapshot_class("fast"), Some(None));
     }
 }

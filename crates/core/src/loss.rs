@@ -41,6 +41,9 @@ pub struct LostClaim {
     pub fate: Fate,
     /// the pods that mount it, by name
     pub pods: Vec<String>,
+    /// since when no pod uses it, where the cluster tells that
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused_since: Option<Timestamp>,
     /// the newest snapshot of it that is ready to use
     pub snapshot: Option<SnapshotCopy>,
 }
@@ -99,6 +102,7 @@ impl Loss {
                 class: claim.class.clone(),
                 volume: claim.volume.clone(),
                 fate,
+                unused_since: claim.unused_since,
                 ..LostClaim::default()
             });
         }
@@ -313,6 +317,8 @@ impl fmt::Display for LostClaim {
         if !self.pods.is_empty() {
             let pods: Vec<&str> = self.pods.iter().map(String::as_str).collect();
             write!(f, ", mounted by {}", listed(&pods))?;
+        } else if let Some(since) = self.unused_since {
+            write!(f, ", unused since {}", day(since))?;
         }
         match &self.snapshot {
             Some(copy) => write!(f, ", snapshot {} from {}", copy.name, day(copy.taken)),
@@ -322,7 +328,7 @@ impl fmt::Display for LostClaim {
 }
 
 /// The date in UTC.
-fn day(time: Timestamp) -> String {
+pub fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d").to_string()
 }
 
@@ -352,7 +358,8 @@ mod tests {
 
     fn snapshot(facts: &mut Facts, name: &str, claim: &str, taken: &str) {
         let (claim, taken) = (claim.to_owned(), taken.parse().unwrap());
-        facts.snapshots.insert("shop", name, SnapshotFact { claim, taken });
+        let uid = String::new();
+        facts.snapshots.insert("shop", name, SnapshotFact { uid, claim, taken });
     }
 
     fn loss(facts: &Facts, names: &[&str]) -> Loss {
@@ -421,6 +428,22 @@ mod tests {
         }
         let lines = loss(&facts, &["a"]).lines();
         assert_eq!(lines, ["a: 1Gi, volume pv-a stays, mounted by p and q"]);
+    }
+
+    #[test]
+    fn a_claim_that_no_pod_mounts_says_since_when_if_the_cluster_tells() {
+        let mut facts = cluster();
+        claim(&mut facts, "a", "1Gi", Some(Reclaim::Delete));
+        let Fact::Known(Some(fact)) = facts.claims.get("shop", "a") else { panic!("it is known") };
+        let since = "2026-09-03T23:00:00Z".parse().ok();
+        let unused = ClaimFact { unused_since: since, ..fact.clone() };
+        facts.claims.insert("shop", "a", unused);
+        let line = "a: 1Gi, volume pv-a is deleted, unused since 2026-09-03";
+        assert_eq!(loss(&facts, &["a"]).lines(), [line]);
+        // The condition follows a new pod after a while.
+        let pod = PodFact { claims: vec!["a".to_owned()], ..PodFact::default() };
+        facts.pods.insert("shop", "p", pod);
+        assert_eq!(loss(&facts, &["a"]).lines(), ["a: 1Gi, volume pv-a is deleted, mounted by p"]);
     }
 
     #[test]

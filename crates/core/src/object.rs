@@ -19,6 +19,7 @@ pub mod quantity;
 pub mod scale;
 pub mod selector;
 pub mod serde_messages;
+pub mod snapshot;
 pub mod statefulset;
 pub mod validate;
 pub mod volume;
@@ -34,6 +35,7 @@ pub use self::pod_default::PodDefault;
 pub use self::pointer::Pointer;
 pub use self::quantity::Quantity;
 pub use self::scale::Scale;
+pub use self::snapshot::Snapshot;
 pub use self::statefulset::StatefulSet;
 pub use self::volume::Volume;
 

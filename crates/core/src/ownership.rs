@@ -37,7 +37,11 @@ impl Ownership {
     /// owner in the same edit. A Scale carries no owner references.
     pub fn of(change: &Change<'_>, operators: &[String]) -> Self {
         let owns = match &change.subject {
-            Subject::StatefulSet(_) | Subject::Namespace | Subject::Volume(_) => controlling_owner,
+            Subject::StatefulSet(_)
+            | Subject::Namespace
+            | Subject::Volume(_)
+            | Subject::Class
+            | Subject::Snapshot(_) => controlling_owner,
             Subject::Claim(_) => owner_of_claim,
             Subject::Scale(_) | Subject::Other => return Self::None,
         };

@@ -65,12 +65,13 @@ impl<'a> Decoded<'a> {
         })
     }
 
-    /// Namespace and name of the claim whose deletion is reviewed, unless that is a dry run.
-    pub fn deleted_claim(&self) -> Option<(&str, &str)> {
+    /// Kind, namespace and name of the claim or snapshot whose deletion is reviewed, unless that is a dry
+    /// run.
+    pub fn deleted_data(&self) -> Option<(Kind, &str, &str)> {
         let change = self.change.as_ref().ok()?;
-        let deleted = change.operation == Operation::Delete && change.kind == Kind::Claim;
-        (deleted && !change.circumstances.dry_run)
-            .then_some((change.namespace.as_str(), change.name.as_str()))
+        let data = matches!(change.kind, Kind::Claim | Kind::Snapshot);
+        (data && change.operation == Operation::Delete && !change.circumstances.dry_run)
+            .then_some((change.kind, change.namespace.as_str(), change.name.as_str()))
     }
 
     /// The facts for a caller who is not authenticated and names no object.

@@ -15,6 +15,7 @@ mod template;
 
 mod autoscaling;
 mod budgets;
+mod class_delete;
 mod data_left_behind;
 mod namespace_delete;
 /// Ownerships that are claimed.
@@ -43,6 +44,7 @@ mod pvc_vac_unset;
 /// Annotations that relax the policy.
 pub mod reserved_annotation;
 mod set_claims;
+mod snapshot_delete;
 mod sts_being_recreated;
 mod sts_broken_rollout_overlap;
 mod sts_dangerous_setting;
@@ -439,6 +441,8 @@ pub static RULES: &[Entry] = &[
     Entry::of::<pvc_delete::PvcDelete>(),
     Entry::of::<namespace_delete::NamespaceDelete>(),
     Entry::of::<pv_delete::PvDelete>(),
+    Entry::of::<class_delete::ClassDelete>(),
+    Entry::of::<snapshot_delete::SnapshotDelete>(),
     Entry::of::<pv_reclaim_to_delete::PvReclaimToDelete>(),
     Entry::of::<pv_protection_removed::PvProtectionRemoved>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),

@@ -217,6 +217,16 @@ pub const RIGHTS: &[Right] = &[
     ),
     webhook("", "persistentvolumes", "whether claims can grow, and what becomes of their data"),
     webhook("snapshot.storage.k8s.io", "volumesnapshots", "whether a copy of the data exists"),
+    webhook(
+        "snapshot.storage.k8s.io",
+        "volumesnapshotcontents",
+        "whether a copy stays if its snapshot is deleted",
+    ),
+    webhook(
+        "snapshot.storage.k8s.io",
+        "volumesnapshotclasses",
+        "whether a snapshot can be taken before data is deleted",
+    ),
     webhook("storage.k8s.io", "storageclasses", "whether claims can grow"),
     webhook("", "resourcequotas", "whether the quota has room"),
     webhook(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use stateward_core::change::KubernetesVersion;
-use stateward_core::facts::{ControllerState, Facts};
+use stateward_core::facts::{ControllerState, FactKind, Facts};
 use stateward_core::object::names::{is_dns_label, is_dns_subdomain};
 use stateward_core::policy::Authorize;
 use stateward_resize::CAN_RESIZE;
@@ -17,9 +17,12 @@ use crate::certificates::cluster::Options;
 use crate::cluster::facts::{self, ClusterFacts};
 use crate::cluster::{CanarySender, CanaryWatch, Client};
 use crate::controller::{Cluster, Controller, lease};
+use crate::health::Health;
 use crate::telemetry::{Metrics, ResizeMetrics};
 use crate::webhook::ReviewHandler;
 
+/// How often it is reported which kinds are not known.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the cluster is asked for its version.
 const VERSION_INTERVAL: Duration = Duration::from_secs(600);
 /// The same after it did not answer.
@@ -130,6 +133,22 @@ pub(super) async fn client(args: &Args) -> anyhow::Result<Option<Client>> {
         tracing::warn!(%error, "cannot look at the cluster of this pod");
     });
     Ok(client.ok())
+}
+
+/// Reports the kinds of the cluster whose objects are not known: a right is missing, or a watch was lost.
+pub(super) async fn report_unknown(
+    handler: Arc<ReviewHandler>,
+    health: Health,
+    metrics: Arc<Metrics>,
+) {
+    let mut every = tokio::time::interval(REPORT_INTERVAL);
+    loop {
+        every.tick().await;
+        let Some(unknown) = handler.unknown_facts() else { continue };
+        let (kinds, why): (Vec<FactKind>, Vec<String>) = unknown.into_iter().unzip();
+        metrics.facts_unknown(&kinds);
+        health.set_unknown_facts(why);
+    }
 }
 
 /// Judges by the version of the cluster, which may be upgraded at any time.

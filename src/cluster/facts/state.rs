@@ -6,7 +6,8 @@ use std::time::Duration;
 use stateward_core::facts::read::Reduced;
 use stateward_core::facts::{
     AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, Facts, NamespaceFact, NodeFact,
-    Objects, PodFact, QuotaFact, RecordFact, ServiceFact, SetFact, SnapshotFact, VolumeFact,
+    Objects, PodFact, QuotaFact, RecordFact, ServiceFact, SetFact, SnapshotClassFact,
+    SnapshotContentFact, SnapshotFact, VolumeFact,
 };
 use stateward_core::packs::Packs;
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) records: Slot<RecordFact>,
     pub(super) volumes: Slot<VolumeFact>,
     pub(super) snapshots: Slot<SnapshotFact>,
+    pub(super) snapshot_contents: Slot<SnapshotContentFact>,
+    pub(super) snapshot_classes: Slot<SnapshotClassFact>,
     pub(super) services: Slot<ServiceFact>,
     pub(super) sets: Slot<SetFact>,
     pub(super) pods: Slot<PodFact>,
@@ -51,6 +54,8 @@ impl State {
             records: Slot::new(FactKind::Record.info().many),
             volumes: Slot::new(FactKind::Volume.info().many),
             snapshots: Slot::optional(FactKind::Snapshot.info().many),
+            snapshot_contents: Slot::optional(FactKind::SnapshotContent.info().many),
+            snapshot_classes: Slot::optional(FactKind::SnapshotClass.info().many),
             services: Slot::new(FactKind::Service.info().many),
             sets: Slot::new(FactKind::Set.info().many),
             pods: Slot::new(FactKind::Pod.info().many),
@@ -76,6 +81,8 @@ impl State {
             records: self.records.snapshot(now, patience),
             volumes: self.volumes.snapshot(now, patience),
             snapshots: self.snapshots.snapshot(now, patience),
+            snapshot_contents: self.snapshot_contents.snapshot(now, patience),
+            snapshot_classes: self.snapshot_classes.snapshot(now, patience),
             services: self.services.snapshot(now, patience),
             sets: self.sets.snapshot(now, patience),
             pods: self.pods.snapshot(now, patience),

@@ -79,6 +79,8 @@ pub(crate) fn facts() -> Facts {
         records: Objects::all(),
         volumes: Objects::all(),
         snapshots: Objects::all(),
+        snapshot_contents: Objects::all(),
+        snapshot_classes: Objects::all(),
         services: Objects::all(),
         sets: Objects::all(),
         pods: Objects::all(),
@@ -110,6 +112,7 @@ pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, si
         labels: BTreeMap::from([("app".to_owned(), "db".to_owned())]),
         owners: Vec::new(),
         terminating: false,
+        ..ClaimFact::default()
     };
     facts.claims.insert("shop", name, claim);
 }

@@ -108,7 +108,8 @@ fn what_is_wrong_is_named_at_its_place() {
         (
             "version: 1\nscopes:\n- match: {kinds: [Deployment]}\n",
             "3:19: scopes[0].match.kinds[0]: \"Deployment\" is no value of this key; known are \
-             StatefulSet, PersistentVolumeClaim, Scale, Namespace, PersistentVolume",
+             StatefulSet, PersistentVolumeClaim, Scale, Namespace, PersistentVolume, \
+             StorageClass, VolumeSnapshot",
         ),
         ("version: 1\n\tmode: audit\n", "2:1: a tab in the indentation: YAML takes spaces only"),
         ("version: 1\nversion: 1\n", "2:1: duplicate key \"version\""),

@@ -204,7 +204,12 @@ pub fn path_of(object: &Value) -> Result<String> {
     let lower = kind.to_lowercase();
     let plural = match lower.as_str() {
         // These end in s or y and are spelled by hand.
-        "ingress" | "storageclass" | "ingressclass" | "priorityclass" | "volumeattributesclass" => {
+        "ingress"
+        | "storageclass"
+        | "ingressclass"
+        | "priorityclass"
+        | "volumeattributesclass"
+        | "volumesnapshotclass" => {
             format!("{lower}es")
         }
         "endpoints" => lower.clone(),
@@ -227,6 +232,7 @@ pub fn path_of(object: &Value) -> Result<String> {
                 | "CustomResourceDefinition"
                 | "APIService"
                 | "VolumeAttachment"
+                | "VolumeSnapshotContent"
         );
     if cluster_wide {
         return Ok(format!("{root}/{version}/{plural}/{name}"));

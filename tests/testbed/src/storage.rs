@@ -367,27 +367,35 @@ async fn items(session: &Session, path: &str) -> Result<Vec<Value>> {
     }
 }
 
-/// The kind `VolumeSnapshot`, as a cluster with a snapshot controller serves it. Its schema is left open, and
-/// nobody takes snapshots: a test writes their status.
-pub fn snapshot_kind() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": "volumesnapshots.snapshot.storage.k8s.io",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
-        },
-        "spec": {
-            "group": "snapshot.storage.k8s.io", "scope": "Namespaced",
-            "names": {
-                "kind": "VolumeSnapshot", "listKind": "VolumeSnapshotList",
-                "plural": "volumesnapshots", "singular": "volumesnapshot",
+/// The kinds of snapshots, as a cluster with a snapshot controller serves them. Their schemas are left open,
+/// and nobody takes snapshots: a test writes their status.
+pub fn snapshot_kinds() -> Vec<Value> {
+    let kinds = [
+        ("VolumeSnapshot", "volumesnapshot", "volumesnapshots", "Namespaced"),
+        ("VolumeSnapshotContent", "volumesnapshotcontent", "volumesnapshotcontents", "Cluster"),
+        ("VolumeSnapshotClass", "volumesnapshotclass", "volumesnapshotclasses", "Cluster"),
+    ];
+    let kind = |(kind, singular, plural, scope): (&str, &str, &str, &str)| {
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": format!("{plural}.snapshot.storage.k8s.io"),
+                "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
             },
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }},
-            }],
-        },
-    })
+            "spec": {
+                "group": "snapshot.storage.k8s.io", "scope": scope,
+                "names": {
+                    "kind": kind, "listKind": format!("{kind}List"),
+                    "plural": plural, "singular": singular,
+                },
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true,
+                    "schema": {"openAPIV3Schema": {
+                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    }},
+                }],
+            },
+        })
+    };
+    kinds.into_iter().map(kind).collect()
 }

@@ -354,3 +354,36 @@ fn no_name_gets_out_of_the_page() {
         assert!(!of_page.contains(outside), "{outside}");
     }
 }
+
+#[test]
+fn claims_that_nothing_uses_say_since_when_if_the_cluster_tells() {
+    let unused = |name: &str, since: &str| {
+        let mut claim = claim(name, "5Gi");
+        claim["status"] = json!({"conditions": [
+            {"type": "Resizing", "status": "True"},
+            {"type": "Unused", "status": "True", "lastTransitionTime": since},
+        ]});
+        claim
+    };
+    let mut objects = vec![
+        set("db", 1, "5Gi", json!({})),
+        claim("data-db-0", "5Gi"),
+        unused("data-db-1", "2026-03-01T00:00:00Z"),
+        unused("data-db-2", "2026-09-01T00:00:00Z"),
+        unused("media", "2026-05-01T00:00:00Z"),
+        pod("db-0", "data-db-0"),
+    ];
+    objects.extend(["data-db-0", "data-db-1", "data-db-2", "media"].map(|c| volume(c, "Retain")));
+    assert_eq!(
+        told(&objects),
+        [
+            "NOTE leftover db: 2 claims (10Gi) of pods that it no longer has, unused since \
+             2026-09-01; a scale-up uses them again",
+            "NOTE unused media: no pod mounts it, and no StatefulSet has its name, 5Gi, unused \
+             since 2026-05-01",
+        ]
+    );
+    // Of one claim, the cluster does not tell it.
+    objects[2] = claim("data-db-1", "5Gi");
+    assert!(told(&objects)[0].ends_with("that it no longer has; a scale-up uses them again"));
+}

@@ -49,6 +49,8 @@ pub enum Reach {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Manifest")]
 pub struct ClassFact {
+    /// `metadata.uid`; empty if it comes from a manifest
+    pub uid: String,
     /// `allowVolumeExpansion`
     pub allow_volume_expansion: bool,
     /// since when the class exists, if it is marked as the default
@@ -69,6 +71,8 @@ pub struct ClassFact {
 const LONGEST_PARAMETER: usize = 64;
 /// The longest name of a provisioner, in bytes.
 const LONGEST_PROVISIONER: usize = 253;
+/// The longest UID that is kept, in bytes: the API server makes UUIDs.
+const LONGEST_UID: usize = 64;
 /// Such a parameter says that each volume is copied to several zones.
 const REGIONAL: &str = "regional-pd";
 
@@ -89,6 +93,7 @@ struct Manifest {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Metadata {
+    uid: Value,
     #[serde(deserialize_with = "null_default")]
     annotations: BTreeMap<String, Value>,
     creation_timestamp: Option<String>,
@@ -109,7 +114,9 @@ impl From<Manifest> for ClassFact {
         let read = parameters.filter(|(name, value)| {
             value.len() <= LONGEST_PARAMETER && drivers::reads_parameter(provisioner, name)
         });
+        let uid = class.metadata.uid.as_str().filter(|uid| uid.len() <= LONGEST_UID);
         Self {
+            uid: uid.unwrap_or_default().to_owned(),
             allow_volume_expansion: class.allow_volume_expansion,
             default_since: DEFAULT
                 .iter()
@@ -162,9 +169,10 @@ impl ClassFact {
 
     /// The object that it was read from, with these fields only.
     pub(super) fn manifest(&self) -> Value {
-        let mut metadata = json!({});
+        let mut metadata = json!({"uid": self.uid});
         if let Some(since) = self.default_since {
             metadata = json!({
+                "uid": self.uid,
                 "annotations": {DEFAULT[0]: "true"},
                 "creationTimestamp": since.to_string(),
             });

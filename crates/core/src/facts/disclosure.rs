@@ -33,6 +33,13 @@ impl Facts {
                 self.volumes.get("", name),
                 Fact::Known(Some(volume)) if volume.uid == uid
             ),
+            Kind::Class => {
+                matches!(self.class(name), Fact::Known(class) if class.uid == uid)
+            }
+            Kind::Snapshot => matches!(
+                self.snapshots.get(namespace, name),
+                Fact::Known(Some(snapshot)) if snapshot.uid == uid
+            ),
             Kind::Other => false,
         }
     }
@@ -66,6 +73,8 @@ impl Facts {
             records: Objects::unknown(WITHHELD),
             volumes: Objects::unknown(WITHHELD),
             snapshots: Objects::unknown(WITHHELD),
+            snapshot_contents: Objects::unknown(WITHHELD),
+            snapshot_classes: Objects::unknown(WITHHELD),
             services: Objects::unknown(WITHHELD),
             sets: Objects::unknown(WITHHELD),
             pods: Objects::unknown(WITHHELD),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts,
     FixedVolume, Known, NamespaceFact, NodeFact, Objects, PodFact, QuotaFact, ServiceFact, SetFact,
-    SnapshotFact, VolumeFact,
+    SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
 };
 use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
 use crate::object::anti_affinity::ZONE;
@@ -126,15 +126,25 @@ impl Exported for ClaimFact {
         if self.terminating {
             metadata["deletionTimestamp"] = json!(true);
         }
-        json!({
-            "metadata": metadata,
-            "spec": {
-                "accessModes": self.access_modes,
-                "storageClassName": self.class,
-                "volumeName": self.volume,
-                "resources": {"requests": {"storage": self.request}},
-            },
-        })
+        if let Some(created) = self.created {
+            metadata["creationTimestamp"] = json!(created.to_string());
+        }
+        let mut spec = json!({
+            "accessModes": self.access_modes,
+            "storageClassName": self.class,
+            "volumeName": self.volume,
+            "resources": {"requests": {"storage": self.request}},
+        });
+        if !self.restored_from.is_empty() {
+            spec["dataSource"] = json!({"kind": "VolumeSnapshot", "name": self.restored_from});
+        }
+        let mut object = json!({"metadata": metadata, "spec": spec});
+        if let Some(since) = self.unused_since {
+            object["status"] = json!({"conditions": [
+                {"type": "Unused", "status": "True", "lastTransitionTime": since.to_string()},
+            ]});
+        }
+        object
     }
 }
 
@@ -201,7 +211,10 @@ impl Exported for SetFact {
         let templates = self.templates.iter().map(|template| {
             json!({
                 "metadata": {"name": template.name},
-                "spec": {"resources": {"requests": {"storage": template.size}}},
+                "spec": {
+                    "storageClassName": template.class,
+                    "resources": {"requests": {"storage": template.size}},
+                },
             })
         });
         let mut metadata = json!({"uid": self.uid});
@@ -251,9 +264,27 @@ impl Exported for SnapshotFact {
 
     fn object(&self) -> Value {
         json!({
+            "metadata": {"uid": self.uid},
             "spec": {"source": {"persistentVolumeClaimName": self.claim}},
             "status": {"readyToUse": true, "creationTime": self.taken.to_string()},
         })
+    }
+}
+
+impl Exported for SnapshotContentFact {
+    const KIND: FactKind = FactKind::SnapshotContent;
+
+    fn object(&self) -> Value {
+        json!({"spec": {"deletionPolicy": if self.retained { "Retain" } else { "Delete" }}})
+    }
+}
+
+impl Exported for SnapshotClassFact {
+    const KIND: FactKind = FactKind::SnapshotClass;
+
+    fn object(&self) -> Value {
+        let default = json!({super::read::DEFAULT_SNAPSHOT_CLASS: self.default.to_string()});
+        json!({"metadata": {"annotations": default}, "driver": self.driver})
     }
 }
 
@@ -276,6 +307,9 @@ impl Exported for VolumeFact {
             let zone = json!({"key": ZONE, "operator": "In", "values": self.zones});
             spec["nodeAffinity"] =
                 json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}});
+        }
+        if let Some((namespace, name)) = self.claim.split_once('/') {
+            spec["claimRef"] = json!({"namespace": namespace, "name": name});
         }
         json!({"metadata": {"uid": self.uid, "annotations": annotations}, "spec": spec})
     }
@@ -343,6 +377,8 @@ impl Facts {
         document.add(&self.services, &self.packs);
         document.add(&self.sets, &self.packs);
         document.add(&self.snapshots, &self.packs);
+        document.add(&self.snapshot_contents, &self.packs);
+        document.add(&self.snapshot_classes, &self.packs);
         document.add(&self.volumes, &self.packs);
         let items: Result<Vec<String>, _> =
             std::mem::take(&mut document.items).iter().map(serde_json::to_string).collect();
@@ -408,6 +444,9 @@ mod tests {
                 labels: [("app".to_owned(), "db".to_owned())].into(),
                 owners: vec!["o".to_owned()],
                 terminating: true,
+                created: Some("2026-11-19T02:00:00Z".parse().unwrap()),
+                restored_from: "old".to_owned(),
+                unused_since: Some("2026-11-20T02:00:00Z".parse().unwrap()),
             },
         );
         let (min, max) = (2, 9);
@@ -433,10 +472,12 @@ mod tests {
         let zonal = VolumeFact {
             class: "fast".to_owned(),
             zones: vec!["a".to_owned()],
+            claim: "shop/data-db-0".to_owned(),
             ..VolumeFact::default()
         };
         facts.volumes.insert("", "zonal", zonal);
         let local = ClassFact {
+            uid: "c".to_owned(),
             default_since: Some(jiff::Timestamp::UNIX_EPOCH),
             immediate: true,
             reclaim: Reclaim::Retain,
@@ -464,6 +505,21 @@ mod tests {
         );
         let claims = vec!["data-db-0".to_owned()];
         facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, ..PodFact::default() });
+        add_volumes(&mut facts);
+        add_snapshots(&mut facts);
+        let owner =
+            OwnerFact { kind: "App".to_owned(), uid: "o".to_owned(), ..OwnerFact::default() };
+        let set = json!({
+            "metadata": {"uid": "s", "deletionTimestamp": "x"},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "db"}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "fast"}}]},
+        });
+        let set = SetFact { owner: Some(owner), ..SetFact::read(&set).unwrap() };
+        facts.sets.insert("shop", "db", set);
+        facts
+    }
+
+    fn add_volumes(facts: &mut Facts) {
         for (name, fixed) in
             [("a", None), ("b", Some(FixedVolume::Driver)), ("c", Some(FixedVolume::Manual))]
         {
@@ -478,18 +534,16 @@ mod tests {
                 },
             );
         }
+    }
+
+    fn add_snapshots(facts: &mut Facts) {
         let taken = "2026-11-19T03:00:00Z".parse().unwrap();
-        facts.snapshots.insert("shop", "s", SnapshotFact { claim: "data-db-0".to_owned(), taken });
-        let owner =
-            OwnerFact { kind: "App".to_owned(), uid: "o".to_owned(), ..OwnerFact::default() };
-        let set = json!({
-            "metadata": {"uid": "s", "deletionTimestamp": "x"},
-            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "db"}},
-                "volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
-        });
-        let set = SetFact { owner: Some(owner), ..SetFact::read(&set).unwrap() };
-        facts.sets.insert("shop", "db", set);
-        facts
+        let (uid, claim) = ("s".to_owned(), "data-db-0".to_owned());
+        facts.snapshots.insert("shop", "s", SnapshotFact { uid, claim, taken });
+        facts.snapshot_contents.insert("", "snapcontent-s", SnapshotContentFact { retained: true });
+        facts.snapshot_contents.insert("", "snapcontent-t", SnapshotContentFact::default());
+        let daily = SnapshotClassFact { driver: "ebs.csi.aws.com".to_owned(), default: true };
+        facts.snapshot_classes.insert("", "daily", daily);
     }
 
     #[test]
@@ -513,6 +567,12 @@ mod tests {
             assert_eq!(read.volumes.get("", volume), facts.volumes.get("", volume));
         }
         assert_eq!(read.snapshots.get("shop", "s"), facts.snapshots.get("shop", "s"));
+        let read_class = read.snapshot_classes.get("", "daily");
+        assert_eq!(read_class, facts.snapshot_classes.get("", "daily"));
+        for content in ["snapcontent-s", "snapcontent-t"] {
+            let read = read.snapshot_contents.get("", content);
+            assert_eq!(read, facts.snapshot_contents.get("", content));
+        }
         assert_eq!(read.namespaces.get("", "shop"), facts.namespaces.get("", "shop"));
         assert_eq!(read.class("fast"), facts.class("fast"));
     }

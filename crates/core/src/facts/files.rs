@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::read::{self, Reduced};
-use super::{ClassFact, Fact, FactKind, Facts, Objects};
+use super::{ClassFact, FACT_KINDS, Fact, FactKind, Facts, Objects};
 use crate::object::json::decode;
 use crate::object::{DecodeError, Kind, Object, StatefulSet};
 use crate::yaml::Document;
@@ -53,6 +53,12 @@ impl Facts {
             FactKind::Service => put(&mut self.services, place, read::service(raw)),
             FactKind::Set => put(&mut self.sets, place, read::set(raw)),
             FactKind::Snapshot => put(&mut self.snapshots, place, read::snapshot(raw)),
+            FactKind::SnapshotContent => {
+                put(&mut self.snapshot_contents, place, read::snapshot_content(raw))
+            }
+            FactKind::SnapshotClass => {
+                put(&mut self.snapshot_classes, place, read::snapshot_class(raw))
+            }
             FactKind::Volume => put(&mut self.volumes, place, read::volume(raw)),
         }
     }
@@ -75,6 +81,12 @@ impl Facts {
 
     /// Why the objects of some kinds are not known, in a phrase each.
     pub fn not_known(&self) -> impl Iterator<Item = &str> {
+        self.unknown_kinds().map(|(_, why)| why)
+    }
+
+    /// The kinds of which nothing is known, and why, in a phrase each.
+    pub fn unknown_kinds(&self) -> impl Iterator<Item = (FactKind, &str)> {
+        // In the order of the kinds.
         let kinds = [
             self.autoscalers.why_unknown(),
             self.budgets.why_unknown(),
@@ -88,9 +100,12 @@ impl Facts {
             self.services.why_unknown(),
             self.sets.why_unknown(),
             self.snapshots.why_unknown(),
+            self.snapshot_contents.why_unknown(),
+            self.snapshot_classes.why_unknown(),
             self.volumes.why_unknown(),
         ];
-        kinds.into_iter().flatten()
+        let infos = FACT_KINDS.iter().map(|info| info.kind);
+        infos.zip(kinds).filter_map(|(kind, why)| Some((kind, why?)))
     }
 
     fn objects_mut(&mut self, kind: FactKind) -> &mut dyn AnyObjects {
@@ -107,6 +122,8 @@ impl Facts {
             FactKind::Service => &mut self.services,
             FactKind::Set => &mut self.sets,
             FactKind::Snapshot => &mut self.snapshots,
+            FactKind::SnapshotContent => &mut self.snapshot_contents,
+            FactKind::SnapshotClass => &mut self.snapshot_classes,
             FactKind::Volume => &mut self.volumes,
         }
     }
@@ -251,6 +268,19 @@ mod tests {
     use super::*;
     use crate::facts::ClaimFact;
     use crate::yaml::{File, Inputs};
+
+    #[test]
+    fn each_kind_is_unknown_for_its_own_reason() {
+        let mut facts = Facts::none();
+        for info in FACT_KINDS {
+            facts.forget(info.kind, Known::Nothing(info.many));
+        }
+        let unknown: Vec<_> = facts.unknown_kinds().collect();
+        let expected: Vec<_> = FACT_KINDS.iter().map(|info| (info.kind, info.many)).collect();
+        assert_eq!(unknown, expected);
+        facts.forget(FactKind::Node, Known::All);
+        assert!(!facts.unknown_kinds().any(|(kind, _)| kind == FactKind::Node));
+    }
 
     #[test]
     fn claims_and_classes_among_the_inputs_are_known() {

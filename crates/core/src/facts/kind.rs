@@ -27,6 +27,10 @@ pub enum FactKind {
     Set,
     /// `snapshot.storage.k8s.io/v1` `VolumeSnapshot`
     Snapshot,
+    /// `snapshot.storage.k8s.io/v1` `VolumeSnapshotContent`
+    SnapshotContent,
+    /// `snapshot.storage.k8s.io/v1` `VolumeSnapshotClass`
+    SnapshotClass,
     /// `v1` `PersistentVolume`
     Volume,
 }
@@ -53,7 +57,7 @@ pub struct FactKindInfo {
 }
 
 /// Every kind from which facts are read.
-pub const FACT_KINDS: [FactKindInfo; 13] = [
+pub const FACT_KINDS: [FactKindInfo; 15] = [
     FactKindInfo {
         optional: true,
         ..of(
@@ -114,6 +118,26 @@ pub const FACT_KINDS: [FactKindInfo; 13] = [
             "VolumeSnapshots",
         )
     },
+    FactKindInfo {
+        optional: true,
+        ..of(
+            FactKind::SnapshotContent,
+            "VolumeSnapshotContent",
+            ("snapshot.storage.k8s.io", "v1"),
+            "volumesnapshotcontents",
+            "VolumeSnapshotContents",
+        )
+    },
+    FactKindInfo {
+        optional: true,
+        ..of(
+            FactKind::SnapshotClass,
+            "VolumeSnapshotClass",
+            ("snapshot.storage.k8s.io", "v1"),
+            "volumesnapshotclasses",
+            "VolumeSnapshotClasses",
+        )
+    },
     of(FactKind::Volume, "PersistentVolume", ("", "v1"), "persistentvolumes", "PersistentVolumes"),
 ];
 
@@ -124,8 +148,15 @@ const fn of(
     plural: &'static str,
     many: &'static str,
 ) -> FactKindInfo {
-    let namespaced =
-        !matches!(kind, FactKind::Class | FactKind::Namespace | FactKind::Node | FactKind::Volume);
+    let namespaced = !matches!(
+        kind,
+        FactKind::Class
+            | FactKind::Namespace
+            | FactKind::Node
+            | FactKind::SnapshotContent
+            | FactKind::SnapshotClass
+            | FactKind::Volume
+    );
     FactKindInfo { kind, name, group, version, plural, many, namespaced, optional: false }
 }
 

@@ -110,6 +110,18 @@ impl<T> Objects<T> {
         }
     }
 
+    /// The objects of all namespaces, each with its namespace and name, where all are known. Those that
+    /// could not be read are left out.
+    pub fn everywhere(&self) -> Fact<impl Iterator<Item = (&str, &str, &T)>> {
+        match &self.extent {
+            Extent::All => Fact::Known(self.iter()),
+            Extent::Inputs(kind) | Extent::Namespace(kind, _) => {
+                Fact::Unknown(format!("every {kind} of the cluster"))
+            }
+            Extent::Unknown(why) => Fact::Unknown(why.to_string()),
+        }
+    }
+
     /// The objects of a namespace that are known, and whether there may be others, as beside manifests.
     /// A manifest may leave its namespace to the command that applies it. Unknown if there are objects
     /// that could not be read.

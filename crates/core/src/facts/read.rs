@@ -14,7 +14,7 @@ use super::quantities::{Quantities, quantity};
 use super::{
     AutoscalerFact, Broken, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
     OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact, SetFact, SetSpec,
-    SnapshotFact, StorageLimit, VolumeFact,
+    SnapshotClassFact, SnapshotContentFact, SnapshotFact, StorageLimit, VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
 use crate::object::anti_affinity::{Spread, ZONE};
@@ -121,6 +121,8 @@ struct Metadata {
     #[serde(deserialize_with = "null_default")]
     owner_references: Vec<Owner>,
     deletion_timestamp: Option<IgnoredAny>,
+    // In a manifest, it may be anything.
+    creation_timestamp: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -152,6 +154,16 @@ struct ClaimSpec {
     storage_class_name: Option<String>,
     volume_name: Option<String>,
     resources: Option<Resources>,
+    // The API server keeps dataSourceRef the same. Another namespace can only be named there.
+    data_source: Option<DataSource>,
+}
+
+#[derive(Deserialize)]
+struct DataSource {
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -165,12 +177,13 @@ pub fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
     let size = |fact: &ClaimFact| {
         entries(&fact.labels)
             + texts(fact.access_modes.iter().chain(&fact.owners))
-            + texts([&fact.class, &fact.volume, &fact.uid])
+            + texts([&fact.class, &fact.volume, &fact.uid, &fact.restored_from])
     };
-    reduced(claim, size, |claim: Object<ClaimSpec>| {
-        let Object { mut metadata, spec, .. } = claim;
+    reduced(claim, size, |claim: Object<ClaimSpec, Value>| {
+        let Object { mut metadata, spec, status } = claim;
         let owners = metadata.owner_references.into_iter().filter(|owner| owner.kind != "Pod");
         let beta = metadata.annotations.remove(BETA_CLASS);
+        let source = spec.data_source.filter(|source| source.kind == "VolumeSnapshot");
         Some(ClaimFact {
             uid: metadata.uid,
             access_modes: spec.access_modes.unwrap_or_default(),
@@ -180,8 +193,17 @@ pub fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
             labels: metadata.labels,
             owners: owners.map(|owner| owner.uid).collect(),
             terminating: metadata.deletion_timestamp.is_some(),
+            created: metadata.creation_timestamp.as_str().and_then(|time| time.parse().ok()),
+            restored_from: source.map(|source| source.name).unwrap_or_default(),
+            unused_since: unused_since(&status),
         })
     })
+}
+
+/// The time of the condition `Unused` of a claim, if it is true.
+fn unused_since(status: &Value) -> Option<jiff::Timestamp> {
+    let unused = status["conditions"].as_array()?.iter().find(|one| one["type"] == "Unused")?;
+    (unused["status"] == "True").then(|| unused["lastTransitionTime"].as_str()?.parse().ok())?
 }
 
 /// Reads a StorageClass.
@@ -371,7 +393,8 @@ const EXPANDABLE: [&str; 10] = [
 
 /// Reads a volume.
 pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
-    let size = |fact: &VolumeFact| texts(fact.zones.iter().chain([&fact.class, &fact.uid]));
+    let size =
+        |fact: &VolumeFact| texts(fact.zones.iter().chain([&fact.class, &fact.uid, &fact.claim]));
     reduced(volume, size, |volume: PersistentVolume| {
         let spec = volume.0.spec.0.as_ref();
         let field = |name: &str| spec.and_then(|spec| spec.get(name));
@@ -381,9 +404,16 @@ pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
             fixed: fixed_volume(&volume),
             class: text("storageClassName").unwrap_or_default().to_owned(),
             zones: field("nodeAffinity").map(zones).unwrap_or_default(),
+            claim: field("claimRef").and_then(claim_of).unwrap_or_default(),
             uid: volume.0.metadata.uid.clone(),
         })
     })
+}
+
+/// The claim that `claimRef` names, as `namespace/name`.
+fn claim_of(reference: &Value) -> Option<String> {
+    let text = |field: &str| reference[field].as_str();
+    Some(format!("{}/{}", text("namespace")?, text("name")?))
 }
 
 /// The zones that a volume is bound to. None if one of the alternatives names no zone, which then may be
@@ -545,13 +575,52 @@ struct SnapshotStatus {
 /// Reads a `VolumeSnapshot`. One that is not ready, or that was not taken of a claim, is left out: it
 /// holds nothing, or nobody can tell whose data.
 pub fn snapshot(snapshot: &RawValue) -> Option<Reduced<SnapshotFact>> {
-    let size = |fact: &SnapshotFact| fact.claim.len();
+    let size = |fact: &SnapshotFact| texts([&fact.uid, &fact.claim]);
     reduced(snapshot, size, |snapshot: Object<SnapshotSpec, SnapshotStatus>| {
         let Object { metadata, spec, status } = snapshot;
         let claim = spec.source.persistent_volume_claim_name?;
         let holds = status.ready_to_use == Some(true) && metadata.deletion_timestamp.is_none();
         let taken = status.creation_time?.parse().ok()?;
-        holds.then_some(SnapshotFact { claim, taken })
+        holds.then_some(SnapshotFact { uid: metadata.uid, claim, taken })
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SnapshotContentSpec {
+    deletion_policy: Option<String>,
+}
+
+/// Reads a `VolumeSnapshotContent`.
+pub fn snapshot_content(content: &RawValue) -> Option<Reduced<SnapshotContentFact>> {
+    reduced(
+        content,
+        |_| 0,
+        |content: Object<SnapshotContentSpec>| {
+            let retained = content.spec.deletion_policy.as_deref() == Some("Retain");
+            Some(SnapshotContentFact { retained })
+        },
+    )
+}
+
+/// The annotation that makes a `VolumeSnapshotClass` the default of its driver.
+pub(super) const DEFAULT_SNAPSHOT_CLASS: &str = "snapshot.storage.kubernetes.io/is-default-class";
+
+#[derive(Deserialize)]
+struct SnapshotClass {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    driver: String,
+}
+
+/// Reads a `VolumeSnapshotClass`.
+pub fn snapshot_class(class: &RawValue) -> Option<Reduced<SnapshotClassFact>> {
+    let size = |fact: &SnapshotClassFact| fact.driver.len();
+    reduced(class, size, |class: SnapshotClass| {
+        let default = class.metadata.annotations.get(DEFAULT_SNAPSHOT_CLASS);
+        let default = default.is_some_and(|default| default == "true");
+        Some(SnapshotClassFact { driver: class.driver, default })
     })
 }
 

@@ -64,6 +64,8 @@ pub struct TemplateFact {
     pub name: String,
     /// `spec.resources.requests.storage`
     pub size: Option<Quantity>,
+    /// its StorageClass, empty for none. `None` if it names none, so that claims get the default
+    pub class: Option<String>,
 }
 
 /// An owner reference with `controller: true`.
@@ -152,14 +154,31 @@ struct Retention {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Template {
-    metadata: Named,
+    metadata: TemplateMetadata,
     #[serde(deserialize_with = "null_default")]
     spec: TemplateSpec,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
+struct TemplateMetadata {
+    name: String,
+    #[serde(deserialize_with = "null_default")]
+    annotations: ClassAnnotation,
+}
+
+/// The annotation that named the class before the field was there, and that wins over it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ClassAnnotation {
+    #[serde(rename = "volume.beta.kubernetes.io/storage-class")]
+    class: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct TemplateSpec {
+    storage_class_name: Option<String>,
     #[serde(deserialize_with = "null_default")]
     resources: Resources,
 }
@@ -238,6 +257,11 @@ impl SetFact {
                 .map(|template| TemplateFact {
                     name: template.metadata.name.clone(),
                     size: quantity(&template.spec.resources.requests, "storage"),
+                    class: {
+                        let TemplateMetadata { annotations, .. } = &template.metadata;
+                        annotations.class.as_ref().or(template.spec.storage_class_name.as_ref())
+                    }
+                    .cloned(),
                 })
                 .collect(),
             voters: false,

@@ -15,6 +15,10 @@ pub enum Kind {
     Namespace,
     /// `v1` `PersistentVolume`
     Volume,
+    /// `storage.k8s.io/v1` StorageClass
+    Class,
+    /// `snapshot.storage.k8s.io/v1` `VolumeSnapshot`
+    Snapshot,
     /// anything else
     Other,
 }
@@ -49,7 +53,7 @@ pub struct KindInfo {
 }
 
 /// Every kind but [`Kind::Other`].
-pub const KINDS: [KindInfo; 5] = [
+pub const KINDS: [KindInfo; 7] = [
     KindInfo {
         kind: Kind::StatefulSet,
         name: "StatefulSet",
@@ -121,6 +125,35 @@ pub const KINDS: [KindInfo; 5] = [
         has_status: true,
         mutating: &[],
         validating: &["UPDATE", "DELETE"],
+    },
+    KindInfo {
+        kind: Kind::Class,
+        name: "StorageClass",
+        group: "storage.k8s.io",
+        version: "v1",
+        plural: "storageclasses",
+        subresource: "",
+        reported_as: "StorageClass",
+        namespaced: false,
+        in_manifests: false,
+        has_status: false,
+        mutating: &[],
+        validating: &["DELETE"],
+    },
+    // A cluster may lack the kind: a rule about a resource that nobody serves matches no request.
+    KindInfo {
+        kind: Kind::Snapshot,
+        name: "VolumeSnapshot",
+        group: "snapshot.storage.k8s.io",
+        version: "v1",
+        plural: "volumesnapshots",
+        subresource: "",
+        reported_as: "VolumeSnapshot",
+        namespaced: true,
+        in_manifests: false,
+        has_status: false,
+        mutating: &[],
+        validating: &["DELETE"],
     },
 ];
 

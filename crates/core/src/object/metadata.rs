@@ -49,6 +49,9 @@ pub struct Metadata<'a> {
     /// finalizers
     #[serde(borrow, deserialize_with = "null_default")]
     pub finalizers: Vec<Text<'a>>,
+    /// when the server created it, not decoded: in a manifest, it may be anything
+    #[serde(borrow)]
+    pub creation_timestamp: Option<Raw<'a>>,
     /// set while the object is going away
     #[serde(borrow)]
     pub deletion_timestamp: Option<Text<'a>>,
@@ -74,6 +77,11 @@ impl Metadata<'_> {
             .unwrap_or_default()
             .iter()
             .any(|manager| manager.operation.as_str() == "Apply" && manager.subresource.is_empty()))
+    }
+
+    /// When the server created it.
+    pub fn created(&self) -> Option<jiff::Timestamp> {
+        serde_json::from_str::<&str>(self.creation_timestamp?.get()).ok()?.parse().ok()
     }
 
     /// Whether the object has this finalizer.

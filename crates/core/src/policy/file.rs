@@ -155,7 +155,7 @@ pub struct Match {
     /// Labels that the object must carry.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Kinds: StatefulSet, PersistentVolumeClaim, Scale.
+    /// Kinds: StatefulSet, PersistentVolumeClaim, Scale and the like.
     #[serde(default)]
     pub kinds: Vec<MatchKind>,
 }
@@ -173,6 +173,10 @@ pub enum MatchKind {
     Namespace,
     /// v1 `PersistentVolume`; `namespaces` means the namespace of its claim
     PersistentVolume,
+    /// storage.k8s.io/v1 StorageClass, which has no namespace
+    StorageClass,
+    /// snapshot.storage.k8s.io/v1 `VolumeSnapshot`
+    VolumeSnapshot,
 }
 
 impl PolicyFile {

@@ -42,6 +42,8 @@ impl CompiledScope {
                     MatchKind::Scale => Kind::Scale,
                     MatchKind::Namespace => Kind::Namespace,
                     MatchKind::PersistentVolume => Kind::Volume,
+                    MatchKind::StorageClass => Kind::Class,
+                    MatchKind::VolumeSnapshot => Kind::Snapshot,
                 })
                 .collect(),
             rules: settings(&scope.rules, at, errors),

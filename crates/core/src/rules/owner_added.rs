@@ -202,6 +202,11 @@ fn is_absent(change: &Change<'_>, facts: &Facts, owner: &OwnerReference<'_>) -> 
             Fact::Known(claim) => claim.is_none_or(|claim| claim.uid != owner.uid.as_str()),
             Fact::Unknown(_) => false,
         },
-        Kind::Scale | Kind::Namespace | Kind::Volume | Kind::Other => false,
+        Kind::Scale
+        | Kind::Namespace
+        | Kind::Volume
+        | Kind::Class
+        | Kind::Snapshot
+        | Kind::Other => false,
     }
 }

@@ -5,10 +5,11 @@ use crate::facts::{Fact, Facts};
 use crate::object::Kind;
 
 declare_rule! {
-    /// A set, a claim, a namespace or a volume is deleted that somebody has marked as protected: `stateward.dev/protected: "true"`,
+    /// A set, a claim, a namespace, a volume, a StorageClass or a snapshot is deleted that somebody has marked as protected: `stateward.dev/protected: "true"`,
     /// `policy.kruise.io/delete-protection: Always` or `Cascading`,
-    /// `resourcetemplate.karmada.io/deletion-protected: Always`, or
-    /// `hive.openshift.io/protected-delete: "true"`, each as an annotation or a label.
+    /// `resourcetemplate.karmada.io/deletion-protected: Always`,
+    /// `hive.openshift.io/protected-delete: "true"`, or `nine.ch/deletion-protection: "true"`, each as an
+    /// annotation or a label.
     ///
     /// The rule warns if the object only bears what keeps a deployment tool from deleting it:
     /// `helm.sh/resource-policy: keep`, `Prune=false` or `Delete=false` of Argo CD, `prune: disabled` of
@@ -30,8 +31,8 @@ declare_rule! {
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Delete], Claim: [Delete], Namespace: [Delete], Volume: [Delete]],
-        source: "openkruise.io/docs/user-manuals/deletionprotection; karmada.io/docs/administrator/configuration/resource-deletion-protection",
+        judges: [StatefulSet: [Delete], Claim: [Delete], Namespace: [Delete], Volume: [Delete], Class: [Delete], Snapshot: [Delete]],
+        source: "openkruise.io/docs/user-manuals/deletionprotection; karmada.io/docs/administrator/configuration/resource-deletion-protection; docs.nine.ch/docs/managed-kubernetes/nke/deletion-protection",
     }
 }
 

@@ -38,13 +38,13 @@ impl Rule for PvDelete {
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(volume) = change.deleted_volume() else { return Ok(()) };
-        let Some(claim) = volume.claim() else { return Ok(()) };
+        let Some(of) = volume.claim() else { return Ok(()) };
         let retained = Reclaim::from_name(volume.reclaim_policy()) == Reclaim::Retain;
         let bound = volume.phase() == "Bound";
         if namespace_goes(change, facts) || !bound && !retained {
             return Ok(());
         }
-        let claim = claim.label();
+        let claim = of.label();
         let protected = change.metadata().is_some_and(|m| m.has_finalizer(VOLUME_PROTECTION));
         let loss = Loss::of_volume(facts, &change.name, volume);
         let snapshots = loss.as_ref().map(Loss::snapshots).unwrap_or_default();
@@ -86,10 +86,11 @@ impl Rule for PvDelete {
                  claim loses its volume, and the data may be deleted. {snapshots}"
             )
         };
-        finding.why(why.trim_end()).remedy(vec![
-            remedy::say("leave the volume: it is deleted with its claim"),
-            remedy::retain(&[change.name.as_str()]),
-        ]);
+        let leave = remedy::say("leave the volume: it is deleted with its claim");
+        let class = &volume.spec.storage_class_name;
+        let keep = remedy::keep_data(facts, &change.name, &of.namespace, &of.name, class);
+        let steps = std::iter::once(leave).chain(keep);
+        finding.why(why.trim_end()).remedy(steps.collect());
         Ok(())
     }
 }

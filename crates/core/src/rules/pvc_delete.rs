@@ -70,7 +70,9 @@ impl Rule for PvcDelete {
         } else if volume.is_empty() {
             finding.step(format!("keep the claim {place} if its data is still needed"));
         } else {
-            finding.remedy(vec![remedy::retain(&[volume])]);
+            let class = claim.class();
+            let steps = remedy::keep_data(facts, volume, &change.namespace, &change.name, class);
+            finding.remedy(steps);
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ declare_rule! {
     /// volume.
     ///
     /// ## Way out
-    /// Retain the volume first. If the data may be deleted, confirm it with the annotation
+    /// Retain the volume first, then take a snapshot. If the data may be deleted, confirm it with the annotation
     /// `stateward.dev/confirm-delete`.
     ///
     /// The rule needs facts, which the webhook has if it watches a cluster. Claims that are deleted at
@@ -49,7 +49,13 @@ impl Rule for PvcDeleteLast {
             .add("", what)
             .why(why)
             .loss(Loss::of(facts, &change.namespace, [change.name.as_str()]))
-            .remedy(vec![remedy::retain(&[claim.spec.volume_name.as_str()])]);
+            .remedy(remedy::keep_data(
+                facts,
+                claim.spec.volume_name.as_str(),
+                &change.namespace,
+                &change.name,
+                claim.class(),
+            ));
         Ok(())
     }
 }

@@ -51,7 +51,7 @@ enum Deletion {
     Any,
 }
 
-const PROTECTIONS: [Protection; 9] = [
+const PROTECTIONS: [Protection; 10] = [
     Protection { key: PROTECTED, holds: is_true, from: Deletion::Any },
     Protection {
         key: "policy.kruise.io/delete-protection",
@@ -64,6 +64,7 @@ const PROTECTIONS: [Protection; 9] = [
         from: Deletion::Any,
     },
     Protection { key: "hive.openshift.io/protected-delete", holds: is_true, from: Deletion::Any },
+    Protection { key: "nine.ch/deletion-protection", holds: is_true, from: Deletion::Any },
     Protection {
         key: "helm.sh/resource-policy",
         holds: |value| value.trim() == "keep",

@@ -12,7 +12,7 @@ mod recreate;
 mod retention;
 
 pub use self::combine::{combine, settle_size};
-pub use self::deletion::{confirm_deletion, retain, retain_all};
+pub use self::deletion::{confirm_deletion, keep_data, retain, retain_all, snapshot};
 pub use self::force::{
     FLUX_FORCE, SYNC_OPTIONS, flux_forces, has_option, has_sync_option, warn_of_force,
 };

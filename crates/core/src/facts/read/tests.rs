@@ -250,6 +250,55 @@ fn only_a_snapshot_that_can_be_used_counts() {
     assert_eq!(read(true, claim, going), None);
 }
 
+/// The condition as the controller of Kubernetes 1.37 writes it.
+#[test]
+fn a_claim_is_unused_since_the_condition_turned_true() {
+    let since = |status: Value| {
+        let object = json!({"metadata": {"name": "a"}, "status": status});
+        fact(claim, &object).unwrap().unused_since.map(|since| since.to_string())
+    };
+    let condition = |status: &str| {
+        json!({"conditions": [{
+            "type": "Unused", "status": status, "reason": "NoPodsUsingPVC",
+            "message": "No pods are currently referencing this PVC",
+            "lastTransitionTime": "2026-11-01T12:00:00Z",
+        }]})
+    };
+    assert_eq!(since(condition("True")).as_deref(), Some("2026-11-01T12:00:00Z"));
+    for other in
+        [condition("False"), json!({}), json!(null), json!({"conditions": [3]}), json!("x")]
+    {
+        assert_eq!(since(other.clone()), None, "{other}");
+    }
+}
+
+#[test]
+fn a_claim_tells_from_which_snapshot_it_was_restored() {
+    let source = |source: Value| {
+        let object = json!({"metadata": {"name": "a"}, "spec": {"dataSource": source}});
+        fact(claim, &object).unwrap().restored_from
+    };
+    assert_eq!(source(json!({"kind": "VolumeSnapshot", "name": "s"})), "s");
+    assert_eq!(source(json!({"kind": "PersistentVolumeClaim", "name": "s"})), "");
+    assert_eq!(source(json!(null)), "");
+}
+
+#[test]
+fn a_content_is_retained_and_a_class_is_the_default_only_if_they_say_so() {
+    let content = |policy: &str| {
+        let spec = json!({"deletionPolicy": policy});
+        fact(snapshot_content, &json!({"metadata": {"name": "c"}, "spec": spec})).unwrap().retained
+    };
+    assert_eq!((content("Retain"), content("Delete")), (true, false));
+    let class = |default: &str| {
+        let annotations = json!({"snapshot.storage.kubernetes.io/is-default-class": default});
+        let metadata = json!({"name": "c", "annotations": annotations});
+        fact(snapshot_class, &json!({"metadata": metadata, "driver": "d"})).unwrap()
+    };
+    assert_eq!((class("true").default, class("false").default), (true, false));
+    assert_eq!(class("true").driver, "d");
+}
+
 #[test]
 fn only_autoscalers_of_sets_that_stay_are_kept() {
     let read = |target: Value, metadata: Value| {

@@ -1,8 +1,11 @@
 //! Ways out of a deletion: the reversible one first.
 
+use serde_json::json;
+
 use super::{kubectl, quoted, run};
 use crate::annotations::CONFIRM_DELETE;
 use crate::change::Change;
+use crate::facts::Facts;
 use crate::rules::Step;
 
 /// Keeps the data of these volumes.
@@ -32,6 +35,43 @@ pub fn retain_all(namespace: &str) -> Step {
             quoted(namespace)
         ),
     )
+}
+
+/// Takes a snapshot of a claim of this StorageClass, with the class that serves it. Nothing if no class
+/// is known to serve.
+pub fn snapshot(
+    text: &str,
+    facts: &Facts,
+    namespace: &str,
+    claim: &str,
+    class: &str,
+) -> Option<Step> {
+    let with = facts.snapshot_class(class)?;
+    let mut spec = json!({"source": {"persistentVolumeClaimName": claim}});
+    if let Some(with) = with {
+        spec["volumeSnapshotClassName"] = json!(with);
+    }
+    let snapshot = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1",
+        "kind": "VolumeSnapshot",
+        "metadata": {"generateName": format!("{claim}-")},
+        "spec": spec,
+    });
+    let (snapshot, namespace) = (quoted(&snapshot.to_string()), quoted(namespace));
+    Some(run(text, format!("echo {snapshot} | kubectl -n {namespace} create -f -")))
+}
+
+/// Keeps the data of a claim: its volume first, because that can be taken back, then a copy.
+pub fn keep_data(
+    facts: &Facts,
+    volume: &str,
+    namespace: &str,
+    claim: &str,
+    class: &str,
+) -> Vec<Step> {
+    let text = "to have a copy as well, take a snapshot, and wait until it is ready to use";
+    let copy = snapshot(text, facts, namespace, claim, class);
+    std::iter::once(retain(&[volume])).chain(copy).collect()
 }
 
 /// Confirms the deletion of the object, so that it is only warned of.

@@ -1,0 +1,110 @@
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
+use crate::change::Change;
+use crate::facts::{Fact, Facts};
+use crate::text::{NAME, cut};
+
+declare_rule! {
+    /// A StorageClass is deleted that claims or claim templates use. The rule is silent if nothing uses it.
+    ///
+    /// ## Why
+    /// Volumes that exist keep working. But a claim can only grow while its class exists, and a new
+    /// claim, such as that of a new replica, stays `Pending`. A claim cannot change its class, and
+    /// neither can a claim template: only a class of the same name helps.
+    ///
+    /// ## Way out
+    /// Keep the manifest of the class, and create the class again. To delete and create it is the only way to
+    /// change its parameters, and `helm upgrade --force` or `kubectl replace --force` do both, so the rule only warns.
+    ///
+    /// A claim template that names no class counts if the class is the default. The rule needs facts,
+    /// which the webhook has if it watches a cluster.
+    ClassDelete {
+        id: "class-delete",
+        title: "a StorageClass is deleted that claims or claim templates use",
+        group: Data,
+        action: Warn,
+        since: "0.1.0",
+        judges: [Class: [Delete]],
+        source: "kubernetes plugin/pkg/admission/storage/persistentvolume/resize/admission.go; kubernetes.io/docs/concepts/storage/storage-classes",
+    }
+}
+
+/// So many users are named.
+const NAMED: usize = 5;
+
+impl Rule for ClassDelete {
+    type Params = NoParams;
+
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
+        let class = change.name.as_str();
+        let claims = facts.claims.everywhere().needed()?;
+        let claims = claims.filter(|(.., claim)| claim.class == class && !claim.terminating);
+        let claims: Vec<(&str, &str)> = claims.map(|(of, name, _)| (of, name)).collect();
+        let default =
+            matches!(facts.default_class(), Fact::Known(Some((name, _))) if name == class);
+        let sets = facts.sets.everywhere().map(|sets| {
+            let using = sets.filter(|(.., set)| {
+                let mut classes = set.templates.iter().map(|template| &template.class);
+                let uses = |of: &Option<String>| of.as_ref().map_or(default, |of| of == class);
+                !set.terminating && classes.any(uses)
+            });
+            using.map(|(of, name, _)| (of, name)).collect::<Vec<(&str, &str)>>()
+        });
+        let (sets, unknown) = match sets {
+            Fact::Known(sets) => (sets, None),
+            Fact::Unknown(why) => (Vec::new(), Some(why)),
+        };
+        let users =
+            [(claims.len(), "claim", "claims"), (sets.len(), "StatefulSet", "StatefulSets")];
+        let users: Vec<String> = users
+            .into_iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+            .collect();
+        if users.is_empty() {
+            return unknown.map_or(Ok(()), |why| Err(Unjudged::Needs(why)));
+        }
+        let verb = if claims.len() + sets.len() == 1 { "uses" } else { "use" };
+        let mut why = format!(
+            "Volumes that exist keep working. But no claim of the class can grow, and new replicas stay \
+             Pending, until a class of this name exists again. A claim template cannot name another \
+             one. In use by {}.",
+            named(&sets, &claims)
+        );
+        if unknown.is_some() {
+            why.push_str(" It is not known which StatefulSets use it.");
+        }
+        let (name, file) = (remedy::quoted(class), format!("storageclass-{class}.yaml"));
+        let file = remedy::quoted(&file);
+        findings
+            .add("", format!("would be deleted; {} {verb} it", users.join(" and ")))
+            .why(why)
+            .command(
+                "keep its manifest first, to create the class again",
+                // The API server creates no object that has a version.
+                format!("kubectl get storageclass {name} -o yaml | grep -v '^  resourceVersion:' > {file}"),
+            )
+            .command(
+                "create the class again, under the same name; no pod restarts",
+                format!("kubectl create -f {file}"),
+            );
+        Ok(())
+    }
+}
+
+/// The first few sets, then claims, and how many more there are.
+fn named(sets: &[(&str, &str)], claims: &[(&str, &str)]) -> String {
+    let label = |kind: &'static str| {
+        move |(namespace, name): &(&str, &str)| {
+            format!("{kind} {}", cut(format!("{namespace}/{name}"), NAME))
+        }
+    };
+    let names = sets.iter().map(label("StatefulSet")).chain(claims.iter().map(label("claim")));
+    let mut names: Vec<String> = names.take(NAMED).collect();
+    match (sets.len() + claims.len()).checked_sub(NAMED).filter(|more| *more > 0) {
+        Some(more) => format!("{} and {more} more", names.join(", ")),
+        None => match names.pop() {
+            Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
+            last => last.unwrap_or_default(),
+        },
+    }
+}
