@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use stateward_core::yaml::YamlDocument;
 
+use crate::kustomize::Kustomization;
 use crate::report::Notice;
 
 /// The names of a file that describes a folder to Kustomize.
@@ -32,26 +32,20 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of files that are named by their paths without `.` and `..`. `kustomizations`
-    /// are paths with the text of the file.
+    /// The layout of files that are named by their paths without `.` and `..`.
     pub fn new<'p>(
         paths: impl IntoIterator<Item = &'p str>,
-        kustomizations: &[(String, String)],
+        kustomizations: &[Kustomization],
     ) -> Self {
         let charts = paths.into_iter().filter(|path| file_name(path) == "Chart.yaml");
         let charts = charts.map(|path| folder_of(path).to_owned()).collect();
         let mut parts = BTreeMap::new();
         let mut resources = BTreeSet::new();
-        for (path, text) in kustomizations {
-            let folder = folder_of(path);
-            let Ok(document) = YamlDocument::read(text) else { continue };
-            let Ok(kustomization) = serde_json::from_str::<Value>(document.json()) else {
-                continue;
-            };
-            let named = |keys: &[&str]| named(&kustomization, keys, folder);
+        for Kustomization { folder, value } in kustomizations {
+            let named = |keys: &[&str]| named(value, keys, folder);
             resources.extend(named(&["resources", "bases"]));
             for part in named(&PARTS) {
-                parts.insert(part, folder.to_owned());
+                parts.insert(part, folder.clone());
             }
         }
         // What some kustomization applies as it is, is a manifest.
@@ -169,7 +163,7 @@ const PARTS: [&str; 13] = [
 ];
 
 /// The paths that the fields `keys` name, from the folder of the kustomization.
-fn named(kustomization: &Value, keys: &[&str], folder: &str) -> Vec<String> {
+pub(crate) fn named(kustomization: &Value, keys: &[&str], folder: &str) -> Vec<String> {
     let mut texts = Vec::new();
     for key in keys {
         texts_of(&kustomization[*key], true, &mut texts);
@@ -202,7 +196,7 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-fn folder_of(path: &str) -> &str {
+pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
@@ -222,5 +216,6 @@ fn join(folder: &str, path: &str) -> Option<String> {
             part => parts.push(part),
         }
     }
-    Some(parts.join("/"))
+    let top = if folder.starts_with('/') { "/" } else { "" };
+    Some(format!("{top}{}", parts.join("/")))
 }
