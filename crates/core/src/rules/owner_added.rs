@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,20 +94,51 @@ impl Rule for OwnerAdded {
 
 /// The first owner that `old` does not have, or has without `controller: true`. The garbage collector
 /// looks an owner up by group, kind, name and UID.
+///
+/// The API server rejects a reference without `apiVersion` or `uid`, so none of a cluster lacks them.
+/// Files in Git may, and say nothing else than before if the rest is the same.
 fn added<'n, 'a>(
     old: &[OwnerReference<'_>],
     new: &'n [OwnerReference<'a>],
 ) -> Option<(usize, &'n OwnerReference<'a>)> {
-    fn identity<'o>(owner: &'o OwnerReference<'_>) -> [&'o str; 4] {
-        let group = group(&owner.api_version).unwrap_or_default();
-        [group, &owner.kind, &owner.name, &owner.uid]
-    }
     let controls = |owner: &OwnerReference<'_>| owner.controller == Some(true);
-    let known: BTreeMap<_, _> =
-        old.iter().map(|owner| (identity(owner), controls(owner))).collect();
+    let mut known = BTreeMap::new();
+    for owner in old {
+        let Identity { group, uid, .. } = Identity::of(owner);
+        for group in BTreeSet::from([group, None]) {
+            for uid in BTreeSet::from([uid, None]) {
+                let entry = known.entry(Identity { group, uid, ..Identity::of(owner) });
+                *entry.or_insert(true) &= controls(owner);
+            }
+        }
+    }
     new.iter().enumerate().find(|(_, owner)| {
-        known.get(&identity(owner)).is_none_or(|controlled| controls(owner) && !controlled)
+        let controlled = known.get(&Identity::of(owner));
+        controlled.is_none_or(|controlled| controls(owner) && !controlled)
     })
+}
+
+/// What tells one owner from another.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity<'o> {
+    /// `None` if the reference has no `apiVersion`
+    group: Option<&'o str>,
+    kind: &'o str,
+    name: &'o str,
+    /// `None` if the reference has no `uid`
+    uid: Option<&'o str>,
+}
+
+impl<'o> Identity<'o> {
+    fn of(owner: &'o OwnerReference<'_>) -> Self {
+        let version = Some(&*owner.api_version).filter(|version| !version.is_empty());
+        Self {
+            group: version.map(|version| group(version).unwrap_or_default()),
+            kind: &owner.kind,
+            name: &owner.name,
+            uid: Some(&*owner.uid).filter(|uid| !uid.is_empty()),
+        }
+    }
 }
 
 fn named(owner: &OwnerReference<'_>) -> String {
