@@ -5,6 +5,7 @@ use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, StatefulSet};
 use crate::packs::{DataFolder, ImageReference, Pack, Range, Recognised, Version};
 use crate::rules::path::{below, normal};
+use crate::rules::sts_data_mount_removed::default_without_arguments_of_image;
 
 /// Where the data of a container is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +123,9 @@ fn folder(container: &Container<'_>, known: &Recognised<'_>) -> Option<String> {
             return None;
         }
     }
-    runs_itself(container, &image).then(|| data.folder.clone())
+    // The image may name the folder by arguments, which those of the container replace.
+    let other = default_without_arguments_of_image(container);
+    runs_itself(container, &image).then(|| other.map_or_else(|| data.folder.clone(), str::to_owned))
 }
 
 /// Whether the container runs the program of its image: `mongod` of `mongo`. A script that replaces the
