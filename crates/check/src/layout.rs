@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
-use crate::kustomize::Kustomization;
+use crate::kustomize::{Kustomization, folder_of, named};
 use crate::report::Notice;
 
 /// The names of a file that describes a folder to Kustomize.
@@ -162,60 +160,6 @@ const PARTS: [&str; 13] = [
     "crds",
 ];
 
-/// The paths that the fields `keys` name, from the folder of the kustomization.
-pub(crate) fn named(kustomization: &Value, keys: &[&str], folder: &str) -> Vec<String> {
-    let mut texts = Vec::new();
-    for key in keys {
-        texts_of(&kustomization[*key], true, &mut texts);
-    }
-    texts.into_iter().filter_map(|text| join(folder, text)).collect()
-}
-
-/// The texts of a field that may be paths: the elements of lists, and the members that hold paths.
-fn texts_of<'v>(value: &'v Value, listed: bool, texts: &mut Vec<&'v str>) {
-    const MEMBERS: [&str; 6] =
-        ["path", "files", "envs", "env", "valuesFile", "additionalValuesFiles"];
-    match value {
-        // A patch that stands inline has several lines, data may be named as `key=path`.
-        Value::String(text) if listed && !text.contains('\n') => {
-            texts.push(text.split_once('=').map_or(text, |(_, path)| path));
-        }
-        Value::Array(elements) => elements.iter().for_each(|one| texts_of(one, true, texts)),
-        Value::Object(members) => {
-            for (key, member) in members {
-                if MEMBERS.contains(&key.as_str()) {
-                    texts_of(member, true, texts);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
-}
-
-pub(crate) fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// `path` from `folder`, without `.` and `..`; `None` if it leads above the top, or to another host.
-fn join(folder: &str, path: &str) -> Option<String> {
-    if path.contains("://") || path.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            // A folder that is itself named from above the top keeps its way there.
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let top = if folder.starts_with('/') { "/" } else { "" };
-    Some(format!("{top}{}", parts.join("/")))
 }

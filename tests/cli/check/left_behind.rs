@@ -320,12 +320,12 @@ fn a_set_that_moves_from_a_base_into_its_overlays_keeps_its_claims() {
     let found = said_of_folders(&old, &[new[0], ("prod/set.yaml", &other)], &folders);
     assert_eq!(found.len(), 1, "{found:?}");
     // A manifest that no kustomization applied yet, in no namespace.
-    let (bare, prefixed) = (
+    let (nowhere, prefixed) = (
         SET.replacen("  namespace: shop\n", "", 1),
         "resources: [set.yaml]\nnamePrefix: my-\nnamespace: live\n",
     );
-    let short = [("kustomization.yaml", prefixed), ("set.yaml", &*bare)];
-    let long = bare.replacen("name: db", "name: my-db", 1);
+    let short = [("kustomization.yaml", prefixed), ("set.yaml", &*nowhere)];
+    let long = nowhere.replacen("name: db", "name: my-db", 1);
     assert_eq!(said_of_folders(&[("set.yaml", &long)], &short, &folders), [""; 0]);
     // The namespace that a kustomization gives is what counts.
     let (there, moved) =

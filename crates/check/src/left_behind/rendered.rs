@@ -16,6 +16,9 @@ pub(super) fn take_same<'d>(
     news: &mut Vec<Holder<'d>>,
     renamings: &(Renamings, Renamings),
 ) -> Vec<&'d Document> {
+    if renamings.0.is_empty() && renamings.1.is_empty() {
+        return Vec::new();
+    }
     let (mut rendered, mut used) = (Rendered::new(), Vec::new());
     for (at, new) in news.iter().enumerate() {
         for renaming in renamings.1.of_file(path(&new.document.file)).iter() {
