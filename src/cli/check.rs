@@ -332,7 +332,8 @@ impl Inputs<'_> {
 pub(super) fn select(mut files: Files, threads: NonZero<usize>) -> Selection {
     let notices = std::mem::take(&mut files.notices);
     let templates = std::mem::take(&mut files.templates);
-    let mut all = Selection { notices, ..Selection::default() };
+    let renamings = std::mem::take(&mut files.renamings);
+    let mut all = Selection { notices, renamings, ..Selection::default() };
     files.read(threads, Selection::from).into_iter().for_each(|part| all.append(part));
     let lists = [&mut all.documents, &mut all.facts, &mut all.workloads];
     for document in lists.into_iter().flatten() {

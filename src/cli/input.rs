@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use stateward_check::layout::{Layout, is_chart_part, is_kustomization};
+use stateward_check::kustomize::{Kustomization, Renamings};
+use stateward_check::layout::{KUSTOMIZATIONS, Layout, is_chart_part, is_kustomization};
 use stateward_check::report::Notice;
 use stateward_core::yaml::{File, InputError, Inputs, Part, split};
 use walkdir::WalkDir;
@@ -29,6 +30,8 @@ pub struct Files {
     pub paths: BTreeSet<PathBuf>,
     /// what the templates that a rendering names are called in the work tree
     pub templates: Templates,
+    /// what kustomizations make of the names
+    pub renamings: Renamings,
 }
 
 /// Where the bytes of a file come from.
@@ -140,7 +143,10 @@ pub fn load(
         manifests.contains(&exclude::normal(&here.join(&file.path)))
             && read(file).is_none_or(|text| may_be_whole(&text))
     };
-    found.notices = leave_out(&mut walked, read, was_manifest);
+    let mut kustomizations = kustomizations(&walked, read);
+    found.notices = leave_out(&mut walked, &kustomizations, was_manifest);
+    kustomizations.extend(beside(&found.sources));
+    found.renamings = Renamings::of(&kustomizations);
     let walked = walked.into_iter().map(|file| {
         let Walked { name, path } = file;
         Source::Disk { name, path, named: false }
@@ -167,16 +173,38 @@ impl AsRef<str> for Walked {
     }
 }
 
+/// The files among `files` that describe a folder to Kustomize.
+fn kustomizations<T: AsRef<str>>(
+    files: &[T],
+    read: impl Fn(&T) -> Option<String>,
+) -> Vec<Kustomization> {
+    let own = files.iter().filter(|file| is_kustomization(file.as_ref()));
+    own.filter_map(|file| Kustomization::read(file.as_ref(), &read(file)?)).collect()
+}
+
+/// The kustomizations beside files that are named: a hook names only those that change.
+fn beside(sources: &[Source]) -> Vec<Kustomization> {
+    let folder = |source: &Source| match source {
+        Source::Disk { path, .. } => path.parent().map(Path::to_owned),
+        Source::Memory(_) => None,
+    };
+    let folders: BTreeSet<PathBuf> = sources.iter().filter_map(folder).collect();
+    let in_folder = |folder: PathBuf| {
+        KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find_map(|path| {
+            let text = std::fs::read_to_string(&path).ok()?;
+            Kustomization::read(&shown(&path), &text)
+        })
+    };
+    folders.into_iter().filter_map(in_folder).collect()
+}
+
 /// Leaves out what is only a part of a chart or a kustomization.
 fn leave_out<T: AsRef<str>>(
     files: &mut Vec<T>,
-    read: impl Fn(&T) -> Option<String>,
+    kustomizations: &[Kustomization],
     was_manifest: impl Fn(&T) -> bool,
 ) -> Vec<Notice> {
-    let kustomizations = files.iter().filter(|file| is_kustomization(file.as_ref()));
-    let kustomizations: Vec<(String, String)> =
-        kustomizations.filter_map(|file| Some((file.as_ref().to_owned(), read(file)?))).collect();
-    let layout = Layout::new(files.iter().map(AsRef::as_ref), &kustomizations);
+    let layout = Layout::new(files.iter().map(AsRef::as_ref), kustomizations);
     layout.leave_out(files, |file| file.as_ref(), was_manifest)
 }
 

@@ -20,7 +20,7 @@ use self::variable::Variable;
 use crate::decodable::{self, Fault};
 use crate::left_behind::{self, LeftBehind};
 use crate::live;
-use crate::pair::{Paired, Pairing};
+use crate::pair::{Paired, Pairing, path};
 use crate::report::{
     Cause, CheckReport, JudgedObject, NotJudged, Notice, ObjectRef, Outcome, RefusedBy,
     ReportedFinding, UnjudgedObject,
@@ -55,6 +55,7 @@ pub fn check_with(
     let left_behind: Vec<ReportedFinding> = left_behind::find(
         gone.chain(&paired.removed).chain(&paired.kept).chain(&paired.workloads.gone),
         created.chain(&paired.workloads.new),
+        &paired.renamings,
     )
     .into_iter()
     .filter_map(|left| left_behind_finding(left, kubernetes, context))
@@ -65,6 +66,12 @@ pub fn check_with(
     for judgement in map(tasks.collect(), &|task| task.judge(kubernetes, context)) {
         all.append(judgement);
     }
+    // A part of a name is no name, and Kustomize makes one of it.
+    all.findings.retain(|finding| {
+        let of_name = finding.field == "/metadata/name" && finding.rule.ends_with("-invalid-value");
+        let file = finding.new.as_ref().filter(|_| of_name).map(|new| path(&new.file));
+        !file.is_some_and(|file| paired.renamings.1.completes_names(file))
+    });
     all.findings.extend(left_behind);
     let mut ignored = paired.ignored;
     ignored.append(&mut all.ignored);

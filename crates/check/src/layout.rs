@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-use stateward_core::yaml::YamlDocument;
-
+use crate::kustomize::{Kustomization, folder_of, named};
 use crate::report::Notice;
 
 /// The names of a file that describes a folder to Kustomize.
@@ -32,26 +30,20 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of files that are named by their paths without `.` and `..`. `kustomizations`
-    /// are paths with the text of the file.
+    /// The layout of files that are named by their paths without `.` and `..`.
     pub fn new<'p>(
         paths: impl IntoIterator<Item = &'p str>,
-        kustomizations: &[(String, String)],
+        kustomizations: &[Kustomization],
     ) -> Self {
         let charts = paths.into_iter().filter(|path| file_name(path) == "Chart.yaml");
         let charts = charts.map(|path| folder_of(path).to_owned()).collect();
         let mut parts = BTreeMap::new();
         let mut resources = BTreeSet::new();
-        for (path, text) in kustomizations {
-            let folder = folder_of(path);
-            let Ok(document) = YamlDocument::read(text) else { continue };
-            let Ok(kustomization) = serde_json::from_str::<Value>(document.json()) else {
-                continue;
-            };
-            let named = |keys: &[&str]| named(&kustomization, keys, folder);
+        for Kustomization { folder, value } in kustomizations {
+            let named = |keys: &[&str]| named(value, keys, folder);
             resources.extend(named(&["resources", "bases"]));
             for part in named(&PARTS) {
-                parts.insert(part, folder.to_owned());
+                parts.insert(part, folder.clone());
             }
         }
         // What some kustomization applies as it is, is a manifest.
@@ -168,59 +160,6 @@ const PARTS: [&str; 13] = [
     "crds",
 ];
 
-/// The paths that the fields `keys` name, from the folder of the kustomization.
-fn named(kustomization: &Value, keys: &[&str], folder: &str) -> Vec<String> {
-    let mut texts = Vec::new();
-    for key in keys {
-        texts_of(&kustomization[*key], true, &mut texts);
-    }
-    texts.into_iter().filter_map(|text| join(folder, text)).collect()
-}
-
-/// The texts of a field that may be paths: the elements of lists, and the members that hold paths.
-fn texts_of<'v>(value: &'v Value, listed: bool, texts: &mut Vec<&'v str>) {
-    const MEMBERS: [&str; 6] =
-        ["path", "files", "envs", "env", "valuesFile", "additionalValuesFiles"];
-    match value {
-        // A patch that stands inline has several lines, data may be named as `key=path`.
-        Value::String(text) if listed && !text.contains('\n') => {
-            texts.push(text.split_once('=').map_or(text, |(_, path)| path));
-        }
-        Value::Array(elements) => elements.iter().for_each(|one| texts_of(one, true, texts)),
-        Value::Object(members) => {
-            for (key, member) in members {
-                if MEMBERS.contains(&key.as_str()) {
-                    texts_of(member, true, texts);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
-}
-
-fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// `path` from `folder`, without `.` and `..`; `None` if it leads above the top, or to another host.
-fn join(folder: &str, path: &str) -> Option<String> {
-    if path.contains("://") || path.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            // A folder that is itself named from above the top keeps its way there.
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
 }

@@ -3,6 +3,7 @@
 
 mod claims;
 mod holder;
+mod rendered;
 mod successor;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use stateward_core::yaml::Document;
 
 use self::claims::{Claims, Names};
 use self::holder::{Form, Holder};
+use crate::kustomize::Renamings;
 
 /// The id of the finding.
 pub(crate) const RULE: &str = "data-left-behind";
@@ -28,20 +30,33 @@ pub(crate) struct LeftBehind<'d> {
 }
 
 /// The objects among `news` that take the place of one among `olds` and do not use its claims.
-/// `olds` are only in the old manifests, `news` only in the new ones.
+/// `olds` are only in the old manifests, `news` only in the new ones. `renamings` are those of both.
+///
+/// A manifest that a kustomization applies is only a base: what counts is the name that Kustomize makes
+/// of it. An object that is renamed while `namePrefix` changes the other way stays what it was.
 pub(crate) fn find<'d>(
     olds: impl Iterator<Item = &'d Document>,
     news: impl Iterator<Item = &'d Document>,
+    renamings: &(Renamings, Renamings),
 ) -> Vec<LeftBehind<'d>> {
     let has_data = |holder: &Holder<'_>| !holder.claims.is_empty();
-    let (old_claims, old_sets) = split(olds.filter_map(Holder::of).filter(has_data));
-    if old_claims.is_empty() && old_sets.is_empty() {
+    let mut olds: Vec<Holder<'_>> = olds.filter_map(Holder::of).filter(has_data).collect();
+    if olds.is_empty() {
         return Vec::new();
     }
-    let (new_claims, new_sets) = split(news.filter_map(Holder::of));
-    let mut found = Vec::new();
+    let mut news: Vec<Holder<'_>> = news.filter_map(Holder::of).collect();
     // A claim is named once: beside it, its workload has nothing to add.
     let mut told: HashMap<&str, Names<'_>> = HashMap::new();
+    for same in rendered::take_same(&mut olds, &mut news, renamings) {
+        told.entry(&same.namespace).or_default().insert(&same.name);
+    }
+    // A name that ends in a dash is completed by a tool, nobody knows to what.
+    let is_whole = |holder: &Holder<'_>| {
+        !holder.document.name.starts_with('-') && !holder.document.name.ends_with('-')
+    };
+    let (old_claims, old_sets) = split(olds.into_iter().filter(is_whole));
+    let (new_claims, new_sets) = split(news.into_iter().filter(is_whole));
+    let mut found = Vec::new();
     for (old, new) in successor::pairs(&old_claims, &new_claims) {
         let (old, new) = (&old_claims[old], &new_claims[new]);
         told.entry(&old.document.namespace).or_default().insert(&old.document.name);

@@ -9,6 +9,7 @@ pub mod audit;
 mod decodable;
 pub mod judge;
 mod keep;
+pub mod kustomize;
 pub mod layout;
 mod left_behind;
 mod live;

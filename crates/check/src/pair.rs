@@ -9,6 +9,7 @@ use stateward_core::yaml::{Document, InputError};
 
 use self::copies::{pair_several, without_copies};
 use crate::keep::kept_manifest;
+use crate::kustomize::{Renaming, Renamings};
 use crate::report::{Notice, ObjectRef, UnjudgedObject};
 use crate::select::Selection;
 
@@ -40,6 +41,8 @@ pub struct Paired {
     pub ignored: Vec<UnjudgedObject>,
     /// documents of the new input that are no Kubernetes objects
     pub skipped: usize,
+    /// what kustomizations make of the names of the old and of the new input
+    pub renamings: (Renamings, Renamings),
 }
 
 /// Workloads that no rule judges: what comes may take the place of a set that goes.
@@ -84,6 +87,7 @@ impl Paired {
             notices: new.notices,
             ignored: new.ignored,
             skipped: new.skipped,
+            renamings: (Renamings::default(), new.renamings),
         }
     }
 }
@@ -98,6 +102,40 @@ fn key(document: &Document) -> Key {
         document.name.clone(),
         document.namespace.clone(),
     )
+}
+
+/// Objects by what they are called in the cluster.
+pub(crate) struct Rendered<T>(HashMap<Key, (T, bool)>);
+
+impl<T: Copy> Rendered<T> {
+    pub(crate) fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// Adds `document` under the name that `renaming` makes.
+    pub(crate) fn insert(&mut self, document: &Document, renaming: &Renaming, value: T) {
+        let key = rendered_key(document, renaming);
+        let is_anywhere = key.3.is_empty();
+        let anywhere = (key.0.clone(), key.1.clone(), key.2.clone(), String::new());
+        self.0.entry(anywhere).or_insert((value, is_anywhere));
+        self.0.entry(key).or_insert((value, is_anywhere));
+    }
+
+    /// The object that `document` is under the name that `renaming` makes. A namespace that one side leaves
+    /// out may be any.
+    pub(crate) fn get(&self, document: &Document, renaming: &Renaming) -> Option<T> {
+        let mut key = rendered_key(document, renaming);
+        if let Some((value, _)) = self.0.get(&key) {
+            return Some(*value);
+        }
+        key.3.clear();
+        self.0.get(&key).filter(|(_, is_anywhere)| *is_anywhere).map(|(value, _)| *value)
+    }
+}
+
+fn rendered_key(document: &Document, renaming: &Renaming) -> Key {
+    let (group, kind, name, namespace) = key(document);
+    (group, kind, renaming.name(&name), renaming.namespace(&namespace).to_owned())
 }
 
 /// The keys that differ from `key` by the namespace at most.
@@ -127,6 +165,7 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
         skipped: new.skipped,
         ignored: new.ignored,
         workloads: Workloads::of(old.workloads, new.workloads),
+        renamings: (old.renamings, new.renamings),
         ..Paired::default()
     };
     let old_errors = old.errors.into_iter().chain(old.harmless).collect();
@@ -174,8 +213,17 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
     let removed = order.iter().filter_map(|key| olds.remove(key)).flatten().collect();
     let removed = still_there(removed, harmless, &mut paired);
     if deletions {
-        let mut deleted = Vec::new();
+        let created = rendered_new(&paired);
+        let (olds, mut deleted) = (paired.renamings.0.clone(), Vec::new());
         for document in removed {
+            let all = olds.of_file(path(&document.file));
+            let is_new = |one: &Renaming| {
+                created.get(&document, one).is_some_and(|as_it_is| !(as_it_is && one.is_none()))
+            };
+            if all.iter().all(is_new) {
+                paired.removed.push(document);
+                continue;
+            }
             match kept_manifest(&document.json) {
                 Some(annotation) => {
                     paired.notices.push(kept_notice(&document, annotation));
@@ -190,6 +238,19 @@ pub fn pair(old: Selection, new: Selection, deletions: bool) -> Paired {
         paired.removed.extend(removed);
     }
     paired
+}
+
+/// What the new objects are in the cluster, each with whether that is its name in the file.
+fn rendered_new(paired: &Paired) -> Rendered<bool> {
+    let (_, news) = &paired.renamings;
+    let mut rendered = Rendered::new();
+    let created = paired.pairings.iter().filter(|pairing| pairing.old.is_none());
+    for document in created.filter_map(|pairing| pairing.new.as_ref()) {
+        for renaming in news.of_file(path(&document.file)).iter() {
+            rendered.insert(document, renaming, renaming.is_none());
+        }
+    }
+    rendered
 }
 
 /// Says that a manifest is removed, and its object is not.
@@ -288,6 +349,6 @@ fn faults(
 }
 
 /// The path of a file without the revision that stands before it.
-fn path(file: &str) -> &str {
+pub(crate) fn path(file: &str) -> &str {
     file.split_once(':').map_or(file, |(_, path)| path)
 }

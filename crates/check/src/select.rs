@@ -6,6 +6,7 @@ use stateward_core::object::{KINDS, Kind, KindInfo};
 use stateward_core::text::{NAME, cut};
 use stateward_core::yaml::{Document, InputError, Inputs};
 
+use crate::kustomize::Renamings;
 use crate::report::{Notice, ObjectRef, UnjudgedObject};
 use crate::variables;
 
@@ -29,6 +30,8 @@ pub struct Selection {
     pub notices: Vec<Notice>,
     /// documents that are no Kubernetes objects
     pub skipped: usize,
+    /// what kustomizations make of the names
+    pub renamings: Renamings,
 }
 
 impl Selection {

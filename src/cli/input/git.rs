@@ -7,10 +7,11 @@ mod process;
 mod repository;
 mod walk;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use stateward_check::layout::is_kustomization;
+use stateward_check::kustomize::{Kustomization, Renamings};
+use stateward_check::layout::{KUSTOMIZATIONS, is_kustomization};
 use stateward_core::yaml::File;
 
 use self::process::Git;
@@ -136,10 +137,29 @@ pub fn load_revision(
     let repository = Repository::open(folder, revision)?;
     let mut found = Files::default();
     let mut blobs = Vec::new();
+    let (mut beside, mut looked) = (Vec::new(), HashSet::new());
     for path in paths {
         let (name, full) = repository.place(path)?;
         let mut walk = Walk { repository: &repository, blobs: &mut blobs, found: &mut found };
         walk.named(&name, &full)?;
+        if !blobs.last().is_some_and(|blob| blob.named && blob.name == name) {
+            continue;
+        }
+        // A hook names only the files that change.
+        let in_folder = |path: &str, file: &str| match path.rsplit_once('/') {
+            Some((folder, _)) => format!("{folder}/{file}"),
+            None => file.to_owned(),
+        };
+        for file in KUSTOMIZATIONS {
+            let name = in_folder(&name, file);
+            if !looked.insert(name.clone()) {
+                break;
+            }
+            if let Entry::File(id) = repository.look_up(&in_folder(&full, file))? {
+                beside.push(Blob { name, id, named: false });
+                break;
+            }
+        }
     }
     let mut seen: HashSet<PathBuf> = HashSet::new();
     let own_path = |blob: &Blob| super::exclude::normal(&folder.join(&blob.name));
@@ -148,16 +168,22 @@ pub fn load_revision(
     let mut blobs = named;
     blobs.retain(|blob| seen.insert(own_path(blob)));
     walked.retain(|blob| seen.insert(own_path(blob)) && !exclude.excludes(folder, &blob.name));
-    let kustomizations: Vec<Blob> =
+    let read = |blobs: &[Blob]| -> Result<Vec<Kustomization>, GitError> {
+        if blobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let texts = blobs.iter().zip(repository.read(blobs)?);
+        let read = texts.filter_map(|(blob, bytes)| {
+            Kustomization::read(&blob.name, &String::from_utf8_lossy(&bytes))
+        });
+        Ok(read.collect())
+    };
+    let own: Vec<Blob> =
         walked.iter().filter(|blob| is_kustomization(&blob.name)).cloned().collect();
-    let texts: HashMap<String, String> = kustomizations
-        .iter()
-        .map(|blob| blob.name.clone())
-        .zip(repository.read(&kustomizations)?)
-        .map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned()))
-        .collect();
-    let read = |blob: &Blob| texts.get(&blob.name).cloned();
-    found.notices.extend(super::leave_out(&mut walked, read, |_| false));
+    let mut kustomizations = read(&own)?;
+    found.notices.extend(super::leave_out(&mut walked, &kustomizations, |_| false));
+    kustomizations.extend(read(&beside)?);
+    found.renamings = Renamings::of(&kustomizations);
     blobs.append(&mut walked);
     found.paths = blobs.iter().map(own_path).collect();
     let contents = repository.read(&blobs)?;

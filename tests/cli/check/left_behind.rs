@@ -223,6 +223,142 @@ fn what_only_looks_alike_takes_nobody_s_place() {
     assert_eq!(said(&one, &one.replace("data-db-0", "logs")), None);
 }
 
+/// What is said of the claims and sets of two folders; `tell` names what is compared.
+fn said_of_folders(old: &[(&str, &str)], new: &[(&str, &str)], tell: &[&str]) -> Vec<String> {
+    let below = |folder: &str, files: &[(&str, &str)]| {
+        let files =
+            files.iter().map(|(name, text)| (format!("{folder}/{name}"), (*text).to_owned()));
+        files.collect::<Vec<_>>()
+    };
+    let files = [below("old", old), below("new", new)].concat();
+    let files: Vec<_> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let ran = Folder::new(&files).check(&[&["--format", "json"], tell].concat());
+    assert_ne!(ran.code, Some(2), "{ran:?}");
+    let own = ["data-left-behind", "pvc-delete", "pvc-invalid-value"];
+    let findings = ran.json()["findings"].as_array().unwrap().clone();
+    let own = findings.iter().filter(|finding| own.iter().any(|rule| finding["rule"] == *rule));
+    own.map(|finding| finding["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_name_that_kustomize_makes_again_is_the_same_one() {
+    let claim = |name: &str| {
+        let manifest = CLAIM.replace("data-db-0", name).replace("  volumeName: pv-1\n", "");
+        manifest.split("status:").next().unwrap().to_owned()
+    };
+    let (config, cache) = (claim("config-pvc"), claim("cache-pvc"));
+    let volume = |name: &str| format!("persistentVolumeClaim: {{claimName: {name}}}");
+    let resources = "resources: [config.yaml, cache.yaml, app.yaml]\n";
+    let app = deployment(&volume("config-pvc"));
+    let prefix = |prefix: &str| format!("{resources}namePrefix: {prefix}\n");
+    let old = [
+        ("kustomization.yaml", &*prefix("jellyfin-")),
+        ("config.yaml", &config),
+        ("cache.yaml", &cache),
+        ("app.yaml", &app),
+    ];
+    let (shorter, dashes) = (prefix("jellyfin"), [claim("-config-pvc"), claim("-cache-pvc")]);
+    let dashed_app = deployment(&volume("-config-pvc")).replacen("name: db", "name: -db", 1);
+    let mut new = [
+        ("kustomization.yaml", &*shorter),
+        ("config.yaml", &dashes[0]),
+        ("cache.yaml", &dashes[1]),
+        ("app.yaml", &dashed_app),
+    ];
+    let folders = ["--old", "old", "new"];
+    let files =
+        ["--old", "old/config.yaml", "--old", "old/app.yaml", "new/config.yaml", "new/app.yaml"];
+    let deletions = [&folders[..], &["--deletions"]].concat();
+    for tell in [&folders[..], &files, &deletions] {
+        assert_eq!(said_of_folders(&old, &new, tell), [""; 0], "{tell:?}");
+    }
+    // The names get another prefix, too, so that they differ in the cluster.
+    let other = prefix("emby");
+    new[0].1 = &other;
+    let renamed = [claim("jellyfin-config-pvc"), claim("jellyfin-cache-pvc")];
+    new[1].1 = &renamed[0];
+    new[2].1 = &renamed[1];
+    let found = said_of_folders(&old, &new, &folders);
+    assert!(
+        found.iter().any(|one| one.contains("place of config-pvc, and start empty")),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().any(|one| one.contains("place of cache-pvc, and start empty")),
+        "{found:?}"
+    );
+    // Nobody takes the place of one that is deleted.
+    new[1].1 = &dashes[0];
+    new[0].1 = &shorter;
+    let gone = "resources: [config.yaml, app.yaml]\nnamePrefix: jellyfin\n";
+    let some = [("kustomization.yaml", gone), new[1], new[3]];
+    let found = said_of_folders(&old, &some, &deletions);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("cache-pvc"), "{found:?}");
+}
+
+#[test]
+fn a_set_that_moves_from_a_base_into_its_overlays_keeps_its_claims() {
+    let base = "resources: [set.yaml]\n";
+    let overlay = |prefix: &str| format!("resources: [../base]\nnamePrefix: {prefix}-\n");
+    let (dev, prod) = (overlay("dev"), overlay("prod"));
+    let old = [
+        ("base/kustomization.yaml", base),
+        ("base/set.yaml", SET),
+        ("dev/kustomization.yaml", &dev),
+        ("prod/kustomization.yaml", &prod),
+    ];
+    let (dev_set, prod_set) = (set("dev-db"), set("prod-db"));
+    let new = [("dev/set.yaml", &*dev_set), ("prod/set.yaml", &prod_set)];
+    let folders = ["--old", "old", "new"];
+    assert_eq!(said_of_folders(&old, &new, &folders), [""; 0]);
+    // The claims of one of both are left.
+    let found = said_of_folders(&old, &new[..1], &folders);
+    assert_eq!(found.len(), 1, "{found:?}");
+    // Another claim template has claims of its own.
+    let other = prod_set.replace("name: data", "name: files");
+    let found = said_of_folders(&old, &[new[0], ("prod/set.yaml", &other)], &folders);
+    assert_eq!(found.len(), 1, "{found:?}");
+    // A manifest that no kustomization applied yet, in no namespace.
+    let (nowhere, prefixed) = (
+        SET.replacen("  namespace: shop\n", "", 1),
+        "resources: [set.yaml]\nnamePrefix: my-\nnamespace: live\n",
+    );
+    let short = [("kustomization.yaml", prefixed), ("set.yaml", &*nowhere)];
+    let long = nowhere.replacen("name: db", "name: my-db", 1);
+    assert_eq!(said_of_folders(&[("set.yaml", &long)], &short, &folders), [""; 0]);
+    // The namespace that a kustomization gives is what counts.
+    let (there, moved) =
+        ("resources: [set.yaml]\nnamespace: live\n", SET.replacen("shop", "store", 1));
+    let old = [("kustomization.yaml", there), ("set.yaml", SET)];
+    let mut new = [("kustomization.yaml", there), ("set.yaml", &*moved)];
+    assert_eq!(said_of_folders(&old, &new, &folders), [""; 0]);
+    new[0].1 = "resources: [set.yaml]\n";
+    assert_eq!(said_of_folders(&old, &new, &folders).len(), 1);
+}
+
+#[test]
+fn a_file_of_a_revision_is_renamed_by_the_kustomization_beside_it() {
+    let claim = CLAIM.split("status:").next().unwrap().replace("  volumeName: pv-1\n", "");
+    let kustomization = "resources: [pvc.yaml]\nnamePrefix: nextcloud-\n";
+    let long = claim.replace("data-db-0", "nextcloud-pvc");
+    let folder = Folder::repository(&[
+        ("app/kustomization.yaml", "resources: [pvc.yaml]\n"),
+        ("app/pvc.yaml", &long),
+    ]);
+    folder.write("app/kustomization.yaml", kustomization);
+    folder.write("app/pvc.yaml", &claim.replace("data-db-0", "pvc"));
+    for paths in ["app/pvc.yaml", "app"] {
+        let ran = folder.check(&["--format", "json", "--old-ref", "HEAD", paths]);
+        assert_eq!(finding(&ran), None, "{paths}");
+    }
+    folder.write("app/kustomization.yaml", "resources: [pvc.yaml]\n");
+    for paths in ["app/pvc.yaml", "app"] {
+        let ran = folder.check(&["--format", "json", "--old-ref", "HEAD", paths]);
+        assert!(finding(&ran).is_some(), "{paths}");
+    }
+}
+
 #[test]
 fn what_an_annotation_keeps_in_the_cluster_is_no_deletion() {
     for annotation in [

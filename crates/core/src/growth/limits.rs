@@ -45,6 +45,8 @@ impl fmt::Display for SizeLimit {
 pub struct GrowthLimit {
     /// growth up to this factor is usual
     pub factor: u32,
+    /// so is any growth up to this size
+    pub warn_above: Quantity,
     /// growth beyond the factor is denied only above this size
     pub deny_above: Quantity,
 }
@@ -52,7 +54,7 @@ pub struct GrowthLimit {
 /// How far a size grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// up to the factor
+    /// up to the factor, or to a small size
     Usual,
     /// beyond the factor, to a size that people do ask for
     Large,
@@ -64,9 +66,14 @@ impl GrowthLimit {
     /// Above this size growth beyond the factor is denied, unless the policy says otherwise.
     pub const DENY_ABOVE: &str = "1Ti";
 
+    /// Up to this size growth is usual, unless the policy says otherwise. Ten times 5Gi: so only volumes
+    /// below 5Gi gain by it, which often start as a placeholder, and cost little if they are too large.
+    pub const WARN_ABOVE: &str = "50Gi";
+
     /// Judges growth from `old` to `new`.
     pub fn extent(&self, old: &Quantity, new: &Quantity) -> Extent {
-        if !old.is_positive() || *new <= old.times(self.factor) {
+        let is_small = new <= (&self.warn_above).min(&self.deny_above);
+        if !old.is_positive() || *new <= old.times(self.factor) || is_small {
             Extent::Usual
         } else if *new <= self.deny_above {
             Extent::Large
@@ -78,7 +85,11 @@ impl GrowthLimit {
 
 impl Default for GrowthLimit {
     fn default() -> Self {
-        Self { factor: 10, deny_above: Quantity::from_units(1 << 40) }
+        Self {
+            factor: 10,
+            warn_above: Quantity::from_units(50 << 30),
+            deny_above: Quantity::from_units(1 << 40),
+        }
     }
 }
 
@@ -123,9 +134,13 @@ mod tests {
     fn growth_beyond_factor_and_size_is_a_mistake() {
         let limit = GrowthLimit::default();
         assert_eq!(limit.deny_above, size(GrowthLimit::DENY_ABOVE));
+        assert_eq!(limit.warn_above, size(GrowthLimit::WARN_ABOVE));
         for (old, new, expected) in [
             ("1Gi", "10Gi", Extent::Usual),
-            ("1Gi", "11Gi", Extent::Large),
+            ("10Mi", "5Gi", Extent::Usual),
+            ("1Gi", "50Gi", Extent::Usual),
+            ("1Gi", "51Gi", Extent::Large),
+            ("6Gi", "61Gi", Extent::Large),
             ("1Gi", "1Ti", Extent::Large),
             ("1Gi", "1025Gi", Extent::Mistake),
             ("200Gi", "2000Gi", Extent::Usual),
@@ -134,6 +149,10 @@ mod tests {
         ] {
             assert_eq!(limit.extent(&size(old), &size(new)), expected, "{old} → {new}");
         }
+        // What a policy denies is not small.
+        let strict = GrowthLimit { deny_above: size("20Gi"), ..limit };
+        assert_eq!(strict.extent(&size("1Gi"), &size("20Gi")), Extent::Usual);
+        assert_eq!(strict.extent(&size("1Gi"), &size("21Gi")), Extent::Mistake);
     }
 
     #[test]

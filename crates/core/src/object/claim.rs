@@ -17,7 +17,8 @@ pub struct Claim<'a> {
     /// what is asked for
     #[serde(borrow, deserialize_with = "null_default")]
     pub spec: ClaimSpec<'a>,
-    /// what is there; `None` where the document shows none
+    /// what is there; `None` if the document does not show it. The API server gives each new claim a phase,
+    /// so a status without one was written by a tool that had no claim to look at
     #[serde(borrow)]
     pub status: Option<ClaimStatus<'a>>,
 }
@@ -49,7 +50,8 @@ impl<'a> Claim<'a> {
                 None => ClaimSpec::default(),
             },
             status: match object.status {
-                Some(raw) => json::decode(raw.get(), "/status")?,
+                Some(raw) => json::decode::<Option<ClaimStatus<'_>>>(raw.get(), "/status")?
+                    .filter(|status| !status.phase.is_empty()),
                 None => None,
             },
         })

@@ -137,6 +137,14 @@ pub struct StatefulSetStatus<'a> {
 }
 
 impl StatefulSetStatus<'_> {
+    /// Whether the controller has written the status. Clients that encode a set without one write
+    /// `replicas: 0` and `availableReplicas: 0`, which are never left out.
+    pub fn is_written(&self) -> bool {
+        !self.current_revision.is_empty()
+            || !self.update_revision.is_empty()
+            || self.observed_generation.is_some_and(|generation| generation > 0)
+    }
+
     /// Whether pods of two revisions are, or may be, about. Under `OnDelete` the controller never moves
     /// the current revision on, so that a rollout counts as finished once all pods are updated and ready.
     pub fn is_rolling(&self) -> bool {

@@ -7,6 +7,10 @@ declare_rule! {
     /// renamed, moved to another namespace, or made another kind. Its claims have other names then.
     /// Only `stateward check` sees that, because it sees both objects.
     ///
+    /// A manifest that a kustomization applies is only a base. `check` compares it under the names that
+    /// `namePrefix`, `nameSuffix` and `namespace` make of it, if the kustomization is among its inputs or in
+    /// the folder of the manifest.
+    ///
     /// ## Why
     /// The data stays in the old claims. The new pods start with empty ones, or without any.
     ///

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ declare_rule! {
     /// another namespace, another name, kind or UID for one that does not exist, and deletes the object
     /// within seconds: a claim is deleted with its data, and so are the claims of a set under
     /// `whenDeleted: Delete`. A controller owner also tells tools to leave the object to it.
+    ///
+    /// While an owner that it had before stays, nothing is deleted. The rule still denies the second one: it is
+    /// the first of two steps, of which the other takes the owner that exists.
     ///
     /// Operators that run in another namespace may adopt objects. So may users whom the policy names
     /// as `owners.operators`. The rule judges the subresource `status`, too. `blockOwnerDeletion` and
@@ -69,7 +72,8 @@ impl Rule for OwnerAdded {
         let old = old.map_or(&[][..], |old| &old.metadata.owner_references);
         if let Some((index, owner)) = added(old, &new.metadata.owner_references) {
             let field = Pointer::from("/metadata/ownerReferences").index(index);
-            object(change, facts, field, owner, findings)?;
+            let stays = staying(old, &new.metadata.owner_references);
+            object(change, facts, (field, owner, stays), findings)?;
         }
         // New claims get the owners of their template. The templates of a set never change.
         let Some(set) = change.created_set() else { return Ok(()) };
@@ -94,20 +98,60 @@ impl Rule for OwnerAdded {
 
 /// The first owner that `old` does not have, or has without `controller: true`. The garbage collector
 /// looks an owner up by group, kind, name and UID.
+///
+/// The API server rejects a reference without `apiVersion` or `uid`, so none of a cluster lacks them.
+/// Files in Git may, and say nothing else than before if the rest is the same.
 fn added<'n, 'a>(
     old: &[OwnerReference<'_>],
     new: &'n [OwnerReference<'a>],
 ) -> Option<(usize, &'n OwnerReference<'a>)> {
-    fn identity<'o>(owner: &'o OwnerReference<'_>) -> [&'o str; 4] {
-        let group = group(&owner.api_version).unwrap_or_default();
-        [group, &owner.kind, &owner.name, &owner.uid]
-    }
     let controls = |owner: &OwnerReference<'_>| owner.controller == Some(true);
-    let known: BTreeMap<_, _> =
-        old.iter().map(|owner| (identity(owner), controls(owner))).collect();
+    let mut known = BTreeMap::new();
+    for owner in old {
+        let Identity { group, uid, .. } = Identity::of(owner);
+        for group in BTreeSet::from([group, None]) {
+            for uid in BTreeSet::from([uid, None]) {
+                let entry = known.entry(Identity { group, uid, ..Identity::of(owner) });
+                *entry.or_insert(true) &= controls(owner);
+            }
+        }
+    }
     new.iter().enumerate().find(|(_, owner)| {
-        known.get(&identity(owner)).is_none_or(|controlled| controls(owner) && !controlled)
+        let controlled = known.get(&Identity::of(owner));
+        controlled.is_none_or(|controlled| controls(owner) && !controlled)
     })
+}
+
+/// An owner that the object has had and keeps: while it exists, the garbage collector deletes nothing.
+fn staying<'n, 'a>(
+    old: &[OwnerReference<'_>],
+    new: &'n [OwnerReference<'a>],
+) -> Option<&'n OwnerReference<'a>> {
+    let known: BTreeSet<Identity<'_>> = old.iter().map(Identity::of).collect();
+    new.iter().find(|owner| known.contains(&Identity::of(owner)))
+}
+
+/// What tells one owner from another.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity<'o> {
+    /// `None` if the reference has no `apiVersion`
+    group: Option<&'o str>,
+    kind: &'o str,
+    name: &'o str,
+    /// `None` if the reference has no `uid`
+    uid: Option<&'o str>,
+}
+
+impl<'o> Identity<'o> {
+    fn of(owner: &'o OwnerReference<'_>) -> Self {
+        let version = Some(&*owner.api_version).filter(|version| !version.is_empty());
+        Self {
+            group: version.map(|version| group(version).unwrap_or_default()),
+            kind: &owner.kind,
+            name: &owner.name,
+            uid: Some(&*owner.uid).filter(|uid| !uid.is_empty()),
+        }
+    }
 }
 
 fn named(owner: &OwnerReference<'_>) -> String {
@@ -118,8 +162,7 @@ fn named(owner: &OwnerReference<'_>) -> String {
 fn object(
     change: &Change<'_>,
     facts: &Facts,
-    field: Pointer,
-    owner: &OwnerReference<'_>,
+    (field, owner, stays): (Pointer, &OwnerReference<'_>, Option<&OwnerReference<'_>>),
     findings: &mut Findings,
 ) -> Result<(), DecodeError> {
     let claims = claims_at_risk(change, facts)?;
@@ -130,6 +173,16 @@ fn object(
     };
     let finding = findings.add(field, format!("would be owned by {}", named(owner)));
     finding.values(None, Some(&owner.name));
+    if let Some(stays) = stays {
+        let what = if change.kind == Kind::Claim { "the claim with its data" } else { "the set" };
+        finding.why(format!(
+            "Nothing is deleted while {} exists. Once none of its owners does, the garbage collector \
+             deletes {what}.",
+            named(stays)
+        ));
+        finding.step("leave the ownerReference out");
+        return Ok(());
+    }
     finding.why(match (change.kind, &claims) {
         (Kind::Claim, _) => format!(
             "{condition}, the garbage collector deletes the claim with its data within seconds; \

@@ -22,15 +22,21 @@ pub(super) struct Params {
     /// The largest factor by which a claim or a claim template may grow in one edit without a
     /// finding.
     max_growth_factor: NonZeroU32,
+    /// The size up to which any growth is usual, whatever its factor.
+    warn_above: SizeParam,
     /// The size above which such growth is denied; up to this size it is only warned about.
     deny_above: SizeParam,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        let GrowthLimit { factor, deny_above } = GrowthLimit::default();
+        let GrowthLimit { factor, warn_above, deny_above } = GrowthLimit::default();
         Self {
             max_growth_factor: NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN),
+            warn_above: SizeParam {
+                text: GrowthLimit::WARN_ABOVE.to_owned(),
+                quantity: warn_above,
+            },
             deny_above: SizeParam {
                 text: GrowthLimit::DENY_ABOVE.to_owned(),
                 quantity: deny_above,
@@ -41,8 +47,12 @@ impl Default for Params {
 
 impl Params {
     fn growth(&self, old: &Quantity, new: &Quantity) -> Extent {
-        let deny_above = self.deny_above.quantity.clone();
-        GrowthLimit { factor: self.max_growth_factor.get(), deny_above }.extent(old, new)
+        let limit = GrowthLimit {
+            factor: self.max_growth_factor.get(),
+            warn_above: self.warn_above.quantity.clone(),
+            deny_above: self.deny_above.quantity.clone(),
+        };
+        limit.extent(old, new)
     }
 }
 
@@ -85,12 +95,13 @@ impl JsonSchema for SizeParam {
 declare_rule! {
     /// A claim or a claim template grows more than tenfold in one edit (`max-growth-factor`), or
     /// asks for a fraction of a byte. Growth is denied only if the new size is also above 1Ti
-    /// (`deny-above`); everything else is a warning.
+    /// (`deny-above`); everything else is a warning. Growth to 50Gi or less (`warn-above`) is usual.
     ///
     /// ## Why
     /// Volumes cannot shrink. If 100Gi becomes 100Ti by a typo, nobody can take it back, and the
     /// bill comes every month. A fraction of a byte (`0.1`, `100m`) is accepted by the API server
-    /// with a warning and always means something else.
+    /// with a warning and always means something else. `1.5Gi` is a whole number of bytes. `0.1Gi` is
+    /// none, but its unit is plain, and drivers round it up: sizes from 1Mi on are not judged.
     ///
     /// ## Way out
     /// Write the size that you mean. If you mean a jump of this size, grow in several edits.
@@ -111,6 +122,9 @@ declare_rule! {
         judged_at: super::JudgedAt::Mutation,
     }
 }
+
+/// Whoever writes a size of so many bytes has meant the unit. No volume is smaller.
+const SMALLEST_MEANT: u64 = 1 << 20;
 
 impl Rule for PvcFractionalOrHuge {
     type Params = Params;
@@ -183,7 +197,8 @@ fn sizes<'f>(
             return Some(finding.values(values.0, values.1));
         }
     }
-    if !new.quantity.rounded_to_milli().is_fractional() {
+    let whole_enough = Quantity::from_units(SMALLEST_MEANT);
+    if !new.quantity.rounded_to_milli().is_fractional() || new.quantity >= whole_enough {
         return None;
     }
     let finding = findings.add(

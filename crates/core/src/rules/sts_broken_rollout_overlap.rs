@@ -16,8 +16,9 @@ declare_rule! {
     /// Under `Parallel`, the controller replaces broken pods by itself. The exception is a set with
     /// `maxUnavailable` before Kubernetes 1.37: as many pods that are not ready stop the rollout.
     ///
-    /// The rule reads the status of the old set. It is silent under `OnDelete`, and about manifests
-    /// without a status, which do not show whether pods are ready.
+    /// The rule reads the status of the old set. It is silent under `OnDelete`, and if the status is not
+    /// the controller's: tools write `status: {replicas: 0}` into manifests, which says nothing about
+    /// pods. The controller always writes a revision or `observedGeneration`.
     ///
     /// ## Way out
     /// Wait if the pod only needs time to start. If it never gets ready, make the edit, then delete the
@@ -43,8 +44,9 @@ impl Rule for StsBrokenRolloutOverlap {
     fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
         let status = old.status.get()?;
-        // A status that the controller has written counts the pods.
-        let Some(_) = status.replicas else { return Ok(()) };
+        if !status.is_written() {
+            return Ok(());
+        }
         let pods = old.spec.replicas();
         let ready = status.ready_replicas.unwrap_or_default();
         let unready = pods.saturating_sub(ready);

@@ -21,6 +21,8 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use self::named::{default_without_arguments_of_image, keeps_data_by_name};
+
 use self::folders::Folders;
 use self::loss::Loss;
 use self::losses::losses;

@@ -1,8 +1,10 @@
-use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use super::sts_data_mount_removed::keeps_data_by_name;
+use super::{Findings, Judged, NoParams, Rule, remedy, system, template};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::StatefulSet;
 use crate::object::pod::PodSpec;
+use crate::object::{DecodeError, StatefulSet};
+use crate::packs::MemberKind;
 
 declare_rule! {
     /// The pods of a database with claim templates have less time to stop than Kubernetes gives by default:
@@ -12,13 +14,14 @@ declare_rule! {
     /// A database that is killed before it has written its data must recover when it starts, which takes longer than
     /// a clean stop. Some lose the last writes.
     ///
-    /// The rule knows databases and brokers by the names of their images. `sts-grace-zero` judges 0 seconds.
+    /// The rule knows what keeps data from the pack of the system, and else by the name of the image. If the pack
+    /// says how long the system takes to stop, `sts-pod-settings` judges the time. `sts-grace-zero` judges 0 seconds.
     ///
     /// ## Way out
     /// Leave the field out, or set it to what the database needs to stop under load.
     StsGraceShort {
         id: "sts-grace-short",
-        title: "databases have less time to stop than by default",
+        title: "pods that keep data have less time to stop than by default",
         group: Practice,
         action: Warn,
         since: "0.1.0",
@@ -27,42 +30,13 @@ declare_rule! {
     }
 }
 
-/// What the last part of an image's name contains if it is a database or a broker.
-const DATABASES: [&str; 25] = [
-    "cassandra",
-    "clickhouse",
-    "cockroach",
-    "consul",
-    "couchbase",
-    "couchdb",
-    "elasticsearch",
-    "etcd",
-    "influxdb",
-    "kafka",
-    "mariadb",
-    "mongo",
-    "mysql",
-    "nats",
-    "neo4j",
-    "opensearch",
-    "percona",
-    "postgres",
-    "pulsar",
-    "rabbitmq",
-    "redis",
-    "scylla",
-    "valkey",
-    "vault",
-    "zookeeper",
-];
-
 /// What Kubernetes gives by default, in seconds.
 const DEFAULT: i64 = 30;
 
 impl Rule for StsGraceShort {
     type Params = NoParams;
 
-    fn check(_: &NoParams, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(written) = template::written(change)? else { return Ok(()) };
         let short = |pod: &PodSpec<'_>| {
             let grace = pod.termination_grace_period_seconds;
@@ -71,9 +45,9 @@ impl Rule for StsGraceShort {
         let Some(seconds) = short(written.pod) else { return Ok(()) };
         let holds =
             |_: &StatefulSet<'_>, pod: &PodSpec<'_>| short(pod).is_some_and(|old| old <= seconds);
-        if !runs_a_database(written.pod)
-            || written.set.claim_templates()?.is_empty()
+        if written.set.claim_templates()?.is_empty()
             || !written.introduces(holds)
+            || !keeps_data(written.set, written.pod, facts)?
         {
             return Ok(());
         }
@@ -83,10 +57,10 @@ impl Rule for StsGraceShort {
         findings
             .add(
                 "/spec/template/spec/terminationGracePeriodSeconds",
-                format!("the database would have {seconds} s to stop"),
+                format!("its pods would have {seconds} s to stop"),
             )
             .values(before.as_deref(), Some(&seconds.to_string()))
-            .why("A database that is killed before it has written its data must recover when it starts.")
+            .why("What is killed before it has written its data must recover when it starts.")
             .remedy(vec![remedy::amend_template(
                 change,
                 "leave spec.template.spec.terminationGracePeriodSeconds out, which gives 30 s, or set what the database needs",
@@ -95,9 +69,17 @@ impl Rule for StsGraceShort {
     }
 }
 
-fn runs_a_database(pod: &PodSpec<'_>) -> bool {
-    pod.containers.iter().any(|container| {
-        let image = container.image.rsplit('/').next().unwrap_or_default();
-        DATABASES.iter().any(|name| image.contains(name))
-    })
+/// Whether the pods keep data, and no pack says how long they take to stop.
+fn keeps_data(
+    set: &StatefulSet<'_>,
+    pod: &PodSpec<'_>,
+    facts: &Facts,
+) -> Result<bool, DecodeError> {
+    if let Some(known) = system::of(set, facts)? {
+        let members = known.pack.members.as_ref();
+        let together = members.is_some_and(|members| members.kind != MemberKind::Independent);
+        let has_data = !known.pack.data.is_empty() || together;
+        return Ok(has_data && known.pack.pods.grace.is_none());
+    }
+    Ok(pod.containers.iter().any(|container| keeps_data_by_name(container.image.as_str())))
 }

@@ -105,7 +105,9 @@ pub(super) fn members(
     let Some((old, new)) = change.scaled() else { return Ok(None) };
     let pods = match &change.subject {
         Subject::StatefulSet(pair) => match &pair.old {
-            Some(set) => set.status.get()?.replicas,
+            Some(set) => {
+                Some(set.status.get()?).filter(|s| s.is_written()).and_then(|s| s.replicas)
+            }
             None => None,
         },
         Subject::Scale(pair) => pair.old.as_ref().and_then(|scale| scale.pods),

@@ -228,10 +228,6 @@ impl<'s> Builder<'s> {
         Self { source, tree: Tree::default(), open: Vec::new(), anchors: HashMap::new(), ended: 0 }
     }
 
-    pub(super) const fn source(&self) -> &'s str {
-        self.source
-    }
-
     /// The text as it is kept: a slice of the source stays one.
     pub(super) fn keep(&mut self, text: &str) -> Text {
         let start = (text.as_ptr() as usize).wrapping_sub(self.source.as_ptr() as usize);

@@ -253,16 +253,20 @@ impl<'s, 'p, 'a> Anchors<'s, 'p, 'a> {
     }
 
     /// The default folders that lead into a claim. A default of another image counts only if the
-    /// new container is told a folder of the same row.
+    /// new container is told a folder of the same row, and the old image has no default of its own there.
     fn by_default(&self) -> Vec<Anchor<'p>> {
         let mut anchors = Vec::new();
         let mut rows = BTreeSet::new();
+        let own = self.defaults.iter().filter(|default| default.counts.0);
+        let own: BTreeSet<usize> = own.map(|default| default.row).collect();
         for default in &self.defaults {
             let told = self.new.by_row.get(&default.row);
             let Some(found) = default.found.0.filter(|found| self.old.writes(found.mount)) else {
                 continue;
             };
-            let counts = default.counts.0 || (told.is_some() && !named::is_of_any(default.row));
+            let may_count =
+                told.is_some() && !named::is_of_any(default.row) && !own.contains(&default.row);
+            let counts = default.counts.0 || may_count;
             if !counts || self.old_rows.contains(&default.row) || !rows.insert(default.row) {
                 continue;
             }

@@ -132,6 +132,9 @@ pub(super) const DATA_FOLDERS: &[DataFolder] = &[
             ("qdrant", "/qdrant/storage"),
             ("arango", "/var/lib/arangodb3"),
             ("influx", "/var/lib/influxdb2"),
+            ("couchdb", "/opt/couchdb/data"),
+            ("couchbase", "/opt/couchbase/var"),
+            ("scylla", "/var/lib/scylla"),
         ],
         ..any_image(ANY)
     },

@@ -223,6 +223,12 @@ pub(super) fn is_helper(name: &str, image: &str, has_command: bool) -> bool {
     is_helper_name(image) || (is_helper_name(name) && (has_command || !is_data_image(image)))
 }
 
+/// Whether the image of this reference is known to keep data.
+pub(in crate::rules) fn keeps_data_by_name(reference: &str) -> bool {
+    let image = base(reference);
+    is_data_image(image) && !is_helper_name(image)
+}
+
 /// Whether an image is known to keep data.
 pub(super) fn is_data_image(image: &str) -> bool {
     DATA_FOLDERS.iter().any(|row| row.defaults.iter().any(|(known, _)| image.contains(known)))
@@ -255,6 +261,17 @@ pub(super) fn is_default(row: usize, folder: &str, container: &Container<'_>) ->
     } else {
         lists(row.defaults, Some(folder))
     }
+}
+
+/// The default folder of a container whose own arguments take the place of those by which its image names
+/// another folder.
+pub(in crate::rules) fn default_without_arguments_of_image(
+    container: &Container<'_>,
+) -> Option<&'static str> {
+    let rows = DATA_FOLDERS.iter().enumerate();
+    let mut folders = rows
+        .flat_map(|(row, known)| known.defaults_with_arguments.iter().map(move |one| (row, one.1)));
+    folders.find(|(row, folder)| is_default(*row, folder, container)).map(|(_, folder)| folder)
 }
 
 /// Who made an image. Those of Bitnami have folders of their own.

@@ -4,13 +4,14 @@ use serde_json::value::RawValue;
 
 use super::folders::{Folders, ROOT};
 use super::loss::{Loss, What};
+use super::values::Named;
 use super::view::{Mount, Other, Place, Source};
 use crate::annotations::ALLOW;
 use crate::change::Change;
 use crate::object::immutable::arrow;
 use crate::object::pod::Container;
 use crate::object::{Pointer, StatefulSet};
-use crate::rules::path::{clean, cut};
+use crate::rules::path::{below, clean, cut};
 use crate::rules::{Findings, Step, remedy, template};
 
 /// Adds the finding that the pods of the new set cannot be judged.
@@ -177,6 +178,7 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
                     (_, Some(new), Some(is)) => {
                         let instead = match names() {
                             Some(old) => format!("instead of {old}"),
+                            None if self.is_below_its_data(new) => "below its data".to_owned(),
                             None if self.loss.stays => "beside its data".to_owned(),
                             None => "outside of its claims".to_owned(),
                         };
@@ -207,6 +209,12 @@ impl<'w, 'p, 'a> Words<'w, 'p, 'a> {
         }
         let (old, new) = change.written_set()?;
         Some((volume(old?, name)?, volume(new, name)?))
+    }
+
+    /// Whether a value leads to a folder below the one in which the data is.
+    fn is_below_its_data(&self, new: &Named<'_>) -> bool {
+        let rest = new.path.as_deref().and_then(|path| below(path, self.loss.path));
+        self.loss.stays && rest.is_some_and(|rest| !rest.is_empty())
     }
 
     fn old_field(&self) -> Pointer {

@@ -5,6 +5,7 @@ use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, StatefulSet};
 use crate::packs::{DataFolder, ImageReference, Pack, Range, Recognised, Version};
 use crate::rules::path::{below, normal};
+use crate::rules::sts_data_mount_removed::default_without_arguments_of_image;
 
 /// Where the data of a container is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +175,10 @@ fn folders(container: &Container<'_>, known: &Recognised<'_>) -> Option<Vec<Stri
     if configured || (!data.variables.is_empty() && !container.env_from.is_empty()) {
         return None;
     }
-    runs_itself(container, &image, data).then(|| vec![data.folder.clone()])
+    // The image may name the folder by arguments, which those of the container replace.
+    let other = default_without_arguments_of_image(container);
+    let folder = || vec![other.map_or_else(|| data.folder.clone(), str::to_owned)];
+    runs_itself(container, &image, data).then(folder)
 }
 
 /// The folders among the operands of a command; `None` if one cannot be read.
