@@ -139,21 +139,11 @@ impl Case {
                 return None;
             }
             Action::Dangle(ordinal) if object["metadata"]["name"] == self.claim(ordinal) => {
-                object["metadata"]["ownerReferences"] = self.dangling(&object);
+                object["metadata"]["ownerReferences"] = dangling(&object);
             }
             _ => {}
         }
         Some(object)
-    }
-
-    fn dangling(&self, claim: &Value) -> Value {
-        let mut owners =
-            claim["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-        owners.push(json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "name": "gone",
-            "uid": "00000000-0000-4000-8000-000000000000",
-        }));
-        json!(owners)
     }
 
     async fn act(&self, bed: &Testbed) {
@@ -168,12 +158,21 @@ impl Case {
             Action::Dangle(ordinal) => {
                 let path = self.claim_path(ordinal);
                 let claim = bed.get(&path).await.unwrap().body;
-                bed.merge(&path, json!({"metadata": {"ownerReferences": self.dangling(&claim)}}))
-                    .await
+                bed.merge(&path, json!({"metadata": {"ownerReferences": dangling(&claim)}})).await
             }
         };
         reply.unwrap().ok().unwrap();
     }
+}
+
+/// The owners of a claim, and one that does not exist.
+fn dangling(claim: &Value) -> Value {
+    let mut owners = claim["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    owners.push(json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "gone",
+        "uid": "00000000-0000-4000-8000-000000000000",
+    }));
+    json!(owners)
 }
 
 async fn items(bed: &Testbed, path: &str) -> Vec<Value> {
@@ -220,11 +219,11 @@ fn predicted(
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let list =
+    let as_list =
         |items: &[Value]| json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     std::fs::write(folder.join("facts.json"), run(&["facts", "export"])).unwrap();
-    std::fs::write(folder.join("old.json"), list(old)).unwrap();
-    std::fs::write(folder.join("new.json"), list(new)).unwrap();
+    std::fs::write(folder.join("old.json"), as_list(old)).unwrap();
+    std::fs::write(folder.join("new.json"), as_list(new)).unwrap();
     let report = run(&[
         "check",
         "--facts=facts.json",
@@ -235,20 +234,82 @@ fn predicted(
     ]);
     let report: Value =
         serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {report}"));
-    let mut lost = BTreeMap::new();
+    let mut fates = BTreeMap::new();
     for finding in report["findings"].as_array().unwrap() {
         let namespace = finding["object"]["namespace"].as_str().unwrap_or_default();
         for claim in finding["loss"]["claims"].as_array().into_iter().flatten() {
             let name = claim["name"].as_str().unwrap().to_owned();
-            lost.insert((namespace.to_owned(), name), claim["fate"].as_str().unwrap().to_owned());
+            fates.insert((namespace.to_owned(), name), claim["fate"].as_str().unwrap().to_owned());
         }
     }
-    lost
+    fates
 }
 
-#[tokio::test]
-#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn what_is_predicted_is_lost_and_nothing_else_is() {
+/// What became of all claims.
+#[derive(Default)]
+struct Outcome {
+    /// one line for each prediction that was wrong
+    wrong: Vec<String>,
+    gone: usize,
+    destroyed: usize,
+    waiting: usize,
+}
+
+impl Outcome {
+    async fn of<'c>(
+        bed: &Testbed,
+        before: &[Value],
+        predicted: &BTreeMap<(String, String), String>,
+        case_of: impl Fn(&(String, String)) -> &'c Case,
+    ) -> Self {
+        let after: BTreeMap<(String, String), Value> =
+            items(bed, CLAIMS).await.into_iter().map(|claim| (key(&claim), claim)).collect();
+        let volumes: BTreeSet<String> = items(bed, "/api/v1/persistentvolumes")
+            .await
+            .iter()
+            .map(|volume| key(volume).1)
+            .collect();
+        let mut outcome = Self::default();
+        for claim in before {
+            let id = key(claim);
+            let fate = predicted.get(&id).map(String::as_str);
+            let left =
+                after.get(&id).filter(|left| left["metadata"]["uid"] == claim["metadata"]["uid"]);
+            // A claim that only waits for its pod is as good as gone.
+            let goes = left.is_none_or(|left| !left["metadata"]["deletionTimestamp"].is_null());
+            let volume = claim["spec"]["volumeName"].as_str().unwrap();
+            let fits = match (goes, left, fate) {
+                (true, Some(_), Some(_)) => {
+                    outcome.waiting += 1;
+                    true
+                }
+                (true, None, Some("destroyed")) => {
+                    outcome.destroyed += 1;
+                    !volumes.contains(volume)
+                }
+                (false, _, None) | (true, None, Some("retained")) => volumes.contains(volume),
+                _ => false,
+            };
+            outcome.gone += usize::from(goes);
+            if !fits {
+                let case = case_of(&id);
+                outcome.wrong.push(format!(
+                    "{}: {:?}, retention {}, replicas {}, owners {}: predicted {fate:?}, goes {goes}, volume stays {}",
+                    id.1,
+                    case.action,
+                    case.set["spec"]["persistentVolumeClaimRetentionPolicy"],
+                    case.set["spec"]["replicas"],
+                    claim["metadata"]["ownerReferences"],
+                    volumes.contains(volume),
+                ));
+            }
+        }
+        outcome
+    }
+}
+
+/// A control plane with a class whose volumes are retained, and namespaces with one `ConfigMap` each.
+async fn cluster() -> (Testbed, Vec<String>, Vec<String>) {
     let bed = Testbed::start().await.unwrap();
     bed.play_storage().await.unwrap();
     let classes = "/apis/storage.k8s.io/v1/storageclasses";
@@ -266,6 +327,13 @@ async fn what_is_predicted_is_lost_and_nothing_else_is() {
         anchors.push(made["metadata"]["uid"].as_str().unwrap().to_owned());
         namespaces.push(namespace);
     }
+    (bed, namespaces, anchors)
+}
+
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn what_is_predicted_is_lost_and_nothing_else_is() {
+    let (bed, namespaces, anchors) = cluster().await;
     let seed = std::env::var("STATEWARD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut rng = fastrand::Rng::with_seed(seed);
     let cases: Vec<Case> =
@@ -313,47 +381,12 @@ async fn what_is_predicted_is_lost_and_nothing_else_is() {
     })
     .await;
 
-    let after: BTreeMap<(String, String), Value> =
-        items(&bed, CLAIMS).await.into_iter().map(|claim| (key(&claim), claim)).collect();
-    let volumes: BTreeSet<String> =
-        items(&bed, "/api/v1/persistentvolumes").await.iter().map(|volume| key(volume).1).collect();
-    let (mut wrong, mut gone, mut destroyed, mut waiting) = (Vec::new(), 0, 0, 0);
-    for claim in &before {
-        let id = key(claim);
-        let fate = predicted.get(&id).map(String::as_str);
-        let left =
-            after.get(&id).filter(|left| left["metadata"]["uid"] == claim["metadata"]["uid"]);
-        // A claim that only waits for its pod is as good as gone.
-        let goes = left.is_none_or(|left| !left["metadata"]["deletionTimestamp"].is_null());
-        let volume = claim["spec"]["volumeName"].as_str().unwrap();
-        let fits = match (goes, left, fate) {
-            (false, _, None) => volumes.contains(volume),
-            (true, Some(_), Some(_)) => {
-                waiting += 1;
-                true
-            }
-            (true, None, Some("destroyed")) => {
-                destroyed += 1;
-                !volumes.contains(volume)
-            }
-            (true, None, Some("retained")) => volumes.contains(volume),
-            _ => false,
-        };
-        gone += usize::from(goes);
-        if !fits {
-            let set = id.1.strip_prefix("data-").and_then(|rest| rest.rsplit_once('-')).unwrap().0;
-            let case = by_name[&(id.0.clone(), set.to_owned())];
-            wrong.push(format!(
-                "{}: {:?}, retention {}, replicas {}, owners {}: predicted {fate:?}, goes {goes}, volume stays {}",
-                id.1,
-                case.action,
-                case.set["spec"]["persistentVolumeClaimRetentionPolicy"],
-                case.set["spec"]["replicas"],
-                claim["metadata"]["ownerReferences"],
-                volumes.contains(volume),
-            ));
-        }
-    }
+    let outcome = Outcome::of(&bed, &before, &predicted, |id| {
+        let set = id.1.strip_prefix("data-").and_then(|rest| rest.rsplit_once('-')).unwrap().0;
+        by_name[&(id.0.clone(), set.to_owned())]
+    })
+    .await;
+    let Outcome { wrong, gone, destroyed, waiting } = outcome;
     println!(
         "{CASES} cases, {} claims: {gone} gone, {destroyed} with their volume, {waiting} wait for a pod, {} wrong",
         before.len(),

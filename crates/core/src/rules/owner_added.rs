@@ -176,7 +176,7 @@ fn object(
     if let Some(stays) = stays {
         let what = if change.kind == Kind::Claim { "the claim with its data" } else { "the set" };
         finding.why(format!(
-            "Nothing is deleted while {} exists. Once none of its owners does, the garbage collector \
+            "Nothing is deleted while {} exists. Once none of its owners exists, the garbage collector \
              deletes {what}.",
             named(stays)
         ));
