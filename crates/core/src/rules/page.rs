@@ -26,9 +26,22 @@ pub fn index() -> String {
              actions in the cluster and in `stateward check`. A rule that denies only warns where \
              it is not sure.\n"
         )?;
-        write_table("", text)
+        write_table("", text)?;
+        text.push_str(NOT_JUDGED);
+        Ok(())
     })
 }
+
+/// What people would look for among the rules, and why there is none.
+const NOT_JUDGED: &str = "
+## Not judged
+
+- **How often a volume may be changed**, such as four times in 24 hours on AWS EBS. No object of a cluster tells
+  how often a volume was changed, or when. `stateward resize plan` names the limit of the driver, and
+  [storage patterns](../../docs/storage-patterns.md) shows those of all drivers.
+- **Disruption budgets by themselves.** They are judged with the set whose pods they hold: without a set, a budget
+  says nothing about data.
+";
 
 /// The table of all rules, in Markdown; its links start at the root of the repository.
 pub fn table() -> String {
