@@ -112,6 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let earlier = args.since.as_deref().map(earlier).transpose()?;
     let facts = facts(args)?;
     let mut found = audit(&facts);
+    found.namespace.clone_from(&args.namespace);
     found.since = earlier.map(|earlier| earlier.compare(&found));
     let text = match args.format.format {
         Format::Text => text(&found),
@@ -210,6 +211,10 @@ fn text(audit: &Audit<'_>) -> String {
         let same = audit.findings.len() - shown.len();
         let _ =
             writeln!(text, "{} new, {} fixed, {same} as before", shown.len(), since.fixed.len());
+        if since.not_looked_at > 0 {
+            let _ =
+                writeln!(text, "{} more are in what this audit did not look at", since.not_looked_at);
+        }
     }
     if !text.is_empty() {
         text.push('\n');

@@ -254,7 +254,7 @@ impl Metrics {
         );
         registry.register(
             "facts_unknown",
-            "1 if the objects of a kind are not known, so that rules judge without them; absent without a \
+            "1 if the webhook cannot read the objects of a kind, so that rules judge without them; absent without a \
              cluster",
             self.facts_unknown.clone(),
         );

@@ -53,7 +53,7 @@ impl Pages for Readiness {
         }
         for unknown in self.health.unknown_facts().iter() {
             let unknown = unknown.replace('\n', " ");
-            let _ = writeln!(page, "not known, so rules judge without it: {unknown}");
+            let _ = writeln!(page, "rules judge without {unknown}");
         }
         if ready { Ok(page) } else { Err(page) }
     }

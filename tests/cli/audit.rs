@@ -224,7 +224,7 @@ fn the_page_of_an_audit_is_drawn_filtered_and_sorted_by_a_browser() {
     let title = dom.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
     assert_eq!(
         title,
-        "db RISK|&lt;b&gt;web / db RISK / &lt;b&gt;web / db RISK / Nothing fits the filter. / &lt;b&gt;web|db RISK"
+        "db RISK|&lt;b&gt;web / db RISK / &lt;b&gt;web / db RISK / Nothing matches the filter. / &lt;b&gt;web|db RISK"
     );
 }
 

@@ -162,7 +162,7 @@ async fn runs(resizing: &Resizing, manifest: &Value) -> Value {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn what_the_policy_opts_in_to_is_given_once_and_restarts_nothing() {
+async fn pod_defaults_restart_no_pod() {
     let resizing = Resizing::shared().await;
     let namespace = resizing.namespace("defaults").await.unwrap();
     let manifest = elasticsearch(&namespace);

@@ -332,7 +332,7 @@ async fn cluster() -> (Testbed, Vec<String>, Vec<String>) {
 
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
-async fn what_is_predicted_is_lost_and_nothing_else_is() {
+async fn loss_lists_match_what_the_controllers_delete() {
     let (bed, namespaces, anchors) = cluster().await;
     let seed = std::env::var("STATEWARD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut rng = fastrand::Rng::with_seed(seed);

@@ -48,8 +48,8 @@ async fn kinds_that_are_not_known_are_shown_and_leave_the_server_ready() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         page,
-        "ok\nnot known, so rules judge without it: the Nodes: no right\n\
-         not known, so rules judge without it: the Pods, which cannot be watched: cut\n"
+        "ok\nrules judge without the Nodes: no right\n\
+         rules judge without the Pods, which cannot be watched: cut\n"
     );
     server.notes.set_unknown_facts(Vec::new());
     assert_eq!(server.page("/readyz").await.1, "ok\n");

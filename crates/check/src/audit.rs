@@ -31,6 +31,8 @@ use stateward_core::text::listed;
 pub struct Audit<'f> {
     /// 1
     pub version: u8,
+    /// the only namespace that was looked at; null for all
+    pub namespace: Option<String>,
     /// counts
     pub summary: Summary,
     /// all sets with their claims, by namespace and name
@@ -174,7 +176,7 @@ pub fn audit(facts: &Facts) -> Audit<'_> {
     let unknown: BTreeSet<&str> = facts.not_known().collect();
     let unknown = unknown.into_iter().map(str::to_owned).collect();
     let sets = sets.into_values().map(|owned| owned.audited).collect();
-    Audit { version: 1, summary, sets, other_claims, findings, since: None, unknown }
+    Audit { version: 1, namespace: None, summary, sets, other_claims, findings, since: None, unknown }
 }
 
 /// When the newest snapshot of each claim was taken.
@@ -282,7 +284,7 @@ impl Auditor<'_> {
             let step = retention(namespace, name, "whenScaled");
             self.add((Severity::Risk, "retention-scaled"), object, message, Some(step));
         }
-        // Where nobody takes snapshots, the summary says so.
+        // If there are no snapshots at all, only the summary says so.
         let snapshots = &self.facts.snapshots;
         let taken = snapshots.are_all() && snapshots.iter().next().is_some();
         if taken && count > 0 && audited.claims.iter().all(|claim| claim.snapshot.is_none()) {

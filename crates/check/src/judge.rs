@@ -66,7 +66,7 @@ pub fn check_with(
     for judgement in map(tasks.collect(), &|task| task.judge(kubernetes, context)) {
         all.append(judgement);
     }
-    // A part of a name is no name, and Kustomize makes one of it.
+    // Kustomize completes this name with namePrefix or nameSuffix, so it need not be valid alone.
     all.findings.retain(|finding| {
         let of_name = finding.field == "/metadata/name" && finding.rule.ends_with("-invalid-value");
         let file = finding.new.as_ref().filter(|_| of_name).map(|new| path(&new.file));

@@ -191,7 +191,7 @@ pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// `path` from `folder`, without `.` and `..`; `None` if it leads above the top, or to another host.
+/// `path` from `folder`, without `.` and `..`; `None` if `path` is absolute or a URL. A `..` that leads above `folder` stays.
 fn join(folder: &str, path: &str) -> Option<String> {
     if path.contains("://") || path.starts_with('/') {
         return None;

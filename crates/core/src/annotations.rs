@@ -78,8 +78,8 @@ annotations! {
     PACK = "pack", on "StatefulSet", by User,
         "The name of the pack that knows the system of the set, such as `etcd`, or `none`. Without it, the set is recognised by its images, labels and owner.";
     POD_DEFAULTS = "pod-defaults", on "StatefulSet", by User,
-        "`none`: the webhook gives the pods no grace period and no `fsGroupChangePolicy`, whatever `pod-defaults` in the policy says. The next full update takes what was given.";
-    PROTECTED = "protected", on "StatefulSet, PersistentVolumeClaim", by User,
+        "`none`: the webhook injects no grace period and no `fsGroupChangePolicy`, whatever `pod-defaults` in the policy says. The next update whose manifest leaves them out removes what was injected. It does not count with `overrides: false`.";
+    PROTECTED = "protected", on "StatefulSet, PersistentVolumeClaim, Namespace, PersistentVolume, StorageClass, VolumeSnapshot", by User,
         "`true`: deleting the object is denied until somebody confirms it with `confirm-delete`.";
     RESIZE = "resize", on "StatefulSet", by User,
         "`orchestrate`, `reject` or `ignore`: what happens to an edit that grows a claim template. Overrides the policy.";

@@ -357,7 +357,7 @@ fn mutate(
         claim_template_metadata::mutate(change, policy, &mut mutation)?;
         created_size::mutate(change, policy, facts, &mut mutation)?;
         pod_defaults::mutate(change, policy, facts, &mut mutation)?;
-        injected::list(change, &mut mutation);
+        injected::write_list(change, &mut mutation);
     }
     Ok(mutation)
 }

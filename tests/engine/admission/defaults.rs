@@ -82,16 +82,16 @@ fn a_system_is_spread_as_strongly_as_its_pack_says() {
 
 /// A required anti-affinity leaves pods pending where there are too few nodes.
 #[test]
-fn no_pod_stays_pending_for_a_default() {
+fn system_requires_different_nodes_only_if_there_are_enough() {
     let policy = "anti-affinity: system\n";
     for (facts, wanted, says) in [
         (nodes(2), Spread::Required, "its pods require different nodes"),
-        (nodes(1), Spread::Preferred, "there are 1 for 2 pods"),
-        (nodes(0), Spread::Preferred, "there are 0 for 2 pods"),
+        (nodes(1), Spread::Preferred, "1 nodes for 2 pods"),
+        (nodes(0), Spread::Preferred, "0 nodes for 2 pods"),
         (
             Facts { nodes: Objects::unknown("the Nodes: no rights"), ..nodes(0) },
             Spread::Preferred,
-            "the nodes are not known",
+            "the webhook does not know the nodes",
         ),
     ] {
         let said = mutate(None, &elasticsearch(), &facts, policy);
@@ -111,6 +111,25 @@ fn no_pod_stays_pending_for_a_default() {
         let key = "/metadata/annotations/stateward.dev~1anti-affinity";
         let set = with(&elasticsearch(), key, json!(annotation));
         assert_eq!(spread(&mutate(None, &set, &nodes(3), policy)), wanted, "{annotation}");
+    }
+}
+
+/// Where annotations may not relax the policy, they may strengthen it.
+#[test]
+fn without_overrides_an_annotation_makes_nothing_weaker() {
+    let key = "/metadata/annotations/stateward.dev~1anti-affinity";
+    for (policy, annotation, wanted) in [
+        ("overrides: false\nanti-affinity: required\n", "preferred", Spread::Required),
+        ("overrides: false\nanti-affinity: required\n", "none", Spread::Required),
+        ("overrides: false\nanti-affinity: system\n", "zone", Spread::Required),
+        ("overrides: false\nanti-affinity: preferred\n", "none", Spread::Preferred),
+        ("overrides: false\nanti-affinity: preferred\n", "zone", Spread::Zone),
+        ("overrides: false\nanti-affinity: preferred\n", "required", Spread::Required),
+        ("anti-affinity: required\n", "preferred", Spread::Preferred),
+    ] {
+        let set = with(&elasticsearch(), key, json!(annotation));
+        let said = mutate(None, &set, &nodes(3), policy);
+        assert_eq!(spread(&said), Some(wanted), "{policy} {annotation}");
     }
 }
 
@@ -134,7 +153,7 @@ fn pods_get_the_time_to_stop_that_their_system_needs() {
 }
 
 #[test]
-fn defaults_are_given_once_where_the_policy_opts_in() {
+fn pod_defaults_are_injected_once_if_the_policy_asks() {
     let said = mutate(None, &elasticsearch(), &nodes(3), DEFAULTS);
     assert_eq!(said.outcome.pointer(GRACE), Some(&json!(120)));
     assert_eq!(said.outcome.pointer(GROUP_POLICY), Some(&json!("OnRootMismatch")));

@@ -31,7 +31,7 @@ impl<'f> Pods<'f> {
 }
 
 impl Auditor<'_> {
-    /// Pods that do not start, that share a node or a zone, and budgets that let none of them go.
+    /// Pods that do not start, that share a node or a zone, and budgets that allow no eviction.
     pub(super) fn running(&mut self, namespace: &str, name: &str, set: &SetFact, pods: &Pods<'_>) {
         let pods = pods.of(namespace, name);
         self.broken(namespace, name, set, pods);
@@ -50,10 +50,10 @@ impl Auditor<'_> {
         let kubectl = format!("kubectl -n {}", quoted(namespace));
         let quoted: Vec<String> = names.iter().take(5).map(|name| quoted(name)).collect();
         let step = if set.ordered {
-            message.push_str(", and no other pod is updated before");
+            message.push_str(", and the controller updates no other pod until it does");
             run(
-                "correct the pod template, then delete the pod: the controller waits for it and does not \
-                 give it the new template",
+                "correct the pod template, then delete the pod: the controller does not update a pod that does not \
+                 start",
                 format!("{kubectl} delete pod {}", quoted.join(" ")),
             )
         } else {
@@ -93,7 +93,7 @@ impl Auditor<'_> {
         }
     }
 
-    /// A budget that lets no pod go stops each drain of a node.
+    /// A budget that allows no eviction stops each drain of a node.
     fn undrainable(&mut self, namespace: &str, name: &str, set: &SetFact) {
         let Ok(selector) = serde_json::from_str::<LabelSelector<'_>>(&set.selector) else { return };
         if set.replicas < 1 || selector.match_labels.is_empty() {
@@ -113,7 +113,7 @@ impl Auditor<'_> {
             .collect();
         for (budget, limit) in blocking {
             let message =
-                format!("PodDisruptionBudget {budget} ({limit}) lets no pod go, so drains wait");
+                format!("PodDisruptionBudget {budget} ({limit}) allows no eviction, so a drain never ends");
             let step = if set.replicas == 1 {
                 say(format!(
                     "set maxUnavailable: 1 in PodDisruptionBudget {budget} if its only pod may stop for a drain"
@@ -123,7 +123,7 @@ impl Auditor<'_> {
                 let (namespace, budget) = (quoted(namespace), quoted(budget));
                 let patch =
                     format!("kubectl -n {namespace} patch pdb {budget} --type merge -p '{patch}'");
-                run("let one pod go at a time", patch)
+                run("allow one eviction at a time", patch)
             };
             self.add(
                 (Severity::Stuck, "blocks-drain"),

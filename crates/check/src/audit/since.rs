@@ -11,6 +11,8 @@ use super::{Audit, AuditFinding};
 #[serde(rename_all = "camelCase")]
 pub struct Earlier {
     findings: Vec<EarlierFinding>,
+    #[serde(default)]
+    unknown: Vec<String>,
 }
 
 /// A finding of an earlier audit.
@@ -39,6 +41,8 @@ pub struct Since {
     pub new: Vec<usize>,
     /// the findings that are gone
     pub fixed: Vec<EarlierFinding>,
+    /// how many findings are missing in what this audit did not look at
+    pub not_looked_at: usize,
 }
 
 impl Earlier {
@@ -64,6 +68,13 @@ impl Earlier {
         };
         let new = audit.findings.iter().enumerate().filter(|(_, found)| !known(found));
         let new = new.map(|(index, _)| index).collect();
-        Since { new, fixed: before.into_values().flatten().collect() }
+        // What could be read before, and cannot be read now, may hide any of them.
+        let blind = audit.unknown.iter().any(|why| !self.unknown.contains(why));
+        let looked_at = |found: &EarlierFinding| {
+            !blind && audit.namespace.as_ref().is_none_or(|only| *only == found.namespace)
+        };
+        let missing = before.into_values().flatten();
+        let (fixed, rest): (Vec<_>, Vec<_>) = missing.partition(looked_at);
+        Since { new, fixed, not_looked_at: rest.len() }
     }
 }

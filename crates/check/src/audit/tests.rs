@@ -158,7 +158,7 @@ fn a_class_that_cannot_grow_is_named_once() {
 }
 
 #[test]
-fn what_is_not_known_is_named_and_accuses_nobody() {
+fn kinds_that_cannot_be_read_are_listed_and_cause_no_finding() {
     let mut facts = facts(&[claim("media", "5Gi"), volume("media", "Delete")]);
     facts.forget(FactKind::Pod, Known::Nothing("the Pods: no rights"));
     facts.forget(FactKind::Volume, Known::Nothing("the PersistentVolumes: no rights"));
@@ -236,7 +236,7 @@ fn a_pod_that_does_not_start_stops_an_ordered_rollout() {
     let (message, command) = of("OrderedReady", std::slice::from_ref(&one)).remove(0);
     assert_eq!(
         message,
-        "db-1 does not start (CrashLoopBackOff), and no other pod is updated before"
+        "db-1 does not start (CrashLoopBackOff), and the controller updates no other pod until it does"
     );
     assert_eq!(command, "kubectl -n shop delete pod db-1");
     let two = [one, broken("db-2", "initContainerStatuses", "ImagePullBackOff")];
@@ -250,7 +250,7 @@ fn a_pod_that_does_not_start_stops_an_ordered_rollout() {
 }
 
 #[test]
-fn a_budget_that_lets_no_pod_go_is_named_with_the_way_out() {
+fn a_budget_that_allows_no_eviction_is_named_with_the_way_out() {
     let budget = |spec: Value| {
         json!({
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
@@ -273,7 +273,7 @@ fn a_budget_that_lets_no_pod_go_is_named_with_the_way_out() {
     };
     let own = json!({"matchLabels": {"app": "db"}});
     let (message, command) = of(3, json!({"selector": own, "minAvailable": 3})).unwrap();
-    assert_eq!(message, "PodDisruptionBudget db (minAvailable 3) lets no pod go, so drains wait");
+    assert_eq!(message, "PodDisruptionBudget db (minAvailable 3) allows no eviction, so a drain never ends");
     assert!(command.starts_with("kubectl -n shop patch pdb db --type merge -p"), "{command}");
     let (_, text) = of(1, json!({"selector": own, "maxUnavailable": 0})).unwrap();
     assert!(text.contains("its only pod"), "{text}");
@@ -337,12 +337,24 @@ fn an_earlier_audit_tells_what_is_new_and_what_is_fixed() {
     assert_eq!(fixed, ["retention-delete"]);
     audit.since = Some(since);
     assert_eq!(audit.worst(), Some(Severity::Risk));
+    // In another namespace, or without a right that it had before, nothing counts as fixed.
+    let blind = |audit: &Audit<'_>| {
+        let since = Earlier::read(&json).unwrap().compare(audit);
+        (since.fixed.len(), since.not_looked_at)
+    };
+    audit.namespace = Some("shop".to_owned());
+    assert_eq!(blind(&audit), (1, 0));
+    audit.namespace = Some("other".to_owned());
+    assert_eq!(blind(&audit), (0, 1));
+    audit.namespace = None;
+    audit.unknown.push("the Pods: no rights".to_owned());
+    assert_eq!(blind(&audit), (0, 1));
     assert!(Earlier::read("{}").is_err() && Earlier::read("[").is_err());
 }
 
 /// Names that would end the script, or become elements.
 #[test]
-fn no_name_gets_out_of_the_page() {
+fn names_cannot_end_the_script_element() {
     let odd = "</script><img src=x>";
     let facts = facts(&[set(odd, 1, "1Gi", json!({})), claim("<!--", "1Gi")]);
     let page = page(&audit(&facts)).unwrap();

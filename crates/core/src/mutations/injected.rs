@@ -17,12 +17,12 @@ pub fn names(metadata: &Metadata<'_>) -> Vec<String> {
 }
 
 /// Whether `name` was injected into this set.
-pub fn lists(metadata: &Metadata<'_>, name: &str) -> bool {
+pub fn was_injected(metadata: &Metadata<'_>, name: &str) -> bool {
     names(metadata).iter().any(|listed| listed == name)
 }
 
 /// Adds what mutations have injected or kept to the list of the new set.
-pub fn list(change: &Change<'_>, mutation: &mut Mutation) {
+pub fn write_list(change: &Change<'_>, mutation: &mut Mutation) {
     let Some(new) = &change.objects.new else { return };
     let before = names(&new.metadata);
     let mut all = before.clone();

@@ -32,7 +32,7 @@ pub fn mutate(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     let Some((old, new)) = change.written_set() else { return Ok(()) };
-    let set = NewSet { change, set: new, policy, facts };
+    let set = WrittenSet { change, set: new, policy, facts };
     match (change.operation, old) {
         (Operation::Create, _) => {
             let record = facts.known_record(&change.namespace, &change.name);
@@ -47,7 +47,7 @@ pub fn mutate(
 }
 
 /// The set as it is written, and what is known beyond it.
-struct NewSet<'s, 'a> {
+struct WrittenSet<'s, 'a> {
     change: &'s Change<'a>,
     set: &'s StatefulSet<'a>,
     policy: &'s Policy,
@@ -61,7 +61,7 @@ struct Given {
     warning: String,
 }
 
-impl NewSet<'_, '_> {
+impl WrittenSet<'_, '_> {
     fn inject(&self, mutation: &mut Mutation) -> Result<(), DecodeError> {
         let mut wanted = Vec::new();
         for field in PodDefault::ALL {
@@ -160,7 +160,7 @@ impl NewSet<'_, '_> {
                 if !asked(PodDefaultSetting::FsGroupChangePolicy) {
                     return Ok(None);
                 }
-                let text = format!("its pods were given {ON_ROOT_MISMATCH}");
+                let text = format!("fsGroupChangePolicy: {ON_ROOT_MISMATCH} was added");
                 (json!(ON_ROOT_MISMATCH), format!("{text}; {POD_DEFAULTS}: none prevents it"))
             }
         };
@@ -203,9 +203,9 @@ impl NewSet<'_, '_> {
         match self.facts.nodes.seen("") {
             Fact::Known(nodes) if nodes.all => {
                 let count = i64::try_from(nodes.objects.len()).unwrap_or(i64::MAX);
-                (count < pods).then(|| format!("there are {count} for {pods} pods"))
+                (count < pods).then(|| format!("{count} nodes for {pods} pods"))
             }
-            Fact::Known(_) | Fact::Unknown(_) => Some("the nodes are not known".to_owned()),
+            Fact::Known(_) | Fact::Unknown(_) => Some("the webhook does not know the nodes".to_owned()),
         }
     }
 
@@ -217,10 +217,8 @@ impl NewSet<'_, '_> {
     fn anti_affinity(&self) -> AntiAffinity {
         let annotation = self.set.metadata.annotations.get(ANTI_AFFINITY);
         match annotation.and_then(AntiAffinity::from_annotation) {
-            Some(AntiAffinity::None) if !self.policy.overrides => {
-                self.policy.anti_affinity(self.change)
-            }
-            Some(kind) => kind,
+            Some(asked) if self.policy.overrides => asked,
+            Some(asked) => asked.stronger(self.policy.anti_affinity(self.change)),
             None => self.policy.anti_affinity(self.change),
         }
     }

@@ -193,7 +193,7 @@ fn keep_sizes(
     mutation: &mut Mutation,
 ) -> Result<(), DecodeError> {
     let owned = orchestrated && old.metadata.controller().is_some();
-    let raised = injected::lists(&old.metadata, injected::SIZE);
+    let raised = injected::was_injected(&old.metadata, injected::SIZE);
     if !orchestrated && !raised {
         return Ok(());
     }

@@ -256,7 +256,7 @@ pub struct DataFolder {
     /// A command of the program that has the folders as its operands: `server` of MinIO.
     #[serde(default)]
     pub operands_of: Option<String>,
-    /// Programs that keep to the folder, besides the one that has the name of the image.
+    /// Programs that use the folder, besides the one that has the name of the image.
     #[serde(default)]
     pub programs: Vec<String>,
     /// Where this is said.

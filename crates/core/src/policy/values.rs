@@ -79,6 +79,21 @@ impl AntiAffinity {
             _ => None,
         }
     }
+
+    /// The stronger of both; of equals, this one.
+    #[must_use]
+    pub const fn stronger(self, other: Self) -> Self {
+        if self.strength() < other.strength() { other } else { self }
+    }
+
+    const fn strength(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Preferred | Self::Zone => 1,
+            Self::System => 2,
+            Self::Required => 3,
+        }
+    }
 }
 
 /// A field of the pod template that a new set is given when its manifest leaves it open, besides

@@ -64,11 +64,10 @@ impl Rule for ClassDelete {
             return unknown.map_or(Ok(()), |why| Err(Unjudged::Needs(why)));
         }
         let verb = if claims.len() + sets.len() == 1 { "uses" } else { "use" };
-        let mut why = format!(
+        let mut why = String::from(
             "Volumes that exist keep working. But no claim of the class can grow, and new replicas stay \
              Pending, until a class of this name exists again. A claim template cannot name another \
-             one. In use by {}.",
-            named(&sets, &claims)
+             one."
         );
         if unknown.is_some() {
             why.push_str(" It is not known which StatefulSets use it.");
@@ -84,27 +83,13 @@ impl Rule for ClassDelete {
                 format!("kubectl get storageclass {name} -o yaml | grep -v '^  resourceVersion:' > {file}"),
             )
             .command(
+                "see which claims use it",
+                format!("kubectl get pvc --all-namespaces | grep -w {name}"),
+            )
+            .command(
                 "create the class again, under the same name; no pod restarts",
                 format!("kubectl create -f {file}"),
             );
         Ok(())
-    }
-}
-
-/// The first few sets, then claims, and how many more there are.
-fn named(sets: &[(&str, &str)], claims: &[(&str, &str)]) -> String {
-    let label = |kind: &'static str| {
-        move |(namespace, name): &(&str, &str)| {
-            format!("{kind} {}", cut(format!("{namespace}/{name}"), NAME))
-        }
-    };
-    let names = sets.iter().map(label("StatefulSet")).chain(claims.iter().map(label("claim")));
-    let mut names: Vec<String> = names.take(NAMED).collect();
-    match (sets.len() + claims.len()).checked_sub(NAMED).filter(|more| *more > 0) {
-        Some(more) => format!("{} and {more} more", names.join(", ")),
-        None => match names.pop() {
-            Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
-            last => last.unwrap_or_default(),
-        },
     }
 }

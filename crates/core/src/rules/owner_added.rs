@@ -20,8 +20,8 @@ declare_rule! {
     /// within seconds: a claim is deleted with its data, and so are the claims of a set under
     /// `whenDeleted: Delete`. A controller owner also tells tools to leave the object to it.
     ///
-    /// While an owner that it had before stays, nothing is deleted. The rule still denies the second one: it is
-    /// the first of two steps, of which the other takes the owner that exists.
+    /// If the object keeps an owner that exists, nothing is deleted yet. The rule still denies the new owner: a
+    /// second edit that removes the old one would then delete the object.
     ///
     /// Operators that run in another namespace may adopt objects. So may users whom the policy names
     /// as `owners.operators`. The rule judges the subresource `status`, too. `blockOwnerDeletion` and
@@ -176,8 +176,7 @@ fn object(
     if let Some(stays) = stays {
         let what = if change.kind == Kind::Claim { "the claim with its data" } else { "the set" };
         finding.why(format!(
-            "Nothing is deleted while {} exists. Once none of its owners exists, the garbage collector \
-             deletes {what}.",
+            "Nothing is deleted while {} exists. Without it, the garbage collector deletes {what}.",
             named(stays)
         ));
         finding.step("leave the ownerReference out");

@@ -46,7 +46,7 @@ enum Holder<'f> {
     Nobody(Gone),
 }
 
-/// What became of the claim that nothing else holds the data of.
+/// Why the claim does not hold the data.
 #[derive(Clone, Copy)]
 enum Gone {
     /// it is deleted
@@ -76,7 +76,7 @@ impl Rule for SnapshotDelete {
         if retained == Fact::Known(true) {
             let content = cut(snapshot.content().unwrap_or_default(), NAME);
             findings
-                .add("", format!("would be deleted, the last of claim {label}; its copy stays"))
+                .add("", format!("the last snapshot of claim {label} would be deleted; its copy stays"))
                 .why(format!(
                     "The copy on the storage stays with VolumeSnapshotContent {content}, whose deletion \
                      policy is Retain. But no snapshot leads to it any more."
@@ -120,14 +120,14 @@ impl Rule for SnapshotDelete {
                     "The claim is deleted. Its data is still on volume {volume}, which is retained."
                 ),
                 vec![remedy::run(
-                    "see whether the volume has the data",
+                    "check that the volume still exists",
                     format!("kubectl get pv {}", remedy::quoted(volume)),
                 )],
             ),
             Holder::Restored(other) => (
                 format!("Claim {other} was restored from the snapshot, and holds the data."),
                 vec![remedy::run(
-                    "see whether the restored claim has the data",
+                    "check that the restored claim is Bound",
                     format!(
                         "kubectl -n {} get pvc {}",
                         remedy::quoted(namespace),

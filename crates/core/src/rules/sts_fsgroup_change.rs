@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::{Findings, Judged, NoParams, Rule, remedy, template};
 use crate::change::{Change, Operation};
 use crate::facts::{Fact, Facts};
@@ -120,5 +122,9 @@ fn are_small(
     }
     let claims = facts.claims_named(&change.namespace, &change.name, set.template_names()?);
     let Fact::Known(claims) = claims else { return Ok(true) };
-    Ok(claims.iter().all(|one| one.claim.request.as_ref().is_some_and(|size| *size < small)))
+    let mut pods: BTreeMap<i64, Vec<Option<&Quantity>>> = BTreeMap::new();
+    for one in &claims {
+        pods.entry(one.ordinal).or_default().push(one.claim.request.as_ref());
+    }
+    Ok(pods.into_values().all(|sizes| Quantity::total(sizes).is_some_and(|total| total < small)))
 }

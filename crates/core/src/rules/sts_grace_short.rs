@@ -4,6 +4,7 @@ use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::pod::PodSpec;
 use crate::object::{DecodeError, StatefulSet};
+use crate::object::pod_default::GRACE;
 use crate::packs::MemberKind;
 
 declare_rule! {
@@ -30,9 +31,6 @@ declare_rule! {
     }
 }
 
-/// What Kubernetes gives by default, in seconds.
-const DEFAULT: i64 = 30;
-
 impl Rule for StsGraceShort {
     type Params = NoParams;
 
@@ -40,7 +38,7 @@ impl Rule for StsGraceShort {
         let Some(written) = template::written(change)? else { return Ok(()) };
         let short = |pod: &PodSpec<'_>| {
             let grace = pod.termination_grace_period_seconds;
-            grace.filter(|seconds| (1..DEFAULT).contains(seconds))
+            grace.filter(|seconds| (1..GRACE).contains(seconds))
         };
         let Some(seconds) = short(written.pod) else { return Ok(()) };
         let holds =
@@ -53,14 +51,14 @@ impl Rule for StsGraceShort {
         }
         let before = written
             .old
-            .map(|(_, pod)| pod.termination_grace_period_seconds.unwrap_or(DEFAULT).to_string());
+            .map(|(_, pod)| pod.termination_grace_period_seconds.unwrap_or(GRACE).to_string());
         findings
             .add(
                 "/spec/template/spec/terminationGracePeriodSeconds",
                 format!("its pods would have {seconds} s to stop"),
             )
             .values(before.as_deref(), Some(&seconds.to_string()))
-            .why("What is killed before it has written its data must recover when it starts.")
+            .why("A database that is killed before it has written its data must recover when it starts.")
             .remedy(vec![remedy::amend_template(
                 change,
                 "leave spec.template.spec.terminationGracePeriodSeconds out, which gives 30 s, or set what the database needs",

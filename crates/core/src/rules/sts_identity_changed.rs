@@ -5,10 +5,9 @@ use super::{Findings, Judged, NoParams, Rule, remedy, system, template};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::pod::Container;
-use crate::packs::Pack;
 
 declare_rule! {
-    /// A variable changes that names a member, and the data on its claim is another member's.
+    /// A variable that names a member or its cluster changes, and the data on the claims keeps the old name.
     ///
     /// ## Why
     /// Some systems write the name of a member or of the cluster into its data. A message broker may look for
@@ -23,7 +22,7 @@ declare_rule! {
     /// Keep the name. For another name, create a new set and move the data as the system's documentation says.
     StsIdentityChanged {
         id: "sts-identity-changed",
-        title: "members would have other names than their data",
+        title: "a variable names a member differently from its data",
         group: Data,
         action: Deny,
         since: "0.1.0",
@@ -71,8 +70,8 @@ impl Rule for StsIdentityChanged {
                 None => env,
             };
             let finding =
-                findings.add(at, format!("its members {would} have other names, {name} changes"));
-            let Pack { title, .. } = old.pack;
+                findings.add(at, format!("{name} changes, and the data of its members {would} not match it"));
+            let title = &old.pack.title;
             finding
                 .values(was.as_deref(), is.as_deref())
                 .why(format!("{title}: {} ({})", identity.why, identity.source))

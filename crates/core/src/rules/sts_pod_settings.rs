@@ -2,6 +2,7 @@ use super::{Findings, Judged, NoParams, Rule, remedy, system};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::{Pointer, StatefulSet};
+use crate::object::pod_default::GRACE;
 
 declare_rule! {
     /// The pods of a set are not started, stopped or updated as their system needs it.
@@ -22,9 +23,6 @@ declare_rule! {
         source: "the pack of the system",
     }
 }
-
-/// Kubernetes' own default, in seconds.
-const GRACE: i64 = 30;
 
 fn grace(set: &StatefulSet<'_>) -> Result<i64, crate::object::DecodeError> {
     Ok(set.template()?.spec.termination_grace_period_seconds.unwrap_or(GRACE))

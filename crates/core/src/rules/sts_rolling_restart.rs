@@ -46,7 +46,7 @@ impl Rule for StsRollingRestart {
         let Some(known) = system::of(old, facts)? else { return Ok(()) };
         let Some(rolling) = &known.pack.pods.rolling_update else { return Ok(()) };
         let few = rolling.with_replicas && new.spec.replicas() <= 1;
-        if few || !template::changes(old, new) || (shows(rolling, old)? && shows(rolling, new)?) {
+        if few || !template::changes(old, new) || (needs_no_help(rolling, old)? && needs_no_help(rolling, new)?) {
             return Ok(());
         }
         let (before, after) = (&old.template()?.spec, &new.template()?.spec);
@@ -69,7 +69,7 @@ impl Rule for StsRollingRestart {
         let tool = change.circumstances.tool;
         if tool == Tool::Kubectl {
             finding.command(
-                "before the edit, leave the restarts to a person; this restarts no pod",
+                "before the edit, set updateStrategy OnDelete, so that pods restart only when you delete them",
                 format!(
                     "{} patch statefulset {} --type=merge -p '{{\"spec\":{{\"updateStrategy\":{{\"type\":\"OnDelete\",\"rollingUpdate\":null}}}}}}'",
                     remedy::kubectl(change),
@@ -100,7 +100,7 @@ fn restarts_pods(set: &StatefulSet<'_>) -> bool {
 }
 
 /// Whether the pods show that a rolling update does no harm to them.
-fn shows(rolling: &RollingUpdate, set: &StatefulSet<'_>) -> Result<bool, DecodeError> {
+fn needs_no_help(rolling: &RollingUpdate, set: &StatefulSet<'_>) -> Result<bool, DecodeError> {
     let any = |text: &str| rolling.unless.iter().any(|sign| text.contains(sign.as_str()));
     Ok(set.template()?.spec.all_containers().any(|(_, _, container)| {
         let words = container.command.iter().chain(&container.args);
