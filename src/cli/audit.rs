@@ -212,8 +212,11 @@ fn text(audit: &Audit<'_>) -> String {
         let _ =
             writeln!(text, "{} new, {} fixed, {same} as before", shown.len(), since.fixed.len());
         if since.not_looked_at > 0 {
-            let _ =
-                writeln!(text, "{} more are in what this audit did not look at", since.not_looked_at);
+            let _ = writeln!(
+                text,
+                "{} more are in what this audit did not look at",
+                since.not_looked_at
+            );
         }
     }
     if !text.is_empty() {

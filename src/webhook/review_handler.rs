@@ -13,7 +13,7 @@ use stateward_core::facts::{FactKind, Facts};
 use stateward_core::policy::{Mode, Policy, PolicyError, Resize};
 use stateward_core::review::{self, Answer, MalformedReview, NoVerdict, WebhookKind};
 
-use super::recent_deletions::RecentDeletions;
+use super::recent_deletions::{Deleted, RecentDeletions};
 use super::{BadReview, ReviewRequest, Reviewer};
 use crate::cluster::Events;
 use crate::cluster::facts::ClusterFacts;
@@ -235,17 +235,18 @@ impl Reviewer for ReviewHandler {
             Cow::Owned(decoded.facts_for_unknown_caller(all, &policy))
         };
         let deleted = decoded.deleted_data().filter(|_| is_api_server);
-        let deleted =
-            deleted.map(|(kind, namespace, name)| (kind, namespace.to_owned(), name.to_owned()));
-        if let Some((_, namespace, _)) = &deleted {
-            facts = self.recent_deletions.applied(facts, namespace, Instant::now());
+        let deleted = deleted.map(|(kind, namespace, name, uid)| {
+            let [namespace, name, uid] = [namespace, name, uid].map(str::to_owned);
+            Deleted { kind, namespace, name, uid }
+        });
+        if let Some(deleted) = &deleted {
+            self.recent_deletions.add(deleted.clone(), Instant::now());
+            facts = self.recent_deletions.applied(facts, deleted, Instant::now());
         }
         let context = EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::now() };
         let answer = self.phase("decide", || decoded.answer(webhook, &context));
-        if let Some((kind, namespace, name)) = deleted
-            && answer.allowed
-        {
-            self.recent_deletions.add(kind, namespace, name, Instant::now());
+        if let Some(deleted) = deleted.filter(|_| !answer.allowed) {
+            self.recent_deletions.remove(&deleted);
         }
         if let Some(events) = self.events.get()
             && is_api_server

@@ -93,7 +93,7 @@ impl Replica {
     pub(crate) async fn ready(&mut self) {
         let probe = async || {
             let page = self.page("/readyz").await;
-            Ok(page.is_some_and(|page| page == "ok\n").then_some(()))
+            Ok(page.is_some_and(|page| page.starts_with("ok\n")).then_some(()))
         };
         if let Err(error) = testbed::wait::wait_for("a replica to be ready", LONG, probe).await {
             panic!("{error:#}: {:?}\n{}", self.page("/readyz").await, self.process.tail());

@@ -176,7 +176,16 @@ pub fn audit(facts: &Facts) -> Audit<'_> {
     let unknown: BTreeSet<&str> = facts.not_known().collect();
     let unknown = unknown.into_iter().map(str::to_owned).collect();
     let sets = sets.into_values().map(|owned| owned.audited).collect();
-    Audit { version: 1, namespace: None, summary, sets, other_claims, findings, since: None, unknown }
+    Audit {
+        version: 1,
+        namespace: None,
+        summary,
+        sets,
+        other_claims,
+        findings,
+        since: None,
+        unknown,
+    }
 }
 
 /// When the newest snapshot of each claim was taken.

@@ -115,10 +115,13 @@ impl Renamings {
                 continue;
             };
             let own = Renaming::of(one);
-            let mut all: BTreeSet<Renaming> =
-                above.iter().map(|outer| own.and_then(outer)).collect();
-            if all.len() > MOST || !all.iter().all(Renaming::is_sound) {
-                all = BTreeSet::from([Renaming::default()]);
+            let mut all = BTreeSet::from([Renaming::default()]);
+            if above.len() <= MOST && own.is_sound() {
+                let composed: BTreeSet<Renaming> =
+                    above.iter().map(|outer| own.and_then(outer)).collect();
+                if composed.iter().all(Renaming::is_sound) {
+                    all = composed;
+                }
             }
             for one in &applied[folder] {
                 let Some((below, count)) = left.get_key_value(one.as_str()) else {

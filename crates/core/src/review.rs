@@ -65,13 +65,14 @@ impl<'a> Decoded<'a> {
         })
     }
 
-    /// Kind, namespace and name of the claim or snapshot whose deletion is reviewed, unless that is a dry
+    /// Kind, namespace, name and UID of the claim or snapshot whose deletion is reviewed, unless that is a dry
     /// run.
-    pub fn deleted_data(&self) -> Option<(Kind, &str, &str)> {
+    pub fn deleted_data(&self) -> Option<(Kind, &str, &str, &str)> {
         let change = self.change.as_ref().ok()?;
         let data = matches!(change.kind, Kind::Claim | Kind::Snapshot);
+        let uid = change.metadata().map_or("", |metadata| metadata.uid.as_ref());
         (data && change.operation == Operation::Delete && !change.circumstances.dry_run)
-            .then_some((change.kind, change.namespace.as_str(), change.name.as_str()))
+            .then_some((change.kind, change.namespace.as_str(), change.name.as_str(), uid))
     }
 
     /// The facts for a caller who is not authenticated and names no object.

@@ -114,6 +114,58 @@ fn system_requires_different_nodes_only_if_there_are_enough() {
     }
 }
 
+/// Nodes that take no such pods, and pods that choose their nodes, count for nothing.
+#[test]
+fn nodes_that_pods_cannot_use_are_not_counted() {
+    let policy = "anti-affinity: system\n";
+    let mut facts = nodes(1);
+    for name in ["control-plane-0", "control-plane-1"] {
+        facts.nodes.insert("", name, NodeFact { tainted: true, ..NodeFact::default() });
+    }
+    let said = mutate(None, &elasticsearch(), &facts, policy);
+    assert_eq!(spread(&said), Some(Spread::Preferred), "{said:?}");
+    let selector =
+        with(&elasticsearch(), "/spec/template/spec/nodeSelector", json!({"pool": "db"}));
+    let mut affinity = elasticsearch();
+    affinity["spec"]["template"]["spec"]["affinity"] = json!({"nodeAffinity": {}});
+    for set in [selector, affinity] {
+        let said = mutate(None, &set, &nodes(9), policy);
+        assert_eq!(spread(&said), Some(Spread::Preferred), "{said:?}");
+        assert!(said.warns_of("its pods select nodes"), "{:?}", said.warnings);
+    }
+}
+
+/// Whoever may edit a set may write any list into its annotation.
+#[test]
+fn a_hostile_list_of_injected_names_is_read_once() {
+    let names: Vec<String> = (0..20_000).map(|index| format!("a{index}")).collect();
+    let list = |more: &[&str]| {
+        let all: Vec<&str> = more.iter().copied().chain(names.iter().map(String::as_str)).collect();
+        json!(serde_json::to_string(&all).unwrap())
+    };
+    let key = "/metadata/annotations/stateward.dev~1injected";
+    let live = with(&with(&elasticsearch(), GRACE, json!(120)), key, list(&["grace-period"]));
+    let image = "/spec/template/spec/containers/0/image";
+    let update = with(&elasticsearch(), image, json!("elasticsearch:8.19.1"));
+    let update = with(&update, key, list(&[]));
+    let said = mutate(Some(&live), &update, &nodes(3), "");
+    assert_eq!(said.outcome.pointer(GRACE), Some(&json!(120)));
+    assert_eq!(said.outcome.pointer(INJECTED), Some(&json!("[\"grace-period\"]")));
+}
+
+/// A grace period that somebody has shortened since is not ours to keep.
+#[test]
+fn a_shorter_grace_period_than_the_default_is_never_kept() {
+    let mut live = mutate(None, &elasticsearch(), &nodes(3), DEFAULTS).outcome;
+    for seconds in [0, 5, 30] {
+        live["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(seconds);
+        let image = "/spec/template/spec/containers/0/image";
+        let update = with(&elasticsearch(), image, json!("elasticsearch:8.19.1"));
+        let said = mutate(Some(&live), &update, &nodes(3), DEFAULTS);
+        assert_eq!(said.outcome.pointer(GRACE), Some(&json!(30)), "{seconds}");
+    }
+}
+
 /// Where annotations may not relax the policy, they may strengthen it.
 #[test]
 fn without_overrides_an_annotation_makes_nothing_weaker() {
@@ -313,6 +365,11 @@ fn an_update_keeps_the_size_that_a_set_was_raised_to() {
         assert_eq!(said.outcome.pointer(image), update.pointer(image));
         assert!(said.warns_of("stays 20Gi, not 10Gi"), "{:?}", said.warnings);
     }
+    // Once more: what was kept is remembered.
+    let kept = mutate(Some(&live), &update, &facts, RAISE).outcome;
+    let again = with(&set(), image, json!("postgres:17.4"));
+    let said = mutate(Some(&kept), &again, &facts, RAISE);
+    assert!(said.allowed && said.size() == "20Gi", "{}", said.message);
     // A set that nobody raised is refused as before.
     let said = mutate(Some(&sized(&set(), "20Gi")), &update, &facts, RAISE);
     assert!(!said.allowed && update.pointer(STORAGE) == Some(&json!("10Gi")));

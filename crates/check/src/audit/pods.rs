@@ -11,8 +11,13 @@ use stateward_core::text::listed;
 
 use super::{Auditor, SET, Severity};
 
-/// The pods of each set, by namespace and name of the set.
-pub(super) struct Pods<'f>(BTreeMap<(&'f str, &'f str), Vec<(&'f str, &'f PodFact)>>);
+/// Where pods run.
+pub(super) struct Pods<'f> {
+    /// by namespace and name of their set
+    of_sets: BTreeMap<(&'f str, &'f str), Vec<(&'f str, &'f PodFact)>>,
+    /// the zones of all nodes
+    zones: BTreeSet<&'f str>,
+}
 
 impl<'f> Pods<'f> {
     pub(super) fn new(facts: &'f Facts) -> Self {
@@ -22,20 +27,21 @@ impl<'f> Pods<'f> {
                 pods.entry((namespace, set)).or_default().push((name, pod));
             }
         }
-        Self(pods)
+        let zones = facts.nodes.iter().map(|(.., node)| node.zone.as_str()).collect();
+        Self { of_sets: pods, zones }
     }
 
     fn of<'s>(&'s self, namespace: &'s str, set: &'s str) -> &'s [(&'s str, &'s PodFact)] {
-        self.0.get(&(namespace, set)).map_or(&[], Vec::as_slice)
+        self.of_sets.get(&(namespace, set)).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Auditor<'_> {
     /// Pods that do not start, that share a node or a zone, and budgets that allow no eviction.
     pub(super) fn running(&mut self, namespace: &str, name: &str, set: &SetFact, pods: &Pods<'_>) {
-        let pods = pods.of(namespace, name);
+        let (all_zones, pods) = (pods.zones.len(), pods.of(namespace, name));
         self.broken(namespace, name, set, pods);
-        self.together(namespace, name, pods);
+        self.together(namespace, name, pods, all_zones);
         self.undrainable(namespace, name, set);
     }
 
@@ -63,15 +69,19 @@ impl Auditor<'_> {
     }
 
     /// All replicas on one node or in one zone, where there are others.
-    fn together(&mut self, namespace: &str, name: &str, pods: &[(&str, &PodFact)]) {
+    fn together(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        pods: &[(&str, &PodFact)],
+        all_zones: usize,
+    ) {
         let nodes: BTreeSet<&str> = pods.iter().map(|(_, pod)| pod.node.as_str()).collect();
         if pods.len() < 2 || nodes.contains("") || !self.facts.nodes.are_all() {
             return;
         }
         let step = say("spread the pods with anti-affinity or topologySpreadConstraints");
         let object = (SET, namespace, name);
-        let zones_of_all: BTreeSet<&str> =
-            self.facts.nodes.iter().map(|(.., node)| &*node.zone).collect();
         let count = pods.len();
         if nodes.len() == 1 && self.facts.nodes.iter().nth(1).is_some() {
             let node = nodes.first().copied().unwrap_or_default();
@@ -84,7 +94,7 @@ impl Auditor<'_> {
             Fact::Known(None) | Fact::Unknown(_) => None,
         };
         let zones: Option<BTreeSet<&str>> = nodes.iter().map(zone).collect();
-        if let Some(zones) = zones.filter(|zones| zones.len() == 1 && zones_of_all.len() > 1) {
+        if let Some(zones) = zones.filter(|zones| zones.len() == 1 && all_zones > 1) {
             let zone = zones.first().copied().unwrap_or_default();
             if !zone.is_empty() {
                 let message = format!("all {count} pods run in zone {zone}");
@@ -112,8 +122,9 @@ impl Auditor<'_> {
             .map(|(budget, fact)| (*budget, fact.limit()))
             .collect();
         for (budget, limit) in blocking {
-            let message =
-                format!("PodDisruptionBudget {budget} ({limit}) allows no eviction, so a drain never ends");
+            let message = format!(
+                "PodDisruptionBudget {budget} ({limit}) allows no eviction, so a drain never ends"
+            );
             let step = if set.replicas == 1 {
                 say(format!(
                     "set maxUnavailable: 1 in PodDisruptionBudget {budget} if its only pod may stop for a drain"

@@ -273,7 +273,10 @@ fn a_budget_that_allows_no_eviction_is_named_with_the_way_out() {
     };
     let own = json!({"matchLabels": {"app": "db"}});
     let (message, command) = of(3, json!({"selector": own, "minAvailable": 3})).unwrap();
-    assert_eq!(message, "PodDisruptionBudget db (minAvailable 3) allows no eviction, so a drain never ends");
+    assert_eq!(
+        message,
+        "PodDisruptionBudget db (minAvailable 3) allows no eviction, so a drain never ends"
+    );
     assert!(command.starts_with("kubectl -n shop patch pdb db --type merge -p"), "{command}");
     let (_, text) = of(1, json!({"selector": own, "maxUnavailable": 0})).unwrap();
     assert!(text.contains("its only pod"), "{text}");

@@ -97,7 +97,8 @@ impl Exported for NodeFact {
     const KIND: FactKind = FactKind::Node;
 
     fn object(&self) -> Value {
-        json!({"metadata": {"labels": {ZONE: self.zone}}})
+        let taints = if self.tainted { json!([{"effect": "NoSchedule"}]) } else { json!([]) };
+        json!({"metadata": {"labels": {ZONE: self.zone}}, "spec": {"taints": taints}})
     }
 }
 
@@ -468,7 +469,7 @@ mod tests {
             "db",
             ServiceFact { headless: true, publishes_not_ready: true, selector },
         );
-        facts.nodes.insert("", "n1", NodeFact { zone: "a".to_owned() });
+        facts.nodes.insert("", "n1", NodeFact { zone: "a".to_owned(), tainted: true });
         let zonal = VolumeFact {
             class: "fast".to_owned(),
             zones: vec!["a".to_owned()],

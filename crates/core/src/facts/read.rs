@@ -532,6 +532,14 @@ pub fn service(service: &RawValue) -> Option<Reduced<ServiceFact>> {
 #[serde(default)]
 struct NodeSpec {
     unschedulable: Option<bool>,
+    #[serde(deserialize_with = "null_default")]
+    taints: Vec<Taint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Taint {
+    effect: Option<String>,
 }
 
 /// Reads a node. One that takes no new pods is left out.
@@ -541,7 +549,10 @@ pub fn node(node: &RawValue) -> Option<Reduced<NodeFact>> {
         let Object { mut metadata, spec, .. } = node;
         let takes_pods = spec.unschedulable != Some(true) && metadata.deletion_timestamp.is_none();
         let zone = metadata.labels.remove(ZONE).unwrap_or_default();
-        takes_pods.then_some(NodeFact { zone })
+        let closed =
+            |taint: &Taint| matches!(taint.effect.as_deref(), Some("NoSchedule" | "NoExecute"));
+        let tainted = spec.taints.iter().any(closed);
+        takes_pods.then_some(NodeFact { zone, tainted })
     })
 }
 

@@ -206,6 +206,8 @@ struct Variable {
 
 /// The longest value of a variable that is kept, in bytes.
 const VARIABLE: usize = 64;
+/// What the names of variables contain whose values are not kept.
+const SECRET: [&str; 4] = ["PASS", "SECRET", "TOKEN", "KEY"];
 
 impl SystemFact {
     /// Drops what comes after [`SYSTEM_LENGTH`] bytes, so that memory is bounded by the number of sets.
@@ -225,15 +227,17 @@ impl SystemFact {
         self.labels.retain(|(key, value)| fits(key) && fits(value));
         for container in &mut self.containers {
             // Empty texts tell nothing, and any number of them would fit.
-            for variable in &mut container.env {
-                if variable.value.len() > VARIABLE || !fits(&variable.value) {
-                    variable.value = String::new();
-                }
-            }
             container.env.retain(|variable| !variable.name.is_empty() && fits(&variable.name));
             container.volume_mounts.retain(|mount| !mount.name.is_empty() && fits(&mount.name));
             container.command.retain(|word| !word.is_empty() && fits(word));
             container.args.retain(|word| !word.is_empty() && fits(word));
+        }
+        // Values come last: names and words tell more, and anybody may add variables.
+        for variable in self.containers.iter_mut().flat_map(|container| &mut container.env) {
+            let secret = SECRET.iter().any(|word| variable.name.contains(word));
+            if secret || variable.value.len() > VARIABLE || !fits(&variable.value) {
+                variable.value = String::new();
+            }
         }
         self.containers.truncate(CONTAINERS);
     }

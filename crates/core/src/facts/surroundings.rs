@@ -110,6 +110,8 @@ impl ServiceFact {
 pub struct NodeFact {
     /// its zone; empty if it has none
     pub zone: String,
+    /// it takes no pods that do not tolerate a taint of it
+    pub tainted: bool,
 }
 
 #[cfg(test)]

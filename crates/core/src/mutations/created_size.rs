@@ -63,7 +63,7 @@ pub fn mutate(
             change.object_name(),
             template.metadata.name
         ));
-        mutation.injected.push(SIZE.to_owned());
+        mutation.injected.push(SIZE);
         mutation.done.push("raise-size");
     }
     Ok(())

@@ -5,20 +5,30 @@ use serde_json::Value;
 use super::Mutation;
 use crate::annotations::INJECTED;
 use crate::change::Change;
-use crate::object::Metadata;
+use crate::object::{Metadata, PodDefault};
 
 /// The name of sizes that were raised when the set was created. Updates keep them.
 pub const SIZE: &str = "size-on-create";
 
+/// Every name that the list may hold. Whoever may edit a set may write others into it.
+const NAMES: [&str; 4] = [
+    PodDefault::AntiAffinity.name(),
+    PodDefault::GracePeriod.name(),
+    PodDefault::FsGroupChangePolicy.name(),
+    SIZE,
+];
+
 /// The names in the list; none if it cannot be read.
-pub fn names(metadata: &Metadata<'_>) -> Vec<String> {
+pub fn names(metadata: &Metadata<'_>) -> Vec<&'static str> {
     let list = metadata.annotations.get(INJECTED);
-    list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+    let list: Vec<String> =
+        list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    NAMES.into_iter().filter(|name| list.iter().any(|listed| listed == name)).collect()
 }
 
 /// Whether `name` was injected into this set.
 pub fn was_injected(metadata: &Metadata<'_>, name: &str) -> bool {
-    names(metadata).iter().any(|listed| listed == name)
+    names(metadata).contains(&name)
 }
 
 /// Adds what mutations have injected or kept to the list of the new set.

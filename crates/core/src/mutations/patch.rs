@@ -18,7 +18,7 @@ pub struct Mutation {
     /// the names of what was done, for the audit log and the metrics
     pub done: Vec<&'static str>,
     /// what was injected or kept, for the annotation that lists it
-    pub injected: Vec<String>,
+    pub injected: Vec<&'static str>,
     /// rules whose findings are answered by this mutation: they warn instead of deny
     pub carries_out: Vec<&'static str>,
     /// why the safe form of an edit is not made to happen, where it could have been

@@ -11,7 +11,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Mutation, injected};
+use super::Mutation;
+use super::injected::{self, SIZE};
 use crate::annotations::{ANTI_AFFINITY, POD_DEFAULTS};
 use crate::change::{Change, Operation};
 use crate::facts::{Fact, Facts, Injected, PodFact};
@@ -96,7 +97,9 @@ impl WrittenSet<'_, '_> {
                 && field.is_open(self.set)?
             {
                 self.write(field, value.clone(), mutation)?;
-                mutation.injected.extend(injected.names.iter().cloned());
+                if injected.names.iter().any(|name| name == SIZE) {
+                    mutation.injected.push(SIZE);
+                }
             }
         }
         Ok(())
@@ -109,7 +112,7 @@ impl WrittenSet<'_, '_> {
         }
         let selector = selector(old);
         for field in PodDefault::ALL {
-            if !names.iter().any(|name| name == field.name())
+            if !names.contains(&field.name())
                 || self.is_declined(field)
                 || !field.is_open(self.set)?
             {
@@ -120,12 +123,12 @@ impl WrittenSet<'_, '_> {
                 PodDefault::AntiAffinity => {
                     selector.as_ref().and_then(|pods| Spread::for_pods(&live, pods)).is_some()
                 }
-                PodDefault::GracePeriod => live != json!(GRACE),
+                PodDefault::GracePeriod => live.as_i64().is_some_and(|seconds| seconds > GRACE),
                 PodDefault::FsGroupChangePolicy => live == json!(ON_ROOT_MISMATCH),
             };
             if ours {
                 self.put(field, live, mutation)?;
-                mutation.injected.extend(names.iter().cloned());
+                mutation.injected.extend(names.iter().copied());
                 mutation.done.push(done(field).1);
             }
         }
@@ -160,7 +163,7 @@ impl WrittenSet<'_, '_> {
                 if !asked(PodDefaultSetting::FsGroupChangePolicy) {
                     return Ok(None);
                 }
-                let text = format!("fsGroupChangePolicy: {ON_ROOT_MISMATCH} was added");
+                let text = format!("{ON_ROOT_MISMATCH} was added");
                 (json!(ON_ROOT_MISMATCH), format!("{text}; {POD_DEFAULTS}: none prevents it"))
             }
         };
@@ -184,7 +187,7 @@ impl WrittenSet<'_, '_> {
                     system.as_ref().and_then(|system| system.pack.pods.anti_affinity.as_ref());
                 match need.map_or(Spread::Preferred, |need| need.value) {
                     // No default is worth a pod that stays pending.
-                    Spread::Required => Some(match self.missing_nodes() {
+                    Spread::Required => Some(match self.missing_nodes()? {
                         None => (Spread::Required, required()),
                         Some(why) => (
                             Spread::Preferred,
@@ -198,15 +201,24 @@ impl WrittenSet<'_, '_> {
     }
 
     /// Why not every pod would find a node of its own; nothing if each does.
-    fn missing_nodes(&self) -> Option<String> {
+    fn missing_nodes(&self) -> Result<Option<String>, DecodeError> {
         let pods = self.set.spec.replicas();
-        match self.facts.nodes.seen("") {
+        let pod = &self.set.template()?.spec;
+        if !pod.node_selector.is_empty()
+            || pod.affinity.as_ref().is_some_and(|affinity| affinity.node_affinity.is_some())
+        {
+            return Ok(Some("its pods select nodes".to_owned()));
+        }
+        Ok(match self.facts.nodes.seen("") {
             Fact::Known(nodes) if nodes.all => {
-                let count = i64::try_from(nodes.objects.len()).unwrap_or(i64::MAX);
+                let open = nodes.objects.iter().filter(|(_, node)| !node.tainted).count();
+                let count = i64::try_from(open).unwrap_or(i64::MAX);
                 (count < pods).then(|| format!("{count} nodes for {pods} pods"))
             }
-            Fact::Known(_) | Fact::Unknown(_) => Some("the webhook does not know the nodes".to_owned()),
-        }
+            Fact::Known(_) | Fact::Unknown(_) => {
+                Some("the webhook does not know the nodes".to_owned())
+            }
+        })
     }
 
     fn system(&self) -> Result<Option<Recognised<'_>>, DecodeError> {
@@ -269,7 +281,7 @@ impl WrittenSet<'_, '_> {
         mutation: &mut Mutation,
     ) -> Result<(), DecodeError> {
         self.put(field, value, mutation)?;
-        mutation.injected.push(field.name().to_owned());
+        mutation.injected.push(field.name());
         mutation.done.push(done(field).0);
         Ok(())
     }

@@ -220,6 +220,9 @@ fn keep_sizes(
                 change.object_name()
             ));
         }
+        if raised {
+            mutation.injected.push(injected::SIZE);
+        }
         mutation.carries_out.push(SHRINK_RULE);
         mutation.done.push("keep-size");
     }

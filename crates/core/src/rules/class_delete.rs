@@ -1,7 +1,6 @@
 use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
 use crate::facts::{Fact, Facts};
-use crate::text::{NAME, cut};
 
 declare_rule! {
     /// A StorageClass is deleted that claims or claim templates use. The rule is silent if nothing uses it.
@@ -28,9 +27,6 @@ declare_rule! {
     }
 }
 
-/// So many users are named.
-const NAMED: usize = 5;
-
 impl Rule for ClassDelete {
     type Params = NoParams;
 
@@ -38,7 +34,7 @@ impl Rule for ClassDelete {
         let class = change.name.as_str();
         let claims = facts.claims.everywhere().needed()?;
         let claims = claims.filter(|(.., claim)| claim.class == class && !claim.terminating);
-        let claims: Vec<(&str, &str)> = claims.map(|(of, name, _)| (of, name)).collect();
+        let claims = claims.count();
         let default =
             matches!(facts.default_class(), Fact::Known(Some((name, _))) if name == class);
         let sets = facts.sets.everywhere().map(|sets| {
@@ -47,14 +43,13 @@ impl Rule for ClassDelete {
                 let uses = |of: &Option<String>| of.as_ref().map_or(default, |of| of == class);
                 !set.terminating && classes.any(uses)
             });
-            using.map(|(of, name, _)| (of, name)).collect::<Vec<(&str, &str)>>()
+            using.count()
         });
         let (sets, unknown) = match sets {
             Fact::Known(sets) => (sets, None),
-            Fact::Unknown(why) => (Vec::new(), Some(why)),
+            Fact::Unknown(why) => (0, Some(why)),
         };
-        let users =
-            [(claims.len(), "claim", "claims"), (sets.len(), "StatefulSet", "StatefulSets")];
+        let users = [(claims, "claim", "claims"), (sets, "StatefulSet", "StatefulSets")];
         let users: Vec<String> = users
             .into_iter()
             .filter(|(count, ..)| *count > 0)
@@ -63,11 +58,11 @@ impl Rule for ClassDelete {
         if users.is_empty() {
             return unknown.map_or(Ok(()), |why| Err(Unjudged::Needs(why)));
         }
-        let verb = if claims.len() + sets.len() == 1 { "uses" } else { "use" };
+        let verb = if claims + sets == 1 { "uses" } else { "use" };
         let mut why = String::from(
             "Volumes that exist keep working. But no claim of the class can grow, and new replicas stay \
              Pending, until a class of this name exists again. A claim template cannot name another \
-             one."
+             one.",
         );
         if unknown.is_some() {
             why.push_str(" It is not known which StatefulSets use it.");

@@ -1,6 +1,6 @@
 use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::loss::{Fate, Loss};
 
 declare_rule! {
@@ -13,6 +13,8 @@ declare_rule! {
     /// reclaim policy of a volume is `Delete`, as it is by default, its disk is deleted, too. So are
     /// the `VolumeSnapshots` of the namespace. One wrong context of `kubectl` is enough, or one
     /// Namespace that a deployment tool prunes.
+    ///
+    /// A namespace without claims that still has snapshots is warned of: they may be the last copies.
     ///
     /// ## Way out
     /// Retain the volumes first. If the data may be deleted, confirm it on the namespace with the
@@ -45,7 +47,10 @@ impl Rule for NamespaceDelete {
         let (names, volumes): (Vec<&str>, Vec<&str>) =
             bound.map(|(name, claim)| (name, claim.volume.as_str())).unzip();
         let claims = match names.len() {
-            0 => return Ok(()),
+            0 => {
+                snapshots(facts, namespace, findings);
+                return Ok(());
+            }
             1 => "1 claim".to_owned(),
             many => format!("{many} claims"),
         };
@@ -86,4 +91,23 @@ impl Rule for NamespaceDelete {
             .remedy(vec![retain]);
         Ok(())
     }
+}
+
+/// A namespace without claims may hold the last copies of claims that are gone.
+fn snapshots(facts: &Facts, namespace: &str, findings: &mut Findings) {
+    let Fact::Known(snapshots) = facts.snapshots.of(namespace) else { return };
+    let what = match snapshots.count() {
+        0 => return,
+        1 => "1 VolumeSnapshot".to_owned(),
+        many => format!("{many} VolumeSnapshots"),
+    };
+    let kubectl = format!("kubectl -n {}", remedy::quoted(namespace));
+    findings
+        .add("", format!("{what} would be deleted with it, and no claim has the data"))
+        .why(
+            "Under deletionPolicy Delete of their VolumeSnapshotContents, the copies on the storage are \
+             deleted as well.",
+        )
+        .command("see which copies there are", format!("{kubectl} get volumesnapshots"))
+        .unsure();
 }

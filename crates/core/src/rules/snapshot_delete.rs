@@ -1,6 +1,8 @@
+use jiff::Timestamp;
+
 use super::{Findings, Judged, NoParams, Rule, Step, Unjudged, remedy};
 use crate::change::Change;
-use crate::facts::{Fact, Facts, Reclaim};
+use crate::facts::{ClaimFact, Fact, Facts, Reclaim};
 use crate::object::{Metadata, Snapshot};
 use crate::text::{NAME, cut};
 
@@ -67,7 +69,14 @@ impl Rule for SnapshotDelete {
         let Some((claim, _)) = snapshot.copy() else { return Ok(()) };
         let namespace = change.namespace.as_str();
         let mut snapshots = facts.snapshots.of(namespace).needed().map_err(Unjudged::blind)?;
-        if snapshots.any(|(name, other)| name != change.name && other.claim == claim) {
+        let live = facts.claims.get(namespace, claim).needed().map_err(Unjudged::blind)?;
+        let renewed = renewed(change, live);
+        // Snapshots of a younger claim with the same name hold other data.
+        if snapshots.any(|(name, other)| {
+            name != change.name
+                && other.claim == claim
+                && renewed.is_none_or(|created| other.taken <= created)
+        }) {
             return Ok(());
         }
         let holder = holder(change, facts, claim).map_err(Unjudged::blind)?;
@@ -76,7 +85,7 @@ impl Rule for SnapshotDelete {
         if retained == Fact::Known(true) {
             let content = cut(snapshot.content().unwrap_or_default(), NAME);
             findings
-                .add("", format!("the last snapshot of claim {label} would be deleted; its copy stays"))
+                .add("", format!("the last of claim {label} would be deleted; its copy stays"))
                 .why(format!(
                     "The copy on the storage stays with VolumeSnapshotContent {content}, whose deletion \
                      policy is Retain. But no snapshot leads to it any more."
@@ -145,18 +154,43 @@ impl Rule for SnapshotDelete {
     }
 }
 
+/// When the claim was created, if it is younger than the snapshot: then it is another one of the same name.
+fn renewed(change: &Change<'_>, live: Option<&ClaimFact>) -> Option<Timestamp> {
+    let taken = change.metadata().and_then(Metadata::created)?;
+    live?.created.filter(|created| *created > taken)
+}
+
+/// Whether the claim has a volume, as far as volumes are known: anybody may write a name into a claim.
+fn has_volume(facts: &Facts, namespace: &str, name: &str, claim: &ClaimFact) -> bool {
+    !claim.volume.is_empty()
+        && match facts.volumes.get("", &claim.volume) {
+            Fact::Known(None) => false,
+            Fact::Known(Some(volume)) => {
+                volume.claim.is_empty() || volume.claim == format!("{namespace}/{name}")
+            }
+            Fact::Unknown(_) => true,
+        }
+}
+
 /// What else holds the data of the claim of which the snapshot was taken.
 fn holder<'f>(change: &Change<'_>, facts: &'f Facts, claim: &str) -> Result<Holder<'f>, Unjudged> {
     let namespace = change.namespace.as_str();
     let live = facts.claims.get(namespace, claim).needed()?;
-    let taken = change.metadata().and_then(Metadata::created);
-    let renewed = live.is_some_and(|live| live.created.zip(taken).is_some_and(|(a, b)| a > b));
-    if live.is_some_and(|live| !renewed && !live.terminating && !live.volume.is_empty()) {
+    let renewed = renewed(change, live).is_some();
+    let holds = |live: &ClaimFact| {
+        !renewed && !live.terminating && has_volume(facts, namespace, claim, live)
+    };
+    if live.is_some_and(holds) {
         return Ok(Holder::Claim);
     }
+    let taken = change.metadata().and_then(Metadata::created);
     let mut claims = facts.claims.of(namespace).needed()?;
-    let restored = claims.find(|(_, other)| {
-        other.restored_from == change.name && !other.terminating && !other.volume.is_empty()
+    let restored = claims.find(|(name, other)| {
+        // A snapshot of the same name may have been taken since.
+        other.restored_from == change.name
+            && !other.terminating
+            && other.created.zip(taken).is_none_or(|(created, taken)| created >= taken)
+            && has_volume(facts, namespace, name, other)
     });
     if let Some((name, _)) = restored {
         return Ok(Holder::Restored(name));

@@ -3,8 +3,8 @@ use super::{Findings, Judged, NoParams, Rule, remedy, system, template};
 use crate::change::Change;
 use crate::facts::Facts;
 use crate::object::pod::PodSpec;
-use crate::object::{DecodeError, StatefulSet};
 use crate::object::pod_default::GRACE;
+use crate::object::{DecodeError, StatefulSet};
 use crate::packs::MemberKind;
 
 declare_rule! {

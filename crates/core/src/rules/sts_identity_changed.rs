@@ -70,7 +70,7 @@ impl Rule for StsIdentityChanged {
                 None => env,
             };
             let finding =
-                findings.add(at, format!("{name} changes, and the data of its members {would} not match it"));
+                findings.add(at, format!("{name} changes, and the data {would} not match it"));
             let title = &old.pack.title;
             finding
                 .values(was.as_deref(), is.as_deref())

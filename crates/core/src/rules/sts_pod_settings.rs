@@ -1,8 +1,8 @@
 use super::{Findings, Judged, NoParams, Rule, remedy, system};
 use crate::change::Change;
 use crate::facts::Facts;
-use crate::object::{Pointer, StatefulSet};
 use crate::object::pod_default::GRACE;
+use crate::object::{Pointer, StatefulSet};
 
 declare_rule! {
     /// The pods of a set are not started, stopped or updated as their system needs it.

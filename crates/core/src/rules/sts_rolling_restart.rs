@@ -20,6 +20,8 @@ declare_rule! {
     /// system needs no help, such as by a variable that names the key for Vault's auto-unseal. The rule does
     /// not see what a configuration file says. It warns then as well, because the vendor advises `OnDelete`.
     ///
+    /// It also warns if `OnDelete` or the partition ends while pods still have an older template.
+    ///
     /// ## Way out
     /// Set `updateStrategy.type: OnDelete` first, which restarts no pod. Then make the edit, and take the
     /// steps that the finding names.
@@ -39,18 +41,23 @@ impl Rule for StsRollingRestart {
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some((old, new)) = change.updated_set() else { return Ok(()) };
-        if !restarts_pods(new) || old.spec.template.same_bytes(&new.spec.template) {
+        // Pods that an edit under OnDelete, or behind a partition, has left as they were.
+        let released = !restarts_pods(old) && restarts_pods(new) && leaves_pods(old)?;
+        let same = old.spec.template.same_bytes(&new.spec.template);
+        if !restarts_pods(new) || same && !released {
             return Ok(());
         }
         // The old set decides, so that an edit cannot choose by whom it is judged.
         let Some(known) = system::of(old, facts)? else { return Ok(()) };
         let Some(rolling) = &known.pack.pods.rolling_update else { return Ok(()) };
         let few = rolling.with_replicas && new.spec.replicas() <= 1;
-        if few || !template::changes(old, new) || (needs_no_help(rolling, old)? && needs_no_help(rolling, new)?) {
+        let restarts = released || template::changes(old, new);
+        if few || !restarts || (needs_no_help(rolling, old)? && needs_no_help(rolling, new)?) {
             return Ok(());
         }
         let (before, after) = (&old.template()?.spec, &new.template()?.spec);
         let does_harm = match rolling.edits {
+            _ if released => true,
             RollingEdits::All => true,
             RollingEdits::Program => known.container.is_none_or(|index| {
                 match (before.containers.get(index), same_name(after, before, index)) {
@@ -63,9 +70,16 @@ impl Rule for StsRollingRestart {
             return Ok(());
         }
         let title = &known.pack.title;
-        let finding =
-            findings.add("/spec/template", format!("a rolling update would harm {title}"));
+        let at = if released { "/spec/updateStrategy" } else { "/spec/template" };
+        let finding = findings.add(at, format!("a rolling update would harm {title}"));
         finding.why(format!("{title}: {} ({})", rolling.why, rolling.source));
+        if released {
+            finding.step("keep updateStrategy until all pods have the new template");
+            for step in rolling.steps.iter().skip(1) {
+                finding.step(step.as_str());
+            }
+            return Ok(());
+        }
         let tool = change.circumstances.tool;
         if tool == Tool::Kubectl {
             finding.command(
@@ -87,6 +101,13 @@ impl Rule for StsRollingRestart {
         }
         Ok(())
     }
+}
+
+/// Whether pods of the set have an older template than it says.
+fn leaves_pods(set: &StatefulSet<'_>) -> Result<bool, DecodeError> {
+    let status = set.status.get()?;
+    let pods = status.replicas.unwrap_or_default();
+    Ok(status.updated_replicas.unwrap_or_default() < pods)
 }
 
 /// Whether a new template reaches a pod by itself.

@@ -1,5 +1,7 @@
 //! Whether the data of a known system is on a claim.
 
+use std::borrow::Cow;
+
 use crate::object::json::Text;
 use crate::object::pod::{Container, PodSpec};
 use crate::object::{DecodeError, StatefulSet};
@@ -45,8 +47,11 @@ pub(in crate::rules) fn place(
     let Some((_, container)) = super::container(set, known)? else { return Ok(Place::Unknown) };
     let Some(folders) = folders(container, known) else { return Ok(Place::Unknown) };
     let mut place = Place::Kept;
+    let mounts = container.volume_mounts.iter();
+    let mounts: Vec<(Cow<'_, str>, &str)> =
+        mounts.map(|mount| (normal(mount.mount_path.as_str()), mount.name.as_str())).collect();
     for folder in folders {
-        match place_of(folder, set, container, known)? {
+        match place_of(folder, set, container, &mounts, known)? {
             Place::Kept => {}
             Place::Unknown => place = Place::Unknown,
             lost @ Place::Lost { .. } => return Ok(lost),
@@ -59,6 +64,7 @@ fn place_of(
     folder: String,
     set: &StatefulSet<'_>,
     container: &Container<'_>,
+    mounts: &[(Cow<'_, str>, &str)],
     known: &Recognised<'_>,
 ) -> Result<Place, DecodeError> {
     let pod = &set.template()?.spec;
@@ -67,12 +73,12 @@ fn place_of(
     };
     // An init container or a script may prepare the folder in ways that nobody sees.
     let volume = image_volume(known.pack, &image, known.version.as_ref(), &folder);
-    let mount = container
-        .volume_mounts
+    let path = normal(&folder);
+    let mount = mounts
         .iter()
-        .filter(|mount| is_within(&folder, mount.mount_path.as_str()))
-        .max_by_key(|mount| normal(mount.mount_path.as_str()).len());
-    let depth = mount.map_or(0, |mount| normal(mount.mount_path.as_str()).len());
+        .filter(|(mount, _)| below(&path, mount).is_some())
+        .max_by_key(|(mount, _)| mount.len());
+    let depth = mount.map_or(0, |(mount, _)| mount.len());
     if let Some(volume) = volume
         && normal(volume).len() > depth
     {
@@ -82,10 +88,9 @@ fn place_of(
         };
         return Ok(Place::Lost { folder, holder });
     }
-    let Some(mount) = mount else {
+    let Some((_, name)) = mount.cloned() else {
         return Ok(Place::Lost { folder, holder: Holder::Container });
     };
-    let name = mount.name.as_str();
     if set.template_names()?.any(|template| template == name) {
         return Ok(Place::Kept);
     }
@@ -147,7 +152,12 @@ fn folders(container: &Container<'_>, known: &Recognised<'_>) -> Option<Vec<Stri
         });
         if data.operands_of.as_deref() == Some(*token) {
             // The rest are its operands.
-            named.extend(operands(rest)?);
+            let operands = operands(rest)?;
+            // A flag without a value may have hidden the only one.
+            if operands.is_empty() {
+                return None;
+            }
+            named.extend(operands);
             times += 1;
             break;
         } else if let Some((flag, value)) = flags.next() {
@@ -166,10 +176,9 @@ fn folders(container: &Container<'_>, known: &Recognised<'_>) -> Option<Vec<Stri
         // Several commands of a script may have folders of their own.
         return (!in_script || times == 1).then_some(named);
     }
-    for variable in &container.env {
-        if data.variables.iter().any(|name| name == variable.name.as_str()) {
-            return listed(variable.value.as_ref()?.as_str());
-        }
+    let set = |name: &String| container.env.iter().rfind(|one| one.name.as_str() == name);
+    if let Some(variable) = data.variables.iter().find_map(set) {
+        return listed(variable.value.as_ref()?.as_str());
     }
     // One of the variables may come from a ConfigMap or a Secret.
     if configured || (!data.variables.is_empty() && !container.env_from.is_empty()) {
@@ -226,6 +235,10 @@ fn spelt_out(path: &str) -> Option<Vec<String>> {
     let Some((before, rest)) = path.split_once('{') else { return Some(vec![absolute(path)]) };
     let (range, after) = rest.split_once('}')?;
     let (first, last) = range.split_once("...")?;
+    // MinIO keeps the zeros in front.
+    if [first, last].iter().any(|bound| bound.len() > 1 && bound.starts_with('0')) {
+        return None;
+    }
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
     if after.contains('{') || last.checked_sub(first)? >= MOST {
         return None;
@@ -292,6 +305,7 @@ mod tests {
             ("path=/mnt/ssd,attrs=ssd,size=20GiB", "/mnt/ssd"),
             ("http://minio-{0...3}.minio.shop.svc/export", "/export"),
             ("/data{9...11}", "/data9 /data10 /data11"),
+            ("/data{0...1}", "/data0 /data1"),
             ("https://minio-{0...3}.minio:9000/data{0...1}/x", "/data0/x /data1/x"),
         ] {
             assert_eq!(folders(value).as_deref(), Some(expected), "{value}");
@@ -305,6 +319,7 @@ mod tests {
             "$(A)/data",
             "/a{1...65}",
             "/a{2...1}",
+            "/a{01...04}",
             "/a{1,2}",
             "/a{1...2}{1...2}",
             "/a{1...2",
