@@ -241,7 +241,7 @@ const SESSIONS: &[Session] = &[
             ("kubectl scale sts minio --replicas=8", Denied("sts-pool-resized", &["pool"])),
             (
                 "kubectl set image sts minio minio=quay.io/minio/minio:RELEASE.2025-01-20T14-49-07Z",
-                Silently,
+                Warned("sts-rolling-restart"),
             ),
             // The whole pool stops and comes back.
             ("kubectl scale sts minio --replicas=0", Warned("sts-scale-to-zero")),
