@@ -156,7 +156,7 @@ async fn a_snapshot_is_named_once_the_cluster_has_the_kind() {
     .await;
 }
 
-/// Plays a snapshot of a claim that is ready to use, with what stands for it on the storage. Returns the
+/// Plays a snapshot of a claim that is ready to use, with its `VolumeSnapshotContent`. Returns the
 /// path of the snapshot.
 async fn snapshot(tenant: &Tenant, name: &str, claim: &str) -> String {
     let (bed, namespace) = (&Lab::shared().await.bed, &tenant.namespace);

@@ -3,12 +3,13 @@
 //! Packs say how a system keeps data, drivers say what the volumes of a class are. Where neither knows,
 //! nothing is concluded.
 
-use crate::system::System;
 use serde::Serialize;
 use stateward_core::drivers::{Pattern, page};
 use stateward_core::facts::{ClassFact, Facts, TemplateClass};
 use stateward_core::object::{Claim, DecodeError, Object, StatefulSet};
 use stateward_core::packs::{MemberKind, NetworkFiles, Pack, Packs, Recognised, Traits, recognise};
+
+use crate::system::System;
 
 /// What is advised for one set. Its JSON is stable: fields are only ever added.
 #[derive(Clone, Debug, Serialize)]

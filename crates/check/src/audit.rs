@@ -11,11 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
-
-pub use self::inventory::{AuditedClaim, AuditedSet};
-pub use self::page::page;
-use self::pods::Pods;
-pub use self::since::{Earlier, EarlierFinding, Since};
 use stateward_core::facts::{BudgetFact, ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
 use stateward_core::growth::class_obstacle;
 use stateward_core::loss::day;
@@ -24,6 +19,11 @@ use stateward_core::record::Policy;
 use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{quoted, retain, retain_claims, run, say};
 use stateward_core::text::listed;
+
+pub use self::inventory::{AuditedClaim, AuditedSet};
+pub use self::page::page;
+use self::pods::Pods;
+pub use self::since::{Earlier, EarlierFinding, Since};
 
 /// Everything that an audit found. Its JSON is stable: fields are only ever added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -17,10 +17,11 @@ pub mod text;
 
 use std::fmt;
 
-use crate::system::System;
 use serde::Serialize;
 use stateward_core::text::cut;
 use stateward_core::yaml::{InputError, printable};
+
+use crate::system::System;
 
 pub use self::checkout::Checkout;
 pub use self::excerpt::Excerpt;

@@ -174,7 +174,7 @@ pub struct SnapshotFact {
     pub taken: jiff::Timestamp,
 }
 
-/// What is read of a `VolumeSnapshotContent`, which stands for the copy that a snapshot has on the storage.
+/// What is read of a `VolumeSnapshotContent`: the copy that a snapshot has on the storage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotContentFact {
     /// `spec.deletionPolicy` is `Retain`: the copy stays if the snapshot is deleted
@@ -205,57 +205,8 @@ pub struct PodFact {
     pub checks_root_only: bool,
     /// `spec.nodeName`, empty while it is not scheduled
     pub node: String,
-    /// why a container of it does not start, if that is no matter of time
-    pub broken: Option<Broken>,
-}
-
-/// Why a container waits that does not start by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// it ends again and again
-    CrashLoopBackOff,
-    /// its image cannot be pulled
-    ImagePullBackOff,
-    /// its image cannot be pulled, as the last attempt has shown
-    ErrImagePull,
-    /// its image has no valid name
-    InvalidImageName,
-    /// a `ConfigMap` or Secret that it names does not exist
-    CreateContainerConfigError,
-    /// the runtime refuses it
-    CreateContainerError,
-    /// its command cannot be run
-    RunContainerError,
-}
-
-impl Broken {
-    const ALL: [Self; 7] = [
-        Self::CrashLoopBackOff,
-        Self::ImagePullBackOff,
-        Self::ErrImagePull,
-        Self::InvalidImageName,
-        Self::CreateContainerConfigError,
-        Self::CreateContainerError,
-        Self::RunContainerError,
-    ];
-
-    /// The reason as the kubelet writes it.
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::CrashLoopBackOff => "CrashLoopBackOff",
-            Self::ImagePullBackOff => "ImagePullBackOff",
-            Self::ErrImagePull => "ErrImagePull",
-            Self::InvalidImageName => "InvalidImageName",
-            Self::CreateContainerConfigError => "CreateContainerConfigError",
-            Self::CreateContainerError => "CreateContainerError",
-            Self::RunContainerError => "RunContainerError",
-        }
-    }
-
-    /// What the kubelet calls by this reason; `None` for one that may pass by itself.
-    pub fn from_reason(reason: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|broken| broken.reason() == reason)
-    }
+    /// why a container of it does not start, if that does not pass by itself, as the kubelet says it
+    pub broken: Option<&'static str>,
 }
 
 /// What is read of a namespace.
@@ -324,7 +275,7 @@ pub struct Facts {
     pub volumes: Objects<VolumeFact>,
     /// snapshots that are ready to use, by namespace and name
     pub snapshots: Objects<SnapshotFact>,
-    /// what stands for snapshots on the storage, by name
+    /// the `VolumeSnapshotContents` by name, which are the copies on the storage
     pub snapshot_contents: Objects<SnapshotContentFact>,
     /// classes of snapshots by name
     pub snapshot_classes: Objects<SnapshotClassFact>,

@@ -310,9 +310,11 @@ impl Policy {
         self.scoped(change, self.anti_affinity, |scope| scope.anti_affinity)
     }
 
-    /// What else this new set is given.
-    pub fn pod_defaults(&self, change: &Change<'_>) -> Vec<PodDefaultSetting> {
-        self.scoped(change, self.pod_defaults.clone(), |scope| scope.pod_defaults.clone())
+    /// Whether this new set is given that, too.
+    pub fn gives(&self, change: &Change<'_>, setting: PodDefaultSetting) -> bool {
+        let base = self.pod_defaults.contains(&setting);
+        let scoped = |scope: &CompiledScope| Some(scope.pod_defaults.as_ref()?.contains(&setting));
+        self.scoped(change, base, scoped)
     }
 
     /// The sizes of the claim templates of this new set.

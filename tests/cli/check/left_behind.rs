@@ -223,7 +223,7 @@ fn what_only_looks_alike_takes_nobody_s_place() {
     assert_eq!(said(&one, &one.replace("data-db-0", "logs")), None);
 }
 
-/// What is said of the claims and sets of two folders; `tell` names what is compared.
+/// Compares the claims and sets of two folders; `tell` names what is compared.
 fn said_of_folders(old: &[(&str, &str)], new: &[(&str, &str)], tell: &[&str]) -> Vec<String> {
     let below = |folder: &str, files: &[(&str, &str)]| {
         let files =

@@ -135,7 +135,7 @@ fn nodes_that_pods_cannot_use_are_not_counted() {
     }
 }
 
-/// Whoever may edit a set may write any list into its annotation.
+/// A person who may edit a set may write any list into its annotation.
 #[test]
 fn a_hostile_list_of_injected_names_is_read_once() {
     let names: Vec<String> = (0..20_000).map(|index| format!("a{index}")).collect();

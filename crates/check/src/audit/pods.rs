@@ -52,7 +52,7 @@ impl Auditor<'_> {
         let (names, reasons): (Vec<&str>, Vec<_>) = broken.unzip();
         let Some(first) = reasons.first() else { return };
         let does = if names.len() == 1 { "does" } else { "do" };
-        let mut message = format!("{} {does} not start ({})", listed(&names), first.reason());
+        let mut message = format!("{} {does} not start ({})", listed(&names), first);
         let kubectl = format!("kubectl -n {}", quoted(namespace));
         let quoted: Vec<String> = names.iter().take(5).map(|name| quoted(name)).collect();
         let step = if set.ordered {
@@ -116,7 +116,7 @@ impl Auditor<'_> {
             .iter()
             .filter(|(_, budget)| {
                 budget.selects(labels)
-                    && (budget.is_relative() || budget.is_only_for(&selector))
+                    && budget.limits_alone(&selector)
                     && budget.evictable(set.replicas) == Some(0)
             })
             .map(|(budget, fact)| (*budget, fact.limit()))

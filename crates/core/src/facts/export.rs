@@ -184,7 +184,7 @@ impl Exported for PodFact {
             "spec": {"volumes": volumes.collect::<Value>(), "nodeName": self.node},
         });
         if let Some(broken) = self.broken {
-            let waiting = json!({"waiting": {"reason": broken.reason()}});
+            let waiting = json!({"waiting": {"reason": broken}});
             pod["status"] = json!({"containerStatuses": [{"state": waiting}]});
         }
         pod

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::quantities::{Quantities, quantity};
 use super::{
-    AutoscalerFact, Broken, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
+    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
     OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact, SetFact, SetSpec,
     SnapshotClassFact, SnapshotContentFact, SnapshotFact, StorageLimit, VolumeFact,
 };
@@ -292,6 +292,17 @@ struct Waiting {
     reason: Option<String>,
 }
 
+/// Why a container waits, where that does not pass by itself.
+const BROKEN: [&str; 7] = [
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+];
+
 /// Reads a pod. One that neither a set has created nor mounts a claim is left out, and so is one
 /// that has ended: it holds no volume.
 pub fn pod(pod: &RawValue) -> Option<Reduced<PodFact>> {
@@ -306,7 +317,7 @@ pub fn pod(pod: &RawValue) -> Option<Reduced<PodFact>> {
         let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
         let mut reasons =
             containers.filter_map(|one| one.state.waiting.as_ref()?.reason.as_deref());
-        let broken = reasons.find_map(Broken::from_reason);
+        let broken = reasons.find_map(|reason| BROKEN.into_iter().find(|known| *known == reason));
         let fact = PodFact {
             node: name_like(spec.node_name.unwrap_or_default()),
             broken,

@@ -261,11 +261,9 @@ impl SetFact {
                 .map(|template| TemplateFact {
                     name: template.metadata.name.clone(),
                     size: quantity(&template.spec.resources.requests, "storage"),
-                    class: {
-                        let TemplateMetadata { annotations, .. } = &template.metadata;
-                        annotations.class.as_ref().or(template.spec.storage_class_name.as_ref())
-                    }
-                    .cloned(),
+                    class: (template.metadata.annotations.class.as_ref())
+                        .or(template.spec.storage_class_name.as_ref())
+                        .cloned(),
                 })
                 .collect(),
             voters: false,

@@ -39,6 +39,12 @@ impl BudgetFact {
         self.selector().is_some_and(|selector| selector.matches(labels))
     }
 
+    /// Whether its limit means the same for the pods that `set` selects as for all that it selects: it is
+    /// relative, or selects no others.
+    pub fn limits_alone(&self, set: &LabelSelector<'_>) -> bool {
+        self.is_relative() || self.is_only_for(set)
+    }
+
     /// Whether it holds for no pods beside those that `set` selects: it asks for every label that the
     /// set asks for.
     pub fn is_only_for(&self, set: &LabelSelector<'_>) -> bool {

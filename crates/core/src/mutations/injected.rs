@@ -10,7 +10,7 @@ use crate::object::{Metadata, PodDefault};
 /// The name of sizes that were raised when the set was created. Updates keep them.
 pub const SIZE: &str = "size-on-create";
 
-/// Every name that the list may hold. Whoever may edit a set may write others into it.
+/// Every name that counts. A person who may edit the set may write any text into the annotation.
 const NAMES: [&str; 4] = [
     PodDefault::AntiAffinity.name(),
     PodDefault::GracePeriod.name(),

@@ -55,7 +55,7 @@ struct WrittenSet<'s, 'a> {
     facts: &'s Facts,
 }
 
-/// A value for a field, and what is said about it.
+/// A value for a field, with its warning.
 struct Given {
     field: PodDefault,
     value: Value,
@@ -97,10 +97,10 @@ impl WrittenSet<'_, '_> {
                 && field.is_open(self.set)?
             {
                 self.write(field, value.clone(), mutation)?;
-                if injected.names.iter().any(|name| name == SIZE) {
-                    mutation.injected.push(SIZE);
-                }
             }
+        }
+        if !mutation.injected.is_empty() && injected.names.iter().any(|name| name == SIZE) {
+            mutation.injected.push(SIZE);
         }
         Ok(())
     }
@@ -137,9 +137,7 @@ impl WrittenSet<'_, '_> {
 
     /// What a new set is given for a field that its manifest leaves open.
     fn wanted(&self, field: PodDefault) -> Result<Option<Given>, DecodeError> {
-        let asked = |setting| {
-            !self.is_declined(field) && self.policy.pod_defaults(self.change).contains(&setting)
-        };
+        let asked = |setting| !self.is_declined(field) && self.policy.gives(self.change, setting);
         let (value, warning) = match field {
             PodDefault::AntiAffinity => {
                 let Some(selector) = selector(self.set) else { return Ok(None) };
@@ -170,7 +168,7 @@ impl WrittenSet<'_, '_> {
         Ok(Some(Given { field, value, warning }))
     }
 
-    /// How strongly the pods of a new set are kept apart, and what is said about it.
+    /// The anti-affinity of a new set, with its warning.
     fn spread(&self) -> Result<Option<(Spread, String)>, DecodeError> {
         let plain =
             || format!("its pods were given anti-affinity; {ANTI_AFFINITY}: none prevents it");

@@ -42,6 +42,6 @@ pub(super) fn limits<'f>(
     let pods = autoscaling::least_pods(change, set, facts)?;
     let selector = set.selector()?;
     let budgets = of(change, set, facts)?.of_set.into_iter();
-    let own = budgets.filter(|(_, budget)| budget.is_relative() || budget.is_only_for(selector));
+    let own = budgets.filter(|(_, budget)| budget.limits_alone(selector));
     Ok(own.filter_map(|(name, budget)| Some((name, budget, budget.evictable(pods)?))).collect())
 }

@@ -123,7 +123,7 @@ declare_rule! {
     }
 }
 
-/// Whoever writes a size of so many bytes has meant the unit. No volume is smaller.
+/// A size this large was meant with its unit, and no volume is smaller.
 const SMALLEST_MEANT: u64 = 1 << 20;
 
 impl Rule for PvcFractionalOrHuge {

@@ -88,7 +88,7 @@ fn place_of(
         };
         return Ok(Place::Lost { folder, holder });
     }
-    let Some((_, name)) = mount.cloned() else {
+    let Some(&(_, name)) = mount else {
         return Ok(Place::Lost { folder, holder: Holder::Container });
     };
     if set.template_names()?.any(|template| template == name) {
