@@ -118,6 +118,11 @@ pub struct Args {
         value_parser = clap::value_parser!(u8).range(1..=30)
     )]
     pub timeout: u8,
+
+    /// Also send the claims that the controllers of sets create, so that `size-on-create: claims` in the
+    /// policy raises those of new replicas. They wait 1 s at most if the webhook is away
+    #[arg(long, conflicts_with = "install")]
+    pub new_claims: bool,
 }
 
 /// What becomes of a change while the webhook cannot be reached.
@@ -236,6 +241,7 @@ fn registration(args: &Args, address: Address<'_>) -> anyhow::Result<String> {
         users: &args.exclude_user,
         failure_policy: args.failure_policy,
         timeout: args.timeout,
+        new_claims: args.new_claims,
     };
     let (mut mutating, mut validating) = (registration.mutating(), registration.validating());
     if args.static_manifest.is_some() {

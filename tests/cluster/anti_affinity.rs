@@ -234,3 +234,26 @@ async fn a_set_that_is_created_over_larger_claims_gets_their_size() {
     let claim = resizing.get(&claim).await.unwrap().body;
     assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "20Gi");
 }
+
+/// The claim of a new replica is created by the controller of the set, whose template is still small.
+#[tokio::test]
+#[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
+async fn the_claim_of_a_new_replica_gets_the_size_of_its_siblings() {
+    let resizing = Resizing::shared().await;
+    for (wanted, size) in [("defaults", "20Gi"), ("plain", "10Gi")] {
+        let namespace = resizing.namespace(wanted).await.unwrap();
+        let mut manifest = crate::resize::set(&namespace);
+        runs(resizing, &manifest).await;
+        let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
+        for ordinal in 0..3 {
+            let patch = json!({"spec": {"resources": {"requests": {"storage": "20Gi"}}}});
+            let reply = resizing.merge(&format!("{claims}/data-db-{ordinal}"), patch).await;
+            reply.unwrap().ok().unwrap();
+        }
+        resizing.grown(&namespace, "20Gi").await;
+        manifest["spec"]["replicas"] = json!(4);
+        runs(resizing, &manifest).await;
+        let claim = resizing.get(&format!("{claims}/data-db-3")).await.unwrap().body;
+        assert_eq!(claim["spec"]["resources"]["requests"]["storage"], size, "{claim}");
+    }
+}

@@ -79,6 +79,11 @@ const COMBINATIONS: [(&str, &str); 15] = [
         "no roles and no kind",
         "{rbac: {create: false}, crds: {install: false}, canary: {namespace: probes}}",
     ),
+    (
+        "claims of new replicas",
+        "{webhook: {newClaims: true, excludeNamespaces: [a], failurePolicy: Fail},
+          policy: {size-on-create: claims}}",
+    ),
     ("nothing kept", "{crds: {keep: false}, webhook: {excludeUsers: [admin, ops@example.com]}}"),
     (
         "everything of one's own",
@@ -208,8 +213,9 @@ fn configurations(all: &BTreeMap<(String, String), Value>) -> Vec<Value> {
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn configurations_are_those_that_stateward_prints() {
-    let cases: [(&str, &[&str]); 2] = [
+    let cases: [(&str, &[&str]); 3] = [
         ("{}", &["--service=stateward"]),
+        ("{webhook: {newClaims: true}}", &["--service=stateward", "--new-claims"]),
         (
             "{service: {port: 8443}, webhook: {failurePolicy: Fail, timeoutSeconds: 2,
               excludeNamespaces: [monitoring], excludeUsers: [admin, ops@example.com],

@@ -68,7 +68,7 @@ impl Resizing {
         let arguments =
             [format!("--kubeconfig={}", facts.display()), format!("--policy={}", policy.display())];
         let webhook = Webhook::start(&arguments.each_ref().map(String::as_str)).await;
-        webhook.register(&bed, &[]).await;
+        webhook.register(&bed, &["--new-claims"]).await;
         Self { bed, account, webhook }
     }
 
@@ -84,9 +84,9 @@ impl Resizing {
     /// Takes the webhook away from the API server, or registers it again.
     pub(crate) async fn webhook(&self, registered: bool) {
         if registered {
-            return self.webhook.register(&self.bed, &[]).await;
+            return self.webhook.register(&self.bed, &["--new-claims"]).await;
         }
-        let configurations = self.webhook.manifests(&[]);
+        let configurations = self.webhook.manifests(&["--new-claims"]);
         let delete = ["delete", "--wait", "-f", "-"];
         self.kubectl_with("admin", &delete, Some(&configurations)).await.unwrap().ok().unwrap();
     }

@@ -345,6 +345,14 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// The claim of a CREATE.
+    pub fn created_claim(&self) -> Option<&Claim<'a>> {
+        match &self.subject {
+            Subject::Claim(pair) if self.operation == Operation::Create => pair.new.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Old and new claim of an UPDATE.
     pub fn updated_claim(&self) -> Option<(&Claim<'a>, &Claim<'a>)> {
         match &self.subject {

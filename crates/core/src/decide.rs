@@ -7,7 +7,9 @@ mod exemption;
 
 use std::fmt::Write as _;
 
-pub use self::exemption::{CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER};
+pub use self::exemption::{
+    CLAIM_CREATORS, CONTROL_PLANE, CONTROLLER_ACCOUNT, Exemption, OWN_MANAGER,
+};
 use crate::annotations::{ALLOW, ALLOW_REASON};
 use crate::change::{Change, Operation};
 use crate::facts::Facts;
@@ -207,6 +209,13 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     let terminating =
         matches!(decision.exemption, Some(Exemption::Terminating | Exemption::Finalizers));
     if decision.exemption.is_some() && stage.in_cluster() && !terminating {
+        // Only a registration that asks for it sends what the controller of a set creates.
+        if decision.exemption == Some(Exemption::ControlPlane)
+            && stage == Stage::Webhook(WebhookKind::Mutating)
+            && policy.mode == Mode::Enforce
+        {
+            created_size::raise_claim(change, policy, facts, &mut decision.mutation);
+        }
         return decision;
     }
     let exempt = decision.exemption.is_some();
@@ -355,7 +364,7 @@ fn mutate(
     if change.kind == Kind::StatefulSet && change.operation != Operation::Delete && !left_to_owner {
         resize::mutate(change, policy, facts, &mut mutation)?;
         claim_template_metadata::mutate(change, policy, &mut mutation)?;
-        created_size::mutate(change, policy, facts, &mut mutation)?;
+        created_size::raise_templates(change, policy, facts, &mut mutation)?;
         pod_defaults::mutate(change, policy, facts, &mut mutation)?;
         injected::write_list(change, &mut mutation);
     }

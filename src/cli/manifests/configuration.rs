@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, ObjectMeta,
 };
 use stateward_core::annotations::OWNER_MANAGED;
-use stateward_core::decide::{CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
+use stateward_core::decide::{CLAIM_CREATORS, CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
 use stateward_core::object::metadata::{ORPHAN, PROTECTION, VOLUME_PROTECTION};
-use stateward_core::object::{KINDS, KindInfo};
+use stateward_core::object::{KINDS, Kind, KindInfo};
 use stateward_core::ownership::MOST_OWNERS;
 use stateward_core::review::WebhookKind;
 
@@ -21,6 +21,10 @@ use super::{FailurePolicy, Service, selector};
 /// The request comes from no tool that writes what somebody has committed.
 const NO_GITOPS_TOOL: &str = "!request.userInfo.username.matches(\
     '^system:serviceaccount:(flux-system:|[^:]+:(argocd-|kustomize-controller$|helm-controller$))')";
+
+/// The longest that the controller of a set waits for a webhook that hangs, in seconds. It creates the pods
+/// of all sets.
+const NEW_CLAIMS_TIMEOUT: u8 = 1;
 
 /// The namespace of the request; a request about a volume has none.
 const NAMESPACE: &str = "request.?namespace.orValue('')";
@@ -130,28 +134,33 @@ pub(super) struct Registration<'a> {
     pub(super) users: &'a [String],
     pub(super) failure_policy: FailurePolicy,
     pub(super) timeout: u8,
+    /// also send the claims that the controllers of sets create
+    pub(super) new_claims: bool,
 }
 
 impl Registration<'_> {
     pub(super) fn mutating(&self) -> MutatingWebhookConfiguration {
-        let common = self.webhook(WebhookKind::Mutating);
-        MutatingWebhookConfiguration {
-            metadata: metadata(),
-            webhooks: Some(vec![MutatingWebhook {
-                admission_review_versions: common.admission_review_versions,
-                client_config: common.client_config,
-                failure_policy: common.failure_policy,
-                match_conditions: common.match_conditions,
-                match_policy: common.match_policy,
-                name: common.name,
-                namespace_selector: common.namespace_selector,
-                object_selector: None,
-                // Another webhook may add a claim template or an affinity after us.
-                reinvocation_policy: Some("IfNeeded".to_owned()),
-                rules: common.rules,
-                side_effects: common.side_effects,
-                timeout_seconds: common.timeout_seconds,
-            }]),
+        let webhook = self.webhook(WebhookKind::Mutating);
+        let new_claims = self.new_claims.then(|| self.new_claims(&webhook));
+        let webhooks = std::iter::once(webhook).chain(new_claims).map(as_mutating).collect();
+        MutatingWebhookConfiguration { metadata: metadata(), webhooks: Some(webhooks) }
+    }
+
+    /// The webhook for the claims that the controllers of sets create, which may never wait for it. Nothing
+    /// is judged there.
+    fn new_claims(&self, mutating: &ValidatingWebhook) -> ValidatingWebhook {
+        let created = KINDS.iter().filter(|info| info.kind == Kind::Claim);
+        let condition = MatchCondition {
+            name: "from-the-controller-of-a-set".to_owned(),
+            expression: one_of(&CLAIM_CREATORS),
+        };
+        ValidatingWebhook {
+            failure_policy: Some(FailurePolicy::Ignore.name().to_owned()),
+            match_conditions: Some(vec![condition]),
+            name: "new-claims.stateward.dev".to_owned(),
+            rules: Some(created.filter_map(|info| rule(info, "", &["CREATE"])).collect()),
+            timeout_seconds: Some(self.timeout.min(NEW_CLAIMS_TIMEOUT).into()),
+            ..mutating.clone()
         }
     }
 
@@ -232,10 +241,34 @@ impl Registration<'_> {
     }
 }
 
+/// The same webhook in the other configuration.
+fn as_mutating(webhook: ValidatingWebhook) -> MutatingWebhook {
+    MutatingWebhook {
+        admission_review_versions: webhook.admission_review_versions,
+        client_config: webhook.client_config,
+        failure_policy: webhook.failure_policy,
+        match_conditions: webhook.match_conditions,
+        match_policy: webhook.match_policy,
+        name: webhook.name,
+        namespace_selector: webhook.namespace_selector,
+        object_selector: None,
+        // Another webhook may add a claim template or an affinity after us.
+        reinvocation_policy: Some("IfNeeded".to_owned()),
+        rules: webhook.rules,
+        side_effects: webhook.side_effects,
+        timeout_seconds: webhook.timeout_seconds,
+    }
+}
+
+/// True if the request comes from one of these users.
+fn one_of(users: &[impl AsRef<str>]) -> String {
+    let users: Vec<String> = users.iter().map(|user| format!("'{}'", user.as_ref())).collect();
+    format!("request.userInfo.username in [{}]", users.join(", "))
+}
+
 /// True if the request comes from none of these users.
 fn none_of(users: &[impl AsRef<str>]) -> String {
-    let users: Vec<String> = users.iter().map(|user| format!("'{}'", user.as_ref())).collect();
-    format!("!(request.userInfo.username in [{}])", users.join(", "))
+    format!("!({})", one_of(users))
 }
 
 fn metadata() -> ObjectMeta {
@@ -273,20 +306,37 @@ fn rule(info: &KindInfo, subresource: &str, operations: &[&str]) -> Option<RuleW
 mod tests {
     use super::*;
 
+    fn registration(users: &[String]) -> Registration<'_> {
+        Registration {
+            address: Address::Url("https://127.0.0.1:9443"),
+            users,
+            authority: None,
+            excluded: Vec::new(),
+            requirements: &[],
+            failure_policy: FailurePolicy::Fail,
+            timeout: 30,
+            new_claims: true,
+        }
+    }
+
+    #[test]
+    fn the_controllers_of_sets_are_never_held_up() {
+        let webhooks = registration(&[]).mutating().webhooks.unwrap();
+        let [mutate, new_claims] = &webhooks[..] else { panic!("{webhooks:?}") };
+        assert_eq!(mutate.failure_policy.as_deref(), Some("Fail"));
+        assert_eq!(mutate.timeout_seconds, Some(30));
+        assert_eq!(new_claims.failure_policy.as_deref(), Some("Ignore"));
+        assert_eq!(new_claims.timeout_seconds, Some(1));
+    }
+
     /// The API server takes 64 match conditions, and all of them together may cost seven questions to
     /// the authorizer.
     #[test]
     fn match_conditions_stay_within_the_limits_of_the_api_server() {
         let service = Service { name: "stateward".to_owned(), port: 443 };
-        let registration = Registration {
-            address: Address::Service { namespace: "stateward", service: &service },
-            users: &["admin".to_owned()],
-            authority: None,
-            excluded: Vec::new(),
-            requirements: &[],
-            failure_policy: FailurePolicy::Ignore,
-            timeout: 3,
-        };
+        let users = ["admin".to_owned()];
+        let address = Address::Service { namespace: "stateward", service: &service };
+        let registration = Registration { address, ..registration(&users) };
         let conditions = registration.match_conditions();
         assert!(conditions.len() <= 64, "{}", conditions.len());
         for MatchCondition { name, expression } in conditions {

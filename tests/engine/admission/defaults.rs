@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use stateward_core::decide::Stage;
-use stateward_core::facts::{Facts, NodeFact, Objects, PodFact};
+use stateward_core::facts::{Facts, NodeFact, Objects, PodFact, SetFact};
 use stateward_core::object::anti_affinity::Spread;
 use stateward_core::packs::Packs;
 use stateward_core::record::snapshot;
 use stateward_core::review::WebhookKind;
 
-use super::setup::{Asks, STORAGE, Said, ask, claim, facts, record, set, sized, with};
+use super::setup::{
+    Asks, STORAGE, Said, ask, claim, facts, limit_of_namespace, record, set, sized, with,
+};
 use crate::packs::edits::Edits;
 
 const SPEC: &str = "/spec/template/spec";
@@ -312,6 +314,7 @@ fn a_set_that_is_re_created_over_its_pods_restarts_none() {
 }
 
 const RAISE: &str = "size-on-create: claims\n";
+const CLAIM_SIZE: &str = "/spec/resources/requests/storage";
 
 #[test]
 fn a_set_that_is_created_over_larger_claims_is_raised_to_them() {
@@ -373,4 +376,65 @@ fn an_update_keeps_the_size_that_a_set_was_raised_to() {
     // A set that nobody raised is refused as before.
     let said = mutate(Some(&sized(&set(), "20Gi")), &update, &facts, RAISE);
     assert!(!said.allowed && update.pointer(STORAGE) == Some(&json!("10Gi")));
+}
+
+#[test]
+fn the_claim_of_a_new_replica_is_raised_to_its_siblings() {
+    let template = set()["spec"]["volumeClaimTemplates"][0]["spec"].clone();
+    let new = |name: &str| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": template,
+        })
+    };
+    let over = |sizes: &[&str], set: &Value| {
+        let mut facts = nodes(3);
+        facts.sets = Objects::all();
+        facts.sets.insert("shop", "db", SetFact::read(set).unwrap());
+        for (ordinal, size) in sizes.iter().enumerate() {
+            claim(&mut facts, &format!("data-db-{ordinal}"), "fast", "v", size);
+        }
+        facts
+    };
+    let creator = "system:serviceaccount:kube-system:statefulset-controller";
+    let size = |name: &str, facts: &Facts, policy: &'static str, user: &'static str| {
+        let asks = Asks { policy, user, ..Asks::default() };
+        let stage = Stage::Webhook(WebhookKind::Mutating);
+        let said = ask(stage, None, Some(&new(name)), facts, &asks);
+        assert!(said.allowed);
+        said.outcome.pointer(CLAIM_SIZE).unwrap().as_str().unwrap().to_owned()
+    };
+    let three = with(&set(), "/spec/replicas", json!(3));
+    for (claims, expected) in [
+        (&["20Gi", "20Gi"][..], "20Gi"),
+        (&["20Gi", "40Gi"], "20Gi"),
+        (&["5Gi", "5Gi"], "10Gi"),
+        (&[], "10Gi"),
+    ] {
+        let facts = over(claims, &three);
+        assert_eq!(size("data-db-2", &facts, RAISE, creator), expected, "{claims:?}");
+        let manager = "system:kube-controller-manager";
+        assert_eq!(size("data-db-2", &facts, RAISE, manager), expected, "{claims:?}");
+    }
+    let facts = over(&["20Gi", "20Gi"], &three);
+    let raised = |name: &str, facts: &Facts, policy, user| size(name, facts, policy, user) != "10Gi";
+    // Only if the policy asks for it, only what the controller creates, only claims of the set.
+    assert!(!raised("data-db-2", &facts, "", creator));
+    assert!(!raised("data-db-2", &facts, "mode: audit\nsize-on-create: claims\n", creator));
+    assert!(!raised("data-db-2", &facts, RAISE, "alice"));
+    assert!(!raised("wal-db-2", &facts, RAISE, creator));
+    assert!(!raised("data-db-x", &facts, RAISE, creator));
+    // Leftover claims of members that are gone are no siblings.
+    let leftover = over(&["20Gi", "20Gi", "20Gi", "15Gi"], &three);
+    assert_eq!(size("data-db-2", &leftover, RAISE, creator), "20Gi");
+    let mut limited = facts.clone();
+    limit_of_namespace(&mut limited, "15Gi");
+    assert!(!raised("data-db-2", &limited, RAISE, creator));
+    let owner = json!([{"apiVersion": "a/v1", "kind": "A", "name": "a", "uid": "1",
+                        "controller": true}]);
+    let owned = over(&["20Gi", "20Gi"], &with(&three, "/metadata/ownerReferences", owner));
+    assert!(!raised("data-db-2", &owned, RAISE, creator));
+    assert!(!raised("data-db-2", &nodes(3), RAISE, creator));
 }

@@ -1,25 +1,27 @@
-//! Claim templates of a set that is created over larger claims.
+//! What is created beside larger claims: a set with a smaller claim template, a claim of a new replica.
 //!
 //! The controller takes claims by their names and compares nothing, so a set that Git re-creates with its
 //! old size works, but each replica that is added later gets a smaller volume than the others. If the
-//! policy asks for it, the template is raised to the claims. It is never lowered.
+//! policy asks for it, the template is raised to the claims, and the new claim to its siblings. Neither is
+//! ever lowered.
 
 use serde_json::Value;
 
 use super::Mutation;
 use super::injected::SIZE;
 use super::pod_defaults::compares_whole_objects;
-use super::resize::{size_limit, storage_field};
+use super::resize::{namespace_limit, size_limit, storage_field};
 use crate::change::Change;
-use crate::facts::{Fact, Facts};
-use crate::object::DecodeError;
+use crate::facts::{ClaimOf, Fact, Facts, SetClaim};
+use crate::growth::SizeLimit;
+use crate::object::{DecodeError, Pointer, Quantity};
 use crate::policy::{Policy, SizeOnCreate};
 
-/// Raises on CREATE.
+/// Raises the claim templates of a new set.
 ///
 /// # Errors
 /// The field of the set that has the wrong type.
-pub fn mutate(
+pub fn raise_templates(
     change: &Change<'_>,
     policy: &Policy,
     facts: &Facts,
@@ -45,26 +47,59 @@ pub fn mutate(
     let (ordinals, limit) = (set.ordinals(), size_limit(set, &change.namespace, facts));
     for (index, template) in set.claim_templates()?.iter().enumerate() {
         let Some(asked) = template.spec.storage() else { continue };
-        let own = claims.iter().filter(|claim| {
-            claim.template == template.metadata.name.as_str()
-                && ordinals.contains(&claim.ordinal)
-                && !claim.claim.terminating
-        });
-        // A claim can grow later, but never shrink: of different sizes, the smallest counts.
-        let Some(Some(size)) = own.map(|claim| claim.claim.request.as_ref()).min() else {
-            continue;
-        };
-        if *size <= asked.quantity || limit.as_ref().is_some_and(|limit| limit.forbids(size)) {
-            continue;
-        }
+        let name = template.metadata.name.as_str();
+        let own = claims
+            .iter()
+            .filter(|claim| claim.template == name && ordinals.contains(&claim.ordinal));
+        let Some(size) = raised(&asked.quantity, own, limit.as_ref()) else { continue };
         mutation.replace(&storage_field(index), Value::from(size.to_string()));
         mutation.warnings.push(format!(
             "{}: claim template {} becomes {size} instead of {asked}: its claims have that size",
             change.object_name(),
-            template.metadata.name
+            name
         ));
         mutation.injected.push(SIZE);
         mutation.done.push("raise-size");
     }
     Ok(())
+}
+
+/// Raises a claim that the controller of a set creates for a new replica. The set of an operator is left
+/// to it.
+pub fn raise_claim(change: &Change<'_>, policy: &Policy, facts: &Facts, mutation: &mut Mutation) {
+    let Some(claim) = change.created_claim() else { return };
+    let Some(asked) = claim.spec.storage() else { return };
+    if policy.size_on_create(change) == SizeOnCreate::Manifest {
+        return;
+    }
+    let (namespace, name) = (change.namespace.as_str(), change.name.as_str());
+    let Fact::Known(Some(ClaimOf { set, fact, template })) = facts.set_of_claim(namespace, name)
+    else {
+        return;
+    };
+    if fact.owner.is_some() || fact.terminating {
+        return;
+    }
+    let Fact::Known(claims) = facts.claims_named(namespace, set, [template]) else { return };
+    let ordinals = fact.first_ordinal..fact.first_ordinal.saturating_add(fact.replicas);
+    let siblings =
+        claims.iter().filter(|claim| claim.name != name && ordinals.contains(&claim.ordinal));
+    let limit = SizeLimit::new(namespace_limit(namespace, facts), None);
+    if let Some(size) = raised(&asked.quantity, siblings, limit.as_ref()) {
+        let field = Pointer::from("/spec/resources/requests/storage");
+        mutation.replace(&field, Value::from(size.to_string()));
+        mutation.done.push("raise-size");
+    }
+}
+
+/// The size of the claims, if it is more than `asked` and nothing forbids it. A claim can grow later, but
+/// never shrink: of different sizes, the smallest counts.
+fn raised<'c>(
+    asked: &Quantity,
+    claims: impl Iterator<Item = &'c SetClaim<'c>>,
+    limit: Option<&SizeLimit>,
+) -> Option<&'c Quantity> {
+    let stay = claims.filter(|claim| !claim.claim.terminating);
+    let size = stay.map(|claim| claim.claim.request.as_ref()).min()??;
+    (size > asked && limit.is_none_or(|limit| !limit.forbids(size))).then_some(size)
 }

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use self::growth_check::GrowthCheck;
 pub use self::limit::limit;
-pub(super) use self::limit::size_limit;
+pub(super) use self::limit::{namespace_limit, size_limit};
 use self::requested::{parse, warn_of_useless};
 use super::{Mutation, injected};
 use crate::annotations::{RESIZE, RESIZE_REQUESTED};

@@ -28,9 +28,17 @@ pub(in crate::mutations) fn size_limit(
     namespace: &str,
     facts: &Facts,
 ) -> Option<SizeLimit> {
-    let namespace = match facts.namespaces.get("", namespace) {
+    let limit = namespace_limit(namespace, facts);
+    SizeLimit::new(limit, set.metadata.annotations.get(RESIZE_MAX))
+}
+
+/// What the annotation of the namespace says.
+pub(in crate::mutations) fn namespace_limit<'f>(
+    namespace: &str,
+    facts: &'f Facts,
+) -> Option<&'f str> {
+    match facts.namespaces.get("", namespace) {
         Fact::Known(Some(fact)) => fact.resize_max.as_deref(),
         Fact::Known(None) | Fact::Unknown(_) => None,
-    };
-    SizeLimit::new(namespace, set.metadata.annotations.get(RESIZE_MAX))
+    }
 }
