@@ -194,7 +194,7 @@ async fn enforcing(args: &Args, client: &Client) -> anyhow::Result<Value> {
     let found = tokio::time::timeout(PATIENCE, asked).await.context("no answer in time")?;
     Ok(match found {
         Protection::NotInstalled => json!("not installed"),
-        Protection::Asked { canary: Ok(()), .. } => json!(true),
+        Protection::Asked { canary: Ok(_), .. } => json!(true),
         Protection::Asked { canary: Err(cause), .. } => json!(cause.describe()),
     })
 }

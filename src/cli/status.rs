@@ -1,5 +1,6 @@
 //! `stateward status`: whether a cluster is guarded.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use stateward_core::review::WebhookKind;
+use stateward_core::yaml::printable;
 
 use super::Outcome;
 use super::connection::Connection;
@@ -46,17 +48,19 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     super::runtime()?.block_on(async {
         let client = args.connection.open().await?;
         let (name, namespace) = (&args.webhook_configuration, args.canary_namespace.as_deref());
-        let (outcome, enforcing) = match protection(&client, name, namespace).await {
+        let (canary, namespace) = match protection(&client, name, namespace).await {
             Protection::NotInstalled => {
-                (Outcome::Findings, format!("no: {NOT_INSTALLED} ({name})"))
+                super::print(&format!("enforcing    no: {NOT_INSTALLED} ({name})\n"))?;
+                return Ok(Outcome::Findings);
             }
-            Protection::Asked { canary, namespace } => enforcing(canary, &namespace),
+            Protection::Asked { canary, namespace } => (canary, namespace),
         };
-        if enforcing.contains(NOT_INSTALLED) {
-            super::print(&format!("enforcing    {enforcing}\n"))?;
-            return Ok(outcome);
-        }
+        let facts = canary.as_ref().map(facts).ok();
+        let (outcome, enforcing) = enforcing(canary, &namespace);
         let mut report = format!("enforcing    {enforcing}\n");
+        for (label, text) in facts.into_iter().flatten() {
+            let _ = writeln!(report, "{label:12} {text}");
+        }
         for (label, text) in certificates(args, &client, Timestamp::now()).await {
             let _ = writeln!(report, "{label:12} {text}");
         }
@@ -76,8 +80,8 @@ pub(super) enum Protection {
     NotInstalled,
     /// a canary was sent
     Asked {
-        /// whether it was refused
-        canary: Result<(), Cause>,
+        /// the kinds of which the replicas that refused it know nothing, or why it was not refused
+        canary: Result<BTreeSet<String>, Cause>,
         /// where it was sent
         namespace: String,
     },
@@ -110,9 +114,16 @@ pub(super) async fn protection(
     Protection::Asked { canary, namespace: own }
 }
 
-fn enforcing(sent: Result<(), Cause>, namespace: &str) -> (Outcome, String) {
+/// What a replica knows of the cluster, in lines.
+fn facts(unknown: &BTreeSet<String>) -> Vec<(&'static str, String)> {
+    let lines = unknown.iter().map(|why| ("facts", format!("not known: {}", printable(why))));
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() { vec![("facts", "all kinds are known".to_owned())] } else { lines }
+}
+
+fn enforcing(sent: Result<BTreeSet<String>, Cause>, namespace: &str) -> (Outcome, String) {
     match sent {
-        Ok(()) => (
+        Ok(_) => (
             Outcome::Clean,
             format!("yes: both webhooks refused a canary in namespace {namespace}"),
         ),
@@ -195,7 +206,7 @@ mod tests {
         let (outcome, text) = enforcing(Err(cause("shop")), "shop");
         assert_eq!(outcome, Outcome::Findings);
         assert!(text.starts_with("no: "), "{text}");
-        let (outcome, text) = enforcing(Ok(()), ALWAYS);
+        let (outcome, text) = enforcing(Ok(BTreeSet::new()), ALWAYS);
         assert_eq!((outcome, text.contains("in namespace default")), (Outcome::Clean, true));
     }
 }

@@ -3,6 +3,7 @@
 mod cause;
 mod registration;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 use stateward_core::annotations::CANARY;
 use stateward_core::review::WebhookKind;
-use stateward_core::review::canary::{AUDIT, NAME, REFUSED};
+use stateward_core::review::canary::{self, AUDIT, NAME, REFUSED};
 
 pub use self::cause::Cause;
 use self::registration::Registration;
@@ -34,26 +35,29 @@ impl CanarySender {
         Self { client, namespace, configuration }
     }
 
-    /// Sends one canary for each webhook.
+    /// Sends one canary for each webhook. The kinds of which a replica that refused one knows nothing, each
+    /// with the reason.
     ///
     /// # Errors
     /// Why a refusal did not arrive, as far as that can be told.
-    pub async fn send(&self) -> Result<(), Cause> {
+    pub async fn send(&self) -> Result<BTreeSet<String>, Cause> {
+        let mut unknown = BTreeSet::new();
         let namespace = path(["api", "v1", "namespaces", &self.namespace]);
         let found = self.client.get::<Namespace>(&namespace).await;
         let (found, _) = found.map_err(|error| Cause::not_sent(error, &self.namespace))?;
         let namespace =
             found.ok_or_else(|| Cause::NoNamespace { namespace: self.namespace.clone() })?;
-        for canary in WebhookKind::ALL {
+        for kind in WebhookKind::ALL {
             let sets = ["apis", "apps", "v1", "namespaces", &self.namespace, "statefulsets"];
             let query = [("dryRun", "All"), ("fieldManager", FIELD_MANAGER)];
             let url = with_query(&path(sets), query);
-            let body = self.object(canary).to_string().into_bytes();
+            let body = self.object(kind).to_string().into_bytes();
             let sent = self.client.send(Method::POST, &url, "application/json", Some(body)).await;
             let answer = sent.map_err(|error| Cause::not_sent(error, &self.namespace))?;
             let message = answer.message();
-            let webhook = format!("{}.stateward.dev", canary.endpoint());
+            let webhook = format!("{}.stateward.dev", kind.endpoint());
             if answer.status == 403 && message.contains(REFUSED) {
+                unknown.extend(canary::unknown(&message).map(str::to_owned));
                 continue;
             }
             if let Some(warning) = answer.warnings.iter().find(|text| text.contains("stateward ")) {
@@ -70,11 +74,11 @@ impl CanarySender {
             if !passed {
                 return Err(Cause::of_refusal(&webhook, answer.status, message, &self.namespace));
             }
-            let seen = Registration::read(&self.client, canary, &self.configuration).await;
+            let seen = Registration::read(&self.client, kind, &self.configuration).await;
             let seen = seen.map_err(Cause::CannotLook)?;
             return Err(seen.why_not_called(&webhook, &namespace));
         }
-        Ok(())
+        Ok(unknown)
     }
 
     /// A set without pods that Kubernetes accepts; its image exists nowhere.
@@ -156,7 +160,7 @@ impl CanaryWatch {
     }
 
     async fn round(&mut self, early: bool) -> bool {
-        let outcome = self.sender.send().await;
+        let outcome = self.sender.send().await.map(drop);
         let arrived = outcome.is_ok();
         // A replica that starts is not trusted yet; that is no news.
         let news = outcome.as_ref().err().is_none_or(|cause| cause.is_intended() || !early);

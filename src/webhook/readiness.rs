@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use stateward_core::review::canary::JUDGES_WITHOUT;
 
 use crate::certificates::ServingCertificate;
 use crate::health::Health;
@@ -53,7 +54,7 @@ impl Pages for Readiness {
         }
         for unknown in self.health.unknown_facts().iter() {
             let unknown = unknown.replace('\n', " ");
-            let _ = writeln!(page, "rules judge without {unknown}");
+            let _ = writeln!(page, "{JUDGES_WITHOUT}{unknown}");
         }
         if ready { Ok(page) } else { Err(page) }
     }

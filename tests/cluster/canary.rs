@@ -78,13 +78,21 @@ async fn a_canary_reports_whether_denials_arrive() {
     register(&testbed, &replica).await;
     replica.ready().await;
     arrives(&replica).await;
-    let (code, text) = status(&testbed, &[]);
-    assert_eq!(code, 0, "{text}");
+    let known = async |known: &str| {
+        testbed::wait::wait_for("the facts to be reported", LONG, async || {
+            let (code, text) = status(&testbed, &[]);
+            assert_eq!(code, 0, "{text}");
+            Ok(text.contains(&format!("\nfacts        {known}")).then_some(text))
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}: {}", status(&testbed, &[]).1))
+    };
+    let text = known("all kinds are known\n").await;
     let lines: Vec<&str> = text.lines().collect();
     let yes = "enforcing    yes: both webhooks refused a canary in namespace stateward-canary";
     assert_eq!(lines[0], yes);
-    assert!(lines[1].starts_with("authority    expires at ") && lines[1].contains(" days"));
-    assert!(lines[2].starts_with("certificate  expires at ") && lines[2].contains("in 6 days"));
+    assert!(lines[2].starts_with("authority    expires at ") && lines[2].contains(" days"));
+    assert!(lines[3].starts_with("certificate  expires at ") && lines[3].contains("in 6 days"));
     let (code, text) = status(&testbed, &["--connect=127.0.0.1:1".to_owned()]);
     assert!(
         code == 0 && text.contains("certificate  not seen from here: cannot connect"),

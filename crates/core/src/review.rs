@@ -85,16 +85,28 @@ impl<'a> Decoded<'a> {
         }
     }
 
+    /// The answer if it is a canary, which also says of which kinds of `cluster` nothing is known.
+    pub fn canary(
+        &self,
+        webhook: WebhookKind,
+        policy: &Policy,
+        cluster: Option<&Facts>,
+    ) -> Option<Answer> {
+        let target = canary::target(self.change.as_ref().ok()?)?;
+        let unknown = cluster.into_iter().flat_map(Facts::not_known);
+        Some(Answer::canary(&self.review, canary::reply(target, webhook, policy, unknown)))
+    }
+
     /// Decides about it, and writes the answer.
     pub fn answer(self, webhook: WebhookKind, context: &EvaluationContext<'_>) -> Answer {
+        if let Some(answer) = self.canary(webhook, context.policy, None) {
+            return answer;
+        }
         let (review, policy) = (self.review, context.policy);
         let change = match self.change {
             Ok(change) => change,
             Err(error) => return Answer::malformed(&review, &error, policy),
         };
-        if let Some(canary) = canary::target(&change) {
-            return Answer::canary(&review, canary::reply(canary, webhook, policy));
-        }
         let decision = decide(Stage::Webhook(webhook), &change, context);
         // A patch leaves the process only after it was applied to the reviewed document.
         match decision.mutation.tried(&change, review.document()) {

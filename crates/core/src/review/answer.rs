@@ -298,7 +298,7 @@ impl Answer {
             canary::Reply::Warn(warning) => (None, vec![warning.to_owned()]),
             canary::Reply::Pass => (None, Vec::new()),
         };
-        Self::unjudged(review.into(), denial, warnings, Map::new(), Outcome::Canary)
+        Self::unjudged(review.into(), denial.as_deref(), warnings, Map::new(), Outcome::Canary)
     }
 
     /// The answer while everything is allowed until this time.

@@ -5,23 +5,31 @@
 //! Only a dry run of a set with this name and this annotation is a canary. Nothing is gained by
 //! sending one: it is refused, or it is a dry run.
 
+use std::fmt::Write as _;
+
 use super::WebhookKind;
 use crate::annotations::CANARY;
 use crate::change::{Change, Operation};
 use crate::object::Kind;
 use crate::policy::{Mode, Policy};
+use crate::text::cut;
 
 /// The name of the set.
 pub const NAME: &str = "stateward-canary";
 /// What a refusal says.
 pub const REFUSED: &str = "stateward refuses its canary, as it should";
+/// Begins a line about a kind of objects that is not known; the reason follows.
+pub const JUDGES_WITHOUT: &str = "rules judge without ";
 /// The warning where the policy refuses nothing.
 pub const AUDIT: &str = "stateward would refuse its canary, but for mode: audit";
 
+/// The longest reason of one kind, in bytes.
+const WHY: usize = 300;
+
 /// What becomes of a canary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    Refuse(&'static str),
+    Refuse(String),
     Warn(&'static str),
     Pass,
 }
@@ -39,11 +47,28 @@ pub(super) fn target(change: &Change<'_>) -> Option<WebhookKind> {
     WebhookKind::ALL.into_iter().find(|webhook| webhook.endpoint() == value)
 }
 
-/// What `webhook` answers to a canary for `target`.
-pub(super) fn reply(target: WebhookKind, webhook: WebhookKind, policy: &Policy) -> Reply {
+/// What `webhook` answers to a canary for `target`: a refusal also says of which kinds nothing is known.
+pub(super) fn reply<'u>(
+    target: WebhookKind,
+    webhook: WebhookKind,
+    policy: &Policy,
+    unknown: impl IntoIterator<Item = &'u str>,
+) -> Reply {
     match policy.mode {
         _ if webhook != target => Reply::Pass,
-        Mode::Enforce => Reply::Refuse(REFUSED),
+        Mode::Enforce => {
+            let mut text = REFUSED.to_owned();
+            for why in unknown {
+                let why = cut(why.replace(char::is_control, " "), WHY);
+                let _ = write!(text, "\n{JUDGES_WITHOUT}{why}");
+            }
+            Reply::Refuse(text)
+        }
         Mode::Audit => Reply::Warn(AUDIT),
     }
+}
+
+/// The kinds that the webhook which refused a canary knows nothing of, each with the reason.
+pub fn unknown(refusal: &str) -> impl Iterator<Item = &str> {
+    refusal.lines().filter_map(|line| line.strip_prefix(JUDGES_WITHOUT))
 }
