@@ -87,6 +87,9 @@ impl ClusterFacts {
             edits: &edits,
             tasks: &mut tasks,
         };
+        follow.kind(FactKind::AttributesClass, read::attributes_class, |state| {
+            &mut state.attributes_classes
+        });
         follow.kind(FactKind::Autoscaler, read::autoscaler, |state| &mut state.autoscalers);
         follow.kind(FactKind::Budget, read::budget, |state| &mut state.budgets);
         follow.kind(FactKind::Claim, read::claim, |state| &mut state.claims);

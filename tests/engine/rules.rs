@@ -142,6 +142,7 @@ impl Fixture {
             facts.snapshot_contents = Objects::all();
             facts.snapshot_classes = Objects::all();
             facts.classes = Objects::all();
+            facts.attributes_classes = Objects::all();
             facts.autoscalers = Objects::all();
             facts.budgets = Objects::all();
             facts.services = Objects::all();

@@ -584,3 +584,125 @@ fn the_tenfold_rule_is_asked_at_every_door() {
     let claims = Request::default();
     assert_eq!(claims.denied(Some(&claim(&json!({}))), Some(&grown)), RULE);
 }
+
+const SECOND_PERSON: &str = "allow: {users: [alice@example.com], second-person: true}\n";
+/// The time of all requests here is the beginning of 1970.
+const DAY: &str = "1970-01-01";
+
+fn object(kind: &str) -> Value {
+    let (api_version, namespaced) = match kind {
+        "PersistentVolumeClaim" => ("v1", true),
+        "StorageClass" => ("storage.k8s.io/v1", false),
+        "VolumeSnapshot" => ("snapshot.storage.k8s.io/v1", true),
+        _ => ("v1", false),
+    };
+    let mut object = json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": "db", "uid": "a1", "annotations": {"stateward.dev/protected": "true"}},
+    });
+    if namespaced {
+        object["metadata"]["namespace"] = json!("shop");
+    }
+    object
+}
+
+fn annotated(object: &Value, key: &str, value: &str) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["annotations"][key] = json!(value);
+    object
+}
+
+/// Whatever is deleted: somebody else has to have confirmed it, in his own name.
+#[test]
+fn a_second_person_confirms_a_deletion_in_a_name_of_his_own() {
+    let kinds = [
+        "PersistentVolumeClaim",
+        "Namespace",
+        "PersistentVolume",
+        "StorageClass",
+        "VolumeSnapshot",
+    ];
+    let as_user = |user| Request { user, policy: SECOND_PERSON, ..Request::default() };
+    for plain in kinds.map(object).into_iter().chain([set(&object("x")["metadata"], "Retain")]) {
+        let confirmed =
+            |by: &str| annotated(&plain, "stateward.dev/confirm-delete", &format!("db {DAY}{by}"));
+        let kind = &plain["kind"];
+        let wrong = ["reserved-annotation"];
+        for sub_resource in ["", "status"] {
+            let write = |user, old: Option<&Value>, by: &str| {
+                Request { sub_resource, ..as_user(user) }.denied(old, Some(&confirmed(by)))
+            };
+            for old in [Some(&plain), Some(&confirmed(" by carol")), None] {
+                // A tenant confirms nothing, in whatever name.
+                assert_eq!(write(TENANT, old, " by alice@example.com"), wrong, "{kind}");
+                assert_eq!(write(TENANT, old, " by dev"), wrong, "{kind}");
+                assert_eq!(write(TENANT, old, ""), wrong, "{kind}");
+                // Whoever may confirm does it in no other name.
+                assert_eq!(write(ALICE, old, ""), wrong, "{kind}");
+                assert_eq!(write(ALICE, old, " by bob"), wrong, "{kind}");
+                assert!(write(ALICE, old, " by alice@example.com").is_empty(), "{kind}");
+            }
+            // Other edits, and the end of a confirmation, are free.
+            let signed = confirmed(" by alice@example.com");
+            let request = Request { sub_resource, ..as_user(TENANT) };
+            let edited = annotated(&signed, "team", "shop");
+            assert!(request.denied(Some(&signed), Some(&edited)).is_empty(), "{kind}");
+            assert!(request.denied(Some(&signed), Some(&plain)).is_empty(), "{kind}");
+        }
+        let delete = |user, by: &str| as_user(user).denied(Some(&confirmed(by)), None);
+        let denied = ["protected-delete"];
+        assert!(delete(TENANT, " by alice@example.com").is_empty(), "{kind}");
+        assert!(delete("bob", " by alice@example.com").is_empty(), "{kind}");
+        assert_eq!(delete(ALICE, " by alice@example.com"), denied, "{kind}");
+        assert_eq!(delete(ALICE, ""), denied, "{kind}");
+        assert_eq!(delete(TENANT, ""), denied, "{kind}");
+        // Without a second person, the name is a remark.
+        let named = Request { user: ALICE, policy: RESERVED, ..Request::default() };
+        let signed = confirmed(" by bob");
+        assert!(named.denied(Some(&signed), None).is_empty(), "{kind}");
+    }
+}
+
+/// The other way to a deletion: an exemption that was granted.
+#[test]
+fn an_exemption_from_a_deletion_needs_a_second_person_as_well() {
+    let exempt = |object: &Value, grant: Option<&str>| {
+        let object = annotated(object, "stateward.dev/allow", "protected-delete");
+        let object = annotated(&object, "stateward.dev/allow-reason", "moved");
+        let grant = grant.map(|by| json!({"by": by, "allow": "protected-delete"}).to_string());
+        grant.map_or(object.clone(), |grant| {
+            annotated(&object, "stateward.dev/allow-granted", &grant)
+        })
+    };
+    let delete = |user, policy, object: &Value| {
+        Request { user, policy, ..Request::default() }.denied(Some(object), None)
+    };
+    let denied = ["protected-delete"];
+    let claim = object("PersistentVolumeClaim");
+    assert!(delete(TENANT, SECOND_PERSON, &exempt(&claim, Some(ALICE))).is_empty());
+    assert_eq!(delete(ALICE, SECOND_PERSON, &exempt(&claim, Some(ALICE))), denied);
+    assert_eq!(delete(ALICE, SECOND_PERSON, &exempt(&claim, None)), denied);
+    assert!(delete(ALICE, RESERVED, &exempt(&claim, None)).is_empty());
+    // Nobody looks at who writes a grant into these.
+    for kind in ["Namespace", "PersistentVolume", "StorageClass", "VolumeSnapshot"] {
+        let forged = exempt(&object(kind), Some(ALICE));
+        assert_eq!(delete(TENANT, RESERVED, &forged), denied, "{kind}");
+        assert_eq!(delete(TENANT, SECOND_PERSON, &forged), denied, "{kind}");
+        assert!(delete(ALICE, RESERVED, &forged).is_empty(), "{kind}");
+    }
+}
+
+/// New claims get the annotations of their template.
+#[test]
+fn a_claim_template_confirms_nothing() {
+    let mut new = set(&json!({}), "Retain");
+    let template = &mut new["spec"]["volumeClaimTemplates"][0]["metadata"];
+    template["annotations"] = json!({
+        "stateward.dev/confirm-delete": format!("data-db-2 {DAY} by alice@example.com")
+    });
+    let request = Request { policy: SECOND_PERSON, ..Request::default() };
+    assert_eq!(request.denied(None, Some(&new)), ["reserved-annotation"]);
+    let request = Request { user: ALICE, ..request };
+    assert!(request.denied(None, Some(&new)).is_empty());
+}

@@ -68,7 +68,7 @@ annotations! {
     CANARY = "canary", on "StatefulSet", by Canary,
         "`mutate` or `validate`: the webhook that must deny this dry run.";
     CONFIRM_DELETE = "confirm-delete", on "any", by User,
-        "The name of the object and a day in UTC, such as `data-db-2 2030-01-31`: on that day, the day before and the day after, rules warn of its deletion and do not deny it. Read from the stored object. If the policy names people under `allow`, only their deletions count.";
+        "The name of the object and a day in UTC, such as `data-db-2 2030-01-31`: on that day, the day before and the day after, rules warn of its deletion and do not deny it. Read from the stored object. If the policy names people under `allow`, only their deletions count; if it asks for a second person, the value ends with ` by ` and the name of who writes it, and somebody else has to delete.";
     DISABLED_UNTIL = "disabled-until", on "Namespace of stateward", by User,
         "Until this time (RFC 3339, at most a day ahead) the webhook allows everything.";
     INJECTED = "injected", on "StatefulSet", by Webhook,

@@ -298,7 +298,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
             }
         }
     }
-    decision.how_to_confirm = confirmation.how_to(change);
+    decision.how_to_confirm = confirmation.how_to(change, policy);
     settle(stage, change, &mut decision);
     decision.finish_remedies(change);
     if policy.mode == Mode::Audit {

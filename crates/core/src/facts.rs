@@ -190,6 +190,13 @@ pub struct SnapshotClassFact {
     pub default: bool,
 }
 
+/// What is read of a `VolumeAttributesClass`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttributesClassFact {
+    /// `driverName`
+    pub driver: String,
+}
+
 /// What is read of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFact {
@@ -253,6 +260,8 @@ pub enum ControllerState {
 /// Objects that are known besides the one that changes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// classes of volume attributes by name
+    pub attributes_classes: Objects<AttributesClassFact>,
     /// autoscalers of sets by namespace and name
     pub autoscalers: Objects<AutoscalerFact>,
     /// disruption budgets by namespace and name
@@ -307,6 +316,7 @@ impl Facts {
     pub fn none() -> Self {
         let no_cluster = NO_CLUSTER;
         Self {
+            attributes_classes: Objects::unknown(no_cluster),
             autoscalers: Objects::inputs("HorizontalPodAutoscaler"),
             budgets: Objects::inputs("PodDisruptionBudget"),
             claims: Objects::inputs("PersistentVolumeClaim"),

@@ -141,6 +141,11 @@ impl Policy {
         };
         let defaults =
             RULES.iter().map(|entry| default(entry).unwrap_or_else(entry.by_default)).collect();
+        if file.allow.as_ref().is_some_and(|allow| allow.second_person && !allow.reserves()) {
+            let field = Pointer::from("/allow/second-person");
+            let message = "it needs users or groups: nobody could confirm a deletion".to_owned();
+            errors.push(DecodeError { field, message });
+        }
         for (name, pack) in &file.packs {
             if let Some((field, message)) = packs::fault(pack) {
                 let field =

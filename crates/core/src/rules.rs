@@ -24,6 +24,7 @@ mod protected_delete;
 mod pv_delete;
 mod pv_protection_removed;
 mod pv_reclaim_to_delete;
+mod pvc_attributes_class;
 mod pvc_delete;
 mod pvc_delete_last;
 mod pvc_expand_class_disallows;
@@ -426,6 +427,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<pvc_expand_unbound::PvcExpandUnbound>(),
     Entry::of::<pvc_immutable_edit::PvcImmutableEdit>(),
     Entry::of::<pvc_vac_unset::PvcVacUnset>(),
+    Entry::of::<pvc_attributes_class::PvcAttributesClass>(),
     Entry::of::<pvc_invalid_value::PvcInvalidValue>(),
     Entry::of::<reserved_annotation::ReservedAnnotation>(),
     Entry::of::<owner_added::OwnerAdded>(),

@@ -228,6 +228,11 @@ pub const RIGHTS: &[Right] = &[
         "whether a snapshot can be taken before data is deleted",
     ),
     webhook("storage.k8s.io", "storageclasses", "whether claims can grow"),
+    webhook(
+        "storage.k8s.io",
+        "volumeattributesclasses",
+        "whether the attributes that a claim asks for exist, and fit its driver",
+    ),
     webhook("", "resourcequotas", "whether the quota has room"),
     webhook(
         "",

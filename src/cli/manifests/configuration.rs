@@ -8,7 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, ObjectMeta,
 };
-use stateward_core::annotations::OWNER_MANAGED;
+use stateward_core::annotations::{CONFIRM_DELETE, OWNER_MANAGED};
 use stateward_core::decide::{CLAIM_CREATORS, CONTROL_PLANE, CONTROLLER_ACCOUNT, OWN_MANAGER};
 use stateward_core::object::metadata::{ORPHAN, PROTECTION, VOLUME_PROTECTION};
 use stateward_core::object::{KINDS, Kind, KindInfo};
@@ -85,23 +85,42 @@ fn not_going_away() -> String {
     )
 }
 
+/// True if somebody confirms the deletion of the object, or says so in another way than before.
+fn confirms() -> String {
+    let value = format!("metadata.?annotations[?'{CONFIRM_DELETE}'].orValue('')");
+    format!(
+        "(object != null && object.{value} != '' && \
+        object.{value} != (oldObject == null ? '' : oldObject.{value}))"
+    )
+}
+
+/// False for the writes to kinds of which only the deletion is judged, and who confirms it.
+fn deleted_or_confirmed() -> String {
+    format!(
+        "!(request.resource.resource in ['namespaces', 'storageclasses', 'volumesnapshots']) || \
+        request.operation == 'DELETE' || {}",
+        confirms()
+    )
+}
+
 /// False for the requests about volumes that no rule judges, above all those of provisioners and
 /// controllers. Judged are, while a claim has or had the volume: the end of `Retain`, the removal of the
-/// finalizer that protects a bound volume, and a deletion that is not the provisioner's. A volume belongs
-/// to no namespace, so its claim tells whether it is excluded.
+/// finalizer that protects a bound volume, a deletion that is not the provisioner's, and who confirms one. A
+/// volume belongs to no namespace, so its claim tells whether it is excluded.
 fn volume_with_data(excluded: &[String]) -> String {
     let excluded: Vec<String> = excluded.iter().map(|name| format!("'{name}'")).collect();
     let policy = "?spec.?persistentVolumeReclaimPolicy.orValue('Retain')";
     let phase = "oldObject.?status.?phase.orValue('')";
     let finalizers = "metadata.?finalizers.orValue([])";
     format!(
-        "request.resource.resource != 'persistentvolumes' || oldObject == null || \
-        (!(oldObject.?spec.?claimRef.?namespace.orValue('') in [{}]) && (object == null ? \
+        "request.resource.resource != 'persistentvolumes' || (oldObject == null ? {confirms} : \
+        !(oldObject.?spec.?claimRef.?namespace.orValue('') in [{}]) && (object == null ? \
         {phase} == 'Bound' || oldObject.{policy} == 'Retain' : \
-        (oldObject.{policy} == 'Retain' && object.{policy} != 'Retain') || \
+        {confirms} || (oldObject.{policy} == 'Retain' && object.{policy} != 'Retain') || \
         ({phase} == 'Bound' && '{VOLUME_PROTECTION}' in oldObject.{finalizers} && \
         !('{VOLUME_PROTECTION}' in object.{finalizers}))))",
-        excluded.join(", ")
+        excluded.join(", "),
+        confirms = confirms(),
     )
 }
 
@@ -215,6 +234,7 @@ impl Registration<'_> {
             condition("not-left-to-its-owner", not_left_to_owner()),
             condition("not-going-away", not_going_away()),
             condition("metadata-of-status", METADATA_OF_STATUS.to_owned()),
+            condition("deletion-or-confirmation", deleted_or_confirmed()),
             condition("volume-with-data", volume_with_data(&self.excluded)),
         ]);
         conditions.extend(OPERATORS.iter().map(not_operator_of));
@@ -280,11 +300,11 @@ fn metadata() -> ObjectMeta {
 fn rules(webhook: WebhookKind) -> Vec<RuleWithOperations> {
     let of_objects =
         KINDS.iter().map(|info| rule(info, info.subresource, info.operations(webhook)));
-    let of_status = KINDS
+    let of_metadata = KINDS
         .iter()
-        .filter(|info| webhook == WebhookKind::Validating && info.has_status)
-        .map(|info| rule(info, "status", &["UPDATE"]));
-    of_objects.chain(of_status).flatten().collect()
+        .filter(|_| webhook == WebhookKind::Validating)
+        .flat_map(|info| info.metadata_through.iter().map(|name| rule(info, name, &["UPDATE"])));
+    of_objects.chain(of_metadata).flatten().collect()
 }
 
 /// The rule for objects of a kind, or for a subresource of theirs; none without operations.

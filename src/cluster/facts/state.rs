@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use stateward_core::facts::read::Reduced;
 use stateward_core::facts::{
-    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, Facts, NamespaceFact, NodeFact,
-    Objects, PodFact, QuotaFact, RecordFact, ServiceFact, SetFact, SnapshotClassFact,
-    SnapshotContentFact, SnapshotFact, VolumeFact,
+    AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, Facts,
+    NamespaceFact, NodeFact, Objects, PodFact, QuotaFact, RecordFact, ServiceFact, SetFact,
+    SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
 };
 use stateward_core::packs::Packs;
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ pub(super) type Edit = Box<dyn FnOnce(&mut State, Instant) + Send>;
 
 /// Everything that was seen.
 pub(super) struct State {
+    pub(super) attributes_classes: Slot<AttributesClassFact>,
     pub(super) autoscalers: Slot<AutoscalerFact>,
     pub(super) budgets: Slot<BudgetFact>,
     pub(super) claims: Slot<ClaimFact>,
@@ -44,6 +45,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(options: &Options) -> Self {
         Self {
+            attributes_classes: Slot::optional(FactKind::AttributesClass.info().many),
             autoscalers: Slot::optional(FactKind::Autoscaler.info().many),
             budgets: Slot::optional(FactKind::Budget.info().many),
             claims: Slot::new(FactKind::Claim.info().many),
@@ -70,6 +72,7 @@ impl State {
         let patience = self.patience;
         Facts {
             packs: Arc::clone(Packs::built_in()),
+            attributes_classes: self.attributes_classes.snapshot(now, patience),
             autoscalers: self.autoscalers.snapshot(now, patience),
             budgets: self.budgets.snapshot(now, patience),
             claims: self.claims.snapshot(now, patience),

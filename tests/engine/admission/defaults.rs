@@ -419,7 +419,8 @@ fn the_claim_of_a_new_replica_is_raised_to_its_siblings() {
         assert_eq!(size("data-db-2", &facts, RAISE, manager), expected, "{claims:?}");
     }
     let facts = over(&["20Gi", "20Gi"], &three);
-    let raised = |name: &str, facts: &Facts, policy, user| size(name, facts, policy, user) != "10Gi";
+    let raised =
+        |name: &str, facts: &Facts, policy, user| size(name, facts, policy, user) != "10Gi";
     // Only if the policy asks for it, only what the controller creates, only claims of the set.
     assert!(!raised("data-db-2", &facts, "", creator));
     assert!(!raised("data-db-2", &facts, "mode: audit\nsize-on-create: claims\n", creator));

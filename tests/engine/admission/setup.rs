@@ -81,6 +81,7 @@ pub(crate) fn facts() -> Facts {
         snapshots: Objects::all(),
         snapshot_contents: Objects::all(),
         snapshot_classes: Objects::all(),
+        attributes_classes: Objects::all(),
         services: Objects::all(),
         sets: Objects::all(),
         pods: Objects::all(),

@@ -59,6 +59,10 @@ fn what_is_wrong_is_named_at_its_place() {
             "2:21: resize.authorize: \"claim\" is no value of this key; did you mean \"claims\"?",
         ),
         ("version: 1\nhelp: {url: 3}\n", "2:13: help.url: 3 is a number, not a string"),
+        (
+            "version: 1\nallow: {second-person: true}\n",
+            "2:9: allow.second-person: it needs users or groups: nobody could confirm a deletion",
+        ),
         ("version: 1\nallow: {users: dev}\n", "2:16: allow.users: \"dev\" is a string, not a list"),
         (
             "version: 1\nrules:\n  sts-vct-size-shrnk: off\n",

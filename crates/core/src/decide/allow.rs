@@ -11,7 +11,7 @@ use crate::annotations::{ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL};
 use crate::change::{Change, Operation};
 use crate::mutations::Mutation;
 use crate::nearest;
-use crate::object::{Metadata, Object, Pointer};
+use crate::object::{Kind, Metadata, Object, Pointer};
 use crate::policy::Policy;
 use crate::rules::{self, RULES};
 
@@ -47,11 +47,13 @@ impl<'a> Grant<'a> {
     }
 }
 
-/// Whether the annotations still are what somebody granted.
-fn is_granted(metadata: &Metadata<'_>) -> bool {
-    let Some(written) = metadata.annotations.get(ALLOW_GRANTED) else { return false };
-    let Ok(grant) = serde_json::from_str::<Grant<'_>>(written) else { return false };
-    !grant.by.is_empty() && Grant::of(metadata, &grant.by).as_ref() == Some(&grant)
+/// Who granted what the annotations say, if the mutating webhook writes grants into objects of this kind. Into
+/// any other object, whoever may edit it can write one.
+fn granted_by<'m>(kind: Kind, metadata: &'m Metadata<'_>) -> Option<Cow<'m, str>> {
+    kind.info().filter(|info| !info.mutating.is_empty())?;
+    let grant: Grant<'_> = serde_json::from_str(metadata.annotations.get(ALLOW_GRANTED)?).ok()?;
+    let fits = !grant.by.is_empty() && Grant::of(metadata, &grant.by).as_ref() == Some(&grant);
+    fits.then_some(grant.by)
 }
 
 /// The rules that the `allow` annotation silences for this change: read from the new object on
@@ -82,12 +84,19 @@ pub(super) fn allowances(
             Err(_) => fault(format!("{ALLOW_UNTIL} is no time such as 2030-01-31T12:00:00Z")),
         }
     }
-    let granted = !policy.allow.reserves()
-        || policy.allow.names(&change.circumstances.user)
-        || is_granted(metadata)
-        // Manifests carry no grant; one that stood there before was granted in the cluster.
-        || (stage == Stage::Check && stood_before(change));
-    if !granted {
+    let user = &change.circumstances.user;
+    let grantor = granted_by(change.kind, metadata);
+    // Manifests carry no grant; one that stood there before was granted in the cluster.
+    let in_cluster = stage == Stage::Check && stood_before(change);
+    if policy.allow.second_person && change.operation == Operation::Delete {
+        if !in_cluster && grantor.is_none_or(|grantor| grantor == user.name) {
+            fault("the policy asks for a second person, and nobody else has granted it".to_owned());
+        }
+    } else if policy.allow.reserves()
+        && !policy.allow.names(user)
+        && grantor.is_none()
+        && !in_cluster
+    {
         fault("the policy reserves it, and nobody whom the policy names has granted it".to_owned());
     }
     let in_force = allowances.faults.is_empty();

@@ -7,6 +7,7 @@ use crate::annotations::CONFIRM_DELETE;
 use crate::change::{Change, Operation};
 use crate::policy::Policy;
 use crate::rules::remedy;
+use crate::rules::reserved_annotation::signature;
 use crate::text::cut;
 
 /// What the annotation `confirm-delete` of an object that is deleted comes to.
@@ -34,12 +35,21 @@ pub(super) fn confirmation(change: &Change<'_>, policy: &Policy, now: Timestamp)
     let Some(value) = old.metadata.annotations.get(CONFIRM_DELETE) else {
         return Confirmation::Missing;
     };
-    match fault(value, &change.name, now) {
-        Some(fault) => Confirmation::Void(fault),
-        None if policy.allow.reserves() && !policy.allow.names(&change.circumstances.user) => {
-            Confirmation::Void("the policy reserves it to other people".to_owned())
+    let (value, signer) = signature(value);
+    let (allow, user) = (&policy.allow, &change.circumstances.user);
+    let void = |why: &str| Confirmation::Void(why.to_owned());
+    match (fault(value, &change.name, now), signer) {
+        (Some(fault), _) => Confirmation::Void(fault),
+        (None, None) if allow.second_person => {
+            void("it does not say who wrote it, and the policy asks for a second person")
         }
-        None => Confirmation::Given,
+        (None, Some(signer)) if allow.second_person && signer == user.name => {
+            void("who deletes has written it, and the policy asks for a second person")
+        }
+        (None, _) if allow.reserves() && !allow.second_person && !allow.names(user) => {
+            void("the policy reserves it to other people")
+        }
+        (None, _) => Confirmation::Given,
     }
 }
 
@@ -69,9 +79,16 @@ impl Confirmation {
     }
 
     /// How to confirm the deletion.
-    pub(super) fn how_to(&self, change: &Change<'_>) -> Option<String> {
+    pub(super) fn how_to(&self, change: &Change<'_>, policy: &Policy) -> Option<String> {
+        let second_person = policy.allow.second_person;
+        let who = if second_person {
+            "ask somebody else, whom the policy names, to run this first"
+        } else {
+            "run this first"
+        };
         let how = || {
-            format!("to delete it on purpose, run this first: {}", remedy::confirm_deletion(change))
+            let command = remedy::confirm_deletion(change, second_person);
+            format!("to delete it on purpose, {who}: {command}")
         };
         match self {
             Self::None | Self::Given => None,

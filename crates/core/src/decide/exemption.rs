@@ -59,10 +59,8 @@ impl Exemption {
 
 /// The users that create the claims of sets: the controller itself, and the controller manager without
 /// `--use-service-account-credentials`.
-pub const CLAIM_CREATORS: [&str; 2] = [
-    "system:serviceaccount:kube-system:statefulset-controller",
-    "system:kube-controller-manager",
-];
+pub const CLAIM_CREATORS: [&str; 2] =
+    ["system:serviceaccount:kube-system:statefulset-controller", "system:kube-controller-manager"];
 /// The users of the control plane that are never judged; blocking one wedges what it cleans up.
 /// The last is the one user of managed clusters. CSI resizers run under any name, but write only
 /// status and annotations, which no rule judges.

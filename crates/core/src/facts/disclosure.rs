@@ -62,6 +62,7 @@ impl Facts {
     pub fn for_unknown_caller(&self) -> Self {
         Self {
             packs: Arc::clone(&self.packs),
+            attributes_classes: Objects::unknown(WITHHELD),
             autoscalers: Objects::unknown(WITHHELD),
             budgets: Objects::unknown(WITHHELD),
             claims: Objects::unknown(WITHHELD),

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FACT_KINDS, FactKind, FactKindInfo, Facts,
-    FixedVolume, Known, NamespaceFact, NodeFact, Objects, PodFact, QuotaFact, ServiceFact, SetFact,
-    SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
+    AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FACT_KINDS, FactKind,
+    FactKindInfo, Facts, FixedVolume, Known, NamespaceFact, NodeFact, Objects, PodFact, QuotaFact,
+    ServiceFact, SetFact, SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
 };
 use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
 use crate::object::anti_affinity::ZONE;
@@ -289,6 +289,14 @@ impl Exported for SnapshotClassFact {
     }
 }
 
+impl Exported for AttributesClassFact {
+    const KIND: FactKind = FactKind::AttributesClass;
+
+    fn object(&self) -> Value {
+        json!({"driverName": self.driver})
+    }
+}
+
 impl Exported for VolumeFact {
     const KIND: FactKind = FactKind::Volume;
 
@@ -367,6 +375,7 @@ impl Facts {
             unreadable: Vec::new(),
             items: Vec::new(),
         };
+        document.add(&self.attributes_classes, &self.packs);
         document.add(&self.autoscalers, &self.packs);
         document.add(&self.budgets, &self.packs);
         document.add(&self.claims, &self.packs);

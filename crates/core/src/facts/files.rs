@@ -41,6 +41,9 @@ impl Facts {
         place: Option<(&str, &str)>,
     ) -> Result<(), &'static str> {
         match kind {
+            FactKind::AttributesClass => {
+                put(&mut self.attributes_classes, place, read::attributes_class(raw))
+            }
             FactKind::Autoscaler => put(&mut self.autoscalers, place, read::autoscaler(raw)),
             FactKind::Budget => put(&mut self.budgets, place, read::budget(raw)),
             FactKind::Claim => put(&mut self.claims, place, read::claim(raw)),
@@ -88,6 +91,7 @@ impl Facts {
     pub fn unknown_kinds(&self) -> impl Iterator<Item = (FactKind, &str)> {
         // In the order of the kinds.
         let kinds = [
+            self.attributes_classes.why_unknown(),
             self.autoscalers.why_unknown(),
             self.budgets.why_unknown(),
             self.claims.why_unknown(),
@@ -110,6 +114,7 @@ impl Facts {
 
     fn objects_mut(&mut self, kind: FactKind) -> &mut dyn AnyObjects {
         match kind {
+            FactKind::AttributesClass => &mut self.attributes_classes,
             FactKind::Autoscaler => &mut self.autoscalers,
             FactKind::Budget => &mut self.budgets,
             FactKind::Claim => &mut self.claims,

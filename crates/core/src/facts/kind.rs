@@ -3,6 +3,8 @@
 /// A kind from which facts are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FactKind {
+    /// `storage.k8s.io/v1` `VolumeAttributesClass`
+    AttributesClass,
     /// `autoscaling/v2` `HorizontalPodAutoscaler`
     Autoscaler,
     /// `policy/v1` `PodDisruptionBudget`
@@ -57,7 +59,17 @@ pub struct FactKindInfo {
 }
 
 /// Every kind from which facts are read.
-pub const FACT_KINDS: [FactKindInfo; 15] = [
+pub const FACT_KINDS: [FactKindInfo; 16] = [
+    FactKindInfo {
+        optional: true,
+        ..of(
+            FactKind::AttributesClass,
+            "VolumeAttributesClass",
+            ("storage.k8s.io", "v1"),
+            "volumeattributesclasses",
+            "VolumeAttributesClasses",
+        )
+    },
     FactKindInfo {
         optional: true,
         ..of(
@@ -150,7 +162,8 @@ const fn of(
 ) -> FactKindInfo {
     let namespaced = !matches!(
         kind,
-        FactKind::Class
+        FactKind::AttributesClass
+            | FactKind::Class
             | FactKind::Namespace
             | FactKind::Node
             | FactKind::SnapshotContent

@@ -12,9 +12,10 @@ use serde_json::{Map, Value};
 
 use super::quantities::{Quantities, quantity};
 use super::{
-    AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume, NamespaceFact, NodeFact,
-    OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact, SetFact, SetSpec,
-    SnapshotClassFact, SnapshotContentFact, SnapshotFact, StorageLimit, VolumeFact,
+    AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume,
+    NamespaceFact, NodeFact, OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact,
+    SetFact, SetSpec, SnapshotClassFact, SnapshotContentFact, SnapshotFact, StorageLimit,
+    VolumeFact,
 };
 use crate::annotations::RESIZE_MAX;
 use crate::object::anti_affinity::{Spread, ZONE};
@@ -643,6 +644,21 @@ pub fn snapshot_class(class: &RawValue) -> Option<Reduced<SnapshotClassFact>> {
         let default = class.metadata.annotations.get(DEFAULT_SNAPSHOT_CLASS);
         let default = default.is_some_and(|default| default == "true");
         Some(SnapshotClassFact { driver: class.driver, default })
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AttributesClass {
+    #[serde(default)]
+    driver_name: String,
+}
+
+/// Reads a `VolumeAttributesClass`.
+pub fn attributes_class(class: &RawValue) -> Option<Reduced<AttributesClassFact>> {
+    let size = |fact: &AttributesClassFact| fact.driver.len();
+    reduced(class, size, |class: AttributesClass| {
+        Some(AttributesClassFact { driver: class.driver_name })
     })
 }
 

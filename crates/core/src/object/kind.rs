@@ -44,8 +44,8 @@ pub struct KindInfo {
     pub namespaced: bool,
     /// `check` judges manifests of this kind
     pub in_manifests: bool,
-    /// metadata is also written through the subresource `status`, which the validating webhook sees
-    pub has_status: bool,
+    /// the subresources through which metadata is written as well, which the validating webhook sees
+    pub metadata_through: &'static [&'static str],
     /// the operations that the API server sends to the mutating webhook
     pub mutating: &'static [&'static str],
     /// the operations that the API server sends to the validating webhook
@@ -64,7 +64,7 @@ pub const KINDS: [KindInfo; 7] = [
         reported_as: "StatefulSet",
         namespaced: true,
         in_manifests: true,
-        has_status: true,
+        metadata_through: &["status"],
         mutating: &["CREATE", "UPDATE"],
         validating: &["CREATE", "UPDATE", "DELETE"],
     },
@@ -78,7 +78,7 @@ pub const KINDS: [KindInfo; 7] = [
         reported_as: "PersistentVolumeClaim",
         namespaced: true,
         in_manifests: true,
-        has_status: true,
+        metadata_through: &["status"],
         mutating: &["CREATE", "UPDATE"],
         validating: &["CREATE", "UPDATE", "DELETE"],
     },
@@ -93,7 +93,7 @@ pub const KINDS: [KindInfo; 7] = [
         reported_as: "StatefulSet",
         namespaced: true,
         in_manifests: false,
-        has_status: false,
+        metadata_through: &[],
         mutating: &[],
         validating: &["UPDATE"],
     },
@@ -107,11 +107,11 @@ pub const KINDS: [KindInfo; 7] = [
         reported_as: "Namespace",
         namespaced: false,
         in_manifests: false,
-        has_status: false,
+        metadata_through: &["status", "finalize"],
         mutating: &[],
-        validating: &["DELETE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
     },
-    // A match condition sends only the few requests that rules judge.
+    // Of this kind and the next ones, match conditions send only the few requests that rules judge.
     KindInfo {
         kind: Kind::Volume,
         name: "PersistentVolume",
@@ -122,9 +122,9 @@ pub const KINDS: [KindInfo; 7] = [
         reported_as: "PersistentVolume",
         namespaced: false,
         in_manifests: false,
-        has_status: true,
+        metadata_through: &["status"],
         mutating: &[],
-        validating: &["UPDATE", "DELETE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
     },
     KindInfo {
         kind: Kind::Class,
@@ -136,9 +136,9 @@ pub const KINDS: [KindInfo; 7] = [
         reported_as: "StorageClass",
         namespaced: false,
         in_manifests: false,
-        has_status: false,
+        metadata_through: &[],
         mutating: &[],
-        validating: &["DELETE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
     },
     // A cluster may lack the kind: a rule about a resource that nobody serves matches no request.
     KindInfo {
@@ -151,9 +151,9 @@ pub const KINDS: [KindInfo; 7] = [
         reported_as: "VolumeSnapshot",
         namespaced: true,
         in_manifests: false,
-        has_status: false,
+        metadata_through: &[],
         mutating: &[],
-        validating: &["DELETE"],
+        validating: &["CREATE", "UPDATE", "DELETE"],
     },
 ];
 

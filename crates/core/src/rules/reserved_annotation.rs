@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Findings, Judged, Rule, voters};
 use crate::annotations::{
-    ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, OWNER_MANAGED, PACK,
-    POD_DEFAULTS, RESIZE, RESIZE_MAX, VOTERS,
+    ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, ANTI_AFFINITY, CONFIRM_DELETE, OWNER_MANAGED,
+    PACK, POD_DEFAULTS, RESIZE, RESIZE_MAX, VOTERS,
 };
 use crate::change::{Change, User};
 use crate::facts::Facts;
@@ -28,6 +28,10 @@ declare_rule! {
     /// `stateward.dev/allow-granted` beside it. Without a grant that fits, `allow` does not count,
     /// however it got there. `check` does not know who will apply a manifest, so it warns.
     ///
+    /// If the policy asks for a second person, `confirm-delete` is reserved as well, and ends with the name of who
+    /// writes it: `data-db-2 2030-01-31 by alice@example.com`. The rule denies another name, so that the deletion can
+    /// be compared with it. This is judged for every kind whose deletion can be confirmed.
+    ///
     /// ## Way out
     /// Ask one of the people whom the policy names under `allow` to annotate the object.
     ReservedAnnotation {
@@ -36,7 +40,14 @@ declare_rule! {
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Create, Update], Claim: [Create, Update]],
+        judges: [
+            StatefulSet: [Create, Update],
+            Claim: [Create, Update],
+            Namespace: [Create, Update],
+            Volume: [Create, Update],
+            Class: [Create, Update],
+            Snapshot: [Create, Update]
+        ],
         source: "docs/policy.md, allow",
         judges_subresources: true,
         params_from: Some("allow"),
@@ -51,6 +62,17 @@ pub struct Params {
     pub users: Vec<String>,
     /// Groups.
     pub groups: Vec<String>,
+    /// Whether one of these people has to confirm a deletion that somebody else makes. Also, an exemption
+    /// counts for a deletion only if somebody else granted it.
+    pub second_person: bool,
+}
+
+/// What confirms a deletion, and the name after `by`: who says to have written it.
+pub fn signature(value: &str) -> (&str, Option<&str>) {
+    match value.split_once(" by ") {
+        Some((value, signer)) => (value, Some(signer.trim())),
+        None => (value, None),
+    }
 }
 
 impl Params {
@@ -70,36 +92,62 @@ impl Rule for ReservedAnnotation {
     type Params = Params;
 
     fn check(params: &Params, change: &Change<'_>, _: &Facts, findings: &mut Findings) -> Judged {
-        let user = &change.circumstances.user;
         let Some(new) = &change.objects.new else { return Ok(()) };
-        if !params.reserves() || params.names(user) {
+        if !params.reserves() {
             return Ok(());
         }
-        let nothing = Metadata::default();
-        let old = change.objects.old.as_ref().map_or(&nothing, |old| &old.metadata);
-        for key in relaxations(old, &new.metadata) {
-            report(&Pointer::annotation(key), key, user, findings);
-        }
-        if change.kind == Kind::StatefulSet
-            && let Some((old, new)) = change.written_set()
-        {
+        let old = change.objects.old.as_ref().map(|old| &old.metadata);
+        let at = Pointer::from("/metadata/annotations");
+        judge(params, change, &at, old, &new.metadata, findings);
+        if let Some((old, new)) = change.written_set() {
             let before = old.map(|old| old.claim_templates()).transpose()?;
             for (index, template) in new.claim_templates()?.iter().enumerate() {
                 let known = before.and_then(|before| before.get(index)).map(|t| &t.metadata);
                 let at = Pointer::from("/spec/volumeClaimTemplates").index(index);
                 let at = at.key("metadata").key("annotations");
-                for key in relaxations(known.unwrap_or(&nothing), &template.metadata) {
-                    report(&at.clone().key(key), key, user, findings);
-                }
+                judge(params, change, &at, known, &template.metadata, findings);
             }
         }
         Ok(())
     }
 }
 
-fn report(field: &Pointer, key: &'static str, user: &User, findings: &mut Findings) {
+/// Judges the annotations at one place, before and after.
+fn judge(
+    params: &Params,
+    change: &Change<'_>,
+    at: &Pointer,
+    old: Option<&Metadata<'_>>,
+    new: &Metadata<'_>,
+    findings: &mut Findings,
+) {
+    let (nothing, user) = (Metadata::default(), &change.circumstances.user);
+    let old = old.unwrap_or(&nothing);
+    let named = params.names(user);
+    if params.second_person
+        && let Some(value) = new.annotations.get(CONFIRM_DELETE)
+        && old.annotations.get(CONFIRM_DELETE) != Some(value)
+    {
+        let field = at.clone().key(CONFIRM_DELETE);
+        if !named {
+            reserved(field, CONFIRM_DELETE, user, findings);
+        } else if signature(value).1 != Some(&user.name) {
+            findings
+                .add(field, "would confirm a deletion without the name of who confirms it")
+                .why("The policy asks for a second person, so the annotation has to say who wrote it.")
+                .step(format!("end the value with \" by {}\"", user.name));
+        }
+    }
+    if !named && matches!(change.kind, Kind::StatefulSet | Kind::Claim) {
+        for key in relaxations(old, new) {
+            reserved(at.clone().key(key), key, user, findings);
+        }
+    }
+}
+
+fn reserved(field: Pointer, key: &'static str, user: &User, findings: &mut Findings) {
     let finding = findings
-        .add(field.clone(), format!("would set {key}, which the policy reserves"))
+        .add(field, format!("would set {key}, which the policy reserves"))
         .why("The annotation relaxes the policy, and the policy names who may do that.")
         .step("ask one of the people whom the policy names under allow to set the annotation")
         .step(format!("or leave {key} out"));

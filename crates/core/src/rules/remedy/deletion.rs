@@ -74,14 +74,20 @@ pub fn keep_data(
     std::iter::once(retain(&[volume])).chain(copy).collect()
 }
 
-/// Confirms the deletion of the object, so that it is only warned of.
-pub fn confirm_deletion(change: &Change<'_>) -> String {
+/// Confirms the deletion of the object, so that it is only warned of; if it is signed, with the name of who runs
+/// the command.
+pub fn confirm_deletion(change: &Change<'_>, signed: bool) -> String {
     let (kind, name) = (change.kind.reported_as().to_lowercase(), quoted(&change.name));
     // A manifest can have a name that no cluster accepts, and a shell would run parts of it.
-    let value = if name == change.name {
-        format!("\"{name} $(date -u +%F)\"")
+    let signature = if signed {
+        " by $(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')"
     } else {
-        format!("{name}\" $(date -u +%F)\"")
+        ""
+    };
+    let value = if name == change.name {
+        format!("\"{name} $(date -u +%F){signature}\"")
+    } else {
+        format!("{name}\" $(date -u +%F){signature}\"")
     };
     format!("{} annotate {kind} {name} --overwrite {CONFIRM_DELETE}={value}", kubectl(change))
 }
@@ -97,7 +103,7 @@ mod tests {
         let objects = Pair { old: Some(Object::decode(&json).unwrap()), new: None };
         let (operation, kind) = (Operation::Delete, Kind::Claim);
         let change = Change::new(operation, kind, "", objects, Circumstances::default()).unwrap();
-        confirm_deletion(&change)
+        confirm_deletion(&change, false)
     }
 
     #[test]

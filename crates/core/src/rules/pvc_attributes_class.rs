@@ -1,0 +1,111 @@
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
+use crate::change::Change;
+use crate::facts::{Facts, TemplateClass};
+use crate::object::{Claim, Pointer};
+
+declare_rule! {
+    /// A claim, or a claim template of a new set, names a VolumeAttributesClass that does not exist, or one of
+    /// another driver than that of its StorageClass.
+    ///
+    /// ## Why
+    /// Nothing is refused. While the class is missing, an existing claim keeps its attributes and shows
+    /// `Pending` in `status.modifyVolumeStatus`. The resizer does not compare drivers: it passes the parameters
+    /// to the driver of the volume, for which they were not written.
+    ///
+    /// The rule is silent if the driver of the claim is not known, and about drivers that were part of
+    /// Kubernetes, whose volumes a CSI driver serves. Before 1.34 the API is not served by default. The rule
+    /// needs the VolumeAttributesClasses, which the webhook has if it watches a cluster, and `check` from
+    /// `--live` or `--facts`.
+    ///
+    /// ## Way out
+    /// Name a class that exists and is of the same driver, or create it first.
+    PvcAttributesClass {
+        id: "pvc-attributes-class",
+        title: "a claim names a VolumeAttributesClass that is missing or of another driver",
+        group: Data,
+        action: Warn,
+        since: "0.1.0",
+        judges: [StatefulSet: [Create], Claim: [Create, Update]],
+        source: "KEP-3751; kubernetes-csi/external-resizer pkg/modifycontroller",
+    }
+}
+
+/// The first release that serves `storage.k8s.io/v1` VolumeAttributesClasses.
+const SERVED_SINCE: u16 = 34;
+
+impl Rule for PvcAttributesClass {
+    type Params = NoParams;
+
+    fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
+        if let Some((old, new)) = change.written_claim() {
+            let before = old.and_then(|old| old.spec.volume_attributes_class_name.as_deref());
+            if before == new.spec.volume_attributes_class_name.as_deref() {
+                return Ok(());
+            }
+            let field = Pointer::from("/spec/volumeAttributesClassName");
+            return judge(change, new, field, facts, findings);
+        }
+        let Some(set) = change.created_set() else { return Ok(()) };
+        for (index, template) in set.claim_templates()?.iter().enumerate() {
+            let field = Pointer::from("/spec/volumeClaimTemplates").index(index);
+            let field = field.key("spec").key("volumeAttributesClassName");
+            judge(change, template, field, facts, findings)?;
+        }
+        Ok(())
+    }
+}
+
+fn judge(
+    change: &Change<'_>,
+    claim: &Claim<'_>,
+    field: Pointer,
+    facts: &Facts,
+    findings: &mut Findings,
+) -> Judged {
+    let named = claim.spec.volume_attributes_class_name.as_deref();
+    let Some(class) = named.filter(|class| !class.is_empty()) else { return Ok(()) };
+    let found = facts.attributes_classes.get("", class).needed()?;
+    let (what, why) = match found {
+        None if change.circumstances.kubernetes.minor < SERVED_SINCE => {
+            return Err(Unjudged::Needs(format!(
+                "to know whether VolumeAttributesClass {class} exists"
+            )));
+        }
+        None => (
+            format!("VolumeAttributesClass {class} does not exist"),
+            "The volume keeps its attributes, or is not created, until somebody creates the class."
+                .to_owned(),
+        ),
+        Some(found) => {
+            let Some(driver) = driver_of(claim, facts)? else { return Ok(()) };
+            if driver == found.driver {
+                return Ok(());
+            }
+            (
+                format!(
+                    "VolumeAttributesClass {class} is for driver {}, not {driver}",
+                    found.driver
+                ),
+                format!("Its parameters are passed to {driver}, for which they were not written."),
+            )
+        }
+    };
+    let dotted = field.dotted();
+    let place = remedy::manifest_place(change.circumstances.tool);
+    findings
+        .add(field, what)
+        .values(None, Some(class))
+        .why(why)
+        .command("see which classes exist", "kubectl get volumeattributesclasses")
+        .step(format!("set {dotted} {place} to a class of the same driver, or create it"));
+    Ok(())
+}
+
+/// The CSI driver that provisions the claim, if that is known.
+fn driver_of<'f>(claim: &'f Claim<'_>, facts: &'f Facts) -> Result<Option<&'f str>, Unjudged> {
+    Ok(match facts.class_of(claim).map_err(Unjudged::Needs)? {
+        TemplateClass::Known(_, class) => Some(class.provisioner.as_str())
+            .filter(|driver| !driver.is_empty() && !driver.starts_with("kubernetes.io/")),
+        _ => None,
+    })
+}
