@@ -33,7 +33,7 @@ fn try_all(cases: &[Case<'_>]) {
 }
 
 /// Each finding as `deny rule: message`, its reason and its steps.
-fn judge(policy: &str, old: &[Value], new: &[Value]) -> String {
+pub(crate) fn judge(policy: &str, old: &[Value], new: &[Value]) -> String {
     let [old, new] = [old, new].map(|side| {
         let documents: Vec<String> = side.iter().map(Value::to_string).collect();
         read(&documents.join("\n---\n"))

@@ -17,9 +17,9 @@ use stateward_core::review::{self, WebhookKind};
 mod lists;
 
 const SMALL: usize = 300;
-const FACTOR: usize = 16;
+pub(crate) const FACTOR: usize = 16;
 /// Sixteen times the elements: 16 for linear work, about 22 with a logarithm, 256 for quadratic.
-const MOST: f64 = 48.0;
+pub(crate) const MOST: f64 = 48.0;
 /// Work below this says nothing: constant parts outweigh it.
 const LEAST: Duration = Duration::from_millis(30);
 
@@ -40,7 +40,7 @@ fn work_with(body: &[u8], resize: Resize, controller: ControllerState) -> Durati
 
 /// How many times the work of `small` that of `large` is. Each is the least of some: a cold cache and
 /// a neighbour that fills it are no growth.
-fn ratio(small: impl Fn() -> Duration, large: impl Fn() -> Duration) -> f64 {
+pub(crate) fn ratio(small: impl Fn() -> Duration, large: impl Fn() -> Duration) -> f64 {
     const TRIES: usize = 5;
     let small = (0..3).map(|_| small()).min().unwrap().max(LEAST / FACTOR as u32);
     let ratio = || large().as_secs_f64() / small.as_secs_f64();
@@ -48,7 +48,8 @@ fn ratio(small: impl Fn() -> Duration, large: impl Fn() -> Duration) -> f64 {
     (1..TRIES).fold(first, |least, _| if least > MOST { least.min(ratio()) } else { least })
 }
 
-fn processor_time() -> Duration {
+/// The processor time of this thread.
+pub(crate) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.try_into().unwrap()
 }
@@ -133,5 +134,28 @@ fn the_claims_of_a_set_are_found_in_the_time_of_their_number() {
         processor_time().saturating_sub(before)
     };
     let ratio = ratio(|| find(SMALL), || find(SMALL * FACTOR));
+    assert!(ratio <= MOST, "{ratio:.0}");
+}
+
+/// Each set that is new is compared with those that are gone.
+#[test]
+fn renamed_sets_are_compared_in_the_time_of_their_number() {
+    let compare = |count: usize| {
+        let all = |prefix: &str| {
+            let named = |number: usize| {
+                let mut set = crate::fuzz::targets::with_size("10Gi");
+                set["metadata"]["name"] = format!("{prefix}-{number:05}").into();
+                set
+            };
+            (0..count).map(named).collect::<Vec<_>>()
+        };
+        let (old, new) = (all("old"), all("new"));
+        let before = processor_time();
+        let said = crate::edits::judge("", &old, &new);
+        let took = processor_time().saturating_sub(before);
+        assert_eq!(said.matches("would take the place of old-").count(), count, "{said:.2000}");
+        took
+    };
+    let ratio = ratio(|| compare(SMALL / 4), || compare(SMALL / 4 * FACTOR));
     assert!(ratio <= MOST, "{ratio:.0}");
 }

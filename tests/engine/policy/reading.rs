@@ -61,7 +61,7 @@ fn what_is_wrong_is_named_at_its_place() {
         ("version: 1\nhelp: {url: 3}\n", "2:13: help.url: 3 is a number, not a string"),
         (
             "version: 1\nallow: {second-person: true}\n",
-            "2:9: allow.second-person: it needs users or groups: nobody could confirm a deletion",
+            "2:24: allow.second-person: it needs users or groups: nobody could confirm a deletion",
         ),
         ("version: 1\nallow: {users: dev}\n", "2:16: allow.users: \"dev\" is a string, not a list"),
         (

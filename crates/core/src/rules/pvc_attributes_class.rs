@@ -82,11 +82,11 @@ fn judge(
                 return Ok(());
             }
             (
+                format!("VolumeAttributesClass {class} is not for {driver}"),
                 format!(
-                    "VolumeAttributesClass {class} is for driver {}, not {driver}",
+                    "It is for {}, and its parameters are passed to {driver} as they are.",
                     found.driver
                 ),
-                format!("Its parameters are passed to {driver}, for which they were not written."),
             )
         }
     };
