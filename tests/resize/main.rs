@@ -9,8 +9,8 @@
 //!
 //! `STATEWARD_FAULTS=3` allows one fault more, `STATEWARD_SLICE=deletes` explores one slice only.
 //!
-//! The model is no proof about Kubernetes. What it assumes stands beside each of its actions; a
-//! comparison of the model with a real API server does not exist yet.
+//! The model is no proof about Kubernetes. What it assumes stands beside each of its actions, and
+//! [`conformance`] compares where it comes to rest with real controllers.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 #![expect(clippy::struct_excessive_bools, reason = "independent marks of an object")]
@@ -19,6 +19,7 @@
 mod arbitrary;
 mod bugs;
 mod cluster;
+mod conformance;
 mod mutants;
 mod people;
 mod play;
