@@ -16,7 +16,7 @@ mod webhook_configuration;
 use kube::core::{ApiResource, GroupVersionKind};
 use stateward_resize::crd;
 
-pub use self::canary::{CanarySender, CanaryWatch, Cause};
+pub use self::canary::{CanarySender, CanaryWatch, Cause, KnownFacts};
 pub(crate) use self::client::Extent;
 pub(crate) use self::client::FIELD_MANAGER;
 pub use self::client::{Client, ReadError, Rejection, WriteOutcome};

@@ -1,6 +1,5 @@
 //! `stateward status`: whether a cluster is guarded.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use super::Outcome;
 use super::connection::Connection;
 use super::registered::{self, Shown, Webhook};
 use super::serve::object_name;
-use crate::cluster::{CanarySender, Cause, Client, WebhookConfiguration};
+use crate::cluster::{CanarySender, Cause, Client, KnownFacts, WebhookConfiguration};
 
 /// How long to try to see the certificate; from outside a cluster it mostly cannot be seen.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -80,8 +79,8 @@ pub(super) enum Protection {
     NotInstalled,
     /// a canary was sent
     Asked {
-        /// the kinds of which the replicas that refused it know nothing, or why it was not refused
-        canary: Result<BTreeSet<String>, Cause>,
+        /// what the replicas that refused it know, or why it was not refused
+        canary: Result<KnownFacts, Cause>,
         /// where it was sent
         namespace: String,
     },
@@ -115,13 +114,19 @@ pub(super) async fn protection(
 }
 
 /// What a replica knows of the cluster, in lines.
-fn facts(unknown: &BTreeSet<String>) -> Vec<(&'static str, String)> {
-    let lines = unknown.iter().map(|why| ("facts", format!("not known: {}", printable(why))));
-    let lines: Vec<_> = lines.collect();
-    if lines.is_empty() { vec![("facts", "all kinds are known".to_owned())] } else { lines }
+fn facts(known: &KnownFacts) -> Vec<(&'static str, String)> {
+    let lines = known.unknown.iter();
+    let mut lines: Vec<_> =
+        lines.map(|why| ("facts", format!("not known: {}", printable(why)))).collect();
+    if !known.told {
+        lines.push(("facts", "a replica of another version does not say what it knows".to_owned()));
+    } else if lines.is_empty() {
+        lines.push(("facts", "all kinds are known".to_owned()));
+    }
+    lines
 }
 
-fn enforcing(sent: Result<BTreeSet<String>, Cause>, namespace: &str) -> (Outcome, String) {
+fn enforcing(sent: Result<KnownFacts, Cause>, namespace: &str) -> (Outcome, String) {
     match sent {
         Ok(_) => (
             Outcome::Clean,
@@ -192,6 +197,8 @@ fn until(certificate: &CertificateDer<'_>) -> anyhow::Result<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -206,7 +213,9 @@ mod tests {
         let (outcome, text) = enforcing(Err(cause("shop")), "shop");
         assert_eq!(outcome, Outcome::Findings);
         assert!(text.starts_with("no: "), "{text}");
-        let (outcome, text) = enforcing(Ok(BTreeSet::new()), ALWAYS);
+        let known = KnownFacts { told: true, unknown: BTreeSet::new() };
+        assert_eq!(facts(&known)[0].1, "all kinds are known");
+        let (outcome, text) = enforcing(Ok(known), ALWAYS);
         assert_eq!((outcome, text.contains("in namespace default")), (Outcome::Clean, true));
     }
 }

@@ -12,12 +12,21 @@ use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 use stateward_core::annotations::CANARY;
 use stateward_core::review::WebhookKind;
-use stateward_core::review::canary::{self, AUDIT, NAME, REFUSED};
+use stateward_core::review::canary::{self, AUDIT, KNOWS_ALL, NAME, REFUSED};
 
 pub use self::cause::Cause;
 use self::registration::Registration;
 use super::{ApiError, Client, FIELD_MANAGER, path, with_query};
 use crate::telemetry::Metrics;
+
+/// What replicas said of their facts.
+#[derive(Debug)]
+pub struct KnownFacts {
+    /// all of them said it; older ones do not
+    pub told: bool,
+    /// the kinds of which nothing is known, each with the reason
+    pub unknown: BTreeSet<String>,
+}
 
 /// Sends canaries in a namespace that is judged.
 #[derive(Clone, Debug)]
@@ -35,13 +44,13 @@ impl CanarySender {
         Self { client, namespace, configuration }
     }
 
-    /// Sends one canary for each webhook. The kinds of which a replica that refused one knows nothing, each
-    /// with the reason.
+    /// Sends one canary for each webhook. What the replicas that refused them say of their facts: the kinds of
+    /// which they know nothing, each with the reason.
     ///
     /// # Errors
     /// Why a refusal did not arrive, as far as that can be told.
-    pub async fn send(&self) -> Result<BTreeSet<String>, Cause> {
-        let mut unknown = BTreeSet::new();
+    pub async fn send(&self) -> Result<KnownFacts, Cause> {
+        let mut known = KnownFacts { told: true, unknown: BTreeSet::new() };
         let namespace = path(["api", "v1", "namespaces", &self.namespace]);
         let found = self.client.get::<Namespace>(&namespace).await;
         let (found, _) = found.map_err(|error| Cause::not_sent(error, &self.namespace))?;
@@ -57,7 +66,9 @@ impl CanarySender {
             let message = answer.message();
             let webhook = format!("{}.stateward.dev", kind.endpoint());
             if answer.status == 403 && message.contains(REFUSED) {
-                unknown.extend(canary::unknown(&message).map(str::to_owned));
+                let unknown: Vec<_> = canary::unknown(&message).map(str::to_owned).collect();
+                known.told &= !unknown.is_empty() || message.contains(KNOWS_ALL);
+                known.unknown.extend(unknown);
                 continue;
             }
             if let Some(warning) = answer.warnings.iter().find(|text| text.contains("stateward ")) {
@@ -78,7 +89,7 @@ impl CanarySender {
             let seen = seen.map_err(Cause::CannotLook)?;
             return Err(seen.why_not_called(&webhook, &namespace));
         }
-        Ok(unknown)
+        Ok(known)
     }
 
     /// A set without pods that Kubernetes accepts; its image exists nowhere.

@@ -13,7 +13,7 @@ use crate::rights::printed;
 
 /// Values beside the defaults, by what they are for. Together they render every branch of every
 /// template; a test says so.
-const COMBINATIONS: [(&str, &str); 15] = [
+const COMBINATIONS: [(&str, &str); 16] = [
     ("defaults", "{}"),
     (
         "audit",

@@ -706,3 +706,84 @@ fn a_claim_template_confirms_nothing() {
     let request = Request { user: ALICE, ..request };
     assert!(request.denied(None, Some(&new)).is_empty());
 }
+
+/// Each door through which one person would be two.
+#[test]
+fn one_person_is_not_two() {
+    let as_alice = Request { user: ALICE, policy: SECOND_PERSON, ..Request::default() };
+    let wrong = ["reserved-annotation"];
+    for plain in ["PersistentVolumeClaim", "Namespace", "VolumeSnapshot"].map(object) {
+        let kind = &plain["kind"];
+        // Allowing oneself to sign in another name.
+        let allowed = annotated(&plain, "stateward.dev/allow", "reserved-annotation");
+        let allowed = annotated(&allowed, "stateward.dev/allow-reason", "x");
+        let value = format!("db {DAY} by bob");
+        let forged = annotated(&allowed, "stateward.dev/confirm-delete", &value);
+        for old in [Some(&plain), Some(&allowed), None] {
+            assert_eq!(as_alice.denied(old, Some(&forged)), wrong, "{kind}");
+        }
+        // A name that the policy does not know.
+        let forged = annotated(&plain, "stateward.dev/confirm-delete", &value);
+        assert_eq!(as_alice.denied(Some(&forged), None), ["protected-delete"], "{kind}");
+        // Clearing a confirmation is no confirmation.
+        let cleared = annotated(&plain, "stateward.dev/confirm-delete", "");
+        assert!(as_alice.denied(Some(&forged), Some(&cleared)).is_empty(), "{kind}");
+    }
+    // A grant in another name, at every door.
+    let plain = object("PersistentVolumeClaim");
+    let exempt = annotated(&plain, "stateward.dev/allow", "protected-delete");
+    let exempt = annotated(&exempt, "stateward.dev/allow-reason", "x");
+    let grant = json!({"by": "nobody", "allow": "protected-delete"}).to_string();
+    let forged = annotated(&exempt, "stateward.dev/allow-granted", &grant);
+    for (sub_resource, old) in
+        [("", &exempt), ("", &plain), ("status", &exempt), ("status", &plain)]
+    {
+        let request = Request { sub_resource, ..as_alice };
+        assert_eq!(request.denied(Some(old), Some(&forged)), wrong, "{sub_resource}");
+    }
+    // An owner does not hide the signature of a tenant's account.
+    let user = "system:serviceaccount:ci:deployer";
+    let request = Request { user, policy: SECOND_PERSON, ..Request::default() };
+    let mut owned = object("VolumeSnapshot");
+    owned["metadata"]["ownerReferences"] =
+        owned_by("x.example.com/v1", "Database")["ownerReferences"].clone();
+    let signed = format!("db {DAY} by {ALICE}");
+    let signed = annotated(&owned, "stateward.dev/confirm-delete", &signed);
+    for old in [Some(&owned), None] {
+        assert_eq!(request.denied(old, Some(&signed)), wrong);
+    }
+    assert!(request.denied(Some(&owned), Some(&annotated(&owned, "team", "shop"))).is_empty());
+}
+
+/// The rule on which the second person rests can only deny.
+#[test]
+fn a_second_person_is_not_weakened_by_the_same_policy() {
+    for weaker in [
+        "rules: {reserved-annotation: off}",
+        "rules: {reserved-annotation: warn}",
+        "rules: {reserved-annotation: {params: {users: [bob]}}}",
+        "scopes: [{match: {namespaces: [dev]}, rules: {reserved-annotation: warn}}]",
+    ] {
+        let text = format!("version: 1\n{SECOND_PERSON}{weaker}\n");
+        let error = Policy::parse(&text, "test").unwrap_err().to_string();
+        assert!(error.contains("rests on this rule"), "{weaker}: {error}");
+        assert!(Policy::parse(&format!("version: 1\n{RESERVED}{weaker}\n"), "test").is_ok());
+    }
+    let same = format!("version: 1\n{SECOND_PERSON}rules: {{reserved-annotation: deny}}\n");
+    assert!(Policy::parse(&same, "test").is_ok());
+}
+
+/// The garbage collector deletes what belongs to nobody.
+#[test]
+fn an_owner_that_may_not_exist_is_denied_for_every_kind_with_data() {
+    for plain in ["Namespace", "PersistentVolume", "VolumeSnapshot"].map(object) {
+        let mut owned = plain.clone();
+        owned["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "dead",
+        }]);
+        let request = Request::default();
+        assert_eq!(request.denied(Some(&plain), Some(&owned)), ["owner-added"], "{plain}");
+        assert!(request.denied(Some(&owned), Some(&owned)).is_empty());
+        assert!(request.denied(Some(&owned), Some(&plain)).is_empty());
+    }
+}

@@ -199,7 +199,7 @@ impl Real<'_> {
                     "metadata": {"name": "data"},
                     "spec": {
                         "accessModes": ["ReadWriteOnce"],
-                        "storageClassName": "standard",
+                        "storageClassName": "immediate",
                         "resources": {"requests": {"storage": SIZES[usize::from(set.size)]}},
                     },
                 }],

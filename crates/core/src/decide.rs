@@ -20,7 +20,7 @@ use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::Ownership;
 use crate::policy::{EffectiveRule, Help, Mode, OnError, Policy, Resize};
 use crate::rules::finding::ALL_REMEDIES;
-use crate::rules::{self, Action, Finding, Findings, Group, Unjudged, remedy};
+use crate::rules::{self, Action, Finding, Findings, Group, Unjudged, remedy, reserved_annotation};
 use crate::text::cut;
 use crate::webhook_kind::WebhookKind;
 
@@ -71,8 +71,9 @@ pub struct Verdict {
 impl Verdict {
     /// How to allow a denied edit on purpose, where the policy lets one.
     fn on_purpose(&self, policy: &Policy) -> Option<String> {
+        let signed = policy.allow.second_person && self.finding.rule == reserved_annotation::ID;
         let may = self.action == Action::Deny && self.group != Group::Refusal && policy.overrides;
-        may.then(|| {
+        (may && !signed).then(|| {
             format!(
                 "to allow it on purpose: annotations {ALLOW}: {} and {ALLOW_REASON}",
                 self.finding.rule

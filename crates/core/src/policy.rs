@@ -146,6 +146,14 @@ impl Policy {
             let message = "it needs users or groups: nobody could confirm a deletion".to_owned();
             errors.push(DecodeError { field, message });
         }
+        if file.allow.as_ref().is_some_and(|allow| allow.second_person) {
+            errors.extend(weakened(&file).map(|field| DecodeError {
+                field,
+                message: "allow.second-person rests on this rule, which can only deny then, by what allow \
+                          says"
+                    .to_owned(),
+            }));
+        }
         for (name, pack) in &file.packs {
             if let Some((field, message)) = packs::fault(pack) {
                 let field =
@@ -310,6 +318,12 @@ impl Policy {
         std::iter::once(self.anti_affinity).chain(scoped).any(|kind| kind == AntiAffinity::System)
     }
 
+    /// Whether the sizes of other claims raise any that is created.
+    pub fn raises_sizes(&self) -> bool {
+        let scoped = self.scopes.iter().filter_map(|scope| scope.size_on_create);
+        std::iter::once(self.size_on_create).chain(scoped).any(|size| size == SizeOnCreate::Claims)
+    }
+
     /// Which anti-affinity this new set is given.
     pub fn anti_affinity(&self, change: &Change<'_>) -> AntiAffinity {
         self.scoped(change, self.anti_affinity, |scope| scope.anti_affinity)
@@ -331,4 +345,16 @@ impl Policy {
     pub fn claim_template_metadata(&self, change: &Change<'_>) -> ClaimTemplateMetadata {
         self.scoped(change, self.claim_template_metadata, |scope| scope.claim_template_metadata)
     }
+}
+
+/// Where the file weakens the rule that keeps people from signing in the name of somebody else.
+fn weakened(file: &PolicyFile) -> impl Iterator<Item = Pointer> {
+    let scopes = file.scopes.iter().enumerate();
+    let scopes =
+        scopes.map(|(index, scope)| (Pointer::default().key("scopes").index(index), &scope.rules));
+    std::iter::once((Pointer::default(), &file.rules)).chain(scopes).filter_map(|(at, rules)| {
+        let setting = rules.0.get(reserved_annotation::ID)?;
+        let weaker = setting.action.is_some_and(|action| action != Action::Deny);
+        (weaker || setting.params.is_some()).then(|| at.key("rules").key(reserved_annotation::ID))
+    })
 }

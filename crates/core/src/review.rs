@@ -79,27 +79,23 @@ impl<'a> Decoded<'a> {
     pub fn facts_for_unknown_caller(&self, facts: &Facts, policy: &Policy) -> Facts {
         match &self.change {
             Ok(change) if change.operation == Operation::Create => {
-                facts.for_unknown_creator(policy.spreads_by_nodes())
+                let raises = change.kind == Kind::Claim && policy.raises_sizes();
+                facts.for_unknown_creator(policy.spreads_by_nodes(), raises)
             }
             _ => facts.for_unknown_caller(),
         }
     }
 
-    /// The answer if it is a canary, which also says of which kinds of `cluster` nothing is known.
-    pub fn canary(
-        &self,
-        webhook: WebhookKind,
-        policy: &Policy,
-        cluster: Option<&Facts>,
-    ) -> Option<Answer> {
+    /// The answer if it is a canary, which also says of which kinds nothing is known.
+    pub fn canary(&self, webhook: WebhookKind, policy: &Policy, facts: &Facts) -> Option<Answer> {
         let target = canary::target(self.change.as_ref().ok()?)?;
-        let unknown = cluster.into_iter().flat_map(Facts::not_known);
-        Some(Answer::canary(&self.review, canary::reply(target, webhook, policy, unknown)))
+        let reply = canary::reply(target, webhook, policy, facts.not_known());
+        Some(Answer::canary(&self.review, reply))
     }
 
     /// Decides about it, and writes the answer.
     pub fn answer(self, webhook: WebhookKind, context: &EvaluationContext<'_>) -> Answer {
-        if let Some(answer) = self.canary(webhook, context.policy, None) {
+        if let Some(answer) = self.canary(webhook, context.policy, context.facts) {
             return answer;
         }
         let (review, policy) = (self.review, context.policy);

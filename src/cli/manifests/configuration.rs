@@ -33,7 +33,7 @@ const NAMESPACE: &str = "request.?namespace.orValue('')";
 /// tool writes an object that a controller owns before and after. Whoever else writes an owner into
 /// an object gains nothing by it. On DELETE `object` is null, on CREATE `oldObject` is. A Scale names
 /// no owner and is always judged. So is an object with very many owners: if a condition exceeded its
-/// cost limit, the API server would not send the request.
+/// cost limit, the API server would not send the request. Nor does an owner hide who confirms a deletion.
 fn not_left_to_owner() -> String {
     format!(
         "!(request.userInfo.username.startsWith('system:serviceaccount:') && \
@@ -44,7 +44,8 @@ fn not_left_to_owner() -> String {
         x.metadata.?ownerReferences.orValue([]).all(o, !o.?controller.orValue(false) || \
         (request.resource.resource == 'persistentvolumeclaims' && \
         o.kind in ['StatefulSet', 'Pod'])) || \
-        x.metadata.?annotations[?'{OWNER_MANAGED}'].orValue('') == 'allow'))"
+        x.metadata.?annotations[?'{OWNER_MANAGED}'].orValue('') == 'allow')) || {}",
+        confirms()
     )
 }
 
@@ -94,33 +95,38 @@ fn confirms() -> String {
     )
 }
 
-/// False for the writes to kinds of which only the deletion is judged, and who confirms it.
-fn deleted_or_confirmed() -> String {
+/// True if an edit changes the owners of the object.
+const OWNS: &str = "(object != null && oldObject != null && \
+    object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences)";
+
+/// False for the writes to kinds of which rules judge only deletions, confirmations and owners.
+fn deleted_confirmed_or_owned() -> String {
     format!(
         "!(request.resource.resource in ['namespaces', 'storageclasses', 'volumesnapshots']) || \
-        request.operation == 'DELETE' || {}",
+        request.operation == 'DELETE' || {OWNS} || {}",
         confirms()
     )
 }
 
 /// False for the requests about volumes that no rule judges, above all those of provisioners and
-/// controllers. Judged are, while a claim has or had the volume: the end of `Retain`, the removal of the
-/// finalizer that protects a bound volume, a deletion that is not the provisioner's, and who confirms one. A
-/// volume belongs to no namespace, so its claim tells whether it is excluded.
+/// controllers. Judged are confirmations and owners and, while a claim has or had the volume: the end of
+/// `Retain`, the removal of the finalizer that protects a bound volume, and a deletion that is not the
+/// provisioner's. A volume belongs to no namespace, so its claim tells whether it is excluded.
 fn volume_with_data(excluded: &[String]) -> String {
     let excluded: Vec<String> = excluded.iter().map(|name| format!("'{name}'")).collect();
     let policy = "?spec.?persistentVolumeReclaimPolicy.orValue('Retain')";
     let phase = "oldObject.?status.?phase.orValue('')";
     let finalizers = "metadata.?finalizers.orValue([])";
     format!(
-        "request.resource.resource != 'persistentvolumes' || (oldObject == null ? {confirms} : \
-        !(oldObject.?spec.?claimRef.?namespace.orValue('') in [{}]) && (object == null ? \
+        "request.resource.resource != 'persistentvolumes' || \
+        (!((oldObject == null ? object : oldObject).?spec.?claimRef.?namespace.orValue('') in [{}]) && \
+        ({OWNS} || {} || oldObject != null && (object == null ? \
         {phase} == 'Bound' || oldObject.{policy} == 'Retain' : \
-        {confirms} || (oldObject.{policy} == 'Retain' && object.{policy} != 'Retain') || \
+        (oldObject.{policy} == 'Retain' && object.{policy} != 'Retain') || \
         ({phase} == 'Bound' && '{VOLUME_PROTECTION}' in oldObject.{finalizers} && \
-        !('{VOLUME_PROTECTION}' in object.{finalizers}))))",
+        !('{VOLUME_PROTECTION}' in object.{finalizers})))))",
         excluded.join(", "),
-        confirms = confirms(),
+        confirms(),
     )
 }
 
@@ -234,7 +240,7 @@ impl Registration<'_> {
             condition("not-left-to-its-owner", not_left_to_owner()),
             condition("not-going-away", not_going_away()),
             condition("metadata-of-status", METADATA_OF_STATUS.to_owned()),
-            condition("deletion-or-confirmation", deleted_or_confirmed()),
+            condition("deletion-confirmation-or-owner", deleted_confirmed_or_owned()),
             condition("volume-with-data", volume_with_data(&self.excluded)),
         ]);
         conditions.extend(OPERATORS.iter().map(not_operator_of));

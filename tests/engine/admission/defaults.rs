@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use stateward_core::decide::Stage;
-use stateward_core::facts::{Facts, NodeFact, Objects, PodFact, SetFact};
+use stateward_core::facts::{Facts, NodeFact, Objects, PodFact, SetFact, read};
 use stateward_core::object::anti_affinity::Spread;
 use stateward_core::packs::Packs;
 use stateward_core::record::snapshot;
@@ -438,4 +438,21 @@ fn the_claim_of_a_new_replica_is_raised_to_its_siblings() {
     let owned = over(&["20Gi", "20Gi"], &with(&three, "/metadata/ownerReferences", owner));
     assert!(!raised("data-db-2", &owned, RAISE, creator));
     assert!(!raised("data-db-2", &nodes(3), RAISE, creator));
+    // A quota without room would leave the set without the claim.
+    for (limit, room) in [("30Gi", true), ("25Gi", false)] {
+        let mut facts = facts.clone();
+        let quota = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota",
+            "metadata": {"name": "all", "namespace": "shop"},
+            "spec": {"hard": {"requests.storage": limit}},
+            "status": {"hard": {"requests.storage": limit}, "used": {"requests.storage": "10Gi"}},
+        });
+        let quota = serde_json::value::to_raw_value(&quota).unwrap();
+        let quota = read::quota(&quota).unwrap().fact.unwrap().unwrap();
+        facts.quotas.insert("shop", "all", quota);
+        assert_eq!(raised("data-db-2", &facts, RAISE, creator), room, "{limit}");
+    }
+    let mut blind = facts.clone();
+    blind.quotas = Objects::unknown("the quotas");
+    assert!(!raised("data-db-2", &blind, RAISE, creator));
 }

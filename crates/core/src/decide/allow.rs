@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Stage;
-use crate::annotations::{ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL};
+use crate::annotations::{ALLOW, ALLOW_GRANTED, ALLOW_REASON, ALLOW_UNTIL, CONFIRM_DELETE};
 use crate::change::{Change, Operation};
 use crate::mutations::Mutation;
 use crate::nearest;
 use crate::object::{Kind, Metadata, Object, Pointer};
 use crate::policy::Policy;
-use crate::rules::{self, RULES};
+use crate::rules::{self, RULES, reserved_annotation};
 
 /// Unknown rules that are named one by one: an annotation may hold very many.
 const UNKNOWN_SHOWN: usize = 3;
@@ -84,18 +84,21 @@ pub(super) fn allowances(
             Err(_) => fault(format!("{ALLOW_UNTIL} is no time such as 2030-01-31T12:00:00Z")),
         }
     }
-    let user = &change.circumstances.user;
+    let (user, two_people) = (&change.circumstances.user, policy.allow.second_person);
     let grantor = granted_by(change.kind, metadata);
     // Manifests carry no grant; one that stood there before was granted in the cluster.
-    let in_cluster = stage == Stage::Check && stood_before(change);
-    if policy.allow.second_person && change.operation == Operation::Delete {
-        if !in_cluster && grantor.is_none_or(|grantor| grantor == user.name) {
-            fault("the policy asks for a second person, and nobody else has granted it".to_owned());
+    let granted_before = stage == Stage::Check && stood_before(change);
+    if two_people && change.operation == Operation::Delete {
+        if !granted_before && grantor.is_none_or(|grantor| grantor == user.name) {
+            fault(format!(
+                "the policy asks for a second person, and nobody else has granted it; they can confirm \
+                 the deletion by {CONFIRM_DELETE}"
+            ));
         }
     } else if policy.allow.reserves()
         && !policy.allow.names(user)
         && grantor.is_none()
-        && !in_cluster
+        && !granted_before
     {
         fault("the policy reserves it, and nobody whom the policy names has granted it".to_owned());
     }
@@ -104,7 +107,10 @@ pub(super) fn allowances(
     let (known, unknown): (Vec<_>, Vec<_>) =
         ids.into_iter().map(|id| (id, rules::by_id(id))).partition(|(_, rule)| rule.is_some());
     if in_force {
-        allowances.rules = known.into_iter().filter_map(|(_, rule)| Some(rule?.meta.id)).collect();
+        let ids = known.into_iter().filter_map(|(_, rule)| Some(rule?.meta.id));
+        // Whoever could allow himself to sign in another name would be two people.
+        allowances.rules =
+            ids.filter(|id| !(two_people && *id == reserved_annotation::ID)).collect();
     }
     let all: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
     for (id, _) in unknown.iter().take(UNKNOWN_SHOWN) {

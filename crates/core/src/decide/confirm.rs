@@ -43,8 +43,11 @@ pub(super) fn confirmation(change: &Change<'_>, policy: &Policy, now: Timestamp)
         (None, None) if allow.second_person => {
             void("it does not say who wrote it, and the policy asks for a second person")
         }
-        (None, Some(signer)) if allow.second_person && signer == user.name => {
-            void("who deletes has written it, and the policy asks for a second person")
+        (None, Some(signer)) if allow.second_person && signer == user.name => void(
+            "the person who deletes also confirmed it, and the policy asks for a second person",
+        ),
+        (None, Some(signer)) if allow.second_person && !allow.may_name(signer) => {
+            void("the policy does not name the person who wrote it")
         }
         (None, _) if allow.reserves() && !allow.second_person && !allow.names(user) => {
             void("the policy reserves it to other people")

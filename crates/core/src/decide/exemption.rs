@@ -1,6 +1,7 @@
 //! Who and what is never judged.
 
 use super::Stage;
+use crate::annotations::CONFIRM_DELETE;
 use crate::change::{Change, Operation, Pair};
 use crate::facts::{Facts, RecordFact};
 use crate::object::Object;
@@ -110,7 +111,8 @@ pub(super) fn of(
     if stage == Stage::Webhook(WebhookKind::Mutating) && is_stale(change) {
         return Some(Exemption::Stale);
     }
-    let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true };
+    let left_to_owner = ownership == Ownership::Owned { opted_in: false, by_operator: true }
+        && !(policy.allow.second_person && confirms(change));
     if left_to_owner
         && !(stage == Stage::Webhook(WebhookKind::Mutating) && remembered_owner(change, facts))
     {
@@ -126,6 +128,15 @@ pub(super) fn of(
         return Some(Exemption::Finalizers);
     }
     None
+}
+
+/// Whether somebody confirms the deletion of the object: anybody can claim that an operator owns it.
+fn confirms(change: &Change<'_>) -> bool {
+    let value =
+        |object: &Object<'_>| object.metadata.annotations.get(CONFIRM_DELETE).map(str::to_owned);
+    let Pair { old, new } = &change.objects;
+    let written = new.as_ref().and_then(value);
+    written.is_some() && written != old.as_ref().and_then(value)
 }
 
 /// Whether the edit was made from another version of the object than the stored one. Mutating

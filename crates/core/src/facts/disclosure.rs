@@ -46,13 +46,15 @@ impl Facts {
 
     /// The facts for a caller who claims to create an object, which has no UID yet. Rules about
     /// creation must know what is there already, but not how much of a quota is left, or how many
-    /// nodes there are, unless the policy spreads new sets by that.
+    /// nodes there are, unless the policy spreads new sets or raises new claims by that.
     #[must_use]
-    pub fn for_unknown_creator(&self, with_nodes: bool) -> Self {
-        let quotas = Objects::unknown(WITHHELD);
-        let mut facts = Self { quotas, ..self.clone() };
+    pub fn for_unknown_creator(&self, with_nodes: bool, with_quotas: bool) -> Self {
+        let mut facts = self.clone();
         if !with_nodes {
             facts.nodes = Objects::unknown(WITHHELD);
+        }
+        if !with_quotas {
+            facts.quotas = Objects::unknown(WITHHELD);
         }
         facts
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Mutation;
 use super::injected::SIZE;
 use super::pod_defaults::compares_whole_objects;
-use super::resize::{namespace_limit, size_limit, storage_field};
+use super::resize::{namespace_limit, nanos, size_limit, storage_field};
 use crate::change::Change;
 use crate::facts::{ClaimOf, Fact, Facts, SetClaim};
 use crate::growth::SizeLimit;
@@ -85,7 +85,9 @@ pub fn raise_claim(change: &Change<'_>, policy: &Policy, facts: &Facts, mutation
     let siblings =
         claims.iter().filter(|claim| claim.name != name && ordinals.contains(&claim.ordinal));
     let limit = SizeLimit::new(namespace_limit(namespace, facts), None);
-    if let Some(size) = raised(&asked.quantity, siblings, limit.as_ref()) {
+    if let Some(size) = raised(&asked.quantity, siblings, limit.as_ref())
+        && quotas_have_room(facts, namespace, claim.class(), size)
+    {
         let field = Pointer::from("/spec/resources/requests/storage");
         mutation.replace(&field, Value::from(size.to_string()));
         mutation.done.push("raise-size");
@@ -102,4 +104,18 @@ fn raised<'c>(
     let stay = claims.filter(|claim| !claim.claim.terminating);
     let size = stay.map(|claim| claim.claim.request.as_ref()).min()??;
     (size > asked && limit.is_none_or(|limit| !limit.forbids(size))).then_some(size)
+}
+
+/// Whether every quota that counts the claim is known to have room for it. Otherwise its smaller size may be
+/// all that the controller of the set gets.
+fn quotas_have_room(facts: &Facts, namespace: &str, class: &str, size: &Quantity) -> bool {
+    let Fact::Known(quotas) = facts.quotas.of(namespace) else { return false };
+    quotas.flat_map(|(_, quota)| &quota.limits).all(|limit| {
+        // A claim that names no class gets the default one, and any may be that.
+        let counts = class.is_empty() || limit.class.as_deref().is_none_or(|of| of == class);
+        let amounts = [nanos(&limit.used), nanos(size), nanos(&limit.hard)];
+        let fits = matches!(amounts, [Some(used), Some(size), Some(hard)]
+            if used.saturating_add(size) <= hard);
+        fits || !counts
+    })
 }

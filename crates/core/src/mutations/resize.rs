@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use self::growth_check::GrowthCheck;
+pub(super) use self::growth_check::nanos;
 pub use self::limit::limit;
 pub(super) use self::limit::{namespace_limit, size_limit};
 use self::requested::{parse, warn_of_useless};

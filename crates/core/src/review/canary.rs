@@ -20,6 +20,8 @@ pub const NAME: &str = "stateward-canary";
 pub const REFUSED: &str = "stateward refuses its canary, as it should";
 /// Begins a line about a kind of objects that is not known; the reason follows.
 pub const JUDGES_WITHOUT: &str = "rules judge without ";
+/// The line of a replica that knows every kind.
+pub const KNOWS_ALL: &str = "rules know all kinds";
 /// The warning where the policy refuses nothing.
 pub const AUDIT: &str = "stateward would refuse its canary, but for mode: audit";
 
@@ -58,6 +60,10 @@ pub(super) fn reply<'u>(
         _ if webhook != target => Reply::Pass,
         Mode::Enforce => {
             let mut text = REFUSED.to_owned();
+            let mut unknown = unknown.into_iter().peekable();
+            if unknown.peek().is_none() {
+                let _ = write!(text, "\n{KNOWS_ALL}");
+            }
             for why in unknown {
                 let why = cut(why.replace(char::is_control, " "), WHY);
                 let _ = write!(text, "\n{JUDGES_WITHOUT}{why}");

@@ -12,7 +12,8 @@ use crate::object::{DecodeError, Kind, Pointer};
 use crate::ownership::{group, is_foreign_account};
 
 declare_rule! {
-    /// An ownerReference is added to a StatefulSet or a claim, or an existing one names another object.
+    /// An ownerReference is added to a StatefulSet, a claim or a snapshot, to a volume or a namespace, or an
+    /// existing one names another object.
     ///
     /// ## Why
     /// The garbage collector deletes an object once none of its owners exist. It takes an owner of
@@ -40,7 +41,13 @@ declare_rule! {
         group: Data,
         action: Deny,
         since: "0.1.0",
-        judges: [StatefulSet: [Create, Update], Claim: [Create, Update]],
+        judges: [
+            StatefulSet: [Create, Update],
+            Claim: [Create, Update],
+            Namespace: [Update],
+            Volume: [Update],
+            Snapshot: [Update]
+        ],
         source: "kubernetes pkg/controller/garbagecollector/garbagecollector.go attemptToDeleteItem",
         judges_subresources: true,
         params_from: Some("owners"),
@@ -158,6 +165,17 @@ fn named(owner: &OwnerReference<'_>) -> String {
     format!("{} {}", &*owner.kind, &*owner.name)
 }
 
+/// What the garbage collector deletes.
+const fn goes(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Claim => "the claim with its data",
+        Kind::Namespace => "the namespace with everything in it",
+        Kind::Snapshot => "the snapshot",
+        Kind::Volume => "the volume",
+        _ => "the set",
+    }
+}
+
 /// The finding about an owner of the object itself.
 fn object(
     change: &Change<'_>,
@@ -174,7 +192,7 @@ fn object(
     let finding = findings.add(field, format!("would be owned by {}", named(owner)));
     finding.values(None, Some(&owner.name));
     if let Some(stays) = stays {
-        let what = if change.kind == Kind::Claim { "the claim with its data" } else { "the set" };
+        let what = goes(change.kind);
         finding.why(format!(
             "Nothing is deleted while {} exists. Without it, the garbage collector deletes {what}.",
             named(stays)
@@ -183,9 +201,10 @@ fn object(
         return Ok(());
     }
     finding.why(match (change.kind, &claims) {
-        (Kind::Claim, _) => format!(
-            "{condition}, the garbage collector deletes the claim with its data within seconds; \
-             otherwise it does so when the owner is deleted."
+        (kind, _) if kind != Kind::StatefulSet => format!(
+            "{condition}, the garbage collector deletes {} within seconds; otherwise it does so when \
+             the owner is deleted.",
+            goes(kind)
         ),
         (_, Fact::Known(claims)) if !claims.is_empty() => format!(
             "{condition}, the garbage collector deletes the set within seconds, and {} with the data: \
@@ -217,10 +236,10 @@ fn object(
     finding.command(
         "or see whether the owner exists and which uid it has",
         format!(
-            "kubectl get {} {} -n {} -o jsonpath='{{.metadata.uid}}'",
+            "{} get {} {} -o jsonpath='{{.metadata.uid}}'",
+            remedy::kubectl(change),
             remedy::quoted(&owner.kind.to_lowercase()),
-            remedy::quoted(&owner.name),
-            remedy::quoted(&change.namespace)
+            remedy::quoted(&owner.name)
         ),
     );
     Ok(())

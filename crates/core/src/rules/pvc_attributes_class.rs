@@ -8,14 +8,15 @@ declare_rule! {
     /// another driver than that of its StorageClass.
     ///
     /// ## Why
-    /// Nothing is refused. While the class is missing, an existing claim keeps its attributes and shows
-    /// `Pending` in `status.modifyVolumeStatus`. The resizer does not compare drivers: it passes the parameters
-    /// to the driver of the volume, for which they were not written.
+    /// Nothing is refused at once. While the class is missing, a bound claim keeps its attributes and shows
+    /// `Pending` in `status.modifyVolumeStatus`, and a new claim gets no volume. The provisioner also creates no
+    /// volume for a claim whose class is of another driver.
     ///
-    /// The rule is silent if the driver of the claim is not known, and about drivers that were part of
-    /// Kubernetes, whose volumes a CSI driver serves. Before 1.34 the API is not served by default. The rule
-    /// needs the VolumeAttributesClasses, which the webhook has if it watches a cluster, and `check` from
-    /// `--live` or `--facts`.
+    /// Of a bound claim only the missing class is judged: the resizer compares no drivers, and the StorageClass
+    /// may have changed since. The rule is silent if the driver of a new claim is not known, and about drivers
+    /// that were part of Kubernetes, whose volumes a CSI driver serves. Before 1.34 the API is not served by
+    /// default. The rule needs the VolumeAttributesClasses, which the webhook has if it watches a cluster, and
+    /// `check` from `--live` or `--facts`.
     ///
     /// ## Way out
     /// Name a class that exists and is of the same driver, or create it first.
@@ -26,7 +27,7 @@ declare_rule! {
         action: Warn,
         since: "0.1.0",
         judges: [StatefulSet: [Create], Claim: [Create, Update]],
-        source: "KEP-3751; kubernetes-csi/external-resizer pkg/modifycontroller",
+        source: "KEP-3751; kubernetes-csi/external-resizer pkg/modifycontroller; kubernetes-csi/external-provisioner pkg/controller",
     }
 }
 
@@ -73,9 +74,10 @@ fn judge(
         }
         None => (
             format!("VolumeAttributesClass {class} does not exist"),
-            "The volume keeps its attributes, or is not created, until somebody creates the class."
+            "Until somebody creates it, a bound claim keeps its attributes, and a new one gets no volume."
                 .to_owned(),
         ),
+        Some(_) if !claim.spec.volume_name.is_empty() => return Ok(()),
         Some(found) => {
             let Some(driver) = driver_of(claim, facts)? else { return Ok(()) };
             if driver == found.driver {
@@ -83,10 +85,7 @@ fn judge(
             }
             (
                 format!("VolumeAttributesClass {class} is not for {driver}"),
-                format!(
-                    "It is for {}, and its parameters are passed to {driver} as they are.",
-                    found.driver
-                ),
+                format!("It is for {}, so no volume is created for the claim.", found.driver),
             )
         }
     };

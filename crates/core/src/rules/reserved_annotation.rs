@@ -9,6 +9,7 @@ use crate::annotations::{
 use crate::change::{Change, User};
 use crate::facts::Facts;
 use crate::object::{Kind, Metadata, Pointer, Quantity};
+use crate::text::cut;
 
 declare_rule! {
     /// Somebody adds or changes an annotation that relaxes the policy, and the policy reserves that
@@ -54,6 +55,11 @@ declare_rule! {
     }
 }
 
+/// The id of the rule.
+pub const ID: &str = "reserved-annotation";
+/// The longest name that a message quotes, in bytes.
+const NAME: usize = 80;
+
 /// Who may relax the policy by annotations; nobody named means everybody.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -79,6 +85,11 @@ impl Params {
     /// Whether only some people may relax the policy.
     pub fn reserves(&self) -> bool {
         !self.users.is_empty() || !self.groups.is_empty()
+    }
+
+    /// Whether a person of this name may be one of them: who is in a group is not known.
+    pub fn may_name(&self, name: &str) -> bool {
+        !self.groups.is_empty() || self.users.iter().any(|user| user == name)
     }
 
     /// Whether `user` is one of them.
@@ -124,18 +135,26 @@ fn judge(
     let (nothing, user) = (Metadata::default(), &change.circumstances.user);
     let old = old.unwrap_or(&nothing);
     let named = params.names(user);
-    if params.second_person
-        && let Some(value) = new.annotations.get(CONFIRM_DELETE)
-        && old.annotations.get(CONFIRM_DELETE) != Some(value)
-    {
-        let field = at.clone().key(CONFIRM_DELETE);
-        if !named {
-            reserved(field, CONFIRM_DELETE, user, findings);
-        } else if signature(value).1 != Some(&user.name) {
-            findings
-                .add(field, "would confirm a deletion without the name of who confirms it")
-                .why("The policy asks for a second person, so the annotation has to say who wrote it.")
-                .step(format!("end the value with \" by {}\"", user.name));
+    if params.second_person {
+        let written = |key: &str| {
+            let value = new.annotations.get(key).filter(|value| !value.trim().is_empty())?;
+            (old.annotations.get(key) != Some(value)).then_some(value)
+        };
+        let own = |signer: Option<&str>| signer == Some(user.name.as_str());
+        if let Some(value) = written(CONFIRM_DELETE) {
+            let field = at.clone().key(CONFIRM_DELETE);
+            match signature(value).1 {
+                _ if !named => reserved(field, CONFIRM_DELETE, user, findings),
+                signer if !own(signer) => unsigned(field, signer, user, findings),
+                _ => {}
+            }
+        }
+        if let Some(value) = written(ALLOW_GRANTED).filter(|_| named) {
+            let grant: Option<serde_json::Value> = serde_json::from_str(value).ok();
+            let grantor = grant.as_ref().and_then(|grant| grant["by"].as_str());
+            if !own(grantor) {
+                unsigned(at.clone().key(ALLOW_GRANTED), grantor, user, findings);
+            }
         }
     }
     if !named && matches!(change.kind, Kind::StatefulSet | Kind::Claim) {
@@ -143,6 +162,18 @@ fn judge(
             reserved(at.clone().key(key), key, user, findings);
         }
     }
+}
+
+/// Somebody signs in a name that is not his own, or in none.
+fn unsigned(field: Pointer, signer: Option<&str>, user: &User, findings: &mut Findings) {
+    let what = match signer {
+        Some(signer) => format!("would be signed in the name of {}", cut(signer, NAME)),
+        None => "would not be signed".to_owned(),
+    };
+    findings
+        .add(field, what)
+        .why("The policy asks for a second person, so the annotation has to say who wrote it.")
+        .step(format!("end the value with \" by {}\"", user.name));
 }
 
 fn reserved(field: Pointer, key: &'static str, user: &User, findings: &mut Findings) {

@@ -508,7 +508,8 @@ impl GrowthCheck<'_, '_> {
 /// More pods than these are not looked for one by one.
 const MOST_PODS: usize = 10_000;
 
-fn nanos(quantity: &Quantity) -> Option<i128> {
+/// A size in nano units, if it is not absurd.
+pub(in crate::mutations) fn nanos(quantity: &Quantity) -> Option<i128> {
     quantity.nanos()?.parse().ok()
 }
 
