@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use testbed::Testbed;
 
 use crate::certificates::{ARGUMENTS, Replica, cluster, register};
+use crate::rights::{apply_stream, printed};
 use crate::webhook::LONG;
 
 const SETS: &str = "/apis/apps/v1/namespaces/stateward-canary/statefulsets";
@@ -87,6 +88,24 @@ async fn a_canary_reports_whether_denials_arrive() {
         .await
         .unwrap_or_else(|error| panic!("{error:#}: {}", status(&testbed, &[]).1))
     };
+    // Its account has the rights that certificates need.
+    known("not known: the Nodes: nodes is forbidden").await;
+    apply_stream(&testbed, &printed(&["--crds"])).await;
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": "reads-everything"},
+        "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["list", "watch"]}],
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "reads-everything"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                    "name": "reads-everything"},
+        "subjects": [{"kind": "ServiceAccount", "name": "stateward", "namespace": "stateward"}],
+    });
+    for object in [role, binding] {
+        testbed.apply(object).await.unwrap();
+    }
     let text = known("all kinds are known\n").await;
     let lines: Vec<&str> = text.lines().collect();
     let yes = "enforcing    yes: both webhooks refused a canary in namespace stateward-canary";

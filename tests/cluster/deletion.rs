@@ -174,7 +174,7 @@ async fn a_deletion_is_confirmed_by_a_second_person() {
             session.request("DELETE", &path, JSON, options).await.unwrap()
         };
         let denied = delete(&alice).await;
-        let why = "who deletes has written it";
+        let why = "the person who deletes also confirmed it";
         assert!(denied.message().contains(why), "{path}: {}", denied.message());
         let allowed = delete(&bob).await;
         assert!(allowed.is_success(), "{path}: {}", allowed.message());
