@@ -342,10 +342,10 @@ fn rules(configuration: &Value) -> Vec<String> {
     rules
         .iter()
         .map(|rule| {
-            let cluster =
-                ["namespaces", "persistentvolumes", "persistentvolumes/status", "storageclasses"];
+            let cluster = ["namespaces", "persistentvolumes", "storageclasses"];
             let resource = rule["resources"][0].as_str().unwrap();
-            let scope = if cluster.contains(&resource) { "Cluster" } else { "Namespaced" };
+            let parent = resource.split('/').next().unwrap();
+            let scope = if cluster.contains(&parent) { "Cluster" } else { "Namespaced" };
             assert_eq!(rule["scope"], scope, "{resource}");
             let [group, version, resource, operations] =
                 ["apiGroups", "apiVersions", "resources", "operations"]
@@ -401,12 +401,14 @@ fn manifests_hold_what_the_design_promises() {
             "apps/v1 statefulsets CREATE,UPDATE,DELETE",
             "/v1 persistentvolumeclaims CREATE,UPDATE,DELETE",
             "apps/v1 statefulsets/scale UPDATE",
-            "/v1 namespaces DELETE",
-            "/v1 persistentvolumes UPDATE,DELETE",
-            "storage.k8s.io/v1 storageclasses DELETE",
-            "snapshot.storage.k8s.io/v1 volumesnapshots DELETE",
+            "/v1 namespaces CREATE,UPDATE,DELETE",
+            "/v1 persistentvolumes CREATE,UPDATE,DELETE",
+            "storage.k8s.io/v1 storageclasses CREATE,UPDATE,DELETE",
+            "snapshot.storage.k8s.io/v1 volumesnapshots CREATE,UPDATE,DELETE",
             "apps/v1 statefulsets/status UPDATE",
             "/v1 persistentvolumeclaims/status UPDATE",
+            "/v1 namespaces/status UPDATE",
+            "/v1 namespaces/finalize UPDATE",
             "/v1 persistentvolumes/status UPDATE",
         ]
     );

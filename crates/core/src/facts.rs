@@ -316,7 +316,7 @@ impl Facts {
     pub fn none() -> Self {
         let no_cluster = NO_CLUSTER;
         Self {
-            attributes_classes: Objects::unknown(no_cluster),
+            attributes_classes: Objects::inputs("VolumeAttributesClass"),
             autoscalers: Objects::inputs("HorizontalPodAutoscaler"),
             budgets: Objects::inputs("PodDisruptionBudget"),
             claims: Objects::inputs("PersistentVolumeClaim"),

@@ -134,7 +134,7 @@ impl Facts {
     }
 
     /// Adds what the documents say about claims and classes that are not known yet, and about Services,
-    /// disruption budgets and autoscalers. Returns the classes that could not be read.
+    /// disruption budgets, autoscalers and classes of volume attributes. Returns the classes that could not be read.
     pub fn add_documents<'d>(
         &mut self,
         documents: impl IntoIterator<Item = &'d Document>,
@@ -239,8 +239,9 @@ fn put<T: Clone>(
 /// The kind of an object that is not judged, and that manifests bring along with a set.
 fn surrounding(document: &Document) -> Option<FactKind> {
     let kind = FactKind::of_manifest(&document.api_version, &document.kind)?;
-    let brought = matches!(kind, FactKind::Autoscaler | FactKind::Budget | FactKind::Service);
-    brought.then_some(kind)
+    let brought =
+        [FactKind::AttributesClass, FactKind::Autoscaler, FactKind::Budget, FactKind::Service];
+    brought.contains(&kind).then_some(kind)
 }
 
 /// The claims that the pods of a set mount by their names.

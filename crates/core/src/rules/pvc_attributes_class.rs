@@ -1,6 +1,6 @@
 use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
-use crate::facts::{Facts, TemplateClass};
+use crate::facts::{Fact, Facts, TemplateClass};
 use crate::object::{Claim, Pointer};
 
 declare_rule! {
@@ -16,7 +16,7 @@ declare_rule! {
     /// may have changed since. The rule is silent if the driver of a new claim is not known, and about drivers
     /// that were part of Kubernetes, whose volumes a CSI driver serves. Before 1.34 the API is not served by
     /// default. The rule needs the VolumeAttributesClasses, which the webhook has if it watches a cluster, and
-    /// `check` from `--live` or `--facts`.
+    /// `check` from `--live` or `--facts`. Beside manifests alone it judges only by the classes among them.
     ///
     /// ## Way out
     /// Name a class that exists and is of the same driver, or create it first.
@@ -65,7 +65,11 @@ fn judge(
 ) -> Judged {
     let named = claim.spec.volume_attributes_class_name.as_deref();
     let Some(class) = named.filter(|class| !class.is_empty()) else { return Ok(()) };
-    let found = facts.attributes_classes.get("", class).needed()?;
+    let found = match facts.attributes_classes.get("", class) {
+        Fact::Known(found) => found,
+        Fact::Unknown(_) if facts.attributes_classes.why_unknown().is_none() => return Ok(()),
+        Fact::Unknown(needs) => return Err(Unjudged::Needs(needs)),
+    };
     let (what, why) = match found {
         None if change.circumstances.kubernetes.minor < SERVED_SINCE => {
             return Err(Unjudged::Needs(format!(
