@@ -179,6 +179,17 @@ impl Decision {
         }
     }
 
+    /// Sends the mutation if the edit may go on; in audit it is only told.
+    fn take(&mut self, mut mutation: Mutation, stage: Stage, mode: Mode) {
+        if mode == Mode::Audit {
+            let would = |text: &String| format!("(audit) {text}");
+            self.warnings.extend(mutation.warnings.iter().map(would));
+        } else if self.allowed() && stage == Stage::Webhook(WebhookKind::Mutating) {
+            self.warnings = std::mem::take(&mut mutation.warnings);
+            self.mutation = mutation;
+        }
+    }
+
     fn not_judged(&mut self, rule: &'static str, needs: String, blind: bool) {
         let missing = Missing { rule, needs: cut(needs, ERROR), blind };
         if !self.not_judged.contains(&missing) {
@@ -210,19 +221,15 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     let terminating =
         matches!(decision.exemption, Some(Exemption::Terminating | Exemption::Finalizers));
     if decision.exemption.is_some() && stage.in_cluster() && !terminating {
-        // Only a registration that asks for it sends what the controller of a set creates.
-        if decision.exemption == Some(Exemption::ControlPlane)
-            && stage == Stage::Webhook(WebhookKind::Mutating)
-            && policy.mode == Mode::Enforce
-        {
-            created_size::raise_claim(change, policy, facts, &mut decision.mutation);
+        if decision.exemption == Some(Exemption::ControlPlane) {
+            decision.mutation = mutate_of_control_plane(stage, change, policy, facts);
         }
         return decision;
     }
     let exempt = decision.exemption.is_some();
     // In audit nothing is patched, and the API server refuses what a patch would have mended.
     let unpatched = stage == Stage::Check && policy.mode == Mode::Audit;
-    let mut mutation =
+    let mutation =
         if stage == Stage::Webhook(WebhookKind::Validating) || exempt || unpatched || subresource {
             Mutation::default()
         } else {
@@ -302,13 +309,7 @@ pub fn decide(stage: Stage, change: &Change<'_>, context: &EvaluationContext<'_>
     decision.how_to_confirm = confirmation.how_to(change, policy);
     settle(stage, change, &mut decision);
     decision.finish_remedies(change);
-    if policy.mode == Mode::Audit {
-        let would = |text: &String| format!("(audit) {text}");
-        decision.warnings.extend(mutation.warnings.iter().map(would));
-    } else if decision.allowed() && stage == Stage::Webhook(WebhookKind::Mutating) {
-        decision.warnings = std::mem::take(&mut mutation.warnings);
-        decision.mutation = mutation;
-    }
+    decision.take(mutation, stage, policy.mode);
     decision
 }
 
@@ -370,6 +371,20 @@ fn mutate(
         injected::write_list(change, &mut mutation);
     }
     Ok(mutation)
+}
+
+/// What becomes of a claim that the controller of a set creates. Only a registration that asks for it sends one.
+fn mutate_of_control_plane(
+    stage: Stage,
+    change: &Change<'_>,
+    policy: &Policy,
+    facts: &Facts,
+) -> Mutation {
+    let mut mutation = Mutation::default();
+    if stage == Stage::Webhook(WebhookKind::Mutating) && policy.mode == Mode::Enforce {
+        created_size::raise_claim(change, policy, facts, &mut mutation);
+    }
+    mutation
 }
 
 /// Each rule judges once: at the mutating webhook what the API server would refuse, everything else
