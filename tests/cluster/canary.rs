@@ -62,6 +62,39 @@ fn policy(folder: &Path, mode: &str) {
     std::fs::rename(folder.join("new.yaml"), folder.join("stateward.yaml")).unwrap();
 }
 
+/// Waits until `stateward status` says this of the facts; what it prints.
+async fn told(testbed: &Testbed, known: &str) -> String {
+    testbed::wait::wait_for("the facts to be reported", LONG, async || {
+        let (code, text) = status(testbed, &[]);
+        assert_eq!(code, 0, "{text}");
+        Ok(text.contains(&format!("\nfacts        {known}")).then_some(text))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}: {}", status(testbed, &[]).1))
+}
+
+/// The account has the rights that certificates need, and gets that to read everything.
+async fn facts_become_known(testbed: &Testbed) -> String {
+    told(testbed, "not known: the Nodes: nodes is forbidden").await;
+    apply_stream(testbed, &printed(&["--crds"])).await;
+    let group = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
+        "metadata": {"name": "reads-everything"},
+        "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["list", "watch"]}],
+    });
+    let binding = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
+        "metadata": {"name": "reads-everything"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "reads-everything"},
+        "subjects": [{"kind": "ServiceAccount", "name": "stateward", "namespace": "stateward"}],
+    });
+    for object in [role, binding] {
+        testbed.apply(object).await.unwrap();
+    }
+    told(testbed, "all kinds are known\n").await
+}
+
 #[tokio::test]
 #[cfg_attr(without_cluster, ignore = "STATEWARD_TESTBED=skip")]
 async fn a_canary_reports_whether_denials_arrive() {
@@ -79,34 +112,7 @@ async fn a_canary_reports_whether_denials_arrive() {
     register(&testbed, &replica).await;
     replica.ready().await;
     arrives(&replica).await;
-    let known = async |known: &str| {
-        testbed::wait::wait_for("the facts to be reported", LONG, async || {
-            let (code, text) = status(&testbed, &[]);
-            assert_eq!(code, 0, "{text}");
-            Ok(text.contains(&format!("\nfacts        {known}")).then_some(text))
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{error:#}: {}", status(&testbed, &[]).1))
-    };
-    // Its account has the rights that certificates need.
-    known("not known: the Nodes: nodes is forbidden").await;
-    apply_stream(&testbed, &printed(&["--crds"])).await;
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": "reads-everything"},
-        "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["list", "watch"]}],
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": "reads-everything"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-                    "name": "reads-everything"},
-        "subjects": [{"kind": "ServiceAccount", "name": "stateward", "namespace": "stateward"}],
-    });
-    for object in [role, binding] {
-        testbed.apply(object).await.unwrap();
-    }
-    let text = known("all kinds are known\n").await;
+    let text = facts_become_known(&testbed).await;
     let lines: Vec<&str> = text.lines().collect();
     let yes = "enforcing    yes: both webhooks refused a canary in namespace stateward-canary";
     assert_eq!(lines[0], yes);

@@ -224,10 +224,10 @@ impl Real<'_> {
         match edit {
             Edit::Scale(replicas) => merge(&set, json!({"spec": {"replicas": replicas}})).await,
             Edit::Image => {
-                let path = "/spec/template/spec/containers/0/image";
-                let patch = json!([{"op": "replace", "path": path, "value": image(1)}]);
+                let field = "/spec/template/spec/containers/0/image";
+                let replace = json!([{"op": "replace", "path": field, "value": image(1)}]);
                 let json_patch = testbed::client::JSON_PATCH;
-                let reply = self.testbed.request("PATCH", &set, json_patch, patch).await;
+                let reply = self.testbed.request("PATCH", &set, json_patch, replace).await;
                 reply.unwrap().ok().unwrap();
             }
             Edit::Retention => {
