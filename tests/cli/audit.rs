@@ -1,5 +1,7 @@
 //! `audit` and `check --facts`, on facts from files: a cluster that is always the same.
 
+mod formats;
+
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -254,7 +256,11 @@ fn an_earlier_audit_is_compared_and_decides_the_exit_code() {
         ("absent.json", "text", "cannot read \"absent.json\""),
         ("facts.yaml", "text", "is not what `stateward audit -o json` prints"),
         ("before.json", "html=", "\"html=\" names no file"),
-        ("before.json", "pdf", "there is no format \"pdf\"; there are text, json, html"),
+        (
+            "before.json",
+            "pdf",
+            "there is no format \"pdf\"; there are text, json, html, sarif, junit, github, markdown",
+        ),
         ("before.json", "json=no/such/folder", "cannot write \"no/such/folder\""),
     ] {
         let ran = audit(&["--since", since, "-o", format]);

@@ -2,9 +2,11 @@
 //!
 //! Pure, and linear in the number of objects: facts come from a cluster or from a file.
 
+pub mod checks;
 mod inventory;
 mod page;
 mod pods;
+mod report;
 mod since;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +25,10 @@ use stateward_core::text::listed;
 pub use self::inventory::{AuditedClaim, AuditedSet};
 pub use self::page::page;
 use self::pods::Pods;
+pub use self::report::report;
 pub use self::since::{Earlier, EarlierFinding, Since};
+use crate::report::Check;
+pub use crate::report::Severity;
 
 /// Everything that an audit found. Its JSON is stable: fields are only ever added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,32 +66,6 @@ pub struct Summary {
     pub deleted_with_claim: usize,
     /// claims of which no snapshot is ready to use; absent where snapshots are not known
     pub without_snapshot: Option<usize>,
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// data is lost, or will be without another decision
-    Lost,
-    /// one ordinary command loses data
-    Risk,
-    /// something waits for a person
-    Stuck,
-    /// worth knowing
-    Note,
-}
-
-impl Severity {
-    /// The word in the table.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lost => "LOST",
-            Self::Risk => "RISK",
-            Self::Stuck => "STUCK",
-            Self::Note => "NOTE",
-        }
-    }
 }
 
 /// One thing that was found.
@@ -223,14 +202,14 @@ const SET: &str = "StatefulSet";
 impl Auditor<'_> {
     fn add(
         &mut self,
-        (severity, check): (Severity, &'static str),
+        Check { id, severity, .. }: Check,
         (kind, namespace, name): (&'static str, &str, &str),
         message: impl Into<String>,
         remedy: Option<Step>,
     ) {
         self.findings.push(AuditFinding {
             severity,
-            check,
+            check: id,
             kind,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -245,14 +224,14 @@ impl Auditor<'_> {
         if volume.is_empty() {
             if !pods.is_empty() {
                 let message = format!("is not bound, and {} waits for it", listed(pods));
-                self.add((Severity::Stuck, "not-bound"), object, message, None);
+                self.add(checks::NOT_BOUND, object, message, None);
             }
             return;
         }
         let known = self.facts.volumes.get("", volume);
         if known == Fact::Known(None) {
             let message = format!("its volume {volume} does not exist any more");
-            self.add((Severity::Lost, "volume-gone"), object, message, None);
+            self.add(checks::VOLUME_GONE, object, message, None);
             return;
         }
         let deletes =
@@ -262,7 +241,7 @@ impl Auditor<'_> {
             let pods = listed(pods);
             let message = format!("is being deleted, and its volume goes once {pods} stops");
             let retain = retain(&[volume]);
-            self.add((Severity::Risk, "deleted-in-use"), object, message, Some(retain));
+            self.add(checks::DELETED_IN_USE, object, message, Some(retain));
         }
     }
 
@@ -276,7 +255,7 @@ impl Auditor<'_> {
         let since = claim.unused_since.map(|since| format!(", unused since {}", day(since)));
         let since = since.unwrap_or_default();
         let message = format!("no pod mounts it, and no StatefulSet has its name{size}{since}");
-        self.add((Severity::Note, "unused"), (CLAIM, namespace, name), message, None);
+        self.add(checks::UNUSED, (CLAIM, namespace, name), message, None);
     }
 
     fn set(&mut self, namespace: &str, name: &str, owned: &Owned<'_>) {
@@ -286,19 +265,19 @@ impl Auditor<'_> {
         if set.when_deleted == Policy::Delete && count > 0 {
             let message = format!("deleting it deletes its {}", counted(count, claims));
             let step = retention(namespace, name, "whenDeleted");
-            self.add((Severity::Risk, "retention-delete"), object, message, Some(step));
+            self.add(checks::RETENTION_DELETE, object, message, Some(step));
         }
         if set.when_scaled == Policy::Delete && count > 0 {
             let message = "a scale-down deletes the claims of the pods that it removes";
             let step = retention(namespace, name, "whenScaled");
-            self.add((Severity::Risk, "retention-scaled"), object, message, Some(step));
+            self.add(checks::RETENTION_SCALED, object, message, Some(step));
         }
         // If there are no snapshots at all, only the summary says so.
         let snapshots = &self.facts.snapshots;
         let taken = snapshots.are_all() && snapshots.iter().next().is_some();
         if taken && count > 0 && audited.claims.iter().all(|claim| claim.snapshot.is_none()) {
             let message = format!("no VolumeSnapshot of its {}", counted(count, claims));
-            self.add((Severity::Note, "no-snapshot"), object, message, None);
+            self.add(checks::NO_SNAPSHOT, object, message, None);
         }
         let end = set.first_ordinal.saturating_add(set.replicas);
         let mut leftover = BTreeMap::new();
@@ -325,7 +304,7 @@ impl Auditor<'_> {
                 counted(left, &leftover),
                 since.unwrap_or_default()
             );
-            self.add((Severity::Note, "leftover"), object, message, None);
+            self.add(checks::LEFTOVER, object, message, None);
         }
         self.classes(object, claims);
     }
@@ -355,7 +334,7 @@ impl Auditor<'_> {
         );
         if least != most {
             let message = format!("claims of template {template} have {least} to {most}");
-            self.add((Severity::Risk, "sizes-differ"), object, message, Some(grow));
+            self.add(checks::SIZES_DIFFER, object, message, Some(grow));
         } else if let Some(own) = own.filter(|own| own != least) {
             let message = format!(
                 "claims of template {template} have {least}, and the template {own}: pods that are \
@@ -366,7 +345,7 @@ impl Auditor<'_> {
             } else {
                 say(format!("raise the claims to {own}: volumes cannot shrink"))
             };
-            self.add((Severity::Risk, "size-drift"), object, message, Some(step));
+            self.add(checks::SIZE_DRIFT, object, message, Some(step));
         }
     }
 
@@ -388,7 +367,7 @@ impl Auditor<'_> {
         fixed.dedup();
         if !fixed.is_empty() {
             let message = format!("its volumes cannot grow: StorageClass {}", listed(&fixed));
-            self.add((Severity::Note, "cannot-grow"), object, message, None);
+            self.add(checks::CANNOT_GROW, object, message, None);
         }
     }
 }
@@ -406,13 +385,18 @@ fn retention(namespace: &str, name: &str, field: &str) -> Step {
 }
 
 impl Audit<'_> {
-    /// The worst severity of what was found; beside an earlier audit, of what is new.
-    pub fn worst(&self) -> Option<Severity> {
+    /// What was found; beside an earlier audit, what is new.
+    pub fn shown(&self) -> impl Iterator<Item = &AuditFinding> {
         let new = |index: &usize| {
             self.since.as_ref().is_none_or(|since| since.new.binary_search(index).is_ok())
         };
-        let found = self.findings.iter().enumerate().filter(|(index, _)| new(index));
-        found.map(|(_, finding)| finding.severity).min()
+        let found = self.findings.iter().enumerate().filter(move |(index, _)| new(index));
+        found.map(|(_, finding)| finding)
+    }
+
+    /// The worst severity of what is shown.
+    pub fn worst(&self) -> Option<Severity> {
+        self.shown().map(|finding| finding.severity).min()
     }
 }
 

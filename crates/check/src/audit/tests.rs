@@ -62,8 +62,9 @@ fn pod(name: &str, claim: &str) -> Value {
 fn told(objects: &[Value]) -> Vec<String> {
     let facts = facts(objects);
     let audit = audit(&facts);
-    let line =
-        |f: &AuditFinding| format!("{} {} {}: {}", f.severity.name(), f.check, f.name, f.message);
+    let line = |f: &AuditFinding| {
+        format!("{} {} {}: {}", f.severity.name().to_uppercase(), f.check, f.name, f.message)
+    };
     audit.findings.iter().map(line).collect()
 }
 
