@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use stateward_check::audit::{Audit, Earlier, Severity, audit, page, report};
+use stateward_check::audit::{Audit, Earlier, Severity, audit, report, write_page};
 use stateward_check::report::{self, Formats, Options, Output, render};
 use stateward_core::facts::Facts;
 
@@ -132,7 +132,7 @@ fn write(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     match format {
-        Format::Html => out.write_all(page(found)?.as_bytes())?,
+        Format::Html => write_page(found, out)?,
         Format::Shared(report::Format::Text) => out.write_all(text::text(found).as_bytes())?,
         Format::Shared(report::Format::Json) => {
             serde_json::to_writer_pretty(&mut *out, found)?;

@@ -23,7 +23,7 @@ use stateward_core::rules::remedy::{quoted, retain, retain_claims, run, say};
 use stateward_core::text::listed;
 
 pub use self::inventory::{AuditedClaim, AuditedSet};
-pub use self::page::page;
+pub use self::page::write_page;
 use self::pods::Pods;
 pub use self::report::report;
 pub use self::since::{Earlier, EarlierFinding, Since};
