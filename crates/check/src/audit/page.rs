@@ -11,6 +11,10 @@ use super::Audit;
 const PAGE: &str = include_str!("page.html");
 /// Where the JSON of the audit goes.
 const PLACE: &str = "null /* the audit */";
+/// Where the page says how often it reads the audit again.
+const REFRESH: &str = "const REFRESH = 0;";
+/// What the page may load.
+const LOADS: &str = "default-src 'none';";
 
 /// Writes the page of an audit.
 ///
@@ -21,6 +25,15 @@ pub fn write_page(audit: &Audit<'_>, mut out: impl io::Write) -> io::Result<()> 
     out.write_all(before.as_bytes())?;
     audit.serialize(&mut Serializer::with_formatter(&mut out, InScript))?;
     out.write_all(after.as_bytes())
+}
+
+/// The page of the dashboard: it holds no audit, and reads `audit.json` beside it after so many milliseconds.
+pub fn live_page(refresh: u64) -> String {
+    PAGE.replacen(REFRESH, &format!("const REFRESH = {refresh};"), 1).replacen(
+        LOADS,
+        &format!("{LOADS} connect-src 'self';"),
+        1,
+    )
 }
 
 /// JSON within a script element, which no name of the cluster may end.

@@ -366,7 +366,7 @@ fn names_cannot_end_the_script_element() {
     let page = String::from_utf8(page).unwrap();
     assert!(page.contains("\\u003c/script>\\u003cimg src=x>"));
     assert_eq!(page.matches("</script>").count(), 1);
-    assert!(!page.contains("<img") && page.contains("const audit = {\"version\":1,"));
+    assert!(!page.contains("<img") && page.contains("const embedded = {\"version\":1,"));
     for outside in ["http:", "https:", "src=", "@import", "url("] {
         let of_page = page.replace("src=x", "");
         assert!(!of_page.contains(outside), "{outside}");
