@@ -196,6 +196,29 @@ fn one_audit_is_written_in_several_formats() {
 }
 
 #[test]
+fn an_export_is_read_alike_however_it_is_written_and_wherever_it_comes_from() {
+    let head = r#"{"apiVersion": "stateward.dev/v1alpha1", "kind": "ClusterFacts","#;
+    let sorted: Value = serde_json::from_str(&facts()).unwrap();
+    let rest = ["complete", "unknown", "items"].map(|key| format!("\"{key}\": {}", sorted[key]));
+    let exported = format!("{head} {}}}", rest.join(", "));
+    let folder = Folder::new(&[("sorted.json", &facts()), ("folder/exported.json", &exported)]);
+    let audit = |path: &str, stdin: &str| {
+        let ran = folder.run(&["audit", "--facts", path, "-o", "json"], stdin);
+        assert_eq!(ran.code, Some(0), "{path}: {ran:?}");
+        ran.stdout
+    };
+    let expected = audit("sorted.json", "");
+    assert_eq!(audit("folder", ""), expected);
+    assert_eq!(audit("folder/exported.json", ""), expected);
+    assert_eq!(audit("-", &exported), expected);
+    let cut = &exported[..exported.len() - 20];
+    folder.write("folder/exported.json", cut);
+    let ran = folder.run(&["audit", "--facts", "folder"], "");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("cannot read facts: folder/exported.json: EOF while"), "{ran:?}");
+}
+
+#[test]
 fn the_documentation_lists_each_check() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit.md");
     let text = std::fs::read_to_string(path).unwrap();

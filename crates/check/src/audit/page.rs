@@ -1,6 +1,6 @@
 //! The page of an audit: one file of HTML that loads nothing.
 
-use std::io;
+use std::io::{Result as IoResult, Write};
 
 use serde::Serialize as _;
 use serde_json::Serializer;
@@ -20,7 +20,7 @@ const LOADS: &str = "default-src 'none';";
 ///
 /// # Errors
 /// It cannot be written.
-pub fn write_page(audit: &Audit<'_>, mut out: impl io::Write) -> io::Result<()> {
+pub fn write_page(audit: &Audit<'_>, mut out: impl Write) -> IoResult<()> {
     let (before, after) = PAGE.split_once(PLACE).unwrap_or((PAGE, ""));
     out.write_all(before.as_bytes())?;
     audit.serialize(&mut Serializer::with_formatter(&mut out, InScript))?;
@@ -40,11 +40,11 @@ pub fn live_page(refresh: u64) -> String {
 struct InScript;
 
 impl Formatter for InScript {
-    fn write_string_fragment<W: ?Sized + io::Write>(
+    fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         out: &mut W,
         fragment: &str,
-    ) -> io::Result<()> {
+    ) -> IoResult<()> {
         for (index, part) in fragment.split('<').enumerate() {
             if index > 0 {
                 out.write_all(b"\\u003c")?;

@@ -560,6 +560,21 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_behind_the_objects_counts_as_well() {
+        let mut facts = known();
+        facts.claims.insert_unknown("shop", "odd", "shop/odd, which cannot be read");
+        let export: Value = serde_json::from_str(&facts.export(None).unwrap()).unwrap();
+        let sorted = export.to_string();
+        assert!(sorted.find("\"items\"") < sorted.find("\"unreadable\""), "{sorted}");
+        let mut read = Facts::none();
+        read.import(&sorted).unwrap();
+        assert!(matches!(read.claims.get("shop", "odd"), Fact::Unknown(_)));
+        assert_eq!(read.claims.get("shop", "none"), Fact::Known(None));
+        let claim = read.claims.get("shop", "data-db-0");
+        assert_eq!(claim, facts.claims.get("shop", "data-db-0"));
+    }
+
+    #[test]
     fn a_document_of_another_form_is_an_error() {
         let mut facts = Facts::none();
         for (text, why) in [

@@ -4,7 +4,7 @@
 //! kinds may stand behind the objects, and is needed before them.
 
 use std::fmt;
-use std::io;
+use std::io::{Read, Result as IoResult};
 
 use serde::Deserialize;
 use serde::de::{
@@ -29,10 +29,7 @@ impl Facts {
     ///
     /// # Errors
     /// As with [`Facts::import`], or what cannot be read.
-    pub fn import_each<R: io::Read>(
-        &mut self,
-        open: impl Fn() -> io::Result<R>,
-    ) -> Result<(), String> {
+    pub fn import_each<R: Read>(&mut self, open: impl Fn() -> IoResult<R>) -> Result<(), String> {
         let open = || open().map_err(|error| error.to_string());
         let head: Document<IgnoredAny> =
             serde_json::from_reader(open()?).map_err(|error| error.to_string())?;
