@@ -9,6 +9,7 @@ mod columns;
 pub mod completions;
 pub mod connection;
 pub mod controller;
+pub mod dashboard;
 pub mod disable;
 pub mod drivers;
 pub mod explain;
@@ -78,6 +79,11 @@ pub enum Command {
     /// goes with the next restart, sets whose claims are deleted with them, claims that differ in size from
     /// their siblings or their template, classes that cannot grow, and claims that nobody uses.
     Audit(audit::Args),
+    /// Show the audit and running resizes in a browser, always current.
+    ///
+    /// Serves the page of `audit -o html` on this machine only, with the running resizes, and reads the cluster
+    /// again while somebody looks. It changes nothing.
+    Dashboard(dashboard::Args),
     /// Judge one AdmissionReview.
     ///
     /// Reads a review as the API server sends it, and prints the answer that the webhook would send back.
@@ -203,6 +209,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Check(args) => check::run(&args),
         Command::Facts(args) => facts::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Dashboard(args) => dashboard::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Controller(args) => controller::run(&args),

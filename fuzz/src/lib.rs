@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_check::judge::check;
 use stateward_check::pair::{Paired, Pairing};
-use stateward_check::report::{Format, Options, render};
+use stateward_check::report::{Format, Formats as _, Options, render};
 use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
@@ -104,7 +104,7 @@ pub fn manifest(input: &[u8]) {
     let policy = Policy::default();
     let report =
         with_context(&policy, |context| check(paired, KubernetesVersion::default(), context));
-    for format in Format::ALL {
+    for &format in Format::ALL {
         let text = render(format, &report, &Options::default()).expect("a report");
         assert!(!text.contains('\u{1b}'), "an escape reaches the terminal");
     }

@@ -1,24 +1,23 @@
 //! `stateward audit`: what can lose data in a cluster, or is stuck.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod text;
+
+use std::io::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use stateward_check::audit::{Audit, AuditFinding, Earlier, EarlierFinding, Severity, audit, page};
+use stateward_check::audit::{Audit, Earlier, Severity, audit, report, write_page};
+use stateward_check::report::{self, Formats, Options, Output, render};
 use stateward_core::facts::Facts;
-use stateward_core::yaml::printable;
 
-use super::Outcome;
-use super::columns::columns;
 use super::connection::Connection;
+use super::{Outcome, output};
 
 /// Arguments of `stateward audit`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  stateward audit\n  stateward audit -n shop -o json\n  \
-                        stateward audit -o html=report.html\n\n\
+                        stateward audit -o text -o html=report.html\n\n\
                         Exit codes:\n  \
                         0  nothing as bad as --fail-on was found\n  \
                         1  something was\n  \
@@ -34,9 +33,10 @@ pub struct Args {
     /// `kubectl get -o yaml` printed; repeatable
     #[arg(long, value_name = "PATH", conflicts_with_all = ["namespace", "kubeconfig", "context"])]
     pub facts: Vec<PathBuf>,
-    /// Output format, and the file to write it to: text, json, html
-    #[arg(short = 'o', long, value_name = "FORMAT[=FILE]", default_value = "text")]
-    pub format: Output,
+    /// Output format, and the file to write it to: text, json, html, sarif, junit, github, markdown;
+    /// repeatable [default: text]
+    #[arg(short = 'o', long, value_name = "FORMAT[=FILE]")]
+    pub format: Vec<Output<Format>>,
     /// Show what is new and what is fixed since an earlier audit, as `-o json` printed it. `--fail-on`
     /// then looks at new findings only
     #[arg(long, value_name = "FILE")]
@@ -46,37 +46,37 @@ pub struct Args {
     pub fail_on: Option<FailOn>,
 }
 
-/// How an audit is printed, and where to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    format: Format,
-    /// standard output if absent
-    file: Option<PathBuf>,
-}
-
 /// How an audit is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// for people
-    Text,
-    /// for programs; fields are only ever added
-    Json,
     /// one page of its own for a browser
     Html,
+    /// a format of `check`
+    Shared(report::Format),
 }
 
-impl FromStr for Output {
-    type Err = String;
+impl Default for Format {
+    fn default() -> Self {
+        Self::Shared(report::Format::Text)
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, file) = match text.split_once('=') {
-            Some((name, "")) => return Err(format!("\"{name}=\" names no file")),
-            Some((name, file)) => (name, Some(PathBuf::from(file))),
-            None => (text, None),
-        };
-        let format = Format::from_str(name, false)
-            .map_err(|_| format!("there is no format \"{name}\"; there are text, json, html"))?;
-        Ok(Self { format, file })
+impl Formats for Format {
+    const ALL: &'static [Self] = &[
+        Self::Shared(report::Format::Text),
+        Self::Shared(report::Format::Json),
+        Self::Html,
+        Self::Shared(report::Format::Sarif),
+        Self::Shared(report::Format::Junit),
+        Self::Shared(report::Format::Github),
+        Self::Shared(report::Format::Markdown),
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Shared(format) => format.name(),
+        }
     }
 }
 
@@ -109,25 +109,42 @@ impl FailOn {
 /// # Errors
 /// No cluster, or a file that holds no facts.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let outputs = Output::resolve(&args.format)?;
+    look(args, &outputs).inspect_err(|error| output::annotate_failure("audit", &outputs, error))
+}
+
+fn look(args: &Args, outputs: &[Output<Format>]) -> anyhow::Result<Outcome> {
     let earlier = args.since.as_deref().map(earlier).transpose()?;
     let facts = facts(args)?;
     let mut found = audit(&facts);
     found.namespace.clone_from(&args.namespace);
     found.since = earlier.map(|earlier| earlier.compare(&found));
-    let text = match args.format.format {
-        Format::Text => text(&found),
-        Format::Json => serde_json::to_string_pretty(&found)? + "\n",
-        Format::Html => page(&found)?,
-    };
-    match &args.format.file {
-        Some(file) => std::fs::write(file, text)
-            .with_context(|| format!("cannot write \"{}\"", file.display()))?,
-        None => super::print(&text)?,
-    }
-    let fails = args
-        .fail_on
-        .is_some_and(|fail_on| found.worst().is_some_and(|worst| worst <= fail_on.severity()));
+    let fail_on = args.fail_on.map(FailOn::severity);
+    output::write_each(outputs, |output, out| write(&found, output.format, fail_on, out))?;
+    let fails = fail_on.is_some_and(|fail_on| found.worst().is_some_and(|worst| worst <= fail_on));
     Ok(if fails { Outcome::Findings } else { Outcome::Clean })
+}
+
+fn write(
+    found: &Audit<'_>,
+    format: Format,
+    fail_on: Option<Severity>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    match format {
+        Format::Html => write_page(found, out)?,
+        Format::Shared(report::Format::Text) => out.write_all(text::text(found).as_bytes())?,
+        Format::Shared(report::Format::Json) => {
+            serde_json::to_writer_pretty(&mut *out, found)?;
+            out.write_all(b"\n")?;
+        }
+        Format::Shared(format) => {
+            let fail_at = fail_on.map(Severity::level).unwrap_or_default();
+            let options = Options { fail_at, ..Options::default() };
+            out.write_all(render(format, &report(found), &options)?.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 fn earlier(file: &std::path::Path) -> anyhow::Result<Earlier> {
@@ -144,102 +161,4 @@ fn facts(args: &Args) -> anyhow::Result<Facts> {
     } else {
         super::facts::read(&args.facts)
     }
-}
-
-/// `systems: 2 PostgreSQL, 1 etcd; no pack knows 3 StatefulSets`
-fn systems(audit: &Audit<'_>) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for system in audit.sets.iter().filter_map(|set| set.system.as_ref()) {
-        *counts.entry(&system.title).or_default() += 1;
-    }
-    let unknown = audit.sets.iter().filter(|set| set.system.is_none()).count();
-    let mut known: Vec<(usize, &str)> =
-        counts.into_iter().map(|(title, count)| (count, title)).collect();
-    known.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-    let known: Vec<String> =
-        known.iter().map(|(count, title)| format!("{count} {title}")).collect();
-    let known = if known.is_empty() { "none known".to_owned() } else { known.join(", ") };
-    let rest = if unknown == 0 {
-        String::new()
-    } else {
-        format!("; no pack knows {unknown} StatefulSets")
-    };
-    format!("systems: {known}{rest}")
-}
-
-fn row(first: String, kind: &str, namespace: &str, name: &str, message: &str) -> [String; 4] {
-    let kind = if kind == "StatefulSet" { "sts" } else { "pvc" };
-    let object = format!("{kind}/{}", printable(name));
-    [first, printable(namespace), object, printable(message)]
-}
-
-/// The table, then what helps, then the counts.
-fn text(audit: &Audit<'_>) -> String {
-    let shown: Vec<&AuditFinding> = match &audit.since {
-        Some(since) => since.new.iter().filter_map(|index| audit.findings.get(*index)).collect(),
-        None => audit.findings.iter().collect(),
-    };
-    let rows: Vec<[String; 4]> = shown
-        .iter()
-        .map(|found| {
-            let severity = found.severity.name().to_owned();
-            row(severity, found.kind, &found.namespace, &found.name, &found.message)
-        })
-        .collect();
-    let mut text = String::new();
-    for (line, finding) in columns(&rows).iter().zip(&shown) {
-        let _ = writeln!(text, "{line}");
-        let Some(step) = &finding.remedy else { continue };
-        let _ = match &step.command {
-            Some(command) => {
-                writeln!(text, "       {}:\n         {}", step.text, printable(command))
-            }
-            None => writeln!(text, "       {}", printable(&step.text)),
-        };
-    }
-    if let Some(since) = &audit.since {
-        let rows: Vec<[String; 4]> = since
-            .fixed
-            .iter()
-            .map(|EarlierFinding { kind, namespace, name, message, .. }| {
-                row("FIXED".to_owned(), kind, namespace, name, message)
-            })
-            .collect();
-        for line in columns(&rows) {
-            let _ = writeln!(text, "{line}");
-        }
-        let same = audit.findings.len() - shown.len();
-        let _ =
-            writeln!(text, "{} new, {} fixed, {same} as before", shown.len(), since.fixed.len());
-        if since.not_looked_at > 0 {
-            let _ = writeln!(
-                text,
-                "{} more are in what this audit did not look at",
-                since.not_looked_at
-            );
-        }
-    }
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    for why in &audit.unknown {
-        let _ = writeln!(text, "incomplete: needs {}", printable(why));
-    }
-    let summary = &audit.summary;
-    let size = summary.size.as_ref().map(|size| format!(", {size}")).unwrap_or_default();
-    let _ = writeln!(text, "{} StatefulSets and {} claims{size}", summary.sets, summary.claims);
-    let _ = writeln!(text, "{}", systems(audit));
-    let _ = writeln!(
-        text,
-        "{} claims lose their volume when they are deleted (reclaim policy Delete)",
-        summary.deleted_with_claim
-    );
-    if let Some(without) = summary.without_snapshot {
-        let _ = writeln!(text, "{without} claims have no VolumeSnapshot that is ready to use");
-    }
-    let found = |severity| audit.findings.iter().filter(|f| f.severity == severity).count();
-    let counts = [Severity::Lost, Severity::Risk, Severity::Stuck, Severity::Note]
-        .map(|severity| format!("{} {}", found(severity), severity.name().to_lowercase()));
-    let _ = writeln!(text, "found: {}", counts.join(", "));
-    text
 }

@@ -11,7 +11,7 @@ use clap::{ColorChoice, ValueEnum};
 use jiff::Timestamp;
 use stateward_check::judge::check_with;
 use stateward_check::pair::{Paired, pair};
-use stateward_check::report::{Notice, NoticeLevel, Options, Output};
+use stateward_check::report::{Level, Notice, NoticeLevel, Options, Output};
 use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
@@ -126,13 +126,22 @@ pub enum FailOn {
     Deny,
 }
 
+impl FailOn {
+    const fn level(self) -> Level {
+        match self {
+            Self::Warn => Level::Warning,
+            Self::Deny => Level::Error,
+        }
+    }
+}
+
 /// Judges.
 ///
 /// # Errors
 /// A policy that is wrong, a revision that is not there, a command that fails.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let outputs = Output::resolve(&args.format)?;
-    judge(args, &outputs).inspect_err(|error| output::annotate_failure(&outputs, error))
+    judge(args, &outputs).inspect_err(|error| output::annotate_failure("check", &outputs, error))
 }
 
 fn judge(args: &Args, outputs: &[Output]) -> anyhow::Result<Outcome> {
@@ -230,7 +239,7 @@ impl Inputs<'_> {
         Options {
             verbose: self.args.verbose,
             color: output::color(self.args.color),
-            warnings_fail: self.args.fail_on == FailOn::Warn,
+            fail_at: self.args.fail_on.level(),
             link_base: output::link_base(|name| std::env::var(name).ok()),
             checkout: output::checkout(revision),
         }

@@ -1,6 +1,8 @@
 //! `stateward facts`: what a cluster knows, for checks elsewhere.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -74,6 +76,22 @@ pub(super) fn of_cluster(
     })
 }
 
+/// Whether this is a file that `stateward facts export` wrote, by its first lines. Only such a file is read
+/// an object at a time.
+fn is_export(path: &Path) -> std::io::Result<bool> {
+    // A pipe is empty once it was read.
+    if !std::fs::metadata(path)?.is_file() {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    File::open(path)?.take(256).read_to_end(&mut start)?;
+    let start = String::from_utf8_lossy(&start);
+    Ok(start.starts_with('{') && start.contains(&format!("\"{}\"", export::KIND)))
+}
+
+/// How much of an export is in memory.
+const BUFFER: usize = 64 << 10;
+
 /// Reads facts from files: exports, and manifests as `kubectl get -o yaml` prints them.
 ///
 /// # Errors
@@ -81,9 +99,15 @@ pub(super) fn of_cluster(
 pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Facts> {
     let mut facts = Facts::none();
     let exclude = Exclude::default();
-    let files = load(paths, &exclude, &BTreeSet::new(), &mut std::io::stdin());
+    let mut files = load(paths, &exclude, &BTreeSet::new(), &mut std::io::stdin());
+    let exports = files.take(|path| is_export(path).unwrap_or(false));
+    for path in &exports {
+        facts
+            .import_each(|| Ok(BufReader::with_capacity(BUFFER, File::open(path)?)))
+            .map_err(|why| anyhow::anyhow!("cannot read facts: {}: {why}", path.display()))?;
+    }
     let parts: Vec<Inputs> = files.read(parallel::cores(), |inputs| inputs);
-    let mut found = false;
+    let mut found = !exports.is_empty();
     // Objects go into what exports have said of their kinds.
     let is_export = |document: &&Document| document.kind == export::KIND;
     for inputs in &parts {

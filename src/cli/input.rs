@@ -47,6 +47,21 @@ impl Files {
         self.sources.is_empty()
     }
 
+    /// Takes out the files on disk that `is` picks.
+    pub fn take(&mut self, is: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+        let picked = |source: &mut Source| match source {
+            Source::Disk { path, .. } => is(path),
+            Source::Memory(_) => false,
+        };
+        let taken = self.sources.extract_if(.., picked);
+        taken
+            .filter_map(|source| match source {
+                Source::Disk { path, .. } => Some(path),
+                Source::Memory(_) => None,
+            })
+            .collect()
+    }
+
     /// Reads every file by up to `threads` threads, in the order in which they were named. `keep`
     /// makes of each part what is still needed, so that the rest is freed at once.
     pub fn read<T: Send>(

@@ -1,17 +1,45 @@
 //! Where a report goes.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::num::NonZero;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
 use stateward_check::report::{
-    CheckReport, Checkout, Format, Options, Output, github, render, text,
+    CheckReport, Checkout, Format, Formats, Options, Output, github, render, text,
 };
 
 use super::parallel;
 
-/// Writes the report to each of `outputs`, standard output last: an error then stands below it.
+/// Writes to each of `outputs`, standard output last: an error then stands below it.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_each<F: Formats>(
+    outputs: &[Output<F>],
+    mut write: impl FnMut(&Output<F>, &mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (stdout, files): (Vec<&Output<F>>, Vec<&Output<F>>) =
+        outputs.iter().partition(|output| output.file.is_none());
+    for output in files.into_iter().chain(stdout) {
+        let Some(file) = &output.file else {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            write(output, &mut out)?;
+            out.flush()?;
+            continue;
+        };
+        let mut to_file = || -> anyhow::Result<()> {
+            let mut out = BufWriter::new(File::create(file)?);
+            write(output, &mut out)?;
+            Ok(out.flush()?)
+        };
+        to_file().with_context(|| format!("cannot write \"{}\"", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Writes the report to each of `outputs`.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -21,35 +49,26 @@ pub fn write(
     options: &Options,
     threads: NonZero<usize>,
 ) -> anyhow::Result<()> {
-    let (stdout, files): (Vec<&Output>, Vec<&Output>) =
-        outputs.iter().partition(|output| output.file.is_none());
-    for output in files.into_iter().chain(stdout) {
-        match &output.file {
-            Some(file) => {
-                let options = Options { color: false, ..options.clone() };
-                let text = render(output.format, report, &options)?;
-                std::fs::write(file, text)
-                    .with_context(|| format!("cannot write \"{}\"", file.display()))?;
-            }
-            None if output.format == Format::Text => {
-                let text = text::render_with(report, options, |findings, write| {
-                    parallel::map(findings, threads, write)
-                });
-                let asked = if options.color { ColorChoice::Always } else { ColorChoice::Never };
-                print_painted(|_| text, asked)?;
-            }
-            None => super::print(&render(output.format, report, options)?)?,
+    write_each(outputs, |output, out| {
+        if output.format == Format::Text && output.file.is_none() {
+            let text = text::render_with(report, options, |findings, write| {
+                parallel::map(findings, threads, write)
+            });
+            let asked = if options.color { ColorChoice::Always } else { ColorChoice::Never };
+            return Ok(print_painted(|_| text, asked)?);
         }
-    }
-    Ok(())
+        let options = Options { color: false, ..options.clone() };
+        Ok(out.write_all(render(output.format, report, &options)?.as_bytes())?)
+    })
 }
 
 /// Says where annotations are asked for that there is no report.
-pub fn annotate_failure(outputs: &[Output], error: &anyhow::Error) {
-    let annotates = |output: &Output| output.format == Format::Github && output.file.is_none();
+pub fn annotate_failure<F: Formats>(command: &str, outputs: &[Output<F>], error: &anyhow::Error) {
+    let annotates =
+        |output: &Output<F>| output.format.name() == Format::Github.name() && output.file.is_none();
     if outputs.iter().any(annotates) {
         // If standard output is closed, the message on standard error is all there is.
-        super::print(&github::failure(&format!("{error:#}"))).ok();
+        super::print(&github::failure(command, &format!("{error:#}"))).ok();
     }
 }
 

@@ -83,7 +83,11 @@ impl HealthPort {
 
     /// Serves `pages` until `end` drains.
     pub async fn serve(self, pages: impl Pages, end: Shutdown) {
-        let router = router(pages);
+        self.serve_router(router(pages), end).await;
+    }
+
+    /// Serves other pages under the same limits.
+    pub(crate) async fn serve_router(self, router: Router, end: Shutdown) {
         let mut open: Vec<Open> = Vec::new();
         accept(self.listener, &end, Duration::ZERO, |stream, peer, tasks| {
             open.retain(|one| !one.task.is_finished());

@@ -1,5 +1,7 @@
 //! `audit` and `check --facts`, on facts from files: a cluster that is always the same.
 
+mod formats;
+
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -157,14 +159,20 @@ fn a_rule_without_its_facts_fails_if_facts_are_required() {
     assert!(alone.stderr.contains("--context are for --live"), "{}", alone.stderr);
 }
 
-/// What a browser makes of a page, as HTML.
+/// What a browser makes of a page in a file, as HTML.
 fn drawn(folder: &Folder, page: &str) -> String {
+    drawn_at(&format!("file://{}", folder.path().join(page).display()))
+}
+
+/// What a browser makes of a page, as HTML, after timers of three seconds have ended.
+pub(crate) fn drawn_at(address: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"])
         .args(["--disable-background-networking", "--disable-component-update", "--dump-dom"])
+        .arg("--virtual-time-budget=3000")
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}", folder.path().join(page).display()))
+        .arg(address)
         .output()
         .unwrap_or_else(|error| panic!("chromium is needed, apt-get install -y chromium: {error}"));
     String::from_utf8(output.stdout).unwrap()
@@ -211,6 +219,9 @@ fn the_page_of_an_audit_is_drawn_filtered_and_sorted_by_a_browser() {
         "words.value = 'data-db-1'; words.dispatchEvent(new Event('input', {bubbles: true}));",
         "words.value = 'nothing'; words.dispatchEvent(new Event('input', {bubbles: true}));",
         "words.value = ''; words.dispatchEvent(new Event('input', {bubbles: true})); document.querySelectorAll('#sets th button')[1].click();",
+        // Another audit keeps what was chosen.
+        "document.getElementById('only').click(); take({...embedded, sets: [...embedded.sets].reverse()}); document.getElementById('only').click();",
+        "words.value = 'postgres'; words.dispatchEvent(new Event('input', {bubbles: true})); take(embedded);",
     ]
     .iter()
     .enumerate()
@@ -219,12 +230,19 @@ fn the_page_of_an_audit_is_drawn_filtered_and_sorted_by_a_browser() {
     }
     let dom = told(&format!(
         "const words = document.getElementById('words'); const out = []; {script} \
-         document.querySelector('#sets details').open = true; document.title = out.join(' / ');"
+         words.value = ''; words.dispatchEvent(new Event('input', {{bubbles: true}})); \
+         document.querySelector('#sets details').open = true; document.title = out.join(' / '); \
+         setTimeout(() => take(embedded), 100);"
     ));
+    // The claims of the set are still shown below its row.
+    assert!(
+        dom.contains("<details open=\"\">") && dom.contains("<th scope=\"col\">Class</th>"),
+        "{dom}"
+    );
     let title = dom.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
     assert_eq!(
         title,
-        "db RISK|&lt;b&gt;web / db RISK / &lt;b&gt;web / db RISK / Nothing matches the filter. / &lt;b&gt;web|db RISK"
+        "db RISK|&lt;b&gt;web / db RISK / &lt;b&gt;web / db RISK / Nothing matches the filter. / &lt;b&gt;web|db RISK / &lt;b&gt;web|db RISK / &lt;b&gt;web"
     );
 }
 
@@ -254,7 +272,11 @@ fn an_earlier_audit_is_compared_and_decides_the_exit_code() {
         ("absent.json", "text", "cannot read \"absent.json\""),
         ("facts.yaml", "text", "is not what `stateward audit -o json` prints"),
         ("before.json", "html=", "\"html=\" names no file"),
-        ("before.json", "pdf", "there is no format \"pdf\"; there are text, json, html"),
+        (
+            "before.json",
+            "pdf",
+            "there is no format \"pdf\"; there are text, json, html, sarif, junit, github, markdown",
+        ),
         ("before.json", "json=no/such/folder", "cannot write \"no/such/folder\""),
     ] {
         let ran = audit(&["--since", since, "-o", format]);

@@ -12,6 +12,7 @@ mod advise;
 mod audit;
 mod check;
 mod cli;
+mod dashboard;
 mod documentation;
 mod edits;
 mod folder;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_check::judge::check;
 use stateward_check::pair::pair;
-use stateward_check::report::{Format, Options, render};
+use stateward_check::report::{Format, Formats as _, Options, render};
 use stateward_check::select::Selection;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
@@ -209,7 +209,7 @@ fn a_long_text_makes_no_report_long() {
             EvaluationContext { policy: &policy, facts: &facts, now: Timestamp::UNIX_EPOCH };
         let report = check(paired, KubernetesVersion::default(), &context);
         assert!(!report.findings.is_empty(), "{name}");
-        for format in Format::ALL {
+        for &format in Format::ALL {
             let text = render(format, &report, &Options::default()).unwrap();
             // SARIF also holds the documentation of all rules.
             let most = if format == Format::Sarif { 500_000 } else { 300_000 };

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use stateward_check::report::{
-    Cause, CheckReport, Checkout, Excerpt, Format, JudgedObject, NotJudged, ObjectRef, Options,
-    Outcome, Place, RefusedBy, ReportedFinding, render,
+    Cause, CheckReport, Checkout, Excerpt, Format, JudgedObject, Level, NotJudged, ObjectRef,
+    Options, Outcome, Place, RefusedBy, ReportedFinding, render,
 };
 use stateward_core::rules::{RULES, Step};
 use stateward_core::yaml::InputError;
@@ -365,7 +365,7 @@ fn junit() {
     };
     // Four findings, one object without any, two unreadable inputs, one not judged.
     assert_eq!(counts(&parsed), (8, 1, 3, 1));
-    let strict = Options { warnings_fail: true, ..Options::default() };
+    let strict = Options { fail_at: Level::Warning, ..Options::default() };
     let strict = rendered(Format::Junit, &report(), &strict);
     let strict = quick_junit::Report::deserialize_from_str(&strict).unwrap();
     assert_eq!(counts(&strict), (8, 3, 3, 1));

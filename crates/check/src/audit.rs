@@ -2,9 +2,11 @@
 //!
 //! Pure, and linear in the number of objects: facts come from a cluster or from a file.
 
+pub mod checks;
 mod inventory;
 mod page;
 mod pods;
+mod report;
 mod since;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +22,15 @@ use stateward_core::rules::Step;
 use stateward_core::rules::remedy::{quoted, retain, retain_claims, run, say};
 use stateward_core::text::listed;
 
-pub use self::inventory::{AuditedClaim, AuditedSet};
-pub use self::page::page;
+use self::inventory::resizes;
+
+pub use self::inventory::{AuditedClaim, AuditedResize, AuditedSet};
+pub use self::page::{live_page, write_page};
 use self::pods::Pods;
+pub use self::report::report;
 pub use self::since::{Earlier, EarlierFinding, Since};
+use crate::report::Check;
+pub use crate::report::Severity;
 
 /// Everything that an audit found. Its JSON is stable: fields are only ever added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +46,8 @@ pub struct Audit<'f> {
     pub sets: Vec<AuditedSet<'f>>,
     /// the claims that belong to no set, by namespace and name
     pub other_claims: Vec<AuditedClaim<'f>>,
+    /// the resizes that are not complete, by namespace and name
+    pub resizes: Vec<AuditedResize<'f>>,
     /// the worst first, then by namespace and name
     pub findings: Vec<AuditFinding>,
     /// what is new and what is gone, compared with an earlier audit; null if there was none
@@ -61,32 +70,6 @@ pub struct Summary {
     pub deleted_with_claim: usize,
     /// claims of which no snapshot is ready to use; absent where snapshots are not known
     pub without_snapshot: Option<usize>,
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// data is lost, or will be without another decision
-    Lost,
-    /// one ordinary command loses data
-    Risk,
-    /// something waits for a person
-    Stuck,
-    /// worth knowing
-    Note,
-}
-
-impl Severity {
-    /// The word in the table.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lost => "LOST",
-            Self::Risk => "RISK",
-            Self::Stuck => "STUCK",
-            Self::Note => "NOTE",
-        }
-    }
 }
 
 /// One thing that was found.
@@ -115,22 +98,16 @@ impl AuditFinding {
     }
 }
 
-/// What is known of one set and its claims.
-struct Owned<'f> {
-    set: &'f SetFact,
-    audited: AuditedSet<'f>,
-    /// template → ordinal → name and claim
-    claims: BTreeMap<&'f str, BTreeMap<i64, (&'f str, &'f ClaimFact)>>,
-}
+/// The claims of a set: template → ordinal → name and claim.
+type Claims<'f> = BTreeMap<&'f str, BTreeMap<i64, (&'f str, &'f ClaimFact)>>;
 
 /// Looks at everything that facts tell.
 pub fn audit(facts: &Facts) -> Audit<'_> {
-    let mut sets: BTreeMap<(&str, &str), Owned<'_>> = BTreeMap::new();
+    let mut sets: BTreeMap<(&str, &str), (&SetFact, AuditedSet<'_>)> = BTreeMap::new();
     for (namespace, name, set) in facts.sets.iter() {
-        let audited = AuditedSet::new(facts, namespace, name, set);
-        sets.insert((namespace, name), Owned { set, audited, claims: BTreeMap::new() });
+        sets.insert((namespace, name), (set, AuditedSet::new(facts, namespace, name, set)));
     }
-    let (mounted, newest, pods) = (mounted(facts), newest(facts), Pods::new(facts));
+    let (mounted, newest, of_sets) = (mounted(facts), newest(facts), Pods::new(facts));
     let mut budgets: BTreeMap<&str, Vec<(&str, &BudgetFact)>> = BTreeMap::new();
     for (namespace, name, budget) in facts.budgets.iter() {
         budgets.entry(namespace).or_default().push((name, budget));
@@ -148,18 +125,15 @@ pub fn audit(facts: &Facts) -> Audit<'_> {
         if let Some(without) = &mut audit.summary.without_snapshot {
             *without += usize::from(snapshot.is_none());
         }
-        let pods = mounted.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
-        audit.claim(namespace, name, claim, pods);
+        let pods = mounted_by(&mounted, namespace, name);
+        let idle = pods.is_empty();
+        audit.claim(namespace, name, claim, &pods);
         let audited = AuditedClaim::new(facts, namespace, name, claim, pods, snapshot);
         let of_set = match facts.set_of_claim(namespace, name) {
-            Fact::Known(Some(ClaimOf { set, template, .. })) => {
-                let ordinal = name.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok());
-                sets.get_mut(&(namespace, set)).zip(ordinal).map(|(owned, ordinal)| {
-                    owned.claims.entry(template).or_default().insert(ordinal, (name, claim));
-                    &mut owned.audited.claims
-                })
+            Fact::Known(Some(ClaimOf { set, .. })) => {
+                sets.get_mut(&(namespace, set)).map(|(_, audited)| &mut audited.claims)
             }
-            Fact::Known(None) if pods.is_empty() => {
+            Fact::Known(None) if idle => {
                 audit.unused(namespace, name, claim);
                 None
             }
@@ -167,21 +141,22 @@ pub fn audit(facts: &Facts) -> Audit<'_> {
         };
         of_set.unwrap_or(&mut other_claims).push(audited);
     }
-    for ((namespace, name), owned) in &sets {
-        audit.set(namespace, name, owned);
-        audit.running(namespace, name, owned.set, &pods);
+    for ((namespace, name), (set, audited)) in &sets {
+        audit.set((SET, namespace, name), set, &audited.claims);
+        audit.running(namespace, name, set, &of_sets);
     }
     let Auditor { mut findings, summary, .. } = audit;
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     let unknown: BTreeSet<&str> = facts.not_known().collect();
     let unknown = unknown.into_iter().map(str::to_owned).collect();
-    let sets = sets.into_values().map(|owned| owned.audited).collect();
+    let sets = sets.into_values().map(|(_, audited)| audited).collect();
     Audit {
         version: 1,
         namespace: None,
         summary,
         sets,
         other_claims,
+        resizes: resizes(facts),
         findings,
         since: None,
         unknown,
@@ -198,15 +173,40 @@ fn newest(facts: &Facts) -> BTreeMap<(&str, &str), Timestamp> {
     newest
 }
 
-/// The pods that mount each claim.
-fn mounted(facts: &Facts) -> BTreeMap<(&str, &str), Vec<&str>> {
-    let mut mounted: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+/// A namespace, a claim, and a pod that mounts it, in this order.
+type Mounted<'f> = [&'f str; 3];
+
+fn mounted(facts: &Facts) -> Vec<Mounted<'_>> {
+    let mut mounted = Vec::new();
     for (namespace, pod, fact) in facts.pods.iter() {
-        for claim in &fact.claims {
-            mounted.entry((namespace, claim)).or_default().push(pod);
+        mounted.extend(fact.claims.iter().map(|claim| [namespace, claim.as_str(), pod]));
+    }
+    mounted.sort_unstable();
+    mounted
+}
+
+/// The pods that mount a claim.
+fn mounted_by<'f>(all: &[Mounted<'f>], namespace: &str, claim: &str) -> Vec<&'f str> {
+    let from = all.partition_point(|[of, name, _]| (*of, *name) < (namespace, claim));
+    let rest = &all[from..];
+    let count = rest.partition_point(|[of, name, _]| (*of, *name) == (namespace, claim));
+    rest[..count].iter().map(|[.., pod]| *pod).collect()
+}
+
+/// The claims of a set, one set at a time: those of all sets would be held twice.
+fn by_template<'f>(facts: &'f Facts, claims: &[AuditedClaim<'f>]) -> Claims<'f> {
+    let mut sorted = Claims::new();
+    for AuditedClaim { namespace, name, .. } in claims {
+        let ordinal = name.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok());
+        let of = facts.set_of_claim(namespace, name);
+        let known = facts.claims.get(namespace, name);
+        if let (Fact::Known(Some(of)), Fact::Known(Some(claim)), Some(ordinal)) =
+            (of, known, ordinal)
+        {
+            sorted.entry(of.template).or_default().insert(ordinal, (*name, claim));
         }
     }
-    mounted
+    sorted
 }
 
 struct Auditor<'f> {
@@ -220,17 +220,17 @@ struct Auditor<'f> {
 const CLAIM: &str = "PersistentVolumeClaim";
 const SET: &str = "StatefulSet";
 
-impl Auditor<'_> {
+impl<'f> Auditor<'f> {
     fn add(
         &mut self,
-        (severity, check): (Severity, &'static str),
+        Check { id, severity, .. }: Check,
         (kind, namespace, name): (&'static str, &str, &str),
         message: impl Into<String>,
         remedy: Option<Step>,
     ) {
         self.findings.push(AuditFinding {
             severity,
-            check,
+            check: id,
             kind,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -245,14 +245,14 @@ impl Auditor<'_> {
         if volume.is_empty() {
             if !pods.is_empty() {
                 let message = format!("is not bound, and {} waits for it", listed(pods));
-                self.add((Severity::Stuck, "not-bound"), object, message, None);
+                self.add(checks::NOT_BOUND, object, message, None);
             }
             return;
         }
         let known = self.facts.volumes.get("", volume);
         if known == Fact::Known(None) {
             let message = format!("its volume {volume} does not exist any more");
-            self.add((Severity::Lost, "volume-gone"), object, message, None);
+            self.add(checks::VOLUME_GONE, object, message, None);
             return;
         }
         let deletes =
@@ -262,7 +262,7 @@ impl Auditor<'_> {
             let pods = listed(pods);
             let message = format!("is being deleted, and its volume goes once {pods} stops");
             let retain = retain(&[volume]);
-            self.add((Severity::Risk, "deleted-in-use"), object, message, Some(retain));
+            self.add(checks::DELETED_IN_USE, object, message, Some(retain));
         }
     }
 
@@ -276,29 +276,34 @@ impl Auditor<'_> {
         let since = claim.unused_since.map(|since| format!(", unused since {}", day(since)));
         let since = since.unwrap_or_default();
         let message = format!("no pod mounts it, and no StatefulSet has its name{size}{since}");
-        self.add((Severity::Note, "unused"), (CLAIM, namespace, name), message, None);
+        self.add(checks::UNUSED, (CLAIM, namespace, name), message, None);
     }
 
-    fn set(&mut self, namespace: &str, name: &str, owned: &Owned<'_>) {
-        let Owned { set, claims, audited } = owned;
-        let object = (SET, namespace, name);
+    fn set(
+        &mut self,
+        object: (&'static str, &str, &str),
+        set: &SetFact,
+        audited: &[AuditedClaim<'f>],
+    ) {
+        let (_, namespace, name) = object;
+        let claims = &by_template(self.facts, audited);
         let count: usize = claims.values().map(BTreeMap::len).sum();
         if set.when_deleted == Policy::Delete && count > 0 {
             let message = format!("deleting it deletes its {}", counted(count, claims));
             let step = retention(namespace, name, "whenDeleted");
-            self.add((Severity::Risk, "retention-delete"), object, message, Some(step));
+            self.add(checks::RETENTION_DELETE, object, message, Some(step));
         }
         if set.when_scaled == Policy::Delete && count > 0 {
             let message = "a scale-down deletes the claims of the pods that it removes";
             let step = retention(namespace, name, "whenScaled");
-            self.add((Severity::Risk, "retention-scaled"), object, message, Some(step));
+            self.add(checks::RETENTION_SCALED, object, message, Some(step));
         }
         // If there are no snapshots at all, only the summary says so.
         let snapshots = &self.facts.snapshots;
         let taken = snapshots.are_all() && snapshots.iter().next().is_some();
-        if taken && count > 0 && audited.claims.iter().all(|claim| claim.snapshot.is_none()) {
+        if taken && count > 0 && audited.iter().all(|claim| claim.snapshot.is_none()) {
             let message = format!("no VolumeSnapshot of its {}", counted(count, claims));
-            self.add((Severity::Note, "no-snapshot"), object, message, None);
+            self.add(checks::NO_SNAPSHOT, object, message, None);
         }
         let end = set.first_ordinal.saturating_add(set.replicas);
         let mut leftover = BTreeMap::new();
@@ -325,7 +330,7 @@ impl Auditor<'_> {
                 counted(left, &leftover),
                 since.unwrap_or_default()
             );
-            self.add((Severity::Note, "leftover"), object, message, None);
+            self.add(checks::LEFTOVER, object, message, None);
         }
         self.classes(object, claims);
     }
@@ -355,7 +360,7 @@ impl Auditor<'_> {
         );
         if least != most {
             let message = format!("claims of template {template} have {least} to {most}");
-            self.add((Severity::Risk, "sizes-differ"), object, message, Some(grow));
+            self.add(checks::SIZES_DIFFER, object, message, Some(grow));
         } else if let Some(own) = own.filter(|own| own != least) {
             let message = format!(
                 "claims of template {template} have {least}, and the template {own}: pods that are \
@@ -366,15 +371,11 @@ impl Auditor<'_> {
             } else {
                 say(format!("raise the claims to {own}: volumes cannot shrink"))
             };
-            self.add((Severity::Risk, "size-drift"), object, message, Some(step));
+            self.add(checks::SIZE_DRIFT, object, message, Some(step));
         }
     }
 
-    fn classes(
-        &mut self,
-        object: (&'static str, &str, &str),
-        claims: &BTreeMap<&str, BTreeMap<i64, (&str, &ClaimFact)>>,
-    ) {
+    fn classes(&mut self, object: (&'static str, &str, &str), claims: &Claims<'_>) {
         let mut fixed: Vec<&str> = claims
             .values()
             .flat_map(BTreeMap::values)
@@ -388,13 +389,13 @@ impl Auditor<'_> {
         fixed.dedup();
         if !fixed.is_empty() {
             let message = format!("its volumes cannot grow: StorageClass {}", listed(&fixed));
-            self.add((Severity::Note, "cannot-grow"), object, message, None);
+            self.add(checks::CANNOT_GROW, object, message, None);
         }
     }
 }
 
 /// `3 claims, 600Gi`.
-fn counted(count: usize, claims: &BTreeMap<&str, BTreeMap<i64, (&str, &ClaimFact)>>) -> String {
+fn counted(count: usize, claims: &Claims<'_>) -> String {
     let sizes = claims.values().flat_map(BTreeMap::values).map(|(_, claim)| claim.request.as_ref());
     let size = Quantity::total(sizes).map(|size| format!(" ({size})")).unwrap_or_default();
     format!("{count} claim{}{size}", if count == 1 { "" } else { "s" })
@@ -406,13 +407,18 @@ fn retention(namespace: &str, name: &str, field: &str) -> Step {
 }
 
 impl Audit<'_> {
-    /// The worst severity of what was found; beside an earlier audit, of what is new.
-    pub fn worst(&self) -> Option<Severity> {
+    /// What was found; beside an earlier audit, what is new.
+    pub fn shown(&self) -> impl Iterator<Item = &AuditFinding> {
         let new = |index: &usize| {
             self.since.as_ref().is_none_or(|since| since.new.binary_search(index).is_ok())
         };
-        let found = self.findings.iter().enumerate().filter(|(index, _)| new(index));
-        found.map(|(_, finding)| finding.severity).min()
+        let found = self.findings.iter().enumerate().filter(move |(index, _)| new(index));
+        found.map(|(_, finding)| finding)
+    }
+
+    /// The worst severity of what is shown.
+    pub fn worst(&self) -> Option<Severity> {
+        self.shown().map(|finding| finding.severity).min()
     }
 }
 

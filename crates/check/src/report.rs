@@ -1,6 +1,7 @@
-//! What `check` says, and the formats in which it says it.
+//! What `check` says, and the formats in which it and `audit` say it.
 //!
-//! Each format is one pure function from a [`CheckReport`] to text.
+//! Each format is one pure function from a [`CheckReport`] to text. An audit becomes such a report for the
+//! formats that it has no form of its own for.
 
 pub mod checkout;
 pub mod excerpt;
@@ -25,8 +26,8 @@ use crate::system::System;
 
 pub use self::checkout::Checkout;
 pub use self::excerpt::Excerpt;
-pub use self::finding::{Cause, Outcome, Place, RefusedBy, ReportedFinding};
-pub use self::format::{Format, Options, Output, RenderError, render};
+pub use self::finding::{Cause, Level, Outcome, Place, RefusedBy, ReportedFinding, Severity};
+pub use self::format::{Format, FormatError, Formats, Options, Output, RenderError, render};
 pub use self::not_judged::NotJudged;
 pub use self::notice::{Notice, NoticeLevel};
 
@@ -55,6 +56,45 @@ pub struct CheckReport {
     pub ignored: Vec<UnjudgedObject>,
     /// what else is worth knowing about the inputs
     pub notices: Vec<Notice>,
+    /// what was judged
+    #[serde(skip)]
+    pub subject: Subject,
+}
+
+/// What a report is about.
+#[derive(Clone, Debug, Default)]
+pub enum Subject {
+    /// manifests, judged by rules
+    #[default]
+    Manifests,
+    /// a cluster, without a change
+    Cluster {
+        /// what was looked for
+        checks: &'static [Check],
+        /// what was found, in one line
+        summary: String,
+    },
+}
+
+/// What an audit looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// in kebab case; never reused
+    pub id: &'static str,
+    /// how bad a finding is
+    pub severity: Severity,
+    /// what is found
+    pub title: &'static str,
+}
+
+impl Subject {
+    /// The command that judged.
+    pub(super) const fn command(&self) -> &'static str {
+        match self {
+            Self::Manifests => "check",
+            Self::Cluster { .. } => "audit",
+        }
+    }
 }
 
 impl CheckReport {
@@ -98,6 +138,15 @@ impl CheckReport {
             removed,
             ignored,
             notices,
+            subject: Subject::Manifests,
+        }
+    }
+
+    /// The line that counts what was judged and found.
+    fn headline(&self) -> String {
+        match &self.subject {
+            Subject::Manifests => self.summary.to_string(),
+            Subject::Cluster { summary, .. } => summary.clone(),
         }
     }
 
@@ -154,11 +203,11 @@ fn limit(text: &mut String) {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JudgedObject {
-    /// `CREATE`, `UPDATE` or `DELETE`
+    /// `CREATE`, `UPDATE` or `DELETE`; empty if nothing changes
     pub operation: &'static str,
     /// the object
     pub object: ObjectRef,
-    /// where it begins; in the old file on DELETE
+    /// where it begins; in the old file on DELETE; empty if it is in no file
     pub file: String,
     /// from 1
     pub line: usize,
@@ -206,17 +255,17 @@ pub struct ObjectRef {
     pub kind: String,
     /// empty where the manifest leaves it out
     pub namespace: String,
-    /// name, `stem-*` where the server makes one, `(no name)` without either
+    /// name, `stem-*` where the server makes one, `(no name)` without either; empty for a whole cluster
     pub name: String,
 }
 
 impl fmt::Display for ObjectRef {
     /// As people name it: `StatefulSet shop/db`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() {
-            write!(f, "{} {}", self.kind, self.name)
-        } else {
-            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        match (self.namespace.as_str(), self.name.as_str()) {
+            ("", "") => f.write_str(&self.kind),
+            ("", name) => write!(f, "{} {name}", self.kind),
+            (namespace, name) => write!(f, "{} {namespace}/{name}", self.kind),
         }
     }
 }

@@ -10,6 +10,7 @@ mod disclosure;
 /// Facts as one document.
 pub mod export;
 mod files;
+mod import;
 mod kind;
 mod objects;
 mod quantities;

@@ -1,11 +1,13 @@
-//! All sets and claims of a cluster, as the page of an audit shows them.
+//! All sets, claims and resizes of a cluster, as the page of an audit shows them.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use stateward_core::facts::{ClaimFact, Fact, Facts, SetFact};
+use stateward_core::facts::{ClaimFact, Fact, Facts, RecordFact, SetFact};
 use stateward_core::object::Quantity;
 use stateward_core::packs::recognise;
-use stateward_core::record::Policy;
+use stateward_core::record::{Phase, Policy, Reason, State};
 
 use crate::system::System;
 
@@ -53,6 +55,48 @@ pub struct AuditedClaim<'f> {
     pub deleting: bool,
 }
 
+/// A resize that is not complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditedResize<'f> {
+    /// the namespace of its set
+    pub namespace: &'f str,
+    /// the name of its set
+    pub name: &'f str,
+    /// how far it is
+    pub phase: &'f str,
+    /// `Waiting`, `Blocked` or `Ended`; null while it makes progress
+    pub state: Option<&'f str>,
+    /// why it is in this state
+    pub reason: Option<&'f str>,
+    /// what the reason is about
+    pub message: &'f str,
+    /// somebody lets it rest
+    pub paused: bool,
+    /// claim template → requested size
+    pub sizes: &'f BTreeMap<String, String>,
+    /// how many claims have the requested size, of how many, as `2/3`; empty if none is counted
+    pub claims_grown: &'f str,
+}
+
+/// The resizes that are not complete, and those that ended short of their request.
+pub(super) fn resizes(facts: &Facts) -> Vec<AuditedResize<'_>> {
+    let open = |record: &RecordFact| !matches!(record.phase, Phase::Complete | Phase::Aborted);
+    let records = facts.records.iter().filter(|(.., record)| open(record));
+    let audited = records.map(|(namespace, name, record)| AuditedResize {
+        namespace,
+        name,
+        phase: record.phase.as_str(),
+        state: record.state.as_ref().map(State::as_str),
+        reason: record.reason.as_ref().map(Reason::as_str),
+        message: &record.message,
+        paused: record.paused,
+        sizes: &record.targets,
+        claims_grown: &record.claims_grown,
+    });
+    audited.collect()
+}
+
 impl<'f> AuditedSet<'f> {
     pub(super) fn new(facts: &Facts, namespace: &'f str, name: &'f str, set: &'f SetFact) -> Self {
         Self {
@@ -73,7 +117,7 @@ impl<'f> AuditedClaim<'f> {
         namespace: &'f str,
         name: &'f str,
         claim: &'f ClaimFact,
-        pods: &[&'f str],
+        pods: Vec<&'f str>,
         snapshot: Option<Timestamp>,
     ) -> Self {
         let reclaim = match facts.volumes.get("", &claim.volume) {
@@ -87,7 +131,7 @@ impl<'f> AuditedClaim<'f> {
             class: &claim.class,
             volume: &claim.volume,
             reclaim,
-            pods: pods.to_vec(),
+            pods,
             snapshot,
             deleting: claim.terminating,
         }

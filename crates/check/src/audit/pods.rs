@@ -9,7 +9,7 @@ use stateward_core::object::selector::LabelSelector;
 use stateward_core::rules::remedy::{quoted, run, say};
 use stateward_core::text::listed;
 
-use super::{Auditor, SET, Severity};
+use super::{Auditor, SET, checks};
 
 /// Where pods run.
 pub(super) struct Pods<'f> {
@@ -65,7 +65,7 @@ impl Auditor<'_> {
         } else {
             run("see why", format!("{kubectl} describe pod {}", quoted.join(" ")))
         };
-        self.add((Severity::Stuck, "does-not-start"), (SET, namespace, name), message, Some(step));
+        self.add(checks::DOES_NOT_START, (SET, namespace, name), message, Some(step));
     }
 
     /// All replicas on one node or in one zone, where there are others.
@@ -86,7 +86,7 @@ impl Auditor<'_> {
         if nodes.len() == 1 && self.facts.nodes.iter().nth(1).is_some() {
             let node = nodes.first().copied().unwrap_or_default();
             let message = format!("all {count} pods run on node {node}");
-            self.add((Severity::Note, "one-node"), object, message, Some(step));
+            self.add(checks::ONE_NODE, object, message, Some(step));
             return;
         }
         let zone = |node: &&str| match self.facts.nodes.get("", node) {
@@ -98,7 +98,7 @@ impl Auditor<'_> {
             let zone = zones.first().copied().unwrap_or_default();
             if !zone.is_empty() {
                 let message = format!("all {count} pods run in zone {zone}");
-                self.add((Severity::Note, "one-zone"), object, message, Some(step));
+                self.add(checks::ONE_ZONE, object, message, Some(step));
             }
         }
     }
@@ -136,12 +136,7 @@ impl Auditor<'_> {
                     format!("kubectl -n {namespace} patch pdb {budget} --type merge -p '{patch}'");
                 run("allow one eviction at a time", patch)
             };
-            self.add(
-                (Severity::Stuck, "blocks-drain"),
-                (SET, namespace, name),
-                message,
-                Some(step),
-            );
+            self.add(checks::BLOCKS_DRAIN, (SET, namespace, name), message, Some(step));
         }
     }
 }

@@ -62,8 +62,9 @@ fn pod(name: &str, claim: &str) -> Value {
 fn told(objects: &[Value]) -> Vec<String> {
     let facts = facts(objects);
     let audit = audit(&facts);
-    let line =
-        |f: &AuditFinding| format!("{} {} {}: {}", f.severity.name(), f.check, f.name, f.message);
+    let line = |f: &AuditFinding| {
+        format!("{} {} {}: {}", f.severity.name().to_uppercase(), f.check, f.name, f.message)
+    };
     audit.findings.iter().map(line).collect()
 }
 
@@ -360,10 +361,12 @@ fn an_earlier_audit_tells_what_is_new_and_what_is_fixed() {
 fn names_cannot_end_the_script_element() {
     let odd = "</script><img src=x>";
     let facts = facts(&[set(odd, 1, "1Gi", json!({})), claim("<!--", "1Gi")]);
-    let page = page(&audit(&facts)).unwrap();
+    let mut page = Vec::new();
+    write_page(&audit(&facts), &mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
     assert!(page.contains("\\u003c/script>\\u003cimg src=x>"));
     assert_eq!(page.matches("</script>").count(), 1);
-    assert!(!page.contains("<img") && page.contains("const audit = {\"version\":1,"));
+    assert!(!page.contains("<img") && page.contains("const embedded = {\"version\":1,"));
     for outside in ["http:", "https:", "src=", "@import", "url("] {
         let of_page = page.replace("src=x", "");
         assert!(!of_page.contains(outside), "{outside}");

@@ -12,7 +12,30 @@ use super::{Excerpt, ObjectRef, limit};
 /// The longest message of a finding, in bytes. It begins with the object's name.
 const MESSAGE: usize = 2048;
 
-/// What a finding leads to.
+/// How much a finding matters, in the degrees that report formats know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// a pipeline has to stop
+    #[default]
+    Error,
+    /// somebody should look at it
+    Warning,
+    /// worth knowing
+    Note,
+}
+
+impl Level {
+    /// As SARIF names it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// What a finding leads to, or how bad it is if nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -22,15 +45,66 @@ pub enum Outcome {
     Warn,
     /// a field could not be decoded, so that nothing could be judged
     Error,
+    /// nothing changes, and an audit found it
+    #[serde(untagged)]
+    Found(Severity),
+}
+
+/// How bad it is what an audit found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// data is lost, or will be without another decision
+    Lost,
+    /// one ordinary command loses data
+    Risk,
+    /// something waits for a person
+    Stuck,
+    /// worth knowing
+    Note,
+}
+
+impl Severity {
+    /// All, the worst first.
+    pub const ALL: [Self; 4] = [Self::Lost, Self::Risk, Self::Stuck, Self::Note];
+
+    /// As JSON and the command line name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Risk => "risk",
+            Self::Stuck => "stuck",
+            Self::Note => "note",
+        }
+    }
+
+    /// Lost data and data at risk are errors, because a pipeline must not go on over them. What is stuck
+    /// loses no data.
+    pub const fn level(self) -> Level {
+        match self {
+            Self::Lost | Self::Risk => Level::Error,
+            Self::Stuck => Level::Warning,
+            Self::Note => Level::Note,
+        }
+    }
 }
 
 impl Outcome {
-    /// For people: `denied`, `warning` or `error`.
+    /// For people: `denied`, `warning`, `error`, or the severity that an audit gives.
     pub const fn severity(self) -> &'static str {
         match self {
             Self::Deny => "denied",
             Self::Warn => "warning",
             Self::Error => "error",
+            Self::Found(severity) => severity.name(),
+        }
+    }
+
+    pub(super) const fn level(self) -> Level {
+        match self {
+            Self::Deny | Self::Error => Level::Error,
+            Self::Warn => Level::Warning,
+            Self::Found(severity) => severity.level(),
         }
     }
 
@@ -40,6 +114,7 @@ impl Outcome {
             Self::Deny => 0,
             Self::Error => 1,
             Self::Warn => 2,
+            Self::Found(severity) => severity as u8,
         }
     }
 }
@@ -62,11 +137,11 @@ pub struct ReportedFinding {
     pub rule: String,
     /// what it leads to
     pub outcome: Outcome,
-    /// `CREATE`, `UPDATE` or `DELETE`
+    /// `CREATE`, `UPDATE` or `DELETE`; empty if nothing changes
     pub operation: &'static str,
     /// the object
     pub object: ObjectRef,
-    /// JSON pointer
+    /// JSON pointer; empty if the finding is about the whole object
     pub field: String,
     /// the old value and its place
     pub old: Option<Place>,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{CheckReport, Checkout, Place, github, json, junit, markdown, sarif, text};
+use super::{CheckReport, Checkout, Level, Place, github, json, junit, markdown, sarif, text};
 
 /// A format of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,13 +23,11 @@ pub enum Format {
     Markdown,
 }
 
-impl Format {
-    /// All formats.
-    pub const ALL: [Self; 6] =
-        [Self::Text, Self::Json, Self::Sarif, Self::Junit, Self::Github, Self::Markdown];
+impl Formats for Format {
+    const ALL: &'static [Self] =
+        &[Self::Text, Self::Json, Self::Sarif, Self::Junit, Self::Github, Self::Markdown];
 
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Json => "json",
@@ -45,8 +43,8 @@ impl Format {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// no such format
-    #[error("there is no format \"{0}\"; there are {names}", names = names())]
-    Unknown(String),
+    #[error("there is no format \"{0}\"; there are {1}")]
+    Unknown(String, String),
     /// `sarif=`
     #[error("\"{0}=\" names no file; write {0}=FILE, or {0} alone for standard output")]
     NoFile(&'static str),
@@ -60,38 +58,44 @@ pub enum FormatError {
     SameFile(&'static str, &'static str, PathBuf),
 }
 
-fn names() -> String {
-    Format::ALL.map(Format::name).join(", ")
-}
+/// The formats that a command has.
+pub trait Formats: Copy + 'static {
+    /// all of them
+    const ALL: &'static [Self];
 
-impl FromStr for Format {
-    type Err = FormatError;
+    /// The name on the command line.
+    fn name(self) -> &'static str;
 
-    fn from_str(text: &str) -> Result<Self, FormatError> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == text)
-            .ok_or_else(|| FormatError::Unknown(text.to_owned()))
+    /// The format of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    fn named(name: &str) -> Result<Self, FormatError> {
+        let found = Self::ALL.iter().find(|format| format.name() == name);
+        found.copied().ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|format| format.name()).collect();
+            FormatError::Unknown(name.to_owned(), names.join(", "))
+        })
     }
 }
 
 /// One `--format`: `text`, or `sarif=out.sarif`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
+pub struct Output<F = Format> {
     /// the format
-    pub format: Format,
+    pub format: F,
     /// the file; `None` is standard output
     pub file: Option<PathBuf>,
 }
 
-impl Output {
-    /// The outputs that were asked for, or text to standard output where none was.
+impl<F: Formats + Default> Output<F> {
+    /// The outputs that were asked for, or the default format to standard output if none was.
     ///
     /// # Errors
     /// Two outputs would go to the same place.
     pub fn resolve(asked: &[Self]) -> Result<Vec<Self>, FormatError> {
         if asked.is_empty() {
-            return Ok(vec![Self::default()]);
+            return Ok(vec![Self { format: F::default(), file: None }]);
         }
         for (index, output) in asked.iter().enumerate() {
             let name = output.format.name();
@@ -107,14 +111,14 @@ impl Output {
     }
 }
 
-impl FromStr for Output {
+impl<F: Formats> FromStr for Output<F> {
     type Err = FormatError;
 
     fn from_str(text: &str) -> Result<Self, FormatError> {
         let Some((format, file)) = text.split_once('=') else {
-            return Ok(Self { format: text.parse()?, file: None });
+            return Ok(Self { format: F::named(text)?, file: None });
         };
-        let format: Format = format.parse()?;
+        let format = F::named(format)?;
         match file {
             "" => Err(FormatError::NoFile(format.name())),
             "-" => Ok(Self { format, file: None }),
@@ -130,8 +134,8 @@ pub struct Options {
     pub verbose: bool,
     /// text: use colours
     pub color: bool,
-    /// JUnit: a warning is a failed test
-    pub warnings_fail: bool,
+    /// JUnit: the mildest finding that is a failed test
+    pub fail_at: Level,
     /// Markdown: where a file can be opened, such as `https://github.com/o/r/blob/main`
     pub link_base: Option<String>,
     /// GitHub, SARIF, Markdown: the repository in which the files lie

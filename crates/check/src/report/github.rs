@@ -1,14 +1,15 @@
 //! GitHub's workflow commands: a line each, shown beside the lines of a pull request.
 
-use super::{CheckReport, NoticeLevel, Options, Outcome, Place, not_judged, printable};
+use super::{CheckReport, Level, NoticeLevel, Options, Place, not_judged, printable};
 
 /// The report as workflow commands; empty where everything was judged and nothing found.
 pub fn render(report: &CheckReport, options: &Options) -> String {
     let mut text = String::new();
     for finding in &report.findings {
-        let command = match finding.outcome {
-            Outcome::Deny | Outcome::Error => "error",
-            Outcome::Warn => "warning",
+        let command = match finding.outcome.level() {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Note => "notice",
         };
         let mut properties = finding.place().map(|at| place(at, options)).unwrap_or_default();
         let title = format!("{} {}", finding.outcome.severity(), finding.rule);
@@ -29,7 +30,7 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
         text.push_str(&line("warning", &place(&at, options), &message));
     }
     for not in not_judged::by_object(&report.not_judged) {
-        let mut properties = place(&not.place(), options);
+        let mut properties = not.place().map(|at| place(&at, options)).unwrap_or_default();
         properties.push(("title", "not judged".to_owned()));
         text.push_str(&line("notice", &properties, &not.notice()));
     }
@@ -40,10 +41,10 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
     text
 }
 
-/// The annotation for a check that could not run: without one, the pull request shows only that the
+/// The annotation for a command that could not run: without one, the pull request shows only that the
 /// step failed.
-pub fn failure(message: &str) -> String {
-    line("error", &[("title", "stateward check could not run".to_owned())], message)
+pub fn failure(command: &str, message: &str) -> String {
+    line("error", &[("title", format!("stateward {command} could not run"))], message)
 }
 
 /// The message; if `place` is in the old revision, it begins with that place.

@@ -1,14 +1,19 @@
-//! JUnit XML: one suite per file, one case per finding, and one per object without any.
+//! JUnit XML: one suite per file, or per namespace of a cluster; one case per finding, and one per object
+//! without any.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::not_judged::{self, Unjudged};
-use super::{CheckReport, InputError, Options, Outcome, Place, RenderError, ReportedFinding};
+use super::not_judged;
+use super::{CheckReport, InputError, ObjectRef, Options, Outcome, RenderError, ReportedFinding};
 
-/// The suite of what belongs to no file.
+/// The suite of what belongs to no file and no namespace.
 const NO_FILE: &str = "stateward";
+
+fn suite<'r>(file: &'r str, object: &'r ObjectRef) -> &'r str {
+    [file, &object.namespace].into_iter().find(|name| !name.is_empty()).unwrap_or(NO_FILE)
+}
 
 /// The report as JUnit XML.
 ///
@@ -18,30 +23,28 @@ pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderE
     let mut suites: BTreeMap<&str, Vec<TestCase>> = BTreeMap::new();
     let mut faulty = BTreeSet::new();
     for finding in &report.findings {
-        let file = finding.place().map_or(NO_FILE, |place| place.file.as_str());
+        let file = finding.place().map_or("", |place| place.file.as_str());
         faulty.insert((file, finding.object.to_string()));
-        suites.entry(file).or_default().push(found(finding, options));
+        suites.entry(suite(file, &finding.object)).or_default().push(found(finding, options));
     }
     for judged in &report.judged {
         let name = judged.object.to_string();
         if !faulty.contains(&(judged.file.as_str(), name.clone())) {
             let case = case(name, "judged", TestCaseStatus::success());
-            suites.entry(&judged.file).or_default().push(case);
+            suites.entry(suite(&judged.file, &judged.object)).or_default().push(case);
         }
     }
     for error in &report.errors {
         suites.entry(&error.file).or_default().push(unreadable(error));
     }
     let not_judged = not_judged::by_object(&report.not_judged);
-    let places: Vec<Place> = not_judged.iter().map(Unjudged::place).collect();
-    for (not, place) in not_judged.iter().zip(&places) {
+    for not in &not_judged {
         let mut status = TestCaseStatus::skipped();
         status.set_message(format!("not judged: {}", not.reason()));
         let case = case(not.object().to_string(), "not judged", status);
-        let file = if place.file.is_empty() { NO_FILE } else { &place.file };
-        suites.entry(file).or_default().push(case);
+        suites.entry(suite(not.file(), not.object())).or_default().push(case);
     }
-    let mut document = quick_junit::Report::new("stateward check");
+    let mut document = quick_junit::Report::new(format!("stateward {}", report.subject.command()));
     for (file, cases) in suites {
         let mut suite = TestSuite::new(file);
         suite.add_test_cases(cases);
@@ -65,15 +68,14 @@ fn found(finding: &ReportedFinding, options: &Options) -> TestCase {
         let at = format!("{}:{}:{}", place.file, place.line, place.column);
         text = format!("{at}: {}: {text}", finding.outcome.severity());
     }
+    if finding.outcome.level() > options.fail_at {
+        let mut case = case(name, &finding.rule, TestCaseStatus::success());
+        case.set_system_out(text);
+        return case;
+    }
     let failed = match finding.outcome {
-        Outcome::Deny => NonSuccessKind::Failure,
         Outcome::Error => NonSuccessKind::Error,
-        Outcome::Warn if options.warnings_fail => NonSuccessKind::Failure,
-        Outcome::Warn => {
-            let mut case = case(name, &finding.rule, TestCaseStatus::success());
-            case.set_system_out(text);
-            return case;
-        }
+        _ => NonSuccessKind::Failure,
     };
     let mut status = TestCaseStatus::non_success(failed);
     status

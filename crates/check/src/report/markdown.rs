@@ -6,7 +6,7 @@ use stateward_core::loss::Loss;
 use stateward_core::rules;
 
 use super::not_judged::{self, Unjudged};
-use super::{CheckReport, Options, Place, ReportedFinding, UnjudgedObject};
+use super::{CheckReport, Options, Place, ReportedFinding, Subject, UnjudgedObject, printable};
 
 /// GitHub takes comments of 65,536 characters. Counted in bytes here, which are never fewer.
 const LENGTH: usize = 65_000;
@@ -18,7 +18,7 @@ const NOTE_LENGTH: usize = 500;
 /// The report as Markdown: the worst first, details folded, one line where everything was judged
 /// and nothing found.
 pub fn render(report: &CheckReport, options: &Options) -> String {
-    let mut text = format!("**stateward**: {}\n", report.summary);
+    let mut text = format!("**stateward**: {}\n", escape(&report.headline()));
     if !report.is_clean() {
         findings(report, options, &mut text);
     }
@@ -33,13 +33,23 @@ pub fn render(report: &CheckReport, options: &Options) -> String {
 fn findings(report: &CheckReport, options: &Options, text: &mut String) {
     let mut findings: Vec<&ReportedFinding> = report.findings.iter().collect();
     findings.sort_by_key(|finding| finding.outcome.rank());
-    text.push_str("\n| | What | Where |\n| --- | --- | --- |\n");
+    // In a cluster, each message says where.
+    let places = matches!(report.subject, Subject::Manifests);
+    text.push_str(if places {
+        "\n| | What | Where |\n| --- | --- | --- |\n"
+    } else {
+        "\n| | What |\n| --- | --- |\n"
+    });
     let errors = report
         .errors
         .iter()
         .map(|error| row("error", &error.message, Some(&Place::from(error)), options));
     let rows = errors.chain(findings.iter().map(|finding| {
-        row(finding.outcome.severity(), &finding.message, finding.place(), options)
+        if places {
+            row(finding.outcome.severity(), &finding.message, finding.place(), options)
+        } else {
+            format!("| {} | {} |\n", finding.outcome.severity(), escape(&finding.message))
+        }
     }));
     let left_out = fill(text, rows, TABLE_LENGTH);
     if left_out > 0 {
@@ -50,8 +60,9 @@ fn findings(report: &CheckReport, options: &Options, text: &mut String) {
     if left_out > 0 {
         let _ = write!(
             text,
-            "The details of {} are left out here; `stateward check` prints all of them.\n\n",
-            more(left_out)
+            "The details of {} are left out here; `stateward {}` prints all of them.\n\n",
+            more(left_out),
+            report.subject.command()
         );
     }
 }
@@ -113,6 +124,7 @@ fn details(finding: &ReportedFinding) -> String {
         finding.outcome.severity(),
         html(&finding.message)
     );
+    let summary = text.len();
     for (side, place) in [("old", &finding.old), ("new", &finding.new)] {
         let Some(place) = place else { continue };
         let value = place.value.as_deref().map_or_else(|| "not set".to_owned(), code);
@@ -142,7 +154,7 @@ fn details(finding: &ReportedFinding) -> String {
             let fence = "`".repeat(longest_run(command).max(2) + 1);
             // As far in as the text of any numbered step, or the list would end here.
             let indent = "    ";
-            let command = command.replace('\n', &format!("\n{indent}"));
+            let command = printable(command).replace('\n', &format!("\n{indent}"));
             let _ = write!(text, ":\n\n{indent}{fence}sh\n{indent}{command}\n{indent}{fence}");
         }
         text.push_str("\n\n");
@@ -153,6 +165,9 @@ fn details(finding: &ReportedFinding) -> String {
     if finding.more().is_some() {
         let url = rules::page::url(&finding.rule);
         let _ = write!(text, "[{}]({url})\n\n", code(&finding.rule));
+    }
+    if text.len() == summary {
+        return String::new();
     }
     text.push_str("</details>\n\n");
     text

@@ -16,7 +16,7 @@ pub struct NotJudged {
     pub object: ObjectRef,
     /// what would have to be known
     pub needs: String,
-    /// the manifest that lacks it: the new one, or the old one if the fault is there
+    /// the manifest that lacks it: the new one, or the old one if the fault is there; empty for none
     pub file: String,
     /// where the object begins, or the field that is at fault; from 1
     pub line: usize,
@@ -26,8 +26,8 @@ pub struct NotJudged {
 }
 
 impl NotJudged {
-    pub(super) fn place(&self) -> Place {
-        Place {
+    pub(super) fn place(&self) -> Option<Place> {
+        (!self.file.is_empty()).then(|| Place {
             value: None,
             file: self.file.clone(),
             line: self.line,
@@ -35,7 +35,7 @@ impl NotJudged {
             template: self.template.clone(),
             missing: None,
             excerpt: None,
-        }
+        })
     }
 }
 
@@ -61,8 +61,12 @@ pub(super) fn by_object(all: &[NotJudged]) -> Vec<Unjudged<'_>> {
 
 impl Unjudged<'_> {
     /// The manifest, at the first rule that gave no verdict.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Option<Place> {
         self.rules[0].place()
+    }
+
+    pub(super) fn file(&self) -> &str {
+        &self.rules[0].file
     }
 
     pub(super) fn object(&self) -> &ObjectRef {

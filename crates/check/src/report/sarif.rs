@@ -1,6 +1,6 @@
 //! SARIF 2.1.0, for code scanning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use stateward_core::rules::{self, Action, Meta};
 
 use super::{
-    CheckReport, InputError, NoticeLevel, Options, Outcome, Place, RenderError, ReportedFinding,
+    Check, CheckReport, InputError, NoticeLevel, ObjectRef, Options, Place, RenderError,
+    ReportedFinding, Subject,
 };
 
 #[derive(Serialize)]
@@ -49,9 +50,12 @@ struct Driver {
 struct Descriptor {
     id: &'static str,
     short_description: Text,
-    full_description: Text,
-    help: Help,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_description: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<Help>,
     default_configuration: Configuration,
+    #[serde(skip_serializing_if = "Value::is_null")]
     properties: Value,
 }
 
@@ -111,10 +115,21 @@ struct Finding<'a> {
 struct Location {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<u8>,
-    #[serde(rename = "physicalLocation")]
-    physical: PhysicalLocation,
+    #[serde(rename = "physicalLocation", skip_serializing_if = "Option::is_none")]
+    physical: Option<PhysicalLocation>,
+    #[serde(rename = "logicalLocations", skip_serializing_if = "Vec::is_empty")]
+    logical: Vec<LogicalLocation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Text>,
+}
+
+/// Where something is that is in no file: an object of a cluster.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LogicalLocation {
+    name: String,
+    fully_qualified_name: String,
+    kind: &'static str,
 }
 
 #[derive(Serialize)]
@@ -156,10 +171,21 @@ pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderE
     notifications.extend(report.not_judged.iter().map(|not| Notification {
         level: "note",
         message: text(format!("{} was not judged: needs {}", not.object, not.needs)),
-        locations: vec![location(&not.place(), options)],
-        associated_rule: Some(json!({"id": not.rule})),
+        locations: not.place().iter().map(|place| location(place, options)).collect(),
+        associated_rule: (!not.rule.is_empty()).then(|| json!({"id": not.rule})),
     }));
     let mut seen = BTreeMap::new();
+    let rules: Vec<Descriptor> = match report.subject {
+        Subject::Manifests => rules::RULES.iter().map(|entry| descriptor(entry.meta)).collect(),
+        Subject::Cluster { checks, .. } => checks.iter().map(check).collect(),
+    };
+    let places: HashMap<&str, usize> =
+        rules.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect();
+    let results: Vec<Finding<'_>> = report
+        .findings
+        .iter()
+        .map(|finding| result(finding, places.get(&*finding.rule).copied(), options, &mut seen))
+        .collect();
     let log = Log {
         schema: "https://json.schemastore.org/sarif-2.1.0.json",
         version: "2.1.0",
@@ -169,7 +195,7 @@ pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderE
                     name: "stateward",
                     semantic_version: env!("CARGO_PKG_VERSION"),
                     information_uri: env!("CARGO_PKG_REPOSITORY"),
-                    rules: rules::RULES.iter().map(|entry| descriptor(entry.meta)).collect(),
+                    rules,
                 },
             },
             column_kind: "unicodeCodePoints",
@@ -177,11 +203,7 @@ pub fn render(report: &CheckReport, options: &Options) -> Result<String, RenderE
                 execution_successful: report.errors.is_empty(),
                 tool_execution_notifications: notifications,
             }],
-            results: report
-                .findings
-                .iter()
-                .map(|finding| result(finding, options, &mut seen))
-                .collect(),
+            results,
         }],
     };
     let mut json = serde_json::to_string_pretty(&log)?;
@@ -196,8 +218,8 @@ fn descriptor(meta: &'static Meta) -> Descriptor {
     Descriptor {
         id: meta.id,
         short_description: text(meta.title),
-        full_description: text(first),
-        help: Help { text: docs.clone(), markdown: docs },
+        full_description: Some(text(first)),
+        help: Some(Help { text: docs.clone(), markdown: docs }),
         default_configuration: Configuration {
             level: match meta.default_action(false) {
                 Action::Deny => "error",
@@ -209,8 +231,20 @@ fn descriptor(meta: &'static Meta) -> Descriptor {
     }
 }
 
+fn check(check: &Check) -> Descriptor {
+    Descriptor {
+        id: check.id,
+        short_description: text(check.title),
+        full_description: None,
+        help: None,
+        default_configuration: Configuration { level: check.severity.level().name() },
+        properties: Value::Null,
+    }
+}
+
 fn result<'a>(
     finding: &'a ReportedFinding,
+    rule_index: Option<usize>,
     options: &Options,
     seen: &mut BTreeMap<u64, u32>,
 ) -> Finding<'a> {
@@ -220,13 +254,13 @@ fn result<'a>(
     };
     Finding {
         rule_id: &finding.rule,
-        rule_index: rules::RULES.iter().position(|entry| entry.meta.id == finding.rule),
-        level: match finding.outcome {
-            Outcome::Deny | Outcome::Error => "error",
-            Outcome::Warn => "warning",
-        },
+        rule_index,
+        level: finding.outcome.level().name(),
         message: text(finding.prose()),
-        locations: at.map(|place| current_location(place, options)).into_iter().collect(),
+        locations: vec![match at {
+            Some(place) => current_location(place, options),
+            None => logical_location(&finding.object),
+        }],
         related_locations: before
             .map(|place| Location {
                 id: Some(1),
@@ -239,12 +273,16 @@ fn result<'a>(
             "stateward/v1",
             fingerprint(finding, options, seen),
         )]),
-        properties: json!({
-            "operation": finding.operation,
-            "object": finding.object,
-            "field": finding.field,
-            "refusedBy": finding.refused_by,
-        }),
+        properties: if finding.operation.is_empty() {
+            json!({"severity": finding.outcome.severity(), "object": finding.object})
+        } else {
+            json!({
+                "operation": finding.operation,
+                "object": finding.object,
+                "field": finding.field,
+                "refusedBy": finding.refused_by,
+            })
+        },
     }
 }
 
@@ -269,10 +307,21 @@ fn current_location(place: &Place, options: &Options) -> Location {
     if options.is_of_old_revision(place) {
         let file = options.hosted_file(place);
         let path = file.split_once(':').map_or(file.as_str(), |(_, path)| path);
-        location.physical.artifact_location.uri = uri(path);
-        location.physical.region = None;
+        let artifact_location = ArtifactLocation { uri: uri(path) };
+        location.physical = Some(PhysicalLocation { artifact_location, region: None });
     }
     location
+}
+
+fn logical_location(object: &ObjectRef) -> Location {
+    let ObjectRef { kind, namespace, name, .. } = object;
+    let parts = [namespace, kind, name].map(|part| percent_encode(part).replace('/', "%2F"));
+    let object = LogicalLocation {
+        name: name.clone(),
+        fully_qualified_name: parts.join("/"),
+        kind: "resource",
+    };
+    Location { id: None, physical: None, logical: vec![object], message: None }
 }
 
 fn location(place: &Place, options: &Options) -> Location {
@@ -283,10 +332,11 @@ fn location(place: &Place, options: &Options) -> Location {
     });
     Location {
         id: None,
-        physical: PhysicalLocation {
+        physical: Some(PhysicalLocation {
             artifact_location: ArtifactLocation { uri: uri(&options.hosted_file(place)) },
             region,
-        },
+        }),
+        logical: Vec::new(),
         message: None,
     }
 }

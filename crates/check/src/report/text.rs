@@ -8,8 +8,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use stateward_core::annotations::ALLOW;
 
 use super::{
-    CheckReport, InputError, Notice, NoticeLevel, ObjectRef, Options, Outcome, Place,
-    ReportedFinding, not_judged, printable,
+    CheckReport, InputError, Notice, NoticeLevel, ObjectRef, Options, Place, ReportedFinding,
+    not_judged, printable,
 };
 
 /// How many objects without a verdict of each rule are named without being asked for.
@@ -96,7 +96,7 @@ pub fn render_with<'a>(
         line(format!("not judged: {more} more, which --verbose lists"));
     }
     // In a pipeline, silence looks as if nothing had run.
-    text.push_str(&report.summary.to_string());
+    text.push_str(&report.headline());
     text.push('\n');
     text
 }
@@ -123,9 +123,10 @@ fn shown(report: &CheckReport) -> Vec<Shown<'_>> {
 }
 
 fn group(finding: &ReportedFinding, first: bool) -> Group<'_> {
-    let level = match finding.outcome {
-        Outcome::Deny | Outcome::Error => Level::ERROR,
-        Outcome::Warn => Level::WARNING,
+    let level = match finding.outcome.level() {
+        super::Level::Error => Level::ERROR,
+        super::Level::Warning => Level::WARNING,
+        super::Level::Note => Level::NOTE,
     };
     let severity = level.with_name(finding.outcome.severity());
     let mut group = Group::with_title(severity.primary_title(printable(&finding.message)));

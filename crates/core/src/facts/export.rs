@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FACT_KINDS, FactKind,
-    FactKindInfo, Facts, FixedVolume, Known, NamespaceFact, NodeFact, Objects, PodFact, QuotaFact,
-    ServiceFact, SetFact, SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
+    AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, FactKindInfo,
+    Facts, FixedVolume, NamespaceFact, NodeFact, Objects, PodFact, QuotaFact, ServiceFact, SetFact,
+    SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
 };
 use crate::annotations::{PACK, RESIZE_MAX, VOTERS};
 use crate::object::anti_affinity::ZONE;
@@ -23,31 +23,31 @@ pub const KIND: &str = "ClusterFacts";
 /// The document.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
+pub(super) struct Document<Items> {
     api_version: String,
     kind: String,
     /// the only namespace that was looked at; none if all were
     #[serde(default)]
-    namespace: Option<String>,
+    pub(super) namespace: Option<String>,
     /// the kinds of which all objects are listed
-    complete: Vec<String>,
+    pub(super) complete: Vec<String>,
     /// why other kinds are not known
     #[serde(default)]
-    unknown: Map<String, Value>,
+    pub(super) unknown: Map<String, Value>,
     /// objects that exist and could not be read
     #[serde(default)]
-    unreadable: Vec<Unreadable>,
-    items: Vec<Value>,
+    pub(super) unreadable: Vec<Unreadable>,
+    items: Items,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Unreadable {
-    kind: String,
+pub(super) struct Unreadable {
+    pub(super) kind: String,
     #[serde(default)]
-    namespace: String,
-    name: String,
-    why: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) why: String,
 }
 
 /// A fact that can be written as the object that it was read from.
@@ -324,7 +324,7 @@ impl Exported for VolumeFact {
     }
 }
 
-impl Document {
+impl Document<Vec<Value>> {
     fn add<T: Exported>(&mut self, objects: &Objects<T>, packs: &Packs) {
         let info = T::KIND.info();
         if let Some(why) = objects.why_unknown() {
@@ -398,44 +398,12 @@ impl Facts {
         let items = if items.is_empty() { "[]".to_owned() } else { format!("[\n    {items}\n  ]") };
         Ok(head.replace("\"items\": []", &format!("\"items\": {items}")) + "\n")
     }
-
-    /// Takes in what [`Facts::export`] wrote.
-    ///
-    /// # Errors
-    /// What is no such document, or an object of a kind from which no facts are read.
-    pub fn import(&mut self, json: &str) -> Result<(), String> {
-        let document: Document = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let kind = |name: &str| {
-            let info = FACT_KINDS.iter().find(|info| info.name == name);
-            info.ok_or_else(|| format!("no facts are read from kind \"{name}\""))
-        };
-        for name in &document.complete {
-            let info = kind(name)?;
-            let namespace = document.namespace.as_deref().filter(|_| info.namespaced);
-            self.forget(info.kind, namespace.map_or(Known::All, Known::Namespace));
-        }
-        for (name, why) in &document.unknown {
-            let why = why.as_str().unwrap_or("a cluster to look at");
-            self.forget(kind(name)?.kind, Known::Nothing(why));
-        }
-        for item in &document.items {
-            let text = |pointer| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-            let kind = kind(text("/kind"))?.kind;
-            self.insert(kind, namespace, name, &item.to_string())
-                .map_err(|why| format!("{} {namespace}/{name}, {why}", text("/kind")))?;
-        }
-        for Unreadable { kind: name, namespace, name: object, why } in &document.unreadable {
-            self.insert_unknown(kind(name)?.kind, namespace, object, why);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Fact, OwnerFact, Reclaim};
+    use crate::facts::{FACT_KINDS, Fact, Known, OwnerFact, Reclaim};
 
     fn known() -> Facts {
         let mut facts = Facts::none();
@@ -598,6 +566,21 @@ mod tests {
         assert_eq!(read.snapshots.get("shop", "s"), Fact::Unknown(why));
         assert!(matches!(read.claims.get("shop", "odd"), Fact::Unknown(_)));
         assert_eq!(read.claims.get("shop", "none"), Fact::Known(None));
+    }
+
+    #[test]
+    fn what_stands_behind_the_objects_counts_as_well() {
+        let mut facts = known();
+        facts.claims.insert_unknown("shop", "odd", "shop/odd, which cannot be read");
+        let export: Value = serde_json::from_str(&facts.export(None).unwrap()).unwrap();
+        let sorted = export.to_string();
+        assert!(sorted.find("\"items\"") < sorted.find("\"unreadable\""), "{sorted}");
+        let mut read = Facts::none();
+        read.import(&sorted).unwrap();
+        assert!(matches!(read.claims.get("shop", "odd"), Fact::Unknown(_)));
+        assert_eq!(read.claims.get("shop", "none"), Fact::Known(None));
+        let claim = read.claims.get("shop", "data-db-0");
+        assert_eq!(claim, facts.claims.get("shop", "data-db-0"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Facts {
         _ = self.take_in(kind, object, None);
     }
 
-    fn take_in(
+    pub(super) fn take_in(
         &mut self,
         kind: FactKind,
         raw: &RawValue,

@@ -707,7 +707,11 @@ fn bounded(mut record: RecordFact) -> Option<RecordFact> {
     let names =
         record.phase.as_str().len() + record.reason.as_ref().map_or(0, |r| r.as_str().len());
     let uids = record.old_uid.iter().chain(&record.new_uid);
-    let size = entries(&record.targets) + entries(&record.taken) + texts(uids) + names;
+    let size = entries(&record.targets)
+        + entries(&record.taken)
+        + texts(uids)
+        + names
+        + record.state.as_ref().map_or(0, |state| state.as_str().len());
     (size <= MOST).then_some(record)
 }
 

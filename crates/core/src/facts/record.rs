@@ -9,7 +9,11 @@ use crate::annotations::INJECTED;
 use crate::object::json::null_default;
 use crate::object::{PodDefault, Quantity};
 use crate::record::snapshot;
-use crate::record::{Phase, Reason, Request, Spec};
+use crate::record::{Phase, Reason, Request, Spec, State};
+use crate::text::cut;
+
+/// The longest text for people that is kept of a record, in bytes.
+const MESSAGE: usize = 512;
 
 /// A record, reduced to what admission reads.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -19,6 +23,12 @@ pub struct RecordFact {
     pub phase: Phase,
     /// why it rests there, or ended
     pub reason: Option<Reason>,
+    /// `Waiting`, `Blocked` or `Ended`; nothing while it makes progress
+    pub state: Option<State>,
+    /// what the reason is about, for people
+    pub message: String,
+    /// how many claims have the requested size, of how many, as `2/3`
+    pub claims_grown: String,
     /// `spec.paused`
     pub paused: bool,
     /// somebody asked for the end of what is carried out, and has not taken that back
@@ -73,6 +83,9 @@ struct Object {
 struct Status {
     phase: Option<Phase>,
     reason: Option<Reason>,
+    state: Option<State>,
+    message: String,
+    claims_grown: String,
     request: Option<Request>,
     annotation_targets: BTreeMap<String, String>,
     recreation: Recreation,
@@ -107,6 +120,9 @@ impl RecordFact {
         Ok(Self {
             phase: status.phase.unwrap_or(Phase::Requested),
             reason: status.reason,
+            state: status.state,
+            message: cut(status.message, MESSAGE),
+            claims_grown: cut(status.claims_grown, MESSAGE),
             paused: spec.paused,
             stopped: deleting || spec.abort.is_some_and(|ends| ends >= generation),
             targets: request.map(|request| request.targets.clone()).unwrap_or_default(),
@@ -124,6 +140,9 @@ impl RecordFact {
         Self {
             phase: Phase::Unknown("unreadable".to_owned()),
             reason: None,
+            state: None,
+            message: String::new(),
+            claims_grown: String::new(),
             paused: false,
             stopped: false,
             targets: BTreeMap::new(),
