@@ -400,7 +400,7 @@ fn the_claim_of_a_new_replica_is_raised_to_its_siblings() {
     };
     let creator = "system:serviceaccount:kube-system:statefulset-controller";
     let size = |name: &str, facts: &Facts, policy: &'static str, user: &'static str| {
-        let asks = Asks { policy, user, ..Asks::default() };
+        let asks = Asks { user, policy, ..Asks::default() };
         let stage = Stage::Webhook(WebhookKind::Mutating);
         let said = ask(stage, None, Some(&new(name)), facts, &asks);
         assert!(said.allowed);
@@ -435,8 +435,8 @@ fn the_claim_of_a_new_replica_is_raised_to_its_siblings() {
     assert!(!raised("data-db-2", &limited, RAISE, creator));
     let owner = json!([{"apiVersion": "a/v1", "kind": "A", "name": "a", "uid": "1",
                         "controller": true}]);
-    let owned = over(&["20Gi", "20Gi"], &with(&three, "/metadata/ownerReferences", owner));
-    assert!(!raised("data-db-2", &owned, RAISE, creator));
+    let of_an_operator = over(&["20Gi", "20Gi"], &with(&three, "/metadata/ownerReferences", owner));
+    assert!(!raised("data-db-2", &of_an_operator, RAISE, creator));
     assert!(!raised("data-db-2", &nodes(3), RAISE, creator));
     // A quota without room would leave the set without the claim.
     for (limit, room) in [("30Gi", true), ("25Gi", false)] {
