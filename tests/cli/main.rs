@@ -15,6 +15,7 @@ mod cli;
 mod documentation;
 mod edits;
 mod folder;
+mod odd_clusters;
 mod packs;
 mod picture;
 mod report_command;

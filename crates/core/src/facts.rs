@@ -375,10 +375,15 @@ impl Facts {
     /// The sets of a namespace that are known, and whether there may be others. Where nobody looks at a
     /// cluster, none is known.
     pub fn sets_seen(&self, namespace: &str) -> Fact<Seen<'_, SetFact>> {
-        if self.sets.why_unknown() == Some(NO_CLUSTER) {
+        if !self.looks_at_sets() {
             return Fact::Known(Seen { objects: Vec::new(), all: false });
         }
         self.sets.seen(namespace)
+    }
+
+    /// Whether somebody looks for sets, whatever comes of it.
+    pub fn looks_at_sets(&self) -> bool {
+        self.sets.why_unknown() != Some(NO_CLUSTER)
     }
 
     /// Whether nothing of a set that is created was there before: no claim of one of its templates

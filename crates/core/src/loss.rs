@@ -106,7 +106,7 @@ impl Loss {
                 ..LostClaim::default()
             });
         }
-        let told = |claim: &LostClaim| matches!(claim.fate, Fate::Destroyed | Fate::Retained);
+        let told = |claim: &LostClaim| claim.fate != Fate::Unknown && !claim.volume.is_empty();
         if !loss.claims.iter().any(told) {
             return None;
         }

@@ -165,6 +165,8 @@ pub(crate) struct Said {
     pub(crate) done: Vec<&'static str>,
     pub(crate) exemption: Option<Exemption>,
     pub(crate) not_judged: Vec<&'static str>,
+    /// each rule that found something, with all that it says
+    pub(crate) found: Vec<(&'static str, String)>,
     /// the new object, patched
     pub(crate) outcome: Value,
 }
@@ -242,6 +244,11 @@ pub(crate) fn ask(
         done: decision.mutation.done.clone(),
         exemption: decision.exemption,
         not_judged: decision.not_judged.iter().map(|missing| missing.rule).collect(),
+        found: decision
+            .verdicts
+            .iter()
+            .map(|verdict| (verdict.finding.rule, verdict.finding.denial("it")))
+            .collect(),
         outcome,
     }
 }

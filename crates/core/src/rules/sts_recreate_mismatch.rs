@@ -65,7 +65,10 @@ fn claims<'f>(
             Ok(claims.iter().map(|claim| (claim.name.to_owned(), claim.claim)).collect())
         }
         // Where nobody looks at a cluster, the set is new but for what the inputs show.
-        Fact::Unknown(_) if facts.controller == ControllerState::NotLooked => {
+        Fact::Unknown(_)
+            if facts.controller == ControllerState::NotLooked
+                && facts.claims.why_unknown().is_none() =>
+        {
             let last = ordinals.end.min(ordinals.start.saturating_add(LOOKED_UP));
             let names = (ordinals.start..last).map(|i| format!("{template}-{}-{i}", change.name));
             Ok(names
