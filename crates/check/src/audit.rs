@@ -376,7 +376,7 @@ impl Auditor<'_> {
         claims: &BTreeMap<&str, BTreeMap<i64, (&str, &ClaimFact)>>,
     ) {
         let all = claims.values().flat_map(BTreeMap::values);
-        let all: BTreeSet<&str> = all.map(|(_, claim)| claim.class.as_str()).collect();
+        let all: BTreeSet<&str> = all.map(|(_, claim)| &*claim.class).collect();
         let (mut fixed, mut missing) = (Vec::new(), Vec::new());
         for class in all {
             match self.facts.classes.get("", class) {

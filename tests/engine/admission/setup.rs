@@ -105,11 +105,11 @@ pub(crate) fn facts() -> Facts {
 pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, size: &str) {
     let claim = ClaimFact {
         uid: format!("uid-of-{name}"),
-        access_modes: vec!["ReadWriteOnce".to_owned()],
-        class: class.to_owned(),
+        access_modes: ["ReadWriteOnce".to_owned()].into(),
+        class: class.into(),
         volume: volume.to_owned(),
         request: Some(size.parse().unwrap()),
-        labels: BTreeMap::from([("app".to_owned(), "db".to_owned())]),
+        labels: Arc::new(BTreeMap::from([("app".to_owned(), "db".to_owned())])),
         owners: Vec::new(),
         terminating: false,
         ..ClaimFact::default()

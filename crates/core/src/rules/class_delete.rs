@@ -33,7 +33,7 @@ impl Rule for ClassDelete {
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let class = change.name.as_str();
         let claims = facts.claims.everywhere().needed()?;
-        let claims = claims.filter(|(.., claim)| claim.class == class && !claim.terminating);
+        let claims = claims.filter(|(.., claim)| *claim.class == *class && !claim.terminating);
         let claims = claims.count();
         let (sets, unknown) = match sets_of(class, facts) {
             Fact::Known(sets) => (sets, None),

@@ -110,7 +110,8 @@ impl Property {
                 let named =
                     template.spec.storage_class_name.is_some() || !template.class().is_empty();
                 let wanted = template.class();
-                (named && claim.class != wanted).then(|| (claim.class.clone(), wanted.to_owned()))
+                (named && *claim.class != *wanted)
+                    .then(|| ((*claim.class).to_owned(), wanted.to_owned()))
             }
             Self::AccessModes => {
                 let sorted = |modes: &mut Vec<String>| {
@@ -119,7 +120,7 @@ impl Property {
                     modes.join(", ")
                 };
                 let wanted = template.spec.access_modes.iter().map(|mode| mode.as_str().to_owned());
-                let has = sorted(&mut claim.access_modes.clone());
+                let has = sorted(&mut claim.access_modes.to_vec());
                 let wanted = sorted(&mut wanted.collect());
                 (has != wanted).then_some((has, wanted))
             }
