@@ -51,6 +51,8 @@ fn main() -> Result<()> {
         [what, kinds] if what == "store" => runtime.block_on(store(kinds)),
         [what, kind] if what == "values" => values(kind),
         [what, kind] if what == "typed" => typed(kind),
+        [what, ..] if what == "reviews" => runtime.block_on(print_reviews()),
+        [what, ..] if what == "changes" => runtime.block_on(print_changes()),
         _ => {
             print_memory()?;
             runtime.block_on(print_reviews())?;
