@@ -6,18 +6,20 @@
 #![expect(
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    clippy::expect_used,
-    reason = "a bench prints rounded figures, and has nobody to report to"
+    reason = "a bench prints rounded figures"
 )]
 
 #[path = "support/growth.rs"]
 mod lists;
+#[path = "support/memory.rs"]
+mod memory;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lists::GROWING;
+use memory::resident;
 use stateward_core::change::KubernetesVersion;
 use stateward_core::decide::EvaluationContext;
 use stateward_core::facts::Facts;
@@ -29,7 +31,7 @@ const LENGTHS: [usize; 4] = [1 << 10, 1 << 12, 1 << 14, 1 << 16];
 const TEMPLATES: usize = 50_000;
 
 fn main() {
-    memory();
+    print_memory();
     println!("\nmilliseconds for {LENGTHS:?} elements, and the slope");
     let mut steepest = (0.0, String::new());
     for list in GROWING {
@@ -89,7 +91,7 @@ fn slope(times: &[f64]) -> f64 {
 }
 
 /// The peak of the process while it judges claim templates, over the size of their review.
-fn memory() {
+fn print_memory() {
     for list in GROWING.iter().filter(|list| list.field == "/spec/volumeClaimTemplates") {
         for (edit, body) in list.reviews(TEMPLATES) {
             let before = resident("VmRSS:");
@@ -105,11 +107,4 @@ fn memory() {
             );
         }
     }
-}
-
-/// A figure of `/proc/self/status`, in KB.
-fn resident(name: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a known name");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

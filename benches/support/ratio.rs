@@ -76,13 +76,23 @@ pub(crate) fn reviews() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+/// The recorded review of an edit of a claim template; its objects are about 6 KB each.
+pub(crate) const SET: &str = "update-statefulset-edit-storage-grow-thanos-store-10Gi-50Gi";
+/// The recorded review of the deletion of a claim.
+pub(crate) const CLAIM: &str = "delete-pvc-in-use";
+
+/// A recorded review as JSON.
+pub(crate) fn recorded(name: &str) -> serde_json::Value {
+    let found = reviews().into_iter().find(|(known, _)| known == name);
+    let (_, body) = found.expect("the recorded review");
+    serde_json::from_slice(&body).expect("JSON")
+}
+
 /// A recorded UPDATE of 12 KB, a set that kubectl applies, in which only a label of the set
 /// changes, or only an image of its pod template (and the record of what was applied with it).
 pub(crate) fn update_of_12_kb(image: bool) -> Vec<u8> {
-    let (_, body) = reviews()
-        .into_iter()
-        .find(|(name, _)| name == "update-statefulset-edit-storage-grow-thanos-store-10Gi-50Gi")
-        .expect("the recorded review");
+    let (_, body) =
+        reviews().into_iter().find(|(name, _)| name == SET).expect("the recorded review");
     let body = String::from_utf8(body).expect("text");
     let review: Review<'_> = serde_json::from_str(&body).expect("a review");
     let old = review.request.old_object.get();

@@ -17,7 +17,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use serde_json::value::RawValue;
 use stateward_core::facts::read::{self, Reduced};
-use stateward_core::facts::{ControllerState, FactKind, Facts};
+use stateward_core::facts::{Alike, ControllerState, FactKind, Facts};
 use stateward_resize::CAN_RESIZE;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -160,11 +160,11 @@ impl Follow<'_> {
         let path = with_query(&leases(namespace), [("fieldSelector", selector.as_str())]);
         let edit = |seen| -> Edit { Box::new(move |state, now| state.lease.apply(seen, now)) };
         let read = |lease: &RawValue| Some(LeaseRead::read(lease));
-        self.spawn(path, Extent::Whole, read, edit);
+        self.spawn(path, Extent::Whole, read, |_, _| {}, edit);
     }
 
     /// All objects of a kind.
-    fn kind<T: Clone + Send + Sync + 'static>(
+    fn kind<T: Alike + Clone + Send + Sync + 'static>(
         &mut self,
         kind: FactKind,
         reduce: fn(&RawValue) -> Option<Reduced<T>>,
@@ -173,7 +173,7 @@ impl Follow<'_> {
         let edit = move |seen: Seen<Reduced<T>>| -> Edit {
             Box::new(move |state, now| slot(state).apply(seen, now))
         };
-        self.spawn(list_path(kind.info(), None), extent(kind), reduce, edit);
+        self.spawn(list_path(kind.info(), None), extent(kind), reduce, Alike::share, edit);
     }
 
     fn spawn<R: Send + 'static>(
@@ -181,11 +181,12 @@ impl Follow<'_> {
         path: String,
         extent: Extent,
         read: fn(&RawValue) -> Option<R>,
+        share: fn(&mut R, &R),
         edit: impl Fn(Seen<R>) -> Edit + Send + 'static,
     ) {
         let what = path.split('?').next().unwrap_or_default().to_owned();
         let target = Watched { path, extent, seconds: self.seconds };
-        let watcher = Watcher::new(self.client.clone(), target, read);
+        let watcher = Watcher::new(self.client.clone(), target, read).sharing(share);
         self.tasks.spawn(watch(what, watcher, self.edits.clone(), edit));
     }
 }

@@ -72,7 +72,8 @@ impl Client {
                 json: object.get().to_owned(),
             })
         };
-        let listed = self.list_raw(&list_path(info, namespace), extent(info.kind), read).await?;
+        let listed =
+            self.list_raw(&list_path(info, namespace), extent(info.kind), read, |_, _| {}).await?;
         match listed {
             Some(listed) => survey.objects.extend(listed.kept),
             None if info.optional => {}

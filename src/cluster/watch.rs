@@ -79,6 +79,7 @@ pub(crate) struct Watcher<R> {
     client: Client,
     watched: Watched,
     read: fn(&RawValue) -> Option<R>,
+    share: fn(&mut R, &R),
     state: State,
     pause: Duration,
     /// since when nothing failed
@@ -134,7 +135,14 @@ impl<R> Watcher<R> {
     /// left out.
     pub(crate) fn new(client: Client, watched: Watched, read: fn(&RawValue) -> Option<R>) -> Self {
         let state = State::Listing(Duration::ZERO);
-        Self { client, watched, read, state, pause: FIRST_PAUSE, begun: Instant::now() }
+        let (pause, begun) = (FIRST_PAUSE, Instant::now());
+        Self { client, watched, read, share: |_, _| {}, state, pause, begun }
+    }
+
+    /// The same, with `share` for each object of a list and the one before, so that the list takes no more
+    /// memory than what is made of it.
+    pub(crate) fn sharing(self, share: fn(&mut R, &R)) -> Self {
+        Self { share, ..self }
     }
 
     /// What is seen next.
@@ -161,7 +169,7 @@ impl<R> Watcher<R> {
                 tokio::time::sleep(*pause).await;
                 self.begun = Instant::now();
                 let Watched { path, extent, .. } = &self.watched;
-                let listed = self.client.list_raw(path, *extent, self.read).await?;
+                let listed = self.client.list_raw(path, *extent, self.read, self.share).await?;
                 let listed = listed.ok_or_else(Failure::not_served)?;
                 if listed.version.is_empty() {
                     return Err(Failure::of("the list has no version from which to watch"));

@@ -16,6 +16,7 @@ mod dashboard;
 mod documentation;
 mod edits;
 mod folder;
+mod odd_clusters;
 mod packs;
 mod picture;
 mod report_command;

@@ -15,6 +15,7 @@ mod fuzz;
 mod growth;
 mod long_texts;
 mod manifest;
+mod odd_clusters;
 mod packs;
 mod policy;
 mod quantity_table;

@@ -32,6 +32,15 @@ impl Fixture {
     }
 
     pub(crate) fn judge(&self, entry: &Entry) -> (String, Result<Vec<Finding>, Unjudged>) {
+        self.judge_with(entry, &self.facts())
+    }
+
+    /// The same with other facts.
+    pub(crate) fn judge_with(
+        &self,
+        entry: &Entry,
+        facts: &Facts,
+    ) -> (String, Result<Vec<Finding>, Unjudged>) {
         let side = |key: &str| self.document.get(key).map(Value::to_string);
         let (old, new) = (side("old"), side("new"));
         let operation = match (&old, &new) {
@@ -69,7 +78,7 @@ impl Fixture {
         let params = self.document.get("params").cloned().unwrap_or_else(|| json!({}));
         let check = (entry.compile)(&params).unwrap();
         let mut findings = Findings::new(entry.meta.id);
-        let judged = check(&change, &self.facts(), &mut findings);
+        let judged = check(&change, facts, &mut findings);
         (change.object_name(), judged.map(|()| findings.into_vec()))
     }
 
@@ -131,7 +140,7 @@ impl Fixture {
     /// `facts: [manifest, …]`: objects that are known besides; `clusterIsKnown: true`: no other sets,
     /// claims and the like exist; `nodesAreKnown: true`: no other nodes.
     /// `mayNotList: [kind, …]`: nobody may list the objects of a kind.
-    fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         let mut facts = Facts::none();
         if self.document.get("clusterIsKnown").is_some_and(|known| known == true) {
             facts.claims = Objects::all();

@@ -305,11 +305,11 @@ impl<'f> Auditor<'f> {
             let message = format!("no VolumeSnapshot of its {}", counted(count, claims));
             self.add(checks::NO_SNAPSHOT, object, message, None);
         }
-        let end = set.first_ordinal.saturating_add(set.replicas);
+        let ordinals = set.ordinals();
         let mut leftover = BTreeMap::new();
         for (template, claims) in claims {
             for (ordinal, claim) in claims {
-                if !(set.first_ordinal..end).contains(ordinal) {
+                if !ordinals.contains(ordinal) {
                     leftover
                         .entry(*template)
                         .or_insert_with(BTreeMap::new)
@@ -376,20 +376,24 @@ impl<'f> Auditor<'f> {
     }
 
     fn classes(&mut self, object: (&'static str, &str, &str), claims: &Claims<'_>) {
-        let mut fixed: Vec<&str> = claims
-            .values()
-            .flat_map(BTreeMap::values)
-            .filter(|(_, claim)| {
-                let class = self.facts.classes.get("", &claim.class);
-                matches!(class, Fact::Known(Some(class)) if class_obstacle(&claim.class, class).is_some())
-            })
-            .map(|(_, claim)| claim.class.as_str())
-            .collect();
-        fixed.sort_unstable();
-        fixed.dedup();
-        if !fixed.is_empty() {
-            let message = format!("its volumes cannot grow: StorageClass {}", listed(&fixed));
-            self.add(checks::CANNOT_GROW, object, message, None);
+        let all = claims.values().flat_map(BTreeMap::values);
+        let all: BTreeSet<&str> = all.map(|(_, claim)| &*claim.class).collect();
+        let (mut fixed, mut missing) = (Vec::new(), Vec::new());
+        for class in all {
+            match self.facts.classes.get("", class) {
+                Fact::Known(None) if !class.is_empty() => missing.push(class),
+                Fact::Known(Some(fact)) if class_obstacle(class, fact).is_some() => {
+                    fixed.push(class);
+                }
+                _ => {}
+            }
+        }
+        for (classes, end) in [(fixed, ""), (missing, " does not exist")] {
+            if !classes.is_empty() {
+                let message =
+                    format!("its volumes cannot grow: StorageClass {}{end}", listed(&classes));
+                self.add(checks::CANNOT_GROW, object, message, None);
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ pub use self::claims::{ClaimOf, SetClaim};
 pub use self::class::{ClassFact, Reach, TemplateClass};
 pub use self::files::Known;
 pub use self::kind::{FACT_KINDS, FactKind, FactKindInfo};
-pub use self::objects::{Objects, Seen};
+pub use self::objects::{Alike, Objects, Seen};
 pub use self::record::{Injected, RecordFact};
 pub use self::set::{OwnerFact, SetFact, SetSpec};
 pub use self::surroundings::{AutoscalerFact, BudgetFact, NodeFact, ServiceFact};
@@ -63,15 +63,15 @@ pub struct ClaimFact {
     /// `metadata.uid`; empty if it comes from a manifest
     pub uid: String,
     /// `spec.accessModes`
-    pub access_modes: Vec<String>,
+    pub access_modes: Arc<[String]>,
     /// its class, empty for none; the annotation that named it before the field was there wins
-    pub class: String,
+    pub class: Arc<str>,
     /// `spec.volumeName`, empty while it is not bound
     pub volume: String,
     /// `spec.resources.requests.storage`
     pub request: Option<Quantity>,
     /// `metadata.labels`
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// the UIDs of its owners, except pods: a pod and its set are deleted together
     pub owners: Vec<String>,
     /// it has a `deletionTimestamp`: it goes as soon as no pod uses it
@@ -82,6 +82,15 @@ pub struct ClaimFact {
     pub restored_from: String,
     /// since when no pod that has not ended names it, as the condition `Unused` of Kubernetes 1.37 says
     pub unused_since: Option<jiff::Timestamp>,
+}
+
+/// The claims of a set have the same labels, class and access modes.
+impl Alike for ClaimFact {
+    fn share(&mut self, other: &Self) {
+        objects::share(&mut self.access_modes, &other.access_modes);
+        objects::share(&mut self.class, &other.class);
+        objects::share(&mut self.labels, &other.labels);
+    }
 }
 
 /// Why a volume cannot be expanded.
@@ -157,11 +166,18 @@ pub struct VolumeFact {
     /// why it cannot be expanded, if it cannot
     pub fixed: Option<FixedVolume>,
     /// `spec.storageClassName`; empty for none
-    pub class: String,
+    pub class: Arc<str>,
     /// the zones whose nodes can use it; empty if it is bound to none
-    pub zones: Vec<String>,
+    pub zones: Arc<[String]>,
     /// the claim that it belongs to, or belonged to, as `namespace/name`; empty for none
     pub claim: String,
+}
+
+impl Alike for VolumeFact {
+    fn share(&mut self, other: &Self) {
+        objects::share(&mut self.class, &other.class);
+        objects::share(&mut self.zones, &other.zones);
+    }
 }
 
 /// What is read of a `VolumeSnapshot` that is ready to use.
@@ -204,7 +220,7 @@ pub struct PodFact {
     /// a set has created it; so says its label, which outlives an orphan delete
     pub of_a_set: bool,
     /// the claims that it mounts; none if it has ended
-    pub claims: Vec<String>,
+    pub claims: Box<[String]>,
     /// how strongly it is kept apart, if its anti-affinity has the form that stateward injects
     pub spread: Option<Spread>,
     /// `spec.terminationGracePeriodSeconds`
@@ -386,10 +402,15 @@ impl Facts {
     /// The sets of a namespace that are known, and whether there may be others. Where nobody looks at a
     /// cluster, none is known.
     pub fn sets_seen(&self, namespace: &str) -> Fact<Seen<'_, SetFact>> {
-        if self.sets.why_unknown() == Some(NO_CLUSTER) {
+        if !self.looks_at_sets() {
             return Fact::Known(Seen { objects: Vec::new(), all: false });
         }
         self.sets.seen(namespace)
+    }
+
+    /// Whether somebody looks for sets, whatever comes of it.
+    pub fn looks_at_sets(&self) -> bool {
+        self.sets.why_unknown() != Some(NO_CLUSTER)
     }
 
     /// Whether nothing of a set that is created was there before: no claim of one of its templates

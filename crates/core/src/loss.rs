@@ -99,14 +99,14 @@ impl Loss {
             loss.claims.push(LostClaim {
                 name: name.to_owned(),
                 size: claim.request.clone(),
-                class: claim.class.clone(),
+                class: (*claim.class).to_owned(),
                 volume: claim.volume.clone(),
                 fate,
                 unused_since: claim.unused_since,
                 ..LostClaim::default()
             });
         }
-        let told = |claim: &LostClaim| matches!(claim.fate, Fate::Destroyed | Fate::Retained);
+        let told = |claim: &LostClaim| claim.fate != Fate::Unknown && !claim.volume.is_empty();
         if !loss.claims.iter().any(told) {
             return None;
         }
@@ -441,7 +441,7 @@ mod tests {
         let line = "a: 1Gi, volume pv-a is deleted, unused since 2026-09-03";
         assert_eq!(loss(&facts, &["a"]).lines(), [line]);
         // The condition follows a new pod after a while.
-        let pod = PodFact { claims: vec!["a".to_owned()], ..PodFact::default() };
+        let pod = PodFact { claims: ["a".to_owned()].into(), ..PodFact::default() };
         facts.pods.insert("shop", "p", pod);
         assert_eq!(loss(&facts, &["a"]).lines(), ["a: 1Gi, volume pv-a is deleted, mounted by p"]);
     }

@@ -81,7 +81,7 @@ impl Client {
         extent: Extent,
         mut keep: impl FnMut(&Value) -> Option<T>,
     ) -> Result<Vec<T>, ReadError> {
-        let read = |item: &RawValue| -> serde_json::Result<_> {
+        let read = |item: &RawValue, _: Option<&T>| -> serde_json::Result<_> {
             Ok(keep(&serde_json::from_str::<Value>(item.get())?))
         };
         let listed = self.pages(path, extent, Some(MOST), false, read).await?;
@@ -89,7 +89,8 @@ impl Client {
     }
 
     /// What `keep` makes of each object of the list at `path`, as the API server wrote it; nothing if
-    /// the kind is not served. Few lists are read so at the same time.
+    /// the kind is not served. `share` is told of each object and the one before. Few lists are read so at
+    /// the same time.
     ///
     /// # Errors
     /// As [`Client::read`].
@@ -98,8 +99,16 @@ impl Client {
         path: &str,
         extent: Extent,
         keep: impl Fn(&RawValue) -> Option<T>,
+        share: fn(&mut T, &T),
     ) -> Result<Option<Listed<T>>, ReadError> {
-        self.pages(path, extent, None, true, |item| Ok(keep(item))).await
+        self.pages(path, extent, None, true, |item, last| {
+            let mut kept = keep(item);
+            if let (Some(kept), Some(last)) = (&mut kept, last) {
+                share(kept, last);
+            }
+            Ok(kept)
+        })
+        .await
     }
 
     async fn pages<T>(
@@ -108,7 +117,7 @@ impl Client {
         extent: Extent,
         most: Option<usize>,
         in_turn: bool,
-        mut keep: impl FnMut(&RawValue) -> serde_json::Result<Option<T>>,
+        mut keep: impl FnMut(&RawValue, Option<&T>) -> serde_json::Result<Option<T>>,
     ) -> Result<Option<Listed<T>>, ReadError> {
         let (mut kept, mut seen, mut token) = (Vec::new(), 0, String::new());
         let (mut limit, mut restarts) = (PAGE, 0);
@@ -144,7 +153,7 @@ impl Client {
                 return Err(ReadError::TooMany { path: path.to_owned(), most });
             }
             for item in &page.items {
-                let read = keep(item).map_err(|why| ReadError::Decode {
+                let read = keep(item, kept.last()).map_err(|why| ReadError::Decode {
                     path: path.to_owned(),
                     why: why.to_string(),
                 })?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stateward_core::facts::read::Reduced;
 use stateward_core::facts::{
-    AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, Facts,
+    Alike, AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FactKind, Facts,
     NamespaceFact, NodeFact, Objects, PodFact, QuotaFact, RecordFact, ServiceFact, SetFact,
     SnapshotClassFact, SnapshotContentFact, SnapshotFact, VolumeFact,
 };
@@ -111,7 +111,7 @@ pub(super) struct Slot<T> {
 /// Tenants decide how many objects cannot be read, so the log names one of each kind in this time.
 const TOLD_EVERY: Duration = Duration::from_secs(300);
 
-impl<T: Clone> Slot<T> {
+impl<T: Clone + Alike> Slot<T> {
     fn new(kind: &'static str) -> Self {
         Self { kind, objects: None, lost: None, told: None, optional: false }
     }
@@ -178,7 +178,7 @@ impl<T: Clone> Slot<T> {
     }
 }
 
-fn put<T: Clone>(objects: &mut Objects<T>, reduced: Reduced<T>) {
+fn put<T: Clone + Alike>(objects: &mut Objects<T>, reduced: Reduced<T>) {
     let Reduced { namespace, name, fact } = reduced;
     match fact {
         Ok(Some(fact)) => objects.insert(&namespace, &name, fact),
@@ -196,8 +196,14 @@ mod tests {
     use super::*;
     use stateward_core::facts::Fact;
 
-    fn reduced(name: &str, fact: Option<u8>) -> Reduced<u8> {
-        Reduced { namespace: "shop".to_owned(), name: name.to_owned(), fact: Ok(fact) }
+    #[derive(Clone)]
+    struct Lamp(u8);
+
+    impl Alike for Lamp {}
+
+    fn reduced(name: &str, fact: Option<u8>) -> Reduced<Lamp> {
+        let fact = Ok(fact.map(Lamp));
+        Reduced { namespace: "shop".to_owned(), name: name.to_owned(), fact }
     }
 
     #[test]
@@ -205,11 +211,11 @@ mod tests {
         let (start, patience) = (Instant::now(), Duration::from_secs(30));
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut slot = Slot::new("Lamps");
-        let told = |slot: &Slot<u8>, seconds, name: &str| match slot
+        let told = |slot: &Slot<Lamp>, seconds, name: &str| match slot
             .snapshot(at(seconds), patience)
             .get("shop", name)
         {
-            Fact::Known(fact) => Ok(fact.copied()),
+            Fact::Known(fact) => Ok(fact.map(|lamp| lamp.0)),
             Fact::Unknown(why) => Err(why),
         };
         assert_eq!(told(&slot, 0, "a"), Err("the Lamps, which are not yet read".to_owned()));
@@ -232,7 +238,7 @@ mod tests {
         let now = Instant::now();
         let mut slot = Slot::new("Lamps");
         slot.apply(Seen::All(Vec::new()), now);
-        let told = |slot: &Slot<u8>| {
+        let told = |slot: &Slot<Lamp>| {
             let objects = slot.snapshot(now, Duration::ZERO);
             matches!(objects.get("shop", "a"), Fact::Known(Some(_)))
         };

@@ -1,6 +1,7 @@
 //! Growth is accepted only where somebody is known to carry it out, and able to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use stateward_core::decide::Stage;
@@ -513,13 +514,13 @@ fn a_fraction_of_a_byte_is_not_requested() {
 #[test]
 fn a_claim_of_another_owner_with_a_colliding_name_counts_for_nothing() {
     let mut other = facts();
-    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    let labels = Arc::new(BTreeMap::from([("app".to_owned(), "web".to_owned())]));
     let request = Some("1Gi".parse().unwrap());
-    let (class, volume) = ("rigid".to_owned(), "v9".to_owned());
+    let (class, volume) = ("rigid".into(), "v9".to_owned());
     let foreign = ClaimFact { class, volume, request, labels, ..ClaimFact::default() };
     other.claims.insert("shop", "data-db-9", foreign.clone());
     assert!(grow(&other).allowed, "its class does not matter");
-    let fast = ClaimFact { class: "fast".to_owned(), ..foreign };
+    let fast = ClaimFact { class: "fast".into(), ..foreign };
     other.claims.insert("shop", "data-db-9", fast);
     quota(&mut other, None, "40Gi", "20Gi");
     assert!(grow(&other).allowed, "the quota is large enough for the set's own claims");

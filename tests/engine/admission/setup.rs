@@ -106,11 +106,11 @@ pub(crate) fn facts() -> Facts {
 pub(crate) fn claim(facts: &mut Facts, name: &str, class: &str, volume: &str, size: &str) {
     let claim = ClaimFact {
         uid: format!("uid-of-{name}"),
-        access_modes: vec!["ReadWriteOnce".to_owned()],
-        class: class.to_owned(),
+        access_modes: ["ReadWriteOnce".to_owned()].into(),
+        class: class.into(),
         volume: volume.to_owned(),
         request: Some(size.parse().unwrap()),
-        labels: BTreeMap::from([("app".to_owned(), "db".to_owned())]),
+        labels: Arc::new(BTreeMap::from([("app".to_owned(), "db".to_owned())])),
         owners: Vec::new(),
         terminating: false,
         ..ClaimFact::default()
@@ -166,6 +166,8 @@ pub(crate) struct Said {
     pub(crate) done: Vec<&'static str>,
     pub(crate) exemption: Option<Exemption>,
     pub(crate) not_judged: Vec<&'static str>,
+    /// each rule that found something, with all that it says
+    pub(crate) found: Vec<(&'static str, String)>,
     /// the new object, patched
     pub(crate) outcome: Value,
 }
@@ -243,6 +245,11 @@ pub(crate) fn ask(
         done: decision.mutation.done.clone(),
         exemption: decision.exemption,
         not_judged: decision.not_judged.iter().map(|missing| missing.rule).collect(),
+        found: decision
+            .verdicts
+            .iter()
+            .map(|verdict| (verdict.finding.rule, verdict.finding.denial("it")))
+            .collect(),
         outcome,
     }
 }

@@ -39,27 +39,34 @@ pub struct ClaimOf<'f, 'n> {
 
 impl Facts {
     /// The set whose pod mounts a claim of this name, if there is one. Of two sets whose names make the
-    /// same claim (kubernetes#41153), the one with the longer name of a template.
+    /// same claim (kubernetes#41153), the one that has such a pod; of two that have, the one with the
+    /// longer name of a template.
     pub fn set_of_claim<'n>(
         &self,
         namespace: &str,
         claim: &'n str,
     ) -> Fact<Option<ClaimOf<'_, 'n>>> {
-        let Some((stem, _)) = stem_and_ordinal(claim) else { return Fact::Known(None) };
+        let Some((stem, ordinal)) = stem_and_ordinal(claim) else { return Fact::Known(None) };
+        let mut without_pod = None;
         for (dash, _) in stem.rmatch_indices('-') {
             let (template, set) = (&stem[..dash], &stem[dash + 1..]);
             match self.sets.get(namespace, set) {
                 Fact::Known(Some(fact)) if fact.template_names().any(|one| one == template) => {
-                    return Fact::Known(Some(ClaimOf { set, fact, template }));
+                    let of = ClaimOf { set, fact, template };
+                    if !fact.terminating && fact.ordinals().contains(&ordinal.into()) {
+                        return Fact::Known(Some(of));
+                    }
+                    without_pod = without_pod.or(Some(of));
                 }
                 Fact::Known(_) => {}
                 Fact::Unknown(why) => return Fact::Unknown(why),
             }
         }
-        Fact::Known(None)
+        Fact::Known(without_pod)
     }
 
-    /// The other claims of the same template of the same set that have a volume and are to stay.
+    /// The other claims of the same template of the same set that are to stay and have a volume, as far
+    /// as volumes are known.
     pub fn siblings<'f>(
         &'f self,
         namespace: &str,
@@ -68,7 +75,11 @@ impl Facts {
     ) -> Fact<Vec<&'f str>> {
         self.claims_named(namespace, of.set, [of.template]).map(|claims| {
             let stay = claims.into_iter().filter(|other| {
-                other.name != claim && !other.claim.terminating && !other.claim.volume.is_empty()
+                other.name != claim
+                    && !other.claim.terminating
+                    && !other.claim.volume.is_empty()
+                    && self.volumes.get("", &other.claim.volume) != Fact::Known(None)
+                    && matches!(self.set_of_claim(namespace, other.name), Fact::Known(Some(its)) if its.set == of.set)
             });
             stay.map(|other| other.name).collect()
         })
@@ -89,15 +100,21 @@ impl Facts {
         set: &str,
         templates: impl IntoIterator<Item = &'t str>,
     ) -> Fact<Vec<SetClaim<'_>>> {
+        if let Fact::Unknown(why) = self.claims.of(namespace).map(drop) {
+            return Fact::Unknown(why);
+        }
         let templates: BTreeSet<&str> = templates.into_iter().collect();
-        self.claims.of(namespace).map(|claims| {
-            let named = claims.filter_map(|(name, claim)| {
-                let (template, ordinal) = claim_parts(name, set)?;
-                let ordinal = i64::from(ordinal);
-                templates.contains(template).then_some(SetClaim { name, template, ordinal, claim })
-            });
-            named.collect()
-        })
+        let mut found = Vec::new();
+        for template in templates {
+            let prefix = format!("{template}-{set}-");
+            let claims = self.claims.beginning_with(namespace, &prefix);
+            found.extend(claims.filter_map(|(name, claim)| {
+                let (own, ordinal) = claim_parts(name, set).filter(|(own, _)| *own == template)?;
+                Some(SetClaim { name, template: own, ordinal: ordinal.into(), claim })
+            }));
+        }
+        found.sort_unstable_by_key(|claim| claim.name);
+        Fact::Known(found)
     }
 }
 

@@ -121,7 +121,7 @@ impl Exported for ClaimFact {
         let owners = self.owners.iter().map(|uid| json!({"uid": uid}));
         let mut metadata = json!({
             "uid": self.uid,
-            "labels": self.labels,
+            "labels": *self.labels,
             "ownerReferences": owners.collect::<Value>(),
         });
         if self.terminating {
@@ -131,8 +131,8 @@ impl Exported for ClaimFact {
             metadata["creationTimestamp"] = json!(created.to_string());
         }
         let mut spec = json!({
-            "accessModes": self.access_modes,
-            "storageClassName": self.class,
+            "accessModes": *self.access_modes,
+            "storageClassName": *self.class,
             "volumeName": self.volume,
             "resources": {"requests": {"storage": self.request}},
         });
@@ -309,11 +309,11 @@ impl Exported for VolumeFact {
         };
         let mut spec = json!({
             "persistentVolumeReclaimPolicy": self.reclaim.name(),
-            "storageClassName": self.class,
+            "storageClassName": *self.class,
             source: {},
         });
         if !self.zones.is_empty() {
-            let zone = json!({"key": ZONE, "operator": "In", "values": self.zones});
+            let zone = json!({"key": ZONE, "operator": "In", "values": *self.zones});
             spec["nodeAffinity"] =
                 json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}});
         }
@@ -402,6 +402,8 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::facts::{FACT_KINDS, Fact, Known, OwnerFact, Reclaim};
 
@@ -415,11 +417,11 @@ mod tests {
             "data-db-0",
             ClaimFact {
                 uid: "u".to_owned(),
-                access_modes: vec!["ReadWriteOnce".to_owned()],
-                class: "fast".to_owned(),
+                access_modes: [String::from("ReadWriteOnce")].into(),
+                class: "fast".into(),
                 volume: "pv-0".to_owned(),
                 request: "10Gi".parse().ok(),
-                labels: [("app".to_owned(), "db".to_owned())].into(),
+                labels: Arc::new([("app".to_owned(), "db".to_owned())].into()),
                 owners: vec!["o".to_owned()],
                 terminating: true,
                 created: Some("2026-11-19T02:00:00Z".parse().unwrap()),
@@ -448,8 +450,8 @@ mod tests {
         );
         facts.nodes.insert("", "n1", NodeFact { zone: "a".to_owned(), tainted: true });
         let zonal = VolumeFact {
-            class: "fast".to_owned(),
-            zones: vec!["a".to_owned()],
+            class: "fast".into(),
+            zones: [String::from("a")].into(),
             claim: "shop/data-db-0".to_owned(),
             ..VolumeFact::default()
         };
@@ -481,7 +483,7 @@ mod tests {
             "shop",
             NamespaceFact { uid: "n".to_owned(), terminating: true, resize_max },
         );
-        let claims = vec!["data-db-0".to_owned()];
+        let claims = ["data-db-0".to_owned()].into();
         facts.pods.insert("shop", "db-0", PodFact { of_a_set: true, claims, ..PodFact::default() });
         add_volumes(&mut facts);
         add_snapshots(&mut facts);

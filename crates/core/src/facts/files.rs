@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::read::{self, Reduced};
-use super::{ClassFact, FACT_KINDS, Fact, FactKind, Facts, Objects};
+use super::{Alike, ClassFact, FACT_KINDS, Fact, FactKind, Facts, Objects};
 use crate::object::json::decode;
 use crate::object::{DecodeError, Kind, Object, StatefulSet};
 use crate::yaml::Document;
@@ -218,7 +218,7 @@ impl<T> AnyObjects for Objects<T> {
 }
 
 /// Puts in what was read of an object.
-fn put<T: Clone>(
+fn put<T: Clone + Alike>(
     objects: &mut Objects<T>,
     place: Option<(&str, &str)>,
     reduced: Option<Reduced<T>>,
@@ -318,7 +318,7 @@ spec: {accessModes: [ReadWriteOnce]}
                 ..ClassFact::default()
             })
         );
-        let access_modes = vec!["ReadWriteOnce".to_owned()];
+        let access_modes = [String::from("ReadWriteOnce")].into();
         let claim = ClaimFact { access_modes, ..ClaimFact::default() };
         assert_eq!(facts.claim("shop", "data-db-0"), Fact::Known(&claim));
         assert!(matches!(facts.class("odd"), Fact::Unknown(_)));

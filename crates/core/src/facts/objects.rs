@@ -1,6 +1,7 @@
 //! Objects of one kind, shared between the states of a cluster that differ in few of them.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Fact;
@@ -17,6 +18,30 @@ pub struct Objects<T> {
 }
 
 type Names<T> = Arc<BTreeMap<Arc<str>, Arc<T>>>;
+
+/// Objects of a kind that have parts in common, such as the labels of all claims of a set. Memory holds
+/// such a part once if an object is told of its neighbour.
+pub trait Alike {
+    /// Takes the parts of `other` that are equal in place of its own.
+    fn share(&mut self, _other: &Self) {}
+}
+
+macro_rules! nothing_to_share {
+    ($($kind:ty)*) => { $(impl Alike for $kind {})* };
+}
+
+nothing_to_share! {
+    super::AttributesClassFact super::AutoscalerFact super::BudgetFact super::ClassFact super::NamespaceFact super::NodeFact
+    super::PodFact super::QuotaFact super::RecordFact super::ServiceFact super::SetFact
+    super::SnapshotClassFact super::SnapshotContentFact super::SnapshotFact Vec<String>
+}
+
+/// Takes an equal part of another object.
+pub(super) fn share<T: Eq + ?Sized>(own: &mut Arc<T>, other: &Arc<T>) {
+    if own == other {
+        own.clone_from(other);
+    }
+}
 
 /// The objects of a namespace that are known.
 #[derive(Clone, Debug)]
@@ -110,6 +135,19 @@ impl<T> Objects<T> {
         }
     }
 
+    /// The known objects of a namespace whose names begin so. The others take no time.
+    pub fn beginning_with<'p>(
+        &self,
+        namespace: &str,
+        prefix: &'p str,
+    ) -> impl Iterator<Item = (&str, &T)> + use<'_, 'p, T> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let names = self.namespaces.get(namespace).into_iter();
+        let names = names.flat_map(move |names| names.range::<str, _>(from));
+        let begin = names.take_while(move |(name, _)| name.starts_with(prefix));
+        begin.map(|(name, object)| (&**name, &**object))
+    }
+
     /// The objects of all namespaces, each with its namespace and name, where all are known. Those that
     /// could not be read are left out.
     pub fn everywhere(&self) -> Fact<impl Iterator<Item = (&str, &str, &T)>> {
@@ -168,8 +206,16 @@ impl<T> Objects<T> {
     }
 
     /// Puts an object in, or in the place of the one of the same name.
-    pub fn insert(&mut self, namespace: &str, name: &str, object: T) {
+    pub fn insert(&mut self, namespace: &str, name: &str, mut object: T)
+    where
+        T: Alike,
+    {
         take(&mut self.unknown, namespace, name);
+        let names = self.namespaces.get(namespace);
+        let until = (Bound::Unbounded, Bound::Included(name));
+        if let Some((_, neighbour)) = names.and_then(|n| n.range::<str, _>(until).next_back()) {
+            object.share(neighbour);
+        }
         put(&mut self.namespaces, namespace, name, Arc::new(object));
     }
 
@@ -221,6 +267,30 @@ fn take<T: ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::ClaimFact;
+
+    nothing_to_share! { u8 i32 }
+
+    #[test]
+    fn claims_of_a_set_share_what_is_equal() {
+        let claim = |class: &str| ClaimFact {
+            class: class.into(),
+            labels: Arc::new(BTreeMap::from([("app".to_owned(), "db".to_owned())])),
+            ..ClaimFact::default()
+        };
+        let mut claims = Objects::all();
+        for (name, class) in [("data-db-0", "fast"), ("data-db-1", "slow"), ("data-db-2", "slow")] {
+            claims.insert("shop", name, claim(class));
+        }
+        let of = |name| match claims.get("shop", name) {
+            Fact::Known(Some(claim)) => claim,
+            other => panic!("{other:?}"),
+        };
+        let (zero, one, two) = (of("data-db-0"), of("data-db-1"), of("data-db-2"));
+        assert!(Arc::ptr_eq(&zero.labels, &one.labels) && Arc::ptr_eq(&one.labels, &two.labels));
+        assert!(Arc::ptr_eq(&one.class, &two.class) && &*zero.class == "fast");
+        assert_eq!(*two, claim("slow"));
+    }
 
     #[test]
     fn what_is_absent_means_what_is_known_of_the_rest() {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::quantities::{Quantities, quantity};
 use super::{
-    AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume,
+    Alike, AttributesClassFact, AutoscalerFact, BudgetFact, ClaimFact, ClassFact, FixedVolume,
     NamespaceFact, NodeFact, OwnerFact, PodFact, QuotaFact, Reclaim, RecordFact, ServiceFact,
     SetFact, SetSpec, SnapshotClassFact, SnapshotContentFact, SnapshotFact, StorageLimit,
     VolumeFact,
@@ -47,6 +47,14 @@ pub struct Reduced<T> {
     pub name: String,
     /// nothing if no rule reads anything of the object, or the reason why it is unknown
     pub fact: Result<Option<T>, &'static str>,
+}
+
+impl<T: Alike> Alike for Reduced<T> {
+    fn share(&mut self, other: &Self) {
+        if let (Ok(Some(fact)), Ok(Some(other))) = (&mut self.fact, &other.fact) {
+            fact.share(other);
+        }
+    }
 }
 
 /// Why an object is unknown that has a field of another type than it should.
@@ -178,7 +186,8 @@ pub fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
     let size = |fact: &ClaimFact| {
         entries(&fact.labels)
             + texts(fact.access_modes.iter().chain(&fact.owners))
-            + texts([&fact.class, &fact.volume, &fact.uid, &fact.restored_from])
+            + texts([&fact.volume, &fact.uid, &fact.restored_from])
+            + fact.class.len()
     };
     reduced(claim, size, |claim: Object<ClaimSpec, Value>| {
         let Object { mut metadata, spec, status } = claim;
@@ -187,11 +196,11 @@ pub fn claim(claim: &RawValue) -> Option<Reduced<ClaimFact>> {
         let source = spec.data_source.filter(|source| source.kind == "VolumeSnapshot");
         Some(ClaimFact {
             uid: metadata.uid,
-            access_modes: spec.access_modes.unwrap_or_default(),
-            class: beta.or(spec.storage_class_name).unwrap_or_default(),
+            access_modes: spec.access_modes.unwrap_or_default().into(),
+            class: beta.or(spec.storage_class_name).unwrap_or_default().into(),
             volume: spec.volume_name.unwrap_or_default(),
             request: spec.resources.and_then(|of| quantity(&of.requests, "storage")),
-            labels: metadata.labels,
+            labels: metadata.labels.into(),
             owners: owners.map(|owner| owner.uid).collect(),
             terminating: metadata.deletion_timestamp.is_some(),
             created: metadata.creation_timestamp.as_str().and_then(|time| time.parse().ok()),
@@ -405,8 +414,9 @@ const EXPANDABLE: [&str; 10] = [
 
 /// Reads a volume.
 pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
-    let size =
-        |fact: &VolumeFact| texts(fact.zones.iter().chain([&fact.class, &fact.uid, &fact.claim]));
+    let size = |fact: &VolumeFact| {
+        texts(fact.zones.iter().chain([&fact.uid, &fact.claim])) + fact.class.len()
+    };
     reduced(volume, size, |volume: PersistentVolume| {
         let spec = volume.0.spec.0.as_ref();
         let field = |name: &str| spec.and_then(|spec| spec.get(name));
@@ -414,8 +424,8 @@ pub fn volume(volume: &RawValue) -> Option<Reduced<VolumeFact>> {
         Some(VolumeFact {
             reclaim: Reclaim::from_name(text("persistentVolumeReclaimPolicy")),
             fixed: fixed_volume(&volume),
-            class: text("storageClassName").unwrap_or_default().to_owned(),
-            zones: field("nodeAffinity").map(zones).unwrap_or_default(),
+            class: text("storageClassName").unwrap_or_default().into(),
+            zones: field("nodeAffinity").map(zones).unwrap_or_default().into(),
             claim: field("claimRef").and_then(claim_of).unwrap_or_default(),
             uid: volume.0.metadata.uid.clone(),
         })

@@ -1,6 +1,7 @@
 //! What rules read of a StatefulSet besides the object under review.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -319,6 +320,12 @@ impl SetFact {
             labels,
             containers: containers.collect(),
         }
+    }
+
+    /// The ordinals of its pods.
+    pub fn ordinals(&self) -> Range<i64> {
+        let end = self.first_ordinal.saturating_add(self.replicas.max(0));
+        self.first_ordinal..end
     }
 
     /// The names of its claim templates, in their order.

@@ -33,19 +33,9 @@ impl Rule for ClassDelete {
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let class = change.name.as_str();
         let claims = facts.claims.everywhere().needed()?;
-        let claims = claims.filter(|(.., claim)| claim.class == class && !claim.terminating);
+        let claims = claims.filter(|(.., claim)| *claim.class == *class && !claim.terminating);
         let claims = claims.count();
-        let default =
-            matches!(facts.default_class(), Fact::Known(Some((name, _))) if name == class);
-        let sets = facts.sets.everywhere().map(|sets| {
-            let using = sets.filter(|(.., set)| {
-                let mut classes = set.templates.iter().map(|template| &template.class);
-                let uses = |of: &Option<String>| of.as_ref().map_or(default, |of| of == class);
-                !set.terminating && classes.any(uses)
-            });
-            using.count()
-        });
-        let (sets, unknown) = match sets {
+        let (sets, unknown) = match sets_of(class, facts) {
             Fact::Known(sets) => (sets, None),
             Fact::Unknown(why) => (0, Some(why)),
         };
@@ -87,4 +77,26 @@ impl Rule for ClassDelete {
             );
         Ok(())
     }
+}
+
+/// How many sets get their claims from the class. A template that names none gets the default.
+fn sets_of(class: &str, facts: &Facts) -> Fact<usize> {
+    let sets = match facts.sets.everywhere() {
+        Fact::Known(sets) => sets.filter(|(.., set)| !set.terminating),
+        Fact::Unknown(why) => return Fact::Unknown(why),
+    };
+    let mut count = 0;
+    for (.., set) in sets {
+        let mut classes = set.templates.iter().map(|template| template.class.as_deref());
+        let default = if classes.clone().any(|class| class.is_none()) {
+            match facts.default_class() {
+                Fact::Known(default) => default.map(|(name, _)| name),
+                Fact::Unknown(why) => return Fact::Unknown(why),
+            }
+        } else {
+            None
+        };
+        count += usize::from(classes.any(|of| of.or(default) == Some(class)));
+    }
+    Fact::Known(count)
 }

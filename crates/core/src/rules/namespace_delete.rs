@@ -1,6 +1,6 @@
 use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
-use crate::facts::{Fact, Facts};
+use crate::facts::Facts;
 use crate::loss::{Fate, Loss};
 
 declare_rule! {
@@ -47,10 +47,7 @@ impl Rule for NamespaceDelete {
         let (names, volumes): (Vec<&str>, Vec<&str>) =
             bound.map(|(name, claim)| (name, claim.volume.as_str())).unzip();
         let claims = match names.len() {
-            0 => {
-                snapshots(facts, namespace, findings);
-                return Ok(());
-            }
+            0 => return snapshots(facts, namespace, findings),
             1 => "1 claim".to_owned(),
             many => format!("{many} claims"),
         };
@@ -58,9 +55,16 @@ impl Rule for NamespaceDelete {
         let kept = loss.as_ref().is_some_and(Loss::keeps_everything);
         let kubectl = format!("kubectl -n {}", remedy::quoted(namespace));
         if kept {
+            let stays = |loss: &Loss| loss.claims.iter().any(|claim| claim.fate == Fate::Retained);
+            let (volumes, why) = if loss.as_ref().is_some_and(stays) {
+                let why = "The volumes keep the data, but serve no other claim until somebody frees them.";
+                ("the volumes stay", why)
+            } else {
+                ("their volumes are gone", "Nothing in the cluster leads to their data any more.")
+            };
             findings
-                .add("", format!("{claims} would be deleted with it; the volumes stay"))
-                .why("The volumes keep the data, but serve no other claim until somebody frees them.")
+                .add("", format!("{claims} would be deleted with it; {volumes}"))
+                .why(why)
                 .loss(loss)
                 .command("to find the data again, note the volumes", format!("{kubectl} get pvc"))
                 .unsure();
@@ -94,10 +98,9 @@ impl Rule for NamespaceDelete {
 }
 
 /// A namespace without claims may hold the last copies of claims that are gone.
-fn snapshots(facts: &Facts, namespace: &str, findings: &mut Findings) {
-    let Fact::Known(snapshots) = facts.snapshots.of(namespace) else { return };
-    let what = match snapshots.count() {
-        0 => return,
+fn snapshots(facts: &Facts, namespace: &str, findings: &mut Findings) -> Judged {
+    let what = match facts.snapshots.of(namespace).needed()?.count() {
+        0 => return Ok(()),
         1 => "1 VolumeSnapshot".to_owned(),
         many => format!("{many} VolumeSnapshots"),
     };
@@ -110,4 +113,5 @@ fn snapshots(facts: &Facts, namespace: &str, findings: &mut Findings) {
         )
         .command("see which copies there are", format!("{kubectl} get volumesnapshots"))
         .unsure();
+    Ok(())
 }

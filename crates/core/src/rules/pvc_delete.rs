@@ -1,7 +1,7 @@
 use super::pvc_delete_last::{deleted_with_data, last_of_its_set};
 use super::{Findings, Judged, NoParams, Rule, remedy};
 use crate::change::Change;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::loss::{Fate, Loss};
 
 declare_rule! {
@@ -38,12 +38,18 @@ impl Rule for PvcDelete {
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(claim) = deleted_with_data(change) else { return Ok(()) };
-        if last_of_its_set(change, facts).is_some() {
+        if let Fact::Known(Some(_)) = last_of_its_set(change, facts) {
             return Ok(());
         }
         let loss = Loss::of(facts, &change.namespace, [change.name.as_str()]);
         let fate = loss.as_ref().map_or(Fate::Unknown, |loss| loss.claims[0].fate);
+        let volume = claim.spec.volume_name.as_str();
+        let gone = fate == Fate::NoVolume && !volume.is_empty();
         let (what, why) = match fate {
+            _ if gone => (
+                "would be deleted; its volume is gone already",
+                "Nothing in the cluster leads to its data any more.",
+            ),
             Fate::Retained => (
                 "would be deleted; its volume stays",
                 "The volume keeps the data, but serves no other claim until somebody frees it.",
@@ -60,13 +66,14 @@ impl Rule for PvcDelete {
         };
         let finding = findings.add("", what);
         finding.why(why).loss(loss);
-        let volume = claim.spec.volume_name.as_str();
         let place = remedy::manifest_place(change.circumstances.tool);
         if fate == Fate::Retained {
             finding.command(
                 "to find the data again, note the volume",
                 format!("kubectl get pv {}", remedy::quoted(volume)),
             );
+        } else if gone {
+            finding.step("restore the data from a copy, if it is needed: a new claim starts empty");
         } else if volume.is_empty() {
             finding.step(format!("keep the claim {place} if its data is still needed"));
         } else {

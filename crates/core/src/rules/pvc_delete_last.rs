@@ -1,5 +1,5 @@
 use super::pvc_keep_removed::only_leaves_the_manifests;
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::{Change, Operation, Subject};
 use crate::facts::{ClaimOf, Fact, Facts};
 use crate::loss::{Fate, Loss, fate};
@@ -10,7 +10,7 @@ declare_rule! {
     /// template has a volume and is to stay.
     ///
     /// To rebuild one of several members is everyday work, and `pvc-delete` only warns of it. The rule is
-    /// silent if the volume is retained. A scale to zero does not count: the claims are still there.
+    /// silent if the volume is retained or does not exist any more. A scale to zero does not count: the claims are still there.
     ///
     /// ## Why
     /// With the last claim goes the last copy that the set has. Its next pod starts with an empty
@@ -38,7 +38,13 @@ impl Rule for PvcDeleteLast {
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
         let Some(claim) = deleted_with_data(change) else { return Ok(()) };
-        let Some(of) = last_of_its_set(change, facts) else { return Ok(()) };
+        let of = match last_of_its_set(change, facts) {
+            Fact::Known(Some(of)) => of,
+            Fact::Known(None) => return Ok(()),
+            // Where nobody looks for sets, every claim would count as one of which nothing is known.
+            Fact::Unknown(_) if !facts.looks_at_sets() => return Ok(()),
+            Fact::Unknown(needs) => return Err(Unjudged::Needs(needs)),
+        };
         let what = format!("the last claim of template {} would be deleted", of.template);
         let why = format!(
             "StatefulSet {} has no other claim of this template with a volume, so no member keeps \
@@ -60,20 +66,30 @@ impl Rule for PvcDeleteLast {
     }
 }
 
-/// The set of which this is the last claim of a template, if it is known to be, and if its volume is
-/// not known to stay.
+/// The set of which this is the last claim of a template. None if its volume is known to stay or to be
+/// gone.
 pub(super) fn last_of_its_set<'f, 'c>(
     change: &'c Change<'_>,
     facts: &'f Facts,
-) -> Option<ClaimOf<'f, 'c>> {
+) -> Fact<Option<ClaimOf<'f, 'c>>> {
     let (namespace, name) = (&change.namespace, &change.name);
-    let Fact::Known(Some(of)) = facts.set_of_claim(namespace, name) else { return None };
-    let stays = match facts.claim(namespace, name) {
-        Fact::Known(claim) => fate(facts, &claim.volume) == Fact::Known(Fate::Retained),
+    let of = match facts.set_of_claim(namespace, name) {
+        Fact::Known(Some(of)) if !of.fact.terminating => of,
+        other => return other.map(|_| None),
+    };
+    let keeps = match facts.claim(namespace, name) {
+        Fact::Known(claim) => match fate(facts, &claim.volume) {
+            Fact::Known(Fate::Retained) => true,
+            // A volume that does not exist any more holds nothing.
+            Fact::Known(Fate::NoVolume) => !claim.volume.is_empty(),
+            Fact::Known(_) | Fact::Unknown(_) => false,
+        },
         Fact::Unknown(_) => false,
     };
-    let none_else = facts.siblings(namespace, name, &of) == Fact::Known(Vec::new());
-    (none_else && !stays && !of.fact.terminating).then_some(of)
+    if keeps {
+        return Fact::Known(None);
+    }
+    facts.siblings(namespace, name, &of).map(|others| others.is_empty().then_some(of))
 }
 
 /// The claim that a change deletes, unless it has no volume or its tool keeps it.

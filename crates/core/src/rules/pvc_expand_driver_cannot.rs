@@ -30,7 +30,7 @@ impl Rule for PvcExpandDriverCannot {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
-        let Some(growth) = Growth::of(change, facts) else { return Ok(()) };
+        let Some(growth) = Growth::of(change, facts)? else { return Ok(()) };
         let Some(why) = growth.driver.no_expansion() else { return Ok(()) };
         growth
             .finding(findings, "which its driver cannot do")

@@ -1,5 +1,5 @@
 use super::finding::Finding;
-use super::{Findings, Judged, NoParams, Rule, Step, remedy};
+use super::{Findings, Judged, NoParams, Rule, Step, Unjudged, remedy};
 use crate::change::Change;
 use crate::drivers::{Expansion, Found};
 use crate::facts::{Fact, Facts};
@@ -32,7 +32,7 @@ impl Rule for PvcExpandPretended {
     type Params = NoParams;
 
     fn check(_: &NoParams, change: &Change<'_>, facts: &Facts, findings: &mut Findings) -> Judged {
-        let Some(growth) = Growth::of(change, facts) else { return Ok(()) };
+        let Some(growth) = Growth::of(change, facts)? else { return Ok(()) };
         if growth.driver.driver.expands() != Some(Expansion::Pretended) {
             return Ok(());
         }
@@ -58,20 +58,30 @@ pub(super) struct Growth<'c> {
 impl<'c> Growth<'c> {
     /// The growth that `change` asks for. A class that forbids growth is the business of
     /// `pvc-expand-class-disallows`, an unbound claim that of `pvc-expand-unbound`.
-    pub(super) fn of(change: &'c Change<'_>, facts: &Facts) -> Option<Self> {
-        let (old, new) = change.updated_claim()?;
-        let (before, after) = (old.spec.storage()?, new.spec.storage()?);
+    ///
+    /// # Errors
+    /// [`Unjudged::Needs`] if classes cannot be read.
+    pub(super) fn of(change: &'c Change<'_>, facts: &Facts) -> Result<Option<Self>, Unjudged> {
+        let Some((old, new)) = change.updated_claim() else { return Ok(None) };
+        let Some((before, after)) = old.spec.storage().zip(new.spec.storage()) else {
+            return Ok(None);
+        };
         let class = old.class();
-        if after.quantity <= before.quantity || class.is_empty() || class != new.class() {
-            return None;
+        let unbound = old.status.as_ref().is_some_and(|status| !status.is_bound());
+        let grows = after.quantity > before.quantity;
+        if !grows || unbound || class.is_empty() || class != new.class() {
+            return Ok(None);
         }
-        if old.status.as_ref().is_some_and(|status| !status.is_bound()) {
-            return None;
-        }
-        // Whether the class exists and can be read is asked by the rule that mirrors the API server.
-        let Fact::Known(fact) = facts.class(class) else { return None };
+        let fact = match facts.class(class) {
+            Fact::Known(fact) => fact,
+            Fact::Unknown(why) if facts.classes.why_unknown().is_some() => {
+                return Err(Unjudged::Needs(why));
+            }
+            // Whether the class exists is asked by the rule that mirrors the API server.
+            Fact::Unknown(_) => return Ok(None),
+        };
         let driver = fact.driver().filter(|_| fact.allow_volume_expansion);
-        driver.map(|driver| Self { class, driver, before, after })
+        Ok(driver.map(|driver| Self { class, driver, before, after }))
     }
 
     fn field() -> Pointer {

@@ -51,8 +51,7 @@ impl Rule for PvcNameCollision {
             "give the set or its claim template another name before the set is created"
         };
         for (name, other) in facts.sets_seen(&change.namespace).needed()?.objects {
-            let end = other.first_ordinal.saturating_add(other.replicas.max(0));
-            let theirs = other.first_ordinal..end;
+            let theirs = other.ordinals();
             let known = before.as_ref().is_some_and(|before| common(before, &theirs).is_some());
             let Some(first) = common(&ordinals, &theirs).filter(|_| !known) else { continue };
             if name == change.name || other.terminating {

@@ -1,4 +1,4 @@
-use super::{Findings, Judged, NoParams, Rule, remedy};
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy};
 use crate::change::Change;
 use crate::facts::{Fact, Facts};
 use crate::object::Pointer;
@@ -40,9 +40,12 @@ impl Rule for PvcStsSizeDrift {
         if new.quantity <= old.quantity {
             return Ok(());
         }
-        // Where no cluster is known, a claim of no set and one of any look alike.
-        let Fact::Known(Some(of)) = facts.set_of_claim(&change.namespace, &change.name) else {
-            return Ok(());
+        let of = match facts.set_of_claim(&change.namespace, &change.name) {
+            Fact::Known(Some(of)) => of,
+            Fact::Known(None) => return Ok(()),
+            // Where nobody looks for sets, a claim of no set and one of any look alike.
+            Fact::Unknown(_) if !facts.looks_at_sets() => return Ok(()),
+            Fact::Unknown(needs) => return Err(Unjudged::Needs(needs)),
         };
         let template = of.fact.templates.iter().find(|template| template.name == of.template);
         let Some(size) = template.and_then(|template| template.size.as_ref()) else {

@@ -228,7 +228,7 @@ fn retained(facts: &Facts, snapshot: &Snapshot<'_>) -> Fact<bool> {
 /// How to have another copy of the data of the claim.
 fn another(change: &Change<'_>, facts: &Facts, claim: &str) -> Step {
     let class = match facts.claims.get(&change.namespace, claim) {
-        Fact::Known(Some(claim)) => claim.class.as_str(),
+        Fact::Known(Some(claim)) => &claim.class,
         _ => "",
     };
     let text = "take another snapshot first, and wait until it is ready to use";

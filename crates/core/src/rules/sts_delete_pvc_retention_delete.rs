@@ -90,7 +90,11 @@ impl Rule for StsDeletePvcRetentionDelete {
             Fact::Unknown(needs) => {
                 if !deletes || matches!(way, Way::LastFinalizer) {
                     let pending = !matches!(way, Way::Delete) || !set.is_observed()?;
-                    return if pending { Err(Unjudged::Blind(needs)) } else { Ok(()) };
+                    return match facts.claims.why_unknown() {
+                        _ if pending => Err(Unjudged::Blind(needs)),
+                        Some(_) => Err(Unjudged::Needs(needs)),
+                        None => Ok(()),
+                    };
                 }
                 let why = format!(
                     "The garbage collector would delete every claim that the set owns, such as \

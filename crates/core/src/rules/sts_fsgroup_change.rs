@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use super::{Findings, Judged, NoParams, Rule, remedy, template};
+use super::{Findings, Judged, NoParams, Rule, Unjudged, remedy, template};
 use crate::change::{Change, Operation};
 use crate::facts::{Fact, Facts};
 use crate::object::pod::PodSpec;
 use crate::object::pod_default::ON_ROOT_MISMATCH;
-use crate::object::{DecodeError, Quantity, StatefulSet};
+use crate::object::{Quantity, StatefulSet};
 
 declare_rule! {
     /// `securityContext.fsGroup` of the pods is added or changed without
@@ -109,7 +109,7 @@ fn are_small(
     facts: &Facts,
     set: &StatefulSet<'_>,
     pod: &PodSpec<'_>,
-) -> Result<bool, DecodeError> {
+) -> Result<bool, Unjudged> {
     let small = Quantity::from_units(SMALL);
     let templates = set.claim_templates()?.iter();
     let templates = templates.map(|template| template.spec.storage().map(|size| &size.quantity));
@@ -121,7 +121,13 @@ fn are_small(
         return Ok(false);
     }
     let claims = facts.claims_named(&change.namespace, &change.name, set.template_names()?);
-    let Fact::Known(claims) = claims else { return Ok(true) };
+    let claims = match claims {
+        Fact::Known(claims) => claims,
+        Fact::Unknown(why) if facts.claims.why_unknown().is_some() => {
+            return Err(Unjudged::Needs(why));
+        }
+        Fact::Unknown(_) => return Ok(true),
+    };
     let mut pods: BTreeMap<i64, Vec<Option<&Quantity>>> = BTreeMap::new();
     for one in &claims {
         pods.entry(one.ordinal).or_default().push(one.claim.request.as_ref());

@@ -48,7 +48,7 @@ impl Rule for StsMissingClass {
             return Ok(());
         }
         let volumes = facts.volumes.seen("").needed()?.objects.into_iter();
-        let by_hand: BTreeSet<&str> = volumes.map(|(_, volume)| volume.class.as_str()).collect();
+        let by_hand: BTreeSet<&str> = volumes.map(|(_, volume)| &*volume.class).collect();
         let claims = set_claims::existing(change, set, facts)?;
         let mut pods = std::collections::BTreeMap::<&str, i64>::new();
         for claim in &claims {

@@ -65,7 +65,10 @@ fn claims<'f>(
             Ok(claims.iter().map(|claim| (claim.name.to_owned(), claim.claim)).collect())
         }
         // Where nobody looks at a cluster, the set is new but for what the inputs show.
-        Fact::Unknown(_) if facts.controller == ControllerState::NotLooked => {
+        Fact::Unknown(_)
+            if facts.controller == ControllerState::NotLooked
+                && facts.claims.why_unknown().is_none() =>
+        {
             let last = ordinals.end.min(ordinals.start.saturating_add(LOOKED_UP));
             let names = (ordinals.start..last).map(|i| format!("{template}-{}-{i}", change.name));
             Ok(names
@@ -107,7 +110,8 @@ impl Property {
                 let named =
                     template.spec.storage_class_name.is_some() || !template.class().is_empty();
                 let wanted = template.class();
-                (named && claim.class != wanted).then(|| (claim.class.clone(), wanted.to_owned()))
+                (named && *claim.class != *wanted)
+                    .then(|| ((*claim.class).to_owned(), wanted.to_owned()))
             }
             Self::AccessModes => {
                 let sorted = |modes: &mut Vec<String>| {
@@ -116,7 +120,7 @@ impl Property {
                     modes.join(", ")
                 };
                 let wanted = template.spec.access_modes.iter().map(|mode| mode.as_str().to_owned());
-                let has = sorted(&mut claim.access_modes.clone());
+                let has = sorted(&mut claim.access_modes.to_vec());
                 let wanted = sorted(&mut wanted.collect());
                 (has != wanted).then_some((has, wanted))
             }

@@ -90,7 +90,7 @@ fn the_class_of_old_claims_stands_in_an_annotation() {
         "resources": {"requests": {"storage": "10Gi"}},
     });
     let fact = fact(claim, &json!({"metadata": metadata, "spec": spec})).unwrap();
-    assert_eq!((fact.class.as_str(), fact.volume.as_str()), ("old", "v"));
+    assert_eq!((&*fact.class, fact.volume.as_str()), ("old", "v"));
     assert_eq!(fact.request.unwrap().to_string(), "10Gi");
 }
 
@@ -214,9 +214,13 @@ fn a_pod_is_kept_if_a_set_made_it_or_if_it_mounts_a_claim() {
         fact(pod, &object).map(|pod| (pod.of_a_set, pod.claims))
     };
     let made = json!({POD_NAME: "p"});
-    assert_eq!(read(made.clone(), "Running"), Some((true, vec!["c".to_owned()])));
-    assert_eq!(read(json!({}), "Pending"), Some((false, vec!["c".to_owned()])));
-    assert_eq!(read(made, "Failed"), Some((true, Vec::new())), "what has ended holds no volume");
+    assert_eq!(read(made.clone(), "Running"), Some((true, ["c".to_owned()].into())));
+    assert_eq!(read(json!({}), "Pending"), Some((false, ["c".to_owned()].into())));
+    assert_eq!(
+        read(made, "Failed"),
+        Some((true, Box::default())),
+        "what has ended holds no volume"
+    );
     assert_eq!(read(json!({}), "Succeeded"), None);
 }
 
@@ -350,7 +354,7 @@ fn a_volume_is_in_the_zones_of_all_its_alternatives() {
     };
     let term = |key: &str, zone: &str| json!({"matchExpressions": [{"key": key, "operator": "In", "values": [zone]}]});
     let (a, b) = (term(ZONE, "a"), term("topology.gke.io/zone", "b"));
-    assert_eq!(zones(json!([a, b])), ["a", "b"]);
+    assert_eq!(*zones(json!([a, b])), ["a", "b"]);
     assert!(zones(json!([a, term("disk", "ssd")])).is_empty(), "one alternative names no zone");
     assert!(zones(json!(1)).is_empty() && zones(json!([1])).is_empty());
 }

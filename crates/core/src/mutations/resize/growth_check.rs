@@ -347,7 +347,7 @@ impl GrowthCheck<'_, '_> {
                         Some((_, ordinal)) => self.owns(ordinal, claim)?,
                         None => false,
                     };
-                    let counts = limit.class.as_ref().is_none_or(|class| *class == claim.class);
+                    let counts = limit.class.as_ref().is_none_or(|class| **class == *claim.class);
                     let request = claim.request.as_ref().filter(|_| ours && counts);
                     if let (Some(asked), Some(has)) = (nanos(size), request.and_then(nanos)) {
                         need = need.saturating_add(asked.saturating_sub(has).max(0));
