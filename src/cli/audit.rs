@@ -135,7 +135,8 @@ fn write(
         Format::Html => write_page(found, out)?,
         Format::Shared(report::Format::Text) => out.write_all(text::text(found).as_bytes())?,
         Format::Shared(report::Format::Json) => {
-            serde_json::to_writer_pretty(&mut *out, found)?;
+            // The cause of an error of serde_json is not its source.
+            serde_json::to_writer_pretty(&mut *out, found).map_err(std::io::Error::from)?;
             out.write_all(b"\n")?;
         }
         Format::Shared(format) => {

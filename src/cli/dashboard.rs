@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::body::Bytes;
 use stateward_check::audit::audit;
 use stateward_core::facts::Facts;
@@ -87,12 +87,15 @@ type Ask = oneshot::Sender<Audited>;
 async fn answer(source: Source, mut asked: mpsc::Receiver<Ask>, interval: Duration) {
     let mut last: Option<(Instant, Audited)> = None;
     while let Some(ask) = asked.recv().await {
+        // Who has closed the page waits no longer.
+        if ask.is_closed() {
+            continue;
+        }
         if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= interval) {
             let audited = source.audit().await.map_err(|error| format!("{error:#}"));
             last = Some((Instant::now(), audited));
         }
         let Some((_, audited)) = &last else { return };
-        // Who has closed the page waits no longer.
         let _ = ask.send(audited.clone());
     }
 }
@@ -106,6 +109,9 @@ enum Source {
 impl Source {
     async fn open(args: &Args) -> anyhow::Result<Self> {
         if !args.facts.is_empty() {
+            if args.facts.iter().any(|path| path.as_os_str() == "-") {
+                bail!("standard input can be read only once; name a file");
+            }
             return Ok(Self::Files(args.facts.clone()));
         }
         let client = args.connection.open().await?;

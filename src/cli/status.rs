@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use stateward_core::review::WebhookKind;
+use stateward_core::review::canary::JUDGES_WITHOUT;
 use stateward_core::yaml::printable;
 
 use super::Outcome;
@@ -117,7 +118,7 @@ pub(super) async fn protection(
 fn facts(known: &KnownFacts) -> Vec<(&'static str, String)> {
     let lines = known.unknown.iter();
     let mut lines: Vec<_> =
-        lines.map(|why| ("facts", format!("not known: {}", printable(why)))).collect();
+        lines.map(|why| ("facts", format!("{JUDGES_WITHOUT}{}", printable(why)))).collect();
     if !known.told {
         lines.push(("facts", "a replica of another version does not say what it knows".to_owned()));
     } else if lines.is_empty() {

@@ -75,7 +75,7 @@ async fn told(testbed: &Testbed, known: &str) -> String {
 
 /// The account has the rights that certificates need, and gets that to read everything.
 async fn facts_become_known(testbed: &Testbed) -> String {
-    told(testbed, "not known: the Nodes: nodes is forbidden").await;
+    told(testbed, "rules judge without the Nodes: nodes is forbidden").await;
     apply_stream(testbed, &printed(&["--crds"])).await;
     let group = "rbac.authorization.k8s.io";
     let role = json!({

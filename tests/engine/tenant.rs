@@ -766,7 +766,7 @@ fn a_second_person_is_not_weakened_by_the_same_policy() {
     ] {
         let text = format!("version: 1\n{SECOND_PERSON}{weaker}\n");
         let error = Policy::parse(&text, "test").unwrap_err().to_string();
-        assert!(error.contains("rests on this rule"), "{weaker}: {error}");
+        assert!(error.contains("second-person needs this rule"), "{weaker}: {error}");
         assert!(Policy::parse(&format!("version: 1\n{RESERVED}{weaker}\n"), "test").is_ok());
     }
     let same = format!("version: 1\n{SECOND_PERSON}rules: {{reserved-annotation: deny}}\n");
@@ -776,10 +776,11 @@ fn a_second_person_is_not_weakened_by_the_same_policy() {
 /// The garbage collector deletes what belongs to nobody.
 #[test]
 fn an_owner_that_may_not_exist_is_denied_for_every_kind_with_data() {
-    for plain in ["Namespace", "PersistentVolume", "VolumeSnapshot"].map(object) {
+    for plain in ["Namespace", "PersistentVolume", "StorageClass", "VolumeSnapshot"].map(object) {
         let mut owned = plain.clone();
         owned["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "dead",
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "gone",
+            "uid": "dead",
         }]);
         let request = Request::default();
         assert_eq!(request.denied(Some(&plain), Some(&owned)), ["owner-added"], "{plain}");

@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use stateward_core::facts::{BudgetFact, ClaimFact, ClaimOf, Fact, Facts, Reclaim, SetFact};
+use stateward_core::facts::{
+    BudgetFact, ClaimFact, ClaimOf, Fact, FactKind, Facts, Reclaim, SetFact,
+};
 use stateward_core::growth::class_obstacle;
 use stateward_core::loss::day;
 use stateward_core::object::Quantity;
@@ -46,8 +48,8 @@ pub struct Audit<'f> {
     pub sets: Vec<AuditedSet<'f>>,
     /// the claims that belong to no set, by namespace and name
     pub other_claims: Vec<AuditedClaim<'f>>,
-    /// the resizes that are not complete, by namespace and name
-    pub resizes: Vec<AuditedResize<'f>>,
+    /// the resizes that are not complete, by namespace and name; null if it is not known which there are
+    pub resizes: Option<Vec<AuditedResize<'f>>>,
     /// the worst first, then by namespace and name
     pub findings: Vec<AuditFinding>,
     /// what is new and what is gone, compared with an earlier audit; null if there was none
@@ -148,7 +150,7 @@ pub fn audit(facts: &Facts) -> Audit<'_> {
     let Auditor { mut findings, summary, .. } = audit;
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     let unknown: BTreeSet<&str> = facts.not_known().collect();
-    let unknown = unknown.into_iter().map(str::to_owned).collect();
+    let unknown = unknown.into_iter().map(str::to_owned).chain(unreadable(facts)).collect();
     let sets = sets.into_values().map(|(_, audited)| audited).collect();
     Audit {
         version: 1,
@@ -161,6 +163,26 @@ pub fn audit(facts: &Facts) -> Audit<'_> {
         since: None,
         unknown,
     }
+}
+
+/// The longest list of objects that could not be read.
+const UNREADABLE: usize = 20;
+
+/// The objects that could not be read: tenants decide how many.
+fn unreadable(facts: &Facts) -> Vec<String> {
+    let sets = facts.sets.unreadable().map(|one| (FactKind::Set, one));
+    let claims = facts.claims.unreadable().map(|one| (FactKind::Claim, one));
+    let pods = facts.pods.unreadable().map(|one| (FactKind::Pod, one));
+    let volumes = facts.volumes.unreadable().map(|one| (FactKind::Volume, one));
+    let mut all = sets.chain(claims).chain(pods).chain(volumes);
+    let shown = all.by_ref().take(UNREADABLE);
+    let mut texts: Vec<String> =
+        shown.map(|(kind, (.., why))| format!("{} {why}", kind.info().name)).collect();
+    let more = all.count();
+    if more > 0 {
+        texts.push(format!("{more} more objects that cannot be read"));
+    }
+    texts
 }
 
 /// When the newest snapshot of each claim was taken.
@@ -182,6 +204,7 @@ fn mounted(facts: &Facts) -> Vec<Mounted<'_>> {
         mounted.extend(fact.claims.iter().map(|claim| [namespace, claim.as_str(), pod]));
     }
     mounted.sort_unstable();
+    mounted.dedup();
     mounted
 }
 
@@ -244,7 +267,8 @@ impl<'f> Auditor<'f> {
         let object = (CLAIM, namespace, name);
         if volume.is_empty() {
             if !pods.is_empty() {
-                let message = format!("is not bound, and {} waits for it", listed(pods));
+                let wait = if pods.len() == 1 { "waits" } else { "wait" };
+                let message = format!("is not bound, and {} {wait} for it", listed(pods));
                 self.add(checks::NOT_BOUND, object, message, None);
             }
             return;
@@ -388,12 +412,16 @@ impl<'f> Auditor<'f> {
                 _ => {}
             }
         }
-        for (classes, end) in [(fixed, ""), (missing, " does not exist")] {
-            if !classes.is_empty() {
-                let message =
-                    format!("its volumes cannot grow: StorageClass {}{end}", listed(&classes));
-                self.add(checks::CANNOT_GROW, object, message, None);
-            }
+        let mut obstacles = Vec::new();
+        if !fixed.is_empty() {
+            obstacles.push(format!("StorageClass {}", listed(&fixed)));
+        }
+        if !missing.is_empty() {
+            obstacles.push(format!("no StorageClass {} any more", listed(&missing)));
+        }
+        if !obstacles.is_empty() {
+            let message = format!("its volumes cannot grow: {}", obstacles.join("; "));
+            self.add(checks::CANNOT_GROW, object, message, None);
         }
     }
 }
@@ -418,6 +446,14 @@ impl Audit<'_> {
         };
         let found = self.findings.iter().enumerate().filter(move |(index, _)| new(index));
         found.map(|(_, finding)| finding)
+    }
+
+    /// The objects with a finding that is not shown, because an earlier audit had it.
+    pub(crate) fn as_before(&self) -> BTreeSet<(&str, &str, &str)> {
+        let Some(since) = &self.since else { return BTreeSet::new() };
+        let all = self.findings.iter().enumerate();
+        let before = all.filter(|(index, _)| since.new.binary_search(index).is_err());
+        before.map(|(_, found)| (found.kind, &*found.namespace, &*found.name)).collect()
     }
 
     /// The worst severity of what is shown.

@@ -57,7 +57,7 @@ macro_rules! annotations {
 annotations! {
     ALLOW = "allow", on "any", by User,
         "Rule ids, separated by commas, that do not deny changes of this object. Needs `allow-reason`. Read from the new object on CREATE and UPDATE, from the old one on DELETE.";
-    ALLOW_GRANTED = "allow-granted", on "any", by Webhook,
+    ALLOW_GRANTED = "allow-granted", on "StatefulSet, PersistentVolumeClaim", by Webhook,
         "Who granted `allow`, and for what, if the policy names the people who may. Without it `allow` does not count then.";
     ALLOW_REASON = "allow-reason", on "any", by User,
         "The reason for `allow`, in words. It appears in the audit log.";
@@ -68,7 +68,7 @@ annotations! {
     CANARY = "canary", on "StatefulSet", by Canary,
         "`mutate` or `validate`: the webhook that must deny this dry run.";
     CONFIRM_DELETE = "confirm-delete", on "any", by User,
-        "The name of the object and a day in UTC, such as `data-db-2 2030-01-31`: on that day, the day before and the day after, rules warn of its deletion and do not deny it. Read from the stored object. If the policy names people under `allow`, only their deletions count; if it asks for a second person, the value ends with ` by ` and the name of who writes it, and somebody else has to delete.";
+        "The name of the object and a day in UTC, such as `data-db-2 2030-01-31`: on that day, the day before and the day after, rules warn of its deletion and do not deny it. Read from the stored object. If the policy asks for a second person, one of the people whom it names writes it and ends it with ` by ` and that name, and somebody else deletes. If it only names people, only their deletions count.";
     DISABLED_UNTIL = "disabled-until", on "Namespace of stateward", by User,
         "Until this time (RFC 3339, at most a day ahead) the webhook allows everything.";
     INJECTED = "injected", on "StatefulSet", by Webhook,

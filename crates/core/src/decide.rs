@@ -143,7 +143,10 @@ impl Decision {
                 _ => verdict.on_purpose(policy),
             };
         }
-        Some(cut(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")), ERROR))
+        let faults =
+            cut(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")), ERROR);
+        let confirm = self.how_to_confirm.as_ref().filter(|_| verdict.group == Group::Data);
+        Some(confirm.map_or(faults.clone(), |how| format!("{faults}\n{how}")))
     }
 
     /// The verdicts that deny.

@@ -96,7 +96,7 @@ fn account_namespace<'c>(change: &'c Change<'_>) -> Option<&'c str> {
 }
 
 /// No kind of Kubernetes itself controls sets, or claims beside those of sets and pods.
-fn is_custom_resource(api_version: &str) -> bool {
+pub fn is_custom_resource(api_version: &str) -> bool {
     group(api_version).is_some_and(|group| group.contains('.') && !group.ends_with(".k8s.io"))
 }
 

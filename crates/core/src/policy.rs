@@ -146,12 +146,19 @@ impl Policy {
             let message = "it needs users or groups: nobody could confirm a deletion".to_owned();
             errors.push(DecodeError { field, message });
         }
+        if file.overrides == Some(false) && file.allow.as_ref().is_some_and(|a| a.second_person) {
+            let field = Pointer::from("/allow/second-person");
+            let message = "with overrides: false, nobody can confirm a deletion".to_owned();
+            errors.push(DecodeError { field, message });
+        }
         if file.allow.as_ref().is_some_and(|allow| allow.second_person) {
-            errors.extend(weakened(&file).map(|field| DecodeError {
-                field,
-                message: "allow.second-person rests on this rule, which can only deny then, by what allow \
-                          says"
-                    .to_owned(),
+            errors.extend(weakened(&file).map(|field| {
+                DecodeError {
+                    field,
+                    message:
+                        "allow.second-person needs this rule: leave it at deny, without params"
+                            .to_owned(),
+                }
             }));
         }
         for (name, pack) in &file.packs {

@@ -21,6 +21,7 @@ mod namespace_delete;
 /// Ownerships that are claimed.
 pub mod owner_added;
 mod protected_delete;
+mod pv_claim_changed;
 mod pv_delete;
 mod pv_protection_removed;
 mod pv_reclaim_to_delete;
@@ -447,6 +448,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<snapshot_delete::SnapshotDelete>(),
     Entry::of::<pv_reclaim_to_delete::PvReclaimToDelete>(),
     Entry::of::<pv_protection_removed::PvProtectionRemoved>(),
+    Entry::of::<pv_claim_changed::PvClaimChanged>(),
     Entry::of::<pvc_keep_removed::PvcKeepRemoved>(),
     Entry::of::<tool_replaces::ToolReplaces>(),
     Entry::of::<pvc_protection_removed::PvcProtectionRemoved>(),

@@ -26,11 +26,15 @@ use super::Ask;
 /// The page has its own policy; this holds for whatever shows it.
 const POLICY: &str = "frame-ancestors 'none'";
 
+/// What a browser says of the site that asks: the page itself, or nobody but its user.
+const OWN_SITES: [&str; 2] = ["same-origin", "none"];
 /// No browser asks more often.
 const LEAST: Duration = Duration::from_secs(1);
+/// No browser can wait longer than 24 days.
+const MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn router(asks: mpsc::Sender<Ask>, interval: Duration) -> Router {
-    let every = interval.max(LEAST).as_millis();
+    let every = interval.clamp(LEAST, MOST).as_millis();
     let page = live_page(u64::try_from(every).unwrap_or(u64::MAX));
     let page = async move || ([(CONTENT_TYPE, "text/html; charset=utf-8")], page.clone());
     Router::new()
@@ -56,12 +60,9 @@ async fn audit(State(asks): State<mpsc::Sender<Ask>>) -> Response {
 }
 
 async fn guard(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let mut response = if host.is_some_and(is_this_machine) {
-        next.run(request).await
-    } else {
-        let why = "the dashboard answers only to localhost, 127.0.0.1 and [::1]\n";
-        (StatusCode::FORBIDDEN, why).into_response()
+    let mut response = match refusal(&request) {
+        Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
+        None => next.run(request).await,
     };
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
@@ -72,6 +73,17 @@ async fn guard(request: Request, next: Next) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Why nothing is answered to this request.
+fn refusal(request: &Request) -> Option<&'static str> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if !header(HOST.as_str()).is_some_and(is_this_machine) {
+        return Some("the dashboard answers only to localhost, 127.0.0.1 and [::1]\n");
+    }
+    // Another site could not read the answer, but each question reads the whole cluster.
+    let foreign = header("sec-fetch-site").is_some_and(|site| !OWN_SITES.contains(&site));
+    foreign.then_some("another site asks\n")
 }
 
 /// Whether a Host header names loopback, with any port: it may be forwarded.

@@ -51,6 +51,7 @@ fn not_left_to_owner() -> String {
 
 /// False if an operator that runs in the namespace writes what it owns, before and after, and has not
 /// opted in. Other service accounts of the namespace may not update the status of the owner. The
+/// operator may have copied a confirmation of a deletion from its custom resource, so that is judged. The
 /// question to the authorizer is expensive, so it comes last: an object has one controller, so the
 /// conditions of all kinds ask it once at most.
 fn not_operator_of(operator: &Operator) -> MatchCondition {
@@ -65,8 +66,9 @@ fn not_operator_of(operator: &Operator) -> MatchCondition {
             x.metadata.?annotations[?'{OWNER_MANAGED}'].orValue('') != 'allow' && \
             x.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) && \
             o.kind == '{kind}' && o.apiVersion.startsWith('{group}/')))) && \
-            authorizer.group('{group}').resource('{plural}').subresource('status')\
-            .namespace({NAMESPACE}).check('update').allowed())"
+            !{confirms} && authorizer.group('{group}').resource('{plural}').subresource('status')\
+            .namespace({NAMESPACE}).check('update').allowed())",
+            confirms = confirms(),
         ),
     }
 }
@@ -110,8 +112,8 @@ fn deleted_confirmed_or_owned() -> String {
 
 /// False for the requests about volumes that no rule judges, above all those of provisioners and
 /// controllers. Judged are confirmations and owners and, while a claim has or had the volume: the end of
-/// `Retain`, the removal of the finalizer that protects a bound volume, and a deletion that is not the
-/// provisioner's. A volume belongs to no namespace, so its claim tells whether it is excluded.
+/// `Retain`, another claim of a bound volume, the removal of the finalizer that protects one, and a deletion that
+/// is not the provisioner's. A volume belongs to no namespace, so its claim tells whether it is excluded.
 fn volume_with_data(excluded: &[String]) -> String {
     let excluded: Vec<String> = excluded.iter().map(|name| format!("'{name}'")).collect();
     let policy = "?spec.?persistentVolumeReclaimPolicy.orValue('Retain')";
@@ -123,6 +125,7 @@ fn volume_with_data(excluded: &[String]) -> String {
         ({OWNS} || {} || oldObject != null && (object == null ? \
         {phase} == 'Bound' || oldObject.{policy} == 'Retain' : \
         (oldObject.{policy} == 'Retain' && object.{policy} != 'Retain') || \
+        ({phase} == 'Bound' && object.?spec.?claimRef != oldObject.?spec.?claimRef) || \
         ({phase} == 'Bound' && '{VOLUME_PROTECTION}' in oldObject.{finalizers} && \
         !('{VOLUME_PROTECTION}' in object.{finalizers})))))",
         excluded.join(", "),

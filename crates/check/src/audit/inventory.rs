@@ -79,8 +79,12 @@ pub struct AuditedResize<'f> {
     pub claims_grown: &'f str,
 }
 
-/// The resizes that are not complete, and those that ended short of their request.
-pub(super) fn resizes(facts: &Facts) -> Vec<AuditedResize<'_>> {
+/// The resizes that are not complete, and those that ended short of their request. None if no record can be
+/// read.
+pub(super) fn resizes(facts: &Facts) -> Option<Vec<AuditedResize<'_>>> {
+    if facts.records.why_unknown().is_some() && facts.records.iter().next().is_none() {
+        return None;
+    }
     let open = |record: &RecordFact| !matches!(record.phase, Phase::Complete | Phase::Aborted);
     let records = facts.records.iter().filter(|(.., record)| open(record));
     let audited = records.map(|(namespace, name, record)| AuditedResize {
@@ -94,7 +98,7 @@ pub(super) fn resizes(facts: &Facts) -> Vec<AuditedResize<'_>> {
         sizes: &record.targets,
         claims_grown: &record.claims_grown,
     });
-    audited.collect()
+    Some(audited.collect())
 }
 
 impl<'f> AuditedSet<'f> {

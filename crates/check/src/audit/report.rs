@@ -17,7 +17,12 @@ pub fn report(audit: &Audit<'_>) -> CheckReport {
     let of_set = |one: &AuditedSet<'_>| -> Vec<JudgedObject> {
         std::iter::once(set(one)).chain(one.claims.iter().map(claim)).collect()
     };
+    // What an earlier audit found is not told again, and is no success either.
+    let before = audit.as_before();
     let objects = audit.sets.iter().flat_map(of_set).chain(audit.other_claims.iter().map(claim));
+    let objects = objects.filter(|JudgedObject { object, .. }| {
+        !before.contains(&(object.kind.as_str(), object.namespace.as_str(), object.name.as_str()))
+    });
     let findings = audit.shown().map(reported).collect();
     let whole = match &audit.namespace {
         Some(namespace) => object("Namespace", "", namespace),
@@ -87,11 +92,20 @@ fn headline(audit: &Audit<'_>) -> String {
         let count = audit.shown().filter(|found| found.severity == severity).count();
         format!("{count} {}", severity.name())
     });
+    let counts = counts.join(", ");
+    let counts = match &audit.since {
+        Some(since) => format!("new are {counts}; {} fixed", since.fixed.len()),
+        None => counts,
+    };
+    let unknown = match audit.unknown.len() {
+        0 => String::new(),
+        count => format!("; incomplete, {count} not known"),
+    };
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (sets, claims) = (audit.summary.sets, audit.summary.claims);
-    let new = audit.since.as_ref().map(|since| format!(" new, {} fixed", since.fixed.len()));
     format!(
-        "{sets} StatefulSets and {claims} claims: {}{}",
-        counts.join(", "),
-        new.unwrap_or_default()
+        "{sets} StatefulSet{} and {claims} claim{}: {counts}{unknown}",
+        plural(sets),
+        plural(claims)
     )
 }

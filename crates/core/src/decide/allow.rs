@@ -49,11 +49,11 @@ impl<'a> Grant<'a> {
 
 /// Who granted what the annotations say, if the mutating webhook writes grants into objects of this kind. Into
 /// any other object, whoever may edit it can write one.
-fn granted_by<'m>(kind: Kind, metadata: &'m Metadata<'_>) -> Option<Cow<'m, str>> {
+fn granted_by<'m>(kind: Kind, metadata: &'m Metadata<'_>, policy: &Policy) -> Option<Cow<'m, str>> {
     kind.info().filter(|info| !info.mutating.is_empty())?;
     let grant: Grant<'_> = serde_json::from_str(metadata.annotations.get(ALLOW_GRANTED)?).ok()?;
     let fits = !grant.by.is_empty() && Grant::of(metadata, &grant.by).as_ref() == Some(&grant);
-    fits.then_some(grant.by)
+    (fits && policy.allow.may_name(&grant.by)).then_some(grant.by)
 }
 
 /// The rules that the `allow` annotation silences for this change: read from the new object on
@@ -85,14 +85,14 @@ pub(super) fn allowances(
         }
     }
     let (user, two_people) = (&change.circumstances.user, policy.allow.second_person);
-    let grantor = granted_by(change.kind, metadata);
+    let grantor = granted_by(change.kind, metadata, policy);
     // Manifests carry no grant; one that stood there before was granted in the cluster.
     let granted_before = stage == Stage::Check && stood_before(change);
     if two_people && change.operation == Operation::Delete {
         if !granted_before && grantor.is_none_or(|grantor| grantor == user.name) {
             fault(format!(
-                "the policy asks for a second person, and nobody else has granted it; they can confirm \
-                 the deletion by {CONFIRM_DELETE}"
+                "the policy asks for a second person: somebody else has to grant it, or to confirm the \
+                 deletion by {CONFIRM_DELETE}"
             ));
         }
     } else if policy.allow.reserves()

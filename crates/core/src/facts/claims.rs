@@ -37,6 +37,14 @@ pub struct ClaimOf<'f, 'n> {
     pub template: &'n str,
 }
 
+impl ClaimOf<'_, '_> {
+    /// Whether the set runs the pod of this claim.
+    fn has_pod_of(&self, claim: &str) -> bool {
+        let ordinal = stem_and_ordinal(claim).map(|(_, ordinal)| i64::from(ordinal));
+        !self.fact.terminating && ordinal.is_some_and(|n| self.fact.ordinals().contains(&n))
+    }
+}
+
 impl Facts {
     /// The set whose pod mounts a claim of this name, if there is one. Of two sets whose names make the
     /// same claim (kubernetes#41153), the one that has such a pod; of two that have, the one with the
@@ -46,23 +54,37 @@ impl Facts {
         namespace: &str,
         claim: &'n str,
     ) -> Fact<Option<ClaimOf<'_, 'n>>> {
-        let Some((stem, ordinal)) = stem_and_ordinal(claim) else { return Fact::Known(None) };
         let mut without_pod = None;
-        for (dash, _) in stem.rmatch_indices('-') {
-            let (template, set) = (&stem[..dash], &stem[dash + 1..]);
-            match self.sets.get(namespace, set) {
-                Fact::Known(Some(fact)) if fact.template_names().any(|one| one == template) => {
-                    let of = ClaimOf { set, fact, template };
-                    if !fact.terminating && fact.ordinals().contains(&ordinal.into()) {
-                        return Fact::Known(Some(of));
-                    }
-                    without_pod = without_pod.or(Some(of));
+        for of in self.sets_of_claim(namespace, claim) {
+            match of {
+                Fact::Known(of) if of.has_pod_of(claim) => return Fact::Known(Some(of)),
+                Fact::Known(of) => without_pod = without_pod.or(Some(of)),
+                Fact::Unknown(why) => {
+                    return without_pod.map_or(Fact::Unknown(why), |of| Fact::Known(Some(of)));
                 }
-                Fact::Known(_) => {}
-                Fact::Unknown(why) => return Fact::Unknown(why),
             }
         }
         Fact::Known(without_pod)
+    }
+
+    /// Every set whose claims have such a name, the longer name of a template first. Of one that cannot be
+    /// read, it is not known.
+    pub fn sets_of_claim<'n>(
+        &self,
+        namespace: &str,
+        claim: &'n str,
+    ) -> impl Iterator<Item = Fact<ClaimOf<'_, 'n>>> {
+        let stem = stem_and_ordinal(claim).map_or("", |(stem, _)| stem);
+        stem.rmatch_indices('-').filter_map(move |(dash, _)| {
+            let (template, set) = (&stem[..dash], &stem[dash + 1..]);
+            match self.sets.get(namespace, set) {
+                Fact::Known(fact) => {
+                    let fact = fact.filter(|fact| fact.template_names().any(|one| one == template));
+                    Some(Fact::Known(ClaimOf { set, fact: fact?, template }))
+                }
+                Fact::Unknown(why) => Some(Fact::Unknown(why)),
+            }
+        })
     }
 
     /// The other claims of the same template of the same set that are to stay and have a volume, as far

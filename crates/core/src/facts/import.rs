@@ -33,6 +33,11 @@ impl Facts {
         let open = || open().map_err(|error| error.to_string());
         let head: Document<IgnoredAny> =
             serde_json::from_reader(open()?).map_err(|error| error.to_string())?;
+        if self.records.why_unknown().is_some() {
+            let info = FactKind::Record.info();
+            let why = format!("the {}, which an export does not hold", info.many);
+            self.forget(info.kind, Known::Nothing(&why));
+        }
         for name in &head.complete {
             let info = info(name)?;
             let namespace = head.namespace.as_deref().filter(|_| info.namespaced);

@@ -84,8 +84,10 @@ struct Status {
     phase: Option<Phase>,
     reason: Option<Reason>,
     state: Option<State>,
-    message: String,
-    claims_grown: String,
+    /// only shown
+    message: Value,
+    /// only shown
+    claims_grown: Value,
     request: Option<Request>,
     annotation_targets: BTreeMap<String, String>,
     recreation: Recreation,
@@ -121,8 +123,8 @@ impl RecordFact {
             phase: status.phase.unwrap_or(Phase::Requested),
             reason: status.reason,
             state: status.state,
-            message: cut(status.message, MESSAGE),
-            claims_grown: cut(status.claims_grown, MESSAGE),
+            message: cut(status.message.as_str().unwrap_or_default(), MESSAGE),
+            claims_grown: cut(status.claims_grown.as_str().unwrap_or_default(), MESSAGE),
             paused: spec.paused,
             stopped: deleting || spec.abort.is_some_and(|ends| ends >= generation),
             targets: request.map(|request| request.targets.clone()).unwrap_or_default(),

@@ -241,6 +241,14 @@ impl SystemFact {
             }
         }
         self.containers.truncate(CONTAINERS);
+        // A list that was read an element at a time has room for twice as many.
+        self.containers.shrink_to_fit();
+        for container in &mut self.containers {
+            container.env.shrink_to_fit();
+            container.volume_mounts.shrink_to_fit();
+            container.command.shrink_to_fit();
+            container.args.shrink_to_fit();
+        }
     }
 }
 

@@ -81,7 +81,7 @@ pub fn raise_claim(change: &Change<'_>, policy: &Policy, facts: &Facts, mutation
         return;
     }
     let Fact::Known(claims) = facts.claims_named(namespace, set, [template]) else { return };
-    let ordinals = fact.first_ordinal..fact.first_ordinal.saturating_add(fact.replicas);
+    let ordinals = fact.ordinals();
     let siblings =
         claims.iter().filter(|claim| claim.name != name && ordinals.contains(&claim.ordinal));
     let limit = SizeLimit::new(namespace_limit(namespace, facts), None);

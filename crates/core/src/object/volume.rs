@@ -44,6 +44,9 @@ pub struct ClaimRef<'a> {
     /// its name
     #[serde(borrow)]
     pub name: Text<'a>,
+    /// its UID, empty until the claim is bound
+    #[serde(borrow)]
+    pub uid: Text<'a>,
 }
 
 impl ClaimRef<'_> {

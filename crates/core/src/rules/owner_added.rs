@@ -9,11 +9,11 @@ use crate::facts::{Fact, Facts};
 use crate::loss::Loss;
 use crate::object::metadata::OwnerReference;
 use crate::object::{DecodeError, Kind, Pointer};
-use crate::ownership::{group, is_foreign_account};
+use crate::ownership::{group, is_custom_resource, is_foreign_account};
 
 declare_rule! {
-    /// An ownerReference is added to a StatefulSet, a claim or a snapshot, to a volume or a namespace, or an
-    /// existing one names another object.
+    /// An ownerReference is added to a StatefulSet, claim, snapshot, volume, StorageClass or namespace, or an
+    /// existing one comes to name another object.
     ///
     /// ## Why
     /// The garbage collector deletes an object once none of its owners exist. It takes an owner of
@@ -26,7 +26,8 @@ declare_rule! {
     ///
     /// Operators that run in another namespace may adopt objects. So may users whom the policy names
     /// as `owners.operators`. The rule judges the subresource `status`, too. `blockOwnerDeletion` and
-    /// the version of the owner's API may change.
+    /// the version of the owner's API may change. A namespace that gets a custom resource as its owner only brings
+    /// a warning, because operators adopt namespaces that way.
     ///
     /// On CREATE the rule warns: a manifest that was copied from a cluster often still names an owner
     /// that is gone. It denies a new set under `whenDeleted: Delete` if its claims exist already: the
@@ -34,7 +35,8 @@ declare_rule! {
     /// has if it watches a cluster.
     ///
     /// ## Way out
-    /// Leave the ownerReference out, or let the owner's operator add it.
+    /// Leave the ownerReference out, or let the owner's operator add it. Name an operator that runs as another user
+    /// under `owners.operators`.
     OwnerAdded {
         id: "owner-added",
         title: "an ownerReference is added, and the garbage collector may delete the object with it",
@@ -46,6 +48,7 @@ declare_rule! {
             Claim: [Create, Update],
             Namespace: [Update],
             Volume: [Update],
+            Class: [Update],
             Snapshot: [Update]
         ],
         source: "kubernetes pkg/controller/garbagecollector/garbagecollector.go attemptToDeleteItem",
@@ -172,6 +175,7 @@ const fn goes(kind: Kind) -> &'static str {
         Kind::Namespace => "the namespace with everything in it",
         Kind::Snapshot => "the snapshot",
         Kind::Volume => "the volume",
+        Kind::Class => "the StorageClass",
         _ => "the set",
     }
 }
@@ -184,10 +188,15 @@ fn object(
     findings: &mut Findings,
 ) -> Result<(), DecodeError> {
     let claims = claims_at_risk(change, facts)?;
-    let condition = if is_absent(change, facts, owner) {
-        format!("There is no {} with this uid in the namespace", named(owner))
+    // An owner in a namespace deletes nothing that belongs to none.
+    let absent = change.kind.is_namespaced() && is_absent(change, facts, owner);
+    let (condition, otherwise) = if absent {
+        (format!("There is no {} with this uid in the namespace. So", named(owner)), "")
     } else {
-        "If that owner does not exist".to_owned()
+        (
+            "If that owner does not exist,".to_owned(),
+            "; otherwise it does so when the owner is deleted",
+        )
     };
     let finding = findings.add(field, format!("would be owned by {}", named(owner)));
     finding.values(None, Some(&owner.name));
@@ -202,21 +211,20 @@ fn object(
     }
     finding.why(match (change.kind, &claims) {
         (kind, _) if kind != Kind::StatefulSet => format!(
-            "{condition}, the garbage collector deletes {} within seconds; otherwise it does so when \
-             the owner is deleted.",
+            "{condition} the garbage collector deletes {} within seconds{otherwise}.",
             goes(kind)
         ),
         (_, Fact::Known(claims)) if !claims.is_empty() => format!(
-            "{condition}, the garbage collector deletes the set within seconds, and {} with the data: \
+            "{condition} the garbage collector deletes the set within seconds, and {} with the data: \
              whenDeleted is Delete.",
             remedy::listed(claims)
         ),
         (_, Fact::Known(_)) => format!(
-            "{condition}, the garbage collector deletes the set within seconds, and under \
+            "{condition} the garbage collector deletes the set within seconds, and under \
              whenDeleted: Delete its claims with their data."
         ),
         (_, Fact::Unknown(_)) => format!(
-            "{condition}, the garbage collector deletes the set within seconds, and its claims with \
+            "{condition} the garbage collector deletes the set within seconds, and its claims with \
              their data: whenDeleted is Delete. It is not known which claims exist."
         ),
     });
@@ -227,6 +235,10 @@ fn object(
     };
     finding.loss(Loss::of(facts, &change.namespace, at_risk));
     finding.step("leave the ownerReference out");
+    // Operators adopt namespaces, and tools commit what they wrote.
+    if change.kind == Kind::Namespace && is_custom_resource(&owner.api_version) {
+        finding.unsure();
+    }
     if change.operation == Operation::Create {
         if !matches!(&claims, Fact::Known(claims) if !claims.is_empty()) {
             finding.unsure();

@@ -73,10 +73,6 @@ pub(super) fn last_of_its_set<'f, 'c>(
     facts: &'f Facts,
 ) -> Fact<Option<ClaimOf<'f, 'c>>> {
     let (namespace, name) = (&change.namespace, &change.name);
-    let of = match facts.set_of_claim(namespace, name) {
-        Fact::Known(Some(of)) if !of.fact.terminating => of,
-        other => return other.map(|_| None),
-    };
     let keeps = match facts.claim(namespace, name) {
         Fact::Known(claim) => match fate(facts, &claim.volume) {
             Fact::Known(Fate::Retained) => true,
@@ -89,7 +85,21 @@ pub(super) fn last_of_its_set<'f, 'c>(
     if keeps {
         return Fact::Known(None);
     }
-    facts.siblings(namespace, name, &of).map(|others| others.is_empty().then_some(of))
+    // A name may be that of claims of several sets (kubernetes#41153): a set that somebody adds takes no
+    // claim from the others.
+    let mut unknown = None;
+    for of in facts.sets_of_claim(namespace, name) {
+        match of {
+            Fact::Known(of) if of.fact.terminating => {}
+            Fact::Known(of) => match facts.siblings(namespace, name, &of) {
+                Fact::Known(others) if others.is_empty() => return Fact::Known(Some(of)),
+                Fact::Known(_) => {}
+                Fact::Unknown(why) => unknown = Some(why),
+            },
+            Fact::Unknown(why) => unknown = Some(why),
+        }
+    }
+    unknown.map_or(Fact::Known(None), Fact::Unknown)
 }
 
 /// The claim that a change deletes, unless it has no volume or its tool keeps it.

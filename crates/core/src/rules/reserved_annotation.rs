@@ -145,7 +145,10 @@ fn judge(
             let field = at.clone().key(CONFIRM_DELETE);
             match signature(value).1 {
                 _ if !named => reserved(field, CONFIRM_DELETE, user, findings),
-                signer if !own(signer) => unsigned(field, signer, user, findings),
+                signer if !own(signer) => {
+                    let step = format!("end the value with \" by {}\", or leave it out", user.name);
+                    unsigned(field, signer, step, findings);
+                }
                 _ => {}
             }
         }
@@ -153,7 +156,8 @@ fn judge(
             let grant: Option<serde_json::Value> = serde_json::from_str(value).ok();
             let grantor = grant.as_ref().and_then(|grant| grant["by"].as_str());
             if !own(grantor) {
-                unsigned(at.clone().key(ALLOW_GRANTED), grantor, user, findings);
+                let step = "leave it out: the webhook writes it".to_owned();
+                unsigned(at.clone().key(ALLOW_GRANTED), grantor, step, findings);
             }
         }
     }
@@ -165,7 +169,7 @@ fn judge(
 }
 
 /// Somebody signs in a name that is not his own, or in none.
-fn unsigned(field: Pointer, signer: Option<&str>, user: &User, findings: &mut Findings) {
+fn unsigned(field: Pointer, signer: Option<&str>, step: String, findings: &mut Findings) {
     let what = match signer {
         Some(signer) => format!("would be signed in the name of {}", cut(signer, NAME)),
         None => "would not be signed".to_owned(),
@@ -173,7 +177,7 @@ fn unsigned(field: Pointer, signer: Option<&str>, user: &User, findings: &mut Fi
     findings
         .add(field, what)
         .why("The policy asks for a second person, so the annotation has to say who wrote it.")
-        .step(format!("end the value with \" by {}\"", user.name));
+        .step(step);
 }
 
 fn reserved(field: Pointer, key: &'static str, user: &User, findings: &mut Findings) {
