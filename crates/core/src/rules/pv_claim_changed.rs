@@ -7,7 +7,7 @@ use crate::object::Pointer;
 use crate::object::volume::ClaimRef;
 
 declare_rule! {
-    /// `claimRef` of a bound PersistentVolume comes to name another claim: another namespace, name or UID.
+    /// `claimRef` of a bound `PersistentVolume` comes to name another claim: another namespace, name or UID.
     ///
     /// ## Why
     /// Kubernetes takes the claim for gone. The claim becomes `Lost`, so its pods cannot start again, and the
