@@ -523,15 +523,18 @@ fn manifests_want_the_certificate_of_an_authority() {
 
 #[test]
 fn a_reader_who_has_enough_is_no_error() {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let child = Command::new(env!("CARGO_BIN_EXE_stateward"))
-        .args(["man", "check"])
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    assert_eq!(output.status.code(), Some(0));
+    let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/new.yaml");
+    for arguments in [&["man", "check"][..], &["audit", "--facts", facts, "-o", "json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = Command::new(env!("CARGO_BIN_EXE_stateward"))
+            .args(arguments)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
 }

@@ -417,7 +417,7 @@ impl<'f> Auditor<'f> {
             obstacles.push(format!("StorageClass {}", listed(&fixed)));
         }
         if !missing.is_empty() {
-            obstacles.push(format!("no StorageClass {} any more", listed(&missing)));
+            obstacles.push(format!("there is no StorageClass {}", listed(&missing)));
         }
         if !obstacles.is_empty() {
             let message = format!("its volumes cannot grow: {}", obstacles.join("; "));

@@ -155,7 +155,8 @@ fn github_gets_one_annotation_for_each_finding_without_a_file() {
 fn markdown_is_a_table_in_which_no_name_is_markup() {
     let text = printed("markdown");
     for line in [
-        "**stateward**: 2 StatefulSets and 5 claims: 1 lost, 2 risk, 1 stuck, 1 note\n",
+        "**stateward**: 2 StatefulSets and 5 claims: 1 lost, 2 risk, 1 stuck, 1 note; incomplete, 3 not \
+         known\n",
         "| | What |\n| --- | --- |\n| lost | PersistentVolumeClaim shop/lost: its volume pv-gone does not",
         "| stuck | PersistentVolumeClaim shop/pending: is not bound, and web-0 waits for it |\n",
         "<details><summary>1 not judged</summary>\n\n- Cluster: needs ",
@@ -190,7 +191,8 @@ fn one_audit_is_written_in_several_formats() {
     assert!(both.stderr.contains("json and html would both go to standard output"), "{both:?}");
     // Beside an earlier audit, only what is new is reported.
     let since = audit(&["--since", "a.json", "-o", "markdown"]);
-    let line = "2 StatefulSets and 5 claims: 0 lost, 0 risk, 0 stuck, 0 note new, 0 fixed";
+    let line = "2 StatefulSets and 5 claims: new are 0 lost, 0 risk, 0 stuck, 0 note; 0 fixed; \
+                incomplete, 3 not known";
     assert!(since.stdout.starts_with(&format!("**stateward**: {line}\n")), "{}", since.stdout);
     assert!(!since.stdout.contains("| lost |"), "{}", since.stdout);
 }

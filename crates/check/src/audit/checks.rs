@@ -75,5 +75,5 @@ pub(super) const UNUSED: Check =
 pub(super) const CANNOT_GROW: Check = check(
     Note,
     "cannot-grow",
-    "the StorageClass does not allow volumes to grow or does not exist any more, or its driver cannot grow them",
+    "the StorageClass does not exist or does not allow volumes to grow, or its driver cannot grow them",
 );

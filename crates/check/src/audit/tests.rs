@@ -8,7 +8,7 @@ fn facts(objects: &[Value]) -> Facts {
     for info in &FACT_KINDS {
         facts.forget(info.kind, Known::All);
     }
-    for object in objects {
+    for object in std::iter::once(&class("fast", true)).chain(objects) {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let kind = FactKind::of_manifest(text("/apiVersion"), text("/kind")).unwrap();
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
@@ -40,6 +40,13 @@ fn claim(name: &str, size: &str) -> Value {
             "storageClassName": "fast", "volumeName": format!("pv-{name}"),
             "resources": {"requests": {"storage": size}},
         },
+    })
+}
+
+fn class(name: &str, expands: bool) -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+        "provisioner": "csi.example.com", "allowVolumeExpansion": expands,
     })
 }
 
@@ -143,12 +150,8 @@ fn sizes_are_compared_with_each_other_and_with_the_template() {
 
 #[test]
 fn a_class_that_cannot_grow_is_named_once() {
-    let class = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"},
-        "allowVolumeExpansion": false,
-    });
     let objects = [
-        class,
+        class("fast", false),
         set("db", 2, "1Gi", json!({})),
         claim("data-db-0", "1Gi"),
         claim("data-db-1", "1Gi"),
@@ -168,6 +171,19 @@ fn kinds_that_cannot_be_read_are_listed_and_cause_no_finding() {
     assert_eq!(audit.findings, Vec::new());
     assert_eq!(audit.unknown.len(), 3);
     assert_eq!(audit.summary.without_snapshot, None);
+}
+
+/// A tenant decides how large an object is, and how many there are.
+#[test]
+fn objects_that_cannot_be_read_are_listed() {
+    let mut facts = facts(&[]);
+    for number in 0..30 {
+        facts.claims.insert_unknown("shop", &format!("data-db-{number:02}"), "shop/x, too large");
+    }
+    let unknown = audit(&facts).unknown;
+    assert_eq!(unknown.len(), 21);
+    assert_eq!(unknown[0], "PersistentVolumeClaim shop/x, too large");
+    assert_eq!(unknown[20], "10 more objects that cannot be read");
 }
 
 fn running(name: &str, node: &str) -> Value {

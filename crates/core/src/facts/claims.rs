@@ -171,4 +171,28 @@ mod tests {
         let found: Vec<_> = claims.iter().map(|c| (c.name, c.template, c.ordinal)).collect();
         assert_eq!(found, [("data-db-0", "data", 0), ("wal-db-10", "wal", 10)]);
     }
+
+    /// `redis-data-redis-0` may belong to set `redis` or `data-redis` (kubernetes#41153).
+    #[test]
+    fn a_set_that_somebody_adds_hides_no_owner() {
+        let set = |template: &str, replicas: u8| {
+            let templates = serde_json::json!([{"metadata": {"name": template}}]);
+            let spec = serde_json::json!({"replicas": replicas, "volumeClaimTemplates": templates});
+            crate::facts::SetFact::read(&serde_json::json!({"metadata": {}, "spec": spec})).unwrap()
+        };
+        let mut facts = facts(&[]);
+        facts.sets = Objects::all();
+        facts.sets.insert("shop", "redis", set("redis-data", 0));
+        let owner = |facts: &Facts| match facts.set_of_claim("shop", "redis-data-redis-0") {
+            Fact::Known(of) => of.map(|of| of.set.to_owned()),
+            Fact::Unknown(why) => Some(why),
+        };
+        assert_eq!(owner(&facts).as_deref(), Some("redis"));
+        facts.sets.insert_unknown("shop", "data-redis", "it is too large");
+        assert_eq!(owner(&facts).as_deref(), Some("redis"));
+        // Whoever runs the pod mounts the claim, and the other set still has a claim of that name.
+        facts.sets.insert("shop", "data-redis", set("redis", 2));
+        assert_eq!(owner(&facts).as_deref(), Some("data-redis"));
+        assert_eq!(facts.sets_of_claim("shop", "redis-data-redis-0").count(), 2);
+    }
 }
