@@ -178,7 +178,7 @@ mod tests {
         let set = |template: &str, replicas: u8| {
             let templates = serde_json::json!([{"metadata": {"name": template}}]);
             let spec = serde_json::json!({"replicas": replicas, "volumeClaimTemplates": templates});
-            crate::facts::SetFact::read(&serde_json::json!({"metadata": {}, "spec": spec})).unwrap()
+            SetFact::read(&serde_json::json!({"metadata": {}, "spec": spec})).unwrap()
         };
         let mut facts = facts(&[]);
         facts.sets = Objects::all();
