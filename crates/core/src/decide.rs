@@ -145,8 +145,10 @@ impl Decision {
         }
         let faults =
             cut(format!("{ALLOW} does not count: {}", self.allow_faults.join("; ")), ERROR);
-        let confirm = self.how_to_confirm.as_ref().filter(|_| verdict.group == Group::Data);
-        Some(confirm.map_or(faults.clone(), |how| format!("{faults}\n{how}")))
+        Some(match &self.how_to_confirm {
+            Some(how) if verdict.group == Group::Data => format!("{faults}\n{how}"),
+            _ => faults,
+        })
     }
 
     /// The verdicts that deny.

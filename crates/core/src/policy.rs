@@ -141,26 +141,7 @@ impl Policy {
         };
         let defaults =
             RULES.iter().map(|entry| default(entry).unwrap_or_else(entry.by_default)).collect();
-        if file.allow.as_ref().is_some_and(|allow| allow.second_person && !allow.reserves()) {
-            let field = Pointer::from("/allow/second-person");
-            let message = "it needs users or groups: nobody could confirm a deletion".to_owned();
-            errors.push(DecodeError { field, message });
-        }
-        if file.overrides == Some(false) && file.allow.as_ref().is_some_and(|a| a.second_person) {
-            let field = Pointer::from("/allow/second-person");
-            let message = "with overrides: false, nobody can confirm a deletion".to_owned();
-            errors.push(DecodeError { field, message });
-        }
-        if file.allow.as_ref().is_some_and(|allow| allow.second_person) {
-            errors.extend(weakened(&file).map(|field| {
-                DecodeError {
-                    field,
-                    message:
-                        "allow.second-person needs this rule: leave it at deny, without params"
-                            .to_owned(),
-                }
-            }));
-        }
+        errors.extend(second_person_faults(&file));
         for (name, pack) in &file.packs {
             if let Some((field, message)) = packs::fault(pack) {
                 let field =
@@ -321,14 +302,22 @@ impl Policy {
 
     /// Whether the number of nodes decides anywhere how a new set is spread.
     pub fn spreads_by_nodes(&self) -> bool {
-        let scoped = self.scopes.iter().filter_map(|scope| scope.anti_affinity);
-        std::iter::once(self.anti_affinity).chain(scoped).any(|kind| kind == AntiAffinity::System)
+        self.anywhere(self.anti_affinity, |scope| scope.anti_affinity, AntiAffinity::System)
+    }
+
+    /// Whether a setting has this value, for all objects or in some scope.
+    fn anywhere<T: Copy + PartialEq>(
+        &self,
+        base: T,
+        scoped: impl Fn(&CompiledScope) -> Option<T>,
+        value: T,
+    ) -> bool {
+        base == value || self.scopes.iter().any(|scope| scoped(scope) == Some(value))
     }
 
     /// Whether the sizes of other claims raise any that is created.
     pub fn raises_sizes(&self) -> bool {
-        let scoped = self.scopes.iter().filter_map(|scope| scope.size_on_create);
-        std::iter::once(self.size_on_create).chain(scoped).any(|size| size == SizeOnCreate::Claims)
+        self.anywhere(self.size_on_create, |scope| scope.size_on_create, SizeOnCreate::Claims)
     }
 
     /// Which anti-affinity this new set is given.
@@ -354,14 +343,31 @@ impl Policy {
     }
 }
 
-/// Where the file weakens the rule that keeps people from signing in the name of somebody else.
-fn weakened(file: &PolicyFile) -> impl Iterator<Item = Pointer> {
+/// What keeps a second person from being asked for: nobody may confirm, or one person may sign in two names.
+fn second_person_faults(file: &PolicyFile) -> Vec<DecodeError> {
+    let Some(allow) = file.allow.as_ref().filter(|allow| allow.second_person) else {
+        return Vec::new();
+    };
+    let fault = |field, message: &str| DecodeError { field, message: message.to_owned() };
+    let own = || Pointer::from("/allow/second-person");
+    let mut faults = Vec::new();
+    if !allow.reserves() {
+        faults.push(fault(own(), "it needs users or groups: nobody could confirm a deletion"));
+    }
+    if file.overrides == Some(false) {
+        faults.push(fault(own(), "with overrides: false, nobody can confirm a deletion"));
+    }
     let scopes = file.scopes.iter().enumerate();
     let scopes =
         scopes.map(|(index, scope)| (Pointer::default().key("scopes").index(index), &scope.rules));
-    std::iter::once((Pointer::default(), &file.rules)).chain(scopes).filter_map(|(at, rules)| {
-        let setting = rules.0.get(reserved_annotation::ID)?;
+    for (at, rules) in std::iter::once((Pointer::default(), &file.rules)).chain(scopes) {
+        let Some(setting) = rules.0.get(reserved_annotation::ID) else { continue };
         let weaker = setting.action.is_some_and(|action| action != Action::Deny);
-        (weaker || setting.params.is_some()).then(|| at.key("rules").key(reserved_annotation::ID))
-    })
+        if weaker || setting.params.is_some() {
+            let field = at.key("rules").key(reserved_annotation::ID);
+            let message = "allow.second-person needs this rule: leave it at deny, without params";
+            faults.push(fault(field, message));
+        }
+    }
+    faults
 }

@@ -35,7 +35,9 @@ pub fn answer(
     kubernetes: KubernetesVersion,
     context: &EvaluationContext<'_>,
 ) -> Result<Answer, MalformedReview> {
-    Ok(Decoded::read(body, kubernetes)?.answer(webhook, context))
+    let decoded = Decoded::read(body, kubernetes)?;
+    let canary = decoded.canary(webhook, context.policy, context.facts);
+    Ok(canary.unwrap_or_else(|| decoded.answer(webhook, context)))
 }
 
 /// A review that has been read, before anything is decided about it.
@@ -93,11 +95,8 @@ impl<'a> Decoded<'a> {
         Some(Answer::canary(&self.review, reply))
     }
 
-    /// Decides about it, and writes the answer.
+    /// Decides about it, unless it is a canary, and writes the answer.
     pub fn answer(self, webhook: WebhookKind, context: &EvaluationContext<'_>) -> Answer {
-        if let Some(answer) = self.canary(webhook, context.policy, context.facts) {
-            return answer;
-        }
         let (review, policy) = (self.review, context.policy);
         let change = match self.change {
             Ok(change) => change,

@@ -7,6 +7,7 @@ use crate::facts::{Facts, RecordFact};
 use crate::object::Object;
 use crate::ownership::Ownership;
 use crate::policy::Policy;
+use crate::rules::reserved_annotation::written;
 use crate::webhook_kind::WebhookKind;
 
 /// Why nothing is judged.
@@ -60,20 +61,21 @@ impl Exemption {
 
 /// The users that create the claims of sets: the controller itself, and the controller manager without
 /// `--use-service-account-credentials`.
-pub const CLAIM_CREATORS: [&str; 2] =
-    ["system:serviceaccount:kube-system:statefulset-controller", "system:kube-controller-manager"];
+pub const CLAIM_CREATORS: [&str; 2] = [SET_CONTROLLER, CONTROLLER_MANAGER];
+const SET_CONTROLLER: &str = "system:serviceaccount:kube-system:statefulset-controller";
+const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 /// The users of the control plane that are never judged; blocking one wedges what it cleans up.
 /// The last is the one user of managed clusters. CSI resizers run under any name, but write only
 /// status and annotations, which no rule judges.
 pub const CONTROL_PLANE: [&str; 8] = [
     "system:serviceaccount:kube-system:generic-garbage-collector",
     "system:serviceaccount:kube-system:namespace-controller",
-    "system:serviceaccount:kube-system:statefulset-controller",
+    SET_CONTROLLER,
     "system:serviceaccount:kube-system:pvc-protection-controller",
     "system:serviceaccount:kube-system:pv-protection-controller",
     "system:serviceaccount:kube-system:persistent-volume-binder",
     "system:serviceaccount:kube-system:expand-controller",
-    "system:kube-controller-manager",
+    CONTROLLER_MANAGER,
 ];
 /// The service account of stateward's controller, in its own namespace.
 pub const CONTROLLER_ACCOUNT: &str = "stateward-controller";
@@ -132,11 +134,9 @@ pub(super) fn of(
 
 /// Whether somebody confirms the deletion of the object: anybody can claim that an operator owns it.
 fn confirms(change: &Change<'_>) -> bool {
-    let value =
-        |object: &Object<'_>| object.metadata.annotations.get(CONFIRM_DELETE).map(str::to_owned);
     let Pair { old, new } = &change.objects;
-    let written = new.as_ref().and_then(value);
-    written.is_some() && written != old.as_ref().and_then(value)
+    let old = old.as_ref().map(|old| &old.metadata);
+    new.as_ref().is_some_and(|new| written(CONFIRM_DELETE, old, &new.metadata).is_some())
 }
 
 /// Whether the edit was made from another version of the object than the stored one. Mutating

@@ -31,8 +31,8 @@ macro_rules! nothing_to_share {
 }
 
 nothing_to_share! {
-    super::AttributesClassFact super::AutoscalerFact super::BudgetFact super::ClassFact super::NamespaceFact super::NodeFact
-    super::PodFact super::QuotaFact super::RecordFact super::ServiceFact super::SetFact
+    super::AttributesClassFact super::AutoscalerFact super::BudgetFact super::ClassFact
+    super::NamespaceFact super::NodeFact super::PodFact super::QuotaFact super::RecordFact super::ServiceFact super::SetFact
     super::SnapshotClassFact super::SnapshotContentFact super::SnapshotFact Vec<String>
 }
 

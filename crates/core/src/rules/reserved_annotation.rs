@@ -73,6 +73,16 @@ pub struct Params {
     pub second_person: bool,
 }
 
+/// The value of an annotation, if it is new or another one than before.
+pub fn written<'m>(
+    key: &str,
+    old: Option<&Metadata<'_>>,
+    new: &'m Metadata<'_>,
+) -> Option<&'m str> {
+    let value = new.annotations.get(key)?;
+    (old.and_then(|old| old.annotations.get(key)) != Some(value)).then_some(value)
+}
+
 /// What confirms a deletion, and the name after `by`: who says to have written it.
 pub fn signature(value: &str) -> (&str, Option<&str>) {
     match value.split_once(" by ") {
@@ -136,10 +146,8 @@ fn judge(
     let old = old.unwrap_or(&nothing);
     let named = params.names(user);
     if params.second_person {
-        let written = |key: &str| {
-            let value = new.annotations.get(key).filter(|value| !value.trim().is_empty())?;
-            (old.annotations.get(key) != Some(value)).then_some(value)
-        };
+        let written =
+            |key| written(key, Some(old), new).filter(|value: &&str| !value.trim().is_empty());
         let own = |signer: Option<&str>| signer == Some(user.name.as_str());
         if let Some(value) = written(CONFIRM_DELETE) {
             let field = at.clone().key(CONFIRM_DELETE);
