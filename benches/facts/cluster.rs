@@ -59,7 +59,7 @@ impl Cluster {
         kube::Client::new(service, "default")
     }
 
-    /// Tells whoever watches the kind that an object has changed.
+    /// Sends a change of an object to those who watch its kind.
     pub(crate) async fn change(&self, kind: FactKind, object: Value) {
         let watch = {
             let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);

@@ -228,7 +228,7 @@ impl Reviewer for ReviewHandler {
         }
         let cluster = self.cluster.get().map(ClusterFacts::load);
         let all = cluster.as_deref().unwrap_or(&self.facts);
-        // Whoever sends it learns of no object.
+        // The answer tells the sender about no object.
         if let Some(answer) = decoded.canary(webhook, &policy, all) {
             return Ok(answer);
         }

@@ -47,8 +47,8 @@ impl<'a> Grant<'a> {
     }
 }
 
-/// Who granted what the annotations say, if the mutating webhook writes grants into objects of this kind. Into
-/// any other object, whoever may edit it can write one.
+/// Who granted what the annotations say, if the mutating webhook writes grants into objects of this kind. In
+/// other objects, anybody who may edit them can write a grant.
 fn granted_by<'m>(kind: Kind, metadata: &'m Metadata<'_>, policy: &Policy) -> Option<Cow<'m, str>> {
     kind.info().filter(|info| !info.mutating.is_empty())?;
     let grant: Grant<'_> = serde_json::from_str(metadata.annotations.get(ALLOW_GRANTED)?).ok()?;
@@ -108,7 +108,7 @@ pub(super) fn allowances(
         ids.into_iter().map(|id| (id, rules::by_id(id))).partition(|(_, rule)| rule.is_some());
     if in_force {
         let ids = known.into_iter().filter_map(|(_, rule)| Some(rule?.meta.id));
-        // Whoever could allow himself to sign in another name would be two people.
+        // Otherwise one person could sign in two names.
         allowances.rules =
             ids.filter(|id| !(two_people && *id == reserved_annotation::ID)).collect();
     }

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(owner(&facts).as_deref(), Some("redis"));
         facts.sets.insert_unknown("shop", "data-redis", "it is too large");
         assert_eq!(owner(&facts).as_deref(), Some("redis"));
-        // Whoever runs the pod mounts the claim, and the other set still has a claim of that name.
+        // The set that runs the pod mounts the claim, and the other one still has a claim of that name.
         facts.sets.insert("shop", "data-redis", set("redis", 2));
         assert_eq!(owner(&facts).as_deref(), Some("data-redis"));
         assert_eq!(facts.sets_of_claim("shop", "redis-data-redis-0").count(), 2);

@@ -41,7 +41,7 @@ impl Rule for PvcDeleteLast {
         let of = match last_of_its_set(change, facts) {
             Fact::Known(Some(of)) => of,
             Fact::Known(None) => return Ok(()),
-            // Where nobody looks for sets, every claim would count as one of which nothing is known.
+            // Without a look at sets, nothing would be known of any claim.
             Fact::Unknown(_) if !facts.looks_at_sets() => return Ok(()),
             Fact::Unknown(needs) => return Err(Unjudged::Needs(needs)),
         };

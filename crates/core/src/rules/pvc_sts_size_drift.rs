@@ -43,7 +43,7 @@ impl Rule for PvcStsSizeDrift {
         let of = match facts.set_of_claim(&change.namespace, &change.name) {
             Fact::Known(Some(of)) => of,
             Fact::Known(None) => return Ok(()),
-            // Where nobody looks for sets, a claim of no set and one of any look alike.
+            // Without a look at sets, a claim of a set and any other look alike.
             Fact::Unknown(_) if !facts.looks_at_sets() => return Ok(()),
             Fact::Unknown(needs) => return Err(Unjudged::Needs(needs)),
         };
